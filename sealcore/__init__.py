@@ -1,0 +1,1 @@
+"""What every Vermilion service shares: HSM access, approvals, ledger arithmetic, configuration, errors, wire helpers."""

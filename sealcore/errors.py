@@ -1,0 +1,252 @@
+"""The one error family and the one registry of stable codes.
+
+Every refusal carries a code from here, the rule that refused, the document (when there is one) and a way out.
+The same code appears in gRPC status details, problem+json, the command line and reports; it never changes meaning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What class of trouble a code belongs to; decides the gRPC and HTTP status, and whether a repeat can help."""
+
+    INVALID = "invalid"  # the request is malformed: repair it
+    UNAUTHENTICATED = "unauthenticated"  # we do not know who asks
+    FORBIDDEN = "forbidden"  # we know who asks, and the answer is no
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"  # the state of things forbids it
+    DOCUMENT = "document"  # this document cannot be sealed or read
+    BUSY = "busy"  # the same request later may succeed
+    UNAVAILABLE = "unavailable"  # a part that we depend on is away; nothing was lost
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True)
+class CodeEntry:
+    """A row of the registry: its kind, the rule it stands for, and what the reader can do about it."""
+
+    kind: Kind
+    rule: str
+    way_out: str
+
+
+class Code(StrEnum):
+    """Stable error codes."""
+
+    # --- the request and its sender
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    CERTIFICATE_REVOKED = "CERTIFICATE_REVOKED"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    NOT_FOUND = "NOT_FOUND"
+    CONFLICT = "CONFLICT"
+    CANCELLED = "CANCELLED"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    OVERLOADED = "OVERLOADED"
+    # --- approval token (gate)
+    TOKEN_MISSING = "TOKEN_MISSING"
+    TOKEN_MALFORMED = "TOKEN_MALFORMED"
+    TOKEN_SIGNATURE_INVALID = "TOKEN_SIGNATURE_INVALID"
+    ISSUER_NOT_PINNED = "ISSUER_NOT_PINNED"
+    AUDIENCE_MISMATCH = "AUDIENCE_MISMATCH"
+    SUBJECT_MISMATCH = "SUBJECT_MISMATCH"
+    TOKEN_NOT_YET_VALID = "TOKEN_NOT_YET_VALID"
+    TOKEN_EXPIRED = "TOKEN_EXPIRED"
+    TOKEN_BEFORE_RESTORE = "TOKEN_BEFORE_RESTORE"
+    DECISION_INVALID = "DECISION_INVALID"
+    APPROVER_UNKNOWN = "APPROVER_UNKNOWN"
+    OWN_REQUEST = "OWN_REQUEST"
+    QUORUM_NOT_MET = "QUORUM_NOT_MET"
+    SEAL_UNKNOWN = "SEAL_UNKNOWN"
+    SEAL_SUSPENDED = "SEAL_SUSPENDED"
+    SEAL_RETIRED = "SEAL_RETIRED"
+    SEAL_CERTIFICATE_INVALID = "SEAL_CERTIFICATE_INVALID"
+    ACTION_MISMATCH = "ACTION_MISMATCH"
+    GRANT_WITHDRAWN = "GRANT_WITHDRAWN"
+    GRANT_EXCEEDED = "GRANT_EXCEEDED"
+    TEMPLATE_MISMATCH = "TEMPLATE_MISMATCH"
+    PROOF_INVALID = "PROOF_INVALID"
+    DOCUMENT_MISMATCH = "DOCUMENT_MISMATCH"
+    # --- use
+    USE_BOUND_TO_OTHER_BYTES = "USE_BOUND_TO_OTHER_BYTES"
+    USE_IN_PROGRESS = "USE_IN_PROGRESS"
+    USE_VOIDED = "USE_VOIDED"
+    SEALED_BYTES_EXPIRED = "SEALED_BYTES_EXPIRED"
+    # --- workflow
+    FORM_STATE = "FORM_STATE"
+    FORM_REJECTED = "FORM_REJECTED"
+    # --- document
+    DOCUMENT_EMPTY = "DOCUMENT_EMPTY"
+    DOCUMENT_NOT_PDF = "DOCUMENT_NOT_PDF"
+    DOCUMENT_DAMAGED = "DOCUMENT_DAMAGED"
+    DOCUMENT_ENCRYPTED = "DOCUMENT_ENCRYPTED"
+    DOCUMENT_NO_PAGES = "DOCUMENT_NO_PAGES"
+    DOCUMENT_XFA = "DOCUMENT_XFA"
+    DOCUMENT_LOCKED = "DOCUMENT_LOCKED"
+    DOCUMENT_TOO_LARGE = "DOCUMENT_TOO_LARGE"
+    DOCUMENT_TOO_COMPLEX = "DOCUMENT_TOO_COMPLEX"
+    DOCUMENT_CHANGEABLE = "DOCUMENT_CHANGEABLE"
+    DOCUMENT_READBACK = "DOCUMENT_READBACK"
+    MARK_OFF_PAGE = "MARK_OFF_PAGE"
+    PICTURE_UNKNOWN = "PICTURE_UNKNOWN"
+    # --- parts we depend on
+    HSM_UNAVAILABLE = "HSM_UNAVAILABLE"
+    HSM_PIN_REFUSED = "HSM_PIN_REFUSED"
+    HSM_KEY_MISSING = "HSM_KEY_MISSING"
+    HSM_TIMEOUT = "HSM_TIMEOUT"
+    TIMESTAMP_UNAVAILABLE = "TIMESTAMP_UNAVAILABLE"
+    REVOCATION_UNAVAILABLE = "REVOCATION_UNAVAILABLE"
+    DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
+    STORAGE_FULL = "STORAGE_FULL"
+    SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
+    LEDGER_INCONSISTENT = "LEDGER_INCONSISTENT"
+    REGISTER_INCONSISTENT = "REGISTER_INCONSISTENT"
+    CONFIGURATION_INVALID = "CONFIGURATION_INVALID"
+    # --- certification
+    PROFILE_VIOLATION = "PROFILE_VIOLATION"
+    LINT_FAILED = "LINT_FAILED"
+    INTERNAL = "INTERNAL"
+
+
+def _row(kind: Kind, rule: str, way_out: str) -> CodeEntry:
+    return CodeEntry(kind, rule, way_out)
+
+
+_I, _F, _C, _D, _U = Kind.INVALID, Kind.FORBIDDEN, Kind.CONFLICT, Kind.DOCUMENT, Kind.UNAVAILABLE
+
+REGISTRY: dict[Code, CodeEntry] = {
+    Code.INVALID_ARGUMENT: _row(_I, "A request must be complete and well formed.", "Correct the named field and send it again."),
+    Code.UNAUTHENTICATED: _row(
+        Kind.UNAUTHENTICATED,
+        "Every caller proves who it is by a client certificate.",
+        "Use a certificate bundle from `vermilion clients add`.",
+    ),
+    Code.CERTIFICATE_REVOKED: _row(
+        Kind.UNAUTHENTICATED, "A revoked certificate opens nothing.", "Ask the operator for a new bundle: `vermilion clients add`."
+    ),
+    Code.PERMISSION_DENIED: _row(_F, "Each method has a list of those who may call it.", "Use the identity that this method is meant for."),
+    Code.NOT_FOUND: _row(Kind.NOT_FOUND, "What is named must exist.", "Check the identifier; the `list` commands show what exists."),
+    Code.CONFLICT: _row(_C, "Two things cannot both be so.", "Look at the present state, then decide again."),
+    Code.CANCELLED: _row(Kind.BUSY, "The caller went away.", "Send the same request again; it continues where it stood."),
+    Code.DEADLINE_EXCEEDED: _row(Kind.BUSY, "A request ends by its deadline.", "Send the same request again; it continues where it stood."),
+    Code.OVERLOADED: _row(Kind.BUSY, "No more work is taken in than can be finished.", "Wait and send the same request again."),
+    Code.TOKEN_MISSING: _row(_F, "Nothing is sealed without an approval token.", "Submit a form and have it approved: `vermilion forms`."),
+    Code.TOKEN_MALFORMED: _row(_F, "An approval token has exactly the form of the protocol.", "Fetch the token from the workflow again."),
+    Code.TOKEN_SIGNATURE_INVALID: _row(
+        _F, "A token carries its issuer's valid signature.", "Fetch the token from the workflow; never alter it."
+    ),
+    Code.ISSUER_NOT_PINNED: _row(_F, "Only pinned issuers may approve.", "Have the issuer's key registered by a quorum."),
+    Code.AUDIENCE_MISMATCH: _row(_F, "A token counts only where it was addressed.", "Send it to the signer named in it."),
+    Code.SUBJECT_MISMATCH: _row(_F, "A token counts only for the client it names.", "Use the client that the form was submitted for."),
+    Code.TOKEN_NOT_YET_VALID: _row(_F, "A token counts only from its start.", "Wait until the token is valid; check both clocks."),
+    Code.TOKEN_EXPIRED: _row(_F, "A token counts only until its end.", "Submit a new form for what is not sealed yet."),
+    Code.TOKEN_BEFORE_RESTORE: _row(_F, "After a restore no earlier token counts.", "Submit a new form."),
+    Code.DECISION_INVALID: _row(_F, "Each decision is signed over exactly this request.", "Have the approver decide on this form again."),
+    Code.APPROVER_UNKNOWN: _row(_F, "Only registered approvers count.", "Register the approver by an act of the quorum."),
+    Code.OWN_REQUEST: _row(_F, "Nobody approves their own request.", "Ask another registered approver to decide."),
+    Code.QUORUM_NOT_MET: _row(_F, "The seal's least number of distinct approvers must have decided.", "Collect the missing approvals."),
+    Code.SEAL_UNKNOWN: _row(_F, "The seal must be in the signer's register.", "Check the seal with `vermilion seals list`."),
+    Code.SEAL_SUSPENDED: _row(_F, "A suspended seal seals nothing.", "Have it resumed by its quorum: `vermilion seals resume`."),
+    Code.SEAL_RETIRED: _row(_F, "A retired or destroyed seal seals nothing.", "Use the seal's successor."),
+    Code.SEAL_CERTIFICATE_INVALID: _row(_F, "A seal is used only under a valid certificate.", "Renew the seal's certificate."),
+    Code.ACTION_MISMATCH: _row(_F, "A token counts only for its action.", "Submit a form for this action."),
+    Code.GRANT_WITHDRAWN: _row(_F, "A withdrawn grant covers nothing.", "Apply for a new grant or a single approval."),
+    Code.GRANT_EXCEEDED: _row(_F, "A grant covers only its number of uses.", "Apply for a new grant."),
+    Code.TEMPLATE_MISMATCH: _row(
+        _F, "Under a grant a document keeps to the registered template.", "Use the template, or have this document approved."
+    ),
+    Code.PROOF_INVALID: _row(
+        _F, "Each document is proven to be in the approved manifest.", "Rebuild the manifest from the approved files."
+    ),
+    Code.DOCUMENT_MISMATCH: _row(
+        _F, "What was approved is what is sealed.", "Send the approved bytes and marks, or have the new ones approved."
+    ),
+    Code.USE_BOUND_TO_OTHER_BYTES: _row(_C, "Each use counts once, for one document.", "Take another index of the grant."),
+    Code.USE_IN_PROGRESS: _row(Kind.BUSY, "A use is worked on once at a time.", "Wait a moment and send the same request again."),
+    Code.USE_VOIDED: _row(_C, "A use that was stopped stays stopped.", "Submit a new form."),
+    Code.SEALED_BYTES_EXPIRED: _row(_C, "Nothing is sealed twice.", "Take the sealed document from the archive or from who received it."),
+    Code.FORM_STATE: _row(_C, "A form moves only along its states.", "Look at the form: `vermilion forms show`."),
+    Code.FORM_REJECTED: _row(_C, "A rejected form yields no token.", "Read the reason, correct the documents, submit a new form."),
+    Code.DOCUMENT_EMPTY: _row(_D, "A document has content.", "Export the document again; the file is empty."),
+    Code.DOCUMENT_NOT_PDF: _row(_D, "Only PDF documents are sealed.", "Convert the file to PDF."),
+    Code.DOCUMENT_DAMAGED: _row(
+        _D, "A document must be readable by everyone.", "Repair or print it to a new PDF, then have that approved."
+    ),
+    Code.DOCUMENT_ENCRYPTED: _row(
+        _D, "Encrypted documents are not sealed.", "Remove the password or the protection, then have that file approved."
+    ),
+    Code.DOCUMENT_NO_PAGES: _row(_D, "A document has at least one page.", "Export the document again."),
+    Code.DOCUMENT_XFA: _row(_D, "Dynamic XFA forms have no fixed look.", "Flatten or print the form to a plain PDF."),
+    Code.DOCUMENT_LOCKED: _row(
+        _D, "A certified or locked document stays as its author fixed it.", "Ask the author for a copy that allows signatures."
+    ),
+    Code.DOCUMENT_TOO_LARGE: _row(_D, "Documents keep to the size limit.", "Split it or reduce its pictures."),
+    Code.DOCUMENT_TOO_COMPLEX: _row(
+        _D, "A document is read within bounded time and memory.", "Print it to a new PDF, then have that approved."
+    ),
+    Code.DOCUMENT_CHANGEABLE: _row(
+        _D, "Under `strict`, content that can change its look is refused.", "Flatten the document to static content."
+    ),
+    Code.DOCUMENT_READBACK: _row(
+        _D, "A seal that no reader finds is not released.", "Repair or print it to a new PDF, then have that approved."
+    ),
+    Code.MARK_OFF_PAGE: _row(_D, "A mark lies wholly on an existing page.", "Choose a page and rectangle inside the page."),
+    Code.PICTURE_UNKNOWN: _row(_D, "A mark shows a registered picture of the seal.", "Use a picture of `vermilion seals show`."),
+    Code.HSM_UNAVAILABLE: _row(_U, "Keys stay in the HSM.", "Check the token with `vermilion doctor`; then send the same request again."),
+    Code.HSM_PIN_REFUSED: _row(_U, "A wrong PIN is never tried twice.", "Correct the PIN file, then restart the service."),
+    Code.HSM_KEY_MISSING: _row(_U, "Each declared key is in its token.", "Compare `vermilion keys list` with the inventory."),
+    Code.HSM_TIMEOUT: _row(_U, "An HSM call ends in bounded time.", "Check the HSM; then send the same request again."),
+    Code.TIMESTAMP_UNAVAILABLE: _row(_U, "No seal without a timestamp.", "Check the timestamp unit; then send the same request again."),
+    Code.REVOCATION_UNAVAILABLE: _row(_U, "In doubt about revocation the answer is no.", "Check the CA's CRL; then try again."),
+    Code.DATABASE_UNAVAILABLE: _row(_U, "Nothing leaves before it is durable.", "Check the database; then send the same request again."),
+    Code.STORAGE_FULL: _row(_U, "Nothing leaves before it is durable.", "Free disk space; then send the same request again."),
+    Code.SERVICE_UNAVAILABLE: _row(_U, "A part that is needed does not answer.", "Start it with `vermilion up`; see `vermilion doctor`."),
+    Code.LEDGER_INCONSISTENT: _row(_U, "The ledger only grows.", "Stop, keep everything as it is, and call the security team."),
+    Code.REGISTER_INCONSISTENT: _row(
+        _U, "The register is the sum of its signed acts.", "Stop, keep everything as it is, and call the security team."
+    ),
+    Code.CONFIGURATION_INVALID: _row(_I, "A service starts only with a whole configuration.", "Correct the named setting."),
+    Code.PROFILE_VIOLATION: _row(_I, "A certificate keeps to its profile.", "Correct the request as the rule says."),
+    Code.LINT_FAILED: _row(_I, "Nothing is signed that the linter faults.", "Correct the request as the finding says."),
+    Code.INTERNAL: _row(Kind.INTERNAL, "Unforeseen faults fail closed.", "Report it with the request id; nothing was released."),
+}
+
+
+class VermilionError(Exception):
+    """A refusal or fault with a stable code.
+
+    reason    one plain sentence about this case, free of secrets
+    document  the document it concerns (a display name or index), if any
+    rule      the rule that refused; the registry's unless a more exact one is given
+    """
+
+    def __init__(self, code: Code, reason: str, *, document: str | None = None, rule: str | None = None) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason
+        self.document = document
+        self.rule = rule or REGISTRY[code].rule
+
+    @property
+    def way_out(self) -> str:
+        """What the reader can do about it."""
+        return REGISTRY[self.code].way_out
+
+    @property
+    def kind(self) -> Kind:
+        """The class of trouble; decides gRPC and HTTP status."""
+        return REGISTRY[self.code].kind
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The same four facts for reports and problem+json."""
+        return {"code": str(self.code), "reason": self.reason, "rule": self.rule, "document": self.document, "way_out": self.way_out}
+
+    def __reduce__(self) -> tuple[object, ...]:  # crosses process borders whole
+        return (_rebuild, (str(self.code), self.reason, self.document, self.rule))
+
+
+def _rebuild(code: str, reason: str, document: str | None, rule: str | None) -> VermilionError:
+    return VermilionError(Code(code), reason, document=document, rule=rule)

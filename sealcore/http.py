@@ -1,0 +1,113 @@
+"""HTTP as our services speak it: problem+json (RFC 9457) for errors, and the client certificate of an mTLS connection.
+
+uvicorn does not hand the peer certificate to the application; ``PeerCertificateProtocol`` puts it into the ASGI scope.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from sealcore.config import Listen, TlsSettings
+from sealcore.errors import Code, Kind, VermilionError
+from sealcore.log import get as get_log
+from sealcore.rpc import Peer, Revocations, authorise
+
+PEER_SCOPE_KEY = "vermilion.peer_pem"
+
+_HTTP_STATUS = {
+    Kind.INVALID: 400,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.CONFLICT: 409,
+    Kind.DOCUMENT: 422,
+    Kind.BUSY: 429,
+    Kind.UNAVAILABLE: 503,
+    Kind.INTERNAL: 500,
+}
+
+
+def problem(error: VermilionError) -> JSONResponse:
+    """The error as application/problem+json."""
+    status = _HTTP_STATUS[error.kind]
+    body = {"type": f"urn:vermilion:error:{error.code}", "title": error.rule, "status": status, "detail": error.reason, **error.as_dict()}
+    return JSONResponse(body, status_code=status, media_type="application/problem+json")
+
+
+def install_errors(app: FastAPI) -> None:
+    """Every fault leaves ``app`` as problem+json with a stable code."""
+    log = get_log("http")
+
+    @app.exception_handler(VermilionError)
+    async def _typed(_request: Request, fault: VermilionError) -> JSONResponse:
+        return problem(fault)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_request: Request, fault: RequestValidationError) -> JSONResponse:
+        first = fault.errors()[0]
+        return problem(VermilionError(Code.INVALID_ARGUMENT, f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"))
+
+    @app.exception_handler(HTTPException)
+    async def _http(_request: Request, fault: HTTPException) -> JSONResponse:
+        code = Code.NOT_FOUND if fault.status_code == 404 else Code.INVALID_ARGUMENT
+        response = problem(VermilionError(code, str(fault.detail)))
+        response.status_code = fault.status_code
+        return response
+
+    @app.exception_handler(Exception)
+    async def _fault(request: Request, fault: Exception) -> JSONResponse:
+        log.error("fault", path=request.url.path, exc_info=fault)
+        return problem(VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
+
+
+class PeerCertificateProtocol(H11Protocol):
+    """uvicorn's h11 protocol, with the peer's certificate (PEM) in ``scope["vermilion.peer_pem"]``."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        der = tls.getpeercert(binary_form=True) if tls is not None else None
+        pem = ssl.DER_cert_to_PEM_cert(der).encode() if der else None
+        inner: Any = self.app
+
+        async def with_peer(scope: Any, receive: Any, send: Any) -> None:
+            await inner({**scope, PEER_SCOPE_KEY: pem}, receive, send)
+
+        self.app = with_peer
+
+
+def peer(request: Request, allowed: frozenset[str], revocations: Revocations) -> Peer:
+    """The authorised caller of an mTLS request."""
+    return authorise(request.scope.get(PEER_SCOPE_KEY), allowed, revocations)
+
+
+def uvicorn_server(app: FastAPI, listen: Listen, tls: TlsSettings | None = None) -> uvicorn.Server:
+    """A server for ``app``: plain HTTP for what strangers read, mTLS when ``tls`` is given. The caller runs ``serve()``."""
+    options: dict[str, Any] = {}
+    if tls is not None:
+        options = {
+            "http": PeerCertificateProtocol,
+            "ssl_keyfile": str(tls.key_file),
+            "ssl_certfile": str(tls.certificate_file),
+            "ssl_ca_certs": str(tls.trust_file),
+            "ssl_cert_reqs": ssl.CERT_REQUIRED,
+        }
+    config = uvicorn.Config(
+        app,
+        host=listen.host,
+        port=listen.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        **options,
+    )
+    return uvicorn.Server(config)
