@@ -110,4 +110,16 @@ def uvicorn_server(app: FastAPI, listen: Listen, tls: TlsSettings | None = None)
         timeout_graceful_shutdown=5,
         **options,
     )
+    config.load()
+    if config.ssl is not None:  # the trust file holds the issuing CA alone: chains end there, not at the root
+        config.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return uvicorn.Server(config)
+
+
+def client_context(tls: TlsSettings) -> ssl.SSLContext:
+    """TLS for a client with our identity; trusts the infrastructure CA alone, as a partial chain."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(cafile=str(tls.trust_file))
+    context.load_cert_chain(str(tls.certificate_file), str(tls.key_file))
+    return context

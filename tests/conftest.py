@@ -1,0 +1,138 @@
+"""Fixtures for the whole suite: real databases, free ports, where the documents are.
+
+PostgreSQL runs from a folder of this test session, reachable by a Unix socket only, and ends with it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+EXAMPLES = REPOSITORY / "examples" / "documents"
+CORPUS = REPOSITORY.parent / "shared" / "corpus"
+
+
+def pytest_report_header() -> list[str]:
+    """Says over which documents this run goes."""
+    corpus = f"{CORPUS.name}: {len(list(CORPUS.glob('*.pdf')))} documents" if CORPUS.is_dir() else "corpus: not here, examples alone"
+    return [f"documents: examples: {len(list(EXAMPLES.glob('*.pdf')))}; {corpus}"]
+
+
+@pytest.fixture(scope="session")
+def documents_folder() -> Path:
+    """The folder that tests over many documents run on: the shared corpus where it is there, else our own examples."""
+    return CORPUS if CORPUS.is_dir() else EXAMPLES
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A function that gives a port nobody listens on."""
+
+    def take() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            return port
+
+    return take
+
+
+class PostgresqlServer:
+    """One PostgreSQL server of this worker, with durable commits, on a Unix socket in its own folder."""
+
+    def __init__(self) -> None:
+        binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        assert binaries, "PostgreSQL is not installed: run `make setup-test`"
+        self._bin = binaries[-1].parent
+        self.folder = Path(tempfile.mkdtemp(prefix="vmpg-", dir="/tmp"))
+        # initdb refuses root: the server runs as the account that Debian's package made for it
+        self._as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+        if self._as_user:
+            shutil.chown(self.folder, "postgres", "postgres")
+        data = self.folder / "data"
+        subprocess.run(
+            [*self._as_user, self._bin / "initdb", "-D", data, "-U", "vermilion", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
+            check=True,
+            capture_output=True,
+            cwd="/tmp",
+        )
+        self._process = subprocess.Popen(
+            [*self._as_user, "setpriv", "--pdeathsig=INT", self._bin / "postgres", "-D", data, "-k", self.folder]
+            + ["-c", "listen_addresses=", "-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "max_connections=200"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/tmp",
+        )
+        self._wait()
+
+    def url(self, database: str) -> str:
+        """SQLAlchemy URL of a database here."""
+        return f"postgresql+psycopg://vermilion@/{database}?host={self.folder}"
+
+    def create_database(self) -> str:
+        """A fresh, empty database's URL."""
+        name = f"t{uuid.uuid4().hex}"
+        with self._connect() as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+        return self.url(name)
+
+    def stop(self) -> None:
+        """Fast shutdown, then the folder goes."""
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(host=str(self.folder), user="vermilion", dbname="postgres", autocommit=True)
+
+    def _wait(self) -> None:
+        for _ in range(200):
+            try:
+                self._connect().close()
+            except psycopg.OperationalError:
+                try:
+                    self._process.wait(0.1)
+                except subprocess.TimeoutExpired:
+                    continue
+                raise AssertionError("the PostgreSQL server ended at its start") from None
+            else:
+                return
+        raise AssertionError("the PostgreSQL server did not come up")
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL server for this test worker."""
+    server = PostgresqlServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: PostgresqlServer) -> str:
+    """URL of a fresh PostgreSQL database."""
+    return postgresql_server.create_database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a fresh database; a test that takes it runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
