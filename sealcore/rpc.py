@@ -7,6 +7,7 @@ held against the CRL at every call, because a connection outlives a revocation (
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NoReturn, Protocol
@@ -36,6 +37,8 @@ _STATUS: Mapping[Kind, grpc.StatusCode] = {
     Kind.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     Kind.INTERNAL: grpc.StatusCode.INTERNAL,
 }
+
+_CALLER: ContextVar[Peer] = ContextVar("caller")
 
 Rules = Mapping[str, frozenset[str]]
 """Full method name → who may call it: ``client``, ``operator``, ``service:NAME``, or ``any`` known caller."""
@@ -146,7 +149,8 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
         def enter(context: Any) -> Peer:
             structlog.contextvars.bind_contextvars(request_id=request_id)
             pem = context.auth_context().get("x509_pem_cert", [None])[0]
-            context.peer_identity_checked = peer = authorise(pem, allowed, self._revocations)
+            peer = authorise(pem, allowed, self._revocations)
+            _CALLER.set(peer)
             return peer
 
         async def refuse(context: Any, fault: Exception) -> NoReturn:
@@ -196,11 +200,9 @@ def _pick(handler: Any) -> tuple[Any, Callable[..., Any]]:
     return handler.unary_unary, grpc.unary_unary_rpc_method_handler
 
 
-def caller(context: Any) -> Peer:
-    """The authorised peer of the call in progress."""
-    peer = context.peer_identity_checked
-    assert isinstance(peer, Peer)
-    return peer
+def caller() -> Peer:
+    """The authorised peer of the call in progress; every call runs in a task, hence a context, of its own."""
+    return _CALLER.get()
 
 
 HEALTH_AND_REFLECTION: Rules = {

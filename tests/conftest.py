@@ -62,14 +62,33 @@ class PostgresqlServer:
             shutil.chown(self.folder, "postgres", "postgres")
         data = self.folder / "data"
         subprocess.run(
-            [*self._as_user, self._bin / "initdb", "-D", data, "-U", "vermilion", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
+            [
+                *[*self._as_user, self._bin / "initdb", "-D", data, "--username=vermilion", "--auth=trust"],
+                *["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"],
+            ],
             check=True,
             capture_output=True,
             cwd="/tmp",
         )
         self._process = subprocess.Popen(
-            [*self._as_user, "setpriv", "--pdeathsig=INT", self._bin / "postgres", "-D", data, "-k", self.folder]
-            + ["-c", "listen_addresses=", "-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "max_connections=200"],
+            [
+                *self._as_user,
+                "setpriv",
+                "--pdeathsig=INT",
+                self._bin / "postgres",
+                "-D",
+                data,
+                "-k",
+                self.folder,
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "fsync=on",
+                "-c",
+                "synchronous_commit=on",
+                "-c",
+                "max_connections=200",
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/tmp",
