@@ -53,13 +53,15 @@ def install_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _invalid(_request: Request, fault: RequestValidationError) -> JSONResponse:
         first = fault.errors()[0]
-        return problem(VermilionError(Code.INVALID_ARGUMENT, f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"))
+        reason = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        return problem(VermilionError(Code.INVALID_ARGUMENT, reason.encode("utf-8", "replace").decode("utf-8")))  # lone surrogates
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, fault: HTTPException) -> JSONResponse:
         code = Code.NOT_FOUND if fault.status_code == 404 else Code.INVALID_ARGUMENT
         response = problem(VermilionError(code, str(fault.detail)))
         response.status_code = fault.status_code
+        response.headers.update(fault.headers or {})  # Allow, with 405
         return response
 
     @app.exception_handler(Exception)

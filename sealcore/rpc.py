@@ -233,7 +233,16 @@ def channel(target: str, tls: TlsSettings, *, message_limit_bytes: int = MESSAGE
     """A client channel with our identity; trusts the infrastructure CA alone."""
     credentials = grpc.ssl_channel_credentials(tls.trust_file.read_bytes(), tls.key_file.read_bytes(), tls.certificate_file.read_bytes())
     return grpc.secure_channel(
-        target, credentials, options=(("grpc.max_receive_message_length", message_limit_bytes), ("grpc.enable_retries", 0))
+        target,
+        credentials,
+        options=(
+            ("grpc.max_receive_message_length", message_limit_bytes),
+            ("grpc.enable_retries", 0),
+            # a service that comes back is found at once; gRPC's own pause grows to two minutes
+            ("grpc.initial_reconnect_backoff_ms", 200),
+            ("grpc.min_reconnect_backoff_ms", 200),
+            ("grpc.max_reconnect_backoff_ms", 2_000),
+        ),
     )
 
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n protos/vermilion/v1/ledger.proto\x12\x0cvermilion.v1\"|\n\rAppendRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x16\n\x0esubject_sha256\x18\x03 \x01(\x0c\x12\x0c\n\x04\x66orm\x18\x04 \x01(\t\x12\x0e\n\x06person\x18\x05 \x01(\t\x12\x0e\n\x06policy\x18\x06 \x01(\t\"&\n\x0e\x41ppendResponse\x12\x14\n\x0cledger_index\x18\x01 \x01(\x04\"\r\n\x0bHeadRequest\"(\n\nLedgerHead\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x0c\n\x04root\x18\x02 \x01(\x0c\",\n\x0e\x45ntriesRequest\x12\r\n\x05start\x18\x01 \x01(\x04\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x04\"1\n\x0f\x45ntriesResponse\x12\r\n\x05start\x18\x01 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x02 \x03(\x0c\"3\n\x0b\x46indRequest\x12\x0c\n\x04\x66orm\x18\x01 \x01(\t\x12\x16\n\x0esignature_hash\x18\x02 \x01(\x0c\"*\n\nFoundEntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\"9\n\x0c\x46indResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.vermilion.v1.FoundEntry2\x93\x02\n\x06Ledger\x12\x43\n\x06\x41ppend\x12\x1b.vermilion.v1.AppendRequest\x1a\x1c.vermilion.v1.AppendResponse\x12;\n\x04Head\x12\x19.vermilion.v1.HeadRequest\x1a\x18.vermilion.v1.LedgerHead\x12H\n\x07\x45ntries\x12\x1c.vermilion.v1.EntriesRequest\x1a\x1d.vermilion.v1.EntriesResponse0\x01\x12=\n\x04\x46ind\x12\x19.vermilion.v1.FindRequest\x1a\x1a.vermilion.v1.FindResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n protos/vermilion/v1/ledger.proto\x12\x0cvermilion.v1\"|\n\rAppendRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x16\n\x0esubject_sha256\x18\x03 \x01(\x0c\x12\x0c\n\x04\x66orm\x18\x04 \x01(\t\x12\x0e\n\x06person\x18\x05 \x01(\t\x12\x0e\n\x06policy\x18\x06 \x01(\t\"&\n\x0e\x41ppendResponse\x12\x14\n\x0cledger_index\x18\x01 \x01(\x04\"\r\n\x0bHeadRequest\"(\n\nLedgerHead\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x0c\n\x04root\x18\x02 \x01(\x0c\",\n\x0e\x45ntriesRequest\x12\r\n\x05start\x18\x01 \x01(\x04\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x04\"1\n\x0f\x45ntriesResponse\x12\r\n\x05start\x18\x01 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x02 \x03(\x0c\"3\n\x0b\x46indRequest\x12\x0c\n\x04\x66orm\x18\x01 \x01(\t\x12\x16\n\x0esignature_hash\x18\x02 \x01(\x0c\"K\n\nFoundEntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\x0c\n\x04\x66orm\x18\x03 \x01(\t\x12\x11\n\tform_salt\x18\x04 \x01(\x0c\"9\n\x0c\x46indResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.vermilion.v1.FoundEntry2\x93\x02\n\x06Ledger\x12\x43\n\x06\x41ppend\x12\x1b.vermilion.v1.AppendRequest\x1a\x1c.vermilion.v1.AppendResponse\x12;\n\x04Head\x12\x19.vermilion.v1.HeadRequest\x1a\x18.vermilion.v1.LedgerHead\x12H\n\x07\x45ntries\x12\x1c.vermilion.v1.EntriesRequest\x1a\x1d.vermilion.v1.EntriesResponse0\x01\x12=\n\x04\x46ind\x12\x19.vermilion.v1.FindRequest\x1a\x1a.vermilion.v1.FindResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,9 +46,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FINDREQUEST']._serialized_start=370
   _globals['_FINDREQUEST']._serialized_end=421
   _globals['_FOUNDENTRY']._serialized_start=423
-  _globals['_FOUNDENTRY']._serialized_end=465
-  _globals['_FINDRESPONSE']._serialized_start=467
-  _globals['_FINDRESPONSE']._serialized_end=524
-  _globals['_LEDGER']._serialized_start=527
-  _globals['_LEDGER']._serialized_end=802
+  _globals['_FOUNDENTRY']._serialized_end=498
+  _globals['_FINDRESPONSE']._serialized_start=500
+  _globals['_FINDRESPONSE']._serialized_end=557
+  _globals['_LEDGER']._serialized_start=560
+  _globals['_LEDGER']._serialized_end=835
 # @@protoc_insertion_point(module_scope)

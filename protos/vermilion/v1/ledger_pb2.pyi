@@ -65,12 +65,16 @@ class FindRequest(_message.Message):
     def __init__(self, form: _Optional[str] = ..., signature_hash: _Optional[bytes] = ...) -> None: ...
 
 class FoundEntry(_message.Message):
-    __slots__ = ("index", "entry")
+    __slots__ = ("index", "entry", "form", "form_salt")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     ENTRY_FIELD_NUMBER: _ClassVar[int]
+    FORM_FIELD_NUMBER: _ClassVar[int]
+    FORM_SALT_FIELD_NUMBER: _ClassVar[int]
     index: int
     entry: bytes
-    def __init__(self, index: _Optional[int] = ..., entry: _Optional[bytes] = ...) -> None: ...
+    form: str
+    form_salt: bytes
+    def __init__(self, index: _Optional[int] = ..., entry: _Optional[bytes] = ..., form: _Optional[str] = ..., form_salt: _Optional[bytes] = ...) -> None: ...
 
 class FindResponse(_message.Message):
     __slots__ = ("entries",)

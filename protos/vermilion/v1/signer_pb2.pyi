@@ -247,10 +247,12 @@ class PersonRecord(_message.Message):
     def __init__(self, id: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ..., public_key: _Optional[bytes] = ..., active: _Optional[bool] = ...) -> None: ...
 
 class ListPeopleResponse(_message.Message):
-    __slots__ = ("people",)
+    __slots__ = ("people", "register_quorum")
     PEOPLE_FIELD_NUMBER: _ClassVar[int]
+    REGISTER_QUORUM_FIELD_NUMBER: _ClassVar[int]
     people: _containers.RepeatedCompositeFieldContainer[PersonRecord]
-    def __init__(self, people: _Optional[_Iterable[_Union[PersonRecord, _Mapping]]] = ...) -> None: ...
+    register_quorum: int
+    def __init__(self, people: _Optional[_Iterable[_Union[PersonRecord, _Mapping]]] = ..., register_quorum: _Optional[int] = ...) -> None: ...
 
 class ListKeysRequest(_message.Message):
     __slots__ = ()
@@ -305,10 +307,12 @@ class StopResponse(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., ledger_index: _Optional[int] = ...) -> None: ...
 
 class PerformRequest(_message.Message):
-    __slots__ = ("token",)
+    __slots__ = ("token", "attachments")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ATTACHMENTS_FIELD_NUMBER: _ClassVar[int]
     token: str
-    def __init__(self, token: _Optional[str] = ...) -> None: ...
+    attachments: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, token: _Optional[str] = ..., attachments: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class PerformResponse(_message.Message):
     __slots__ = ("ledger_index",)

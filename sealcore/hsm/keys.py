@@ -1,0 +1,129 @@
+"""A key pair in the token: what is known of it, and signing with it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import pkcs11
+from asn1crypto.core import OctetString
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from sealcore.errors import Code, VermilionError
+from sealcore.hsm.algorithm import Algorithm, algorithm_of
+from sealcore.hsm.sessions import PooledSession, SessionPool
+from sealcore.hsm.signing import check_digest, sign_ecdsa, sign_ed25519, sign_rsa
+
+if TYPE_CHECKING:
+    from sealcore.hsm.private import TokenPrivateKey
+
+TokenPublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+# CKA_EC_PARAMS: DER of the curve's object identifier (RFC 5480 §2.1.1.1, RFC 8410 §3).
+EC_PARAMS: Final = {
+    Algorithm.P256: bytes.fromhex("06082a8648ce3d030107"),
+    Algorithm.P384: bytes.fromhex("06052b81040022"),
+    Algorithm.ED25519: bytes.fromhex("06032b6570"),
+}
+_CURVES: Final[dict[bytes, ec.EllipticCurve]] = {EC_PARAMS[Algorithm.P256]: ec.SECP256R1(), EC_PARAMS[Algorithm.P384]: ec.SECP384R1()}
+_ORDER_BYTES: Final = {Algorithm.P256: 32, Algorithm.P384: 48}
+
+
+@dataclass(frozen=True)
+class TokenKey:
+    """A key pair whose private half never leaves the token. Threads may share it.
+
+    spki_der     SubjectPublicKeyInfo (RFC 5280 §4.1.2.7)
+    extractable  CKA_EXTRACTABLE as the token reports it; false for every key made here
+    sensitive    CKA_SENSITIVE as the token reports it; true for every key made here
+    """
+
+    label: str
+    algorithm: Algorithm
+    public_key: TokenPublicKey = field(repr=False)
+    spki_der: bytes = field(repr=False)
+    extractable: bool
+    sensitive: bool
+    key_id: bytes = field(repr=False)
+    spki_sha256: bytes = field(init=False, repr=False)
+    _pool: SessionPool = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "spki_sha256", hashlib.sha256(self.spki_der).digest())
+
+    def sign(self, data: bytes) -> bytes:
+        """Signature over ``data`` by the algorithm's own hash: PKCS#1 v1.5, DER ECDSA-Sig-Value, or Ed25519's 64 bytes."""
+        if self.algorithm is Algorithm.ED25519:
+            return self._pool.run(lambda session: sign_ed25519(session.private_key(self.label, self.key_id), data), "signing")
+        return self.sign_digest(hashlib.new(self.algorithm.hash_name, data).digest())
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """The same over a digest of ``algorithm.hash_name``; INVALID_ARGUMENT for Ed25519 or a digest of another length."""
+        return self.sign_prehashed(digest, self.algorithm.hash_name)
+
+    def sign_prehashed(self, digest: bytes, hash_name: str) -> bytes:
+        """The same over a SHA-256, SHA-384 or SHA-512 digest, where another standard asks for a hash of its own."""
+        check_digest(digest, hash_name)
+        if self.algorithm.is_rsa:
+            return self._pool.run(lambda session: sign_rsa(session.private_key(self.label, self.key_id), digest, hash_name), "signing")
+        order_bytes = _ORDER_BYTES[self.algorithm]
+        return self._pool.run(lambda session: sign_ecdsa(session.private_key(self.label, self.key_id), digest, order_bytes), "signing")
+
+    def private_key(self) -> TokenPrivateKey:
+        """A private key for ``cryptography``'s builders (certificate, CRL, OCSP, request) that signs in the token."""
+        from sealcore.hsm.private import private_key_of  # noqa: PLC0415  (private.py needs TokenKey)
+
+        return private_key_of(self)
+
+
+def read_keys(session: PooledSession, pool: SessionPool, label: str | None = None) -> list[TokenKey]:
+    """The key pairs of the token, or those of one label, by label. Faults come as PKCS11Error."""
+    wanted: dict[pkcs11.Attribute, object] = {pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PRIVATE_KEY}
+    if label is not None:
+        wanted[pkcs11.Attribute.LABEL] = label
+    found = [_read_key(session, pool, private) for private in session.objects(wanted)]
+    return sorted(found, key=lambda key: key.label)
+
+
+def _read_key(session: PooledSession, pool: SessionPool, private: pkcs11.Object) -> TokenKey:
+    label, key_id = str(private[pkcs11.Attribute.LABEL]), bytes(private[pkcs11.Attribute.ID])
+    public_key = _read_public_key(session, label, key_id)
+    return TokenKey(
+        label=label,
+        algorithm=algorithm_of(public_key),
+        public_key=public_key,
+        spki_der=public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        extractable=bool(private[pkcs11.Attribute.EXTRACTABLE]),
+        sensitive=bool(private[pkcs11.Attribute.SENSITIVE]),
+        key_id=key_id,
+        _pool=pool,
+    )
+
+
+def _read_public_key(session: PooledSession, label: str, key_id: bytes) -> TokenPublicKey:
+    wanted = {
+        pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PUBLIC_KEY,
+        pkcs11.Attribute.LABEL: label,
+        pkcs11.Attribute.ID: key_id,
+    }
+    matches = session.objects(wanted)
+    if len(matches) != 1:
+        raise VermilionError(Code.HSM_KEY_MISSING, f"the public half of the key {label} is not in the token")
+    public = matches[0]
+    try:
+        if public[pkcs11.Attribute.KEY_TYPE] == pkcs11.KeyType.RSA:
+            exponent, modulus = (int.from_bytes(public[name]) for name in (pkcs11.Attribute.PUBLIC_EXPONENT, pkcs11.Attribute.MODULUS))
+            return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+        parameters, point = public[pkcs11.Attribute.EC_PARAMS], _point(public[pkcs11.Attribute.EC_POINT])
+        if parameters in _CURVES:
+            return ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[parameters], point)
+        return ed25519.Ed25519PublicKey.from_public_bytes(point)
+    except ValueError:
+        raise VermilionError(Code.HSM_UNAVAILABLE, f"the token gives a public key for {label} that cannot be read") from None
+
+
+def _point(value: bytes) -> bytes:
+    """CKA_EC_POINT is a DER OCTET STRING (PKCS#11 v2.40 §2.3.3)."""
+    return bytes(OctetString.load(value, strict=True).native)

@@ -1,0 +1,110 @@
+"""The token of a process: opened once, logged in once, shared by all threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Final, Self
+
+import pkcs11
+
+from sealcore.config import TokenSettings
+from sealcore.errors import Code, VermilionError
+from sealcore.hsm.algorithm import Algorithm
+from sealcore.hsm.generation import alone, generate_pair
+from sealcore.hsm.keys import TokenKey, read_keys
+from sealcore.hsm.sessions import PooledSession, SessionPool
+
+__all__ = ["Algorithm", "Token", "TokenKey"]
+
+_LONGEST_LABEL_BYTES: Final = 255  # our own bound: labels also stand in certificates' file names and in reports
+
+
+class Token:
+    """A PKCS#11 token with its sessions. One is open in a process at a time (SoftHSM knows one folder a process)."""
+
+    def __init__(self, settings: TokenSettings, pool: SessionPool) -> None:
+        self._settings = settings
+        self._pool = pool
+
+    @classmethod
+    def open(cls, settings: TokenSettings) -> Self:
+        """Logs in and opens the sessions.
+
+        HSM_UNAVAILABLE when the module or the token is not there; HSM_PIN_REFUSED when the PIN is wrong, and from then on
+        in this process for the same PIN file without asking the token; CONFIGURATION_INVALID when another token is open.
+        """
+        return cls(settings, SessionPool(settings))
+
+    @property
+    def label(self) -> str:
+        """The token's own label."""
+        return self._settings.label
+
+    def generate(self, label: str, algorithm: Algorithm) -> TokenKey:
+        """Makes a key pair that cannot leave the token; CONFLICT if the label is taken. One at a time over all processes."""
+        _check_label(label)
+
+        def make(pooled: PooledSession) -> TokenKey:
+            if read_keys(pooled, self._pool, label):
+                raise VermilionError(Code.CONFLICT, f"the token has a key {label} already")
+            with _writing(pooled) as session:
+                generate_pair(session, label, algorithm)
+            return read_keys(pooled, self._pool, label)[0]
+
+        with alone(self._settings.softhsm_conf):
+            return self._pool.run(make, "generating a key")
+
+    def key(self, label: str) -> TokenKey:
+        """The key of this label; HSM_KEY_MISSING if there is none, CONFLICT if several bear it."""
+        found = self._pool.run(lambda session: read_keys(session, self._pool, label), "looking for a key")
+        if not found:
+            raise VermilionError(Code.HSM_KEY_MISSING, f"the key {label} is not in the token {self.label}")
+        if len(found) > 1:
+            raise VermilionError(Code.CONFLICT, f"{len(found)} keys of the token {self.label} are called {label}")
+        return found[0]
+
+    def keys(self) -> list[TokenKey]:
+        """All keys of the token, by label."""
+        return self._pool.run(lambda session: read_keys(session, self._pool), "listing keys")
+
+    def destroy(self, label: str) -> None:
+        """Destroys both halves of a key for good; HSM_KEY_MISSING if there is none."""
+        key = self.key(label)
+
+        def remove(pooled: PooledSession) -> None:
+            with _writing(pooled) as session:
+                for kind in (pkcs11.ObjectClass.PRIVATE_KEY, pkcs11.ObjectClass.PUBLIC_KEY):
+                    wanted = {pkcs11.Attribute.CLASS: kind, pkcs11.Attribute.LABEL: label, pkcs11.Attribute.ID: key.key_id}
+                    for found in list(session.get_objects(wanted)):
+                        found.destroy()
+
+        with alone(self._settings.softhsm_conf):
+            self._pool.run(remove, "destroying a key")
+        self._pool.expire()  # other sessions still hold its handle, which a token may give to another key one day
+
+    def close(self) -> None:
+        """Logs out and ends all sessions; keys of this token then raise HSM_UNAVAILABLE."""
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+@contextmanager
+def _writing(pooled: PooledSession) -> Iterator[pkcs11.Session]:
+    """A read-write session beside the pooled ones, for as long as a pooled one is held."""
+    session = pooled.token.open(rw=True)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def _check_label(label: str) -> None:
+    if not label or len(label.encode()) > _LONGEST_LABEL_BYTES or not label.isprintable():
+        raise VermilionError(Code.INVALID_ARGUMENT, "a key label has 1 to 255 printable bytes")

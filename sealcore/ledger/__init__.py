@@ -1,0 +1,1 @@
+"""The ledger that everyone shares: entry format, append within a transaction, checkpoint notes, and reading for strangers."""

@@ -1,0 +1,43 @@
+"""Brings a service's database to its newest schema when the service starts: Alembic, run in code, without an alembic.ini.
+
+The scripts are package data under ``migrations/<service>``; their ``env.py`` is one line, ``run(context)``.
+"""
+
+from __future__ import annotations
+
+import threading
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, text
+
+from sealcore.db import write
+
+_ADVISORY_LOCK = 0x5645_524D  # "VERM": replicas that start together upgrade one after the other
+_one_at_a_time = threading.Lock()  # Alembic keeps its running environment in module globals
+
+
+def scripts(service: str) -> Path:
+    """Where the migration scripts of ``service`` lie, in a checkout as in an installed wheel."""
+    return Path(str(resources.files("migrations"))) / service
+
+
+def upgrade(engine: Engine, script_location: Path) -> None:
+    """Upgrades to head in one transaction: after a crash the database has the old schema or the new one, nothing between."""
+    config = Config()
+    config.set_main_option("script_location", str(script_location).replace("%", "%%"))
+    with _one_at_a_time, write(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def run(context: Any) -> None:
+    """The whole of an ``env.py``: migrates on the connection that ``upgrade`` opened, inside its transaction."""
+    connection: Connection = context.config.attributes["connection"]
+    context.configure(connection=connection, render_as_batch=connection.dialect.name == "sqlite")
+    context.run_migrations()

@@ -1,0 +1,101 @@
+"""How a service process starts, says that it is ready, and ends cleanly on SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+from fastapi import FastAPI
+
+from sealcore.clock import Clock, SystemClock
+from sealcore.config import Block, Listen, TlsSettings, load
+from sealcore.errors import Code, VermilionError
+from sealcore.http import uvicorn_server
+from sealcore.log import configure
+
+READY_LINE: Final = "ready"
+_START_POLL_S: Final = 0.01
+_FAILED_START: Final = 1
+
+
+class Service(Protocol):
+    """What a composition root builds."""
+
+    async def start(self) -> None:
+        """Returns once requests are served."""
+
+    async def stop(self) -> None:
+        """Lets running requests end, then gives everything back; called also after a ``start`` that failed midway."""
+
+
+SettingsT = TypeVar("SettingsT", bound=Block)
+SettingsT_contra = TypeVar("SettingsT_contra", bound=Block, contravariant=True)
+
+
+class Build(Protocol[SettingsT_contra]):
+    """A composition root."""
+
+    def __call__(self, settings: SettingsT_contra, *, clock: Clock) -> Service: ...
+
+
+class HttpEndpoint:
+    """An HTTP server that other code starts and stops; several may run in one process."""
+
+    def __init__(self, app: FastAPI, listen: Listen, tls: TlsSettings | None = None) -> None:
+        self._listen = listen
+        self._server = uvicorn_server(app, listen, tls)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listens; CONFIGURATION_INVALID when the port is taken."""
+        try:
+            listening = socket.create_server((self._listen.host, self._listen.port), backlog=2048)
+        except OSError as fault:
+            raise VermilionError(Code.CONFIGURATION_INVALID, f"cannot listen on {self._listen.target}: {fault.strerror}") from None
+        self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise VermilionError(Code.SERVICE_UNAVAILABLE, "the HTTP server ended at its start")
+            await asyncio.sleep(_START_POLL_S)
+
+    async def stop(self) -> None:
+        """Ends after the running requests."""
+        if self._task is not None:
+            self._server.should_exit = True
+            await self._task
+
+
+async def _until_signal(service: Service) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await service.start()
+        sys.stdout.write(f"{READY_LINE}\n")
+        sys.stdout.flush()
+        await stop.wait()
+    finally:
+        await service.stop()
+
+
+def main(name: str, model: type[SettingsT], build: Build[SettingsT], arguments: Sequence[str] | None = None) -> int:
+    """The whole of a service's ``__main__``: reads ``--config FILE``, builds, serves until a signal; the exit status."""
+    parser = argparse.ArgumentParser(prog=f"python -m {name}")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings of the service (TOML)")
+    chosen = parser.parse_args(arguments)
+    configure(name)
+    try:
+        service = build(load(chosen.config, model), clock=SystemClock())
+        asyncio.run(_until_signal(service))
+    except VermilionError as fault:
+        sys.stderr.write(f"{name}: {fault}\n{fault.way_out}\n")
+        return _FAILED_START
+    return 0
