@@ -100,6 +100,11 @@ def to_message(error: VermilionError) -> common_pb2.Error:
     )
 
 
+def status_of(error: VermilionError) -> grpc.StatusCode:
+    """The gRPC status that goes with an error."""
+    return _STATUS[error.kind]
+
+
 def from_message(message: common_pb2.Error) -> VermilionError:
     """The error a message stands for; a code we do not know becomes INTERNAL, its text kept."""
     code = Code(message.code) if message.code in Code.__members__ else Code.INTERNAL

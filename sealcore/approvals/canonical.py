@@ -52,6 +52,14 @@ def canonical_cbor(value: Any) -> bytes:
     return cbor2.dumps(value, canonical=True)
 
 
+def ordered_cbor(value: Any) -> bytes:
+    """The same for maps whose keys the caller has put in order, shorter before longer and then bytewise: half the time a document.
+
+    Only for structures whose order a test holds against ``canonical_cbor``.
+    """
+    return cbor2.dumps(value)
+
+
 def b64url(data: bytes) -> str:
     """base64url without padding (RFC 7515 §2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -7,7 +7,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from sealcore import merkle
-from sealcore.approvals.canonical import canonical_cbor, is_digest, is_integer, is_text, require
+from sealcore.approvals.canonical import is_digest, is_integer, is_text, ordered_cbor, require
 
 LABEL = b"vermilion-leaf-v1"
 SALT_BYTES = 16
@@ -76,10 +76,10 @@ class Mark:
     def as_map(self) -> dict[str, Any]:
         """The mark as it enters the leaf."""
         return {
-            "pages": list(self.pages),
+            "kind": self.kind.value,
             "rect": self.rectangle.as_list(),
+            "pages": list(self.pages),
             "picture": self.picture_sha256,
-            "kind": str(self.kind),
         }
 
 
@@ -99,7 +99,7 @@ class SignatureTexts:
 
     def as_map(self) -> dict[str, str]:
         """Those that are not empty."""
-        texts = {"name": self.name, "reason": self.reason, "location": self.location, "contact": self.contact}
+        texts = {"name": self.name, "reason": self.reason, "contact": self.contact, "location": self.location}
         return {name: value for name, value in texts.items() if value}
 
 
@@ -138,7 +138,7 @@ class Leaf:
 
 
 def placement_map(placement: Placement) -> dict[str, Any]:
-    """The four members of a placement as they enter leaf and REST alike (digests as bytes)."""
+    """The four members of a placement, named as in the leaf (digests as bytes)."""
     return {
         "marks": [mark.as_map() for mark in placement.marks],
         "texts": placement.texts.as_map(),
@@ -149,14 +149,18 @@ def placement_map(placement: Placement) -> dict[str, Any]:
 
 def leaf_input(leaf: Leaf) -> bytes:
     """``vermilion-leaf-v1`` ‖ deterministic CBOR of the leaf."""
-    return LABEL + canonical_cbor(
+    placement = leaf.placement
+    return LABEL + ordered_cbor(
         {
             "salt": leaf.salt,
-            "index": leaf.index,
             "size": leaf.size,
-            "sha256": leaf.document_sha256,
+            "index": leaf.index,
+            "level": placement.level.value,
+            "marks": [mark.as_map() for mark in placement.marks],
+            "texts": placement.texts.as_map(),
             "length": leaf.document_size_bytes,
-            **placement_map(leaf.placement),
+            "sha256": leaf.document_sha256,
+            "certification": int(placement.certification),
         }
     )
 

@@ -1,14 +1,8 @@
-"""Making a key pair in the token, one at a time, and reading back that the token keeps it as it was asked to."""
+"""Making a key pair in the token, and reading back that the token keeps it as it was asked to."""
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import pkcs11
@@ -17,8 +11,6 @@ from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import RSA_BITS, Algorithm
 from sealcore.hsm.keys import EC_PARAMS
 
-_GENERATION: Final = threading.Lock()
-_LOCK_FILE: Final = "generate.lock"
 _PUBLIC_EXPONENT: Final = (65537).to_bytes(3)
 
 # What a private key of the office must be. `local` and the two `never`/`always` are the token's own word that the key was
@@ -50,27 +42,6 @@ _PUBLIC: Final = {
     pkcs11.Attribute.ENCRYPT: False,
     pkcs11.Attribute.WRAP: False,
 }
-
-
-@contextmanager
-def alone(softhsm_conf: Path | None) -> Iterator[None]:
-    """Keeps every other key generation out, in this process and, for SoftHSM, in all that share the folder.
-
-    SoftHSM corrupts its token when two generate at once, and a label is checked and taken in two steps everywhere.
-    """
-    with _GENERATION:
-        if softhsm_conf is None:
-            yield
-            return
-        try:
-            descriptor = os.open(softhsm_conf.parent / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError:
-            raise VermilionError(Code.HSM_UNAVAILABLE, "the token's folder cannot be written") from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def generate_pair(session: pkcs11.Session, label: str, algorithm: Algorithm) -> None:

@@ -16,6 +16,7 @@ from pkcs11.exceptions import PKCS11Error
 from sealcore.config import TokenSettings, read_pin
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm import library
+from sealcore.hsm.exclusion import Exclusion
 from sealcore.hsm.faults import HARMLESS_FAULTS, LOST_FAULTS, PIN_FAULTS, TokenGoneError, translate
 from sealcore.hsm.signing import SigningKey
 from sealcore.hsm.turns import Turns
@@ -30,13 +31,14 @@ Result = TypeVar("Result")
 class PooledSession:
     """One session and the private keys found through it."""
 
-    def __init__(self, token: pkcs11.Token, session: pkcs11.Session) -> None:
+    def __init__(self, token: pkcs11.Token, session: pkcs11.Session, exclusion: Exclusion) -> None:
         self.token = token
+        self.exclusion = exclusion
         self.session = session
         self._private_keys: dict[tuple[str, bytes], SigningKey] = {}
 
     def objects(self, wanted: Mapping[pkcs11.Attribute, object]) -> list[pkcs11.Object]:
-        """The objects that have these attributes; TokenGoneError if there are none because the token itself is away.
+        """The objects that have these attributes (within ``exclusion``); TokenGoneError if there are none because the token itself is away.
 
         SoftHSM answers a search in a removed folder with "nothing found", and never finds again what it has missed once.
         """
@@ -51,6 +53,8 @@ class PooledSession:
     def private_key(self, label: str, key_id: bytes) -> SigningKey:
         """The key of this label and CKA_ID, found once a session; HSM_KEY_MISSING if it is not, or no longer, there.
 
+        Takes the exclusion itself where it must search.
+
         The id matters after a recovery: another key that has taken the label meanwhile must not sign in its place.
         """
         found = self._private_keys.get((label, key_id))
@@ -60,7 +64,8 @@ class PooledSession:
                 pkcs11.Attribute.LABEL: label,
                 pkcs11.Attribute.ID: key_id,
             }
-            matches = self.objects(wanted)
+            with self.exclusion.alone():
+                matches = self.objects(wanted)
             if len(matches) != 1:
                 raise VermilionError(Code.HSM_KEY_MISSING, f"the key {label} is not in the token")
             found = cast(SigningKey, matches[0])
@@ -74,6 +79,7 @@ class SessionPool:
     def __init__(self, settings: TokenSettings, *, wait_s: float = WAIT_S) -> None:
         self._settings = settings
         self._wait_s = wait_s
+        self._exclusion = Exclusion(settings.softhsm_conf, wait_s)
         self._library = library.acquire(settings.module, settings.softhsm_conf)
         self._turns: Turns[PooledSession | None] = Turns()
         self._recovery = threading.Lock()  # held while the module is finalised and started again
@@ -181,13 +187,14 @@ class SessionPool:
         if self._settings.softhsm_conf is not None and not self._settings.softhsm_conf.is_file():
             raise VermilionError(Code.HSM_UNAVAILABLE, "the SoftHSM folder of the token is not there")
         pin = read_pin(pin_file)
-        self._library.start()
-        try:
-            token = self._library.token(self._settings.label)
-            first = token.open(user_pin=pin)
-            rest = [token.open() for _ in range(self._settings.sessions - 1)]
-        except PKCS11Error as fault:
-            if isinstance(fault, PIN_FAULTS):
-                library.remember_refused(pin_file)
-            raise translate(fault, "opening a session") from None
-        return [PooledSession(token, session) for session in (first, *rest)]
+        with self._exclusion.alone():
+            self._library.start()
+            try:
+                token = self._library.token(self._settings.label)
+                first = token.open(user_pin=pin)
+                rest = [token.open() for _ in range(self._settings.sessions - 1)]
+            except PKCS11Error as fault:
+                if isinstance(fault, PIN_FAULTS):
+                    library.remember_refused(pin_file)
+                raise translate(fault, "opening a session") from None
+        return [PooledSession(token, session, self._exclusion) for session in (first, *rest)]

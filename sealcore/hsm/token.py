@@ -12,7 +12,7 @@ import pkcs11
 from sealcore.config import TokenSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm
-from sealcore.hsm.generation import alone, generate_pair
+from sealcore.hsm.generation import generate_pair
 from sealcore.hsm.keys import TokenKey, read_keys
 from sealcore.hsm.sessions import PooledSession, SessionPool
 
@@ -47,41 +47,45 @@ class Token:
         _check_label(label)
 
         def make(pooled: PooledSession) -> TokenKey:
-            if read_keys(pooled, self._pool, label):
-                raise VermilionError(Code.CONFLICT, f"the token has a key {label} already")
-            with _writing(pooled) as session:
-                generate_pair(session, label, algorithm)
-            return read_keys(pooled, self._pool, label)[0]
+            with pooled.exclusion.alone():
+                if read_keys(pooled, self._pool, label):
+                    raise VermilionError(Code.CONFLICT, f"the token has a key {label} already")
+                with _writing(pooled) as session:
+                    generate_pair(session, label, algorithm)
+                return self._one(read_keys(pooled, self._pool, label), label)
 
-        with alone(self._settings.softhsm_conf):
-            return self._pool.run(make, "generating a key")
+        return self._pool.run(make, "generating a key")
 
     def key(self, label: str) -> TokenKey:
         """The key of this label; HSM_KEY_MISSING if there is none, CONFLICT if several bear it."""
-        found = self._pool.run(lambda session: read_keys(session, self._pool, label), "looking for a key")
-        if not found:
-            raise VermilionError(Code.HSM_KEY_MISSING, f"the key {label} is not in the token {self.label}")
-        if len(found) > 1:
-            raise VermilionError(Code.CONFLICT, f"{len(found)} keys of the token {self.label} are called {label}")
-        return found[0]
+
+        def find(pooled: PooledSession) -> TokenKey:
+            with pooled.exclusion.alone():
+                return self._one(read_keys(pooled, self._pool, label), label)
+
+        return self._pool.run(find, "looking for a key")
 
     def keys(self) -> list[TokenKey]:
         """All keys of the token, by label."""
-        return self._pool.run(lambda session: read_keys(session, self._pool), "listing keys")
+
+        def read(pooled: PooledSession) -> list[TokenKey]:
+            with pooled.exclusion.alone():
+                return read_keys(pooled, self._pool)
+
+        return self._pool.run(read, "listing keys")
 
     def destroy(self, label: str) -> None:
         """Destroys both halves of a key for good; HSM_KEY_MISSING if there is none."""
-        key = self.key(label)
 
         def remove(pooled: PooledSession) -> None:
-            with _writing(pooled) as session:
+            with pooled.exclusion.alone(), _writing(pooled) as session:
+                key = self._one(read_keys(pooled, self._pool, label), label)
                 for kind in (pkcs11.ObjectClass.PRIVATE_KEY, pkcs11.ObjectClass.PUBLIC_KEY):
                     wanted = {pkcs11.Attribute.CLASS: kind, pkcs11.Attribute.LABEL: label, pkcs11.Attribute.ID: key.key_id}
                     for found in list(session.get_objects(wanted)):
                         found.destroy()
 
-        with alone(self._settings.softhsm_conf):
-            self._pool.run(remove, "destroying a key")
+        self._pool.run(remove, "destroying a key")
         self._pool.expire()  # other sessions still hold its handle, which a token may give to another key one day
 
     def close(self) -> None:
@@ -93,6 +97,13 @@ class Token:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _one(self, found: list[TokenKey], label: str) -> TokenKey:
+        if not found:
+            raise VermilionError(Code.HSM_KEY_MISSING, f"the key {label} is not in the token {self.label}")
+        if len(found) > 1:
+            raise VermilionError(Code.CONFLICT, f"{len(found)} keys of the token {self.label} are called {label}")
+        return found[0]
 
 
 @contextmanager

@@ -12,26 +12,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 import cbor2
 
 from sealcore import merkle
-from sealcore.approvals.canonical import canonical_cbor, is_digest, is_integer, is_text, require
+from sealcore.approvals.canonical import is_digest, is_integer, is_text, ordered_cbor, require
 from sealcore.errors import Code, VermilionError
 
 LABEL = b"vermilion-entry-v1"
 VERSION = 1
 MOST_ENTRY_BYTES = 65_535  # tlog-tiles: an entry's length is a big-endian uint16
 SALT_BYTES = 32
-COMMITMENT_NAMES = frozenset({"form", "people", "policy"})
+COMMITMENT_NAMES = ("form", "people", "policy")  # in the order of deterministic CBOR
 MOST_WARNINGS = 64
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # CBOR key → field, for the optional digests and counts
-_DIGESTS = {"jti": "jti_hash", "spki": "spki_sha256", "leaf": "leaf_hash", "signature": "signature_hash",
-            "timestamp": "timestamp_hash", "subject": "subject_sha256"}  # fmt: skip
+_DIGESTS = {"jti": "jti_hash", "leaf": "leaf_hash", "spki": "spki_sha256", "subject": "subject_sha256",
+            "signature": "signature_hash", "timestamp": "timestamp_hash"}  # fmt: skip
 _COUNTS = {"index": "index", "attempts": "attempts"}
 
 
@@ -80,7 +79,7 @@ class Entry:
         for name in _COUNTS.values():
             value = getattr(self, name)
             require(value is None or is_integer(value), f"an entry's {name} is a count")
-        require(isinstance(self.commitments, Mapping) and self.commitments.keys() <= COMMITMENT_NAMES, "an unknown commitment")
+        require(isinstance(self.commitments, Mapping) and self.commitments.keys() <= set(COMMITMENT_NAMES), "an unknown commitment")
         require(all(map(is_digest, self.commitments.values())), "a commitment is 32 bytes")
         require(len(self.warnings) <= MOST_WARNINGS and all(is_text(word, 200) for word in self.warnings), "warnings are short texts")
         object.__setattr__(self, "kind", str(self.kind))
@@ -93,16 +92,22 @@ class Entry:
 
     def encode(self) -> bytes:
         """The bytes that are logged; raises INVALID_ARGUMENT above 65,535."""
-        facts: dict[str, Any] = {"version": VERSION, "kind": self.kind, "time": self.time_us}
-        for key, name in (*_DIGESTS.items(), *_COUNTS.items()):
-            value = getattr(self, name)
-            if value is not None:
-                facts[key] = value
-        if self.commitments:
-            facts["commitments"] = dict(self.commitments)
-        if self.warnings:
-            facts["warnings"] = list(self.warnings)
-        data = LABEL + canonical_cbor(facts)
+        facts = {  # in the order of deterministic CBOR
+            "jti": self.jti_hash,
+            "kind": self.kind,
+            "leaf": self.leaf_hash,
+            "spki": self.spki_sha256,
+            "time": self.time_us,
+            "index": self.index,
+            "subject": self.subject_sha256,
+            "version": VERSION,
+            "attempts": self.attempts,
+            "warnings": list(self.warnings) or None,
+            "signature": self.signature_hash,
+            "timestamp": self.timestamp_hash,
+            "commitments": {name: self.commitments[name] for name in COMMITMENT_NAMES if name in self.commitments} or None,
+        }
+        data = LABEL + ordered_cbor({key: value for key, value in facts.items() if value is not None})
         require(len(data) <= MOST_ENTRY_BYTES, f"an entry has at most {MOST_ENTRY_BYTES} bytes")
         return data
 

@@ -74,6 +74,7 @@ class LogReader:
         self._source: Source = HttpSource(source) if isinstance(source, str) else source
         self._log_key = VerifierKey.parse(log_key) if isinstance(log_key, str) else log_key
         self._witness_key = VerifierKey.parse(witness_key) if isinstance(witness_key, str) else witness_key
+        self._updating = threading.Lock()  # one update at a time; nobody who only looks something up waits for it
         self._lock = threading.Lock()
         self._frontier = merkle.Frontier()
         self._followed: TrustedCheckpoint | None = None
@@ -91,25 +92,31 @@ class LogReader:
 
     def update(self) -> TrustedCheckpoint:
         """Follows the log to its newest checkpoint, reading every new entry; raises LEDGER_INCONSISTENT when it does not continue."""
-        with self._lock:
+        with self._updating:
             newest = self.checkpoint()
             before = self._followed
             if before is not None and newest.size < before.size:
                 if newest.cosigned_at_s is None or before.cosigned_at_s is None or newest.cosigned_at_s > before.cosigned_at_s:
                     raise VermilionError(Code.LEDGER_INCONSISTENT, "the log shows fewer entries than it did before")
                 return before  # an older answer out of some cache: what was proven stays proven
-            frontier, found = self._frontier, dict[bytes, int]()
-            for index, data in self.entries(frontier.size, newest.size):
-                frontier = frontier.append(entry_hash(data))
-                signature_hash = Entry.decode(data).signature_hash
-                if signature_hash is not None:
-                    found.setdefault(signature_hash, index)
+            frontier, found = self._read_on(self._frontier, newest.size)
             if frontier.root() != newest.checkpoint.root:
                 raise VermilionError(Code.LEDGER_INCONSISTENT, "the log's entries do not lead to its checkpoint")
-            for signature_hash, index in found.items():
-                self._by_signature.setdefault(signature_hash, index)
-            self._frontier, self._followed = frontier, newest
+            with self._lock:
+                for signature_hash, index in found:
+                    self._by_signature.setdefault(signature_hash, index)
+                self._frontier, self._followed = frontier, newest
             return newest
+
+    def _read_on(self, frontier: merkle.Frontier, size: int) -> tuple[merkle.Frontier, list[tuple[bytes, int]]]:
+        """The frontier after all entries up to ``size``, and which signature stands where among them."""
+        found: list[tuple[bytes, int]] = []
+        for index, data in self.entries(frontier.size, size):
+            frontier = frontier.append(entry_hash(data))
+            signature_hash = Entry.decode(data).signature_hash
+            if signature_hash is not None:
+                found.append((signature_hash, index))
+        return frontier, found
 
     def find(self, signature_hash: bytes) -> LocatedEntry | None:
         """The first entry of this signature value among all entries up to the checkpoint of the last ``update``.

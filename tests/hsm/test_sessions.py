@@ -214,6 +214,19 @@ def test_processes_that_make_the_same_keys_at_once_make_each_once(settings: Toke
             verify(key, key.sign(b"data"), b"data")
 
 
+def test_processes_open_list_and_change_one_token_while_another_signs(settings: TokenSettings) -> None:
+    program = Path(__file__).with_name("programs") / "churn.py"
+    with Token.open(settings) as token:
+        key = token.generate("steady", Algorithm.P256)
+        command = [sys.executable, program, settings.pin_file.with_name("token.toml")]
+        running = [subprocess.Popen([*command, name, "12"], stderr=subprocess.PIPE, text=True) for name in ("one", "two", "three")]
+        while any(process.poll() is None for process in running):
+            verify(key, key.sign(b"data"), b"data")
+            assert "steady" in labels(token)
+        assert [process.communicate()[1] for process in running] == ["", "", ""]
+        assert labels(token) == ["steady"]
+
+
 def test_a_process_opens_one_token_at_a_time(token: Token, settings: TokenSettings) -> None:
     assert code_of(lambda: Token.open(settings)) is Code.CONFIGURATION_INVALID
     token.close()
