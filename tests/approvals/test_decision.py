@@ -21,6 +21,7 @@ from tests.approvals.build import context_of
 from tests.vectors.load import vectors
 
 CASES = [(case["context"], one) for case in vectors("decision")["cases"] for one in case["decisions"]]
+ANOTHER_ID = "01981a2b-3c4d-7fff-8abc-0123456789ab"  # fixed: it stands in the names of tests
 KEY = ec.generate_private_key(ec.SECP256R1())
 PERSON = uuid7()
 CONTEXT = DecisionContext(
@@ -29,18 +30,18 @@ CONTEXT = DecisionContext(
 )  # fmt: skip
 
 OTHER_CONTEXTS: dict[str, list[Any]] = {
-    "jti": [uuid7()],
+    "jti": [ANOTHER_ID],
     "form": ["DEMO-2026-000002", "OTHER-2026-000001"],
     "aud": ["urn:vermilion:service:ca"],
     "sub": ["urn:vermilion:client:b"],
-    "seal": [uuid7()],
+    "seal": [ANOTHER_ID],
     "action": ["resume", "destroy"],
     "covers": [ManifestCovers(b"\1" * 32, 3), ManifestCovers(bytes(32), 4), GrantCovers(3, 2000, None), ActCovers({})],
     "policy": [Policy("other", 1, 2), Policy("default", 2, 2), Policy("default", 1, 1)],
     "nbf": [999, 1001],
     "exp": [1999, 2001],
 }
-OTHER_DECISIONS: dict[str, list[Any]] = {"person": [uuid7()], "verdict": ["reject", "apply"], "time": [1499, 1501]}
+OTHER_DECISIONS: dict[str, list[Any]] = {"person": [ANOTHER_ID], "verdict": ["reject", "apply"], "time": [1499, 1501]}
 
 
 def sign(data: bytes) -> bytes:

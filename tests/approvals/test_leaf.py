@@ -6,10 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import cbor2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protos.vermilion.v1 import common_pb2
-from sealcore.approvals.leaf import Leaf, Mark, MarkKind, Placement, Rectangle, SignatureTexts, leaf_hash, leaf_input
+from sealcore.approvals.canonical import canonical_cbor
+from sealcore.approvals.leaf import LABEL, Leaf, Mark, MarkKind, Placement, Rectangle, SignatureTexts, leaf_hash, leaf_input
 from sealcore.approvals.manifest import DocumentEntry, Manifest, prove
 from sealcore.approvals.wire import placement_from_message, placement_to_message
 from sealcore.errors import Code, VermilionError
@@ -34,6 +38,15 @@ def test_leaf_and_manifest_are_the_published_bytes(published: dict[str, Any]) ->
     manifest = Manifest.build(entries, salts=[bytes.fromhex(one["leaf"]["salt"]) for one in published["leaves"]])
     assert manifest.root.hex() == published["root"]
     assert [[step.hex() for step in proof] for proof in manifest.proofs] == [one["proof"] for one in published["leaves"]]
+
+
+@given(st.data())
+def test_every_leaf_is_deterministic_cbor(data: st.DataObject) -> None:
+    whole = data.draw(st.sampled_from([leaf_of(one["leaf"]) for one in MANIFESTS[2]["leaves"]]))
+    texts = SignatureTexts(*(data.draw(st.sampled_from(["", "一", "a"])) for _ in range(4)))
+    leaf = replace(whole, placement=replace(whole.placement, texts=texts), document_size_bytes=data.draw(st.integers(0, 2**53 - 1)))
+    encoded = leaf_input(leaf)[len(LABEL) :]
+    assert encoded == canonical_cbor(cbor2.loads(encoded))
 
 
 def test_a_batch_of_one_has_its_leaf_hash_as_root_and_an_empty_proof() -> None:

@@ -1,0 +1,171 @@
+"""The heart of the log process: one pass looks at the signer's head and, when it honestly continues ours, publishes it.
+
+Order within a pass, and what a crash leaves after each step:
+  1. entries → tiles, durable            tiles that no checkpoint covers; the next pass writes the same again
+  2. recompute, compare with the head    as above
+  3. sign                                a signature that never left
+  4. save the state, durable             signed and remembered, not yet shown
+  5. have it cosigned                    the witness knows it; asking again is harmless
+  6. publish /checkpoint                 done
+The first pass after a start runs the same steps: there is no recovery besides this.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from ledger import durable
+from ledger.signer_link import EntrySource, SignerHead
+from ledger.state import NOTHING, LastSigned, StateFile
+from ledger.tree import TileFolder, check_edge
+from ledger.witness_link import WitnessLink
+from sealcore.clock import Clock
+from sealcore.errors import Code, VermilionError
+from sealcore.ledger.entry import Entry, entry_hash
+from sealcore.ledger.note import Checkpoint, SignedCheckpoint, VerifierKey, sign_checkpoint, verify_log
+from sealcore.log import get as get_log
+
+CHECKPOINT = "checkpoint"  # the newest that satisfies the witness policy
+SIGNED_CHECKPOINT = "checkpoint-signed"  # the newest that the log signed, cosigned or not
+ENTRIES_A_CALL = 2048  # at most 128 MiB of entries in memory, were each as large as it may be; about 1 MiB as they are
+
+
+@dataclass(frozen=True)
+class Health:
+    """What /healthz tells: sizes signed and published, and the fault of the last pass, if any."""
+
+    signed_size: int
+    published_size: int
+    fault: VermilionError | None
+
+
+class Publisher:
+    """Signs and publishes checkpoints of one log. One thread runs ``run_pass``; any may ask ``health``."""
+
+    def __init__(
+        self,
+        *,
+        key: VerifierKey,
+        sign: Callable[[bytes], bytes],
+        source: EntrySource,
+        witness: WitnessLink | None,
+        public_folder: Path,
+        state_folder: Path,
+        cosign_refresh_s: float,
+        clock: Clock,
+    ) -> None:
+        self._key, self._sign, self._source, self._witness = key, sign, source, witness
+        self._public_folder, self._clock = public_folder, clock
+        self._tiles = TileFolder(public_folder)
+        self._state = StateFile(state_folder, key)
+        self._cosign_refresh_s = cosign_refresh_s
+        self._cosigned_at_s: float | None = None  # monotonic
+        self._published_size = 0
+        self._last: LastSigned | None = None
+        self._lock = threading.Lock()
+        self._fault: VermilionError | None = VermilionError(Code.SERVICE_UNAVAILABLE, "the log has not looked at the signer yet")
+        self._log = get_log("publisher")
+
+    def health(self) -> Health:
+        """The present state, for /healthz."""
+        with self._lock:
+            return Health(self._last.size if self._last else 0, self._published_size, self._fault)
+
+    def run_pass(self) -> None:
+        """One pass; faults are kept for ``health``, not raised. After an inconsistency no further checkpoint is ever signed."""
+        with self._lock:
+            if self._fault is not None and self._fault.code is Code.LEDGER_INCONSISTENT:
+                return  # the latch: only a person who looked into it starts the process again
+        fault: VermilionError | None = None
+        try:
+            self._pass()
+        except VermilionError as error:
+            fault = error
+        except Exception as error:  # noqa: BLE001  (a fault in one pass must not end the process; it is shown as unhealthy)
+            self._log.error("fault", exc_info=error)
+            fault = VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(error).__name__})")
+        with self._lock:
+            before, self._fault = self._fault, fault
+        if fault is not None and (before is None or before.reason != fault.reason):
+            self._log.error("stopped", code=str(fault.code), reason=fault.reason)
+        elif fault is None and before is not None:
+            self._log.info("healthy", size=self.health().published_size)
+
+    def _pass(self) -> None:
+        last = self._last or self._recall()
+        head = self._source.head()
+        if head.size < last.size:
+            raise _inconsistent(f"the signer shows {head.size} entries, but a checkpoint over {last.size} was signed")
+        if head.size > last.size or last.signed is None:
+            last = self._sign_head(last, head)
+        elif head.root != last.root:
+            raise _inconsistent(f"the signer shows another history of the first {last.size} entries than the one that was signed")
+        self._publish(last)
+
+    def _recall(self) -> LastSigned:
+        """The last signed checkpoint, from our own state, with the tiles under it."""
+        last = self._state.load()
+        if last is None:
+            if durable.read(self._public_folder / SIGNED_CHECKPOINT) or durable.read(self._public_folder / CHECKPOINT):
+                raise _inconsistent("checkpoints were published, but the log's record of the last one is gone")
+            last = NOTHING
+        check_edge(self._tiles, last.size, last.root)
+        published_size = self._recall_published()
+        with self._lock:
+            self._last, self._published_size = last, published_size
+        return last
+
+    def _recall_published(self) -> int:
+        data = durable.read(self._public_folder / CHECKPOINT)
+        if data is None:
+            return 0
+        published = SignedCheckpoint.parse(data)
+        verify_log(published, self._key)
+        return published.checkpoint.size
+
+    def _sign_head(self, last: LastSigned, head: SignerHead) -> LastSigned:
+        frontier = last.frontier
+        while frontier.size < head.size:
+            end = min(head.size, frontier.size + ENTRIES_A_CALL)
+            entries = list(self._checked(self._source.entries(frontier.size, end), end - frontier.size))
+            self._tiles.extend(frontier.size, entries)
+            frontier = frontier.extend(map(entry_hash, entries))
+        if frontier.root() != head.root:
+            raise _inconsistent(f"the signer's {head.size} entries do not continue the {last.size} that were signed")
+        check_edge(self._tiles, frontier.size, frontier.root())
+        signed = sign_checkpoint(Checkpoint(self._key.name, frontier.size, frontier.root()), self._key, self._sign)
+        verify_log(signed, self._key)
+        newest = LastSigned(frontier, signed)
+        self._state.save(newest)
+        with self._lock:
+            self._last, self._cosigned_at_s = newest, None
+        return newest
+
+    @staticmethod
+    def _checked(entries: Iterator[bytes], count: int) -> Iterator[bytes]:
+        """Nothing is published that is not an entry of the protocol: its form is what keeps personal data out."""
+        for data in islice(entries, count + 1):
+            Entry.decode(data)
+            yield data
+
+    def _publish(self, last: LastSigned) -> None:
+        signed = last.signed
+        assert signed is not None
+        now_s = self._clock.monotonic_s()
+        if self._cosigned_at_s is not None and (self._witness is None or now_s - self._cosigned_at_s < self._cosign_refresh_s):
+            return
+        if durable.read(self._public_folder / SIGNED_CHECKPOINT) != signed.encode():
+            durable.write(self._public_folder / SIGNED_CHECKPOINT, signed.encode())
+        if self._witness is not None:
+            signed = signed.with_signatures(self._witness.cosign(signed, self._tiles.consistency_proof))
+        durable.write(self._public_folder / CHECKPOINT, signed.encode())
+        with self._lock:
+            self._published_size, self._cosigned_at_s = signed.checkpoint.size, now_s
+
+
+def _inconsistent(reason: str) -> VermilionError:
+    return VermilionError(Code.LEDGER_INCONSISTENT, reason)

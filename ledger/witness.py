@@ -1,0 +1,87 @@
+"""The witness: a process of its own, with its own state and its own key, that remembers what the log showed.
+
+``python -m ledger.witness --config FILE``. Anyone may submit a checkpoint; the log's signature on it is the authentication.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from ledger.cosigner import MOST_REQUEST_BYTES, Cosigner
+from ledger.settings import WitnessSettings
+from sealcore.clock import Clock
+from sealcore.errors import Code, VermilionError
+from sealcore.hsm.token import Token
+from sealcore.http import install_errors
+from sealcore.ledger.note import VerifierKey, witness_key
+from sealcore.service import HttpEndpoint, main
+
+SIZE_TYPE = "text/x.tlog.size"
+
+
+def create(cosigner: Cosigner, key: VerifierKey) -> FastAPI:
+    """The application: add-checkpoint, the witness's key, health."""
+    app = FastAPI(title="Vermilion witness", docs_url=None, redoc_url=None, openapi_url=None)
+    install_errors(app)
+
+    @app.post("/add-checkpoint")
+    async def add_checkpoint(request: Request) -> Response:
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > MOST_REQUEST_BYTES:
+                raise VermilionError(Code.INVALID_ARGUMENT, "the request is too long")
+        answer = await run_in_threadpool(cosigner.add, bytes(body))
+        if answer.status == 409:
+            return Response(answer.body, status_code=409, headers={"Content-Type": SIZE_TYPE})
+        return PlainTextResponse(answer.body, status_code=answer.status)
+
+    @app.get("/witness-key")
+    def public_key() -> Response:
+        return PlainTextResponse(f"{key}\n")
+
+    @app.get("/healthz")
+    def health() -> Response:
+        return JSONResponse({"status": "ok"})
+
+    return app
+
+
+class WitnessService:
+    """The running service."""
+
+    def __init__(self, endpoint: HttpEndpoint, token: Token) -> None:
+        self._endpoint, self._token = endpoint, token
+
+    async def start(self) -> None:
+        """Serves requests."""
+        await self._endpoint.start()
+
+    async def stop(self) -> None:
+        """Ends after the running requests; logs out of the token."""
+        await self._endpoint.stop()
+        self._token.close()
+
+
+def build(settings: WitnessSettings, *, clock: Clock) -> WitnessService:
+    """Opens the token and makes the service; raises CONFIGURATION_INVALID, HSM_*, or LEDGER_INCONSISTENT for damaged state."""
+    logs = [VerifierKey.parse(text) for text in settings.logs]
+    token = Token.open(settings.token)
+    try:
+        signing_key = token.key(settings.key_label)
+        key = witness_key(settings.name, signing_key.spki_der)
+        cosigner = Cosigner(key=key, sign=signing_key.sign, logs=logs, state_folder=settings.state_folder, clock=clock)
+        for log in logs:
+            cosigner.known(log.name)
+    except VermilionError:
+        token.close()
+        raise
+    return WitnessService(HttpEndpoint(create(cosigner, key), settings.listen), token)
+
+
+if __name__ == "__main__":
+    sys.exit(main("ledger.witness", WitnessSettings, build))

@@ -1,0 +1,79 @@
+"""Asking a witness for its cosignature (c2sp.org/tlog-witness, add-checkpoint)."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Sequence
+
+import httpx
+
+from ledger.settings import WitnessOfLog
+from sealcore.errors import Code, VermilionError
+from sealcore.ledger.note import MOST_NOTE_BYTES, NoteSignature, SignedCheckpoint, VerifierKey, parse_signatures, verify_witness
+
+TIMEOUT_S = 5.0
+_SIZE = re.compile(r"(0|[1-9][0-9]{0,18})\n?", re.ASCII)
+
+Prove = Callable[[int, int], Sequence[bytes]]
+"""(old size, new size) → consistency proof."""
+
+
+def encode_request(old_size: int, proof: Sequence[bytes], signed: SignedCheckpoint) -> bytes:
+    """Body of add-checkpoint: ``old SIZE``, proof lines, an empty line, the checkpoint."""
+    lines = [f"old {old_size}", *(base64.b64encode(step).decode() for step in proof), "", ""]
+    return "\n".join(lines).encode() + signed.encode()
+
+
+class WitnessLink:
+    """One witness of this log. Remembers which size it cosigned last; a witness that remembers another size says so."""
+
+    def __init__(self, settings: WitnessOfLog) -> None:
+        self._url = settings.url.rstrip("/") + "/add-checkpoint"
+        self.key = VerifierKey.parse(settings.key)
+        self._client = httpx.Client(timeout=TIMEOUT_S, follow_redirects=False)
+        self._known_size = 0
+
+    def cosign(self, signed: SignedCheckpoint, prove: Prove) -> tuple[NoteSignature, ...]:
+        """The witness's verified cosignature lines.
+
+        Raises SERVICE_UNAVAILABLE when it does not answer, LEDGER_INCONSISTENT when it refuses the checkpoint: it has seen
+        another history of this log than ours.
+        """
+        size = signed.checkpoint.size
+        for _ in range(2):  # the second time with the size that the witness named
+            answer = self._post(encode_request(self._known_size, prove(self._known_size, size), signed))
+            if answer.status_code == httpx.codes.OK:
+                self._known_size = size
+                return self._verified(signed, answer.text)
+            named = _SIZE.fullmatch(answer.text) if answer.status_code == httpx.codes.CONFLICT else None
+            if named is None or int(named[1]) == self._known_size:
+                break
+            self._known_size = int(named[1])
+            if self._known_size > size:
+                raise VermilionError(Code.LEDGER_INCONSISTENT, f"the witness has cosigned {self._known_size} entries, we have {size}")
+        if answer.status_code in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
+            raise VermilionError(Code.LEDGER_INCONSISTENT, "the witness refuses the checkpoint: it does not continue what it saw before")
+        raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the witness answers {answer.status_code}")
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._client.close()
+
+    def _post(self, body: bytes) -> httpx.Response:
+        try:
+            answer = self._client.post(self._url, content=body)
+        except (httpx.HTTPError, httpx.InvalidURL) as fault:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the witness cannot be reached ({type(fault).__name__})") from None
+        if len(answer.content) > MOST_NOTE_BYTES:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, "the witness's answer is too long")
+        return answer
+
+    def _verified(self, signed: SignedCheckpoint, lines: str) -> tuple[NoteSignature, ...]:
+        """Only lines by the witness's key count; cosignatures by unknown keys are ignored."""
+        try:
+            cosigned = signed.with_signatures(SignedCheckpoint(signed.checkpoint, parse_signatures(lines)).by(self.key))
+            verify_witness(cosigned, self.key)
+        except VermilionError as fault:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the witness's answer is no cosignature of it: {fault.reason}") from None
+        return cosigned.by(self.key)

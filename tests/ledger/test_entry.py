@@ -1,0 +1,155 @@
+"""Ledger entries: the published bytes, one spelling each, nobody's name in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import cbor2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealcore import merkle
+from sealcore.approvals.canonical import canonical_cbor
+from sealcore.errors import Code, VermilionError
+from sealcore.ledger import entry as entries
+from sealcore.ledger.entry import LABEL, MOST_ENTRY_BYTES, Entry
+from sealcore.ledger.store import Draft
+from tests.vectors.load import vectors
+
+PUBLISHED = vectors("entry")
+PLAIN = Entry("act", 1)
+
+
+@pytest.mark.parametrize("published", PUBLISHED["entries"], ids=lambda one: one["entry"]["kind"])
+def test_entries_are_the_published_bytes(published: dict[str, Any]) -> None:
+    data = bytes.fromhex(published["encoded"])
+    entry, facts = Entry.decode(data), published["entry"]
+    assert entry.encode() == data
+    assert entries.entry_hash(data).hex() == published["leaf_hash"]
+    assert (entry.kind, entry.time_us, entry.index, entry.attempts) == (
+        facts["kind"], facts["time"], facts.get("index"), facts.get("attempts"))  # fmt: skip
+    for key, value in (
+        ("jti", entry.jti_hash),
+        ("spki", entry.spki_sha256),
+        ("leaf", entry.leaf_hash),
+        ("signature", entry.signature_hash),
+        ("timestamp", entry.timestamp_hash),
+        ("subject", entry.subject_sha256),
+    ):
+        assert (value.hex() if value is not None else None) == facts.get(key)
+    assert {name: value.hex() for name, value in entry.commitments.items()} == facts.get("commitments", {})
+    assert list(entry.warnings) == facts.get("warnings", [])
+
+
+def test_the_published_entries_have_the_published_root() -> None:
+    assert merkle.root([bytes.fromhex(one["leaf_hash"]) for one in PUBLISHED["entries"]]).hex() == PUBLISHED["root"]
+
+
+def test_labelled_hashes_are_the_published_ones() -> None:
+    assert entries.jti_hash(PUBLISHED["jti_hash"]["jti"]).hex() == PUBLISHED["jti_hash"]["hash"]
+    signature, stamp = PUBLISHED["signature_hash"], PUBLISHED["timestamp_hash"]
+    assert entries.signature_hash(bytes.fromhex(signature["signature_value"])).hex() == signature["hash"]
+    assert entries.timestamp_hash(bytes.fromhex(stamp["token"])).hex() == stamp["hash"]
+    for one in PUBLISHED["commitments"].values():
+        assert entries.commitment(bytes.fromhex(one["salt"]), one["value"]).hex() == one["commitment"]
+
+
+def test_an_entry_shows_neither_form_nor_people() -> None:
+    draft = Draft.committing(PLAIN, {"form": "DEMO-2026-000001", "people": "alice", "policy": ""})
+    assert draft.entry.commitments.keys() == draft.salts.keys() == {"form", "people"}
+    assert b"DEMO" not in draft.entry.encode() and b"alice" not in draft.entry.encode()
+    assert entries.commitment(draft.salts["people"], "alice") == draft.entry.commitments["people"]
+    again = Draft.committing(PLAIN, {"people": "alice"})
+    assert again.entry.commitments["people"] != draft.entry.commitments["people"]
+
+
+def test_an_entry_at_the_limit_is_taken_and_one_byte_more_is_not() -> None:
+    room = Entry("act", 1, warnings=("x" * 200,) * 64)
+    assert len(room.encode()) <= MOST_ENTRY_BYTES
+    whole = room.encode()
+    grown = LABEL + canonical_cbor({"version": 1, "kind": "act", "time": 1, "warnings": ["x" * MOST_ENTRY_BYTES]})
+    assert len(grown) > MOST_ENTRY_BYTES
+    assert Entry.decode(whole) == room
+    with pytest.raises(VermilionError) as refusal:
+        Entry.decode(grown)
+    assert refusal.value.code is Code.LEDGER_INCONSISTENT
+    with pytest.raises(VermilionError) as too_long:
+        replace(PLAIN, warnings=("語" * 200,) * 64 + ("x",))
+    assert too_long.value.code is Code.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"kind": "Seal"}, {"kind": ""}, {"time_us": -1}, {"time_us": 1.5}, {"jti_hash": b"short"}, {"index": -1}, {"attempts": True},
+     {"commitments": {"name": bytes(32)}}, {"commitments": {"form": b""}}, {"warnings": ("",)}],
+)  # fmt: skip
+def test_what_no_entry_can_say_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(VermilionError) as refusal:
+        replace(PLAIN, **wrong)
+    assert refusal.value.code is Code.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        LABEL,
+        b"vermilion-entry-v2" + PLAIN.encode()[len(LABEL) :],
+        PLAIN.encode() + b"\x00",
+        LABEL + canonical_cbor({"version": 2, "kind": "act", "time": 1}),
+        LABEL + canonical_cbor({"version": 1, "kind": "act", "time": 1, "note": "x"}),
+        LABEL + canonical_cbor({"version": 1, "kind": "act"}),
+        LABEL + canonical_cbor([1, 2]),
+        LABEL + b"\xa3dkindcactdtime\x19\x00\x01gversion\x01",  # time in more bytes than it needs
+        LABEL + b"\xbfdkindcactdtime\x01gversion\x01\xff",  # a map of indefinite length
+        LABEL + b"\xc1\x01",
+    ],
+)
+def test_bytes_that_are_no_entry_of_one_spelling_are_refused(data: bytes) -> None:
+    with pytest.raises(VermilionError) as refusal:
+        Entry.decode(data)
+    assert refusal.value.code is Code.LEDGER_INCONSISTENT
+
+
+DIGEST = st.binary(min_size=32, max_size=32)
+
+
+@given(
+    st.builds(
+        Entry,
+        kind=st.sampled_from(["seal", "void", "a-later-kind"]),
+        time_us=st.integers(0, 2**53 - 1),
+        jti_hash=st.none() | DIGEST,
+        index=st.none() | st.integers(0, 2**31),
+        attempts=st.none() | st.integers(0, 1000),
+        spki_sha256=st.none() | DIGEST,
+        leaf_hash=st.none() | DIGEST,
+        signature_hash=st.none() | DIGEST,
+        timestamp_hash=st.none() | DIGEST,
+        subject_sha256=st.none() | DIGEST,
+        commitments=st.dictionaries(st.sampled_from(["policy", "people", "form"]), DIGEST),
+        warnings=st.lists(st.sampled_from(["javascript", "quorum-0"])).map(tuple),
+    )
+)
+def test_every_entry_is_deterministic_cbor_and_comes_back(entry: Entry) -> None:
+    data = entry.encode()
+    assert data == LABEL + canonical_cbor(cbor2.loads(data[len(LABEL) :]))
+    assert Entry.decode(data) == entry
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_get_a_typed_answer(data: bytes) -> None:
+    with pytest.raises(VermilionError) as refusal:
+        Entry.decode(LABEL + data)
+    assert refusal.value.code is Code.LEDGER_INCONSISTENT
+
+
+@given(st.data())
+def test_one_bit_changed_is_another_leaf(data: st.DataObject) -> None:
+    whole = bytes.fromhex(PUBLISHED["entries"][0]["encoded"])
+    bit = data.draw(st.integers(0, 8 * len(whole) - 1))
+    changed = bytearray(whole)
+    changed[bit // 8] ^= 1 << bit % 8
+    assert entries.entry_hash(bytes(changed)).hex() != PUBLISHED["entries"][0]["leaf_hash"]
