@@ -1,0 +1,54 @@
+# Vermilion, an open seal office. `make` alone says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+STATE ?= var
+DOCUMENTS ?= examples/documents
+WORKERS ?= 2
+BIN := .venv/bin
+PACKAGES := sealcore signer ca timestamp ledger verify workflow vermilion hsm_config
+
+.PHONY: help setup setup-test demo up test lint format proto documents clean
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  DOCUMENTS=folder   what the demo seals       (now: $(DOCUMENTS))"
+	@echo "  STATE=folder       where the office lives    (now: $(STATE))"
+
+setup: ## system packages that are missing, and the virtual environment
+	@PYTHON="$(PYTHON)" deploy/setup.sh run
+
+setup-test: ## the same, and what the tests need
+	@PYTHON="$(PYTHON)" deploy/setup.sh test
+
+demo: setup ## from nothing to sealed and verified PDFs, in out/
+	@$(BIN)/vermilion demo --state "$(STATE)" --documents "$(DOCUMENTS)"
+
+up: setup ## start the office and leave it running until Ctrl-C
+	@$(BIN)/vermilion up --state "$(STATE)"
+
+test: setup-test lint ## lint, types, layers and every test
+	@$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: setup-test ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy $(foreach package,$(PACKAGES),-p $(package))
+	@$(BIN)/lint-imports
+
+format: setup-test ## rewrite our files in the one style
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+proto: setup-test ## generate code from protos/vermilion/v1/*.proto
+	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. protos/vermilion/v1/*.proto
+
+documents: setup-test ## make examples/documents again
+	@$(BIN)/python examples/make_documents.py
+
+clean: ## remove the office in STATE, its results and the caches; keeps the virtual environment
+	@if [ -e "$(STATE)/run/launcher.lock" ] && ! flock --nonblock "$(STATE)/run/launcher.lock" true; then \
+	  echo "the office in $(STATE) is running; stop it first (Ctrl-C where it was started)"; exit 1; fi
+	@rm -rf "$(STATE)" out build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

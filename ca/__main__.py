@@ -1,0 +1,10 @@
+"""``python -m ca --config FILE``."""
+
+import sys
+
+from ca.app import build
+from ca.settings import CaSettings
+from sealcore.service import main
+
+if __name__ == "__main__":
+    sys.exit(main("ca", CaSettings, build))

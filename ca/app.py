@@ -1,0 +1,133 @@
+"""The CA service: both issuing CAs, gRPC for operators and the signer, plain HTTP for strangers."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any, Final
+
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from sqlalchemy import Engine
+
+from ca import http, plan, profiles
+from ca.certificate import Parent
+from ca.crl import CrlPublisher
+from ca.issue import Issuance, Issuer
+from ca.lint import Linter
+from ca.outbox import LedgerOutbox
+from ca.pki import load_authorities
+from ca.profiles import ISSUING
+from ca.revoke import Revocation
+from ca.rpc import RULES, CertificateAuthority, OwnRecord
+from ca.settings import CaSettings
+from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
+from sealcore.clock import Clock
+from sealcore.db import connect
+from sealcore.errors import VermilionError
+from sealcore.hsm.token import Token
+from sealcore.log import get as get_log
+from sealcore.migrate import scripts, upgrade
+from sealcore.rpc import server
+from sealcore.service import HttpEndpoint
+
+CRL_ROUND_S: Final = 5.0  # how long a CRL may stay due after the HSM or the database came back
+_GRACE_S: Final = 5.0
+_SERVICE_NAME: Final = ca_pb2.DESCRIPTOR.services_by_name["CertificateAuthority"].full_name
+
+
+class CrlUpkeep:
+    """Keeps the CRLs fresh in a thread of its own."""
+
+    def __init__(self, publisher: CrlPublisher) -> None:
+        self._publisher = publisher
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="crl-upkeep", daemon=True)
+        self._log = get_log("crl")
+
+    def start(self) -> None:
+        """Makes what is due now, which must succeed, and from then on by itself."""
+        self._publisher.publish_due()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the CRL in hand."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _loop(self) -> None:
+        while not self._stop.wait(CRL_ROUND_S):
+            try:
+                self._publisher.publish_due()
+            except VermilionError as fault:
+                self._log.error("a CRL is due and cannot be made", code=str(fault.code), reason=fault.reason)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    token: Token
+    engine: Engine
+    upkeep: CrlUpkeep
+    outbox: LedgerOutbox
+    endpoint: HttpEndpoint
+    servicer: CertificateAuthority
+
+
+class CaService:
+    """The running service."""
+
+    def __init__(self, settings: CaSettings, parts: _Parts) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._rpc: Any = None
+
+    async def start(self) -> None:
+        """Publishes due CRLs, then serves."""
+        self._parts.upkeep.start()
+        await self._parts.endpoint.start()
+        self._rpc = server(self._settings.tls, RULES, OwnRecord(self._parts.engine), target=self._settings.listen_rpc.target)
+        ca_pb2_grpc.add_CertificateAuthorityServicer_to_server(self._parts.servicer, self._rpc)  # type: ignore[no-untyped-call]
+        healthy = health.aio.HealthServicer()  # type: ignore[attr-defined]  # public, says its source
+        await healthy.set(_SERVICE_NAME, health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(healthy, self._rpc)
+        reflection.enable_server_reflection((_SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._rpc)
+        await self._rpc.start()
+        self._parts.outbox.start()
+
+    async def stop(self) -> None:
+        """Ends after the running requests; logs out of the token."""
+        if self._rpc is not None:
+            await self._rpc.stop(_GRACE_S)
+        await self._parts.endpoint.stop()
+        self._parts.outbox.stop()
+        self._parts.upkeep.stop()
+        self._parts.token.close()
+        self._parts.engine.dispose()
+
+
+def build(settings: CaSettings, *, clock: Clock) -> CaService:
+    """Opens token and database and makes the service; raises CONFIGURATION_INVALID, HSM_* or DATABASE_*."""
+    declared = plan.load(settings.ceremony_file)
+    authorities = load_authorities(settings.pki_folder)
+    engine = connect(settings.database.url)
+    upgrade(engine, scripts("ca"))
+    token = Token.open(settings.token)
+    try:
+        issuers = {name: Issuer(Parent(name, authorities[name], settings.public_url), token.key(declared[name].key)) for name in ISSUING}
+    except VermilionError:
+        token.close()
+        raise
+    linter = Linter()
+    issuance = Issuance(engine, profiles.load(), issuers, linter, clock=clock)
+    publisher = CrlPublisher(engine, issuers, declared, linter, clock=clock)
+    revocation = Revocation(engine, publisher, clock=clock)
+    parts = _Parts(
+        token=token,
+        engine=engine,
+        upkeep=CrlUpkeep(publisher),
+        outbox=LedgerOutbox(engine, settings.signer_target, settings.tls),
+        endpoint=HttpEndpoint(http.create(engine, authorities, clock=clock), settings.listen_http),
+        servicer=CertificateAuthority(engine, issuance, revocation, authorities),
+    )
+    return CaService(settings, parts)

@@ -1,0 +1,65 @@
+"""The ceremony file: which authorities there are. Read by the ceremony and by the service that keeps their CRLs fresh."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from ca.profiles import ISSUING, IssuerName
+from sealcore.config import Block
+from sealcore.errors import Code, VermilionError
+
+
+class AuthorityPlan(Block):
+    """One authority; the fields are explained at the top of ``ceremony.toml``."""
+
+    key: str
+    common_name: str
+    days: int = Field(ge=1, le=9132)
+    crl_days: int = Field(ge=1, le=366)
+    crl_hours: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _fresh_in_time(self) -> Self:
+        if self.crl_every > self.crl_lifetime:
+            raise ValueError("a CRL must be made anew before it lapses")
+        return self
+
+    @property
+    def crl_lifetime(self) -> timedelta:
+        """From thisUpdate to nextUpdate."""
+        return timedelta(days=self.crl_days)
+
+    @property
+    def crl_every(self) -> timedelta:
+        """The age at which a CRL is replaced."""
+        return timedelta(hours=self.crl_hours)
+
+
+Plan = Mapping[IssuerName, AuthorityPlan]
+
+_ISSUING_CRL_DAYS_LIMIT = 7  # PROTOCOL and CA/Browser Forum Baseline Requirements §4.9.7 (there: 10)
+
+
+def load(path: Path | None = None) -> Plan:
+    """The ceremony file at ``path``, or the one that ships with us; CONFIGURATION_INVALID naming what is wrong."""
+    try:
+        text = path.read_text("utf-8") if path else resources.files("ca").joinpath("ceremony.toml").read_text("utf-8")
+        plan = TypeAdapter(dict[IssuerName, AuthorityPlan]).validate_python(tomllib.loads(text))
+    except (OSError, tomllib.TOMLDecodeError) as fault:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"the ceremony file cannot be read: {fault}") from None
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"the ceremony file: {where}: {first['msg']}") from None
+    if set(plan) != {"root", *ISSUING}:
+        raise VermilionError(Code.CONFIGURATION_INVALID, "the ceremony file declares root, seals and infrastructure")
+    if any(plan[name].crl_days > _ISSUING_CRL_DAYS_LIMIT for name in ISSUING):
+        raise VermilionError(Code.CONFIGURATION_INVALID, "an issuing CA's CRL lives at most 7 days")
+    return plan

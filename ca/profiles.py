@@ -1,0 +1,98 @@
+"""Certificate profiles: what each kind of certificate is like, read from ``profiles.toml`` and checked once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from types import MappingProxyType
+from typing import Final, Literal, Self
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from sealcore.config import Block
+from sealcore.errors import Code, VermilionError
+from sealcore.hsm.algorithm import Algorithm
+
+IssuerName = Literal["root", "seals", "infrastructure"]
+ISSUING: Final[tuple[IssuerName, ...]] = ("seals", "infrastructure")
+
+KeyUsageBit = Literal["digital_signature", "content_commitment", "key_cert_sign", "crl_sign"]
+AttributeName = Literal[
+    "country", "organization", "organization_identifier", "common_name", "given_name", "surname", "pseudonym", "serial_number"
+]
+
+ATTRIBUTES: Final[Mapping[AttributeName, x509.ObjectIdentifier]] = MappingProxyType(
+    {  # in the order in which a subject lists them
+        "country": NameOID.COUNTRY_NAME,
+        "organization": NameOID.ORGANIZATION_NAME,
+        "organization_identifier": NameOID.ORGANIZATION_IDENTIFIER,
+        "surname": NameOID.SURNAME,
+        "given_name": NameOID.GIVEN_NAME,
+        "pseudonym": NameOID.PSEUDONYM,
+        "serial_number": NameOID.SERIAL_NUMBER,
+        "common_name": NameOID.COMMON_NAME,
+    }
+)
+
+SERVICE_DAYS_LIMIT: Final = 30  # PROTOCOL "Keys and trust": mTLS keys are files, so they must not live long
+
+
+class SubjectRules(Block):
+    """Where each attribute of the subject comes from."""
+
+    office: tuple[AttributeName, ...] = ()
+    required: tuple[AttributeName, ...] = ()
+    allowed: tuple[AttributeName, ...] = ()
+    one_of: tuple[AttributeName, ...] = ()
+
+
+class Authority(Block):
+    """basicConstraints of a CA."""
+
+    path_length: int | None = Field(default=None, ge=0, le=1)
+
+
+class Profile(Block):
+    """One kind of certificate; the fields are explained at the top of ``profiles.toml``."""
+
+    issuers: tuple[IssuerName, ...] = Field(min_length=1)
+    days: int | None = Field(default=None, ge=1, le=3653)
+    algorithms: tuple[Algorithm, ...] = Field(min_length=1)
+    key_usage: tuple[KeyUsageBit, ...] = Field(min_length=1)
+    extended_key_usage: tuple[str, ...] = ()
+    extended_key_usage_critical: bool = False
+    ocsp_no_check: bool = False
+    authority: Authority | None = None
+    subject: SubjectRules
+    uri: str | None = None
+    addresses: bool = False
+    policy: str | None = None
+    callers: tuple[str, ...] = ()
+    etsi: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        signs_certificates = "key_cert_sign" in self.key_usage
+        if signs_certificates != (self.authority is not None):
+            raise ValueError("key_cert_sign goes with authority (RFC 5280 §4.2.1.3)")
+        if self.authority is not None and (self.callers or self.days is not None):
+            raise ValueError("CAs are made by the ceremony alone, which also says how long they live")
+        if self.authority is None and self.days is None:
+            raise ValueError("days are missing")
+        if "1.3.6.1.5.5.7.3.1" in self.extended_key_usage and (self.days or 0) > SERVICE_DAYS_LIMIT:
+            raise ValueError(f"a service's certificate lives at most {SERVICE_DAYS_LIMIT} days")
+        return self
+
+
+def load() -> Mapping[str, Profile]:
+    """All profiles by name; CONFIGURATION_INVALID when the file contradicts itself."""
+    text = resources.files("ca").joinpath("profiles.toml").read_text("utf-8")
+    try:
+        return MappingProxyType(TypeAdapter(dict[str, Profile]).validate_python(tomllib.loads(text)))
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"profiles.toml: {where}: {first['msg']}") from None

@@ -1,0 +1,125 @@
+"""The CA's memory of certificates: each is recorded, durably, before it is signed.
+
+``Recorded`` is made here alone, after the transaction that wrote the row has committed; signing takes nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import Engine, Row, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ca.certificate import Draft
+from ca.lint import Linted
+from ca.tables import State, certificates, outbox, to_text
+from sealcore.db import read, write
+from sealcore.errors import Code, VermilionError
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A linted certificate whose row is durable."""
+
+    linted: Linted
+
+
+def serial_text(serial: int) -> str:
+    """A serial number as the database, the ledger and people see it."""
+    return f"{serial:x}"
+
+
+def record(engine: Engine, linted: Linted, *, now: datetime) -> Recorded:
+    """Writes the row; raises CONFLICT for a serial number or a key that a certificate has already.
+
+    A row of the same key that was never finished is abandoned: what was signed for it, if anything, never left, and the
+    process that may still be at it loses its update (``store``).
+    """
+    draft = linted.draft
+    row = {
+        "serial": serial_text(draft.serial),
+        "issuer": draft.issuer,
+        "profile": draft.profile_name,
+        "subject": draft.subject.rfc4514_string(),
+        "names_sha256": draft.names_sha256,
+        "spki_sha256": draft.spki_sha256,
+        "not_before": to_text(draft.not_before),
+        "not_after": to_text(draft.not_after),
+        "tbs": linted.tbs,
+        "state": State.RECORDED,
+        "recorded_at": to_text(now),
+    }
+    unfinished = (certificates.c.spki_sha256 == draft.spki_sha256) & (certificates.c.state == State.RECORDED)
+    try:
+        with write(engine) as connection:
+            connection.execute(update(certificates).where(unfinished).values(state=State.ABANDONED))
+            connection.execute(insert(certificates).values(row))
+    except IntegrityError:
+        raise _conflict(engine, draft) from None
+    return Recorded(linted)
+
+
+def _conflict(engine: Engine, draft: Draft) -> VermilionError:
+    with read(engine) as connection:
+        taken = connection.execute(select(certificates.c.serial).where(certificates.c.serial == serial_text(draft.serial))).first()
+    if taken:
+        rule = "A serial number is given once (RFC 5280 §4.1.2.2)."
+        return VermilionError(Code.CONFLICT, "the serial number is taken; nothing was signed", rule=rule)
+    rule = "A key has one certificate: a new certificate takes a new key."
+    return VermilionError(Code.CONFLICT, "the key has a certificate already, or had one", rule=rule)
+
+
+def store(engine: Engine, recorded: Recorded, certificate: x509.Certificate, *, now: datetime) -> None:
+    """Keeps the signed certificate and the note for the ledger, in one transaction; only then may it leave.
+
+    Raises CONFLICT when the row was abandoned meanwhile: the certificate must be thrown away.
+    """
+    serial = serial_text(recorded.linted.draft.serial)
+    der = certificate.public_bytes(Encoding.DER)
+    with write(engine) as connection:
+        changed = connection.execute(
+            update(certificates)
+            .where(certificates.c.serial == serial, certificates.c.state == State.RECORDED)
+            .values(state=State.ISSUED, certificate=der, issued_at=to_text(now))
+        )
+        if changed.rowcount != 1:
+            raise VermilionError(Code.CONFLICT, "another request for the same key overtook this one; its certificate counts")
+        note = {"idempotency_key": f"certificate:{serial}", "kind": "certificate", "subject_sha256": hashlib.sha256(der).digest()}
+        connection.execute(insert(outbox).values(note))
+
+
+def find_same(engine: Engine, draft: Draft, *, now: datetime) -> x509.Certificate | None:
+    """The certificate that answers a repeated request: same key, profile, issuer and names, issued and still valid."""
+    wanted = select(certificates.c.certificate).where(
+        certificates.c.spki_sha256 == draft.spki_sha256,
+        certificates.c.profile == draft.profile_name,
+        certificates.c.issuer == draft.issuer,
+        certificates.c.names_sha256 == draft.names_sha256,
+        certificates.c.state == State.ISSUED,
+        certificates.c.not_after > to_text(now),
+    )
+    with read(engine) as connection:
+        found = connection.execute(wanted).scalar_one_or_none()
+    return x509.load_der_x509_certificate(found) if found else None
+
+
+def list_certificates(engine: Engine, profile: str | None = None) -> list[Row[tuple[object, ...]]]:
+    """Rows of all certificates that were not abandoned, or of those of one profile, oldest first."""
+    wanted = select(certificates).where(certificates.c.state != State.ABANDONED).order_by(certificates.c.recorded_at, certificates.c.serial)
+    if profile:
+        wanted = wanted.where(certificates.c.profile == profile)
+    with read(engine) as connection:
+        return list(connection.execute(wanted).all())
+
+
+def is_revoked(engine: Engine, issuer: str, serial: int) -> bool:
+    """Whether a certificate is revoked, from the CA's own record; one it never issued counts as revoked."""
+    good = select(func.count()).where(
+        certificates.c.serial == serial_text(serial), certificates.c.issuer == issuer, certificates.c.state == State.ISSUED
+    )
+    with read(engine) as connection:
+        return connection.execute(good).scalar_one() == 0

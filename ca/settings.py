@@ -1,0 +1,58 @@
+"""Settings of the CA service and of the steps of its ceremony."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+
+from sealcore.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
+
+_LOCAL_ID_DIGITS: Final = 12
+
+
+class CaSettings(Block):
+    """The CA service.
+
+    public_url     where strangers reach its HTTP; goes into every certificate
+    pki_folder     root.pem, seals.pem, infrastructure.pem, as the ceremony left them
+    signer_target  ``host:port`` of the signer, whose ledger is told of every issue and revocation
+    ceremony_file  another ceremony file than the one that ships with us
+    """
+
+    listen_http: Listen
+    listen_rpc: Listen
+    token: TokenSettings
+    tls: TlsSettings
+    database: DatabaseSettings
+    public_url: str = Field(pattern=r"^http://[^/\s]+(/[^\s]*)?$")  # http: fetching a CRL must not need a certificate
+    pki_folder: Path
+    signer_target: str
+    ceremony_file: Path | None = None
+
+
+class CeremonySettings(Block):
+    """One step of the ceremony, with the one token that it opens: the root's for ``root`` and ``root-crl``, else the CA's.
+
+    organization             the office's registered name
+    organization_identifier  its number in a register, as ETSI EN 319 412-1 §5.1.4 writes it, e.g. NTRCN-…; without one, a local
+                             identifier is made from the name
+    country                  ISO 3166-1 alpha-2
+    """
+
+    token: TokenSettings
+    database: DatabaseSettings
+    public_url: str = Field(pattern=r"^http://[^/\s]+(/[^\s]*)?$")
+    pki_folder: Path
+    organization: str = Field(min_length=1, max_length=64)  # RFC 5280 appendix A: ub-organization-name
+    organization_identifier: str | None = Field(default=None, min_length=1, max_length=64)
+    country: str = Field(default="CN", pattern=r"^[A-Z]{2}$")
+    ceremony_file: Path | None = None
+
+    @property
+    def identifier(self) -> str:
+        """The organizationIdentifier; a local scheme is two characters and a colon (ETSI EN 319 412-1 §5.1.4)."""
+        digits = hashlib.sha256(self.organization.encode()).hexdigest()[:_LOCAL_ID_DIGITS]
+        return self.organization_identifier or f"VM:{self.country}-{digits}"

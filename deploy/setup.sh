@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Makes this machine ready: `deploy/setup.sh run` for the demo, `deploy/setup.sh test` for the tests too.
+# Installs only what is missing, says what and why before it does, starts and enables no system service.
+# A second run finds everything in place, changes nothing and needs no network.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+profile=${1:-run}
+python=${PYTHON:-python3}
+case $profile in
+run) lock=requirements.lock ;;
+test) lock=requirements-dev.lock ;;
+*) echo "usage: deploy/setup.sh [run|test]" >&2; exit 64 ;;
+esac
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# --- what the system lacks ----------------------------------------------------------------------
+missing=()
+need() { # package, why
+  missing+=("$1")
+  reasons+="$(printf '  %-16s %s' "$1" "$2")"$'\n'
+}
+reasons=""
+
+look() {
+  missing=() reasons=""
+  have "$python" || need python3 "the language that everything is written in"
+  if have "$python" && ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then need python3-venv "makes the virtual environment"; fi
+  [ -e /usr/lib/softhsm/libsofthsm2.so ] || need softhsm2 "the PKCS#11 token that keeps every key (a library, no service)"
+  have openssl || need openssl "an independent check of certificates and timestamps"
+  have pdfsig || need poppler-utils "pdfsig, an independent judge of every sealed file"
+  have certutil || need libnss3-tools "certutil, gives our root to pdfsig"
+  [ -e /usr/share/fonts/opentype/noto/NotoSerifCJK-Bold.ttc ] || need fonts-noto-cjk "outlines for the words on the seals"
+  if [ "$profile" = test ]; then
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need postgresql "the tests run on it too, from folders of their own"
+    have chromium || need chromium "the tests look at the verification page"
+  fi
+}
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+# A maintainer script asks policy-rc.d before it starts a service; 101 means no. Put there for the installation only.
+forbid_services() {
+  policy=/usr/sbin/policy-rc.d
+  [ -e $policy ] && return
+  printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+  as_root chmod 755 $policy
+  trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
+}
+
+apt_install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >>"$log" 2>&1 || { tail -n 20 "$log" >&2; die "apt could not install $*; the whole output is in $log"; }; }
+
+# PostgreSQL's package makes a cluster and enables a service; we want its programs alone.
+install_postgresql() {
+  apt_install postgresql-common
+  local settings=/etc/postgresql-common/createcluster.conf
+  as_root cp $settings $settings.before-vermilion
+  printf 'create_main_cluster = false\n' | as_root tee -a $settings >/dev/null
+  apt_install postgresql
+  as_root mv $settings.before-vermilion $settings
+  if have deb-systemd-helper; then as_root deb-systemd-helper disable postgresql.service >/dev/null 2>&1 || true; fi
+}
+
+look
+if [ ${#missing[@]} -gt 0 ]; then
+  say "apt will install ${#missing[@]} package(s); no service is started or enabled:"
+  printf '%s' "$reasons"
+  have apt-get || die "this machine has no apt; install the packages above by hand, then run this again"
+  if [ "$(id -u)" != 0 ] && ! have sudo; then die "run this as root, or install sudo"; fi
+  log=$(mktemp -t vermilion-apt.XXXXXX)
+  forbid_services
+  as_root apt-get update -q >>"$log" 2>&1 || die "apt-get update failed; see $log"
+  for package in "${missing[@]}"; do
+    if [ "$package" = postgresql ]; then install_postgresql; else apt_install "$package"; fi
+    say "  installed $package"
+  done
+  look
+  [ ${#missing[@]} -eq 0 ] || die "still missing after the installation: ${missing[*]}"
+  rm -f "$log"
+fi
+
+# --- the virtual environment --------------------------------------------------------------------
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed; PYTHON=/path/to/python3.11 chooses one"
+
+wanted=$(cat requirements.lock requirements-dev.lock pyproject.toml deploy/setup.sh | sha256sum | cut -c1-64)
+stamp=.venv/vermilion-stamp
+# What the tests need holds all that the demo needs, so its stamp counts for both.
+if [ -f $stamp ] && { [ "$(cat $stamp)" = "$wanted $profile" ] || [ "$(cat $stamp)" = "$wanted test" ]; } && .venv/bin/python -c '' 2>/dev/null; then
+  exit 0
+fi
+
+if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+  say "making the virtual environment in .venv"
+  rm -rf .venv
+  "$python" -m venv .venv
+fi
+say "installing the pinned Python packages of $lock (checked by hash; a minute or two)"
+pip() { .venv/bin/python -m pip --disable-pip-version-check --no-input -qq "$@"; }
+pip install --require-hashes --only-binary :all: -r "$lock"
+pip install --no-deps --no-build-isolation --no-index -e .
+echo "$wanted $profile" >$stamp

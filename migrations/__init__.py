@@ -1,0 +1,1 @@
+"""Database migrations, one Alembic environment for each service; see ``sealcore.migrate``."""

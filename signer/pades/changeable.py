@@ -1,0 +1,136 @@
+"""Finds content that can change its look or act by itself after sealing (PROTOCOL "Profiles", content policy).
+
+A quick search of the raw bytes and of the object streams first: most documents have none of the tell-tale names. Where one
+occurs, what is reachable from the catalog is walked to know for certain.
+"""
+
+# mypy: untyped-calls-exclude=pyhanko
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.decode_limits import DecodePurpose
+from pyhanko.pdf_utils.reader import PdfFileReader
+
+from sealcore.errors import Code, VermilionError
+from signer.pades.objects import found, found_array, found_dictionary
+
+JAVASCRIPT: Final = "the document contains JavaScript"
+LAUNCH: Final = "the document can start programs or open other files by itself"
+EXTERNAL: Final = "the document keeps parts of its content outside the file"
+HIDDEN: Final = "the document has layers that are hidden or shown by circumstance"
+MULTIMEDIA: Final = "the document contains sound, film or 3-D content"
+DYNAMIC_FORM: Final = "the document is a dynamic XFA form, which readers draw anew"
+REDRAWN_FORM: Final = "the document asks readers to redraw its form fields"
+NOT_SEARCHED: Final = "parts of the document are too large or too broken to be searched for content that can change"
+
+MOST_OBJECTS: Final = 200_000  # walked for certainty; beyond, the warning says that the search ended
+_TELLTALE: Final = re.compile(
+    rb"/(?:J(?:avaScript|S\b)|Launch|ImportData|OCProperties|RichMedia|3D\b|Movie|Sound|Screen|Rendition|XFA|NeedAppearances"
+    rb"|F\s*(?:[(<]|\d+\s+\d+\s+R)|Ref\b)|/[^\s/<>\[\](){}%]{0,40}#[0-9A-Fa-f]{2}"
+)
+_ACTIONS: Final = {
+    "/JavaScript": JAVASCRIPT,
+    "/Launch": LAUNCH,
+    "/ImportData": LAUNCH,
+    "/Rendition": MULTIMEDIA,
+    "/Movie": MULTIMEDIA,
+    "/Sound": MULTIMEDIA,
+}
+_ANNOTATIONS: Final = {f"/{each}": MULTIMEDIA for each in ("RichMedia", "3D", "Movie", "Sound", "Screen")}
+
+
+def changeable_content(reader: PdfFileReader, root: generic.DictionaryObject, file: bytes) -> tuple[str, ...]:
+    """Plain reasons, each once, in a fixed order; empty when nothing of the kind is reachable."""
+    try:
+        found_reasons = _walk(root) if _suspicious(reader, file) else set()
+        found_reasons |= {reason for check in _CATALOG_CHECKS if (reason := check(root))}
+    except VermilionError:
+        raise
+    except Exception:  # noqa: BLE001  (an object that nobody needs may be broken; that it was not searched is what we say)
+        found_reasons = {NOT_SEARCHED}
+    order = (JAVASCRIPT, LAUNCH, EXTERNAL, HIDDEN, MULTIMEDIA, DYNAMIC_FORM, REDRAWN_FORM, NOT_SEARCHED)
+    return tuple(reason for reason in order if reason in found_reasons)
+
+
+def require_fixed(reasons: tuple[str, ...]) -> None:
+    """Under the content policy ``strict``: DOCUMENT_XFA or DOCUMENT_CHANGEABLE when there is any reason."""
+    if DYNAMIC_FORM in reasons:
+        raise VermilionError(Code.DOCUMENT_XFA, DYNAMIC_FORM)
+    if reasons:
+        raise VermilionError(Code.DOCUMENT_CHANGEABLE, "; ".join(reasons))
+
+
+def _suspicious(reader: PdfFileReader, file: bytes) -> bool:
+    if _TELLTALE.search(file):
+        return True
+    streams = {ref for revision in range(reader.total_revisions) for ref in reader.xrefs.object_streams_used_in(revision)}
+    return any(_TELLTALE.search(reader.get_object(ref).read_data(DecodePurpose.OBJECT_STREAM)) for ref in streams)
+
+
+def _walk(root: generic.DictionaryObject) -> set[str]:
+    reasons: set[str] = set()
+    seen: set[tuple[int, int]] = set()
+    stack: list[Any] = [root]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, generic.IndirectObject):
+            key = (value.idnum, value.generation)
+            if key in seen:
+                continue
+            seen.add(key)
+            if len(seen) > MOST_OBJECTS:
+                return reasons | {NOT_SEARCHED}
+            try:
+                value = value.get_object()
+            except Exception:  # noqa: BLE001  (pyHanko raises anything)
+                reasons.add(NOT_SEARCHED)  # an object that cannot be read and that nobody may need
+                continue
+        if isinstance(value, generic.DictionaryObject):
+            reasons |= _reasons(value)
+            stack.extend(value.raw_get(key) for key in value)
+        elif isinstance(value, generic.ArrayObject):
+            stack.extend(value.raw_get(i) for i in range(len(value)))
+    return reasons
+
+
+def _reasons(value: generic.DictionaryObject) -> set[str]:
+    reasons = set()
+    if "/JS" in value:
+        reasons.add(JAVASCRIPT)
+    if (kind := found(value, "/S")) in _ACTIONS:
+        reasons.add(_ACTIONS[kind])
+    if "/Rect" in value and (kind := found(value, "/Subtype")) in _ANNOTATIONS:
+        reasons.add(_ANNOTATIONS[kind])
+    if isinstance(value, generic.StreamObject) and ("/F" in value or ("/Ref" in value and found(value, "/Subtype") == "/Form")):
+        reasons.add(EXTERNAL)
+    return reasons
+
+
+def _hidden_layers(root: generic.DictionaryObject) -> str | None:
+    properties = found_dictionary(root, "/OCProperties")
+    default = found_dictionary(properties, "/D") if properties is not None else None
+    if default is None:
+        return None
+    off, automatic = found_array(default, "/OFF"), found_array(default, "/AS")
+    return HIDDEN if off or automatic or found(default, "/BaseState") in ("/OFF", "/Unchanged") else None
+
+
+def _form_kind(root: generic.DictionaryObject) -> str | None:
+    form = found_dictionary(root, "/AcroForm")
+    if form is None:
+        return None
+    # /NeedsRendering marks a form without a fixed look (ISO 32000-1 table 28); XFA beside AcroForm fields alone is static.
+    if found(form, "/XFA") is not None and _is_true(found(root, "/NeedsRendering")):
+        return DYNAMIC_FORM
+    return REDRAWN_FORM if _is_true(found(form, "/NeedAppearances")) else None
+
+
+def _is_true(value: Any) -> bool:
+    return isinstance(value, generic.BooleanObject) and bool(value.value)
+
+
+_CATALOG_CHECKS: Final[tuple[Callable[[generic.DictionaryObject], str | None], ...]] = (_hidden_layers, _form_kind)

@@ -1,0 +1,78 @@
+"""The signature field: into the form (made where there is none) and, with its widget, onto a page (ISO 32000-2 §12.7)."""
+
+# mypy: untyped-calls-exclude=pyhanko
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from pyhanko.pdf_utils import generic
+
+from signer.pades.objects import dictionary, found, found_array, found_dictionary, number
+from signer.pades.pages import Page
+from signer.pades.update import Opened, Update
+
+SIGNATURES_EXIST_AND_APPEND_ONLY: Final = 3  # /SigFlags (table 225)
+
+
+def unique_name(wanted: str, taken: set[str]) -> str:
+    """``wanted``, or with the first free number behind it where a field of that name is there."""
+    candidate, count = wanted, 1
+    while candidate in taken:
+        count += 1
+        candidate = f"{wanted}-{count}"
+    return candidate
+
+
+def add_field(opened: Opened, field: generic.IndirectObject, *, first_signature: bool) -> None:
+    """Enters the field; every other entry of the form stays, but for /NeedAppearances ahead of the first signature.
+
+    That flag makes readers redraw the form when they open it, which is a change after sealing; behind earlier signatures it stays,
+    since taking it away would be a change too. In an encrypted document catalog and form are written anew, so that reading back
+    needs no key.
+    """
+    update, root = opened.update, opened.root
+    form = found_dictionary(root, "/AcroForm")
+    if form is None:
+        fresh = dictionary(Fields=generic.ArrayObject([field]), SigFlags=number(SIGNATURES_EXIST_AND_APPEND_ONLY))
+        root["/AcroForm"] = update.add_object(fresh)
+        update.update_container(root)
+        return
+    fields = found_array(form, "/Fields")
+    if fields is None:
+        form["/Fields"] = generic.ArrayObject([field])
+        update.update_container(form)
+    else:
+        fields.append(field)
+        update.update_container(fields)
+    if opened.encrypted:
+        update.update_container(root)
+        update.update_container(form)
+    redraws = first_signature and "/NeedAppearances" in form
+    if redraws:
+        del form["/NeedAppearances"]
+    if redraws or found(form, "/SigFlags") != SIGNATURES_EXIST_AND_APPEND_ONLY:
+        form["/SigFlags"] = number(SIGNATURES_EXIST_AND_APPEND_ONLY)
+        update.update_container(form)
+
+
+def own_object(update: Update, page: Page) -> Page:
+    """The page as an object of its own: one that stands in its parent is moved out, so that annotations can be attached to it."""
+    if page.reference is not None or page.kids is None:
+        return page
+    reference = update.add_object(page.content)
+    page.kids[page.position] = reference
+    update.update_container(page.kids)
+    return replace(page, reference=reference)
+
+
+def add_annotation(update: Update, page: Page, annotation: generic.IndirectObject) -> None:
+    """Adds the annotation to a page that is an object of its own."""
+    assert page.reference is not None
+    annotations = found_array(page.content, "/Annots")
+    if annotations is None:
+        page.content["/Annots"] = generic.ArrayObject([annotation])
+        update.mark_update(page.reference)
+        return
+    annotations.append(annotation)
+    update.update_container(annotations)

@@ -1,0 +1,120 @@
+"""The page tree: which object is page n, what of it is visible, which way up it is shown (ISO 32000-2 §7.7.3)."""
+
+# mypy: untyped-calls-exclude=pyhanko
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyhanko.pdf_utils import generic
+
+from sealcore.errors import Code, VermilionError
+from signer.pades.objects import found, found_array
+
+MOST_PAGES: Final = 1_000_000  # a tree of shared branches can name more pages than there are objects
+DEEPEST: Final = 200  # levels of the tree; balanced trees of a million pages have fewer than ten
+_INHERITED: Final = ("/MediaBox", "/CropBox", "/Rotate")
+_LETTER: Final = (0.0, 0.0, 612.0, 792.0)  # what readers take where no MediaBox is given
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page.
+
+    index      0-based
+    reference  to its object; None where it stands in its parent's ``kids`` itself, at ``position``, which PDF does not allow
+    visible    box in default user space
+    rotation   clockwise turn in degrees when shown
+    """
+
+    index: int
+    reference: generic.IndirectObject | None
+    content: generic.DictionaryObject
+    visible: Box
+    rotation: int
+    kids: generic.ArrayObject | None = None
+    position: int = 0
+
+
+def find_pages(root: generic.DictionaryObject, wanted: Collection[int]) -> dict[int, Page]:
+    """The wanted pages that exist; walks no further than the last of them. DOCUMENT_NO_PAGES when there is none at all."""
+    last = max(wanted)
+    pages = {page.index: page for page in itertools.islice(_walk(root), last + 1) if page.index in wanted or page.index == 0}
+    if not pages:
+        raise VermilionError(Code.DOCUMENT_NO_PAGES, "the document has no page")
+    return {index: page for index, page in pages.items() if index in wanted}
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """A node of the tree to be looked at: as it stands in ``kids``, with what it inherits and the references above it."""
+
+    raw: Any
+    attributes: Mapping[str, Any]
+    above: frozenset[tuple[int, int]] = frozenset()
+    kids: generic.ArrayObject | None = None
+    position: int = 0
+
+
+def _walk(root: generic.DictionaryObject) -> Iterator[Page]:
+    index = 0
+    stack: list[_Visit] = [_Visit(_raw(root, "/Pages"), {})]
+    for _ in range(MOST_PAGES):
+        if not stack:
+            return
+        visit = stack.pop()
+        raw, above = visit.raw, visit.above
+        node = raw.get_object() if isinstance(raw, generic.IndirectObject) else raw
+        if not isinstance(node, generic.DictionaryObject):
+            continue
+        attributes = {**visit.attributes} | {key: value for key in _INHERITED if (value := found(node, key)) is not None}
+        kids = found_array(node, "/Kids")
+        if kids is None:
+            if found(node, "/Type") != "/Pages":
+                yield _page(index, visit, node, attributes)
+                index += 1
+            continue
+        if isinstance(raw, generic.IndirectObject):
+            own = (raw.idnum, raw.generation)
+            if own in above or len(above) > DEEPEST:
+                continue  # a loop: readers leave it out
+            above |= {own}
+        stack.extend(_Visit(kids.raw_get(i), attributes, above, kids, i) for i in reversed(range(len(kids))))
+    raise VermilionError(Code.DOCUMENT_TOO_COMPLEX, f"the page tree has more than {MOST_PAGES} entries")
+
+
+def _raw(holder: generic.DictionaryObject, key: str) -> Any:
+    try:
+        return holder.raw_get(key)
+    except KeyError:
+        return None
+
+
+def _page(index: int, visit: _Visit, node: generic.DictionaryObject, attributes: dict[str, Any]) -> Page:
+    media = _box(attributes.get("/MediaBox")) or _LETTER
+    crop = _box(attributes.get("/CropBox")) or media
+    visible = _intersection(media, crop) or media
+    turn = attributes.get("/Rotate", 0)
+    rotation = int(turn) % 360 if isinstance(turn, generic.NumberObject) and turn % 90 == 0 else 0
+    reference = visit.raw if isinstance(visit.raw, generic.IndirectObject) else None
+    return Page(index, reference, node, visible, rotation, visit.kids, visit.position)
+
+
+def _box(value: Any) -> Box | None:
+    if not isinstance(value, generic.ArrayObject) or len(value) != 4:
+        return None
+    corners = [value[i] for i in range(4)]
+    if not all(isinstance(each, generic.NumberObject | generic.FloatObject) for each in corners):
+        return None
+    x0, y0, x1, y1 = (float(each) for each in corners)
+    box = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+    return box if box[0] < box[2] and box[1] < box[3] else None
+
+
+def _intersection(one: Box, other: Box) -> Box | None:
+    x0, y0, x1, y1 = max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None

@@ -1,0 +1,194 @@
+"""Prepares a document for signing: an incremental update with an empty hole, and the digest around it.
+
+Runs in the sandbox, since it reads what strangers wrote. Needs no key and decides nothing about authority.
+"""
+
+# mypy: untyped-calls-exclude=pyhanko
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Final
+
+from pyhanko.pdf_utils import generic
+
+from sealcore.approvals.leaf import Certification
+from sealcore.errors import Code, VermilionError
+from signer.pades.appearance import Appearances, Impression, impressions, require_on_page, show, stamp, widget
+from signer.pades.changeable import changeable_content, require_fixed
+from signer.pades.form import add_annotation, add_field, own_object, unique_name
+from signer.pades.independent import require_found
+from signer.pades.locks import FormState, form_state
+from signer.pades.names import exact_names
+from signer.pades.objects import ByteRange, Hole, dictionary, name, number, plainly
+from signer.pades.pages import Page, find_pages
+from signer.pades.plan import ContentPolicy, Plan, Prepared
+from signer.pades.repair import repair
+from signer.pades.update import Opened, open_document, refuse_what_is_no_pdf
+
+REPAIRED: Final = "the document's table of contents was broken and has been rebuilt in the update"
+RESTRICTED: Final = "the document is protected: its author allows reading but no changes"
+NOT_CERTIFIED: Final = "the document carries a signature already, so this one does not certify it"
+MARKED_LATER: Final = "the document carries a signature already: some readers report the further marks as changes after it"
+_MENDABLE: Final = (Code.DOCUMENT_DAMAGED, Code.DOCUMENT_NO_PAGES, Code.DOCUMENT_READBACK)
+
+
+def prepare(document: bytes, plan: Plan, hash_name: str = "sha256") -> Prepared:
+    """The update for ``document`` as the plan says, with the digest by ``hash_name`` over everything but the hole.
+
+    Earlier bytes and signatures stay as they are. The same document and plan give the same update (but for encrypted documents,
+    whose strings get fresh initialisation vectors). Raises DOCUMENT_… and MARK_OFF_PAGE; never a bare exception of the reader's.
+    """
+    logging.getLogger("pyhanko").setLevel(logging.CRITICAL)  # its remarks about strangers' files belong in no log
+    refuse_what_is_no_pdf(document)
+    with exact_names():
+        try:
+            return _prepared(document, b"", plan, hash_name)
+        except VermilionError as refusal:
+            if refusal.code not in _MENDABLE:
+                raise
+            with plainly("the document"):
+                mending = repair(document)
+            if mending is None:
+                raise
+            try:
+                return _prepared(document, mending, plan, hash_name)
+            except VermilionError as second:
+                raise (refusal if second.code in _MENDABLE else second) from None
+
+
+def _prepared(document: bytes, mending: bytes, plan: Plan, hash_name: str) -> Prepared:
+    file = document + mending if mending else document
+    opened = open_document(file, _identifier(document, plan))
+    with plainly("the document's form"):
+        state = form_state(opened.root)
+    if mending and state.signed:
+        raise VermilionError(Code.DOCUMENT_DAMAGED, "the document is broken and carries signatures, which a repair would put in doubt")
+    warnings = _warnings(opened, file, plan, state, repaired=bool(mending))
+    field_name = unique_name(plan.field_name, state.names)
+    signature = _signature(plan, state)
+    _place(opened, plan, state, field_name, signature)
+    with plainly("the document"):
+        update = opened.update.written(opened.size_bytes)
+    prepared = _finished(document, mending + update, signature, field_name=field_name, hash_name=hash_name, warnings=warnings)
+    require_found(document, prepared)
+    return prepared
+
+
+def _identifier(document: bytes, plan: Plan) -> bytes:
+    """The changing half of /ID: new with each update (ISO 32000-2 §14.4), yet the same when the same plan is repeated."""
+    seed = hashlib.sha256(document).digest() + plan.field_name.encode() + plan.signing_time.isoformat().encode()
+    return hashlib.sha256(seed).digest()[:16]
+
+
+def _warnings(opened: Opened, file: bytes, plan: Plan, state: FormState, *, repaired: bool) -> tuple[str, ...]:
+    content = changeable_content(opened.update.prev, opened.root, file)
+    if plan.content_policy == ContentPolicy.STRICT:
+        require_fixed(content)
+    others = {
+        REPAIRED: repaired,
+        RESTRICTED: opened.restricted,
+        NOT_CERTIFIED: state.signed > 0 and plan.placement.certification != Certification.NONE,
+        MARKED_LATER: state.signed > 0 and len(impressions(plan.placement.marks)) > 1,
+    }
+    return content + tuple(warning for warning, holds in others.items() if holds)
+
+
+@dataclass(frozen=True)
+class _Signature:
+    dictionary: generic.DictionaryObject
+    hole: Hole
+    byte_range: ByteRange
+    certifies: bool
+
+
+def _signature(plan: Plan, state: FormState) -> _Signature:
+    """The signature dictionary (ISO 32000-2 table 255, ETSI EN 319 142-1 §5.3)."""
+    hole, byte_range = Hole(plan.hole_size_bytes), ByteRange()
+    time = plan.signing_time.astimezone(UTC).strftime("D:%Y%m%d%H%M%S+00'00'")
+    build = dictionary(App=dictionary(Name=name("Vermilion"), REx=generic.TextStringObject(plan.writer_version)))
+    entries = dictionary(
+        Type=name("Sig"),
+        Filter=name("Adobe.PPKLite"),
+        SubFilter=name("ETSI.CAdES.detached"),
+        ByteRange=byte_range,
+        Contents=hole,
+        M=generic.TextStringObject(time),
+        Prop_Build=build,
+    )
+    texts = plan.placement.texts
+    for key, text in (("Name", texts.name), ("Reason", texts.reason), ("Location", texts.location), ("ContactInfo", texts.contact)):
+        if text:
+            entries[f"/{key}"] = generic.TextStringObject(text)
+    certifies = plan.placement.certification != Certification.NONE and state.signed == 0
+    if certifies:
+        entries["/Reference"] = generic.ArrayObject([_certification(plan.placement.certification)])
+    return _Signature(entries, hole, byte_range, certifies)
+
+
+def _certification(level: Certification) -> generic.DictionaryObject:
+    """A DocMDP signature reference (ISO 32000-2 §12.8.2.2)."""
+    parameters = dictionary(Type=name("TransformParams"), P=number(int(level)), V=name("1.2"))
+    return dictionary(Type=name("SigRef"), TransformMethod=name("DocMDP"), TransformParams=parameters)
+
+
+def _place(opened: Opened, plan: Plan, state: FormState, field_name: str, signature: _Signature) -> None:
+    update, root = opened.update, opened.root
+    wanted = impressions(plan.placement.marks)
+    state.require_allowed(field_name, stamps=len(wanted) > 1)
+    with plainly("the document's page tree"):
+        pages = find_pages(root, {0, *(each.page for each in wanted)})
+    pages = {index: own_object(update, page) for index, page in pages.items()}
+    first = require_on_page(wanted[0], pages.get(wanted[0].page)) if wanted else pages[0]
+    reference = update.add_object(signature.dictionary)
+    label = f"Seal of {plan.owner_name}" if plan.owner_name else "Seal"
+    field = widget(field_name, label, reference, first)
+    looks = Appearances(update, plan.pictures)
+    with plainly("the document's form and pages"):
+        if wanted:
+            show(field, wanted[0].rectangle, looks.of(wanted[0], first))
+        field_reference = update.add_object(field)
+        add_field(opened, field_reference, first_signature=state.signed == 0)
+        if first.reference is not None:
+            add_annotation(update, first, field_reference)
+        for impression in wanted[1:]:
+            _stamp(opened, impression, pages, looks, label)
+        if signature.certifies:
+            _certify(opened, reference)
+
+
+def _stamp(opened: Opened, impression: Impression, pages: dict[int, Page], looks: Appearances, label: str) -> None:
+    page = require_on_page(impression, pages.get(impression.page))
+    annotation = stamp(label, page)
+    show(annotation, impression.rectangle, looks.of(impression, page))
+    add_annotation(opened.update, page, opened.update.add_object(annotation))
+
+
+def _certify(opened: Opened, signature: generic.IndirectObject) -> None:
+    permissions = opened.root.get("/Perms")
+    holder = permissions.get_object() if permissions is not None else None
+    if isinstance(holder, generic.DictionaryObject):
+        holder["/DocMDP"] = signature
+        opened.update.update_container(holder)
+    else:
+        opened.root["/Perms"] = dictionary(DocMDP=signature)
+        opened.update.update_container(opened.root)
+
+
+def _finished(
+    document: bytes, suffix: bytes, signature: _Signature, *, field_name: str, hash_name: str, warnings: tuple[str, ...]
+) -> Prepared:
+    assert signature.hole.offset is not None
+    assert signature.byte_range.offset is not None
+    hole_size_bytes = signature.hole.size_bytes
+    hole_start, hole_end = signature.hole.offset, signature.hole.offset + 2 * hole_size_bytes + 2
+    byte_range = (0, hole_start, hole_end, len(document) + len(suffix) - hole_end)
+    at = signature.byte_range.offset - len(document)
+    text = ByteRange.text(byte_range)
+    suffix = suffix[:at] + text + suffix[at + len(text) :]
+    digest = hashlib.new(hash_name, document)
+    digest.update(suffix[: hole_start - len(document)])
+    digest.update(suffix[hole_end - len(document) :])
+    return Prepared(suffix, hole_start, hole_size_bytes, byte_range, digest.digest(), field_name, warnings)

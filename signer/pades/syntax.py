@@ -1,0 +1,118 @@
+"""PDF values as bytes spell them (ISO 32000-2 §7.3), for the small reader that reads sealed documents back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+DEEPEST: Final = 100  # nesting of arrays and dictionaries
+
+BLANK: Final = rb"(?:[\x00\t\n\x0c\r ]|%[^\r\n]*[\r\n])*"
+_TOKEN: Final = re.compile(
+    BLANK + rb"(?:(?P<open><<|\[)|(?P<close>>>|\])|/(?P<name>[^\x00\t\n\x0c\r ()<>\[\]{}/%]*)|<(?P<hex>[0-9A-Fa-f\x00\t\n\x0c\r ]*)>"
+    rb"|(?P<literal>\()|(?P<ref>\d{1,10}[\x00\t\n\x0c\r ]+\d{1,5}[\x00\t\n\x0c\r ]+R(?![a-zA-Z0-9]))"
+    rb"|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))|(?P<word>[^\x00\t\n\x0c\r ()<>\[\]{}/%]+))"
+)
+_ESCAPED: Final = re.compile(rb"#([0-9A-Fa-f]{2})")
+_IN_LITERAL: Final = re.compile(rb"\\.|[()]", re.DOTALL)
+_ESCAPE: Final = re.compile(rb"\\([0-7]{1,3}|\r\n|.)", re.DOTALL)
+_ESCAPES: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"\n": b"", b"\r": b"", b"\r\n": b""}
+_WORDS: Final = {b"true": True, b"false": False, b"null": None}
+
+
+class UnreadableError(Exception):
+    """The file does not have the form that this reader understands; the message says what is wrong where."""
+
+
+class Name(str):
+    """A PDF name, without its slash."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """An indirect reference."""
+
+    number: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hex:
+    """A hexadecimal string and where it stands: from ``<`` to behind ``>``."""
+
+    value: bytes
+    start: int
+    end: int
+
+
+def parse(data: bytes, position: int, depth: int = 0) -> tuple[Any, int]:
+    """The value at ``position`` and where it ends."""
+    token = _TOKEN.match(data, position)
+    if token is None or depth > DEEPEST:
+        raise UnreadableError(f"there is no value at {position}")
+    kind, end = token.lastgroup, token.end()
+    if kind == "open":
+        return _dictionary(data, end, depth) if token[kind] == b"<<" else _array(data, end, depth)
+    if kind == "name":
+        return Name(_ESCAPED.sub(lambda match: bytes((int(match[1], 16),)), token[kind]).decode("latin-1")), end
+    if kind == "hex":
+        digits = token[kind].translate(None, b"\x00\t\n\x0c\r ")
+        return Hex(bytes.fromhex((digits + b"0" * (len(digits) % 2)).decode("ascii")), token.start(kind) - 1, end), end
+    if kind == "literal":
+        return _literal(data, end)
+    if kind == "ref":
+        number, generation = token[kind].split()[:2]
+        return Ref(int(number), int(generation)), end
+    if kind == "number":
+        return (float(token[kind]) if b"." in token[kind] else int(token[kind])), end
+    if kind == "word":
+        return _WORDS.get(token[kind]), end
+    raise UnreadableError(f"there is no value at {position}")
+
+
+def _closed(data: bytes, position: int, bracket: bytes) -> int | None:
+    token = _TOKEN.match(data, position)
+    if token is None:
+        raise UnreadableError("the file ends within a value")
+    return token.end() if token.lastgroup == "close" and token["close"] == bracket else None
+
+
+def _array(data: bytes, position: int, depth: int) -> tuple[list[Any], int]:
+    values = []
+    while (end := _closed(data, position, b"]")) is None:
+        value, position = parse(data, position, depth + 1)
+        values.append(value)
+    return values, end
+
+
+def _dictionary(data: bytes, position: int, depth: int) -> tuple[dict[str, Any], int]:
+    values: dict[str, Any] = {}
+    while (end := _closed(data, position, b">>")) is None:
+        key, position = parse(data, position, depth + 1)
+        if not isinstance(key, Name):
+            raise UnreadableError(f"a dictionary has no name before {position}")
+        value, position = parse(data, position, depth + 1)
+        values.setdefault(key, value)
+    return values, end
+
+
+def _literal(data: bytes, position: int) -> tuple[bytes, int]:
+    """A string in parentheses (ISO 32000-2 §7.3.4.2)."""
+    depth, start = 1, position
+    while depth:
+        match = _IN_LITERAL.search(data, position)
+        if match is None:
+            raise UnreadableError("the file ends within a string")
+        depth += {b"(": 1, b")": -1}.get(match[0], 0)
+        position = match.end()
+    return _ESCAPE.sub(_unescaped, data[start : position - 1]), position
+
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    escape = match[1]
+    if escape.isdigit():
+        return bytes((int(escape, 8) & 0xFF,))
+    return _ESCAPES.get(escape, escape)

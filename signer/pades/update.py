@@ -1,0 +1,154 @@
+"""Opening a stranger's document for an incremental update with pyHanko's reader and writer, and writing the update."""
+
+# mypy: disallow-untyped-calls=False
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final
+
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.crypt import AuthStatus, StandardSecurityHandler
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.pdf_utils.xref import XRefSectionData, XRefSectionType
+
+from sealcore.errors import Code, VermilionError
+from signer.pades.objects import Appendix, plainly
+
+HEADER_WINDOW_BYTES: Final = 1024  # where readers look for %PDF- (ISO 32000-1 Annex H.3, note 13)
+LARGEST_OBJECT_NUMBER: Final = 4_000_000  # PDFium reads no larger ones
+_KEYWORD_WINDOW_BYTES: Final = 16
+_ENCRYPTED: Final = "the document is encrypted"
+
+
+class Update(IncrementalPdfFileWriter):
+    """pyHanko's writer, made to change nothing but what it is told to, and to write the same bytes for the same plan.
+
+    It raises no version, touches neither /Info nor metadata, and takes its half of the file identifier from the caller.
+    """
+
+    output_version = (1, 0)  # never above the document's own: no /Version is added
+
+    def __init__(self, reader: PdfFileReader, identifier: bytes) -> None:
+        super().__init__(reader.stream, prev=reader, strict=False)
+        self._document_id = generic.ArrayObject([_first_identifier(reader), generic.ByteStringObject(identifier)])
+        # A wrong /Size would let new objects take the numbers of old ones.
+        highest = _highest_object_number(reader)
+        declared = int(reader.trailer["/Size"]) - 1
+        self._lastobj_id = declared if highest < declared <= LARGEST_OBJECT_NUMBER else highest
+
+    def _populate_trailer(self, trailer: generic.DictionaryObject) -> None:
+        super()._populate_trailer(trailer)
+        trailer["/Prev"] = generic.NumberObject(_last_section(self.prev))
+
+    @classmethod
+    def _handle_id(cls, _reader: PdfFileReader) -> generic.ArrayObject:
+        return generic.ArrayObject()  # set above; pyHanko's own way trips over malformed identifiers
+
+    def written(self, document_size_bytes: int) -> bytes:
+        """The update's bytes, to be appended; reader and document finalisation (metadata, dates) are left out on purpose."""
+        appendix = Appendix(document_size_bytes)
+        appendix.write(b"\n")
+        self._write_updated_section(appendix)
+        return appendix.getvalue()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A document ready to be updated. ``size_bytes`` is that of the file that the update goes behind."""
+
+    update: Update
+    root: generic.DictionaryObject
+    size_bytes: int
+    encrypted: bool
+    restricted: bool
+
+
+def refuse_what_is_no_pdf(document: bytes) -> None:
+    """DOCUMENT_EMPTY, DOCUMENT_NOT_PDF, or DOCUMENT_DAMAGED when the header does not come first."""
+    if not document.strip(b"\x00\t\n\x0c\r "):
+        raise VermilionError(Code.DOCUMENT_EMPTY, "the file is empty")
+    position = document.find(b"%PDF-", 0, HEADER_WINDOW_BYTES)
+    if position < 0:
+        raise VermilionError(Code.DOCUMENT_NOT_PDF, "the file does not begin as a PDF does")
+    if position > 0:
+        raise VermilionError(
+            Code.DOCUMENT_DAMAGED,
+            f"{position} bytes stand before the PDF header, so readers do not agree which bytes a signature covers",
+        )
+
+
+def open_document(file: bytes, identifier: bytes) -> Opened:
+    """Opens a PDF, also one that anybody can open because its user password is empty; typed errors otherwise."""
+    with plainly("the document's table of contents (cross-references)"):
+        reader = PdfFileReader(io.BytesIO(file), strict=False)
+    encrypted, restricted = _decrypt(reader)
+    with plainly("the document's catalog"):
+        update = Update(reader, identifier)
+        root = update.root
+    return Opened(update, root, len(file), encrypted, restricted)
+
+
+def _decrypt(reader: PdfFileReader) -> tuple[bool, bool]:
+    """Whether the document is encrypted, and whether its author withheld the permission to fill in forms or change it."""
+    if "/Encrypt" not in reader.trailer:
+        return False, False
+    try:
+        handler = reader.security_handler
+        if not isinstance(handler, StandardSecurityHandler):
+            raise VermilionError(Code.DOCUMENT_ENCRYPTED, f"{_ENCRYPTED} for certain recipients")
+        if handler.pdf_mac_enabled:
+            raise VermilionError(Code.DOCUMENT_ENCRYPTED, f"{_ENCRYPTED} and guarded by an integrity code (ISO 32004)")
+        result = handler.authenticate(b"", id1=_first_identifier(reader).original_bytes)
+    except VermilionError:
+        raise
+    except Exception as fault:
+        raise VermilionError(Code.DOCUMENT_ENCRYPTED, f"{_ENCRYPTED} in a way that cannot be read") from fault
+    if result.status == AuthStatus.FAILED:
+        raise VermilionError(Code.DOCUMENT_ENCRYPTED, f"{_ENCRYPTED} and does not open without a password")
+    permitted = int(result.permission_flags.value) if result.permission_flags is not None else -1
+    changes = (1 << 3) | (1 << 8)  # bits 4 and 9 of /P: change, fill in and sign (ISO 32000-2 table 22)
+    return True, result.status == AuthStatus.USER and not permitted & changes
+
+
+def _first_identifier(reader: PdfFileReader) -> generic.ByteStringObject:
+    """The permanent half of /ID, unchanged since it is part of the encryption key; empty where there is none."""
+    identifiers = _trailer_entry(reader, "/ID")
+    first = identifiers[0] if isinstance(identifiers, generic.ArrayObject) and len(identifiers) else None
+    if isinstance(first, generic.TextStringObject | generic.ByteStringObject):
+        return generic.ByteStringObject(first.original_bytes)
+    if "/Encrypt" in reader.trailer:
+        return generic.ByteStringObject(b"")
+    reader.stream.seek(0)
+    return generic.ByteStringObject(hashlib.sha256(reader.stream.read()).digest()[:16])
+
+
+def _trailer_entry(reader: PdfFileReader, key: str) -> Any:
+    try:
+        return reader.trailer[key]
+    except KeyError:
+        return None
+
+
+def _last_section(reader: PdfFileReader) -> int:
+    """Where the newest cross-reference section really is: startxref may be off by a little, which pyHanko makes up for."""
+    section = reader.xrefs.get_xref_container_info(reader.total_revisions - 1)
+    if section.xref_section_type is XRefSectionType.STREAM:
+        return int(section.start_location)
+    behind = section.start_location + 1  # a table's start is taken behind its keyword
+    reader.stream.seek(max(0, behind - _KEYWORD_WINDOW_BYTES))
+    window = reader.stream.read(behind - max(0, behind - _KEYWORD_WINDOW_BYTES))
+    position = window.rfind(b"xref")
+    return behind - len(window) + position if position >= 0 else section.declared_startxref
+
+
+def _highest_object_number(reader: PdfFileReader) -> int:
+    def numbers(data: XRefSectionData) -> Any:
+        own = chain(data.standard_xrefs, data.xrefs_in_objstm, data.freed)
+        return chain(own, numbers(data.hybrid.xref_data)) if data.hybrid is not None else own
+
+    sections = (reader.xrefs.get_xref_data(revision) for revision in range(reader.total_revisions))
+    return max((n for section in sections for n in numbers(section) if n <= LARGEST_OBJECT_NUMBER), default=0)

@@ -1,0 +1,165 @@
+"""The Register service over gRPC: reading the signer's register, stopping, and acts of a quorum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+from typing import Any
+
+from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
+from sealcore.approvals.covers import GrantCovers
+from sealcore.approvals.stop import StopStatement
+from sealcore.approvals.token import parse
+from sealcore.clock import Clock
+from sealcore.errors import Code, VermilionError
+from sealcore.hsm.token import TokenKey
+from sealcore.rpc import caller
+from signer.bulk import in_thread
+from signer.kept import Grant, KeptUses
+from signer.keys import SealKeys
+from signer.metrics import SignerMetrics
+from signer.perform import Performer
+from signer.register import Register, Seal
+from signer.register_store import RegisterStore
+from signer.stop import Stopped, stop
+from signer.template import Examiner
+
+
+class KeyPurposes:
+    """What the declared inventory says of a key; nothing for keys that are not declared there."""
+
+    def __init__(self, declared: dict[str, tuple[str, str]]) -> None:
+        self._declared = declared
+
+    def of(self, label: str) -> tuple[str, str]:
+        """Purpose and owner."""
+        return self._declared.get(label, ("", ""))
+
+
+class RegisterService(signer_pb2_grpc.RegisterServicer):
+    """Reads for those who build requests; stops and acts for those who carry signed orders."""
+
+    def __init__(
+        self,
+        *,
+        store: RegisterStore,
+        performer: Performer,
+        kept: KeptUses,
+        keys: SealKeys,
+        purposes: KeyPurposes,
+        examiner: Examiner,
+        metrics: SignerMetrics,
+        clock: Clock,
+        executor: Executor,
+    ) -> None:
+        self._store = store
+        self._performer = performer
+        self._kept = kept
+        self._keys = keys
+        self._purposes = purposes
+        self._examiner = examiner
+        self._metrics = metrics
+        self._clock = clock
+        self._executor = executor
+
+    async def ListSeals(self, request: signer_pb2.ListSealsRequest, context: Any) -> signer_pb2.ListSealsResponse:  # noqa: N802
+        """All seals, in whatever state."""
+        register = await in_thread(self._executor, self._store.current)
+        return signer_pb2.ListSealsResponse(seals=[_seal_message(register, seal) for seal in register.seals.values()])
+
+    async def GetSeal(self, request: signer_pb2.GetSealRequest, context: Any) -> signer_pb2.SealRecord:  # noqa: N802
+        """One seal."""
+        register = await in_thread(self._executor, self._store.current)
+        return _seal_message(register, register.seal(request.id))
+
+    async def GetPicture(self, request: signer_pb2.GetPictureRequest, context: Any) -> signer_pb2.Picture:  # noqa: N802
+        """A picture of a registered seal, with its size."""
+        pdf, (width, height) = await in_thread(self._executor, self._picture, request.picture_sha256)
+        return signer_pb2.Picture(pdf=pdf, width_millipoints=width, height_millipoints=height)
+
+    async def ListPeople(self, request: signer_pb2.ListPeopleRequest, context: Any) -> signer_pb2.ListPeopleResponse:  # noqa: N802
+        """Everyone who may decide or stop, those who have left included."""
+        register = await in_thread(self._executor, self._store.current)
+        people = [
+            signer_pb2.PersonRecord(id=one.id, roles=sorted(one.roles), public_key=one.public_key, active=one.active)
+            for one in register.people.values()
+        ]
+        return signer_pb2.ListPeopleResponse(people=people, register_quorum=register.register_quorum)
+
+    async def ListKeys(self, request: signer_pb2.ListKeysRequest, context: Any) -> signer_pb2.ListKeysResponse:  # noqa: N802
+        """Every key of the signer's token."""
+        keys = await in_thread(self._executor, self._keys.listed)
+        return signer_pb2.ListKeysResponse(keys=[_key_message(key, *self._purposes.of(key.label)) for key in keys])
+
+    async def ListGrants(self, request: signer_pb2.ListGrantsRequest, context: Any) -> signer_pb2.ListGrantsResponse:  # noqa: N802
+        """Every grant that was used at least once; a client sees its own."""
+        peer = caller()
+        register = await in_thread(self._executor, self._store.current)
+        grants = await in_thread(self._executor, self._kept.grants)
+        own = [one for one in grants if "client" not in peer.roles or one.client == peer.uri]
+        return signer_pb2.ListGrantsResponse(grants=[_grant_message(register, one) for one in own])
+
+    async def Stop(self, request: signer_pb2.StopRequest, context: Any) -> signer_pb2.StopResponse:  # noqa: N802
+        """An officer's signed stop of a seal or a grant."""
+        statement = StopStatement(request.subject_kind, request.subject, request.officer, request.reason, request.time)
+        stopped: Stopped = await in_thread(self._executor, stop, self._store, self._clock, statement, request.signature)
+        self._metrics.acts.labels("stop").inc()
+        return signer_pb2.StopResponse(epoch=stopped.epoch, ledger_index=stopped.ledger_index)
+
+    async def Perform(self, request: signer_pb2.PerformRequest, context: Any) -> signer_pb2.PerformResponse:  # noqa: N802
+        """An act of a quorum: resuming a seal, or a change of the register."""
+        files: Sequence[bytes] = list(request.attachments)
+        recorded = await in_thread(self._executor, self._performer.perform, request.token, files, caller().uri)
+        self._metrics.acts.labels("perform").inc()
+        return signer_pb2.PerformResponse(ledger_index=recorded.ledger_index)
+
+    def _picture(self, sha256: bytes) -> tuple[bytes, tuple[int, int]]:
+        if not any(sha256 in seal.pictures for seal in self._store.current().seals.values()):
+            raise VermilionError(Code.NOT_FOUND, "no registered seal has this picture")
+        pdf = self._store.attachment(sha256)
+        return pdf, self._examiner.picture_size(pdf)
+
+
+def _seal_message(register: Register, seal: Seal) -> signer_pb2.SealRecord:
+    return signer_pb2.SealRecord(
+        id=seal.id,
+        name=seal.name,
+        kind=seal.kind,
+        state=seal.state,
+        epoch=register.epoch("seal", seal.id),
+        algorithm=str(seal.algorithm),
+        spki_sha256=seal.spki_sha256,
+        certificate=seal.certificate,
+        chain=seal.chain,
+        picture_sha256=seal.pictures,
+        content_policy=seal.content_policy,
+        quorum=[signer_pb2.QuorumRule(action=action, least_persons=least) for action, least in sorted(seal.quorum.items())],
+    )
+
+
+def _key_message(key: TokenKey, purpose: str, owner: str) -> signer_pb2.KeyRecord:
+    return signer_pb2.KeyRecord(
+        label=key.label,
+        algorithm=str(key.algorithm),
+        purpose=purpose,
+        owner=owner,
+        spki_sha256=key.spki_sha256,
+        extractable=key.extractable,
+        sensitive=key.sensitive,
+    )
+
+
+def _grant_message(register: Register, grant: Grant) -> signer_pb2.GrantRecord:
+    claims = parse(grant.jws).claims
+    assert isinstance(claims.covers, GrantCovers), "stored as a grant"
+    return signer_pb2.GrantRecord(
+        jti=grant.jti,
+        seal=claims.seal,
+        client=grant.client,
+        most_uses=claims.covers.most_uses,
+        uses=grant.uses,
+        expires=datetime.fromtimestamp(min(claims.exp, claims.covers.expires), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        template=claims.covers.template or "none",
+        withdrawn=("grant", grant.jti) in register.stopped,
+    )

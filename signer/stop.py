@@ -1,0 +1,39 @@
+"""An officer's stop: given straight to the signer, workflow up or down; once it is committed, nothing commits against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sealcore.approvals.stop import StopStatement
+from sealcore.clock import Clock
+from sealcore.errors import Code, VermilionError
+from sealcore.ledger.entry import time_us
+from signer.acts import stop_act
+from signer.register import EpochKind
+from signer.register_store import RegisterStore
+
+FRESH = timedelta(hours=24)  # an officer may sign away from the machine; an older paper is no order any more
+AHEAD = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The epoch that the stop began, and its ledger entry."""
+
+    epoch: int
+    ledger_index: int
+
+
+def stop(store: RegisterStore, clock: Clock, statement: StopStatement, signature: bytes) -> Stopped:
+    """Carries out a stop. The same statement again changes nothing, also after a resume: it cannot be replayed.
+
+    Raises APPROVER_UNKNOWN, DECISION_INVALID, SEAL_UNKNOWN, SEAL_RETIRED, INVALID_ARGUMENT for a statement that is not of today.
+    """
+    now = clock.now()
+    signed_at = datetime.fromisoformat(statement.time)
+    if not now - FRESH <= signed_at <= now + AHEAD:
+        raise VermilionError(Code.INVALID_ARGUMENT, "the stop was not signed within the last 24 hours")
+    recorded = store.record(stop_act(statement, signature, time_us(now)))
+    kind: EpochKind = "seal" if statement.subject_kind == "seal" else "grant"
+    return Stopped(recorded.register.epoch(kind, statement.subject), recorded.ledger_index)

@@ -1,0 +1,120 @@
+"""The signer's database: the register with the acts it follows from, tokens seen, uses, kept suffixes, and the ledger.
+
+Locks are always taken in the order of the tables below, the ledger's head last; so no two transactions can wait for each other
+in a circle.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, LargeBinary, MetaData, Row, String, Table, Text
+from sqlalchemy.dialects.postgresql import insert as _postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as _sqlite_insert
+
+from sealcore.ledger import store
+
+metadata = MetaData()
+
+# A token as it first came: evidence for its uses, and the answer to whose they are.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("jti", String(36), primary_key=True),
+    Column("jws", Text, nullable=False),
+    Column("form", Text, nullable=False),
+    Column("seal", Text, nullable=False),
+    Column("sub", Text, nullable=False),
+    Column("kind", String(8), nullable=False),  # manifest, grant
+    Column("first_seen_us", BigInteger, nullable=False),
+)
+
+# One row: the number of acts. Whoever changes the register locks it first.
+register_head = Table(
+    "register_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("acts", BigInteger, nullable=False),
+)
+
+# Everything that ever changed the register, each act with the signatures that allowed it.
+register_acts = Table(
+    "register_acts",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("evidence", Text, nullable=False),  # RFC 8785 JSON
+    Column("sha256", LargeBinary, nullable=False, unique=True),
+    Column("jti", String(36), nullable=True, unique=True),
+    Column("time_us", BigInteger, nullable=False),
+    Column("ledger_index", BigInteger, nullable=False),
+)
+
+# What the acts add up to. Derived: compared with the acts at every start.
+register_records = Table(
+    "register_records",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("value", Text, nullable=False),  # RFC 8785 JSON
+)
+
+# Pictures and templates, by the SHA-256 that acts name.
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("sha256", LargeBinary, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+# What a stop raises and Commit re-reads under lock. Kinds: seal, grant, client, person. Derived from the acts; a row exists
+# from the first use on, because a lock needs a row.
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("kind", String(8), primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+)
+
+uses = Table(
+    "uses",
+    metadata,
+    Column("jti", String(36), primary_key=True),
+    Column("use_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", String(8), nullable=False),  # intended, sealed, voided
+    Column("binding", LargeBinary, nullable=False),  # which bytes and marks this use is for
+    Column("salt", LargeBinary, nullable=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+    Column("attempt", Integer, nullable=False),  # the fence: raised by every takeover
+    Column("owner", Text, nullable=False),  # instance/boot/intend
+    Column("lease_until_us", BigInteger, nullable=False),
+    Column("frozen", Text, nullable=False),  # JSON: all that shapes the bytes
+    Column("ledger_index", BigInteger, nullable=True, unique=True),
+    Column("ledger_leaf_hash", LargeBinary, nullable=True),
+    Column("sealed_sha256", LargeBinary, nullable=True),
+    Column("warnings", Text, nullable=True),  # JSON
+    Column("ended_us", BigInteger, nullable=True),
+    Column("acknowledged", Boolean, nullable=False, default=False),
+)
+
+# The appended bytes, apart so that rows of uses stay small.
+suffixes = Table(
+    "suffixes",
+    metadata,
+    Column("jti", String(36), primary_key=True),
+    Column("use_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+ledger = store.tables(metadata)
+
+AnyRow = Row[*tuple[Any, ...]]
+"""A row of whatever columns were selected."""
+
+
+def insert_missing(connection: Connection, table: Table, rows: list[dict[str, object]]) -> None:
+    """Inserts those ``rows`` whose primary key is not there yet; the others stay as they are, whoever wrote them."""
+    if not rows:
+        return
+    insert = _sqlite_insert if connection.dialect.name == "sqlite" else _postgresql_insert
+    connection.execute(insert(table).on_conflict_do_nothing(), rows)

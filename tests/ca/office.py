@@ -1,0 +1,137 @@
+"""An office for the CA's tests: two SoftHSM tokens and the whole ceremony, run as an operator runs it, in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import Engine
+
+from ca.crl import CrlPublisher
+from ca.issue import Issuance, Issuer, Order
+from ca.lint import Linter
+from ca.profiles import IssuerName
+from ca.request import read
+from ca.revoke import Revocation
+from sealcore.clock import FixedClock
+from sealcore.config import TokenSettings
+from sealcore.hsm import softhsm
+from sealcore.hsm.token import Token
+
+SoftwareKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+
+PUBLIC_URL = "http://pki.example"
+ROOT_KEYS = {"ca.root": "rsa-4096"}
+CA_KEYS = {"ca.seals": "rsa-3072", "ca.infrastructure": "p-256", "ca.ocsp": "p-256", "seal.test": "rsa-2048", "tsa.test": "p-256"}
+
+_GENERATE = """
+import json, sys
+from pathlib import Path
+from sealcore.config import TokenSettings
+from sealcore.hsm.request import certificate_request
+from sealcore.hsm.token import Algorithm, Token
+order = json.load(sys.stdin)
+with Token.open(TokenSettings.model_validate(order["token"])) as token:
+    for label, algorithm in order["keys"].items():
+        key = token.generate(label, Algorithm(algorithm))
+        Path(order["folder"], label + ".csr").write_bytes(certificate_request(key, label))
+"""
+
+
+def toml(values: dict[str, object]) -> str:
+    """Strings, numbers and one level of tables as TOML."""
+    plain = [f"{name} = {json.dumps(value)}" for name, value in values.items() if not isinstance(value, dict)]
+    tables = [f"[{name}]\n{toml(value)}" for name, value in values.items() if isinstance(value, dict)]
+    return "\n".join(plain + tables) + "\n"
+
+
+@dataclass(frozen=True)
+class Office:
+    """Where everything of one office lies."""
+
+    folder: Path
+    database_url: str
+    root_token: TokenSettings
+    ca_token: TokenSettings
+
+    @property
+    def pki(self) -> Path:
+        return self.folder / "pki"
+
+    def config(self, name: str, token: TokenSettings) -> Path:
+        path = self.folder / f"{name}.toml"
+        values: dict[str, object] = {
+            "public_url": PUBLIC_URL,
+            "pki_folder": str(self.pki),
+            "organization": "示範事務所 Demo Office",
+            "token": token.model_dump(mode="json", exclude_none=True),
+            "database": {"url": self.database_url},
+        }
+        path.write_text(toml(values), "utf-8")
+        return path
+
+    def ceremony(self, step: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs a step of the ceremony."""
+        token = self.root_token if step.startswith("root") else self.ca_token
+        config = self.config("root" if step.startswith("root") else "ca", token)
+        command = [sys.executable, "-m", "ca.ceremony", step, "--config", str(config), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    def authority(self, name: str) -> x509.Certificate:
+        return x509.load_pem_x509_certificate((self.pki / f"{name}.pem").read_bytes())
+
+
+def generate_keys(token: TokenSettings, keys: dict[str, str], folder: Path) -> None:
+    """Makes keys in a token, and a PKCS#10 request LABEL.csr for each, in a process of its own."""
+    order = {"token": token.model_dump(mode="json"), "keys": keys, "folder": str(folder)}
+    subprocess.run([sys.executable, "-c", _GENERATE], input=json.dumps(order), text=True, check=True)
+
+
+def new_office(folder: Path, database_url: str | None = None) -> Office:
+    """An office whose keys are made, but no certificate yet."""
+    root, ca = softhsm.create(folder / "hsm-root", "root"), softhsm.create(folder / "hsm-ca", "ca")
+    generate_keys(root, ROOT_KEYS, folder)
+    generate_keys(ca, CA_KEYS, folder)
+    return Office(folder, database_url or f"sqlite:///{folder / 'ca.db'}", root, ca)
+
+
+def software_request(
+    *names: tuple[x509.ObjectIdentifier, str], san: Sequence[x509.GeneralName] = (), key: SoftwareKey | None = None
+) -> bytes:
+    """A PKCS#10 request of a new software key."""
+    attributes = x509.Name([x509.NameAttribute(oid, value) for oid, value in names])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(attributes)
+    if san:
+        builder = builder.add_extension(x509.SubjectAlternativeName(san), critical=False)
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    return builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The CA's parts in this process, over the office's token and database."""
+
+    engine: Engine
+    issuance: Issuance
+    publisher: CrlPublisher
+    revocation: Revocation
+    issuers: dict[IssuerName, Issuer]
+    authorities: dict[IssuerName, x509.Certificate]
+    clock: FixedClock
+    linter: Linter
+    token: Token
+
+    def issue(self, profile: str, request: bytes, **names: Any) -> x509.Certificate:
+        """Issues as a caller would."""
+        return self.issuance.issue(Order(profile, read(request, **names)))

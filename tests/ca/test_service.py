@@ -1,0 +1,257 @@
+"""The CA service as a process: mTLS, who may call what, revocation on open connections, and the ledger that is told."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from ca.rpc import RULES
+from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc, ledger_pb2, ledger_pb2_grpc
+from sealcore.config import TlsSettings
+from sealcore.errors import Code, VermilionError
+from sealcore.rpc import channel, from_rpc_error
+from tests.ca.office import PUBLIC_URL, Office, software_request, toml
+
+CN = NameOID.COMMON_NAME
+IDENTITIES = {
+    "ca": ("service", "urn:vermilion:service:ca"),
+    "signer": ("service", "urn:vermilion:service:signer"),
+    "operator": ("operator", "urn:vermilion:operator:test"),
+    "leaver": ("operator", "urn:vermilion:operator:leaver"),
+    "client": ("client", "urn:vermilion:client:test"),
+}
+
+
+class RecordingLedger(ledger_pb2_grpc.LedgerServicer):  # type: ignore[misc]
+    """Keeps what it is told, and fails the test on a breach of the contract: idempotent by key, 32-byte subject, known kind."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, tuple[str, bytes]] = {}
+        self.faults: list[str] = []
+        self.heard = threading.Condition()
+
+    def Append(self, request: ledger_pb2.AppendRequest, _context: Any) -> ledger_pb2.AppendResponse:
+        with self.heard:
+            told = (request.kind, request.subject_sha256)
+            if request.kind not in ("certificate", "revocation") or len(request.subject_sha256) != 32:
+                self.faults.append(request.idempotency_key)
+            if self.entries.setdefault(request.idempotency_key, told) != told:
+                self.faults.append(request.idempotency_key)
+            self.heard.notify_all()
+            return ledger_pb2.AppendResponse(ledger_index=list(self.entries).index(request.idempotency_key))
+
+    def wait_for(self, key: str) -> tuple[str, bytes]:
+        with self.heard:
+            assert self.heard.wait_for(lambda: key in self.entries, timeout=60), f"the ledger never heard of {key}"
+            assert self.faults == []
+            return self.entries[key]
+
+    def serve(self, port: int, tls: TlsSettings) -> grpc.Server:
+        server = grpc.server(futures.ThreadPoolExecutor(2))
+        ledger_pb2_grpc.add_LedgerServicer_to_server(self, server)  # type: ignore[no-untyped-call]
+        identity = [(tls.key_file.read_bytes(), tls.certificate_file.read_bytes())]
+        credentials = grpc.ssl_server_credentials(identity, root_certificates=tls.trust_file.read_bytes(), require_client_auth=True)
+        assert server.add_secure_port(f"127.0.0.1:{port}", credentials) == port
+        server.start()
+        return server
+
+
+@dataclass(frozen=True)
+class Running:
+    """A CA that runs, and how to reach it."""
+
+    process: subprocess.Popen[str]
+    rpc: str
+    http: str
+    ledger_port: int
+    identities: dict[str, TlsSettings]
+
+    def stub(self, name: str) -> Any:
+        return ca_pb2_grpc.CertificateAuthorityStub(channel(self.rpc, self.identities[name]))  # type: ignore[no-untyped-call]
+
+
+def make_identities(office: Office, folder: Path) -> dict[str, TlsSettings]:
+    """Keys, certificates and trust of every caller, as files."""
+    orders, made = "", {}
+    for name, (profile, uri) in IDENTITIES.items():
+        key = ec.generate_private_key(ec.SECP256R1())
+        key_file, certificate_file, request_file = (folder / f"{name}.{kind}" for kind in ("key", "pem", "csr"))
+        key_file.touch(0o600)
+        key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        request_file.write_bytes(software_request((CN, name), key=key))
+        orders += f'[[order]]\nprofile = "{profile}"\nrequest = "{request_file}"\nout = "{certificate_file}"\nuri = "{uri}"\nchain = true\n'
+        orders += 'dns = ["localhost"]\nip = ["127.0.0.1"]\n' if profile == "service" else ""
+        trust = office.pki / "infrastructure.pem"
+        made[name] = TlsSettings(key_file=key_file, certificate_file=certificate_file, trust_file=trust)
+    (folder / "orders.toml").write_text(orders)
+    office.ceremony("issue", "--orders", str(folder / "orders.toml"))
+    return made
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def running(office: Office, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The service over the office's token and database, shared by the tests of this module."""
+    tmp_path = tmp_path_factory.mktemp("service")
+    identities = make_identities(office, tmp_path)
+    rpc, http, ledger = (unused_port() for _ in range(3))
+    values: dict[str, object] = {
+        "public_url": PUBLIC_URL,
+        "pki_folder": str(office.pki),
+        "signer_target": f"127.0.0.1:{ledger}",
+        "listen_http": {"port": http},
+        "listen_rpc": {"port": rpc},
+        "database": {"url": office.database_url},
+        "token": office.ca_token.model_dump(mode="json"),
+        "tls": identities["ca"].model_dump(mode="json", exclude_none=True),
+    }
+    config = tmp_path / "ca.toml"
+    config.write_text(toml(values), "utf-8")
+    with (tmp_path / "ca.log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "-m", "ca", "--config", config], stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n", (tmp_path / "ca.log").read_text()
+    yield Running(process, f"127.0.0.1:{rpc}", f"http://127.0.0.1:{http}", ledger, identities)
+    process.terminate()
+    assert process.wait(30) == 0, (tmp_path / "ca.log").read_text()
+    log_text = (tmp_path / "ca.log").read_text()
+    assert "Traceback" not in log_text and office.ca_token.pin_file.read_text().strip() not in log_text
+
+
+def issue_message(profile: str, uri: str = "", names: Sequence[tuple[x509.ObjectIdentifier, str]] = ((CN, "x"),)) -> ca_pb2.IssueRequest:
+    return ca_pb2.IssueRequest(request=software_request(*names), profile=profile, subject_uri=uri)
+
+
+def refusal(code: Code, call: Callable[[], object]) -> VermilionError:
+    with pytest.raises(grpc.RpcError) as failed:
+        call()
+    error = from_rpc_error(failed.value)
+    assert error.code is code, error
+    return error
+
+
+def test_operator_issues_lists_and_revokes_and_the_ledger_hears_of_it(running: Running) -> None:
+    ledger = RecordingLedger()
+    desk = running.stub("operator")
+    answer = desk.Issue(issue_message("client", "urn:vermilion:client:one"))
+    certificate = x509.load_der_x509_certificate(answer.certificate)
+    issuer, root = (x509.load_der_x509_certificate(each) for each in answer.chain)
+    certificate.verify_directly_issued_by(issuer)
+    issuer.verify_directly_issued_by(root)
+    serial = certificate.serial_number.to_bytes(16, "big")
+    number = desk.Revoke(ca_pb2.RevokeRequest(serial=serial, reason="superseded", issuer="infrastructure")).crl_number
+    crl = x509.load_der_x509_crl(httpx.get(f"{running.http}/crl/infrastructure.crl").content)
+    assert crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
+    assert str(crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number) == number
+    listed = {record.serial: record for record in desk.ListCertificates(ca_pb2.ListCertificatesRequest(profile="client")).certificates}
+    wanted = certificate.serial_number.to_bytes((certificate.serial_number.bit_length() + 7) // 8, "big")
+    assert listed[wanted].state == "revoked" and listed[wanted].certificate == answer.certificate
+    # only now does the ledger come up: what was noted while it was away reaches it, the ceremony's certificates too
+    server = ledger.serve(running.ledger_port, running.identities["signer"])
+    digest = hashlib.sha256(answer.certificate).digest()
+    assert ledger.wait_for(f"revocation:{certificate.serial_number:x}") == ("revocation", digest)
+    assert ledger.wait_for(f"certificate:{certificate.serial_number:x}") == ("certificate", digest)
+    assert f"certificate:{root.serial_number:x}" in ledger.entries
+    server.stop(None)
+
+
+def test_signer_gets_seals_and_timestamp_units_alone(running: Running) -> None:
+    signer = running.stub("signer")
+    for profile in ("seal", "tsa"):
+        assert signer.Issue(issue_message(profile)).certificate
+    for profile in ("client", "operator", "service", "ocsp", "root", "issuing"):
+        refusal(Code.PERMISSION_DENIED, lambda profile=profile: signer.Issue(issue_message(profile, "urn:vermilion:operator:evil")))  # type: ignore[misc]
+    for call in (lambda: signer.Revoke(ca_pb2.RevokeRequest()), lambda: signer.ListCertificates(ca_pb2.ListCertificatesRequest())):
+        refusal(Code.PERMISSION_DENIED, call)
+
+
+def test_operator_gets_no_seal_and_client_gets_nothing(running: Running) -> None:
+    operator, client = running.stub("operator"), running.stub("client")
+    for profile in ("seal", "tsa", "ocsp"):
+        refusal(Code.PERMISSION_DENIED, lambda profile=profile: operator.Issue(issue_message(profile)))  # type: ignore[misc]
+    refusal(Code.PERMISSION_DENIED, lambda: client.Issue(issue_message("client", "urn:vermilion:client:x")))
+    refusal(Code.PERMISSION_DENIED, lambda: client.ListCertificates(ca_pb2.ListCertificatesRequest()))
+
+
+def test_revoked_operator_is_refused_on_the_next_call_of_the_open_connection(running: Running) -> None:
+    leaver = running.stub("leaver")
+    leaver.ListCertificates(ca_pb2.ListCertificatesRequest(profile="ocsp"))
+    certificate = x509.load_pem_x509_certificate(running.identities["leaver"].certificate_file.read_bytes())
+    serial = certificate.serial_number.to_bytes(16, "big")
+    running.stub("operator").Revoke(ca_pb2.RevokeRequest(serial=serial, reason="affiliationChanged", issuer="infrastructure"))
+    refusal(Code.CERTIFICATE_REVOKED, lambda: leaver.ListCertificates(ca_pb2.ListCertificatesRequest(profile="ocsp")))
+
+
+def test_refusals_cross_the_wire_with_their_rule(running: Running) -> None:
+    operator = running.stub("operator")
+    error = refusal(Code.PROFILE_VIOLATION, lambda: operator.Issue(issue_message("client", "urn:vermilion:service:signer")))
+    assert error.rule == "Profile client: SAN URI: urn:vermilion:client:…."
+    refusal(Code.INVALID_ARGUMENT, lambda: operator.Issue(issue_message("nothing")))
+    refusal(Code.INVALID_ARGUMENT, lambda: operator.Issue(ca_pb2.IssueRequest(request=b"x", profile="client")))
+    for request in (
+        ca_pb2.RevokeRequest(serial=b"\x01", reason="superseded", issuer="root"),
+        ca_pb2.RevokeRequest(serial=b"", reason="superseded", issuer="seals"),
+        ca_pb2.RevokeRequest(serial=b"\x01" * 30, reason="superseded", issuer="seals"),
+        ca_pb2.RevokeRequest(serial=b"\x01", reason="certificateHold", issuer="seals"),
+    ):
+        refusal(Code.INVALID_ARGUMENT, lambda request=request: operator.Revoke(request))  # type: ignore[misc]
+    missing = ca_pb2.RevokeRequest(serial=b"\x01", reason="superseded", issuer="seals")
+    refusal(Code.NOT_FOUND, lambda: operator.Revoke(missing))
+
+
+def test_caller_without_a_certificate_does_not_get_in(running: Running, office: Office) -> None:
+    credentials = grpc.ssl_channel_credentials((office.pki / "infrastructure.pem").read_bytes())
+    with grpc.secure_channel(running.rpc, credentials) as line:
+        stub = ca_pb2_grpc.CertificateAuthorityStub(line)  # type: ignore[no-untyped-call]
+        with pytest.raises(grpc.RpcError) as failed:
+            stub.ListCertificates(ca_pb2.ListCertificatesRequest(), timeout=10)
+    assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_every_method_of_the_contract_has_a_rule() -> None:
+    service = ca_pb2.DESCRIPTOR.services_by_name["CertificateAuthority"]
+    assert set(RULES) == {f"/{service.full_name}/{method.name}" for method in service.methods}
+
+
+def test_service_does_not_start_on_anothers_certificates(office: Office, tmp_path: Path) -> None:
+    identities = {name: str(office.pki / "root.pem") for name in ("key_file", "certificate_file", "trust_file")}
+    pki = tmp_path / "pki"
+    pki.mkdir()
+    for name, source in (("root", "root"), ("seals", "infrastructure"), ("infrastructure", "seals")):
+        (pki / f"{name}.pem").write_bytes((office.pki / f"{source}.pem").read_bytes())
+    values: dict[str, object] = {
+        "public_url": PUBLIC_URL,
+        "pki_folder": str(pki),
+        "signer_target": "127.0.0.1:1",
+        "listen_http": {"port": unused_port()},
+        "listen_rpc": {"port": unused_port()},
+        "database": {"url": office.database_url},
+        "token": office.ca_token.model_dump(mode="json"),
+        "tls": identities,
+    }
+    (tmp_path / "ca.toml").write_text(toml(values), "utf-8")
+    command = [sys.executable, "-m", "ca", "--config", tmp_path / "ca.toml"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and "CONFIGURATION_INVALID" in done.stderr and "is not for its key" in done.stderr and done.stdout == ""

@@ -1,0 +1,99 @@
+"""Over many documents that we did not write, and over what mutation makes of them: a valid seal, or a typed refusal."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sealcore.errors import Code, Kind, VermilionError
+from signer.pades.prepare import prepare
+from tests.pades import documents
+from tests.pades.kit import Seal, Verdict, pyhanko_status
+
+REFUSED_IN_CORPUS = 79  # files that pyHanko alone does not sign
+LEAST_OF_THESE_SEALED = 28
+
+
+def _signed_by_pyhanko(folder: Path) -> dict[str, str]:
+    index = folder / "INDEX.tsv"
+    if not index.is_file():
+        return {}
+    with index.open(encoding="utf-8", newline="") as lines:
+        return {row["file"]: row["pyhanko_0.38_signs_it"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)}
+
+
+@pytest.mark.corpus
+@pytest.mark.timeout(900)
+def test_every_document_is_sealed_validly_or_refused_for_a_reason(
+    seal: Seal, judge: Callable[[bytes], Verdict], documents_folder: Path
+) -> None:
+    files = sorted(documents_folder.glob("*.pdf"))
+    assert files, f"no documents in {documents_folder}"
+    marked = _signed_by_pyhanko(documents_folder)
+    outcomes: Counter[tuple[str, str]] = Counter()
+    faults = []
+    for file in files:
+        document, mark = file.read_bytes(), marked.get(file.name, "ours")
+        try:
+            sealed = seal.finish(document, prepare(document, seal.plan()))
+        except VermilionError as refusal:
+            outcomes[mark, refusal.code] += 1
+            if mark == "sealed" or refusal.kind is not Kind.DOCUMENT or refusal.code is Code.DOCUMENT_READBACK:
+                faults.append(f"{file.name}: {refusal}")
+            continue
+        outcomes[mark, "sealed"] += 1
+        assert sealed.startswith(document)
+        if not judge(sealed).good:
+            faults.append(f"{file.name}: pdfsig: {judge(sealed).text}")
+        if not pyhanko_status(seal.authority, sealed).bottom_line:
+            faults.append(f"{file.name}: pyHanko")
+    assert not faults, (faults, outcomes)
+    if marked:
+        assert sum(count for (mark, _), count in outcomes.items() if mark == "error") == REFUSED_IN_CORPUS
+        assert outcomes["error", "sealed"] >= LEAST_OF_THESE_SEALED, outcomes
+
+
+TOKENS = [b"null", b"0", b"-1", b"99999999999", b"<<", b">>", b"[", b"]", b"(", b")", b"endobj", b"stream", b"/Kids", b"/Type", b"1 0 R"]
+TOKENS += [b"0 0 R", b"99 0 R", b"\x00", b"/Annots", b"/AcroForm", b"xref", b"trailer", b"%", b"/Prev 0", b"/Encrypt", b"obj", b"\xff"]
+SOURCES = [make() for make in documents.STRUCTURES.values()]
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    data = bytearray(draw(st.sampled_from(SOURCES)))
+    for _ in range(draw(st.integers(1, 4))):
+        position = draw(st.integers(0, len(data) - 1))
+        match draw(st.integers(0, 4)):
+            case 0:
+                data[position] = draw(st.integers(0, 255))
+            case 1:
+                del data[position : position + draw(st.integers(1, 30))]
+            case 2:
+                data[position:position] = draw(st.sampled_from(TOKENS))
+            case 3:
+                token = draw(st.sampled_from(TOKENS))
+                data[position : position + len(token)] = token
+            case _:
+                del data[max(len(data) // 2, position) :]
+        if not data:
+            break
+    return bytes(data)
+
+
+@given(document=mutated())
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_a_mutated_document_is_sealed_validly_or_refused_for_a_reason(
+    seal: Seal, judge: Callable[[bytes], Verdict], document: bytes
+) -> None:
+    try:
+        sealed = seal.finish(document, prepare(document, seal.plan()))
+    except VermilionError as refusal:
+        assert refusal.kind is Kind.DOCUMENT
+        return
+    assert judge(sealed).good, judge(sealed).text

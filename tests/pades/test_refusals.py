@@ -1,0 +1,138 @@
+"""What cannot be sealed is refused with its code and a reason that a person understands; what is only broken is repaired."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pikepdf
+import pytest
+
+from sealcore.errors import Code, VermilionError
+from signer.pades import changeable
+from signer.pades.plan import ContentPolicy
+from signer.pades.prepare import REPAIRED, prepare
+from tests.pades import documents
+from tests.pades.kit import Seal, Verdict
+
+HOPELESS: dict[str, tuple[bytes, Code]] = {
+    "empty": (b"", Code.DOCUMENT_EMPTY),
+    "blank": (b"\n \x00\n", Code.DOCUMENT_EMPTY),
+    "text": (b"Dear Sir or Madam", Code.DOCUMENT_NOT_PDF),
+    "zip": (b"PK\x03\x04" + bytes(3000), Code.DOCUMENT_NOT_PDF),
+    "header alone": (b"%PDF-1.7\n", Code.DOCUMENT_DAMAGED),
+    "header without version": (documents.simple().replace(b"%PDF-1.7", b"%PDF-a.b"), Code.DOCUMENT_DAMAGED),
+    "bytes before the header": (b"junk\n" + documents.simple(), Code.DOCUMENT_DAMAGED),
+    "no catalog": (documents.assemble({1: b"<< >>"}, root=2), Code.DOCUMENT_DAMAGED),
+    "catalog of another kind": (documents.assemble({1: b"[1 2 3]"}), Code.DOCUMENT_DAMAGED),
+    "no page tree": (documents.assemble({1: b"<< /Type /Catalog >>"}), Code.DOCUMENT_NO_PAGES),
+    "no pages": (
+        documents.assemble({1: b"<< /Type /Catalog /Pages 2 0 R >>", 2: b"<< /Type /Pages /Kids [] /Count 0 >>"}),
+        Code.DOCUMENT_NO_PAGES,
+    ),
+    "page tree in a circle": (
+        documents.assemble({1: b"<< /Type /Catalog /Pages 2 0 R >>", 2: b"<< /Type /Pages /Kids [2 0 R 2 0 R] /Count 2 >>"}),
+        Code.DOCUMENT_NO_PAGES,
+    ),
+    "password": (documents.encrypted(user="secret"), Code.DOCUMENT_ENCRYPTED),
+    "encryption of another kind": (
+        documents.assemble({1: b"<< /Type /Catalog /Pages 2 0 R >>"}, extra=b"/Encrypt << /Filter /Mine /V 9 >>"),
+        Code.DOCUMENT_ENCRYPTED,
+    ),
+    "nested without end": (documents.assemble({1: b"<< /Type /Catalog /Pages " + b"[" * 9000 + b" >>"}), Code.DOCUMENT_TOO_COMPLEX),
+}
+
+
+@pytest.mark.parametrize("name", HOPELESS)
+def test_what_cannot_be_sealed_is_refused_with_its_code(seal: Seal, name: str) -> None:
+    document, code = HOPELESS[name]
+    with pytest.raises(VermilionError) as refusal:
+        prepare(document, seal.plan())
+    assert refusal.value.code == code
+    assert refusal.value.reason[0].islower() or refusal.value.reason[0].isdigit()
+    assert "Error" not in refusal.value.reason
+
+
+BASE = documents.pages(2)
+BROKEN: dict[str, bytes] = {
+    "cut off behind the objects": BASE[: BASE.rindex(b"xref\n")],
+    "no end": BASE[: BASE.rindex(b"startxref")],
+    "startxref nowhere": BASE[: BASE.rindex(b"startxref")] + b"startxref\n999999\n%%EOF\n",
+    "offsets shifted": BASE.replace(b"1 0 obj", b"  \n  1 0 obj", 1),
+    "line ends converted": documents.simple().replace(b"\n", b"\r\n"),
+    "trailer without size": documents.simple().replace(b"/Size 5", b""),
+    "rubbish behind the end": documents.simple() + b"<html>error</html>" * 200,
+    "object streams, end lost": documents.object_streams()[: documents.object_streams().rindex(b"startxref")],
+    "text of an object within a stream": documents.simple().replace(b"0.6 g 100 100", b"3 0 obj 10010")[:-30],
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_table_of_contents_is_rebuilt_behind_the_document(seal: Seal, judge: Callable[[bytes], Verdict], name: str) -> None:
+    prepared = prepare(BROKEN[name], seal.plan())
+    assert REPAIRED in prepared.warnings
+    sealed = seal.finish(BROKEN[name], prepared)
+    assert sealed.startswith(BROKEN[name])
+    assert judge(sealed).good, judge(sealed).text
+    with pikepdf.open(io.BytesIO(sealed)) as read:
+        assert len(read.pages) in (1, 2, 3)
+        assert not read.get_warnings()
+
+
+def test_a_broken_document_that_carries_a_signature_is_not_repaired(seal: Seal) -> None:
+    signed = seal.seal(documents.simple())
+    with pytest.raises(VermilionError, match="carries signatures|cannot be read") as refusal:
+        prepare(signed[: signed.rindex(b"startxref")], seal.plan())
+    assert refusal.value.code == Code.DOCUMENT_DAMAGED
+
+
+CHANGEABLE: dict[str, tuple[bytes, str]] = {
+    "script at opening": (documents.simple(catalog=b"/OpenAction << /S /JavaScript /JS (app.alert(1)) >>"), changeable.JAVASCRIPT),
+    "script with an escaped name": (documents.simple(catalog=b"/OpenAction << /S /Java#53cript /#4AS (1) >>"), changeable.JAVASCRIPT),
+    "script on a page": (documents.simple(page=b"/AA << /O << /S /JavaScript /JS 10 0 R >> >>", more={10: b"(1)"}), changeable.JAVASCRIPT),
+    "a program": (
+        documents.simple(page=b"/Annots [<< /Type /Annot /Subtype /Link /Rect [0 0 9 9] /A << /S /Launch /F (x.exe) >> >>]"),
+        changeable.LAUNCH,
+    ),
+    "content elsewhere": (
+        documents.simple(page=b"/Resources << /XObject << /X 10 0 R >> >>", more={10: b"<< /F (x) /Length 0 >>\nstream\n\nendstream"}),
+        changeable.EXTERNAL,
+    ),
+    "a hidden layer": (
+        documents.simple(catalog=b"/OCProperties << /OCGs [10 0 R] /D << /OFF [10 0 R] >> >>", more={10: b"<< /Type /OCG /Name (x) >>"}),
+        changeable.HIDDEN,
+    ),
+    "a film": (documents.simple(page=b"/Annots [<< /Type /Annot /Subtype /RichMedia /Rect [0 0 9 9] >>]"), changeable.MULTIMEDIA),
+    "a form to be redrawn": (documents.simple(catalog=b"/AcroForm << /Fields [] /NeedAppearances true >>"), changeable.REDRAWN_FORM),
+}
+
+
+@pytest.mark.parametrize("name", CHANGEABLE)
+def test_content_that_can_change_is_reported_or_refused_as_the_seal_says(seal: Seal, judge: Callable[[bytes], Verdict], name: str) -> None:
+    document, reason = CHANGEABLE[name]
+    prepared = prepare(document, seal.plan())
+    assert prepared.warnings == (reason,)
+    assert judge(seal.finish(document, prepared)).good
+    with pytest.raises(VermilionError, match=reason) as refusal:
+        prepare(document, seal.plan(content_policy=ContentPolicy.STRICT))
+    assert refusal.value.code == Code.DOCUMENT_CHANGEABLE
+
+
+def test_a_dynamic_xfa_form_is_reported_or_refused_as_xfa(seal: Seal, judge: Callable[[bytes], Verdict]) -> None:
+    document = documents.simple(catalog=b"/NeedsRendering true /AcroForm << /Fields [] /XFA 10 0 R >>", more={10: b"[]"})
+    prepared = prepare(document, seal.plan())
+    assert prepared.warnings == (changeable.DYNAMIC_FORM,)
+    assert judge(seal.finish(document, prepared)).good
+    with pytest.raises(VermilionError) as refusal:
+        prepare(document, seal.plan(content_policy=ContentPolicy.STRICT))
+    assert refusal.value.code == Code.DOCUMENT_XFA
+
+
+def test_a_static_xfa_form_with_its_own_fields_is_sealed_without_a_word(seal: Seal) -> None:
+    document = documents.simple(catalog=b"/AcroForm << /Fields [] /XFA 10 0 R >>", more={10: b"[]"})
+    assert prepare(document, seal.plan(content_policy=ContentPolicy.STRICT)).warnings == ()
+
+
+def test_plain_documents_pass_under_strict_without_a_word(seal: Seal) -> None:
+    for name in ("classic", "object-streams", "linearized", "hybrid", "form"):
+        assert prepare(documents.STRUCTURES[name](), seal.plan(content_policy=ContentPolicy.STRICT)).warnings == ()

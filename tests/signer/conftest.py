@@ -1,0 +1,89 @@
+"""The office of this session, and a running signer over each kind of database."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pki import InfrastructureCa
+from tests.signer.office import Office
+from tests.signer.station import Crls, Station
+
+
+def port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """An office whose seal keys are in SoftHSM."""
+    return Office.in_softhsm(tmp_path_factory.mktemp("office"))
+
+
+@pytest.fixture(scope="session")
+def infrastructure(tmp_path_factory: pytest.TempPathFactory) -> InfrastructureCa:
+    """The CA behind mTLS."""
+    return InfrastructureCa(tmp_path_factory.mktemp("infrastructure"))
+
+
+@pytest.fixture(scope="session")
+def crls(infrastructure: InfrastructureCa, office: Office) -> Iterator[Crls]:
+    """Where the CRLs are."""
+    served = Crls(infrastructure, office)
+    yield served
+    served.close()
+
+
+def _url(kind: str, folder: Path, request: pytest.FixtureRequest) -> str:
+    if kind == "sqlite":
+        return f"sqlite:///{folder / 'signer.db'}"
+    url: str = request.getfixturevalue("postgresql_server").create_database()
+    return url
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def station(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, office: Office, infrastructure: InfrastructureCa, crls: Crls
+) -> Iterator[Station]:
+    """A seeded, running signer that the tests of a module share; on SQLite and on PostgreSQL."""
+    folder = tmp_path_factory.mktemp("station")
+    made = Station(folder, office, infrastructure, crls, _url(request.param, folder, request), port())
+    made.seed()
+    with made.running():
+        yield made
+
+
+@pytest.fixture
+def own_station(tmp_path: Path, database_url: str, office: Office, infrastructure: InfrastructureCa, crls: Crls) -> Iterator[Station]:
+    """A seeded signer for one test, not started; on SQLite and on PostgreSQL."""
+    made = Station(tmp_path / "station", office, infrastructure, crls, database_url, port())
+    made.seed()
+    yield made
+    if made.process is not None:
+        made.process.kill()
+        made.died()
+
+
+@pytest.fixture
+def sqlite_station(tmp_path: Path, office: Office, infrastructure: InfrastructureCa, crls: Crls) -> Iterator[Any]:
+    """A seeded signer for one test on SQLite, not started; made with further settings."""
+    made: list[Station] = []
+
+    def make(**extra: Any) -> Station:
+        station = Station(tmp_path / "station", office, infrastructure, crls, f"sqlite:///{tmp_path / 'signer.db'}", port(), extra)
+        station.seed()
+        made.append(station)
+        return station
+
+    yield make
+    for one in made:
+        if one.process is not None:
+            one.process.kill()
+            one.died()

@@ -1,0 +1,399 @@
+"""Intend and Commit on both databases: each use once, whatever happens in between. No HSM: signatures are stand-ins here."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select
+
+from sealcore import db
+from sealcore.clock import FixedClock
+from sealcore.errors import Code, VermilionError
+from sealcore.ids import client_uri, uuid7
+from sealcore.ledger import store as ledger_store
+from sealcore.ledger.entry import time_us
+from sealcore.migrate import scripts, upgrade
+from signer import consistency
+from signer.acts import Act, stop_act
+from signer.commit import Ended, Finished, commit
+from signer.gate import AdmittedItem, ItemRequest, admit_item, admit_token
+from signer.kept import KeptUses
+from signer.register_store import RegisterStore
+from signer.tables import uses
+from signer.uses import Frozen, Intended, Intent, SealedUse, UseStore, Wanted
+from tests.signer.office import AUDIENCE, Approved, Office, grant_request
+
+LEASE_S = 60
+DOCUMENTS = (b"%PDF one", b"%PDF two", b"%PDF three")
+
+
+class Desk:
+    """One database with the office's register, and signers that work on it."""
+
+    def __init__(self, url: str, office: Office) -> None:
+        self.office = office
+        self.clock = FixedClock(datetime.datetime.now(datetime.UTC))
+        self.engine: Engine = db.connect(url)
+        upgrade(self.engine, scripts("signer"))
+        self.register = RegisterStore(self.engine, audience=AUDIENCE)
+        digest = hashlib.sha256(office.picture).digest()
+        self.register.record(Act({**office.seed(), "kind": "seed"}, time_us(self.clock.now())), {digest: office.picture})
+        self.uses = self.signer("signer-1")
+
+    def signer(self, instance: str) -> UseStore:
+        """A signer process of this name."""
+        return UseStore(self.engine, self.clock, instance=instance, lease_s=LEASE_S)
+
+    def item(self, approved: Approved, request: ItemRequest | None = None) -> AdmittedItem:
+        """A document past the gate, as the register stands now."""
+        admission = admit_token(
+            approved.token, peer=approved.claims.sub, register=self.register.current(), now=self.clock.now(), audience=AUDIENCE
+        )
+        return admit_item(admission, request or approved.requests[0], largest_document_bytes=10_000)
+
+    def wanted(self, approved: Approved, *places: int) -> list[Wanted]:
+        """Several documents past the gate."""
+        return [Wanted(self.item(approved, approved.requests[place]), self.proposal()) for place in places or range(len(approved.requests))]
+
+    def proposal(self, certificate: str = "c1") -> Frozen:
+        """What would be frozen."""
+        return Frozen(certificate, time_us(self.clock.now()), "Vermilion-x-0", 8192, "writer-1")
+
+    def intent(self, approved: Approved, signer: UseStore | None = None) -> Intent:
+        """An attempt on the first document."""
+        (intended,) = (signer or self.uses).intend(self.wanted(approved, 0))
+        assert isinstance(intended, Intent), intended
+        return intended
+
+    def refusal(self, approved: Approved, signer: UseStore | None = None, request: ItemRequest | None = None) -> Code:
+        """The code with which Intend refuses the first document."""
+        (intended,) = (signer or self.uses).intend([Wanted(self.item(approved, request), self.proposal())])
+        assert isinstance(intended, VermilionError), intended
+        return intended.code
+
+    def commit(self, *intents: Intent, mark: bytes = b"") -> list[Ended]:
+        """Commits attempts with a made-up signature each."""
+        return commit(self.engine, self.clock, [finished(intent, mark) for intent in intents])
+
+    def stop(self, kind: str, subject: str) -> None:
+        """An officer's stop."""
+        from sealcore.approvals.stop import StopStatement, sign
+
+        statement = StopStatement(kind, subject, self.office.dai.id, "drill", self.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+        self.register.record(stop_act(statement, sign(statement, self.office.dai.sign), time_us(self.clock.now())))
+
+    def entries(self) -> list[str]:
+        """Kinds of the ledger's entries but for acts."""
+        with db.read(self.engine) as connection:
+            found = ledger_store.entries(connection, 0, ledger_store.head(connection).size)
+        kinds = [ledger_store.Entry.decode(data).kind for data in found]
+        return [kind for kind in kinds if kind != "act"]
+
+
+def finished(intent: Intent, mark: bytes = b"") -> Finished:
+    """An attempt that is whole."""
+    suffix = b"suffix %d %d " % (intent.item.index, intent.attempt) + mark
+    digest = hashlib.sha256(suffix).digest()
+    return Finished(intent, suffix, digest, digest, digest, ())
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """People and seals without an HSM."""
+    return Office.in_software(tmp_path_factory.mktemp("office"))
+
+
+@pytest.fixture
+def desk(database_url: str, office: Office) -> Iterator[Desk]:
+    """A fresh database with its register; every test leaves it in agreement with its ledger."""
+    made = Desk(database_url, office)
+    yield made
+    made.register.load()
+    consistency.check(made.engine, None)
+    made.engine.dispose()
+
+
+def sealed(ended: Ended | Intended) -> SealedUse:
+    """The use, which must be sealed."""
+    assert isinstance(ended, SealedUse), ended
+    return ended
+
+
+def test_a_use_is_intended_committed_and_repeated_with_the_same_bytes(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    intents = [one for one in desk.uses.intend(desk.wanted(approved)) if isinstance(one, Intent)]
+    assert [one.attempt for one in intents] == [1, 1, 1]
+    first = [sealed(one) for one in desk.commit(*intents)]
+    assert [one.ledger_index for one in first] == [1, 2, 3]
+    again = [sealed(one) for one in desk.uses.intend(desk.wanted(approved))]
+    assert [one.suffix for one in again] == [one.suffix for one in first]
+    assert all(one.repeated for one in again)
+    assert desk.entries() == ["seal"] * 3
+
+
+def test_while_an_attempt_is_at_work_the_use_is_in_progress(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    desk.intent(approved)
+    assert desk.refusal(approved) is Code.USE_IN_PROGRESS
+    assert desk.refusal(approved, desk.signer("signer-2")) is Code.USE_IN_PROGRESS
+
+
+def test_a_batch_that_names_a_use_twice_works_on_it_once(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    first, second = desk.uses.intend(desk.wanted(approved, 0, 0))
+    assert isinstance(first, Intent)
+    assert isinstance(second, VermilionError)
+    assert second.code is Code.USE_IN_PROGRESS
+
+
+def test_a_released_attempt_is_taken_over_at_once_by_anyone(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    desk.uses.release([desk.intent(approved)])
+    taken = desk.intent(approved, desk.signer("signer-2"))
+    assert taken.attempt == 2
+    assert sealed(desk.commit(taken)[0]).attempts == 2
+
+
+def test_a_takeover_after_the_lease_fences_the_first_attempt_off(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    slow = desk.intent(approved)
+    desk.clock.advance(LEASE_S + 1)
+    fast = desk.intent(approved, desk.signer("signer-2"))
+    (late,) = desk.commit(slow, mark=b"late")
+    assert isinstance(late, VermilionError)
+    assert late.code is Code.USE_IN_PROGRESS
+    kept = sealed(desk.commit(fast, mark=b"fast")[0])
+    (later,) = desk.commit(slow, mark=b"later")
+    assert isinstance(later, VermilionError)
+    assert sealed(desk.uses.intend(desk.wanted(approved, 0))[0]).suffix == kept.suffix
+    assert desk.entries() == ["seal"]
+
+
+def test_a_process_that_came_back_takes_over_what_its_predecessor_left(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    first = desk.intent(approved)
+    second = desk.intent(approved, desk.signer("signer-1"))
+    assert (first.attempt, second.attempt) == (1, 2)
+    assert second.frozen == first.frozen
+    assert desk.refusal(approved, desk.signer("signer-3")) is Code.USE_IN_PROGRESS
+
+
+def test_a_takeover_keeps_what_was_frozen_unless_it_can_no_longer_be_made(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    first = desk.intent(approved)
+    desk.clock.advance(LEASE_S + 1)
+    same = desk.intent(approved)
+    assert same.frozen == first.frozen
+    desk.clock.advance(LEASE_S + 1)
+    (renewed,) = desk.uses.intend([Wanted(desk.item(approved), desk.proposal("c2"))])
+    assert isinstance(renewed, Intent)
+    assert renewed.frozen.certificate_sha256 == "c2"
+    assert renewed.frozen.signing_time_us == first.frozen.signing_time_us
+
+
+def test_a_grants_index_belongs_to_the_first_bytes_and_marks(desk: Desk) -> None:
+    grant = desk.office.grant(5)
+    request = grant_request(2, DOCUMENTS[0])
+    (intended,) = desk.uses.intend([Wanted(desk.item(grant, request), desk.proposal())])
+    assert isinstance(intended, Intent)
+    assert desk.refusal(grant, request=grant_request(2, DOCUMENTS[1])) is Code.USE_BOUND_TO_OTHER_BYTES
+    assert desk.refusal(grant, request=grant_request(2, DOCUMENTS[0], desk.office.visible())) is Code.USE_BOUND_TO_OTHER_BYTES
+    desk.commit(intended)
+    assert desk.refusal(grant, request=grant_request(2, DOCUMENTS[1])) is Code.USE_BOUND_TO_OTHER_BYTES
+
+
+def test_the_leaf_of_a_grant_use_is_salted_since_its_hash_becomes_public(desk: Desk) -> None:
+    grant = desk.office.grant(5)
+    leaves = []
+    for index in (0, 1):
+        (intended,) = desk.uses.intend([Wanted(desk.item(grant, grant_request(index, DOCUMENTS[0])), desk.proposal())])
+        assert isinstance(intended, Intent)
+        leaves.append((intended.leaf_hash, intended.item.binding))
+    assert leaves[0][0] != leaves[1][0]
+    assert leaves[0][1] == leaves[1][1]
+
+
+def test_an_expired_token_begins_nothing_but_gives_back_what_it_sealed(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS[:2])
+    kept = sealed(desk.commit(desk.intent(approved))[0])
+    items = desk.wanted(approved)
+    desk.clock.advance(3 * 3600)
+    first, second = desk.uses.intend(items)
+    assert sealed(first).suffix == kept.suffix
+    assert isinstance(second, VermilionError)
+    assert second.code is Code.TOKEN_EXPIRED
+
+
+def test_an_attempt_begun_in_time_commits_after_the_tokens_end(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    intent = desk.intent(approved)
+    desk.clock.advance(3 * 3600)
+    assert sealed(desk.commit(intent)[0])
+
+
+@pytest.mark.parametrize("kind", ["seal", "grant"])
+def test_a_stop_between_intend_and_commit_voids_the_use_for_good(desk: Desk, kind: str) -> None:
+    grant = desk.office.grant(5)
+    request = grant_request(0, DOCUMENTS[0])
+    item = desk.item(grant, request)
+    (intent,) = desk.uses.intend([Wanted(item, desk.proposal())])
+    assert isinstance(intent, Intent)
+    desk.stop(kind, grant.claims.seal if kind == "seal" else grant.claims.jti)
+    (ended,) = desk.commit(intent)
+    assert isinstance(ended, VermilionError)
+    assert ended.code is Code.USE_VOIDED
+    assert desk.entries() == ["void"]
+    (again,) = desk.uses.intend([Wanted(item, desk.proposal())])
+    assert isinstance(again, VermilionError)
+    assert again.code is Code.USE_VOIDED
+    (twice,) = desk.commit(intent)
+    assert isinstance(twice, VermilionError)
+    assert desk.entries() == ["void"]
+
+
+def test_a_stop_between_gate_and_intend_refuses_without_a_row(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    wanted = desk.wanted(approved, 0)
+    desk.stop("seal", approved.claims.seal)
+    (refused,) = desk.uses.intend(wanted)
+    assert isinstance(refused, VermilionError)
+    assert refused.code is Code.SEAL_SUSPENDED
+    with db.read(desk.engine) as connection:
+        assert connection.execute(select(uses)).all() == []
+
+
+def test_a_stop_of_another_seal_or_grant_stops_nothing_else(desk: Desk) -> None:
+    intent = desk.intent(desk.office.approve(DOCUMENTS))
+    desk.stop("seal", desk.office.seals["invoice"].id)
+    desk.stop("grant", uuid7())
+    assert sealed(desk.commit(intent)[0])
+
+
+def test_another_token_under_a_used_id_is_refused(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    desk.intent(approved)
+    other = desk.office.approve(DOCUMENTS, jti=approved.claims.jti, form="TEST-2026-000099")
+    (refused,) = desk.uses.intend(desk.wanted(other, 1))
+    assert isinstance(refused, VermilionError)
+    assert refused.code is Code.TOKEN_MALFORMED
+
+
+def race(workers: int, work: Callable[[int], object]) -> list[object]:
+    """The results of ``work`` by threads that begin together."""
+    results: list[object] = [None] * workers
+    together = threading.Barrier(workers)
+
+    def run(number: int) -> None:
+        together.wait()
+        results[number] = work(number)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_of_many_workers_that_race_for_a_use_exactly_one_gets_it(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    signers = [desk.signer(f"signer-{number}") for number in range(8)]
+    wanted = desk.wanted(approved, 0)
+    results = race(len(signers), lambda number: signers[number].intend(wanted)[0])
+    assert sum(isinstance(one, Intent) for one in results) == 1
+    assert {one.code for one in results if isinstance(one, VermilionError)} == {Code.USE_IN_PROGRESS}
+
+
+def test_two_attempts_that_race_to_commit_leave_one_document_and_one_entry(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    for place in range(3):
+        (slow,) = desk.uses.intend(desk.wanted(approved, place))
+        desk.clock.advance(LEASE_S + 1)
+        (fast,) = desk.signer("signer-2").intend(desk.wanted(approved, place))
+        assert isinstance(slow, Intent)
+        assert isinstance(fast, Intent)
+        attempts: Sequence[Intent] = (slow, fast)
+        results = race(2, lambda number, attempts=attempts: desk.commit(attempts[number])[0])  # type: ignore[misc]
+        assert sum(isinstance(one, SealedUse) for one in results) == 1
+    assert desk.entries() == ["seal"] * 3
+
+
+def test_commits_that_race_with_a_stop_end_sealed_before_it_or_void_after_it(desk: Desk) -> None:
+    approved = [desk.office.approve([content], seal="official") for content in (b"%%PDF %d" % number for number in range(6))]
+    intents = [desk.intent(one) for one in approved]
+    seal = desk.office.seals["official"].id
+
+    def work(number: int) -> object:
+        return desk.stop("seal", seal) if number == 3 else desk.commit(intents[number])[0]
+
+    results = race(6, work)
+    with db.read(desk.engine) as connection:
+        data = ledger_store.entries(connection, 1, ledger_store.head(connection).size)
+    kinds = [ledger_store.Entry.decode(one).kind for one in data]
+    assert sum(isinstance(one, SealedUse) for one in results) == kinds.count("seal")
+    assert "seal" not in kinds[kinds.index("act") :]
+    assert "void" not in kinds[: kinds.index("act")]
+
+
+def test_many_writers_leave_one_gapless_ledger(desk: Desk) -> None:
+    approved = [desk.office.approve([b"%%PDF %d %d" % (number, place) for place in range(5)]) for number in range(6)]
+
+    def work(number: int) -> object:
+        intents = desk.signer(f"signer-{number}").intend(desk.wanted(approved[number]))
+        return desk.commit(*(one for one in intents if isinstance(one, Intent)))
+
+    race(6, work)
+    assert desk.entries() == ["seal"] * 30
+
+
+def test_bytes_are_kept_until_acknowledged_and_at_least_seven_days(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS[:2])
+    intents = [one for one in desk.uses.intend(desk.wanted(approved)) if isinstance(one, Intent)]
+    items = desk.wanted(approved)
+    desk.commit(*intents)
+    kept = KeptUses(desk.engine, desk.clock)
+    assert kept.acknowledge(approved.claims.jti, [0, 7], desk.office.client) == 1
+    assert kept.forget() == 0
+    desk.clock.advance(8 * 24 * 3600)
+    assert kept.forget() == 1
+    first, second = desk.uses.intend(items)
+    assert isinstance(first, VermilionError)
+    assert first.code is Code.SEALED_BYTES_EXPIRED
+    assert sealed(second).repeated
+
+
+def test_a_client_sees_and_acknowledges_its_own_uses_alone(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    desk.commit(desk.intent(approved))
+    kept = KeptUses(desk.engine, desk.clock)
+    assert [(one.index, one.state, one.attempts) for one in kept.of_token(approved.claims.jti, desk.office.client)] == [(0, "sealed", 1)]
+    assert kept.of_token(uuid7(), desk.office.client) == []
+    for peek in (
+        lambda: kept.of_token(approved.claims.jti, client_uri(uuid7())),
+        lambda: kept.acknowledge(approved.claims.jti, [0], "urn:x"),
+    ):
+        with pytest.raises(VermilionError) as refused:
+            peek()
+        assert refused.value.code is Code.PERMISSION_DENIED
+
+
+def test_a_full_disk_is_said_and_the_use_stays_open(tmp_path: Path, office: Office) -> None:
+    desk = Desk(f"sqlite:///{tmp_path / 'small.db'}", office)
+    approved = office.approve(DOCUMENTS)
+    intent = desk.intent(approved)
+    with desk.engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(VermilionError) as refused:
+        desk.commit(intent, mark=bytes(200_000))
+    assert refused.value.code is Code.STORAGE_FULL
+    assert desk.entries() == []
+    desk.engine.dispose()
+    bigger = db.connect(f"sqlite:///{tmp_path / 'small.db'}")
+    assert sealed(commit(bigger, desk.clock, [finished(intent)])[0])
+    bigger.dispose()

@@ -1,0 +1,109 @@
+"""The timestamp service as a process, and the clients that people already have."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko.sign.timestamps import HTTPTimeStamper
+from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
+from pyhanko_certvalidator import ValidationContext
+from pyhanko_certvalidator.registry import SimpleCertificateStore
+
+Run = Callable[..., str]
+
+
+def write_config(folder: Path, unit_keys: object, small_ca: object, port: int, key_label: str = "p-256") -> Path:
+    """Certificates and settings as files."""
+    public = unit_keys.public["p-256"]  # type: ignore[attr-defined]
+    (folder / "unit.pem").write_bytes(small_ca.unit(public).public_bytes(Encoding.PEM))  # type: ignore[attr-defined]
+    (folder / "chain.pem").write_bytes(small_ca.certificate.public_bytes(Encoding.PEM))  # type: ignore[attr-defined]
+    token = unit_keys.settings.model_dump(mode="json")  # type: ignore[attr-defined]
+    lines = [f"key_label = {json.dumps(key_label)}"]
+    lines += [f"{name}_file = {json.dumps(str(folder / file))}" for name, file in (("certificate", "unit.pem"), ("chain", "chain.pem"))]
+    lines += ["[listen]", f"port = {port}", "[token]", *(f"{name} = {json.dumps(value)}" for name, value in token.items())]
+    config = folder / "timestamp.toml"
+    config.write_text("\n".join(lines) + "\n")
+    return config
+
+
+@pytest.fixture
+def service(
+    tmp_path: Path, unit_keys: object, small_ca: object, free_port: Callable[[], int]
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Address and process of a running service."""
+    port = free_port()
+    config = write_config(tmp_path, unit_keys, small_ca, port)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "timestamp", "--config", config], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n", process.stderr.read() if process.stderr else ""
+    yield f"http://127.0.0.1:{port}/", process
+    process.terminate()
+    process.communicate(timeout=20)
+
+
+def test_curl_and_openssl_get_and_verify_a_timestamp(
+    service: tuple[str, subprocess.Popen[str]], trust_file: Path, tmp_path: Path, run: Run
+) -> None:
+    url, _ = service
+    data, query, reply = (tmp_path / name for name in ("data", "query", "reply"))
+    data.write_bytes(b"what was seen")
+    run("openssl", "ts", "-query", "-data", data, "-sha512", "-cert", "-out", query)
+    run("curl", "-sSf", "-H", "Content-Type: application/timestamp-query", "--data-binary", f"@{query}", url, "-o", reply)
+    assert "Status: Granted." in run("openssl", "ts", "-reply", "-in", reply, "-text")
+    assert "Verification: OK" in run("openssl", "ts", "-verify", "-queryfile", query, "-in", reply, "-CAfile", trust_file)
+
+
+async def _stamp_with_pyhanko(url: str, message: bytes) -> object:
+    return await HTTPTimeStamper(url).async_timestamp(hashlib.sha256(message).digest(), "sha256")
+
+
+def test_pyhanko_takes_it_for_its_timestamper(service: tuple[str, subprocess.Popen[str]], small_ca: object) -> None:
+    import asyncio
+
+    from asn1crypto import x509 as asn1_x509
+
+    url, _ = service
+    token = asyncio.run(_stamp_with_pyhanko(url, b"m"))
+    root = asn1_x509.Certificate.load(small_ca.certificate.public_bytes(Encoding.DER))  # type: ignore[attr-defined]
+    context = ValidationContext(trust_roots=[root], other_certs=SimpleCertificateStore(), allow_fetching=False)
+    status = asyncio.run(validate_tst_signed_data(token["content"], context, lambda name: hashlib.new(name, b"m").digest()))  # type: ignore[index]
+    assert status["valid"] and status["intact"] and status["trust_problem_indic"] is None
+
+
+def test_service_ends_cleanly_on_sigterm(service: tuple[str, subprocess.Popen[str]]) -> None:
+    _, process = service
+    process.terminate()
+    output, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    assert output == "" and errors == ""
+
+
+@pytest.mark.parametrize("fault", ["no such key", "port taken", "unknown setting"])
+def test_service_that_cannot_start_says_why(
+    fault: str, tmp_path: Path, unit_keys: object, small_ca: object, free_port: Callable[[], int]
+) -> None:
+    import socket
+
+    port = free_port()
+    config = write_config(tmp_path, unit_keys, small_ca, port, key_label="absent" if fault == "no such key" else "p-256")
+    if fault == "unknown setting":
+        config.write_text("surprise = 1\n" + config.read_text())
+    with socket.socket() as other:
+        if fault == "port taken":
+            other.bind(("127.0.0.1", port))
+            other.listen()
+        done = subprocess.run(
+            [sys.executable, "-m", "timestamp", "--config", config], capture_output=True, text=True, timeout=60, check=False
+        )
+    expected = {"no such key": "HSM_KEY_MISSING", "port taken": "CONFIGURATION_INVALID", "unknown setting": "CONFIGURATION_INVALID"}
+    assert done.returncode == 1 and done.stdout == ""
+    assert expected[fault] in done.stderr and "Traceback" not in done.stderr

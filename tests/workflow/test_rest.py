@@ -1,0 +1,260 @@
+"""The workflow as a process of its own: REST over mTLS, a SoftHSM token, SQLite, and a signer side over gRPC."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from sealcore.approvals import token as tokens
+from sealcore.approvals.canonical import b64url
+from sealcore.approvals.json_forms import context_from_json
+from sealcore.config import TokenSettings
+from sealcore.http import client_context
+from sealcore.ids import client_uri, service_uri, uuid7
+from tests.pki import InfrastructureCa
+from tests.workflow.conftest import Running
+from tests.workflow.signer_side import Human
+from workflow.limits import MOST_BODY_BYTES
+
+DOCUMENT = {"name": "合同 5.pdf", "sha256": "ab" * 32, "size_bytes": 7, "salt": b64url(bytes(16)), "placement": {}}
+
+
+@pytest.fixture(scope="module")
+def operator(running: Running) -> httpx.Client:
+    return running.operator()
+
+
+@pytest.fixture(scope="module")
+def client(running: Running, operator: httpx.Client) -> httpx.Client:
+    assert operator.post("/v1/clients", json={"name": "ERP", "uri": client_uri("erp")}).status_code == 201
+    return running.session("erp", client_uri("erp"))
+
+
+def application(seal: str, **more: Any) -> dict[str, Any]:
+    return {"seal": seal, "title": "Contracts of May", "documents": [DOCUMENT]} | more
+
+
+def decision(form: dict[str, Any], human: Human, verdict: str = "approve", reason: str = "") -> dict[str, Any]:
+    context = context_from_json(form["context"])
+    given = human.decide(context, verdict, context.nbf)
+    return {"person": given.person, "verdict": verdict, "time": given.time, "signature": b64url(given.signature), "reason": reason}
+
+
+def refused(answer: httpx.Response, status: int, code: str) -> None:
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    body = answer.json()
+    assert body["code"] == code
+    assert body["way_out"]
+    assert body["rule"]
+
+
+def test_from_an_application_to_its_token(
+    running: Running, operator: httpx.Client, client: httpx.Client, issuer_token: tuple[TokenSettings, bytes]
+) -> None:
+    seal = running.signer.state.add_seal(seal=1)
+    approver = Human("approver", name="王芳")
+    running.enrol(operator, approver)
+    running.signer.state.register(approver)
+    form = client.post("/v1/forms", json=application(seal)).json()
+    answer = client.post(f"/v1/forms/{form['number']}/decisions", json=decision(form, approver))
+    assert answer.status_code == 201
+    assert answer.json() == {"number": form["number"], "state": "approved", "approvals": 1, "needed": 1, "applicant_signed": True}
+    parsed = tokens.parse(client.get(f"/v1/forms/{form['number']}/token").json()["token"])
+    tokens.verify_signature(parsed, load_der_public_key(issuer_token[1]))  # type: ignore[arg-type]
+    assert parsed.claims.context == context_from_json(form["context"])
+    shown = client.get(f"/v1/forms/{form['number']}").json()
+    assert shown["documents"][0]["name"] == "合同 5.pdf"
+    assert shown["documents"][0]["salt"] == DOCUMENT["salt"]
+    assert shown["root"] == parsed.claims.covers.root.hex()  # type: ignore[union-attr]
+
+
+def test_fifty_applications_at_once_are_numbered_without_a_gap(running: Running, operator: httpx.Client, client: httpx.Client) -> None:
+    seal = running.signer.state.add_seal(seal=1)
+    assert operator.post("/v1/units", json={"code": "BULK", "name": "Bulk"}).status_code == 201
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda _: client.post("/v1/forms", json=application(seal, unit="BULK")), range(50)))
+    years = {answer.json()["number"][5:9] for answer in answers}
+    assert len(years) == 1
+    assert sorted(answer.json()["number"][-6:] for answer in answers) == [f"{n:06d}" for n in range(1, 51)]
+
+
+def test_lists_come_in_pages(running: Running, operator: httpx.Client, client: httpx.Client) -> None:
+    seal = running.signer.state.add_seal(seal=1)
+    numbers = [client.post("/v1/forms", json=application(seal)).json()["number"] for _ in range(5)]
+    seen, before = [], ""
+    while before is not None:
+        page = client.get("/v1/forms", params={"limit": 2, "state": "applied", "before": before}).json()
+        seen += [form["number"] for form in page["forms"]]
+        before = page["next"]
+    assert seen[:5] == numbers[::-1]
+    assert len(seen) == len(set(seen))
+    first = operator.get("/v1/people", params={"limit": 1}).json()
+    assert len(first["people"]) <= 1
+
+
+def test_who_calls_decides_what_may_be_called(running: Running, operator: httpx.Client, client: httpx.Client) -> None:
+    service = running.session("verify", service_uri("verify"))
+    nameless = running.session("nameless", None)
+    for path in ("/v1/people", "/v1/clients", "/v1/units", "/v1/policies"):
+        refused(client.get(path), 403, "PERMISSION_DENIED")
+    refused(service.get("/v1/forms"), 403, "PERMISSION_DENIED")
+    refused(nameless.get("/v1/forms"), 401, "UNAUTHENTICATED")
+    seal = running.signer.state.add_seal(seal=1)
+    refused(operator.post("/v1/forms", json=application(seal)), 403, "PERMISSION_DENIED")
+
+
+def test_without_a_certificate_of_the_office_there_is_no_connection(running: Running, tmp_path: Path) -> None:
+    stranger = InfrastructureCa(tmp_path).identity("erp", client_uri("erp"))
+    ours = running.ca.identity("someone", client_uri("someone"))
+    lying = stranger.model_copy(update={"trust_file": ours.trust_file})
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{running.url}/v1/forms", verify=client_context(lying), trust_env=False)
+    import ssl
+
+    bare = ssl.create_default_context(cafile=str(ours.trust_file))
+    bare.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{running.url}/v1/forms", verify=bare, trust_env=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seal": "not-an-id"},
+        {"title": ""},
+        {"title": "x\u0000y"},
+        {"documents": []},
+        {"documents": [DOCUMENT | {"sha256": "AB" * 32}]},
+        {"documents": [DOCUMENT | {"size_bytes": -1}]},
+        {"documents": [DOCUMENT | {"salt": "short"}]},
+        {"documents": [DOCUMENT | {"name": ""}]},
+        {"documents": [DOCUMENT | {"placement": {"level": "B-LTA"}}]},
+        {"documents": [DOCUMENT | {"placement": {"marks": [{"pages": [1, 0], "rect": [0, 0, 1, 1], "picture": "00" * 32}]}}]},
+        {"unknown": 1},
+        {"valid_s": 0},
+        {"action": "destroy"},
+    ],
+)
+def test_malformed_applications_name_what_is_wrong(running: Running, client: httpx.Client, change: dict[str, Any]) -> None:
+    refused(client.post("/v1/forms", json=application(uuid7()) | change), 400, "INVALID_ARGUMENT")
+
+
+def test_what_is_not_json_or_too_large_is_refused(client: httpx.Client) -> None:
+    for body in (b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"\\ud800": 1}'):
+        refused(client.post("/v1/forms", content=body, headers={"content-type": "application/json"}), 400, "INVALID_ARGUMENT")
+    refused(client.post("/v1/forms", content=b" " * (MOST_BODY_BYTES + 1)), 400, "INVALID_ARGUMENT")
+
+
+def test_what_does_not_exist(client: httpx.Client) -> None:
+    refused(client.get("/v1/forms/OFFICE-2026-999999"), 404, "NOT_FOUND")
+    refused(client.get("/nothing"), 404, "NOT_FOUND")
+    refused(client.get("/docs"), 404, "NOT_FOUND")
+    wrong = client.delete("/v1/forms")
+    refused(wrong, 405, "INVALID_ARGUMENT")
+    assert wrong.headers["allow"]
+
+
+def test_people_are_unique_and_policies_versioned(running: Running, operator: httpx.Client) -> None:
+    human = Human("approver")
+    running.enrol(operator, human)
+    body = {"name": "Twin", "roles": ["approver"], "public_key": base64.b64encode(human.spki).decode()}
+    refused(operator.post("/v1/people", json=body), 409, "CONFLICT")
+    refused(operator.post("/v1/people", json=body | {"public_key": "AAAA"}), 400, "INVALID_ARGUMENT")
+    refused(operator.post("/v1/people", json=body | {"unit": "NOWHERE"}), 404, "NOT_FOUND")
+    policy = {"id": "two-eyes", "version": 1, "quorum": 0}
+    assert operator.post("/v1/policies", json=policy).status_code == 201
+    refused(operator.post("/v1/policies", json=policy), 409, "CONFLICT")
+    assert operator.get("/v1/policies").json()["policies"] == [policy | {"seal": None, "action": None}]
+
+
+def test_seals_and_stops_go_through_to_the_signer(running: Running, operator: httpx.Client, client: httpx.Client) -> None:
+    from datetime import UTC, datetime
+
+    from vermilion.client import people
+
+    seal = running.signer.state.add_seal(seal=1, resume=2)
+    officer = Human("officer")
+    running.signer.state.register(officer)
+    (shown,) = [one for one in client.get("/v1/seals").json()["seals"] if one["id"] == seal]
+    assert shown["quorum"] == {"seal": 1, "resume": 2}
+    statement, signature = people.stop("seal", seal, officer.id, "lost", key=officer, now=datetime.now(UTC))
+    body = {"officer": officer.id, "reason": "lost", "time": statement.time, "signature": b64url(signature)}
+    assert operator.post(f"/v1/seals/{seal}/suspend", json=body).json()["ledger_index"] == 70
+    refused(operator.post(f"/v1/seals/{uuid7()}/suspend", json=body), 403, "DECISION_INVALID")
+    refused(operator.post(f"/v1/grants/{seal}/withdraw", json=body), 403, "DECISION_INVALID")
+    assert operator.get("/v1/grants").json() == {"grants": []}
+
+
+def test_a_killed_service_comes_back_with_everything_and_stops_cleanly(running: Running, client: httpx.Client) -> None:
+    seal = running.signer.state.add_seal(seal=1)
+    form = client.post("/v1/forms", json=application(seal)).json()
+    running.process.kill()
+    running.process.wait()
+    running.start()
+    shown = client.get(f"/v1/forms/{form['number']}").json()
+    assert shown["context"] == form["context"]
+    assert running.stop() == 0
+    running.start()
+
+
+def test_no_pin_and_no_token_in_the_log(running: Running, client: httpx.Client, issuer_token: tuple[TokenSettings, bytes]) -> None:
+    seal = running.signer.state.add_seal(seal=0)
+    form = client.post("/v1/forms", json=application(seal)).json()
+    token = client.get(f"/v1/forms/{form['number']}/token").json()["token"]
+    log = running.log.read_text()
+    assert issuer_token[0].pin_file.read_text().strip() not in log
+    assert token.split(".")[2] not in log
+    command_line = Path(f"/proc/{running.process.pid}/cmdline").read_text()
+    assert issuer_token[0].pin_file.read_text().strip() not in command_line
+
+
+def test_a_service_that_cannot_start_says_why(running: Running, tmp_path: Path) -> None:
+    for old, new, code in [
+        ('signer_target = "', 'signer_targets = "', "CONFIGURATION_INVALID"),
+        ('issuer_key_label = "', "", "HSM_KEY_MISSING"),
+    ]:
+        text = running.config.read_text().replace(old, new) if new else 'issuer_key_label = "no.such.key"\n' + running.config.read_text()
+        config = tmp_path / "workflow.toml"
+        config.write_text(text.replace("workflow.db", "other.db"))
+        ended = subprocess.run(
+            [sys.executable, "-m", "workflow", "--config", str(config)], check=False, capture_output=True, text=True, timeout=60
+        )
+        assert ended.returncode == 1
+        assert code in ended.stderr
+        assert ended.stdout == ""
+
+
+def test_a_seed_plants_what_is_missing_and_may_come_again(running: Running, tmp_path: Path) -> None:
+    human, config, seed = Human("approver"), tmp_path / "workflow.toml", tmp_path / "seed.json"
+    database = tmp_path / "seeded.db"
+    original = running.config.read_text()
+    config.write_text(original.replace(original.split("sqlite:///")[1].split('"')[0], str(database)))
+    key = base64.b64encode(human.spki).decode()
+    seed.write_text(
+        json.dumps(
+            {
+                "units": [{"code": "DEMO", "name": "Demo"}],
+                "people": [{"id": human.id, "name": "王芳", "unit": "DEMO", "roles": ["approver"], "public_key": key}],
+                "clients": [{"id": uuid7(), "name": "ERP", "unit": "DEMO"}],
+            }
+        )
+    )
+    command = [sys.executable, "-m", "workflow.seed", "--config", str(config), "--seed", str(seed)]
+    first, second = (json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(2))
+    assert first == {"units": 1, "people": 1, "clients": 1, "policies": 0}
+    assert second == {"units": 0, "people": 0, "clients": 0, "policies": 0}
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("SELECT name FROM people").fetchall() == [("王芳",)]
+        assert connection.execute("SELECT count(*) FROM outbox").fetchone() == (3,)
+    seed.write_text('{"peoples": []}')
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 1

@@ -1,0 +1,114 @@
+"""A timestamp unit: one key, one certificate, tokens that say when a digest was seen (RFC 3161 §2.4.2, RFC 5816)."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from sealcore.clock import Clock
+from sealcore.errors import Code, VermilionError
+from sealcore.hsm.token import TokenKey
+from timestamp.template import HASHES, NONCE_LIMIT_BYTES, TokenTemplate, accuracy, generalized_time, imprint
+
+DIGEST_SIZES: Final = {name: hashlib.new(name).digest_size for name in HASHES}
+_SERIAL_BITS: Final = 128
+
+
+def _random_serial() -> int:
+    while not (serial := secrets.randbits(_SERIAL_BITS)):
+        pass
+    return serial
+
+
+class TimestampUnit:
+    """Makes TimeStampTokens; safe to use from several threads.
+
+    accuracy_ms    how far genTime may be off; also how far the clock may step back before the unit stops
+    draw_serial    source of serial numbers; 128 random bits unless a test needs others
+
+    Raises CONFIGURATION_INVALID when key, certificate, policy and accuracy do not make a unit.
+    """
+
+    def __init__(
+        self,
+        key: TokenKey,
+        certificate: x509.Certificate,
+        chain: Sequence[x509.Certificate],
+        *,
+        policy_oid: str,
+        accuracy_ms: int,
+        clock: Clock,
+        draw_serial: Callable[[], int] = _random_serial,
+    ) -> None:
+        _check_certificate(certificate, key.spki_der)
+        if accuracy_ms < 1:
+            raise VermilionError(Code.CONFIGURATION_INVALID, "a timestamp unit's accuracy is at least 1 ms")
+        try:
+            self._template = TokenTemplate(certificate, chain, key.algorithm, policy_oid)
+        except ValueError as fault:
+            raise VermilionError(Code.CONFIGURATION_INVALID, str(fault)) from None
+        self._key = key
+        self._hash_name = key.algorithm.hash_name
+        self._clock = clock
+        self._draw_serial = draw_serial
+        self._accuracy = accuracy(accuracy_ms)
+        self._accuracy_s = accuracy_ms / 1000
+        self._not_before, self._not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        self._latest = datetime.min.replace(tzinfo=UTC)
+        self._latest_lock = threading.Lock()  # held for the reading of the clock alone, never while the HSM works
+        self.policy_oid: Final = policy_oid
+        self.certificate: Final = certificate
+        self.largest_token_bytes: Final = self._template.largest(self._accuracy)
+
+    def stamp(self, digest: bytes, *, hash_name: str = "sha256", nonce: int | None = None, cert_req: bool = True) -> bytes:
+        """A TimeStampToken (DER) over ``digest``, made by sha256, sha384 or sha512.
+
+        Raises INVALID_ARGUMENT, TIMESTAMP_UNAVAILABLE (the clock or the certificate cannot be vouched for), HSM_*.
+        """
+        if DIGEST_SIZES.get(hash_name) != len(digest):
+            raise VermilionError(Code.INVALID_ARGUMENT, f"a digest of {len(digest)} bytes by {hash_name} cannot be stamped")
+        return self.stamp_imprint(imprint(hash_name, digest), nonce=nonce, cert_req=cert_req)
+
+    def stamp_imprint(self, message_imprint: bytes, *, nonce: int | None, cert_req: bool) -> bytes:
+        """As ``stamp``, over an encoded MessageImprint, which the token repeats byte for byte; the caller has checked it."""
+        if nonce is not None and (nonce.bit_length() + 7) // 8 > NONCE_LIMIT_BYTES:
+            raise VermilionError(Code.INVALID_ARGUMENT, f"a nonce has at most {NONCE_LIMIT_BYTES} bytes")
+        time = generalized_time(self._time())
+        info = self._template.info(message_imprint, self._draw_serial(), time, self._accuracy, nonce)
+        attributes = self._template.signed_attributes(info)
+        signature = self._key.sign_digest(hashlib.new(self._hash_name, attributes).digest())
+        return self._template.token(info, attributes, signature, certificates=cert_req)
+
+    def _time(self) -> datetime:
+        """The present, never before what an earlier token of this unit said."""
+        with self._latest_lock:
+            now = self._clock.now()
+            if now < self._latest:
+                behind_s = (self._latest - now).total_seconds()
+                if behind_s > self._accuracy_s:  # one of the two readings is wrong, and nobody can say which
+                    raise VermilionError(Code.TIMESTAMP_UNAVAILABLE, f"the clock went back by {behind_s:.1f} s, more than the accuracy")
+                now = self._latest
+            if not self._not_before <= now <= self._not_after:
+                raise VermilionError(Code.TIMESTAMP_UNAVAILABLE, "the timestamp unit's certificate is not valid now")
+            self._latest = now
+            return now
+
+
+def _check_certificate(certificate: x509.Certificate, spki_der: bytes) -> None:
+    """RFC 3161 §2.3: the certificate is this key's and has the one, critical, key purpose id-kp-timeStamping."""
+    if certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != spki_der:
+        raise VermilionError(Code.CONFIGURATION_INVALID, "the timestamp unit's certificate is not for its key")
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    except x509.ExtensionNotFound:
+        usage = None
+    if usage is None or not usage.critical or list(usage.value) != [ExtendedKeyUsageOID.TIME_STAMPING]:
+        raise VermilionError(Code.CONFIGURATION_INVALID, "a timestamp unit's certificate is for timeStamping, critical and alone")

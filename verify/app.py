@@ -1,0 +1,120 @@
+"""The verification service: sandbox, CRLs and ledger in the background, HTTP and gRPC in front."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+from sealcore.clock import Clock
+from sealcore.errors import VermilionError
+from sealcore.ledger.reader import LogReader
+from sealcore.log import get as get_log
+from sealcore.service import HttpEndpoint
+from verify.crls import CrlStore
+from verify.http import create_app
+from verify.ledger import PublicLedger
+from verify.report import written
+from verify.rpc import create_server
+from verify.sandbox import Sandbox
+from verify.service import Metrics, Verification
+from verify.settings import VerifySettings
+from verify.signer_link import SignerLink
+from verify.trust import TrustMaterial
+
+FOLLOW_S = 2.0  # how often the log is read ahead of questions
+STOP_GRACE_S = 5.0
+
+
+class LedgerFollower:
+    """Reads the log ahead, so that most questions find their answer at hand."""
+
+    def __init__(self, ledger: PublicLedger) -> None:
+        self._ledger = ledger
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="ledger", daemon=True)
+        self._log = get_log("ledger")
+        self.state: dict[str, Any] = {"status": "not read yet"}
+
+    def start(self) -> None:
+        """Begins to read; the log need not be there."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the present pass."""
+        self._stop.set()
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.state = {"status": "ok", "size": self._ledger.follow().size}
+            except VermilionError as fault:
+                if self.state.get("status") != str(fault.code):
+                    self._log.warning("ledger not read", code=str(fault.code), reason=fault.reason)
+                self.state = {**self.state, "status": str(fault.code)}
+            self._stop.wait(FOLLOW_S)
+
+
+class VerifyService:
+    """The running service."""
+
+    def __init__(self, settings: VerifySettings, *, clock: Clock) -> None:
+        self._clock = clock
+        trust = TrustMaterial.load(settings.trust.root_file, settings.trust.seals_file)
+        self._crls = CrlStore(trust, settings.trust.crl_urls, settings.trust.crl_cache)
+        self._link = SignerLink(settings.signer_target, settings.tls) if settings.signer_target and settings.tls else None
+        ledger = None
+        if settings.ledger is not None:
+            reader = LogReader(settings.ledger.url, settings.ledger.log_key, settings.ledger.witness_key)
+            ledger = PublicLedger(reader, clock, self._link)
+        self._follower = LedgerFollower(ledger) if ledger is not None else None
+        self._sandbox = Sandbox()
+        self._verification = Verification(
+            trust, self._crls, ledger, self._sandbox.read, limits=settings.limits, metrics=Metrics(), clock=clock
+        )
+        self._settings = settings
+        self._endpoint = HttpEndpoint(create_app(self._verification, settings.office, self.health), settings.listen_http)
+        self._rpc: Any = None
+
+    async def start(self) -> None:
+        """Returns once both doors are open; CA, log and signer need not be there."""
+        await asyncio.to_thread(self._sandbox.start)
+        await asyncio.to_thread(self._crls.refresh)
+        self._crls.start()
+        if self._follower is not None:
+            self._follower.start()
+        self._rpc = create_server(self._verification, self._settings.listen_rpc, self._settings.rpc_tls)
+        await self._rpc.start()
+        await self._endpoint.start()
+
+    async def stop(self) -> None:
+        """Lets running verifications end, then gives everything back."""
+        await self._endpoint.stop()
+        if self._rpc is not None:
+            await self._rpc.stop(STOP_GRACE_S)
+        self._crls.stop()
+        if self._follower is not None:
+            self._follower.stop()
+        if self._link is not None:
+            self._link.close()
+        await asyncio.to_thread(self._sandbox.close)
+
+    def health(self) -> dict[str, Any]:
+        """How the parts are. ``degraded`` still answers, but finds nothing valid or authorised until the part is back."""
+        now = self._clock.now()
+        crls = self._crls.current()
+        current = sum(crl.next_update_utc is not None and crl.next_update_utc >= now for crl in crls)
+        ledger = self._follower.state if self._follower is not None else {"status": "not asked"}
+        wanted = len(self._settings.trust.crl_urls)
+        healthy = current == wanted and wanted > 0 and ledger["status"] in ("ok", "not asked")
+        return {
+            "status": "ok" if healthy else "degraded",
+            "time": written(now.replace(microsecond=0)),
+            "crls": {"current": current, "wanted": wanted},
+            "ledger": ledger,
+        }
+
+
+def build(settings: VerifySettings, *, clock: Clock) -> VerifyService:
+    """The service; raises CONFIGURATION_INVALID for trust files or keys that cannot be used."""
+    return VerifyService(settings, clock=clock)

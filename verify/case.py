@@ -1,0 +1,137 @@
+"""What the steps of reading work on: one document, and each signature found in it. Mutable while the steps run, then frozen."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from asn1crypto import cms
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
+
+from sealcore.ledger.entry import signature_hash
+from verify.codes import Row, Weight, heaviest
+from verify.report import Answer, Certification, Changed, Digest, Finding, Seal, SealKind, Timestamp, written
+from verify.trust import TrustMaterial
+
+NAME_LIMIT = 200  # characters of a name that a stranger chose
+
+
+@dataclass
+class Signature:
+    """A filled signature field. ``embedded`` is missing when its dictionary is too broken to be read as a signature."""
+
+    field_name: str
+    embedded: EmbeddedPdfSignature | None
+    signer_info: cms.SignerInfo | None = None
+    certificate: x509.Certificate | None = None
+    kind: SealKind = SealKind.FOREIGN
+    findings: list[Finding] = field(default_factory=list)
+    timestamp: Timestamp | None = None
+    trusted_time: datetime | None = None  # of a timestamp that we trust
+    covers_file: bool = False
+    changed: Changed = field(default_factory=Changed)
+    certification: Certification = Certification.NONE
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its certificate was issued by our CA."""
+        return self.kind is SealKind.SEAL
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing found so far speaks against the signature itself."""
+        return not any(each.row is Row.VALID and each.weight is Weight.INVALID for each in self.findings)
+
+    def freeze(self) -> Seal:
+        """What the report says of it."""
+        return Seal(
+            field=plain(self.field_name),
+            kind=self.kind,
+            sealed_at=written(self.trusted_time) if self.trusted_time else None,
+            timestamp=self.timestamp,
+            valid=self._valid(),
+            changed=self.changed,
+            findings=tuple({each.code: each for each in reversed(self.findings)}.values())[::-1],
+            certification=self.certification,
+            level=None if self.embedded is None else ("B-T" if self.timestamp else "B-B"),
+            digest=_digest_of(self.embedded),
+            signature_hash=signature_hash(self.signer_info["signature"].native).hex() if self.signer_info is not None else None,
+            **_facts_of(self.certificate),
+        )
+
+    def _valid(self) -> Answer:
+        weight = heaviest([each.weight for each in self.findings if each.row is Row.VALID])
+        if weight is Weight.INVALID:
+            return Answer.NO
+        return Answer.YES if self.is_ours and weight is Weight.NOTE else Answer.UNKNOWN
+
+
+@dataclass
+class Case:
+    """One document under examination at the instant ``now``.
+
+    ``strict`` says whether the file is held to the letter of ISO 32000; many files in use are not, and are then read a second
+    time leniently, with a note.
+    """
+
+    document: bytes
+    trust: TrustMaterial
+    now: datetime
+    strict: bool = True
+    reader: PdfFileReader | None = None
+    signatures: list[Signature] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def readable(self) -> PdfFileReader:
+        """The reader; step 1 has set it."""
+        assert self.reader is not None
+        return self.reader
+
+
+def plain(text: str) -> str:
+    """A name from a stranger's document, fit to be shown: no control or direction characters, of bounded length."""
+    kept = "".join(each for each in text if unicodedata.category(each) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+    return kept if len(kept) <= NAME_LIMIT else kept[: NAME_LIMIT - 1] + "…"
+
+
+def _facts_of(certificate: x509.Certificate | None) -> dict[str, Any]:
+    if certificate is None:
+        return {}
+    spki = hashes.Hash(hashes.SHA256())
+    spki.update(certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    return {
+        "owner": plain(owner_of(certificate)),
+        "name": plain(name_of(certificate)),
+        "subject": plain(certificate.subject.rfc4514_string()),
+        "issuer": plain(certificate.issuer.rfc4514_string()),
+        "serial": f"{certificate.serial_number:x}",
+        "spki_sha256": spki.finalize().hex(),
+    }
+
+
+def owner_of(certificate: x509.Certificate) -> str:
+    """Whose seal it is: the organisation, or else the common name."""
+    for attribute in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
+        for each in certificate.subject.get_attributes_for_oid(attribute):
+            return str(each.value)
+    return certificate.subject.rfc4514_string()
+
+
+def name_of(certificate: x509.Certificate) -> str:
+    """The common name, or nothing."""
+    return next((str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)), "")
+
+
+def _digest_of(embedded: EmbeddedPdfSignature | None) -> Digest | None:
+    if embedded is None or not embedded.external_digests:
+        return None
+    algorithm, value = next(iter(embedded.external_digests.items()))
+    return Digest(algorithm, value.hex())

@@ -1,0 +1,97 @@
+"""The texts of verification, in each language under the same stable keys (``messages/*.toml``), and the one-sentence answer."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache
+from importlib.resources import files
+
+from verify.codes import FindingCode, Weight
+from verify.report import Authorised, AuthorisedState, Change, Changed, Finding, Seal, Verdict
+from verify.summary import ours, overall_change
+
+LANGUAGES = ("en", "zh")
+DEFAULT_LANGUAGE = "en"
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def messages(language: str) -> dict[str, dict[str, str]]:
+    """All texts of a language by section and key."""
+    if language not in LANGUAGES:
+        raise ValueError(f"there are no texts in {language}")
+    return tomllib.loads(files("verify").joinpath("messages", f"{language}.toml").read_text("utf-8"))
+
+
+def text(language: str, section: str, key: str, **values: object) -> str:
+    """One text with its values filled in."""
+    return messages(language)[section][key].format(**values)
+
+
+def way_out(language: str, code: FindingCode) -> str:
+    """What the reader can do about a finding; empty when there is nothing to do."""
+    return messages(language)["way"].get(code, "")
+
+
+def chosen(wanted: str | None, accept_language: str) -> str:
+    """The language of an answer: the one asked for, else the first of Accept-Language that we have, else English."""
+    candidates = [wanted or "", *(part.split(";")[0].strip() for part in accept_language.split(",")[:20])]
+    return next((primary for each in candidates if (primary := each.lower().split("-")[0]) in LANGUAGES), DEFAULT_LANGUAGE)
+
+
+def shown(moment: str | None) -> str:
+    """A time of the report for people: ISO date, minutes, zone."""
+    return "" if moment is None else datetime.fromisoformat(moment).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def with_sentences(found: Sequence[Finding], language: str) -> tuple[Finding, ...]:
+    """The findings, each with its sentence."""
+    return tuple(replace(each, sentence=_capital(text(language, "finding", each.code))) for each in found)
+
+
+def who(seal: Seal, language: str) -> str:
+    """Owner and seal: ``Example Ltd (Contract Seal)``."""
+    if not seal.name or seal.name == seal.owner:
+        return seal.owner
+    return f"{seal.owner}（{seal.name}）" if language == "zh" else f"{seal.owner} ({seal.name})"
+
+
+def kinds(changed: Changed, language: str) -> str:
+    """The kinds of change, in words."""
+    return ("、" if language == "zh" else ", ").join(text(language, "kind", each) for each in changed.kinds)
+
+
+def answer(verdict: Verdict, seals: Sequence[Seal], deciding: Sequence[Finding], language: str) -> str:
+    """The one sentence: who, when, what since, authorised by what; or the reason why not."""
+    if verdict is Verdict.VALID:
+        return ("" if language == "zh" else " ").join(_valid(seals, language))
+    weight = Weight(verdict)
+    reason = next(text(language, "finding", each.code) for each in deciding if each.weight is weight)
+    return text(language, "sentence", verdict, reason=reason)
+
+
+def _valid(seals: Sequence[Seal], language: str) -> list[str]:
+    own = ours(seals)
+    last, changed = own[-1], overall_change(own)
+    key = "valid_one" if len(own) == 1 else "valid_many"
+    return [
+        text(language, "sentence", key, owner=who(last, language), date=shown(last.sealed_at), count=len(own)),
+        text(language, "sentence", "unchanged")
+        if changed.state is Change.NONE
+        else text(language, "sentence", "permitted", kinds=kinds(changed, language)),
+        _authorised(last.authorised, language),
+    ]
+
+
+def _authorised(found: Authorised, language: str) -> str:
+    if found.state is not AuthorisedState.AUTHORISED:
+        return text(language, "sentence", "not_asked")
+    if found.form is not None:
+        return text(language, "sentence", "authorised_form", form=found.form)
+    return text(language, "sentence", "authorised_entry", index=found.ledger_index)
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

@@ -1,0 +1,103 @@
+"""The CRLs of our own authorities, fetched from our own configured addresses, kept on disk, replaced only by newer ones.
+
+A document never names an address that is asked here. What is held is used as long as it is current; ``verify.paths`` judges that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sealcore.errors import VermilionError
+from sealcore.log import get as get_log
+from verify.trust import TrustMaterial, crl_of, signer_of
+
+REFRESH_S = 30.0  # how late a revocation may become known here
+FETCH_TIMEOUT_S = 5.0
+MOST_CRL_BYTES = 32 * 1024 * 1024
+
+
+class CrlStore:
+    """The newest verified CRL of each address. Thread-safe."""
+
+    def __init__(self, trust: TrustMaterial, urls: Sequence[str], cache: Path | None) -> None:
+        self._authorities = trust.authorities
+        self._urls = tuple(urls)
+        self._cache = cache
+        self._held: dict[str, x509.CertificateRevocationList] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._log = get_log("crls")
+        for url in self._urls:
+            self._load(url)
+
+    def current(self) -> tuple[x509.CertificateRevocationList, ...]:
+        """What is held now, one per address at most."""
+        with self._lock:
+            return tuple(self._held.values())
+
+    def refresh(self) -> None:
+        """Fetches every address once; one that fails keeps what it had."""
+        for url in self._urls:
+            try:
+                self._take(url, _fetch(url))
+            except (httpx.HTTPError, httpx.InvalidURL, VermilionError, OSError, ValueError) as fault:
+                self._log.warning("crl refresh failed", url=url, reason=type(fault).__name__)
+
+    def start(self) -> None:
+        """Refreshes in the background until ``stop``."""
+        self._thread = threading.Thread(target=self._loop, name="crls", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the background refresh."""
+        self._stop.set()
+
+    def _loop(self) -> None:
+        while not self._stop.wait(REFRESH_S):
+            self.refresh()
+
+    def _take(self, url: str, data: bytes) -> None:
+        crl = crl_of(data)
+        if signer_of(crl, self._authorities) is None:
+            raise ValueError("the CRL is not signed by one of our authorities")
+        with self._lock:
+            held = self._held.get(url)
+            if held is not None and held.last_update_utc >= crl.last_update_utc:
+                return  # an older CRL never replaces a newer one
+            self._held[url] = crl
+        if self._cache is not None:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            fresh = self._file(self._cache, url).with_suffix(".new")
+            fresh.write_bytes(crl.public_bytes(Encoding.DER))
+            fresh.replace(self._file(self._cache, url))
+
+    def _load(self, url: str) -> None:
+        if self._cache is None or not self._file(self._cache, url).exists():
+            return
+        try:
+            self._take(url, self._file(self._cache, url).read_bytes())
+        except (VermilionError, OSError, ValueError):
+            self._log.warning("a cached crl is damaged; fetching anew", url=url)
+
+    @staticmethod
+    def _file(cache: Path, url: str) -> Path:
+        return cache / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.crl"
+
+
+def _fetch(url: str) -> bytes:
+    data = bytearray()
+    with httpx.stream("GET", url, timeout=FETCH_TIMEOUT_S, follow_redirects=False, trust_env=False) as answer:
+        answer.raise_for_status()
+        for part in answer.iter_bytes():
+            data += part
+            if len(data) > MOST_CRL_BYTES:
+                raise ValueError("the CRL is too large")
+    return bytes(data)

@@ -1,0 +1,152 @@
+"""Certificate paths to our own root, at a given instant, and revocation by the CRLs that we hold.
+
+Path building and RFC 5280 §6.1 are pyhanko-certvalidator's; trust roots are always named and nothing is ever fetched.
+Revocation is read here (RFC 5280 §6.3.3 for full, direct CRLs), because for a seal with a trusted timestamp the question is
+whether the certificate was revoked *then*, answered from a CRL that is current *now*.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from asn1crypto import x509 as asn1_x509
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko.sign.ades.report import AdESIndeterminate
+from pyhanko_certvalidator import ValidationContext
+from pyhanko_certvalidator.path import ValidationPath
+
+from verify.trust import TrustMaterial
+
+ResultT = TypeVar("ResultT")
+_EXPIRED_CERTS_ON_CRL = x509.ObjectIdentifier("2.5.29.60")  # X.509 (2019) §9.5.2.8
+_UNUSABLE_EXTENSIONS = {x509.DeltaCRLIndicator.oid, x509.IssuingDistributionPoint.oid}  # not the whole list of its issuer
+
+
+class PathFault(StrEnum):
+    """Why a path is not trusted."""
+
+    NO_PATH = "no_path"  # leads to another root, or to none
+    NOT_IN_FORCE = "not_in_force"  # outside a validity period
+    PURPOSE = "purpose"  # key usage or constraints
+    ALGORITHM = "algorithm"
+    OTHER = "other"
+
+
+class Standing(StrEnum):
+    """What the CRLs say of a certificate at an instant."""
+
+    GOOD = "good"
+    REVOKED = "revoked"
+    REVOKED_LATER = "revoked_later"
+    UNKNOWN = "unknown"
+
+
+_FAULTS = {
+    AdESIndeterminate.NO_CERTIFICATE_CHAIN_FOUND: PathFault.NO_PATH,
+    AdESIndeterminate.OUT_OF_BOUNDS_NO_POE: PathFault.NOT_IN_FORCE,
+    AdESIndeterminate.CHAIN_CONSTRAINTS_FAILURE: PathFault.PURPOSE,
+    AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE: PathFault.ALGORITHM,
+    AdESIndeterminate.CRYPTO_CONSTRAINTS_FAILURE_NO_POE: PathFault.ALGORITHM,
+}
+
+
+@dataclass(frozen=True)
+class Revocation:
+    """Standing, and where it was revoked: when, why."""
+
+    standing: Standing
+    at: datetime | None = None
+    reason: str = ""
+
+
+def completed(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """The result of one of pyHanko's coroutines, none of which waits for anything; also from code that runs in an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        return aside.submit(asyncio.run, work).result()
+
+
+def context(trust: TrustMaterial, moment: datetime) -> ValidationContext:
+    """A validation context of one use: our roots alone, no fetching; revocation is asked separately (``revocation``)."""
+    return ValidationContext(
+        trust_roots=[_asn1(each) for each in trust.roots],
+        other_certs=[_asn1(each) for each in trust.issuers],
+        moment=moment,
+        allow_fetching=False,
+        revocation_mode="soft-fail",
+        crls=[],
+        ocsps=[],
+    )
+
+
+def fault_of(problem: object, path: ValidationPath | None, trust: TrustMaterial) -> PathFault | None:
+    """What is wrong with a path, from pyHanko's indication; also when it leads to our root but past our issuing CAs."""
+    if problem is not None:
+        return _FAULTS.get(problem, PathFault.OTHER) if isinstance(problem, AdESIndeterminate) else PathFault.OTHER
+    if path is None:
+        return PathFault.NO_PATH
+    ours = {each.public_bytes(Encoding.DER) for each in trust.issuers}
+    chain = [each.dump() for each in path.iter_certs(include_root=True)]
+    # root → one of our issuing CAs for seals and timestamps → the certificate: an infrastructure certificate of ours is no seal
+    return None if len(chain) == 3 and chain[1] in ours else PathFault.NO_PATH
+
+
+def revocation(path: ValidationPath, trust: TrustMaterial, *, then: datetime, now: datetime) -> Revocation:
+    """The worst standing of the certificates below the root at ``then``."""
+    certificates = [x509.load_der_x509_certificate(each.dump()) for each in path.iter_certs(include_root=True)]
+    standings = [_standing(certificate, issuer, trust, then, now) for issuer, certificate in pairwise(certificates)]
+    for worst in (Standing.REVOKED, Standing.UNKNOWN, Standing.REVOKED_LATER):
+        for each in standings:
+            if each.standing is worst:
+                return each
+    return Revocation(Standing.GOOD)
+
+
+def _standing(certificate: x509.Certificate, issuer: x509.Certificate, trust: TrustMaterial, then: datetime, now: datetime) -> Revocation:
+    current = next((crl for crl in trust.crls_of(issuer) if _is_current(crl, now)), None)
+    if current is None:
+        return Revocation(Standing.UNKNOWN)
+    entry = current.get_revoked_certificate_by_serial_number(certificate.serial_number)
+    if entry is not None:
+        at, reason = _revoked_since(entry)
+        return Revocation(Standing.REVOKED if at <= then else Standing.REVOKED_LATER, at, reason)
+    return Revocation(Standing.GOOD if _would_name(current, certificate) else Standing.UNKNOWN)
+
+
+def _is_current(crl: x509.CertificateRevocationList, now: datetime) -> bool:
+    """Whether ``crl`` is its issuer's whole and present list."""
+    if crl.next_update_utc is None or crl.next_update_utc < now:
+        return False
+    return not any(each.oid in _UNUSABLE_EXTENSIONS or (each.critical and each.oid != _EXPIRED_CERTS_ON_CRL) for each in crl.extensions)
+
+
+def _would_name(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:
+    """Whether silence means "not revoked": a CRL may drop what has expired (RFC 5280 §5) unless it says that it keeps it."""
+    keeps_expired = any(each.oid == _EXPIRED_CERTS_ON_CRL for each in crl.extensions)
+    return keeps_expired or crl.last_update_utc <= certificate.not_valid_after_utc
+
+
+def _revoked_since(entry: x509.RevokedCertificate) -> tuple[datetime, str]:
+    """When the certificate stopped counting: the invalidity date when that is earlier (RFC 5280 §5.3.2)."""
+    at, reason = entry.revocation_date_utc, ""
+    for extension in entry.extensions:
+        if isinstance(extension.value, x509.InvalidityDate):
+            at = min(at, extension.value.invalidity_date_utc)
+        elif isinstance(extension.value, x509.CRLReason):
+            reason = extension.value.reason.value
+    return at, reason
+
+
+def _asn1(certificate: x509.Certificate) -> asn1_x509.Certificate:
+    return asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER))

@@ -1,0 +1,105 @@
+"""Steps 1 and 2: the document can be read, and what signatures it holds."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+from asn1crypto import cms
+from cryptography import x509
+from pyhanko.pdf_utils import misc
+from pyhanko.pdf_utils.generic import IndirectObject
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
+from pyhanko.sign.general import extract_certificate_info, extract_signer_info
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, extract_contents
+
+from verify.case import Case, Signature, plain
+from verify.codes import FindingCode
+from verify.report import Certification, Finding, SealKind, finding
+
+HEADER_WINDOW_BYTES = 1024  # readers look for "%PDF-" this far (ISO 32000-1 Annex H.3.4.1)
+MOST_SIGNATURES = 64  # each costs a comparison of revisions
+_CERTIFICATION = {
+    MDPPerm.NO_CHANGES: Certification.FINAL,
+    MDPPerm.FILL_FORMS: Certification.FORM_FILL,
+    MDPPerm.ANNOTATE: Certification.ANNOTATE,
+}
+
+
+class UnreadableError(Exception):
+    """The document offers nothing that could be judged; ends the steps."""
+
+    def __init__(self, found: Finding) -> None:
+        super().__init__(found.code)
+        self.finding = found
+
+
+def step_1_readable(case: Case) -> None:
+    """The document is a PDF, whole and not encrypted."""
+    if not case.document:
+        raise UnreadableError(finding(FindingCode.EMPTY))
+    if b"%PDF-" not in case.document[:HEADER_WINDOW_BYTES]:
+        raise UnreadableError(finding(FindingCode.NOT_A_PDF))
+    reader = PdfFileReader(BytesIO(case.document), strict=case.strict)
+    if reader.encrypt_dict is not None:
+        raise UnreadableError(finding(FindingCode.ENCRYPTED))
+    if case.strict and reader.xrefs.hybrid_xrefs_present:
+        raise misc.PdfStrictReadError("hybrid cross-references")
+    reader.root["/Pages"]  # a catalog that leads to pages
+    case.reader = reader
+
+
+def step_2_signatures(case: Case) -> None:
+    """Every filled signature field, oldest first, and whether its certificate is ours."""
+    found: list[Signature] = []
+    for name, value, field in enumerate_sig_fields(case.readable, filled_status=True):
+        if len(found) == MOST_SIGNATURES:
+            case.findings.append(finding(FindingCode.TOO_COMPLEX, f"more than {MOST_SIGNATURES} signatures"))
+            break
+        found.append(_signature(case, str(name), value, field))
+    case.signatures = sorted(found, key=lambda each: each.embedded.signed_revision if each.embedded else -1)
+    if not case.signatures:
+        case.findings.append(finding(FindingCode.NO_SEAL))
+
+
+def _signature(case: Case, name: str, value: Any, field: Any) -> Signature:
+    try:
+        embedded = EmbeddedPdfSignature(case.readable, field, name)
+        signature = Signature(name, embedded, embedded.signer_info, _certificate(embedded.signer_cert.dump()))
+        signature.certification = (
+            _CERTIFICATION.get(embedded.docmdp_level, Certification.NONE) if embedded.docmdp_level else Certification.NONE
+        )
+        is_timestamp = embedded.sig_object_type == "/DocTimeStamp"
+    except misc.PdfStrictReadError:
+        raise
+    except Exception as fault:  # noqa: BLE001  (a broken signature is a finding about it, not the end of the others)
+        return _broken(case, name, value, fault)
+    if is_timestamp:
+        signature.kind = SealKind.DOCUMENT_TIMESTAMP
+    elif signature.certificate is not None and case.trust.issuer_of(signature.certificate) is not None:
+        signature.kind = SealKind.SEAL
+    return signature
+
+
+def _broken(case: Case, name: str, value: Any, fault: Exception) -> Signature:
+    """A signature dictionary with parts taken away ("universal signature forgery"): ours when its certificate still says so."""
+    signature = Signature(name, None)
+    try:
+        indirect: Any = isinstance(value, IndirectObject)
+        dictionary = value.get_object() if indirect else value
+        signed_data = cms.ContentInfo.load(extract_contents(dictionary))["content"]
+        signature.signer_info = extract_signer_info(signed_data)
+        signature.certificate = _certificate(extract_certificate_info(signed_data).signer_cert.dump())
+    except Exception:  # noqa: BLE001  (nothing to be learned from it)
+        signature.signer_info = signature.certificate = None
+    if signature.certificate is not None and case.trust.issuer_of(signature.certificate) is not None:
+        signature.kind = SealKind.SEAL
+        signature.findings.append(finding(FindingCode.SIGNATURE_INVALID, "the signature dictionary is broken"))
+    else:
+        signature.findings.append(finding(FindingCode.SIGNATURE_UNREADABLE, plain(f"{name}: {type(fault).__name__}")))
+    return signature
+
+
+def _certificate(der: bytes) -> x509.Certificate:
+    return x509.load_der_x509_certificate(der)

@@ -1,0 +1,80 @@
+"""The ``Verifier`` service for strangers: server TLS or loopback, no client certificates, no reflection, bounded everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from protos.vermilion.v1 import verify_pb2, verify_pb2_grpc
+from sealcore.config import Listen
+from sealcore.errors import Code, VermilionError
+from sealcore.log import get as get_log
+from sealcore.rpc import ERROR_METADATA, MESSAGE_LIMIT_BYTES, status_of, to_message
+from verify import catalogue
+from verify.service import Verification
+from verify.settings import ServerTls
+
+NAME_LIMIT = 1024  # characters of a document's name
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+    ("grpc.max_concurrent_streams", 32),
+    ("grpc.max_connection_idle_ms", 60_000),
+)
+
+
+class VerifierServicer(verify_pb2_grpc.VerifierServicer):
+    """Takes a document in chunks and answers with one report."""
+
+    def __init__(self, verification: Verification) -> None:
+        self._verification = verification
+        self._log = get_log("rpc")
+
+    async def Verify(self, request_iterator: AsyncIterator[Any], context: Any) -> Any:
+        """Metadata ``accept-language`` chooses the language of the sentences."""
+        try:
+            name, document = await self._receive(request_iterator)
+            wanted = dict(context.invocation_metadata() or ()).get("accept-language", "")
+            report = await self._verification.check(document, name, catalogue.chosen(None, str(wanted)))
+        except VermilionError as fault:
+            await self._refuse(context, fault)
+        except Exception as fault:  # noqa: BLE001  (the border where every fault becomes typed)
+            self._log.error("fault", exc_info=fault)
+            await self._refuse(context, VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
+        return verify_pb2.VerifyResponse(verdict=report.verdict, report_json=report.as_json())
+
+    async def _receive(self, request_iterator: AsyncIterator[Any]) -> tuple[str, bytes]:
+        name, document = "", bytearray()
+        async with self._verification.upload():
+            async for request in request_iterator:
+                name = name or request.name[:NAME_LIMIT]
+                document += request.data
+                if len(document) > self._verification.limits.document_bytes:
+                    raise self._verification.too_large()
+        return name, bytes(document)
+
+    @staticmethod
+    async def _refuse(context: Any, fault: VermilionError) -> None:
+        context.set_trailing_metadata(((ERROR_METADATA, to_message(fault).SerializeToString()),))
+        await context.abort(status_of(fault), str(fault))
+
+
+def create_server(verification: Verification, listen: Listen, tls: ServerTls | None) -> Any:
+    """An aio server that is not started yet; CONFIGURATION_INVALID when it cannot listen."""
+    server = grpc.aio.server(options=_OPTIONS)
+    verify_pb2_grpc.add_VerifierServicer_to_server(VerifierServicer(verification), server)  # type: ignore[no-untyped-call]
+    try:
+        if tls is None:
+            port = server.add_insecure_port(listen.target)  # settings allow this on loopback alone
+        else:
+            pair = (tls.key_file.read_bytes(), tls.certificate_file.read_bytes())
+            port = server.add_secure_port(listen.target, grpc.ssl_server_credentials([pair]))
+    except OSError as fault:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"the TLS files of listen_rpc cannot be read ({fault.strerror})") from None
+    except RuntimeError:
+        port = 0
+    if port == 0:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"cannot listen on {listen.target}; the port is taken")
+    return server

@@ -1,0 +1,76 @@
+"""Steps 1 to 6 in a process of their own for each document, so that a hostile file costs one bounded process and no more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from pydantic import TypeAdapter, ValidationError
+
+from sealcore.errors import Code, VermilionError
+from sealcore.sandbox import ForkServer, Limits
+from verify.case import plain
+from verify.codes import FindingCode
+from verify.examine import Reading, read
+from verify.report import Finding, finding
+from verify.trust import TrustMaterial
+
+LIMITS = Limits(cpu_s=20, wall_s=40.0, memory_bytes=768 * 1024 * 1024, answer_bytes=4 * 1024 * 1024)
+_READING = TypeAdapter(Reading)
+_FINDINGS = {Code.DOCUMENT_TOO_COMPLEX: FindingCode.TOO_COMPLEX, Code.DOCUMENT_DAMAGED: FindingCode.DAMAGED}
+
+
+class Sandbox:
+    """A ``Reader`` (verify.examine) that forks a bounded child for each document. Thread-safe."""
+
+    def __init__(self, limits: Limits = LIMITS) -> None:
+        self._server = ForkServer("verify.sandbox:read_parts", limits=limits)
+
+    def start(self) -> None:
+        """Makes the first document as quick as the others."""
+        self._server.start()
+
+    def close(self) -> None:
+        """Ends the sandbox."""
+        self._server.close()
+
+    def read(self, document: bytes, trust: TrustMaterial, now: datetime) -> Reading:
+        """The outcome of steps 1 to 6; raises SERVICE_UNAVAILABLE when the sandbox itself cannot run."""
+        try:
+            (answer,) = self._server.call(*_pack(document, trust, now))
+            reading = _READING.validate_json(answer)
+        except VermilionError as fault:
+            if fault.code not in _FINDINGS:
+                raise
+            return Reading(findings=(finding(_FINDINGS[fault.code]),))
+        except (ValidationError, ValueError):
+            return Reading(findings=(finding(FindingCode.DAMAGED),))
+        seals = tuple(replace(seal, findings=_known(seal.findings)) for seal in reading.seals)
+        return Reading(seals, _known(reading.findings))
+
+
+def read_parts(parts: list[bytes]) -> Sequence[bytes]:
+    """What the child runs; the inverse of ``_pack``, then ``read``."""
+    header, document, *rest = parts
+    facts = json.loads(header)
+    certificates, crls = rest[: facts["roots"] + facts["issuers"]], rest[facts["roots"] + facts["issuers"] :]
+    loaded = [x509.load_der_x509_certificate(each) for each in certificates]
+    trust = TrustMaterial(
+        tuple(loaded[: facts["roots"]]), tuple(loaded[facts["roots"] :]), tuple(x509.load_der_x509_crl(each) for each in crls)
+    )
+    return [_READING.dump_json(read(document, trust, datetime.fromisoformat(facts["now"])))]
+
+
+def _pack(document: bytes, trust: TrustMaterial, now: datetime) -> list[bytes]:
+    header = {"now": now.isoformat(), "roots": len(trust.roots), "issuers": len(trust.issuers)}
+    authorities = [each.public_bytes(Encoding.DER) for each in trust.authorities]
+    return [json.dumps(header).encode(), document, *authorities, *(crl.public_bytes(Encoding.DER) for crl in trust.crls)]
+
+
+def _known(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The child's findings with the weights that we give, whatever it said."""
+    return tuple(finding(each.code, plain(each.detail)) for each in findings)

@@ -1,0 +1,92 @@
+"""What HTTP, page and gRPC share: bounded verification of one document, with its metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from sealcore.clock import Clock
+from sealcore.errors import Code, VermilionError
+from verify.crls import CrlStore
+from verify.examine import Reader
+from verify.ledger import LedgerView
+from verify.report import Report
+from verify.settings import Limits
+from verify.trust import TrustMaterial
+from verify.verifier import verify
+
+
+class Metrics:
+    """Counts of this service, in its own registry."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.reports = Counter("vermilion_verify_reports", "Reports by verdict.", ["verdict"], registry=self.registry)
+        self.refused = Counter("vermilion_verify_refused", "Documents turned away, by code.", ["code"], registry=self.registry)
+        self.seconds = Histogram("vermilion_verify_seconds", "Duration of one verification, waiting included.", registry=self.registry)
+
+
+class Verification:
+    """Verifies documents for strangers, so many at once and no more."""
+
+    def __init__(
+        self,
+        trust: TrustMaterial,
+        crls: CrlStore,
+        ledger: LedgerView | None,
+        reader: Reader,
+        *,
+        limits: Limits,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self.limits = limits
+        self.metrics = metrics
+        self.trust = trust
+        self._crls, self._ledger, self._reader, self._clock = crls, ledger, reader, clock
+        self._workers = asyncio.Semaphore(limits.workers)
+        self._taken = self._uploads = 0
+
+    async def check(self, document: bytes, name: str, language: str) -> Report:
+        """The report; raises OVERLOADED when too many documents wait already."""
+        if self._taken >= self.limits.workers + self.limits.queue:
+            raise self._refused(VermilionError(Code.OVERLOADED, "too many documents are being checked"))
+        self._taken += 1
+        try:
+            with self.metrics.seconds.time():
+                async with self._workers:
+                    report = await asyncio.to_thread(self._verify, document, name, language)
+        finally:
+            self._taken -= 1
+        self.metrics.reports.labels(report.verdict).inc()
+        return report
+
+    @asynccontextmanager
+    async def upload(self) -> AsyncIterator[None]:
+        """Surrounds the arrival of one file; raises OVERLOADED when too many are on their way, DEADLINE_EXCEEDED when it dawdles."""
+        if self._uploads >= self.limits.uploads:
+            raise self._refused(VermilionError(Code.OVERLOADED, "too many documents are on their way in"))
+        self._uploads += 1
+        try:
+            async with asyncio.timeout(self.limits.upload_s):
+                yield
+        except TimeoutError:
+            raise self._refused(VermilionError(Code.DEADLINE_EXCEEDED, "the document took too long to arrive")) from None
+        finally:
+            self._uploads -= 1
+
+    def too_large(self) -> VermilionError:
+        """The refusal of a file beyond the limit."""
+        mebibytes = self.limits.document_bytes / (1024 * 1024)
+        return self._refused(VermilionError(Code.DOCUMENT_TOO_LARGE, f"the document is larger than {mebibytes:g} MiB"))
+
+    def _refused(self, fault: VermilionError) -> VermilionError:
+        self.metrics.refused.labels(str(fault.code)).inc()
+        return fault
+
+    def _verify(self, document: bytes, name: str, language: str) -> Report:
+        trust = self.trust.with_crls(self._crls.current())
+        return verify(document, trust, self._ledger, clock=self._clock, name=name, language=language, reader=self._reader)

@@ -1,0 +1,91 @@
+"""Settings of the verification service (``python -m verify --config FILE``)."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from sealcore.config import Block, Listen, TlsSettings
+
+MEBIBYTE = 1024 * 1024
+
+
+class TrustSettings(Block):
+    """What we trust: PEM files of the root and of the CA that issues seals and timestamp units, and our own CRL addresses.
+
+    ``crl_urls`` are those of the root and of the seals CA; ``crl_cache`` is a folder that keeps them over a restart.
+    """
+
+    root_file: Path
+    seals_file: Path
+    crl_urls: tuple[str, ...] = ()
+    crl_cache: Path | None = None
+
+
+class LogSettings(Block):
+    """The public ledger: where it is served, its key and its witness's (``NAME+KEYID+BASE64``)."""
+
+    url: str
+    log_key: str
+    witness_key: str
+
+
+class ServerTls(Block):
+    """Server TLS without client certificates: strangers have none."""
+
+    key_file: Path
+    certificate_file: Path
+
+
+class Limits(Block):
+    """What strangers may take.
+
+    document_bytes  the largest file
+    workers         documents read at the same time; each takes a core
+    queue           documents that wait for a worker; more are turned away with OVERLOADED
+    uploads         files on their way in
+    upload_s        how long one file may take to arrive
+    """
+
+    document_bytes: int = Field(default=64 * MEBIBYTE, ge=1024)
+    workers: int = Field(default=2, ge=1, le=64)
+    queue: int = Field(default=32, ge=0)
+    uploads: int = Field(default=64, ge=1)
+    upload_s: float = Field(default=120.0, gt=0)
+
+
+class VerifySettings(Block):
+    """The whole configuration.
+
+    office         what the page calls the office
+    ledger         None leaves authorisation unanswered, which every report then says
+    signer_target  asked, with ``tls``, for form numbers and the committed size of the ledger; None asks nobody
+    rpc_tls        None serves gRPC in plain text, which is allowed on a loopback address alone
+    """
+
+    listen_http: Listen
+    listen_rpc: Listen
+    trust: TrustSettings
+    ledger: LogSettings | None = None
+    signer_target: str | None = None
+    tls: TlsSettings | None = None
+    rpc_tls: ServerTls | None = None
+    limits: Limits = Limits()
+    office: str = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> VerifySettings:
+        if self.signer_target is not None and self.tls is None:
+            raise ValueError("signer_target needs tls: the signer answers known services only")
+        if self.rpc_tls is None and not _is_loopback(self.listen_rpc.host):
+            raise ValueError("listen_rpc beyond this machine needs rpc_tls")
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

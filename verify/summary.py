@@ -1,0 +1,60 @@
+"""The three rows of the answer (valid, changed, authorised), over all seals of ours in a document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from verify.codes import Row
+from verify.report import Answer, AuthorisedState, Change, Changed, Finding, Report, Seal, SealKind
+
+_VALID_ORDER = (Answer.NO, Answer.UNKNOWN, Answer.YES)
+_AUTHORISED_ORDER = (AuthorisedState.NOT_AUTHORISED, AuthorisedState.UNDETERMINED, AuthorisedState.NOT_ASKED, AuthorisedState.AUTHORISED)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The worst answer to each question, and what was found that explains it."""
+
+    valid: Answer
+    changed: Changed
+    authorised: AuthorisedState
+    last: Seal
+    findings: dict[Row, tuple[Finding, ...]]
+
+
+def ours(seals: Sequence[Seal]) -> list[Seal]:
+    """The seals of our office, oldest first."""
+    return [seal for seal in seals if seal.kind is SealKind.SEAL]
+
+
+def overall_change(seals: Sequence[Seal]) -> Changed:
+    """What happened to the document since it was sealed; a further seal of ours is no change to speak of."""
+    own = ours(seals)
+    names = {seal.field for seal in own}
+    for state in (Change.FORBIDDEN, Change.UNKNOWN):
+        for seal in own:
+            if seal.changed.state is state:
+                return seal.changed
+    for seal in own:
+        foreign_names = set(seal.changed.fields) - names
+        if seal.changed.state is Change.PERMITTED and (foreign_names or seal.changed.kinds != ("signature",)):
+            return seal.changed
+    return Changed(Change.NONE)
+
+
+def summarise(report: Report) -> Summary | None:
+    """The rows; None when the document carries no seal of ours."""
+    own = ours(report.seals)
+    if not own:
+        return None
+    findings: dict[Row, tuple[Finding, ...]] = {}
+    for row in Row:
+        findings[row] = tuple({each.code: each for seal in own for each in seal.findings if each.row is row}.values())
+    return Summary(
+        valid=min((seal.valid for seal in own), key=_VALID_ORDER.index),
+        changed=overall_change(own),
+        authorised=min((seal.authorised.state for seal in own), key=_AUTHORISED_ORDER.index),
+        last=own[-1],
+        findings=findings,
+    )

@@ -1,0 +1,96 @@
+"""Step 4: the timestamp over the signature (RFC 3161), and whether we trust who made it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from asn1crypto import cms, tsp
+from cryptography import x509
+from pyhanko.pdf_utils import misc
+from pyhanko.sign.general import find_cms_attribute_iter
+from pyhanko.sign.validation.generic_cms import message_imprint_checker, validate_tst_signed_data
+from pyhanko.sign.validation.status import TimestampSignatureStatus
+
+from sealcore.ledger.entry import timestamp_hash
+from verify.case import Case, Signature, name_of, owner_of, plain
+from verify.codes import FindingCode
+from verify.paths import PathFault, Standing, completed, context, fault_of, revocation
+from verify.report import Answer, Timestamp, finding, written
+from verify.trust import TrustMaterial
+
+MOST_TOKENS = 4  # each costs a path
+CLOCK_SKEW = timedelta(seconds=60)  # between the timestamp unit's machine and ours
+_HARMLESS_REASONS = {"affiliationChanged", "superseded", "cessationOfOperation"}  # RFC 3161 §4: earlier tokens stay valid
+
+
+def step_4_timestamp(case: Case) -> None:
+    """For each seal: a timestamp over its signature value, by a unit under our root."""
+    for signature in case.signatures:
+        if signature.signer_info is None or not signature.is_ours:
+            continue
+        try:
+            _examine(case, signature)
+        except misc.PdfStrictReadError:
+            raise
+        except Exception as fault:  # noqa: BLE001  (whatever a broken token provokes speaks against that token)
+            signature.findings.append(finding(FindingCode.TIMESTAMP_INVALID, type(fault).__name__))
+
+
+def _examine(case: Case, signature: Signature) -> None:
+    assert signature.signer_info is not None
+    attributes = find_cms_attribute_iter(signature.signer_info["unsigned_attrs"], "signature_time_stamp_token")
+    tokens: list[cms.ContentInfo] = [token for _at, token in zip(range(MOST_TOKENS), attributes, strict=False)]
+    if not tokens:
+        signature.findings.append(finding(FindingCode.NO_TIMESTAMP))
+        return
+    outcomes = [_judge(case, signature, token) for token in tokens]
+    best = next((each for each in outcomes if each[0] is None), outcomes[0])
+    code, moment, signature.timestamp = best
+    if code is None:
+        signature.trusted_time = moment
+    else:
+        signature.findings.append(finding(code))
+
+
+def _judge(case: Case, signature: Signature, token: cms.ContentInfo) -> tuple[FindingCode | None, datetime, Timestamp]:
+    signed_data = token["content"]
+    info: tsp.TSTInfo = signed_data["encap_content_info"]["content"].parsed
+    status = completed(_validate(signed_data, signature, context(case.trust, case.now)))
+    moment: datetime = info["gen_time"].native
+    code = _code_of(status, case.trust, moment, case.now)
+    certificate = x509.load_der_x509_certificate(status.signing_cert.dump())
+    described = Timestamp(
+        time=written(moment),
+        authority=plain(name_of(certificate) or owner_of(certificate)),
+        trusted=Answer.YES if code is None else Answer.NO if code is FindingCode.TIMESTAMP_INVALID else Answer.UNKNOWN,
+        serial=f"{info['serial_number'].native:x}",
+        token_hash=timestamp_hash(token.dump()).hex(),
+    )
+    return code, moment, described
+
+
+async def _validate(signed_data: cms.SignedData, signature: Signature, trust_context: Any) -> TimestampSignatureStatus:
+    facts = await validate_tst_signed_data(signed_data, trust_context, message_imprint_checker(signature.signer_info))
+    return TimestampSignatureStatus(**facts)
+
+
+def _code_of(status: TimestampSignatureStatus, trust: TrustMaterial, moment: datetime, now: datetime) -> FindingCode | None:
+    """What speaks against the token; None when it is trusted.
+
+    The unit's certificate is judged now, not at the time that the token itself claims.
+    """
+    if not (status.intact and status.valid):
+        return FindingCode.TIMESTAMP_INVALID
+    path = status.validation_path
+    fault = fault_of(status.trust_problem_indic, path, trust)
+    if fault is not None or path is None:
+        return FindingCode.TIMESTAMP_EXPIRED if fault is PathFault.NOT_IN_FORCE else FindingCode.TIMESTAMP_UNTRUSTED
+    if moment > now + CLOCK_SKEW:
+        return FindingCode.TIMESTAMP_UNTRUSTED
+    found = revocation(path, trust, then=now, now=now)
+    if found.standing is Standing.REVOKED and found.at is not None and found.at > moment and found.reason in _HARMLESS_REASONS:
+        return None
+    if found.standing is Standing.UNKNOWN:
+        return FindingCode.REVOCATION_UNKNOWN
+    return FindingCode.TIMESTAMP_UNTRUSTED if found.standing is Standing.REVOKED else None

@@ -1,0 +1,94 @@
+"""What we trust: our root, our issuing CAs, and the CRLs that we hold ourselves. Nothing else, and never what a document brings.
+
+A trust decision of the machine's own web roots plays no part, and nothing here is ever fetched because a document names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from sealcore.errors import Code, VermilionError
+
+
+@dataclass(frozen=True)
+class TrustMaterial:
+    """Roots, the issuing CAs for seals and timestamp units, and verified CRLs.
+
+    Construction checks that each issuing CA comes from a root and that each CRL is signed by one of them; raises
+    CONFIGURATION_INVALID. An empty ``crls`` is allowed: revocation is then unknown and nothing is found valid.
+    """
+
+    roots: tuple[x509.Certificate, ...]
+    issuers: tuple[x509.Certificate, ...]
+    crls: tuple[x509.CertificateRevocationList, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.roots:
+            raise VermilionError(Code.CONFIGURATION_INVALID, "a verifier needs at least one root")
+        for issuer in self.issuers:
+            if not any(_issued(issuer, root) for root in self.roots):
+                raise VermilionError(Code.CONFIGURATION_INVALID, f"{issuer.subject.rfc4514_string()} does not come from a trusted root")
+        for crl in self.crls:
+            if signer_of(crl, self.authorities) is None:
+                raise VermilionError(Code.CONFIGURATION_INVALID, "a CRL is not signed by any of our authorities")
+
+    @property
+    def authorities(self) -> tuple[x509.Certificate, ...]:
+        """Roots and issuing CAs."""
+        return (*self.roots, *self.issuers)
+
+    def with_crls(self, crls: Iterable[x509.CertificateRevocationList]) -> TrustMaterial:
+        """The same with other CRLs."""
+        return replace(self, crls=tuple(crls))
+
+    def issuer_of(self, certificate: x509.Certificate) -> x509.Certificate | None:
+        """Which of our issuing CAs signed ``certificate``, whatever else is true of it."""
+        return next((issuer for issuer in self.issuers if _issued(certificate, issuer)), None)
+
+    def crls_of(self, issuer: x509.Certificate) -> list[x509.CertificateRevocationList]:
+        """The CRLs that ``issuer`` signed, newest first."""
+        return sorted(
+            (crl for crl in self.crls if signer_of(crl, (issuer,)) is not None), key=lambda crl: crl.last_update_utc, reverse=True
+        )
+
+    @classmethod
+    def load(cls, root_file: Path, issuers_file: Path, crl_files: Iterable[Path] = ()) -> TrustMaterial:
+        """From PEM files (CRLs PEM or DER); raises CONFIGURATION_INVALID naming the file."""
+        return cls(certificates(root_file), certificates(issuers_file), tuple(crl_of(path.read_bytes()) for path in crl_files))
+
+
+def certificates(path: Path) -> tuple[x509.Certificate, ...]:
+    """The PEM certificates of a file; raises CONFIGURATION_INVALID."""
+    try:
+        return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
+    except (OSError, ValueError):
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name} holds no PEM certificates") from None
+
+
+def crl_of(data: bytes) -> x509.CertificateRevocationList:
+    """A CRL from DER or PEM; raises CONFIGURATION_INVALID."""
+    try:
+        return x509.load_pem_x509_crl(data) if data.lstrip().startswith(b"-----BEGIN") else x509.load_der_x509_crl(data)
+    except ValueError:
+        raise VermilionError(Code.CONFIGURATION_INVALID, "a CRL cannot be read") from None
+
+
+def signer_of(crl: x509.CertificateRevocationList, authorities: Iterable[x509.Certificate]) -> x509.Certificate | None:
+    """Which authority signed ``crl``."""
+    for authority in authorities:
+        if authority.subject == crl.issuer and crl.is_signature_valid(authority.public_key()):  # type: ignore[arg-type]
+            return authority
+    return None
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

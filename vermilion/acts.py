@@ -1,0 +1,65 @@
+"""Acts on seals, grants and the register: an officer's stop, and what needs a quorum."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from protos.vermilion.v1 import signer_pb2
+from sealcore.approvals.stop import StopStatement
+from sealcore.errors import Code, VermilionError
+from vermilion import approving
+from vermilion.desk import Desk
+from vermilion.office import Office
+from vermilion.people_token import PeopleToken
+from vermilion.registry import Registry
+
+PERFORMED_TIMEOUT_S = 30.0
+POLL_S = 0.1
+
+
+def officer_id(office: Office, desk: Desk, name_or_id: str) -> str:
+    """An officer's id. The office's own file answers first: a seal must be stopped with the workflow down."""
+    if (person := office.person(name_or_id)) is not None:
+        return person.id
+    for one in desk.get("/v1/people", limit=200)["people"]:
+        if name_or_id in (one["id"], one["name"]):
+            return str(one["id"])
+    raise VermilionError(Code.NOT_FOUND, f"there is no person {name_or_id!r}")
+
+
+def stop(
+    registry: Registry, token: PeopleToken, kind: str, subject: str, *, officer: str, reason: str, now: datetime
+) -> signer_pb2.StopResponse:
+    """Suspends a seal or withdraws a grant at once."""
+    statement = StopStatement(kind, subject, officer, reason, now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+    return registry.stop(statement, token.stop(statement))
+
+
+def apply(desk: Desk, action: str, *, title: str, seal: str = "", parameters: Mapping[str, Any] | None = None) -> Any:
+    """Submits a form for an act; the form."""
+    return desk.post("/v1/forms", {"seal": seal, "action": action, "title": title, "act": dict(parameters or {})})
+
+
+def approve(desk: Desk, token: PeopleToken, form: Mapping[str, Any], person: str, now: datetime) -> Any:
+    """One person's approval of a form."""
+    return approving.decide(desk, token, form, person=person, verdict="approve", now=now)
+
+
+def await_performed(desk: Desk, number: str) -> Any:
+    """Waits until an approved act has been carried out; FORM_STATE when it lacks approvals, the signer's code when it refused."""
+    deadline = time.monotonic() + PERFORMED_TIMEOUT_S
+    while True:
+        form = desk.form(number)
+        if form["state"] != "approved":
+            raise VermilionError(Code.FORM_STATE, f"form {number} is {form['state']}; its quorum is {form['context']['policy']['quorum']}")
+        performance = form.get("performance") or {}
+        if performance.get("state") == "done":
+            return performance
+        if performance.get("state") == "refused":
+            raise VermilionError(Code(performance["code"]), performance["reason"])
+        if time.monotonic() > deadline:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"form {number} is approved, but the act has not been carried out yet")
+        time.sleep(POLL_S)

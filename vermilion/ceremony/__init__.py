@@ -1,0 +1,66 @@
+"""The key ceremony: from an empty folder to an office, in steps that leave a marker each.
+
+Run again, it does what is still missing and renews certificates that are about to end; stopped in the middle, it goes on there,
+because every step may be repeated: what it made before is found and kept.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable
+from pathlib import Path
+
+from sealcore.clock import Clock, SystemClock
+from sealcore.errors import Code, VermilionError
+from vermilion.ceremony import authorities, beginnings, plan
+from vermilion.ceremony.room import Room
+from vermilion.layout import Layout
+from vermilion.office import Office
+
+Step = Callable[[Room], None]
+
+STEPS: tuple[tuple[str, Step], ...] = (
+    ("tokens", beginnings.tokens),
+    ("keys", beginnings.keys),
+    ("people", beginnings.people),
+    ("root", authorities.root),
+    ("certificates", authorities.certificates),
+    ("pictures", beginnings.pictures),
+    ("register", beginnings.register),
+    ("workflow", beginnings.workflow),
+)
+
+
+def ensure(
+    layout: Layout, *, ports_from: int | None = None, report: Callable[[str], None] = lambda _key: None, clock: Clock | None = None
+) -> Office:
+    """The office in this state folder, made or completed; ``report`` is told the key of each step before it runs.
+
+    CONFLICT while another process makes it; otherwise the typed error of the step that failed, which the next run takes up again.
+    """
+    layout.make_folders()
+    with layout.run("ceremony.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise VermilionError(Code.CONFLICT, "another process is making this office at this moment") from None
+        if not layout.office_file.exists():
+            report("plan")
+            plan.draw(ports_from).save(layout)
+        room = Room(layout, Office.load(layout), clock or SystemClock())
+        for name, step in STEPS:
+            marker = layout.ceremony / name
+            if not marker.exists():
+                report(name)
+                step(room)
+                _mark(marker)
+        if not layout.ready:
+            _mark(layout.ceremony / "finished")
+        if authorities.identities_due(room):
+            report("identities")
+            authorities.identities(room)
+        return room.office
+
+
+def _mark(marker: Path) -> None:
+    marker.touch(mode=0o600)

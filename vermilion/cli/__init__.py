@@ -1,0 +1,74 @@
+"""The `vermilion` command line. Exit codes: see ``vermilion.exits``; errors go to standard error with code, rule and way out."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+
+import typer
+from typer.exceptions import TyperException
+
+from sealcore.errors import Code, VermilionError
+from vermilion import exits
+from vermilion.cli import clients, forms, grants, keys, ledger, office, people, sealing, seals, verifying
+from vermilion.messages import text
+from vermilion.terminal import console, show_error
+
+app = typer.Typer(
+    name="vermilion",
+    help=text("help.vermilion"),
+    epilog=text("help.exit_codes"),
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for name, command, panel in (
+    ("demo", office.demo, "office"),
+    ("up", office.up, "office"),
+    ("init", office.init, "office"),
+    ("doctor", office.doctor, "office"),
+    ("seal", sealing.seal, "documents"),
+    ("verify", verifying.verify, "documents"),
+    ("witness", ledger.witness, "office"),
+):
+    app.command(name, help=text(f"help.{name}"), rich_help_panel=text(f"panel.{panel}"))(command)
+for name, group, panel in (
+    ("forms", forms.app, "duties"),
+    ("seals", seals.app, "duties"),
+    ("grants", grants.app, "duties"),
+    ("people", people.app, "duties"),
+    ("clients", clients.app, "duties"),
+    ("keys", keys.app, "evidence"),
+    ("ledger", ledger.app, "evidence"),
+):
+    app.add_typer(group, name=name, rich_help_panel=text(f"panel.{panel}"))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command; returns its exit code."""
+    try:
+        result = app(args=list(arguments) or ["--help"], prog_name="vermilion", standalone_mode=False)
+    except TyperException as usage:
+        out = console(stderr=True)
+        out.print(f"✗ {usage.format_message()}", style="invalid")
+        out.print(text("error.usage"))
+        return exits.USAGE
+    except typer.Abort:
+        return exits.INTERRUPTED
+    except VermilionError as fault:
+        show_error(fault)
+        return exits.of(fault)
+    except Exception as fault:  # noqa: BLE001  (the last border: a person sees a code and where the rest is, never a traceback)
+        with tempfile.NamedTemporaryFile("w", prefix="vermilion-fault-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+        show_error(VermilionError(Code.INTERNAL, text("error.unforeseen", kind=type(fault).__name__, file=file.name)))
+        return exits.INTERNAL
+    return result if isinstance(result, int) else exits.DONE
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,82 @@
+"""What the commands share: their common options, and how people and seals are named by whoever types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from protos.vermilion.v1 import signer_pb2
+from sealcore.errors import Code, VermilionError
+from vermilion import office as offices
+from vermilion.desk import PAGE, Desk
+from vermilion.layout import DEFAULT_STATE, Layout
+from vermilion.messages import text
+from vermilion.office import Office
+from vermilion.registry import Registry
+
+State = Annotated[Path, typer.Option("--state", help=text("option.state"), show_default=True)]
+AsJson = Annotated[bool, typer.Option("--json", help=text("option.json"))]
+As = Annotated[str, typer.Option("--as", metavar="PERSON", help=text("option.as"))]
+Reason = Annotated[str, typer.Option("--reason", help=text("option.reason"))]
+
+DEFAULT = DEFAULT_STATE
+
+
+@dataclass(frozen=True)
+class Here:
+    """An office on this machine."""
+
+    layout: Layout
+    office: Office
+
+    def desk(self, identity: str = "operator") -> Desk:
+        """The workflow, as this identity."""
+        return Desk(self.layout, self.office, identity=identity)
+
+    def registry(self) -> Registry:
+        """The signer's register, as the operator."""
+        return Registry(self.layout, self.office)
+
+
+def here(state: Path) -> Here:
+    """The office in ``state``; CONFIGURATION_INVALID with the way out when there is none."""
+    layout = Layout.at(state)
+    if not layout.ready:
+        raise VermilionError(
+            Code.CONFIGURATION_INVALID, f"there is no finished office in {state}; make one with `vermilion init --state {state}`"
+        )
+    return Here(*offices.find(state))
+
+
+def people(desk: Desk) -> list[Any]:
+    """Everyone in the workflow, page after page."""
+    found: list[Any] = []
+    after: str | None = ""
+    while after is not None:
+        page = desk.get("/v1/people", after=after, limit=PAGE)
+        found += page["people"]
+        after = page["next"]
+    return found
+
+
+def find_person(desk: Desk, name_or_id: str) -> Any:
+    """A person by id or full name; NOT_FOUND, or CONFLICT when two bear the name."""
+    matching = [person for person in people(desk) if name_or_id in (person["id"], person["name"])]
+    if not matching:
+        raise VermilionError(Code.NOT_FOUND, f"there is no person {name_or_id!r}; see `vermilion people list`")
+    if len(matching) > 1:
+        raise VermilionError(Code.CONFLICT, f"{len(matching)} people are called {name_or_id!r}; use the id")
+    return matching[0]
+
+
+def find_seal(registry: Registry, kind_or_id: str) -> signer_pb2.SealRecord:
+    """A seal by id, or by its kind where only one is of that kind; SEAL_UNKNOWN, CONFLICT."""
+    matching = [seal for seal in registry.seals() if kind_or_id in (seal.id, seal.kind)]
+    if not matching:
+        raise VermilionError(Code.SEAL_UNKNOWN, f"there is no seal {kind_or_id!r}; see `vermilion seals list`")
+    if len(matching) > 1:
+        raise VermilionError(Code.CONFLICT, f"{len(matching)} seals are of the kind {kind_or_id!r}; use the id")
+    return matching[0]

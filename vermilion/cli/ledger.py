@@ -1,0 +1,106 @@
+"""`vermilion ledger` and `vermilion witness`: recompute the public log, find an entry, watch over the log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ledger.check import check as recompute
+from sealcore.errors import Code, VermilionError
+from sealcore.ledger.entry import Entry
+from vermilion import exits, launcher
+from vermilion.cli.common import DEFAULT, AsJson, Here, State, here
+from vermilion.configuration import log_keys
+from vermilion.messages import text
+from vermilion.terminal import emit_json, say, shortened, show_table
+from vermilion.verifying import examiner
+
+app = typer.Typer(help=text("help.ledger"))
+Where = Annotated[str | None, typer.Option("--log", metavar="URL|FOLDER", help=text("option.log"))]
+
+
+@app.command("check", help=text("help.ledger_check"))
+def check(log: Where = None, state: State = DEFAULT, as_json: AsJson = False) -> None:
+    office = here(state)
+    keys = log_keys(office.layout, office.office)
+    report = recompute(_source(office, log), keys.log, keys.witness)
+    if as_json:
+        findings = [{"place": one.place, "problem": one.problem} for one in report.findings]
+        emit_json({"size": report.size, "root": report.root.hex(), "cosigned_at": report.cosigned_at_s, "findings": findings})
+    elif report.findings:
+        for one in report.findings:
+            say("ledger.finding", "invalid", place=one.place, problem=one.problem)
+        say("ledger.damaged", count=len(report.findings))
+    else:
+        say("ledger.whole", "valid", size=report.size, root=shortened(report.root.hex()), time=_time(report.cosigned_at_s))
+    raise typer.Exit(exits.REFUSED if report.findings else exits.DONE)
+
+
+@app.command("show", help=text("help.ledger_show"))
+def show(
+    what: Annotated[str, typer.Argument(metavar="FORM|FILE", help=text("argument.form_or_file"))],
+    state: State = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    office = here(state)
+    with office.registry() as registry:
+        if Path(what).is_file():
+            hashes = _signature_hashes(office, Path(what))
+            found = [entry for one in hashes for entry in registry.find(signature_hash=one)]
+        else:
+            found = registry.find(form=what)
+    entries = [(one.index, Entry.decode(one.entry)) for one in found]
+    if as_json:
+        emit_json([{"ledger_index": index, **_facts(entry)} for index, entry in entries])
+        return
+    rows = [
+        [str(index), entry.kind, _stamp(entry), str(entry.attempts or "–"), shortened((entry.leaf_hash or b"").hex()) or "–"]
+        for index, entry in entries
+    ]
+    show_table(["ledger_index", "kind", "time", "attempts", "leaf"], rows, empty="ledger.nothing")
+
+
+def witness(
+    config: Annotated[Path | None, typer.Option("--config", help=text("option.witness_config"))] = None, state: State = DEFAULT
+) -> None:
+    from ledger.settings import WitnessSettings  # noqa: PLC0415  (only this command runs a service itself)
+    from ledger.witness import build  # noqa: PLC0415
+    from sealcore.service import main  # noqa: PLC0415
+
+    office = None if config else here(state)
+    if office is not None and any(one.service == "witness" for one in launcher.running(office.layout)):
+        raise VermilionError(Code.CONFLICT, "the witness of this office is running already")
+    file = config or here(state).layout.config("witness")
+    raise typer.Exit(main("witness", WitnessSettings, build, ["--config", str(file)]))
+
+
+def _source(office: Here, log: str | None) -> str | Path:
+    if log is None:
+        return office.office.url("ledger")
+    return log if log.startswith(("http://", "https://")) else Path(log)
+
+
+def _signature_hashes(office: Here, file: Path) -> list[bytes]:
+    with examiner(office.layout, office.office, "en") as examine:
+        hashes = [bytes.fromhex(seal.signature_hash) for seal in examine(file).seals if seal.signature_hash]
+    if not hashes:
+        raise VermilionError(Code.NOT_FOUND, "the file carries no seal that a ledger could know", document=file.name)
+    return hashes
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    digests = ("jti_hash", "spki_sha256", "leaf_hash", "signature_hash", "timestamp_hash", "subject_sha256")
+    facts: dict[str, Any] = {"kind": entry.kind, "time": _stamp(entry), "index": entry.index, "attempts": entry.attempts}
+    facts |= {name: value.hex() for name in digests if (value := getattr(entry, name)) is not None}
+    return {**facts, "commitments": {name: value.hex() for name, value in entry.commitments.items()}, "warnings": list(entry.warnings)}
+
+
+def _stamp(entry: Entry) -> str:
+    return entry.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _time(seconds: int | None) -> str:
+    return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

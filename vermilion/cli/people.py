@@ -1,0 +1,75 @@
+"""`vermilion people`: who is who, and letting someone in."""
+
+from __future__ import annotations
+
+import base64
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from sealcore.approvals.canonical import b64url
+from sealcore.ids import uuid7
+from vermilion import acts
+from vermilion.cli import common
+from vermilion.cli.common import DEFAULT, AsJson, State, here
+from vermilion.messages import text
+from vermilion.people_token import PeopleToken
+from vermilion.terminal import emit_json, say, show_table
+
+app = typer.Typer(help=text("help.people"))
+REGISTERED = frozenset({"approver", "officer"})  # roles that the signer itself must know
+
+
+class Role(StrEnum):
+    """What a person may do."""
+
+    APPLICANT = "applicant"
+    APPROVER = "approver"
+    OFFICER = "officer"
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+
+
+@app.command("list", help=text("help.people_list"))
+def list_people(state: State = DEFAULT, as_json: AsJson = False) -> None:
+    office = here(state)
+    with office.desk() as desk, office.registry() as registry:
+        found = common.people(desk)
+        registered = {person.id for person in registry.people() if person.active}
+    if as_json:
+        emit_json([{**person, "in_register": person["id"] in registered} for person in found])
+        return
+    rows = [
+        [person["name"], person["unit"], " ".join(person["roles"]), text("yes") if person["id"] in registered else text("no"), person["id"]]
+        for person in found
+    ]
+    show_table(["person", "unit", "roles", "in_register", "id"], rows, empty="people.none")
+
+
+@app.command("add", help=text("help.people_add"))
+def add_person(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=text("argument.person_name"))],
+    roles: Annotated[list[Role], typer.Option("--role", help=text("option.role"))],
+    unit: Annotated[str | None, typer.Option("--unit", help=text("option.unit"))] = None,
+    state: State = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    office = here(state)
+    person_id = uuid7()
+    with office.desk() as desk:
+        with PeopleToken.open(office.layout.token_settings("people")) as token:
+            spki = token.ensure(person_id)
+        body = {"id": person_id, "name": name, "unit": unit or office.office.unit, "roles": [str(role) for role in roles]}
+        body["public_key"] = base64.b64encode(spki).decode()
+        person = desk.post("/v1/people", body)
+        form = None
+        if registered := sorted({str(role) for role in roles} & REGISTERED):
+            change = {"change": "person_add", "id": person["id"], "roles": registered, "public_key": b64url(spki)}
+            form = acts.apply(desk, "register", title=text("people.register_title", name=name), parameters=change)
+    if as_json:
+        emit_json({"person": person, "form": form["number"] if form else None})
+        return
+    say("people.added", name=name, id=person["id"])
+    if form is not None:
+        say("acts.applied", number=form["number"], quorum=form["context"]["policy"]["quorum"])

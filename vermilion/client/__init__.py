@@ -1,0 +1,18 @@
+"""The client library: have documents approved, and sealed, each exactly once.
+
+    with Office("https://localhost:8709", "localhost:8701", tls) as office:
+        form = office.apply(seal_id, documents, title="Contracts of May")
+        form = office.wait_approved(form.number)
+        outcomes = office.seal(form, documents, Path("sealed"))
+
+Every refusal is a ``sealcore.errors.VermilionError`` with a stable code.
+"""
+
+from vermilion.client.documents import Document, in_folder
+from vermilion.client.forms import Form
+from vermilion.client.office import Office
+from vermilion.client.outcomes import Outcome, Progress
+from vermilion.client.placement import Picture, bottom_right
+from vermilion.client.sink import Folder
+
+__all__ = ["Document", "Folder", "Form", "Office", "Outcome", "Picture", "Progress", "bottom_right", "in_folder"]

@@ -1,0 +1,249 @@
+"""The office as a business system meets it: apply, wait for people, seal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
+from sealcore.approvals.canonical import b64url
+from sealcore.approvals.covers import GrantCovers
+from sealcore.approvals.decision import Decision
+from sealcore.approvals.leaf import Placement
+from sealcore.approvals.manifest import Manifest
+from sealcore.approvals.stop import StopStatement
+from sealcore.config import TlsSettings
+from sealcore.errors import Code, VermilionError
+from sealcore.log import get as get_log
+from sealcore.rpc import channel, from_rpc_error
+from vermilion.client import documents as documents_of
+from vermilion.client import forms, jobs, journal
+from vermilion.client.documents import Document
+from vermilion.client.forms import Form, Place
+from vermilion.client.outcomes import Outcome, Progress
+from vermilion.client.placement import MILLIPOINTS, Picture
+from vermilion.client.rest import Rest
+from vermilion.client.sealing import PATIENCE_S, Run
+from vermilion.client.sink import Folder
+
+CALL_TIMEOUT_S = 30.0
+POLL_S = 0.3
+ACKNOWLEDGED_A_CALL = 5_000
+
+Documents = Iterable[Document | Path | str]
+
+
+class Office:
+    """A connection to workflow and signer as the holder of ``tls``. Use it as a context manager, or ``close`` it."""
+
+    def __init__(self, workflow_url: str, signer_target: str, tls: TlsSettings) -> None:
+        self._rest = Rest(workflow_url, tls)
+        self._target, self._tls = signer_target, tls
+        self._channel = channel(signer_target, tls)
+        self._signer = signer_pb2_grpc.SignerStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        self._register = signer_pb2_grpc.RegisterStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        self._log = get_log("client")
+
+    def __enter__(self) -> Office:
+        return self
+
+    def __exit__(self, *_fault: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._rest.close()
+        self._channel.close()
+
+    # --- looking
+
+    def seals(self) -> list[dict[str, Any]]:
+        """The seals of the signer's register, as ``GET /v1/seals`` gives them."""
+        answer: list[dict[str, Any]] = self._rest.get("/v1/seals")["seals"]
+        return answer
+
+    def picture(self, sha256: bytes) -> Picture:
+        """A registered seal picture, to make marks with; PICTURE_UNKNOWN."""
+        answer = _call(self._register.GetPicture, signer_pb2.GetPictureRequest(picture_sha256=sha256))
+        return Picture(sha256, answer.width_millipoints / MILLIPOINTS, answer.height_millipoints / MILLIPOINTS)
+
+    def form(self, number: str) -> Form:
+        """A form with its documents; NOT_FOUND."""
+        return forms.from_json(self._rest.get(f"/v1/forms/{number}"))
+
+    def forms(self, state: str | None = None) -> list[Form]:
+        """Our forms, newest first, without their documents."""
+        found: list[Form] = []
+        query: dict[str, str | int] = {"limit": 200} | ({"state": state} if state else {})
+        while True:
+            page = self._rest.get("/v1/forms", **query)
+            found += [forms.from_json(one) for one in page["forms"]]
+            if page["next"] is None:
+                return found
+            query["before"] = page["next"]
+
+    # --- applying
+
+    def apply(
+        self,
+        seal: str,
+        documents: Documents,
+        *,
+        title: str,
+        unit: str | None = None,
+        applicant: str | None = None,
+        placement: Place | None = None,
+        valid_s: int | None = None,
+    ) -> Form:
+        """Applies for sealing exactly these documents, where ``placement`` says (nowhere visible by default).
+
+        A person named as ``applicant`` must also sign, with the verdict ``apply``. ``valid_s`` shortens the form's term.
+        """
+        entries = forms.describe(documents_of.of(documents), Placement() if placement is None else placement)
+        manifest = Manifest.build(entries)
+        salts = tuple(leaf.salt for leaf in manifest.leaves)
+        asked = {"seal": seal, "documents": forms.documents_to_json(entries, salts), "root": manifest.root.hex()}
+        answer = self._apply(asked, title=title, unit=unit, applicant=applicant, valid_s=valid_s)
+        form = forms.from_json(answer, documents=asked["documents"])
+        _ = form.manifest  # what people will approve is what we asked for
+        return form
+
+    def apply_grant(
+        self,
+        seal: str,
+        *,
+        uses: int,
+        until: int,
+        title: str,
+        template: str | None = None,
+        unit: str | None = None,
+        applicant: str | None = None,
+    ) -> Form:
+        """Applies for a standing approval of so many uses until ``until`` (NumericDate), on a registered template or on none."""
+        asked = {"seal": seal, "grant": {"uses": uses, "until": until, "template": template or "none"}}
+        return forms.from_json(self._apply(asked, title=title, unit=unit, applicant=applicant))
+
+    def apply_act(
+        self,
+        action: str,
+        parameters: Mapping[str, Any],
+        *,
+        title: str,
+        seal: str = "",
+        unit: str | None = None,
+        applicant: str | None = None,
+    ) -> Form:
+        """Applies for an act (``resume`` a seal, change the ``register``), which is carried out once it is approved."""
+        asked = {"seal": seal, "action": action, "act": dict(parameters)}
+        return forms.from_json(self._apply(asked, title=title, unit=unit, applicant=applicant))
+
+    def _apply(self, asked: Mapping[str, Any], **about: str | int | None) -> Any:
+        return self._rest.post("/v1/forms", {**asked, **{name: value for name, value in about.items() if value is not None}})
+
+    def decide(self, number: str, decision: Decision, reason: str = "") -> str:
+        """Hands a person's signed decision in; returns the form's state."""
+        body = {
+            "person": decision.person,
+            "verdict": decision.verdict,
+            "time": decision.time,
+            "signature": b64url(decision.signature),
+            "reason": reason,
+        }
+        return str(self._rest.post(f"/v1/forms/{number}/decisions", body)["state"])
+
+    def withdraw(self, number: str) -> None:
+        """Takes one of our open forms back."""
+        self._rest.post(f"/v1/forms/{number}/withdraw")
+
+    def stop(self, statement: StopStatement, signature: bytes) -> None:
+        """Hands an officer's signed stop of a seal or a grant to the signer, through the workflow."""
+        path = f"/v1/{'seals' if statement.subject_kind == 'seal' else 'grants'}/{statement.subject}"
+        body = {"officer": statement.officer, "reason": statement.reason, "time": statement.time, "signature": b64url(signature)}
+        self._rest.post(f"{path}/{'suspend' if statement.subject_kind == 'seal' else 'withdraw'}", body)
+
+    def wait_approved(self, number: str, *, timeout_s: float | None = None) -> Form:
+        """Waits for people; the approved form. Raises FORM_REJECTED with their reason, FORM_STATE, or DEADLINE_EXCEEDED."""
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            form = self.form(number)
+            match form.state:
+                case "approved":
+                    return form
+                case "rejected":
+                    raise VermilionError(Code.FORM_REJECTED, f"form {number} was rejected: {form.reason}")
+                case "withdrawn":
+                    raise VermilionError(Code.FORM_STATE, f"form {number} is withdrawn")
+            if deadline_s is not None and time.monotonic() >= deadline_s:
+                raise VermilionError(Code.DEADLINE_EXCEEDED, f"form {number} is not approved yet")
+            time.sleep(POLL_S)
+
+    def token(self, number: str) -> str:
+        """The approval token of one of our approved forms."""
+        return str(self._rest.get(f"/v1/forms/{number}/token")["token"])
+
+    # --- sealing
+
+    def seal(
+        self,
+        form: Form,
+        documents: Documents,
+        folder: Folder | Path,
+        *,
+        placement: Place | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> list[Outcome]:
+        """Seals the documents of an approved form into a folder; an outcome for each, in order. ``placement`` counts under a grant only.
+
+        A refused document never stops the others. Broken connections are mended; when the signer stays away longer than
+        ``patience_s`` (SERVICE_UNAVAILABLE) or the disk is full (STORAGE_FULL), calling again goes on where this call stood.
+        """
+        sink = folder if isinstance(folder, Folder) else Folder(folder)
+        given = documents_of.of(documents)
+        sink.prepare(given)
+        token = self.token(form.number)
+        notes = journal.Journal(sink.path, form)
+        notes.open()
+        finished = False
+        try:
+            run = Run(self._target, self._tls, token, folder=sink, journal=notes, progress=progress, patience_s=patience_s)
+            outcomes = run.complete(self._jobs(form, given, placement, notes))
+            finished = self._acknowledge(form, outcomes) and all(outcome.outcome == "sealed" for outcome in outcomes)
+        finally:
+            notes.close(finished=finished)
+        return outcomes
+
+    def unfinished(self, folder: Path, number: str) -> Form:
+        """The form of a run that did not come to its end in ``folder``, with the manifest's salts; NOT_FOUND."""
+        return journal.form_of(folder, number)
+
+    def _jobs(self, form: Form, documents: list[Document], placement: Place | None, notes: journal.Journal) -> list[jobs.Job]:
+        covers = form.context.covers
+        if not isinstance(covers, GrantCovers):
+            return jobs.of_manifest(form, documents)
+        uses = _call(self._signer.ListUses, signer_pb2.ListUsesRequest(jti=form.context.jti)).uses
+        place = Placement() if placement is None else placement
+        return jobs.of_grant(covers, documents, place, used=[use.index for use in uses], done=notes.done)
+
+    def _acknowledge(self, form: Form, outcomes: list[Outcome]) -> bool:
+        """Tells the signer what is safe with us. That it cannot be told is no fault of the batch: it then keeps the bytes longer."""
+        indexes = [outcome.index for outcome in outcomes if outcome.outcome == "sealed"]
+        try:
+            for start in range(0, len(indexes), ACKNOWLEDGED_A_CALL):
+                part = indexes[start : start + ACKNOWLEDGED_A_CALL]
+                _call(self._signer.Acknowledge, signer_pb2.AcknowledgeRequest(jti=form.context.jti, indexes=part))
+        except VermilionError as fault:
+            self._log.warning("the sealed documents could not be acknowledged", code=str(fault.code))
+            return False
+        return True
+
+
+def _call(method: Any, request: Any) -> Any:
+    try:
+        return method(request, timeout=CALL_TIMEOUT_S)
+    except grpc.RpcError as fault:
+        raise from_rpc_error(fault) from fault

@@ -1,0 +1,50 @@
+"""The workflow's REST interface from the caller's side: JSON over mTLS, problems back as typed errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from sealcore.config import TlsSettings
+from sealcore.errors import Code, VermilionError
+from sealcore.http import client_context
+
+TIMEOUT_S = 60.0  # a form with thousands of documents takes a while to check
+
+
+class Rest:
+    """A connection to the workflow as the holder of ``tls``."""
+
+    def __init__(self, url: str, tls: TlsSettings) -> None:
+        self._client = httpx.Client(base_url=url, verify=client_context(tls), timeout=TIMEOUT_S, trust_env=False)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    def get(self, path: str, **query: str | int) -> Any:
+        """The answer's JSON; raises the problem's own code, or SERVICE_UNAVAILABLE."""
+        return self._request("GET", path, params=query)
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """As ``get``."""
+        return self._request("POST", path, json=body)
+
+    def _request(self, method: str, path: str, **content: Any) -> Any:
+        try:
+            answer = self._client.request(method, path, **content)
+            value = answer.json()
+        except httpx.HTTPError as fault:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the workflow does not answer ({type(fault).__name__})") from fault
+        except ValueError:
+            raise VermilionError(Code.INTERNAL, f"the workflow answered {answer.status_code} without JSON") from None
+        if answer.is_success:
+            return value
+        raise _problem(value, answer.status_code)
+
+
+def _problem(value: Any, status: int) -> VermilionError:
+    if not isinstance(value, dict) or value.get("code") not in Code.__members__:
+        return VermilionError(Code.INTERNAL, f"the workflow answered {status} without a known code")
+    return VermilionError(Code(value["code"]), str(value.get("reason")), document=value.get("document"), rule=value.get("rule"))

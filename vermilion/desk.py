@@ -1,0 +1,59 @@
+"""The operator's desk: the workflow's REST as the command line uses it, over mTLS with the operator's certificate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sealcore.approvals.canonical import b64url
+from sealcore.approvals.decision import Decision
+from sealcore.config import TlsSettings
+from sealcore.errors import Code, VermilionError
+from vermilion.client.rest import Rest
+from vermilion.layout import Layout
+from vermilion.office import Office
+
+PAGE = 200
+
+
+def tls_of(layout: Layout, name: str) -> TlsSettings:
+    """The mTLS identity that the ceremony or `clients add` made under this name; CONFIGURATION_INVALID when there is none."""
+    folder = layout.tls(name)
+    if not (folder / "key.pem").exists():
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"this office has no identity {name!r}")
+    return TlsSettings(key_file=folder / "key.pem", certificate_file=folder / "cert.pem", trust_file=folder / "trust.pem")
+
+
+class Desk:
+    """Calls of one caller; every refusal comes back as the typed error that the workflow raised."""
+
+    def __init__(self, layout: Layout, office: Office, *, identity: str = "operator") -> None:
+        self._rest = Rest(office.url("workflow", scheme="https"), tls_of(layout, identity))
+
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *_fault: object) -> None:
+        self._rest.close()
+
+    def get(self, path: str, **query: str | int | None) -> Any:
+        """GET; the JSON answer."""
+        return self._rest.get(path, **{name: value for name, value in query.items() if value is not None})
+
+    def post(self, path: str, body: Any) -> Any:
+        """POST of JSON; the JSON answer."""
+        return self._rest.post(path, body)
+
+    def form(self, number: str) -> Any:
+        """One form with its documents and history; NOT_FOUND."""
+        return self.get(f"/v1/forms/{number}")
+
+    def decide(self, number: str, decision: Decision, reason: str = "") -> Any:
+        """Hands a signed decision in."""
+        body = {
+            "person": decision.person,
+            "verdict": decision.verdict,
+            "time": decision.time,
+            "signature": b64url(decision.signature),
+            "reason": reason,
+        }
+        return self.post(f"/v1/forms/{number}/decisions", body)

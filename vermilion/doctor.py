@@ -1,0 +1,140 @@
+"""`vermilion doctor`: what is missing or wrong on this machine and in this state folder, and how to mend it. Changes nothing."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from cryptography import x509
+
+from sealcore.config import SOFTHSM_MODULE
+from sealcore.errors import VermilionError
+from vermilion import launcher
+from vermilion.layout import Layout
+from vermilion.messages import text
+from vermilion.office import Office, port_is_free
+
+FONT_FILE = Path("/usr/share/fonts/opentype/noto/NotoSerifCJK-Bold.ttc")
+LEAST_FREE_BYTES = 256 * 1024 * 1024
+PROGRAMS = {"pdfsig": "poppler-utils", "certutil": "libnss3-tools", "openssl": "openssl"}
+SECRETS = ("hsm/*/pin", "hsm/*/so-pin", "tls/*/key.pem")
+RENEW_DAYS = 3
+
+
+class Health(StrEnum):
+    """What a check found."""
+
+    WELL = "well"
+    WARNING = "warning"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. ``mend`` says what to do; empty when all is well."""
+
+    check: str
+    health: Health
+    what: str
+    mend: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return {"check": self.check, "health": str(self.health), "what": self.what, "mend": self.mend}
+
+
+def examine(layout: Layout, now: datetime) -> list[Finding]:
+    """Every check in order; those of the office only when there is one."""
+    findings = [*_machine(layout)]
+    if not layout.office_file.exists():
+        return [*findings, _fault("office", "absent", state=layout.state)]
+    try:
+        plan = Office.load(layout)
+    except VermilionError as fault:
+        return [*findings, Finding(text("doctor.office.name"), Health.FAULT, fault.reason, text("doctor.office.mend_invalid"))]
+    for check in (_ceremony, _secrets, _folders, _certificates):
+        findings += check(layout, now)
+    return [*findings, *_services(layout, plan)]
+
+
+def worst(findings: list[Finding]) -> Health:
+    """The heaviest health among them."""
+    order = list(Health)
+    return max((finding.health for finding in findings), key=order.index, default=Health.WELL)
+
+
+def _well(check: str, what: str = "well", **values: object) -> Finding:
+    return Finding(text(f"doctor.{check}.name"), Health.WELL, text(f"doctor.{check}.{what}", **values))
+
+
+def _fault(check: str, what: str, health: Health = Health.FAULT, **values: object) -> Finding:
+    return Finding(
+        text(f"doctor.{check}.name"), health, text(f"doctor.{check}.{what}", **values), text(f"doctor.{check}.mend_{what}", **values)
+    )
+
+
+def _machine(layout: Layout) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield _well("python", version=version) if sys.version_info >= (3, 11) else _fault("python", "old", version=version)
+    yield _well("softhsm") if SOFTHSM_MODULE.exists() else _fault("softhsm", "absent", module=SOFTHSM_MODULE)
+    yield _well("font") if FONT_FILE.exists() else _fault("font", "absent", file=FONT_FILE)
+    for program, package in PROGRAMS.items():
+        present = shutil.which(program) is not None
+        yield (
+            _well("program", program=program) if present else _fault("program", "absent", Health.WARNING, program=program, package=package)
+        )
+    folder = next(parent for parent in (layout.state, *layout.state.parents) if parent.exists())
+    free = shutil.disk_usage(folder).free
+    megabytes = f"{free // 1_000_000:,}"
+    yield _well("disk", free=megabytes) if free >= LEAST_FREE_BYTES else _fault("disk", "full", free=megabytes, folder=folder)
+
+
+def _ceremony(layout: Layout, _now: datetime) -> Iterator[Finding]:
+    yield _well("ceremony") if layout.ready else _fault("ceremony", "unfinished", state=layout.state)
+
+
+def _secrets(layout: Layout, _now: datetime) -> Iterator[Finding]:
+    files = [path for pattern in SECRETS for path in sorted(layout.state.glob(pattern))]
+    wide = [path for path in files if path.stat().st_mode & 0o077]
+    yield from (_fault("secrets", "open", file=path, mode=f"{path.stat().st_mode & 0o777:04o}") for path in wide)
+    if not wide:
+        yield _well("secrets", count=len(files))
+
+
+def _folders(layout: Layout, _now: datetime) -> Iterator[Finding]:
+    wide = [path for path in (layout.state, *sorted(layout.state.glob("hsm/*"))) if path.is_dir() and path.stat().st_mode & 0o077]
+    yield from (_fault("folders", "open", folder=path, mode=f"{path.stat().st_mode & 0o777:04o}") for path in wide)
+    if not wide:
+        yield _well("folders")
+
+
+def _certificates(layout: Layout, now: datetime) -> Iterator[Finding]:
+    ending: list[Finding] = []
+    for file in sorted(layout.state.glob("tls/*/cert.pem")):
+        end = x509.load_pem_x509_certificates(file.read_bytes())[0].not_valid_after_utc
+        if (end - now).days < RENEW_DAYS:
+            ending.append(_fault("certificates", "ending", Health.WARNING, name=file.parent.name, until=end.strftime("%Y-%m-%d")))
+    yield from ending or [_well("certificates")]
+
+
+def _services(layout: Layout, plan: Office) -> Iterator[Finding]:
+    alive = {record.service for record in launcher.running(layout)}
+    for service in launcher.SERVICES:
+        ports = [plan.ports[name] for name in service.ports]
+        shown = " ".join(map(str, ports))
+        taken = [port for port in ports if not port_is_free(port)]
+        if service.name in alive:
+            answers = len(taken) == len(ports)
+            yield (
+                _well("services", "running", name=service.name, ports=shown)
+                if answers
+                else _fault("services", "silent", name=service.name, ports=shown, log=layout.log(service.name))
+            )
+        elif taken:
+            yield _fault("services", "taken", name=service.name, ports=" ".join(map(str, taken)), file=layout.office_file)
+        else:
+            yield _well("services", "stopped", name=service.name, ports=shown)

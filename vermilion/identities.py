@@ -1,0 +1,92 @@
+"""mTLS identities: software P-256 keys in 0600 files, certified for at most 30 days by the infrastructure CA."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
+from sealcore.errors import Code, VermilionError
+from sealcore.rpc import channel, from_rpc_error
+from vermilion.desk import tls_of
+from vermilion.layout import FOLDER_MODE, Layout
+from vermilion.office import Office
+
+RENEW_BEFORE_DAYS = 10  # of at most 30: a state that is used now and then never meets an expired certificate
+LOCAL_NAMES = ("localhost",)
+LOCAL_ADDRESSES = ("127.0.0.1",)
+CALL_TIMEOUT_S = 30.0
+
+
+def private_file(path: Path, content: bytes) -> None:
+    """Writes ``path`` whole or not at all, readable by its owner alone from its first moment."""
+    beside = path.with_name(path.name + ".new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def request(folder: Path, uri: str, *, server: bool) -> bytes:
+    """Makes a key in ``folder`` unless there is one, and its PKCS#10 request (DER) for this SAN URI."""
+    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    key_file = folder / "key.pem"
+    if not key_file.exists():
+        pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        private_file(key_file, pem)
+    key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri)]
+    if server:
+        names += [x509.DNSName(name) for name in LOCAL_NAMES]
+        names += [x509.IPAddress(ipaddress.ip_address(address)) for address in LOCAL_ADDRESSES]
+    builder = x509.CertificateSigningRequestBuilder().subject_name(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, uri.rpartition(":")[2])])
+    )
+    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def current(folder: Path, now: datetime) -> bool:
+    """Whether the certificate in ``folder`` is there and will do for a while yet."""
+    certificate_file = folder / "cert.pem"
+    if not certificate_file.exists():
+        return False
+    certificate = x509.load_pem_x509_certificates(certificate_file.read_bytes())[0]
+    return (certificate.not_valid_after_utc - now).days >= RENEW_BEFORE_DAYS
+
+
+def store(folder: Path, certificate: x509.Certificate, chain: Sequence[x509.Certificate], trust_pem: bytes) -> None:
+    """Puts certificate, chain without the root, and trust beside the key."""
+    without_root = [one for one in (certificate, *chain) if one.subject != one.issuer]
+    private_file(folder / "cert.pem", b"".join(one.public_bytes(serialization.Encoding.PEM) for one in without_root))
+    private_file(folder / "trust.pem", trust_pem)
+
+
+def issue_client(layout: Layout, office: Office, uri: str, folder: Path) -> None:
+    """A client's bundle from the running CA: key, certificate, trust; CONFLICT when the folder holds a key already."""
+    if (folder / "key.pem").exists():
+        raise VermilionError(Code.CONFLICT, f"{folder} holds a key already; take another name or --out")
+    message = ca_pb2.IssueRequest(request=request(folder, uri, server=False), profile="client", subject_uri=uri)
+    with channel(office.listen("ca").target, tls_of(layout, "operator")) as line:
+        stub: Any = ca_pb2_grpc.CertificateAuthorityStub(line)  # type: ignore[no-untyped-call]
+        try:
+            answer = stub.Issue(message, timeout=CALL_TIMEOUT_S)
+        except grpc.RpcError as fault:
+            raise from_rpc_error(fault) from None
+    chain = [x509.load_der_x509_certificate(one) for one in answer.chain]
+    store(folder, x509.load_der_x509_certificate(answer.certificate), chain, (layout.pki / "infrastructure.pem").read_bytes())

@@ -1,0 +1,31 @@
+"""What the program says, from one catalogue with stable keys; English now, other languages beside it later."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+
+def text(key: str, **values: object) -> str:
+    """The message ``key`` with its values filled in; an unknown key is a fault of ours and raises KeyError."""
+    return _catalogue()[key].format(**values) if values else _catalogue()[key]
+
+
+def keys() -> frozenset[str]:
+    """Every key of the catalogue."""
+    return frozenset(_catalogue())
+
+
+@lru_cache(maxsize=1)
+def _catalogue(language: str = "en") -> dict[str, str]:
+    tree: dict[str, Any] = tomllib.loads(files(__package__).joinpath(f"{language}.toml").read_text("utf-8"))
+    return dict(_flat("", tree))
+
+
+def _flat(prefix: str, tree: dict[str, Any]) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for key, value in tree.items():
+        found += _flat(f"{prefix}{key}.", value) if isinstance(value, dict) else [(prefix + key, str(value))]
+    return found

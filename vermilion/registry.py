@@ -1,0 +1,79 @@
+"""The signer's register and ledger as the operator sees them, over gRPC with the operator's certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import grpc
+
+from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
+from sealcore.approvals.stop import StopStatement
+from sealcore.rpc import channel, from_rpc_error
+from vermilion.desk import tls_of
+from vermilion.layout import Layout
+from vermilion.office import Office
+
+TIMEOUT_S = 20.0
+AnswerT = TypeVar("AnswerT")
+
+
+class Registry:
+    """Calls of the operator; every refusal comes back as the typed error that the signer raised."""
+
+    def __init__(self, layout: Layout, office: Office, *, identity: str = "operator") -> None:
+        self._channel = channel(office.listen("signer").target, tls_of(layout, identity))
+        self._register: Any = signer_pb2_grpc.RegisterStub(self._channel)  # type: ignore[no-untyped-call]
+        self._ledger: Any = ledger_pb2_grpc.LedgerStub(self._channel)  # type: ignore[no-untyped-call]
+
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(self, *_fault: object) -> None:
+        self._channel.close()
+
+    def seals(self) -> list[signer_pb2.SealRecord]:
+        """All seals."""
+        return list(_typed(lambda: self._register.ListSeals(signer_pb2.ListSealsRequest(), timeout=TIMEOUT_S)).seals)
+
+    def seal(self, seal_id: str) -> signer_pb2.SealRecord:
+        """One seal; SEAL_UNKNOWN."""
+        record: signer_pb2.SealRecord = _typed(lambda: self._register.GetSeal(signer_pb2.GetSealRequest(id=seal_id), timeout=TIMEOUT_S))
+        return record
+
+    def people(self) -> list[signer_pb2.PersonRecord]:
+        """Everyone whose decisions the signer counts."""
+        return list(_typed(lambda: self._register.ListPeople(signer_pb2.ListPeopleRequest(), timeout=TIMEOUT_S)).people)
+
+    def signer_keys(self) -> list[signer_pb2.KeyRecord]:
+        """The keys in the signer's token."""
+        return list(_typed(lambda: self._register.ListKeys(signer_pb2.ListKeysRequest(), timeout=TIMEOUT_S)).keys)
+
+    def grants(self) -> list[signer_pb2.GrantRecord]:
+        """Standing approvals that the signer has seen used or stopped."""
+        return list(_typed(lambda: self._register.ListGrants(signer_pb2.ListGrantsRequest(), timeout=TIMEOUT_S)).grants)
+
+    def stop(self, statement: StopStatement, signature: bytes) -> signer_pb2.StopResponse:
+        """Stops a seal or withdraws a grant at once, by an officer's signature."""
+        request = signer_pb2.StopRequest(
+            subject_kind=statement.subject_kind,
+            subject=statement.subject,
+            officer=statement.officer,
+            reason=statement.reason,
+            time=statement.time,
+            signature=signature,
+        )
+        answer: signer_pb2.StopResponse = _typed(lambda: self._register.Stop(request, timeout=TIMEOUT_S))
+        return answer
+
+    def find(self, *, form: str = "", signature_hash: bytes = b"") -> list[ledger_pb2.FoundEntry]:
+        """Ledger entries of a form, or of one signature."""
+        request = ledger_pb2.FindRequest(form=form, signature_hash=signature_hash)
+        return list(_typed(lambda: self._ledger.Find(request, timeout=TIMEOUT_S)).entries)
+
+
+def _typed(call: Callable[[], AnswerT]) -> AnswerT:
+    try:
+        return call()
+    except grpc.RpcError as fault:
+        raise from_rpc_error(fault) from None

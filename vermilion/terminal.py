@@ -1,0 +1,191 @@
+"""How the program speaks on a terminal: the same words and colours as everywhere (docs: VISUAL), NO_COLOR and narrow widths honoured.
+
+Colour only repeats what an icon and a word say already. Where standard output is no terminal, progress comes as plain lines.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Table
+from rich.text import Text
+from rich.theme import Theme
+
+from sealcore.errors import VermilionError
+from vermilion.messages import text
+
+VERMILION, GREEN, AMBER, CRIMSON = "#C8321F", "#1F7A4D", "#9A6700", "#8B1A2B"
+NARROW_COLUMNS = 72  # below, a table becomes one block a row
+PIPE_COLUMNS = 120  # where nobody told us a width
+PLAIN_PROGRESS_S = 2.0
+
+_THEME = Theme(
+    {
+        "seal": VERMILION,
+        "valid": f"bold {GREEN}",
+        "undetermined": f"bold {AMBER}",
+        "invalid": f"bold {CRIMSON}",
+        "unreadable": "bold grey50",
+        "quiet": "grey50",
+        "title": "bold",
+    }
+)
+ICONS = {"valid": "✓", "invalid": "✗", "undetermined": "?", "unreadable": "–", "sealed": "✓", "refused": "✗"}
+_STYLES = {"sealed": "valid", "refused": "invalid"}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """The console; asks the environment for its width and whether colour is wanted."""
+    stream = sys.stderr if stderr else sys.stdout
+    made = Console(theme=_THEME, highlight=False, stderr=stderr, emoji=False, markup=False)
+    if not stream.isatty() and made.width == 80:  # rich's guess for a pipe
+        made.width = PIPE_COLUMNS
+    return made
+
+
+def say(key: str, style: str = "", **values: Any) -> None:
+    """Prints a message of the catalogue."""
+    console().print(text(key, **values), style=style or None, soft_wrap=False)
+
+
+def emit_json(value: Any) -> None:
+    """Prints ``value`` for a program to read; nothing else goes to standard output then."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.flush()
+
+
+def verdict(word: str, rest: str = "") -> Text:
+    """A verdict or outcome: icon, word, and what follows."""
+    style = _STYLES.get(word, word)
+    return Text.assemble((f"{ICONS.get(word, '·')} {word}", style), f"  {rest}" if rest else "")
+
+
+def show_outcome(word: str, head: str, rest: str = "") -> None:
+    """One line of a story: icon, a short head (a code, a file), and the rest hanging beside it."""
+    style = _STYLES.get(word, word)
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(f"   {ICONS.get(word, '·')}", style), Text.assemble((head, style if rest else ""), f"  {rest}" if rest else ""))
+    console().print(grid)
+
+
+def show_error(fault: VermilionError) -> None:
+    """A refusal on standard error: what, where, rule, way out."""
+    out = console(stderr=True)
+    out.print(Text.assemble(("✗ ", "invalid"), (str(fault.code), "invalid"), f"  {fault.document}" if fault.document else ""))
+    rows = (("error.what", fault.reason), ("error.rule", fault.rule), ("error.way_out", fault.way_out))
+    out.print(_pairs([(text(key), value) for key, value in rows]))
+
+
+def show_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """Names and values below each other."""
+    console().print(_pairs(pairs))
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="quiet", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        grid.add_row(f"  {name}", value)
+    return grid
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
+    """Rows under the catalogue's column heads; on a narrow terminal one block a row; ``empty`` is the message for none."""
+    out = console()
+    heads = [text(f"column.{column}") for column in columns]
+    if not rows:
+        say(empty, "quiet")
+    elif out.width < NARROW_COLUMNS:
+        for row in rows:
+            out.print(_pairs(list(zip(heads, row, strict=True))))
+            out.print()
+    else:
+        table = Table(box=None, header_style="quiet", pad_edge=False, padding=(0, 2, 0, 0))
+        for head in heads:
+            table.add_column(head, overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        out.print(table)
+
+
+class _Rate(ProgressColumn):
+    """Documents a second and the time left."""
+
+    def render(self, task: Task) -> Text:
+        return Text(_pace(task.completed, task.total or 0, task.elapsed or 0.0), style="quiet")
+
+
+def _pace(done: float, total: float, elapsed_s: float) -> str:
+    if not done or elapsed_s <= 0:
+        return text("progress.waiting")
+    rate = done / elapsed_s
+    return text("progress.pace", rate=f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}", left=duration((total - done) / rate))
+
+
+def duration(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+class Steps:
+    """Counts what is done; on a terminal as a bar, elsewhere as a line every two seconds."""
+
+    def __init__(self, total: int, bar: Progress | None, what: str) -> None:
+        self._total, self._bar, self._what = total, bar, what
+        self._done = 0
+        self._began = self._spoke = time.monotonic()
+        self._task = bar.add_task(what, total=total) if bar else None
+
+    def advance(self, count: int = 1) -> None:
+        """So many more are done."""
+        self._done += count
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task, count)
+        elif time.monotonic() - self._spoke >= PLAIN_PROGRESS_S:
+            self._spoke = time.monotonic()
+            pace = _pace(self._done, self._total, self._spoke - self._began)
+            console().print(text("progress.line", what=self._what, done=f"{self._done:,}", total=f"{self._total:,}", pace=pace))
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since the beginning."""
+        return time.monotonic() - self._began
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Steps]:
+    """Progress with rate and time left."""
+    out = console()
+    if not out.is_terminal:
+        yield Steps(total, None, what)
+        return
+    columns: list[ProgressColumn] = [
+        TextColumn("  {task.description}"),
+        BarColumn(bar_width=24, complete_style="seal", finished_style="valid"),
+    ]
+    columns += [TextColumn("{task.completed:,.0f}/{task.total:,.0f}"), _Rate()]
+    with Progress(*columns, console=out, transient=False) as bar:
+        yield Steps(total, bar, what)
+
+
+def shortened(digest: str) -> str:
+    """A digest or id short enough to read; --json has it whole."""
+    return digest if len(digest) <= 20 else f"{digest[:8]}…{digest[-8:]}"
+
+
+def joined(values: Mapping[str, object]) -> str:
+    """``name value`` pairs on one line."""
+    return " · ".join(f"{name} {value}" for name, value in values.items())

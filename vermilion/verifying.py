@@ -1,0 +1,86 @@
+"""Two ways to verify: the library over files on this machine, and the office's public service, as any stranger meets it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from sealcore.clock import SystemClock
+from sealcore.config import load
+from sealcore.errors import Code, VermilionError
+from sealcore.ledger.reader import LogReader
+from sealcore.ledger.sources import FolderSource
+from verify.crls import CrlStore
+from verify.files import read_file
+from verify.ledger import PublicLedger
+from verify.report import Report
+from verify.sandbox import Sandbox
+from verify.settings import VerifySettings
+from verify.signer_link import SignerLink
+from verify.trust import TrustMaterial
+from verify.verifier import verify
+from vermilion.desk import tls_of
+from vermilion.launcher import running
+from vermilion.layout import Layout
+from vermilion.office import Office
+
+TIMEOUT_S = 120.0
+
+
+@contextmanager
+def examiner(layout: Layout, office: Office, language: str) -> Iterator[Callable[[Path], Report]]:
+    """The library with this office's trust, its current revocation lists, and its log: over HTTP, or from its folder when it is closed."""
+    settings, clock = load(layout.config("verify"), VerifySettings), SystemClock()
+    assert settings.ledger is not None, "this office has a ledger"
+    is_open = bool(running(layout))
+    trust = TrustMaterial.load(settings.trust.root_file, settings.trust.seals_file)
+    crls = CrlStore(trust, settings.trust.crl_urls, settings.trust.crl_cache)
+    if is_open:
+        crls.refresh()
+    source = settings.ledger.url if is_open else FolderSource(layout.service("ledger") / "public")
+    link = SignerLink(office.listen("signer").target, tls_of(layout, "operator")) if is_open else None
+    ledger = PublicLedger(LogReader(source, settings.ledger.log_key, settings.ledger.witness_key), clock, link)
+    sandbox = Sandbox()
+
+    def examine(file: Path) -> Report:
+        return verify(
+            read_file(file), trust.with_crls(crls.current()), ledger, clock=clock, name=file.name, language=language, reader=sandbox.read
+        )
+
+    try:
+        yield examine
+    finally:
+        sandbox.close()
+        if link is not None:
+            link.close()
+
+
+class Verifier:
+    """The public service's answers over HTTP; use as a context manager. Safe to share between threads."""
+
+    def __init__(self, layout: Layout, office: Office) -> None:
+        self._http = httpx.Client(base_url=office.url("verify"), timeout=TIMEOUT_S, trust_env=False)
+
+    def __enter__(self) -> Verifier:
+        return self
+
+    def __exit__(self, *_fault: object) -> None:
+        self._http.close()
+
+    def report(self, file: Path) -> dict[str, Any]:
+        """The report on a file (docs/schemas/verification-report.json); SERVICE_UNAVAILABLE, or the service's own refusal."""
+        try:
+            with file.open("rb") as content:
+                answer = self._http.post("/v1/verify", files={"file": (file.name, content, "application/pdf")})
+            body: dict[str, Any] = answer.json()
+        except httpx.HTTPError as fault:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the verification service does not answer ({type(fault).__name__})") from None
+        except ValueError:
+            raise VermilionError(Code.INTERNAL, f"the verification service answered {answer.status_code} without JSON") from None
+        if "verdict" not in body:
+            raise VermilionError(Code(body.get("code", Code.INTERNAL)), str(body.get("reason", answer.status_code)), document=file.name)
+        return body

@@ -1,0 +1,79 @@
+"""The workflow's composition root: settings in, a service out. Used by ``__main__``, the launcher and the tests alike."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import Engine
+
+from sealcore.clock import Clock, SystemClock
+from sealcore.db import connect, write
+from sealcore.hsm.token import Token
+from sealcore.http import uvicorn_server
+from sealcore.migrate import scripts, upgrade
+from sealcore.revocation import CrlWatch
+from workflow import http, store
+from workflow.issuer import Issuer
+from workflow.model import Unit
+from workflow.office import Bounds, Office
+from workflow.outbox import Outbox
+from workflow.register import SignerRegister
+from workflow.settings import WorkflowSettings
+
+DATABASE_CONNECTIONS = 16
+
+
+@dataclass(frozen=True)
+class Service:
+    """A composed workflow. ``start`` and ``close`` frame its life; ``server.serve()`` answers requests in between."""
+
+    app: FastAPI
+    server: uvicorn.Server
+    office: Office
+    outbox: Outbox
+    _token: Token
+    _register: SignerRegister
+    _crl: CrlWatch
+
+    def start(self) -> None:
+        """Starts the background work: delivery to the signer, the watch over revocations."""
+        self._crl.start()
+        self.outbox.start()
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answers requests until told to stop."""
+        await self.server.serve(sockets)
+
+    def close(self) -> None:
+        """Ends background work, connections and the HSM session."""
+        self.outbox.stop()
+        self._crl.stop()
+        self._register.close()
+        self._token.close()
+        self.office.engine.dispose()
+
+
+def build(settings: WorkflowSettings, *, clock: Clock | None = None) -> Service:
+    """Puts the service together; raises CONFIGURATION_INVALID, DATABASE_UNAVAILABLE, HSM_UNAVAILABLE or HSM_KEY_MISSING."""
+    clock = clock or SystemClock()
+    engine = open_database(settings)
+    token = Token.open(settings.token)
+    register = SignerRegister(settings.signer_target, settings.tls, clock, settings.register_cache_s)
+    bounds = Bounds(settings.audience, settings.office_unit, settings.token_validity_s, settings.grant_validity_s)
+    office = Office(engine, register, Issuer(token.key(settings.issuer_key_label)), clock, bounds)
+    crl = CrlWatch(settings.tls, clock)
+    app = http.app(office, crl)
+    return Service(app, uvicorn_server(app, settings.listen, settings.tls), office, Outbox(engine, register), token, register, crl)
+
+
+def open_database(settings: WorkflowSettings) -> Engine:
+    """The database at its newest schema, with the office's own unit in it."""
+    engine = connect(settings.database.url, pool_size=DATABASE_CONNECTIONS)
+    upgrade(engine, scripts("workflow"))
+    with write(engine) as connection:
+        if not store.unit_exists(connection, settings.office_unit):
+            store.add_unit(connection, Unit(settings.office_unit, settings.office_name))
+    return engine

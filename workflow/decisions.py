@@ -1,0 +1,89 @@
+"""Use case: a person decides on a form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from sealcore.approvals.decision import Decision
+from sealcore.db import read, write
+from sealcore.errors import Code, VermilionError
+from workflow import events, store
+from workflow.forms import announce_approval
+from workflow.model import Form, Person, Received, Standing
+from workflow.office import Office
+from workflow.quorum import approver, check_signature, least_persons, standing
+
+CLOCK_SKEW_S = 30  # how far the clock of a person's machine may be off
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The form after a decision, and how far it is."""
+
+    form: Form
+    standing: Standing
+
+
+def decide(office: Office, number: str, decision: Decision, reason: str) -> Outcome:
+    """Takes a decision in: verified on receipt, recorded, and the token issued once the register's quorum is met.
+
+    Raises DECISION_INVALID, OWN_REQUEST, APPROVER_UNKNOWN, CONFLICT (the person has decided before), FORM_STATE, TOKEN_EXPIRED,
+    and SERVICE_UNAVAILABLE when the signer's register cannot be asked: then nothing is recorded.
+    """
+    now = office.now()
+    received = Received(decision, reason, now)
+    with read(office.engine) as connection:
+        form = store.form(connection, number)
+    if decision.verdict == "reject":
+        return _reject(office, received, number)
+    people = office.register.people()  # asked before the transaction: no lock is held while another service answers
+    least = least_persons(office.register, form.context.seal, form.context.action, form.context.covers)
+    with write(office.engine) as connection:
+        form, person = _opened(connection, received, number)
+        if decision.verdict == "approve":
+            key = approver(people, person.id).public_key
+        else:  # an applicant need not be registered; one who is must sign with the registered key, as the signer will check
+            key = people[person.id].public_key if person.id in people else person.public_key
+        check_signature(received, form.context, key)
+        decided = _recorded(connection, form, received)
+        reached = standing(decided, people, least)
+        if reached.complete:
+            decided = decided.approved(now)
+            token = office.issuer.issue(decided.context, (one.decision for one in decided.decisions), now)
+            store.settle(connection, decided, token)
+            announce_approval(office, connection, decided, token, now)
+    return Outcome(decided, reached)
+
+
+def _reject(office: Office, received: Received, number: str) -> Outcome:
+    """Final, and possible while the signer is away: saying no needs nobody's register."""
+    with write(office.engine) as connection:
+        form, person = _opened(connection, received, number)
+        check_signature(received, form.context, person.public_key)
+        decided = _recorded(connection, form, received).rejected(received.reason, received.received)
+        store.settle(connection, decided)
+    return Outcome(decided, Standing(frozenset(), form.context.policy.quorum, applicant_signed=False))
+
+
+def _opened(connection: Connection, received: Received, number: str) -> tuple[Form, Person]:
+    """The form, locked, and the person, when the person may decide so on it now."""
+    decision, now = received.decision, received.received
+    form = store.form(connection, number, lock=True)
+    person = store.person(connection, decision.person)
+    form.check_open(now)
+    form.check_may_decide(person, decision.verdict)
+    if not form.created - CLOCK_SKEW_S <= decision.time <= now + CLOCK_SKEW_S:
+        raise VermilionError(Code.DECISION_INVALID, "the decision's time is not between the form's submission and now")
+    return form, person
+
+
+def _recorded(connection: Connection, form: Form, received: Received) -> Form:
+    decision = received.decision
+    store.add_decision(connection, form.number, received)
+    events.record_form(connection, f"form.{_PAST[decision.verdict]}", form, received.received, person=decision.person)
+    return replace(form, decisions=(*form.decisions, received))
+
+
+_PAST = {"apply": "signed", "approve": "endorsed", "reject": "refused"}

@@ -1,0 +1,108 @@
+"""Use cases around people, units, clients and policies: added by an operator, every time with an event for the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from sealcore.approvals.canonical import is_uuid7
+from sealcore.db import read, write
+from sealcore.errors import Code, VermilionError
+from workflow import events, store
+from workflow.model import Client, Person, Rule, Unit
+from workflow.office import Office
+
+
+def add_unit(office: Office, by: str, unit: Unit) -> Unit:
+    """CONFLICT when the code is taken."""
+    _add(office, by, "unit.added", unit.code, lambda connection: store.add_unit(connection, unit))
+    return unit
+
+
+def add_person(office: Office, by: str, person: Person) -> Person:
+    """Adds a person with the key of their decisions; one key is one person.
+
+    This alone lets nobody approve: the signer counts only people in its own register, which a ``register`` act changes.
+    """
+    check_id(person.id)
+    check_key(person.public_key)
+
+    def add(connection: Any) -> None:
+        _check_unit(connection, person.unit)
+        store.add_person(connection, person)
+
+    _add(office, by, "person.added", person.id, add, person=person.id)
+    return person
+
+
+def add_client(office: Office, by: str, client: Client) -> Client:
+    """Adds a business system; its certificate comes from the CA."""
+    check_id(client.id)
+
+    def add(connection: Any) -> None:
+        _check_unit(connection, client.unit)
+        store.add_client(connection, client)
+
+    _add(office, by, "client.added", client.id, add)
+    return client
+
+
+def add_policy(office: Office, by: str, rule: Rule) -> Rule:
+    """Adds a version of a policy. Forms that are open keep the version that they were submitted under."""
+    _add(office, by, "policy.added", f"{rule.id}@{rule.version}", lambda connection: store.add_rule(connection, rule))
+    return rule
+
+
+def units(office: Office) -> list[Unit]:
+    """All units."""
+    with read(office.engine) as connection:
+        return store.units(connection)
+
+
+def people(office: Office, after: str, limit: int) -> list[Person]:
+    """People by id."""
+    with read(office.engine) as connection:
+        return store.people(connection, after, limit)
+
+
+def clients(office: Office, after: str, limit: int) -> list[Client]:
+    """Clients by id."""
+    with read(office.engine) as connection:
+        return store.clients(connection, after, limit)
+
+
+def policies(office: Office) -> list[Rule]:
+    """All versions of all policies."""
+    with read(office.engine) as connection:
+        return store.rules(connection)
+
+
+def check_id(value: str) -> None:
+    """INVALID_ARGUMENT unless it is a UUIDv7."""
+    if not is_uuid7(value):
+        raise VermilionError(Code.INVALID_ARGUMENT, "ids of people and clients are UUIDv7")
+
+
+def check_key(spki_der: bytes) -> None:
+    """INVALID_ARGUMENT unless it is a P-256 key."""
+    try:
+        key = load_der_public_key(spki_der)
+    except ValueError:
+        raise VermilionError(Code.INVALID_ARGUMENT, "the public key cannot be read") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise VermilionError(Code.INVALID_ARGUMENT, "people hold P-256 keys")
+
+
+def _check_unit(connection: Any, code: str) -> None:
+    if not store.unit_exists(connection, code):
+        raise VermilionError(Code.NOT_FOUND, f"there is no unit {code}")
+
+
+def _add(office: Office, by: str, event: str, subject: str, add: Callable[[Any], None], *, person: str = "") -> None:
+    now = office.now()
+    with write(office.engine) as connection:
+        add(connection)
+        events.record(connection, events.AUDIT, event, now, person=person, subject=subject, by=by)

@@ -1,0 +1,255 @@
+"""Use cases around a form: submit it, look at it, take it back, fetch its token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sealcore.approvals import token as tokens
+from sealcore.approvals.covers import ActCovers, Covers, GrantCovers
+from sealcore.approvals.decision import DecisionContext, Policy
+from sealcore.approvals.leaf import Leaf
+from sealcore.approvals.manifest import DocumentEntry, Manifest
+from sealcore.db import read, write
+from sealcore.errors import Code, VermilionError
+from sealcore.ids import service_uri, uuid7
+from sealcore.rpc import Peer
+from workflow import events, store
+from workflow.events import Recorded
+from workflow.model import ACT_ACTIONS, SEAL_ACTION, Client, Form, FormState, Performance, Role, Rule, choose_rule
+from workflow.office import Office
+from workflow.quorum import least_persons
+
+ACT_SUBJECT = service_uri("workflow")  # who hands an act's token to the signer, so whom it must name
+
+
+@dataclass(frozen=True)
+class Documents:
+    """A batch to be sealed; ``root`` is what the client computed over it."""
+
+    entries: tuple[DocumentEntry, ...]
+    salts: tuple[bytes, ...]
+    root: bytes | None = None
+
+
+@dataclass(frozen=True)
+class GrantRequest:
+    """A standing approval asked for; ``until`` is a NumericDate, ``template`` lower hex or None."""
+
+    uses: int
+    until: int
+    template: str | None
+
+
+@dataclass(frozen=True)
+class ActRequest:
+    """An act asked for, with its parameters."""
+
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Application:
+    """What a caller asks for. ``valid_s`` shortens the form's term, in seconds."""
+
+    seal: str
+    action: str
+    title: str
+    asked: Documents | GrantRequest | ActRequest
+    unit: str | None = None
+    applicant: str | None = None
+    valid_s: int | None = None
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """A form with everything about it."""
+
+    form: Form
+    documents: tuple[tuple[DocumentEntry, bytes], ...]
+    events: tuple[Recorded, ...]
+    performance: Performance | None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A request with all that the database has no part in worked out."""
+
+    covers: Covers
+    entries: Sequence[DocumentEntry]
+    leaves: Sequence[Leaf]
+    nbf: int
+    exp: int
+
+
+def submit(office: Office, caller: Peer, application: Application) -> Form:
+    """Takes an application in: everything that decisions will be signed over is frozen here. Returns the numbered form.
+
+    A seal whose quorum is 0 is approved by the workflow alone, at once.
+    """
+    _check_caller(caller, application)
+    now = office.now()
+    plan = _plan(office, application, now)
+    least = least_persons(office.register, application.seal, application.action, plan.covers)
+    with write(office.engine) as connection:
+        client = store.client_by_uri(connection, caller.uri)
+        unit = _unit(office, caller, client, application)
+        if not store.unit_exists(connection, unit):
+            raise VermilionError(Code.NOT_FOUND, f"there is no unit {unit}")
+        if application.applicant is not None:
+            _check_applicant(store.person(connection, application.applicant).may(Role.APPLICANT, Role.APPROVER), application.applicant)
+        rule = choose_rule(store.rules(connection), application.seal, application.action)
+        number = store.next_number(connection, unit, office.clock.now().year)
+        form = Form(
+            number=number,
+            unit=unit,
+            title=application.title,
+            state=FormState.APPLIED,
+            context=_context(office, caller, application, plan, number=number, policy=_policy(rule, least)),
+            submitted_by=caller.uri,
+            created=now,
+            applicant=application.applicant,
+        )
+        token = None
+        if form.context.policy.quorum == 0:
+            form = form.approved(now)
+            token = office.issuer.issue(form.context, (), now)
+        store.add_form(connection, form, token)
+        if plan.entries:
+            store.add_documents(connection, number, plan.entries, plan.leaves)
+        events.record_form(connection, "form.applied", form, now, person=application.applicant or "", submitted_by=caller.uri)
+        if token is not None:
+            announce_approval(office, connection, form, token, now)
+    return form
+
+
+def announce_approval(office: Office, connection: Any, form: Form, token: str, now: int) -> None:
+    """Tells the ledger, and has an act carried out."""
+    events.record_form(connection, "form.approved", form, now, approvers=len(form.decisions))
+    if form.is_act:
+        events.queue_performance(connection, form, token, now)
+
+
+def show(office: Office, caller: Peer, number: str) -> Dossier:
+    """A form with its documents and history; to a client only its own, anything else does not exist for it."""
+    with read(office.engine) as connection:
+        form = store.form(connection, number)
+        if not _may_see(caller, form):
+            raise VermilionError(Code.NOT_FOUND, f"there is no form {number[:60]}")
+        return Dossier(
+            form,
+            tuple(store.documents(connection, number)),
+            tuple(events.of_form(connection, number)),
+            events.performance(connection, number),
+        )
+
+
+def listing(office: Office, caller: Peer, *, state: FormState | None, before: str | None, limit: int) -> list[Form]:
+    """Forms, newest first; to a client its own, to an operator all."""
+    own = None if "operator" in caller.roles else caller.uri
+    with read(office.engine) as connection:
+        return store.forms(connection, state=state, submitted_by=own, before=before, limit=limit)
+
+
+def withdraw(office: Office, caller: Peer, number: str) -> Form:
+    """Takes an open form back; it keeps its number."""
+    now = office.now()
+    with write(office.engine) as connection:
+        form = store.form(connection, number, lock=True)
+        if not _may_see(caller, form):
+            raise VermilionError(Code.NOT_FOUND, f"there is no form {number[:60]}")
+        form = form.withdrawn(caller.uri, now)
+        store.settle(connection, form)
+        events.record_form(connection, "form.withdrawn", form, now, by=caller.uri)
+    return form
+
+
+def fetch_token(office: Office, caller: Peer, number: str) -> str:
+    """The approval token, to the client that it names and to nobody else.
+
+    It was signed when the form was approved; what does not bear the issuer's signature over this very form does not leave, so a
+    database that someone altered yields nothing.
+    """
+    with read(office.engine) as connection:
+        form = store.form(connection, number)
+        jws = store.token(connection, number)
+    if not _may_see(caller, form):
+        raise VermilionError(Code.NOT_FOUND, f"there is no form {number[:60]}")
+    if caller.uri != form.context.sub:
+        raise VermilionError(Code.SUBJECT_MISMATCH, "the token of this form is for another caller")
+    if form.state is FormState.REJECTED:
+        raise VermilionError(Code.FORM_REJECTED, f"form {number} was rejected: {form.reason}")
+    if form.state is not FormState.APPROVED or jws is None:
+        raise VermilionError(Code.FORM_STATE, f"form {number} is {form.state}; only an approved form has a token")
+    if office.now() >= form.context.exp:
+        raise VermilionError(Code.TOKEN_EXPIRED, f"the term of form {number} has ended")
+    parsed = tokens.parse(jws)
+    if parsed.kid != office.issuer.kid or parsed.claims.context != form.context:
+        raise VermilionError(Code.TOKEN_MALFORMED, "the stored token is not the one of this form")
+    tokens.verify_signature(parsed, office.issuer.public_key)
+    return jws
+
+
+def _check_caller(caller: Peer, application: Application) -> None:
+    if isinstance(application.asked, ActRequest):
+        if application.action not in ACT_ACTIONS:
+            raise VermilionError(Code.ACTION_MISMATCH, f"the acts that a form can ask for are {', '.join(sorted(ACT_ACTIONS))}")
+        if (application.action == "register") == bool(application.seal):
+            raise VermilionError(Code.INVALID_ARGUMENT, "an act names its seal; a change of the register names none")
+        return
+    if application.action != SEAL_ACTION:
+        raise VermilionError(Code.ACTION_MISMATCH, "documents and grants are for the action seal")
+    if "client" not in caller.roles:
+        raise VermilionError(Code.PERMISSION_DENIED, "who operates the system does not use seals; submit as a client")
+
+
+def _check_applicant(may_apply: bool, applicant: str) -> None:
+    if not may_apply:
+        raise VermilionError(Code.PERMISSION_DENIED, f"{applicant} may not apply for the use of a seal")
+
+
+def _unit(office: Office, caller: Peer, client: Client | None, application: Application) -> str:
+    if "client" in caller.roles and (client is None or not client.active):
+        raise VermilionError(Code.PERMISSION_DENIED, f"{caller.uri} is not among the workflow's clients")
+    return application.unit or (client.unit if client is not None else office.bounds.office_unit)
+
+
+def _plan(office: Office, application: Application, now: int) -> _Plan:
+    longest_s = office.bounds.token_validity_s
+    exp = now + min(application.valid_s or longest_s, longest_s)
+    match application.asked:
+        case Documents(entries, salts, root):
+            manifest = Manifest.build(entries, salts=salts)
+            if root is not None and root != manifest.root:
+                raise VermilionError(Code.PROOF_INVALID, "the documents do not add up to the root that was sent with them")
+            return _Plan(manifest.covers, entries, manifest.leaves, now, exp)
+        case GrantRequest(uses, until, template):
+            if not now < until <= now + office.bounds.grant_validity_s:
+                raise VermilionError(Code.INVALID_ARGUMENT, f"a grant ends within {office.bounds.grant_validity_s} seconds from now")
+            return _Plan(GrantCovers(uses, until, template), (), (), now, until)
+        case ActRequest(parameters):
+            return _Plan(ActCovers(parameters), (), (), now, exp)
+
+
+def _policy(rule: Rule, least: int) -> Policy:
+    return Policy(rule.id, rule.version, max(rule.quorum, least))
+
+
+def _context(office: Office, caller: Peer, application: Application, plan: _Plan, *, number: str, policy: Policy) -> DecisionContext:
+    return DecisionContext(
+        jti=uuid7(),
+        form=number,
+        aud=office.bounds.audience,
+        sub=ACT_SUBJECT if isinstance(plan.covers, ActCovers) else caller.uri,
+        seal=application.seal,
+        action=application.action,
+        covers=plan.covers,
+        policy=policy,
+        nbf=plan.nbf,
+        exp=plan.exp,
+    )
+
+
+def _may_see(caller: Peer, form: Form) -> bool:
+    return "operator" in caller.roles or caller.uri == form.submitted_by

@@ -1,0 +1,185 @@
+"""The workflow's REST interface over mTLS. HTTP types stop here; who calls is the certificate's SAN URI."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
+
+from sealcore.approvals.canonical import b64url_decode
+from sealcore.approvals.decision import Decision
+from sealcore.approvals.stop import StopStatement
+from sealcore.errors import Code
+from sealcore.http import install_errors, peer
+from sealcore.rpc import Peer, Revocations
+from workflow import decisions, directory, forms, stops
+from workflow.limits import BodyLimit
+from workflow.model import FormState
+from workflow.office import Office
+from workflow.openapi import PROBLEMS, install_openapi
+from workflow.schemas import applications, plain
+from workflow.schemas import directory as directory_schemas
+from workflow.schemas import forms as form_schemas
+from workflow.schemas import seals as seal_schemas
+
+API_VERSION = "1"
+MOST_PER_PAGE = 200
+CLIENT_OR_OPERATOR = frozenset({"client", "operator"})
+OPERATOR = frozenset({"operator"})
+
+Number = Annotated[str, Path(pattern=plain.FORM_NUMBER, max_length=40, description="A form's number.")]
+Id = Annotated[str, Path(pattern=plain.UUID7, description="A UUIDv7.")]
+Limit = Annotated[int, Query(ge=1, le=MOST_PER_PAGE, description="Most entries of a page.")]
+After = Annotated[str, Query(pattern=plain.UUID7_OR_NOTHING, description="`next` of the page before.")]
+
+
+def app(office: Office, revocations: Revocations) -> FastAPI:
+    """The application; the composition root serves it."""
+    result = FastAPI(
+        title="Vermilion workflow",
+        version=API_VERSION,
+        summary="Who may seal what: forms, people's decisions, approval tokens.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    install_errors(result)
+    known, operator = _allow(CLIENT_OR_OPERATOR, revocations), _allow(OPERATOR, revocations)
+    result.include_router(_forms(office, known), prefix="/v1")
+    result.include_router(_directory(office, operator), prefix="/v1")
+    result.include_router(_seals(office, known), prefix="/v1")
+    install_openapi(result)
+    result.add_middleware(BodyLimit)
+    return result
+
+
+def _allow(roles: frozenset[str], revocations: Revocations) -> Any:
+    def caller(request: Request) -> Peer:
+        return peer(request, roles, revocations)
+
+    return Depends(caller)
+
+
+def _forms(office: Office, known: Any) -> APIRouter:
+    routes = APIRouter(tags=["forms"], responses=PROBLEMS)
+
+    @routes.post("/forms", status_code=201)
+    def submit_form(body: applications.Application, caller: Peer = known) -> form_schemas.Form:
+        """Applies: documents to be sealed, a standing approval, or an act. Answers what people sign their decisions over."""
+        return form_schemas.form(forms.submit(office, caller, body.to_domain()))
+
+    @routes.get("/forms")
+    def list_forms(state: FormState | None = None, before: After = "", limit: Limit = 50, caller: Peer = known) -> form_schemas.Forms:
+        """Forms, newest first: a client's own, to an operator all. `next` is `before` of the following page."""
+        found = forms.listing(office, caller, state=state, before=before or None, limit=limit)
+        return form_schemas.Forms(
+            forms=[form_schemas.form(one) for one in found], next=found[-1].context.jti if len(found) == limit else None
+        )
+
+    @routes.get("/forms/{number}")
+    def show_form(number: Number, caller: Peer = known) -> form_schemas.Dossier:
+        """A form with its documents and their salts, its history, and how far an act has been carried out."""
+        return form_schemas.dossier(forms.show(office, caller, number))
+
+    @routes.post("/forms/{number}/decisions", status_code=201)
+    def decide(number: Number, body: applications.Decision, _caller: Peer = known) -> form_schemas.Decided:
+        """A person's signed decision. Any known caller may carry it: it proves itself by its signature."""
+        signature = b64url_decode(body.signature, Code.INVALID_ARGUMENT)
+        outcome = decisions.decide(office, number, Decision(body.person, body.verdict, body.time, signature), body.reason)
+        return form_schemas.decided(outcome)
+
+    @routes.get("/forms/{number}/token")
+    def fetch_token(number: Number, caller: Peer = known) -> form_schemas.Token:
+        """The approval token of an approved form, to the client that it names."""
+        return form_schemas.Token(token=forms.fetch_token(office, caller, number))
+
+    @routes.post("/forms/{number}/withdraw")
+    def withdraw_form(number: Number, caller: Peer = known) -> form_schemas.Form:
+        """Takes an open form back; who submitted it, and nobody else."""
+        return form_schemas.form(forms.withdraw(office, caller, number))
+
+    return routes
+
+
+def _directory(office: Office, operator: Any) -> APIRouter:
+    routes = APIRouter(tags=["directory"], responses=PROBLEMS)
+
+    @routes.get("/people")
+    def list_people(after: After = "", limit: Limit = 100, _caller: Peer = operator) -> directory_schemas.People:
+        """People by id."""
+        found = directory.people(office, after, limit)
+        return directory_schemas.People(
+            people=[directory_schemas.person(one) for one in found], next=found[-1].id if len(found) == limit else None
+        )
+
+    @routes.post("/people", status_code=201)
+    def add_person(body: directory_schemas.NewPerson, caller: Peer = operator) -> directory_schemas.Person:
+        """Adds a person. To be counted as an approver, the person must also enter the signer's register (action `register`)."""
+        return directory_schemas.person(directory.add_person(office, caller.uri, body.to_domain(office.bounds.office_unit)))
+
+    @routes.get("/units")
+    def list_units(_caller: Peer = operator) -> directory_schemas.Units:
+        """All units."""
+        return directory_schemas.Units(units=[directory_schemas.Unit(code=one.code, name=one.name) for one in directory.units(office)])
+
+    @routes.post("/units", status_code=201)
+    def add_unit(body: directory_schemas.Unit, caller: Peer = operator) -> directory_schemas.Unit:
+        """Adds a unit; its code begins the numbers of its forms."""
+        directory.add_unit(office, caller.uri, body.to_domain())
+        return body
+
+    @routes.get("/clients")
+    def list_clients(after: After = "", limit: Limit = 100, _caller: Peer = operator) -> directory_schemas.Clients:
+        """Clients by id."""
+        found = directory.clients(office, after, limit)
+        return directory_schemas.Clients(
+            clients=[directory_schemas.client(one) for one in found], next=found[-1].id if len(found) == limit else None
+        )
+
+    @routes.post("/clients", status_code=201)
+    def add_client(body: directory_schemas.NewClient, caller: Peer = operator) -> directory_schemas.Client:
+        """Adds a business system. Its certificate comes from the CA: `vermilion clients add` does both."""
+        return directory_schemas.client(directory.add_client(office, caller.uri, body.to_domain(office.bounds.office_unit)))
+
+    @routes.get("/policies")
+    def list_policies(_caller: Peer = operator) -> directory_schemas.Policies:
+        """All versions of all policies."""
+        return directory_schemas.Policies(policies=[directory_schemas.policy(one) for one in directory.policies(office)])
+
+    @routes.post("/policies", status_code=201)
+    def add_policy(body: directory_schemas.Policy, caller: Peer = operator) -> directory_schemas.Policy:
+        """Adds a version of a policy. It may raise the quorum of the signer's register; it never lowers it."""
+        return directory_schemas.policy(directory.add_policy(office, caller.uri, body.to_domain()))
+
+    return routes
+
+
+def _seals(office: Office, known: Any) -> APIRouter:
+    routes = APIRouter(tags=["seals"], responses=PROBLEMS)
+
+    @routes.get("/seals")
+    def list_seals(_caller: Peer = known) -> seal_schemas.Seals:
+        """The seals of the signer's register."""
+        return seal_schemas.Seals(seals=[seal_schemas.seal(one) for one in office.register.seals()])
+
+    @routes.post("/seals/{id}/suspend")
+    def suspend_seal(id: Id, body: seal_schemas.Stop, caller: Peer = known) -> seal_schemas.Stopped:
+        """Forwards an officer's signed stop to the signer. Resuming is an act: submit a form with the action `resume`."""
+        return _stop("seal", id, body, caller)
+
+    @routes.get("/grants")
+    def list_grants(_caller: Peer = known) -> seal_schemas.Grants:
+        """Standing approvals that the signer knows, with their counts; to a client its own."""
+        own = None if "operator" in _caller.roles else _caller.uri
+        return seal_schemas.Grants(grants=[seal_schemas.grant(one) for one in office.register.grants() if own in (None, one.client)])
+
+    @routes.post("/grants/{jti}/withdraw")
+    def withdraw_grant(jti: Id, body: seal_schemas.Stop, caller: Peer = known) -> seal_schemas.Stopped:
+        """Forwards an officer's signed stop of a standing approval to the signer."""
+        return _stop("grant", jti, body, caller)
+
+    def _stop(kind: str, subject: str, body: seal_schemas.Stop, caller: Peer) -> seal_schemas.Stopped:
+        statement = StopStatement(kind, subject, body.officer, body.reason, body.time)
+        answer = stops.stop(office, caller.uri, statement, b64url_decode(body.signature, Code.INVALID_ARGUMENT))
+        return seal_schemas.Stopped(epoch=answer.epoch, ledger_index=answer.ledger_index)
+
+    return routes

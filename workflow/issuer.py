@@ -1,0 +1,54 @@
+"""The one who says so: tokens signed in the workflow's HSM token by the approval issuer's key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sealcore.approvals import token
+from sealcore.approvals.decision import Decision, DecisionContext
+from sealcore.errors import Code, VermilionError
+
+
+class SigningKey(Protocol):
+    """What an issuer needs of a key: sealcore.hsm's TokenKey has it."""
+
+    @property
+    def spki_der(self) -> bytes: ...
+
+    @property
+    def public_key(self) -> Any: ...
+
+    def sign(self, data: bytes) -> bytes: ...
+
+
+class Issuer:
+    """Makes approval tokens. It judges nothing: who calls has seen the quorum."""
+
+    def __init__(self, key: SigningKey) -> None:
+        self._key = key
+        self.kid = token.key_id(key.spki_der)
+        if not isinstance(key.public_key, ec.EllipticCurvePublicKey):
+            raise VermilionError(Code.CONFIGURATION_INVALID, "the approval issuer's key is on P-256")
+        self.public_key: ec.EllipticCurvePublicKey = key.public_key
+
+    def issue(self, context: DecisionContext, decisions: Iterable[Decision], issued: int) -> str:
+        """The token for an approved request; ``issued`` (NumericDate) becomes iat."""
+        claims = token.Claims(
+            jti=context.jti,
+            iss=token.ISSUER,
+            aud=context.aud,
+            sub=context.sub,
+            iat=issued,
+            nbf=context.nbf,
+            exp=context.exp,
+            form=context.form,
+            seal=context.seal,
+            action=context.action,
+            covers=context.covers,
+            policy=context.policy,
+            decisions=tuple(decisions),
+        )
+        return token.encode(claims, kid=self.kid, sign=self._key.sign)

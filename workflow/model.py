@@ -1,0 +1,210 @@
+"""The plain domain: people, units, clients, policies, forms, and the moves a form may make. No database, no network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from sealcore.approvals.covers import ActCovers, GrantCovers
+from sealcore.approvals.decision import Decision, DecisionContext
+from sealcore.errors import Code, VermilionError
+
+UNIT_PATTERN = r"^[A-Z][A-Z0-9]{0,15}$"
+ACT_ACTIONS = frozenset({"resume", "register"})  # carried out by the workflow itself, once approved
+SEAL_ACTION = "seal"
+
+
+class Role(StrEnum):
+    """What a person may do. Operating and auditing never go together with using seals (I8)."""
+
+    APPLICANT = "applicant"
+    APPROVER = "approver"
+    OFFICER = "officer"  # may stop a seal or a grant at once
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+
+
+_ALONE = frozenset({Role.OPERATOR, Role.AUDITOR})
+
+
+class FormState(StrEnum):
+    """Where a form stands; only ``applied`` is open."""
+
+    APPLIED = "applied"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A part of the organisation; its code begins the numbers of its forms."""
+
+    code: str
+    name: str
+
+    def __post_init__(self) -> None:
+        if not re.match(UNIT_PATTERN, self.code):
+            raise VermilionError(Code.INVALID_ARGUMENT, "a unit's code is 1 to 16 capital letters and digits, a letter first")
+
+
+@dataclass(frozen=True)
+class Person:
+    """A real, identified person with the key that signs their decisions (SubjectPublicKeyInfo, DER, P-256)."""
+
+    id: str
+    name: str
+    unit: str
+    roles: frozenset[Role]
+    public_key: bytes
+    active: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.roles:
+            raise VermilionError(Code.INVALID_ARGUMENT, "a person has at least one role")
+        if self.roles & _ALONE and len(self.roles) > 1:
+            raise VermilionError(
+                Code.CONFLICT, "who operates the system or audits it has no other role", rule="Using, operating and auditing are separate."
+            )
+
+    def may(self, *roles: Role) -> bool:
+        """Whether the person is active and has one of ``roles``."""
+        return self.active and bool(self.roles & set(roles))
+
+
+@dataclass(frozen=True)
+class Client:
+    """A business system that may submit forms and fetch their tokens; known by the SAN URI of its certificate."""
+
+    id: str
+    name: str
+    uri: str
+    unit: str
+    active: bool = True
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A version of a policy: the least number of approvers for a seal and action (None: any). It raises the register's, never lowers it."""
+
+    id: str
+    version: int
+    quorum: int
+    seal: str | None = None
+    action: str | None = None
+
+
+@dataclass(frozen=True)
+class Received:
+    """A decision as it came in. The reason is beside the signature, not under it."""
+
+    decision: Decision
+    reason: str
+    received: int
+
+
+@dataclass(frozen=True)
+class Performance:
+    """How the carrying out of an approved act stands: ``pending``, ``done`` or ``refused``."""
+
+    state: str
+    ledger_index: int | None = None
+    code: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Form:
+    """One application. ``context`` is what every decision on it is signed over, frozen at submission.
+
+    ``submitted_by`` is the caller's SAN URI; it equals ``context.sub`` but for acts, which the workflow itself carries out.
+    """
+
+    number: str
+    unit: str
+    title: str
+    state: FormState
+    context: DecisionContext
+    submitted_by: str
+    created: int
+    applicant: str | None = None
+    settled: int | None = None
+    reason: str = ""
+    decisions: tuple[Received, ...] = field(default=())
+
+    @property
+    def is_act(self) -> bool:
+        """Whether it asks for an act of the workflow rather than for a token."""
+        return isinstance(self.context.covers, ActCovers)
+
+    @property
+    def is_grant(self) -> bool:
+        """Whether it asks for a standing approval."""
+        return isinstance(self.context.covers, GrantCovers)
+
+    def check_open(self, now: int) -> None:
+        """FORM_STATE unless decisions may still change it; TOKEN_EXPIRED past its term."""
+        if self.state is not FormState.APPLIED:
+            raise VermilionError(Code.FORM_STATE, f"form {self.number} is {self.state}")
+        if now >= self.context.exp:
+            raise VermilionError(Code.TOKEN_EXPIRED, f"the term of form {self.number} has ended")
+
+    def withdrawn(self, caller: str, now: int) -> Form:
+        """The form, taken back by who submitted it; it keeps its number."""
+        if caller != self.submitted_by:
+            raise VermilionError(Code.PERMISSION_DENIED, "only who submitted a form withdraws it")
+        if self.state is not FormState.APPLIED:
+            raise VermilionError(Code.FORM_STATE, f"form {self.number} is {self.state}; only an open form is withdrawn")
+        return replace(self, state=FormState.WITHDRAWN, settled=now)
+
+    def rejected(self, reason: str, now: int) -> Form:
+        """The form, refused for good; INVALID_ARGUMENT without a reason."""
+        if not reason.strip():
+            raise VermilionError(Code.INVALID_ARGUMENT, "a rejection needs a reason that the applicant can act upon")
+        return replace(self, state=FormState.REJECTED, settled=now, reason=reason)
+
+    def approved(self, now: int) -> Form:
+        """The form with its quorum met."""
+        return replace(self, state=FormState.APPROVED, settled=now)
+
+    def check_may_decide(self, person: Person, verdict: str) -> None:
+        """Who may say what: the applicant applies and nothing else, approvers approve or reject, each person once."""
+        if any(received.decision.person == person.id for received in self.decisions):
+            raise VermilionError(Code.CONFLICT, f"{person.id} has decided on form {self.number} before", rule="Each person decides once.")
+        if verdict == "apply":
+            if person.id != self.applicant:
+                raise VermilionError(Code.PERMISSION_DENIED, "only the applicant whom the form names signs the application")
+            return
+        if person.id == self.applicant:
+            raise VermilionError(Code.OWN_REQUEST, f"{person.id} applied with form {self.number} and cannot decide on it")
+        if not person.may(Role.APPROVER):
+            raise VermilionError(Code.PERMISSION_DENIED, f"{person.id} is not an approver")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a form is: who counts as having approved, how many are needed, whether the applicant's own signature is there."""
+
+    approvers: frozenset[str]
+    needed: int
+    applicant_signed: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether a token may be issued. A quorum of 0 is settled at submission and never by a later decision."""
+        return self.needed > 0 and len(self.approvers) >= self.needed and self.applicant_signed
+
+
+def choose_rule(rules: Collection[Rule], seal: str, action: str) -> Rule:
+    """The policy that governs a form: the strictest among the newest versions of those that apply."""
+    newest: dict[str, Rule] = {}
+    for rule in rules:
+        if rule.id not in newest or rule.version > newest[rule.id].version:
+            newest[rule.id] = rule
+    applying = [rule for rule in newest.values() if rule.seal in (None, seal) and rule.action in (None, action)]
+    return max(applying, key=lambda rule: (rule.quorum, rule.seal is not None, rule.id), default=STANDARD)
+
+
+STANDARD = Rule("standard", 1, 0)

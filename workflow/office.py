@@ -1,0 +1,36 @@
+"""What every use case gets: the database, the signer's register, the issuer, the clock, and the bounds of the office."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from sealcore.clock import Clock
+from workflow.issuer import Issuer
+from workflow.register import Register
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Numbers and names from the settings that use cases obey."""
+
+    audience: str
+    office_unit: str
+    token_validity_s: int
+    grant_validity_s: int
+
+
+@dataclass(frozen=True)
+class Office:
+    """The collaborators of the use cases, put together once by ``app.build``."""
+
+    engine: Engine
+    register: Register
+    issuer: Issuer
+    clock: Clock
+    bounds: Bounds
+
+    def now(self) -> int:
+        """The present as NumericDate."""
+        return int(self.clock.now().timestamp())

@@ -1,0 +1,104 @@
+"""Delivers what the database holds for the signer: events to its ledger, approved acts to its register. Nothing is lost while it is away.
+
+Each row is tried until it is done or the signer refuses it for good. Keys make a repeat harmless, so a crash between the call and
+our own commit, or two replicas at once, only cause a repeat.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Engine, Row, select, update
+
+from sealcore.db import read, write
+from sealcore.errors import Code, Kind, VermilionError
+from sealcore.log import get as get_log
+from workflow import tables
+from workflow.events import append_of
+from workflow.register import Register
+
+IDLE_S = 0.2  # how soon a new row is looked for
+LONGEST_PAUSE_S = 5.0  # between tries while the signer is away
+BATCH = 64
+_TRY_AGAIN = frozenset({Kind.BUSY, Kind.UNAVAILABLE, Kind.INTERNAL})
+
+
+class Outbox:
+    """One background thread; ``deliver`` is also what tests call by hand."""
+
+    def __init__(self, engine: Engine, register: Register) -> None:
+        self._engine, self._register = engine, register
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._log = get_log("outbox")
+
+    def start(self) -> None:
+        """Delivers in the background until ``stop``."""
+        self._thread = threading.Thread(target=self._loop, name="outbox", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the delivery in progress."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def deliver(self) -> bool:
+        """One pass over what is pending, oldest first; True when all of it is delivered. Raises DATABASE_UNAVAILABLE.
+
+        A row that cannot be taken now does not hold up those behind it; a signer that cannot be reached ends the pass.
+        """
+        after, delivered_all = 0, True
+        while rows := self._pending(after):
+            for row in rows:
+                after = row.id
+                try:
+                    delivered_all &= self._deliver_one(row)
+                except _UnreachableError:
+                    return False
+        return delivered_all
+
+    def _pending(self, after: int) -> list[Row[Any]]:
+        box = tables.outbox
+        query = select(box).where(box.c.state == "pending", box.c.id > after).order_by(box.c.id).limit(BATCH)
+        with read(self._engine) as connection:
+            return list(connection.execute(query).all())
+
+    def _deliver_one(self, row: Row[Any]) -> bool:
+        try:
+            index = self._register.perform(row.body) if row.kind == "perform" else self._register.append(append_of(row.body))
+        except VermilionError as fault:
+            if fault.kind in _TRY_AGAIN:
+                self._log.warning("the signer cannot take an event now", event_name=row.event, code=str(fault.code))
+                if fault.code is Code.SERVICE_UNAVAILABLE:
+                    raise _UnreachableError from fault
+                return False
+            # Refused for good: kept with its code for the operator.
+            self._log.error("the signer refuses an event", event_name=row.event, code=str(fault.code), reason=fault.reason)
+            self._close(row.id, {"state": "refused", "code": str(fault.code), "reason": fault.reason})
+            return True
+        self._close(row.id, {"state": "done", "ledger_index": index})
+        return True
+
+    def _close(self, row_id: int, values: Mapping[str, object]) -> None:
+        with write(self._engine) as connection:
+            connection.execute(update(tables.outbox).where(tables.outbox.c.id == row_id).values(dict(values)))
+
+    def _loop(self) -> None:
+        pause_s = IDLE_S
+        while not self._stop.wait(pause_s):
+            try:
+                delivered = self.deliver()
+            except VermilionError as fault:
+                self._log.error("the outbox cannot be read", code=str(fault.code))
+                delivered = False
+            except Exception as fault:  # noqa: BLE001  (the thread must outlive what nobody foresaw; nothing is lost)
+                self._log.error("fault", code=str(Code.INTERNAL), exc_info=fault)
+                delivered = False
+            pause_s = IDLE_S if delivered else min(pause_s * 2, LONGEST_PAUSE_S)
+
+
+class _UnreachableError(Exception):
+    """The signer does not answer at all."""

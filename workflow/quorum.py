@@ -1,0 +1,67 @@
+"""How many distinct people must approve, and who of those that decided counts. The signer's register rules; policies only add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from sealcore.approvals import decision as decisions
+from sealcore.approvals.covers import Covers, GrantCovers
+from sealcore.approvals.decision import DecisionContext
+from sealcore.errors import Code, VermilionError
+from workflow.model import Form, Received, Standing
+from workflow.register import Register, RegisteredPerson
+
+UNTEMPLATED = "grant-untemplated"  # the register's higher tier for grants without a template
+
+
+def least_persons(register: Register, seal: str, action: str, covers: Covers) -> int:
+    """The register's rule for a request; SEAL_UNKNOWN, SEAL_SUSPENDED, SEAL_RETIRED or ACTION_MISMATCH when it can never be granted."""
+    if not seal:
+        return register.own_quorum()
+    registered = register.seal(seal)
+    if registered.state == "retired":
+        raise VermilionError(Code.SEAL_RETIRED, f"the seal {seal} is retired")
+    if registered.state != "active" and action != "resume":
+        raise VermilionError(Code.SEAL_SUSPENDED, f"the seal {seal} is {registered.state}")
+    if action not in registered.quorum:
+        raise VermilionError(Code.ACTION_MISMATCH, f"no quorum is registered for {action!r} with this seal; nobody may do it")
+    least = registered.quorum[action]
+    if isinstance(covers, GrantCovers) and covers.template is None:
+        return max(least, registered.quorum.get(UNTEMPLATED, 0))
+    return least
+
+
+def check_signature(received: Received, context: DecisionContext, public_key: bytes) -> None:
+    """DECISION_INVALID unless the holder of ``public_key`` (SPKI, DER) signed exactly this decision on exactly this form."""
+    decisions.verify(received.decision, context, load_der_public_key(public_key))
+
+
+def approver(people: Mapping[str, RegisteredPerson], person: str) -> RegisteredPerson:
+    """The registered approver; APPROVER_UNKNOWN, since the signer would not count anyone else."""
+    registered = people.get(person)
+    if registered is None or not registered.active or "approver" not in registered.roles:
+        raise VermilionError(Code.APPROVER_UNKNOWN, f"{person} is not an active approver in the signer's register")
+    return registered
+
+
+def standing(form: Form, people: Mapping[str, RegisteredPerson], least: int) -> Standing:
+    """Counts afresh, against the register's keys and not our own: who can write our database cannot approve.
+
+    least   the register's rule of this moment; the form's own quorum may be higher, never lower
+    """
+    approvers = set()
+    for received in form.decisions:
+        given = received.decision
+        if given.verdict != "approve" or given.person == form.applicant:
+            continue
+        try:
+            check_signature(received, form.context, approver(people, given.person).public_key)
+        except VermilionError:
+            continue
+        approvers.add(given.person)
+    signed = form.applicant is None or any(
+        received.decision.verdict == "apply" and received.decision.person == form.applicant for received in form.decisions
+    )
+    return Standing(frozenset(approvers), max(least, form.context.policy.quorum), signed)

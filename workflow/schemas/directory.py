@@ -1,0 +1,139 @@
+"""People, units, clients, policies."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from sealcore.errors import Code, VermilionError
+from sealcore.ids import client_uri, uuid7
+from workflow import model
+from workflow.schemas.plain import SINT32, Body, Quorum, RoleName, Text200, UnitCode, Uuid
+
+
+class Unit(Body):
+    """A part of the organisation."""
+
+    code: UnitCode
+    name: Text200
+
+    def to_domain(self) -> model.Unit:
+        return model.Unit(self.code, self.name)
+
+
+class Units(Body):
+    """All units."""
+
+    units: list[Unit]
+
+
+class NewPerson(Body):
+    """A person to be added; `public_key` is the SubjectPublicKeyInfo of a P-256 key in base64."""
+
+    id: Uuid | None = None
+    name: Text200
+    unit: UnitCode | None = None
+    roles: Annotated[list[RoleName], Field(min_length=1, max_length=5)]
+    public_key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=400)]
+
+    def to_domain(self, default_unit: str) -> model.Person:
+        try:
+            key = base64.b64decode(self.public_key, validate=True)
+        except binascii.Error:
+            raise VermilionError(Code.INVALID_ARGUMENT, "public_key is not base64") from None
+        roles = frozenset(model.Role(name) for name in self.roles)
+        return model.Person(self.id or uuid7(), self.name, self.unit or default_unit, roles, key)
+
+
+class Person(Body):
+    """A person."""
+
+    id: Uuid
+    name: str
+    unit: str
+    roles: list[RoleName]
+    public_key: str
+    active: bool
+
+
+class People(Body):
+    """A page of people."""
+
+    people: list[Person]
+    next: Uuid | None
+
+
+class NewClient(Body):
+    """A business system to be added; `uri` is the SAN URI of its certificate, by default made from its id."""
+
+    id: Uuid | None = None
+    name: Text200
+    uri: Annotated[str, StringConstraints(pattern=r"^urn:vermilion:client:[A-Za-z0-9._-]{1,100}$")] | None = None
+    unit: UnitCode | None = None
+
+    def to_domain(self, default_unit: str) -> model.Client:
+        client_id = self.id or uuid7()
+        return model.Client(client_id, self.name, self.uri or client_uri(client_id), self.unit or default_unit)
+
+
+class Client(Body):
+    """A business system."""
+
+    id: Uuid
+    name: str
+    uri: str
+    unit: str
+    active: bool
+
+
+class Clients(Body):
+    """A page of clients."""
+
+    clients: list[Client]
+    next: Uuid | None
+
+
+class Policy(Body):
+    """A version of a policy: the least number of approvers for a seal and an action; null stands for any."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+    version: Annotated[int, Field(ge=1, le=SINT32)]
+    quorum: Quorum
+    seal: Uuid | None = None
+    action: Literal["seal", "resume", "register"] | None = None
+
+    def to_domain(self) -> model.Rule:
+        return model.Rule(self.id, self.version, self.quorum, self.seal, self.action)
+
+
+class Policies(Body):
+    """All versions of all policies."""
+
+    policies: list[Policy]
+
+
+def person(one: model.Person) -> Person:
+    """A person."""
+    return Person.model_validate(
+        {
+            "id": one.id,
+            "name": one.name,
+            "unit": one.unit,
+            "roles": sorted(map(str, one.roles)),
+            "public_key": base64.b64encode(one.public_key).decode("ascii"),
+            "active": one.active,
+        }
+    )
+
+
+def client(one: model.Client) -> Client:
+    """A client."""
+    return Client(id=one.id, name=one.name, uri=one.uri, unit=one.unit, active=one.active)
+
+
+def policy(one: model.Rule) -> Policy:
+    """A policy's version."""
+    return Policy.model_validate(vars(one))

@@ -1,0 +1,217 @@
+"""What goes out about forms."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sealcore.approvals.canonical import b64url
+from sealcore.approvals.covers import ManifestCovers
+from sealcore.approvals.json_forms import context_to_json, placement_to_json
+from sealcore.approvals.manifest import DocumentEntry
+from workflow import decisions, forms, model
+from workflow.schemas.applications import Document, GrantTerms, Parameters, Placement
+from workflow.schemas.plain import Body, Sha256, State, Time, Uuid
+
+
+class PolicyRef(Body):
+    """The policy a form is decided under; `quorum` is the least number of approvers that holds for it."""
+
+    id: str
+    version: int
+    quorum: int
+
+
+class ManifestTerms(Body):
+    """Root (base64url) and size of the manifest."""
+
+    root: str
+    size: int
+
+
+class CoversManifest(Body):
+    """Exactly the documents under one root."""
+
+    manifest: ManifestTerms
+
+
+class CoversGrant(Body):
+    """A standing approval."""
+
+    grant: GrantTerms
+
+
+class CoversAct(Body):
+    """An act's parameters."""
+
+    act: Parameters
+
+
+class Context(Body):
+    """The ten fields that every decision on a form is signed over, as in PROTOCOL "Decisions"."""
+
+    jti: Uuid
+    form: str
+    aud: str
+    sub: str
+    seal: str
+    action: str
+    covers: CoversManifest | CoversGrant | CoversAct
+    policy: PolicyRef
+    nbf: Time
+    exp: Time
+
+
+class RecordedDecision(Body):
+    """A decision that was taken in."""
+
+    person: Uuid
+    verdict: Literal["apply", "approve", "reject"]
+    time: Time
+    signature: str
+    reason: str
+    received: Time
+
+
+class Form(Body):
+    """A form. `root` and `size` are there when it is about documents; `context` is what people sign."""
+
+    number: str
+    jti: Uuid
+    state: State
+    unit: str
+    title: str
+    seal: str
+    action: str
+    root: Sha256 | None
+    size: int | None
+    applicant: Uuid | None
+    submitted_by: str
+    created: Time
+    settled: Time | None
+    reason: str
+    context: Context
+    decisions: list[RecordedDecision]
+
+
+class Event(Body):
+    """What happened; `ledger_index` is null until the ledger has it."""
+
+    event: str
+    time: Time
+    ledger_index: int | None
+
+
+class Performance(Body):
+    """How far an approved act has been carried out."""
+
+    state: Literal["pending", "done", "refused"]
+    ledger_index: int | None
+    code: str | None
+    reason: str | None
+
+
+class Dossier(Form):
+    """A form with everything about it."""
+
+    documents: list[Document]
+    events: list[Event]
+    performance: Performance | None
+
+
+class Forms(Body):
+    """A page of forms."""
+
+    forms: list[Form]
+    next: Uuid | None
+
+
+class Decided(Body):
+    """Where the form stands after a decision."""
+
+    number: str
+    state: State
+    approvals: int
+    needed: int
+    applicant_signed: bool
+
+
+class Token(Body):
+    """The approval token, a compact JWS."""
+
+    token: str
+
+
+def form(one: model.Form) -> Form:
+    """A form."""
+    return Form(**_form(one))
+
+
+def _form(one: model.Form) -> dict[str, Any]:
+    covers = one.context.covers
+    manifest = covers if isinstance(covers, ManifestCovers) else None
+    return {
+        "number": one.number,
+        "jti": one.context.jti,
+        "state": str(one.state),
+        "unit": one.unit,
+        "title": one.title,
+        "seal": one.context.seal,
+        "action": one.context.action,
+        "root": manifest.root.hex() if manifest else None,
+        "size": manifest.size if manifest else None,
+        "applicant": one.applicant,
+        "submitted_by": one.submitted_by,
+        "created": one.created,
+        "settled": one.settled,
+        "reason": one.reason,
+        "context": Context.model_validate(context_to_json(one.context)),
+        "decisions": [_decision(received) for received in one.decisions],
+    }
+
+
+def _decision(received: model.Received) -> RecordedDecision:
+    given = received.decision
+    return RecordedDecision.model_validate(
+        {
+            "person": given.person,
+            "verdict": given.verdict,
+            "time": given.time,
+            "signature": b64url(given.signature),
+            "reason": received.reason,
+            "received": received.received,
+        }
+    )
+
+
+def dossier(one: forms.Dossier) -> Dossier:
+    """A form with everything about it."""
+    return Dossier(
+        **_form(one.form),
+        documents=[_document(entry, salt) for entry, salt in one.documents],
+        events=[Event(event=event.event, time=event.time, ledger_index=event.ledger_index) for event in one.events],
+        performance=None if one.performance is None else Performance.model_validate(vars(one.performance)),
+    )
+
+
+def _document(entry: DocumentEntry, salt: bytes) -> Document:
+    return Document(
+        name=entry.name,
+        sha256=entry.sha256.hex(),
+        size_bytes=entry.size_bytes,
+        salt=b64url(salt),
+        placement=Placement.model_validate(placement_to_json(entry.placement)),
+    )
+
+
+def decided(outcome: decisions.Outcome) -> Decided:
+    """Where a form stands after a decision."""
+    reached = outcome.standing
+    return Decided.model_validate(
+        {
+            "number": outcome.form.number,
+            "state": str(outcome.form.state),
+            "approvals": len(reached.approvers),
+            "needed": reached.needed,
+            "applicant_signed": reached.applicant_signed,
+        }
+    )

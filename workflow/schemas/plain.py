@@ -1,0 +1,54 @@
+"""What REST bodies are made of. Times are NumericDates, digests lower hex, other bytes base64url without padding."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from sealcore.approvals.canonical import MOST_INTEGER
+from sealcore.approvals.decision import MOST_PERSONS
+from sealcore.approvals.leaf import TEXT_CHARACTERS
+from workflow.model import UNIT_PATTERN
+
+UUID7 = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+UUID7_OR_NOTHING = r"^([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$"
+FORM_NUMBER = r"^[A-Z][A-Z0-9]{0,15}-[0-9]{4}-[0-9]{6,9}$"
+PLAIN = r"^[^\x00-\x1f\x7f]*$"  # no control characters; PostgreSQL takes no NUL
+SINT32 = 2**31 - 1
+
+
+class Body(BaseModel):
+    """Strict: an unknown member or a number in quotes is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+Text200 = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=PLAIN)]
+Reason = Annotated[str, StringConstraints(max_length=TEXT_CHARACTERS, pattern=PLAIN)]
+FileName = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=PLAIN)]
+Uuid = Annotated[str, StringConstraints(pattern=UUID7)]
+UnitCode = Annotated[str, StringConstraints(pattern=UNIT_PATTERN)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Salt = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{21}[AQgw]$")]  # 16 bytes
+Signature = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=120)]
+Time = Annotated[int, Field(ge=0, le=MOST_INTEGER)]
+Count = Annotated[int, Field(ge=0)]
+Millipoints = Annotated[int, Field(ge=-SINT32, le=SINT32)]
+Quorum = Annotated[int, Field(ge=0, le=MOST_PERSONS)]
+RoleName = Literal["applicant", "approver", "officer", "operator", "auditor"]
+State = Literal["applied", "approved", "rejected", "withdrawn"]
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details. `code` is stable; `way_out` says what can be done."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    reason: str
+    rule: str
+    document: str | None
+    way_out: str

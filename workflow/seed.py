@@ -1,0 +1,106 @@
+"""``python -m workflow.seed --config FILE --seed seed.json``: the first units, people, clients and policies of an office.
+
+The seed is ``{"units": [{code, name}], "people": [{id, name, unit, roles, public_key}], "clients": [{id, name, uri, unit}],
+"policies": [{id, version, quorum, seal, action}]}``, each list and each optional member as in REST. What is there already stays as
+it is, so the same seed may come again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from sqlalchemy import Engine
+
+from sealcore import config, log
+from sealcore.clock import Clock, SystemClock
+from sealcore.db import write
+from sealcore.errors import Code, VermilionError
+from workflow import events, store
+from workflow.app import open_database
+from workflow.directory import check_key
+from workflow.schemas import directory as schemas
+from workflow.settings import WorkflowSettings
+
+BY = "seed"
+
+
+class Seed(BaseModel):
+    """The file's content."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    units: tuple[schemas.Unit, ...] = ()
+    people: tuple[schemas.NewPerson, ...] = ()
+    clients: tuple[schemas.NewClient, ...] = ()
+    policies: tuple[schemas.Policy, ...] = ()
+
+
+def load(path: Path) -> Seed:
+    """Reads a seed; raises CONFIGURATION_INVALID naming the member."""
+    try:
+        return Seed.model_validate_json(path.read_bytes())
+    except OSError:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"the seed {path.name} cannot be read") from None
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name}: {where}: {first['msg']}") from None
+
+
+def plant(engine: Engine, seed: Seed, *, office_unit: str, clock: Clock) -> dict[str, int]:
+    """Adds what is missing, all in one transaction; returns how many of each were added."""
+    now = int(clock.now().timestamp())
+    units = [unit.to_domain() for unit in seed.units]
+    people = [person.to_domain(office_unit) for person in seed.people]
+    clients = [client.to_domain(office_unit) for client in seed.clients]
+    rules = [policy.to_domain() for policy in seed.policies]
+    for person in people:
+        check_key(person.public_key)
+    with write(engine) as connection:
+
+        def put(event: str, subject: str, add: Callable[[], None]) -> bool:
+            try:
+                add()
+            except VermilionError as fault:
+                if fault.code is not Code.CONFLICT:
+                    raise
+                return False
+            who = subject if event == "person.added" else ""
+            events.record(connection, events.AUDIT, event, now, person=who, subject=subject, by=BY)
+            return True
+
+        return {
+            "units": sum(put("unit.added", one.code, partial(store.add_unit, connection, one)) for one in units),
+            "people": sum(put("person.added", one.id, partial(store.add_person, connection, one)) for one in people),
+            "clients": sum(put("client.added", one.id, partial(store.add_client, connection, one)) for one in clients),
+            "policies": sum(put("policy.added", f"{one.id}@{one.version}", partial(store.add_rule, connection, one)) for one in rules),
+        }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prints the counts as JSON; exit code 1 with a logged reason when the seed cannot be planted."""
+    parser = argparse.ArgumentParser(prog="python -m workflow.seed", description="Puts the first units, people and clients in.")
+    parser.add_argument("--config", required=True, type=Path, help="the workflow's TOML file")
+    parser.add_argument("--seed", required=True, type=Path, help="the seed, JSON")
+    given = parser.parse_args(arguments)
+    log.configure("workflow-seed")
+    try:
+        settings = config.load(given.config, WorkflowSettings)
+        engine = open_database(settings)
+        counts = plant(engine, load(given.seed), office_unit=settings.office_unit, clock=SystemClock())
+        engine.dispose()
+    except VermilionError as fault:
+        log.get("seed").error("cannot plant the seed", **fault.as_dict())
+        return 1
+    print(json.dumps(counts))  # noqa: T201  (the answer to the launcher)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Settings of the workflow service, read from its TOML file."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from sealcore.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
+from sealcore.ids import service_uri
+from workflow.model import UNIT_PATTERN
+
+DAY_S = 86_400
+
+
+class WorkflowSettings(Block):
+    """All that the workflow needs to start.
+
+    ``office_unit`` is the unit of people and clients that are added without one. ``token_validity_s`` is the term of a
+    form, from submission on; ``grant_validity_s`` the longest term of a standing approval.
+    """
+
+    listen: Listen
+    tls: TlsSettings
+    token: TokenSettings
+    database: DatabaseSettings
+    signer_target: str
+    issuer_key_label: str = "approval.issuer.1"
+    audience: str = service_uri("signer")
+    office_unit: str = Field(default="OFFICE", pattern=UNIT_PATTERN)
+    office_name: str = Field(default="Office", min_length=1, max_length=200)
+    token_validity_s: int = Field(default=7 * DAY_S, ge=60, le=92 * DAY_S)
+    grant_validity_s: int = Field(default=366 * DAY_S, ge=60, le=5 * 366 * DAY_S)
+    register_cache_s: float = Field(default=2.0, ge=0.0, le=60.0)  # how late a change of the signer's register may be noticed

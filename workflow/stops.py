@@ -1,0 +1,26 @@
+"""Use cases around stopping: an officer's signed order goes to the signer at once. The workflow adds nothing and can forge nothing."""
+
+from __future__ import annotations
+
+from sealcore.approvals.stop import StopStatement
+from sealcore.db import write
+from workflow import events
+from workflow.office import Office
+from workflow.register import Stop, Stopped
+
+
+def stop(office: Office, by: str, statement: StopStatement, signature: bytes) -> Stopped:
+    """Forwards a stop and records it. The signer's own answer comes back: DECISION_INVALID, APPROVER_UNKNOWN, SERVICE_UNAVAILABLE …"""
+    order = Stop(statement.subject_kind, statement.subject, statement.officer, statement.reason, statement.time, signature)
+    stopped = office.register.stop(order)
+    with write(office.engine) as connection:
+        events.record(
+            connection,
+            events.AUDIT,
+            f"{statement.subject_kind}.stopped",
+            office.now(),
+            person=statement.officer,
+            subject=statement.subject,
+            by=by,
+        )
+    return stopped

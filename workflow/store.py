@@ -1,0 +1,249 @@
+"""Rows to domain and back. Each function works inside the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from sealcore.approvals.canonical import canonical_json
+from sealcore.approvals.decision import Decision
+from sealcore.approvals.json_forms import context_from_json, context_to_json, placement_from_json, placement_to_json
+from sealcore.approvals.leaf import Leaf
+from sealcore.approvals.manifest import DocumentEntry
+from sealcore.errors import Code, VermilionError
+from workflow import tables
+from workflow.model import Client, Form, FormState, Person, Received, Role, Rule, Unit
+
+
+def _text(value: Any) -> str:
+    return canonical_json(value).decode("utf-8")
+
+
+# --- who and where
+
+
+def units(connection: Connection) -> list[Unit]:
+    """All units, by code."""
+    return [Unit(row.code, row.name) for row in connection.execute(select(tables.units).order_by(tables.units.c.code))]
+
+
+def unit_exists(connection: Connection, code: str) -> bool:
+    """Whether a unit has this code."""
+    return connection.execute(select(tables.units.c.code).where(tables.units.c.code == code)).first() is not None
+
+
+def add_unit(connection: Connection, unit: Unit) -> None:
+    """CONFLICT when its code is taken."""
+    _insert(connection, tables.units, {"code": unit.code, "name": unit.name}, f"the unit {unit.code} exists")
+
+
+def _person(row: Row[Any]) -> Person:
+    return Person(row.id, row.name, row.unit, frozenset(Role(name) for name in row.roles.split()), row.public_key, row.active)
+
+
+def person(connection: Connection, person_id: str) -> Person:
+    """One person; NOT_FOUND."""
+    row = connection.execute(select(tables.people).where(tables.people.c.id == person_id)).first()
+    if row is None:
+        raise VermilionError(Code.NOT_FOUND, f"there is no person {person_id}")
+    return _person(row)
+
+
+def people(connection: Connection, after: str, limit: int) -> list[Person]:
+    """People by id, from ``after`` on."""
+    query = select(tables.people).where(tables.people.c.id > after).order_by(tables.people.c.id).limit(limit)
+    return [_person(row) for row in connection.execute(query)]
+
+
+def add_person(connection: Connection, new: Person) -> None:
+    """CONFLICT when the id or the key is taken: one key, one person."""
+    values = {
+        "id": new.id,
+        "name": new.name,
+        "unit": new.unit,
+        "roles": " ".join(sorted(new.roles)),
+        "public_key": new.public_key,
+        "active": new.active,
+    }
+    _insert(connection, tables.people, values, "a person with this id or this public key exists")
+
+
+def _client(row: Row[Any]) -> Client:
+    return Client(row.id, row.name, row.uri, row.unit, row.active)
+
+
+def client_by_uri(connection: Connection, uri: str) -> Client | None:
+    """The client whose certificate names ``uri``."""
+    row = connection.execute(select(tables.clients).where(tables.clients.c.uri == uri)).first()
+    return None if row is None else _client(row)
+
+
+def clients(connection: Connection, after: str, limit: int) -> list[Client]:
+    """Clients by id, from ``after`` on."""
+    query = select(tables.clients).where(tables.clients.c.id > after).order_by(tables.clients.c.id).limit(limit)
+    return [_client(row) for row in connection.execute(query)]
+
+
+def add_client(connection: Connection, new: Client) -> None:
+    """CONFLICT when the id or the URI is taken."""
+    values = {"id": new.id, "name": new.name, "uri": new.uri, "unit": new.unit, "active": new.active}
+    _insert(connection, tables.clients, values, "a client with this id or this URI exists")
+
+
+def rules(connection: Connection) -> list[Rule]:
+    """All versions of all policies."""
+    query = select(tables.policies).order_by(tables.policies.c.id, tables.policies.c.version)
+    return [Rule(row.id, row.version, row.quorum, row.seal, row.action) for row in connection.execute(query)]
+
+
+def add_rule(connection: Connection, rule: Rule) -> None:
+    """CONFLICT when the policy has this version."""
+    values = {"id": rule.id, "version": rule.version, "quorum": rule.quorum, "seal": rule.seal, "action": rule.action}
+    _insert(connection, tables.policies, values, f"the policy {rule.id} has a version {rule.version}")
+
+
+def _insert(connection: Connection, table: Any, values: dict[str, Any], taken: str) -> None:
+    try:
+        with connection.begin_nested():  # a refused row leaves the transaction usable
+            connection.execute(insert(table).values(values))
+    except IntegrityError:
+        raise VermilionError(Code.CONFLICT, taken) from None
+
+
+# --- forms
+
+
+def next_number(connection: Connection, unit: str, year: int) -> str:
+    """The next form number of a unit. The counter's row stays locked until the transaction ends, so a rollback leaves no gap."""
+    counter = tables.counters
+    here = (counter.c.unit == unit) & (counter.c.year == year)
+    if connection.execute(update(counter).where(here).values(last=counter.c.last + 1)).rowcount == 0:
+        try:
+            with connection.begin_nested():
+                connection.execute(insert(counter).values(unit=unit, year=year, last=1))
+        except IntegrityError:  # another transaction made the row a moment ago
+            connection.execute(update(counter).where(here).values(last=counter.c.last + 1))
+    last: int = connection.execute(select(counter.c.last).where(here)).scalar_one()
+    return f"{unit}-{year:04d}-{last:06d}"
+
+
+def add_form(connection: Connection, form: Form, token: str | None) -> None:
+    """Writes a new form."""
+    values = {
+        "number": form.number,
+        "jti": form.context.jti,
+        "unit": form.unit,
+        "title": form.title,
+        "state": str(form.state),
+        "submitted_by": form.submitted_by,
+        "applicant": form.applicant,
+        "context": _text(context_to_json(form.context)),
+        "created": form.created,
+        "settled": form.settled,
+        "reason": form.reason,
+        "token": token,
+    }
+    connection.execute(insert(tables.forms).values(values))
+
+
+def add_documents(connection: Connection, number: str, entries: Sequence[DocumentEntry], leaves: Iterable[Leaf]) -> None:
+    """Writes a form's manifest."""
+    rows = [
+        {
+            "number": number,
+            "position": leaf.index,
+            "name": entry.name,
+            "sha256": entry.sha256,
+            "size_bytes": entry.size_bytes,
+            "salt": leaf.salt,
+            "placement": _text(placement_to_json(entry.placement)),
+        }
+        for entry, leaf in zip(entries, leaves, strict=True)
+    ]
+    connection.execute(insert(tables.documents), rows)
+
+
+def documents(connection: Connection, number: str) -> list[tuple[DocumentEntry, bytes]]:
+    """A form's documents in order, each with its salt."""
+    query = select(tables.documents).where(tables.documents.c.number == number).order_by(tables.documents.c.position)
+    return [
+        (DocumentEntry(row.name, row.sha256, row.size_bytes, placement_from_json(json.loads(row.placement))), row.salt)
+        for row in connection.execute(query)
+    ]
+
+
+def form(connection: Connection, number: str, *, lock: bool = False) -> Form:
+    """One form with its decisions; NOT_FOUND. With ``lock`` its row stays ours until the transaction ends."""
+    query = select(tables.forms).where(tables.forms.c.number == number)
+    row = connection.execute(query.with_for_update() if lock else query).first()
+    if row is None:
+        raise VermilionError(Code.NOT_FOUND, f"there is no form {number[:60]}")
+    return _form(row, _decisions(connection, number))
+
+
+def forms(connection: Connection, *, state: FormState | None, submitted_by: str | None, before: str | None, limit: int) -> list[Form]:
+    """Newest first, from the form with jti ``before`` down, each with its decisions."""
+    query = select(tables.forms).order_by(tables.forms.c.jti.desc()).limit(limit)
+    if state is not None:
+        query = query.where(tables.forms.c.state == str(state))
+    if submitted_by is not None:
+        query = query.where(tables.forms.c.submitted_by == submitted_by)
+    if before is not None:
+        query = query.where(tables.forms.c.jti < before)
+    return [_form(row, _decisions(connection, row.number)) for row in connection.execute(query).all()]
+
+
+def settle(connection: Connection, form: Form, token: str | None = None) -> None:
+    """Writes a form's new state, and its token when it was approved."""
+    values = {"state": str(form.state), "settled": form.settled, "reason": form.reason, "token": token}
+    connection.execute(update(tables.forms).where(tables.forms.c.number == form.number).values(values))
+
+
+def token(connection: Connection, number: str) -> str | None:
+    """The token of an approved form."""
+    found: str | None = connection.execute(select(tables.forms.c.token).where(tables.forms.c.number == number)).scalar_one()
+    return found
+
+
+def add_decision(connection: Connection, number: str, received: Received) -> None:
+    """CONFLICT when the person has decided on this form before."""
+    decision = received.decision
+    values = {
+        "number": number,
+        "person": decision.person,
+        "verdict": decision.verdict,
+        "time": decision.time,
+        "signature": decision.signature,
+        "reason": received.reason,
+        "received": received.received,
+    }
+    _insert(connection, tables.decisions, values, f"{decision.person} has decided on form {number} before")
+
+
+def _decisions(connection: Connection, number: str) -> tuple[Received, ...]:
+    query = (
+        select(tables.decisions).where(tables.decisions.c.number == number).order_by(tables.decisions.c.received, tables.decisions.c.person)
+    )
+    return tuple(
+        Received(Decision(row.person, row.verdict, row.time, row.signature), row.reason, row.received) for row in connection.execute(query)
+    )
+
+
+def _form(row: Row[Any], decided: tuple[Received, ...]) -> Form:
+    return Form(
+        number=row.number,
+        unit=row.unit,
+        title=row.title,
+        state=FormState(row.state),
+        context=context_from_json(json.loads(row.context)),
+        submitted_by=row.submitted_by,
+        created=row.created,
+        applicant=row.applicant,
+        settled=row.settled,
+        reason=row.reason,
+        decisions=decided,
+    )
