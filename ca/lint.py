@@ -23,7 +23,7 @@ from pkilint.validation import ValidationFindingSeverity
 
 from ca.certificate import Draft
 from sealcore.errors import Code, VermilionError
-from sealcore.hsm.algorithm import RSA_BITS, Algorithm
+from sealcore.hsm.algorithm import Algorithm
 from sealcore.log import get as get_log
 
 ThrowawayKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -80,8 +80,8 @@ class Linter:
 
 
 def _new_key(algorithm: Algorithm) -> ThrowawayKey:
-    if algorithm in RSA_BITS:
-        return rsa.generate_private_key(65537, RSA_BITS[algorithm])
+    if algorithm.is_rsa:  # the signature algorithm counts, which is the same for every size, so the quickest will do
+        return rsa.generate_private_key(65537, 2048)
     return ec.generate_private_key(ec.SECP384R1() if algorithm is Algorithm.P384 else ec.SECP256R1())
 
 

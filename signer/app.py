@@ -29,6 +29,7 @@ from signer import consistency
 from signer.bulk import Sealing
 from signer.consistency import KnownCheckpoint
 from signer.engine import Engine, Parts, Reached
+from signer.examiner import Examiner
 from signer.kept import KeptUses
 from signer.keys import SealKeys
 from signer.ledger_rpc import LedgerService
@@ -41,7 +42,6 @@ from signer.rpc import RULES, SignerService
 from signer.sandbox import Sandbox
 from signer.settings import CheckpointSettings, SignerSettings, TimestampSettings
 from signer.stream import ByteBudget
-from signer.template import Examiner
 from signer.uses import UseStore
 from timestamp.unit import TimestampUnit
 
@@ -88,10 +88,9 @@ class SignerProcess:
         self._log = get_log("signer")
 
     async def start(self) -> None:
-        """Starts the sandboxes, then serves."""
+        """Starts the sandbox of documents, then serves."""
         held, settings = self._held, self._settings
         held.sandbox.start()
-        held.examiner.start()
         held.crl.start()
         self._rpc = server(settings.tls, RULES, held.crl, target=settings.listen.target)
         budget = ByteBudget(settings.limits.in_flight_bytes, held.metrics.held_bytes.set)

@@ -23,6 +23,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ledger.entry import signature_hash, time_us, timestamp_hash
 from sealcore.log import get as get_log
 from signer.commit import Finished, commit
+from signer.examiner import Examiner
 from signer.gate import Admission, AdmittedItem, ItemRequest, admit_item, admit_token
 from signer.keys import SealKey, SealKeys
 from signer.metrics import SignerMetrics
@@ -31,7 +32,6 @@ from signer.pades.plan import ContentPolicy, Plan, Prepared
 from signer.pades.readback import read_back
 from signer.register_store import RegisterStore
 from signer.sandbox import Sandbox
-from signer.template import Examiner
 from signer.uses import Frozen, Intent, SealedUse, UseStore, Wanted
 from timestamp.unit import TimestampUnit
 

@@ -12,10 +12,10 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ledger.entry import time_us
 from signer.acts import perform_act
 from signer.changes import changed, named_attachments
+from signer.examiner import Examiner
 from signer.gate import admit_act
 from signer.register_store import Recorded, RegisterStore
 from signer.revocation import SealRevocations
-from signer.template import Examiner
 
 
 class Performer:

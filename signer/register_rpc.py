@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
@@ -16,6 +17,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import TokenKey
 from sealcore.rpc import caller
 from signer.bulk import in_thread
+from signer.examiner import Examiner
 from signer.kept import Grant, KeptUses
 from signer.keys import SealKeys
 from signer.metrics import SignerMetrics
@@ -23,7 +25,8 @@ from signer.perform import Performer
 from signer.register import Register, Seal
 from signer.register_store import RegisterStore
 from signer.stop import Stopped, stop
-from signer.template import Examiner
+
+PICTURES_HELD = 256
 
 
 class KeyPurposes:
@@ -58,10 +61,10 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         self._kept = kept
         self._keys = keys
         self._purposes = purposes
-        self._examiner = examiner
         self._metrics = metrics
         self._clock = clock
         self._executor = executor
+        self._picture_size = lru_cache(maxsize=PICTURES_HELD)(lambda sha256: examiner.picture_size(store.attachment(sha256)))
 
     async def ListSeals(self, request: signer_pb2.ListSealsRequest, context: Any) -> signer_pb2.ListSealsResponse:  # noqa: N802
         """All seals, in whatever state."""
@@ -117,8 +120,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
     def _picture(self, sha256: bytes) -> tuple[bytes, tuple[int, int]]:
         if not any(sha256 in seal.pictures for seal in self._store.current().seals.values()):
             raise VermilionError(Code.NOT_FOUND, "no registered seal has this picture")
-        pdf = self._store.attachment(sha256)
-        return pdf, self._examiner.picture_size(pdf)
+        return self._store.attachment(sha256), self._picture_size(sha256)
 
 
 def _seal_message(register: Register, seal: Seal) -> signer_pb2.SealRecord:

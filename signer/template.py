@@ -4,7 +4,7 @@ Two documents are alike when their *fixed content* hashes the same: every page w
 annotations, and what the catalog adds to the look or the behaviour (form, layers, names, actions). Blanked beforehand: value
 and appearance of the declared fields. How a file is written (object numbers, compression, dates, metadata) does not count.
 
-Runs in a sandbox: the documents are strangers' bytes.
+Runs in a sandbox (``examiner``): the documents are strangers' bytes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from typing import Any
 
 import pikepdf
 
-from sealcore.approvals.canonical import canonical_cbor, canonical_json, strict_json
+from sealcore.approvals.canonical import canonical_cbor, strict_json
 from sealcore.errors import Code, VermilionError
-from sealcore.sandbox import ForkServer
 
 LABEL = b"vermilion-template-v1"
 MOST_OBJECTS = 200_000  # a base PDF is a form, not a book
@@ -155,28 +154,3 @@ def work(parts: list[bytes]) -> Sequence[bytes]:
         width, height = picture_size(parts[1])
         return [str(width).encode(), str(height).encode()]
     return [fingerprint(parts[1], strict_json(parts[2], Code.INTERNAL)).encode()]
-
-
-class Examiner:
-    """Looks into strangers' PDFs in a sandbox."""
-
-    def __init__(self) -> None:
-        self._sandbox = ForkServer("signer.template:work", preload=["pikepdf"])
-
-    def start(self) -> None:
-        """Starts the sandbox."""
-        self._sandbox.start()
-
-    def close(self) -> None:
-        """Ends the sandbox."""
-        self._sandbox.close()
-
-    def fingerprint(self, document: bytes, fields: Sequence[str]) -> str:
-        """As ``fingerprint``."""
-        (answer,) = self._sandbox.call(b"fingerprint", document, canonical_json(list(fields)))
-        return answer.decode("ascii", "replace")
-
-    def picture_size(self, picture: bytes) -> tuple[int, int]:
-        """As ``picture_size``."""
-        width, height = self._sandbox.call(b"size", picture)
-        return int(width), int(height)

@@ -17,7 +17,8 @@ _SEAL = (
 )
 _COMMANDS = """\
 mkdir trust
-certutil -N -d sql:trust --empty-password
+certutil -N -d sql:trust \\
+  --empty-password
 certutil -A -d sql:trust -n office \\
   -t C,C,C -i root.pem
 pdfsig -nssdir trust document.pdf"""

@@ -72,8 +72,16 @@ class Library:
         self.stop()
         arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK)
         result = self._head.initialize(ctypes.cast(ctypes.byref(arguments), ctypes.c_void_p))
+        self._forget_openssl_errors()
         if result != _CKR_OK:
             raise VermilionError(Code.HSM_UNAVAILABLE, f"the PKCS#11 module finds no token to start with (code 0x{result:x})")
+
+    def _forget_openssl_errors(self) -> None:
+        """SoftHSM looks for an OpenSSL engine that is not there and leaves the error in this thread's queue, where Python's ssl, which
+        uses the same libcrypto, takes it for its own: the next read of an open TLS connection fails with NO_SUCH_ENGINE."""
+        forget = getattr(self._native, "ERR_clear_error", None)
+        if forget is not None:
+            forget()
 
     def stop(self) -> None:
         """Finalises the module: every session ends, every login is forgotten. No call may be under way."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -71,6 +71,13 @@ class Node:
 
 def check_cms(contents: bytes, digest: bytes, hash_name: str, expected_spki_sha256: bytes) -> None:
     """Raises ``MismatchError`` unless ``contents`` (the hole: CMS, then zeros) is our signature over ``digest`` with a timestamp."""
+    try:
+        _check(contents, digest, hash_name, expected_spki_sha256)
+    except (ValueError, LookupError, StopIteration, UnsupportedAlgorithm, x509.InvalidVersion):
+        raise MismatchError("it is malformed") from None
+
+
+def _check(contents: bytes, digest: bytes, hash_name: str, expected_spki_sha256: bytes) -> None:
     whole = Node(memoryview(contents))
     if any(contents[whole.end :]):
         raise MismatchError("something follows it in the hole")

@@ -166,6 +166,7 @@ class Seal:
         self.template = SignatureTemplate(self.certificate, [self.authority.issuing, self.authority.root], self.algorithm)
         spki = self.key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         self.spki_sha256 = hashlib.sha256(spki).digest()
+        self.digest_size_bytes = hashlib.new(self.template.hash_name).digest_size
         self.hole_size_bytes = self.template.largest_bytes(4096)
 
     def plan(self, placement: Placement | None = None, **changes: Any) -> Plan:

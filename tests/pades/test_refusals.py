@@ -81,7 +81,7 @@ def test_a_broken_table_of_contents_is_rebuilt_behind_the_document(seal: Seal, j
 
 def test_a_broken_document_that_carries_a_signature_is_not_repaired(seal: Seal) -> None:
     signed = seal.seal(documents.simple())
-    with pytest.raises(VermilionError, match="carries signatures|cannot be read") as refusal:
+    with pytest.raises(VermilionError, match=r"carries signatures|cannot be read") as refusal:
         prepare(signed[: signed.rindex(b"startxref")], seal.plan())
     assert refusal.value.code == Code.DOCUMENT_DAMAGED
 

@@ -13,7 +13,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -324,15 +324,13 @@ class Office:
         self,
         documents: Sequence[bytes],
         *,
-        placement: Placement | Callable[[int], Placement] = Placement(),
+        placement: Placement | None = None,
         by: Sequence[Person] | None = None,
         **changes: Any,
     ) -> Approved:
         """An approved manifest over ``documents``; two approve unless ``by`` says otherwise."""
-        place = placement if callable(placement) else lambda _index: placement
-        entries = [
-            DocumentEntry(f"d{index}.pdf", hashlib.sha256(one).digest(), len(one), place(index)) for index, one in enumerate(documents)
-        ]
+        place = placement or Placement()
+        entries = [DocumentEntry(f"d{index}.pdf", hashlib.sha256(one).digest(), len(one), place) for index, one in enumerate(documents)]
         manifest = Manifest.build(entries)
         claims = self.decided(self.claims(manifest.covers, **changes), *((self.bo, self.chen) if by is None else by), applicant=self.ada)
         return Approved(self.encode(claims), claims, tuple(documents), requests_of(manifest, documents))

@@ -24,6 +24,7 @@ from tests.pki import InfrastructureCa
 from tests.signer.office import UNIT, Approved, Office, pem, write_toml
 
 TIMEOUT_S = 120
+_IDENTITIES = threading.Lock()  # one writes an identity's files at a time
 PROGRAMS = Path(__file__).parent / "programs"
 
 
@@ -148,9 +149,7 @@ class Station:
 
     def stop(self) -> int:
         """Ends the process as an operator would; its exit status."""
-        for one in self._channels.values():
-            one.close()
-        self._channels.clear()
+        self.forget_channels()
         if self.process is None:
             return 0
         self.process.send_signal(signal.SIGTERM)
@@ -186,9 +185,17 @@ class Station:
 
     def channel(self, uri: str) -> grpc.Channel:
         """A channel under an identity."""
-        if uri not in self._channels:
-            self._channels[uri] = channel(f"127.0.0.1:{self.port}", self.identity(uri))
-        return self._channels[uri]
+        with _IDENTITIES:
+            if uri not in self._channels:
+                self._channels[uri] = channel(f"127.0.0.1:{self.port}", self.identity(uri))
+                grpc.channel_ready_future(self._channels[uri]).result(TIMEOUT_S)  # a busy machine shakes hands slowly
+            return self._channels[uri]
+
+    def forget_channels(self) -> None:
+        """Closes every connection; the next call opens a new one."""
+        for one in self._channels.values():
+            one.close()
+        self._channels.clear()
 
     def signer(self, uri: str | None = None) -> Any:
         """The Signer service as a client."""

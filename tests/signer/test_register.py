@@ -14,7 +14,6 @@ from sqlalchemy import create_engine, text
 from protos.vermilion.v1 import signer_pb2
 from sealcore.approvals.canonical import b64url
 from sealcore.errors import Code, VermilionError
-from sealcore.hsm.softhsm import create as create_token
 from sealcore.ids import operator_uri, service_uri, uuid7
 from tests.signer.office import document, person, picture, spki
 from tests.signer.station import Station, typed
@@ -247,9 +246,9 @@ def test_a_database_altered_behind_the_signers_back_is_found_at_start(own_statio
         own_station.seal(own_station.office.approve([document("One")]))
         stop(own_station, own_station.office.stop("seal", own_station.office.seals["official"].id))
     engine = create_engine(own_station.database_url)
-    from signer.app import build  # the composition root itself: comparing comes before any token is opened
     from sealcore.clock import SystemClock
     from sealcore.config import load
+    from signer.app import build  # the composition root itself: comparing comes before any token is opened
     from signer.settings import SignerSettings
 
     settings = load(own_station.config, SignerSettings)
@@ -286,9 +285,10 @@ def _put_back(engine: Any, table: str, rows: list[dict[str, Any]]) -> None:
 
 
 def test_a_ledger_behind_its_checkpoint_or_beside_it_does_not_start(own_station: Station) -> None:
-    from sealcore.ledger.note import Checkpoint, cosign, log_key, sign_checkpoint, witness_key
     from cryptography.hazmat.primitives.asymmetric import ed25519
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    from sealcore.ledger.note import Checkpoint, cosign, log_key, sign_checkpoint, witness_key
 
     log, witness = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
     log_name, witness_name = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import subprocess
 from pathlib import Path
@@ -136,3 +137,13 @@ def test_health_and_metrics_are_served(service: RunningService) -> None:
 def test_the_openapi_description_is_served(service: RunningService) -> None:
     description = httpx.get(f"{service.url}/openapi.json").json()
     assert list(description["paths"]) == ["/v1/verify"]
+
+
+def test_the_commands_on_the_page_work_as_they_stand(service: RunningService, logged: Sealed, tmp_path: Path) -> None:
+    (tmp_path / "root.pem").write_bytes(httpx.get(f"{service.url}/root.pem").content)
+    (tmp_path / "document.pdf").write_bytes(logged.data)
+    page = httpx.get(service.url).text
+    commands = html.unescape(page.split("<pre", 1)[1].split(">", 1)[1].split("</pre>", 1)[0])
+    done = subprocess.run(["sh", "-e", "-c", commands], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "Signature is Valid." in done.stdout and "Total document signed" in done.stdout
+    assert "Certificate is Trusted." in done.stdout

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sealcore.errors import Code, VermilionError
 from vermilion import client, exits, placing
 from vermilion.ceremony.plan import CLIENT
 from vermilion.cli.common import DEFAULT, AsJson, Here, State, find_person, find_seal, here
@@ -44,9 +45,18 @@ def seal(
                 say("seal.applied", number=form.number, quorum=form.context.policy.quorum)
         else:
             form = line.form(form_number)
-        form = line.wait_approved(form.number, timeout_s=wait_s)
+        form = _wait(line, form.number, wait_s)
         outcomes = seal_with_progress(line, form, documents, out, quiet=as_json)
     _show(results_of(outcomes), form.number, out, as_json)
+
+
+def _wait(line: client.Office, number: str, wait_s: float) -> client.Form:
+    try:
+        return line.wait_approved(number, timeout_s=wait_s)
+    except VermilionError as fault:
+        if fault.code is not Code.DEADLINE_EXCEEDED:
+            raise
+        raise VermilionError(fault.code, text("seal.still_waiting", number=number)) from None
 
 
 def _apply(

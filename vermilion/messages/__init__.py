@@ -13,7 +13,7 @@ def text(key: str, **values: object) -> str:
     return _catalogue()[key].format(**values) if values else _catalogue()[key]
 
 
-def keys() -> frozenset[str]:
+def every_key() -> frozenset[str]:
     """Every key of the catalogue."""
     return frozenset(_catalogue())
 

@@ -1,0 +1,224 @@
+"""The commands on a running office, over its real services."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import RunningOffice, vermilion
+from tests.conftest import EXAMPLES
+from vermilion import exits
+
+INVOICE = EXAMPLES / "invoice.pdf"
+
+
+@pytest.fixture(scope="module")
+def sealed(office: RunningOffice, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A form that was applied for, approved by two after looking at the files, and sealed; its number and the folder."""
+    out = tmp_path_factory.mktemp("sealed")
+    papers = out / "papers"
+    papers.mkdir()
+    for name in ("invoice.pdf", "receipt-a5.pdf"):
+        (papers / name).write_bytes((EXAMPLES / name).read_bytes())
+    applied = office.run("seal", papers, "--seal", "contract", "--applicant", "Lin Yue", "--wait", "0", "--out", out / "done")
+    assert applied.returncode == exits.UNAVAILABLE, applied.stderr
+    assert "DEADLINE_EXCEEDED" in applied.stderr
+    number = next(word for word in applied.stdout.split() if word.startswith("DEMO-"))
+    for person in ("Chen Rui", "Zhao Ming"):
+        done = office.run("forms", "approve", number, "--as", person, "--folder", papers)
+        assert done.returncode == exits.DONE, done.stderr
+    finished = office.run("seal", papers, "--form", number, "--out", out / "done")
+    assert finished.returncode == exits.DONE, finished.stderr
+    assert "2 sealed, 0 refused" in finished.stdout
+    return number, out / "done"
+
+
+def test_a_form_is_shown_with_documents_and_decisions(office: RunningOffice, sealed: tuple[str, Path]) -> None:
+    shown = office.json("forms", "show", sealed[0])
+    assert shown["state"] == "approved"
+    assert {one["name"] for one in shown["documents"]} == {"invoice.pdf", "receipt-a5.pdf"}
+    assert [one["verdict"] for one in shown["decisions"]] == ["apply", "approve", "approve"]
+    words = office.run("forms", "show", sealed[0]).stdout
+    assert "Chen Rui" in words
+    assert "invoice.pdf" in words
+    assert sealed[0] in office.run("forms", "list", "--only", "approved").stdout
+
+
+def test_approving_with_a_folder_refuses_when_a_file_differs(office: RunningOffice, tmp_path: Path) -> None:
+    papers = tmp_path / "papers"
+    papers.mkdir()
+    (papers / "invoice.pdf").write_bytes(INVOICE.read_bytes())
+    applied = office.run("seal", papers, "--wait", "0", "--out", tmp_path / "done")
+    number = next(word for word in applied.stdout.split() if word.startswith("DEMO-"))
+    (papers / "invoice.pdf").write_bytes(INVOICE.read_bytes() + b"\n")
+    refused = office.run("forms", "approve", number, "--as", "Chen Rui", "--folder", papers)
+    assert refused.returncode == exits.REFUSED
+    assert "DOCUMENT_MISMATCH" in refused.stderr
+    assert "invoice.pdf" in refused.stderr
+    rejected = office.run("forms", "reject", number, "--as", "Chen Rui", "--reason", "the file was exchanged")
+    assert rejected.returncode == exits.DONE
+    assert office.json("forms", "show", number)["state"] == "rejected"
+
+
+def test_the_same_seal_command_again_seals_nothing_twice(office: RunningOffice, sealed: tuple[str, Path]) -> None:
+    number, done = sealed
+    before = {path.name: path.read_bytes() for path in done.glob("*.pdf")}
+    size = office.json("ledger", "check")["size"]
+    again = office.run("seal", done.parent / "papers", "--form", number, "--out", done, "--json")
+    assert again.returncode == exits.DONE, again.stderr
+    assert {path.name: path.read_bytes() for path in done.glob("*.pdf")} == before
+    kinds = [entry["kind"] for entry in office.json("ledger", "show", number) if entry["kind"] == "seal"]
+    assert len(kinds) == len(before)
+    assert office.json("ledger", "check")["size"] >= size
+
+
+def test_verify_says_it_in_words_and_for_programs(office: RunningOffice, sealed: tuple[str, Path], tmp_path: Path) -> None:
+    good = sealed[1] / "invoice.pdf"
+    words = office.run("verify", good)
+    assert words.returncode == exits.DONE, words.stdout + words.stderr
+    assert "✓ valid" in words.stdout
+    report = json.loads(office.run("verify", good, "--json").stdout)
+    assert report["verdict"] == "valid"
+    bad = tmp_path / "changed.pdf"
+    content = bytearray(good.read_bytes())
+    content[len(INVOICE.read_bytes()) // 2] ^= 1
+    bad.write_bytes(content)
+    assert office.run("verify", bad).returncode == exits.REFUSED
+    assert office.run("verify", "--language", "zh", good).returncode == exits.DONE
+
+
+def test_the_exit_code_of_several_files_is_that_of_the_worst(office: RunningOffice, sealed: tuple[str, Path], tmp_path: Path) -> None:
+    good = sealed[1] / "invoice.pdf"
+    no_pdf = tmp_path / "no.pdf"
+    no_pdf.write_bytes(b"not a PDF at all")
+    assert office.run("verify", no_pdf).returncode == exits.UNREADABLE
+    assert office.run("verify", good, no_pdf).returncode == exits.UNREADABLE
+    assert office.run("verify", good, tmp_path / "absent.pdf").returncode == exits.UNREADABLE
+    assert office.run("verify", INVOICE).returncode != exits.DONE
+    assert office.run("verify").returncode == exits.USAGE
+
+
+def test_the_ledger_knows_form_and_file(office: RunningOffice, sealed: tuple[str, Path]) -> None:
+    by_form = {entry["ledger_index"] for entry in office.json("ledger", "show", sealed[0]) if entry["kind"] == "seal"}
+    (by_file,) = office.json("ledger", "show", sealed[1] / "invoice.pdf")
+    assert by_file["kind"] == "seal"
+    assert by_file["ledger_index"] in by_form
+
+
+def test_the_ledger_checker_finds_a_flipped_byte(office: RunningOffice, sealed: tuple[str, Path], tmp_path: Path) -> None:
+    whole = office.run("ledger", "check")
+    assert whole.returncode == exits.DONE, whole.stdout
+    copy = tmp_path / "log"
+    public = office.layout.service("ledger") / "public"
+    for file in (path for path in public.rglob("*") if path.is_file()):
+        target = copy / file.relative_to(public)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    bundle = max((path for path in (copy / "tile" / "entries").rglob("*") if path.is_file()), key=lambda path: path.stat().st_mtime)
+    content = bytearray(bundle.read_bytes())
+    content[len(content) // 2] ^= 1
+    bundle.write_bytes(content)
+    damaged = office.run("ledger", "check", "--log", copy)
+    assert damaged.returncode == exits.REFUSED
+    assert "entries" in damaged.stdout
+
+
+def test_an_officer_suspends_a_seal_and_its_quorum_resumes_it(office: RunningOffice) -> None:
+    stopped = office.run("seals", "suspend", "official", "--as", "Wang Fang", "--reason", "test")
+    assert stopped.returncode == exits.DONE, stopped.stderr
+    assert office.json("seals", "show", "official")["state"] == "suspended"
+    alone = office.run("seals", "resume", "official", "--as", "Chen Rui")
+    assert alone.returncode == exits.REFUSED
+    assert "FORM_STATE" in alone.stderr
+    resumed = office.run("seals", "resume", "official", "--as", "Chen Rui", "--as", "Zhao Ming")
+    assert resumed.returncode == exits.DONE, resumed.stderr
+    assert office.json("seals", "show", "official")["state"] == "active"
+    no_officer = office.run("seals", "suspend", "official", "--as", "Chen Rui", "--reason", "test")
+    assert no_officer.returncode == exits.REFUSED
+    assert "APPROVER_UNKNOWN" in no_officer.stderr
+
+
+def test_a_person_is_added_and_counts_once_the_registers_quorum_says_so(office: RunningOffice) -> None:
+    added = office.json("people", "add", "Sun Li", "--role", "approver")
+    person = added["person"]["id"]
+    listed = {one["id"]: one["in_register"] for one in office.json("people", "list")}
+    assert listed[person] is False
+    for name in ("Chen Rui", "Zhao Ming"):
+        assert office.run("forms", "approve", added["form"], "--as", name).returncode == exits.DONE
+    for _ in range(100):
+        if {one["id"]: one["in_register"] for one in office.json("people", "list")}[person]:
+            return
+    raise AssertionError("the signer's register does not know the new approver")
+
+
+def test_a_client_is_added_with_a_bundle_of_its_own(office: RunningOffice, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    added = office.run("clients", "add", "billing", "--out", bundle)
+    assert added.returncode == exits.DONE, added.stderr
+    assert stat.S_IMODE((bundle / "key.pem").stat().st_mode) == 0o600
+    assert {path.name for path in bundle.iterdir()} == {"key.pem", "cert.pem", "trust.pem"}
+    again = office.run("clients", "add", "billing", "--out", bundle)
+    assert again.returncode == exits.REFUSED
+    assert "CONFLICT" in again.stderr
+
+
+def test_keys_are_listed_and_those_of_the_signer_are_locked_in_their_token(office: RunningOffice) -> None:
+    keys = office.json("keys", "list")
+    assert {"ca.root", "seal.contract.1", "approval.issuer.1", "ledger.checkpoint.1"} <= {key["label"] for key in keys}
+    assert all(key["locked_in_token"] for key in keys if key["token"] == "signer")
+    assert all(len(key["spki_sha256"]) == 64 and key["rotation_days"] > 0 for key in keys)
+
+
+def test_nothing_secret_is_said_in_logs_or_on_the_command_line(office: RunningOffice, sealed: tuple[str, Path]) -> None:
+    pins = [path.read_text().strip() for path in office.layout.state.glob("hsm/*/*pin")]
+    assert len(pins) >= 16
+    said = b"".join(path.read_bytes() for path in office.layout.state.glob("log/*.log"))
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            try:
+                said += (process / "cmdline").read_bytes()
+            except OSError:
+                continue
+    assert not [pin for pin in pins if pin.encode() in said]
+    assert b"PRIVATE KEY" not in said
+
+
+def test_a_second_launcher_is_told_that_the_office_runs(office: RunningOffice) -> None:
+    second = office.run("up")
+    assert second.returncode == exits.REFUSED
+    assert "CONFLICT" in second.stderr
+    assert office.run("witness").returncode == exits.REFUSED
+
+
+def test_doctor_finds_what_is_wrong_and_says_how_to_mend_it(office: RunningOffice, tmp_path: Path) -> None:
+    well = office.run("doctor")
+    assert well.returncode == exits.DONE, well.stdout
+    missing = office.run("doctor", PATH=str(tmp_path))
+    assert "pdfsig is not there" in " ".join(missing.stdout.split())
+    pin = office.layout.state / "hsm" / "people" / "pin"
+    pin.chmod(0o644)
+    try:
+        wide = office.run("doctor")
+        assert wide.returncode == exits.REFUSED
+        assert "chmod 600" in wide.stdout
+    finally:
+        pin.chmod(0o600)
+
+
+def test_doctor_names_a_port_that_another_program_holds(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        ports = dict.fromkeys(("ca", "ca_http", "timestamp", "ledger", "witness", "verify", "verify_rpc", "workflow"), 1)
+        rows = "\n".join(f"{name} = {number}" for name, number in {**ports, "signer": port}.items())
+        (tmp_path / "vermilion.toml").write_text(f'name = "A"\nname_english = "A"\nslug = "a"\nunit = "A"\n[ports]\n{rows}\n')
+        found = json.loads(vermilion("doctor", "--state", tmp_path, "--json").stdout)
+    signer = next(one for one in found if "signer" in one["what"])
+    assert signer["health"] == "fault"
+    assert str(port) in signer["what"]
+    assert "vermilion.toml" in signer["mend"]
