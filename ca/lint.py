@@ -5,7 +5,6 @@ The linter is pkilint: RFC 5280 for everything, ETSI EN 319 412 where the profil
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -102,19 +101,8 @@ class Finding:
 _ERRORS: Final = frozenset({"FATAL", "ERROR"})
 
 # pkilint's addition for CAs of the public web, in no clause of EN 319 412. An office may be reachable in its own network
-# alone, as the demo is on loopback; and our SAN URIs are URNs, in which pkilint looks for a host and finds none.
+# alone, as the demo is on loopback.
 _NOT_FOR_US: Final = frozenset({"etsi.internal_domain_name", "etsi.internal_ip_address"})
-
-# pkilint takes only URLs of the web for URIs, and only names with a dot for host names. A URN is a URI too (RFC 3986 §3,
-# RFC 8141), and a single label is a domain name (RFC 1034 §3.5): such a finding is set aside if the value is exactly that.
-_WELL_FORMED: Final = {
-    "pkix.invalid_uri_syntax": re.compile(r"urn:[A-Za-z0-9][A-Za-z0-9-]{0,30}[A-Za-z0-9]:[A-Za-z0-9._:-]+"),
-    "pkix.invalid_domain_name_syntax": re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?"),
-}
-
-
-def _is_set_aside(code: str, node: Any) -> bool:
-    return code in _NOT_FOR_US or (code in _WELL_FORMED and _WELL_FORMED[code].fullmatch(str(node.pdu)) is not None)
 
 
 def certificate_findings(checked: x509.Certificate, etsi_type: str | None = None) -> list[Finding]:
@@ -138,7 +126,7 @@ def _findings(results: Iterable[Any]) -> list[Finding]:
         Finding(str(described.finding.severity), described.finding.code, described.message or "")
         for result in results
         for described in result.finding_descriptions
-        if described.finding.severity <= ValidationFindingSeverity.NOTICE and not _is_set_aside(described.finding.code, result.node)
+        if described.finding.severity <= ValidationFindingSeverity.NOTICE and described.finding.code not in _NOT_FOR_US
     ]
 
 

@@ -37,7 +37,7 @@ class LedgerSettings(Block):
     key_label: str = "ledger.checkpoint.1"
     witness: WitnessOfLog | None = None
     interval_s: float = Field(default=0.5, gt=0, le=1)
-    cosign_refresh_s: float = Field(default=15, gt=0, le=3600)
+    cosign_refresh_s: float = Field(default=5, gt=0, le=3600)
 
 
 class WitnessSettings(Block):

@@ -6,9 +6,9 @@ import secrets
 import time
 import uuid
 
-SERVICE_PREFIX = "urn:vermilion:service:"
-CLIENT_PREFIX = "urn:vermilion:client:"
-OPERATOR_PREFIX = "urn:vermilion:operator:"
+SERVICE_PREFIX = "https://vermilion.internal/service/"
+CLIENT_PREFIX = "https://vermilion.internal/client/"
+OPERATOR_PREFIX = "https://vermilion.internal/operator/"
 
 
 def uuid7() -> str:
@@ -21,7 +21,7 @@ def uuid7() -> str:
 
 
 def service_uri(name: str) -> str:
-    """SAN URI of one of our services, e.g. ``urn:vermilion:service:signer``."""
+    """SAN URI of one of our services, e.g. ``https://vermilion.internal/service/signer``. A name, not an address: nothing fetches it."""
     return SERVICE_PREFIX + name
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,42 +157,46 @@ def build(settings: SignerSettings, *, clock: Clock, reached: Reached = lambda _
     """
     if settings.limits.in_flight_bytes < settings.limits.document_bytes:
         raise VermilionError(Code.CONFIGURATION_INVALID, "limits: in_flight_bytes must hold at least one document of document_bytes")
-    database = connect(settings.database.url, pool_size=BATCHES_AT_ONCE + REQUESTS_AT_ONCE)
-    upgrade(database, scripts("signer"))
-    register = RegisterStore(database, audience=settings.audience)
-    register.load()
-    size = consistency.check(database, _checkpoint(settings.checkpoint) if settings.checkpoint else None)
-    get_log("signer").info("register and ledger agree", acts=register.current().version, entries=size)
-    token = Token.open(settings.token)
-    try:
-        unit = _timestamp_unit(settings.timestamp, token, clock)
-        metrics = SignerMetrics(clock)
-        workers = settings.sandbox.workers
-        keys = SealKeys(token, workers=max(workers, settings.token.sessions), timeout_s=settings.limits.hsm_s)
-        sandbox, examiner = Sandbox(largest_document_bytes=settings.limits.document_bytes, workers=workers), Examiner()
-        uses = UseStore(database, clock, instance=settings.instance, lease_s=settings.limits.lease_s)
-        parts = Parts(
-            database=database,
-            register=register,
-            uses=uses,
-            keys=keys,
-            unit=unit,
-            sandbox=sandbox,
-            examiner=examiner,
-            metrics=metrics,
-            clock=clock,
-            audience=settings.audience,
-            largest_document_bytes=settings.limits.document_bytes,
-            workers=workers,
-            reached=reached,
-        )
-        revocations = SealRevocations(settings.trust.seals_chain_file, settings.trust.seals_crl_url, clock)
-        performer = Performer(register, revocations, examiner, clock, audience=settings.audience)
-        crl = CrlWatch(settings.tls, clock)
-    except VermilionError:
-        token.close()
-        raise
-    kept = KeptUses(database, clock)
+    with ExitStack() as opened:
+        database = connect(settings.database.url, pool_size=BATCHES_AT_ONCE + REQUESTS_AT_ONCE)
+        opened.callback(database.dispose)
+        upgrade(database, scripts("signer"))
+        register = RegisterStore(database, audience=settings.audience)
+        register.load()
+        size = consistency.check(database, _checkpoint(settings.checkpoint) if settings.checkpoint else None)
+        get_log("signer").info("register and ledger agree", acts=register.current().version, entries=size)
+        token = Token.open(settings.token)
+        opened.callback(token.close)
+        process = _assemble(settings, clock=clock, reached=reached, database=database, register=register, token=token)
+        opened.pop_all()
+    return process
+
+
+def _assemble(
+    settings: SignerSettings, *, clock: Clock, reached: Reached, database: Database, register: RegisterStore, token: Token
+) -> SignerProcess:
+    limits, workers = settings.limits, settings.sandbox.workers
+    metrics, examiner = SignerMetrics(clock), Examiner()
+    keys = SealKeys(token, workers=max(workers, settings.token.sessions), timeout_s=limits.hsm_s)
+    sandbox = Sandbox(largest_document_bytes=limits.document_bytes, workers=workers)
+    parts = Parts(
+        database=database,
+        register=register,
+        uses=UseStore(database, clock, instance=settings.instance, lease_s=limits.lease_s),
+        keys=keys,
+        unit=_timestamp_unit(settings.timestamp, token, clock),
+        sandbox=sandbox,
+        examiner=examiner,
+        metrics=metrics,
+        clock=clock,
+        audience=settings.audience,
+        largest_document_bytes=limits.document_bytes,
+        workers=workers,
+        reached=reached,
+    )
+    revocations = SealRevocations(settings.trust.seals_chain_file, settings.trust.seals_crl_url, clock)
+    performer = Performer(register, revocations, examiner, clock, audience=settings.audience)
+    crl, kept = CrlWatch(settings.tls, clock), KeptUses(database, clock)
     held = _Held(token, database, sandbox, examiner, keys, Engine(parts), crl, kept, register, metrics)
     return SignerProcess(settings, held, performer, clock)
 

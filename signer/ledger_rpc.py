@@ -61,8 +61,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
         """Entries of a form or of a signature value; a client finds its own alone."""
         peer = caller()
         found = await in_thread(self._executor, self._find, request, peer)
-        disclosed = "service:verify" not in peer.roles  # what verification shows goes to strangers
-        return ledger_pb2.FindResponse(entries=[_found_message(one, disclosed=disclosed) for one in found])
+        return ledger_pb2.FindResponse(entries=[_found_message(one) for one in found])
 
     def _append(self, request: ledger_pb2.AppendRequest, peer: Peer) -> int:
         service = peer.uri.removeprefix(SERVICE_PREFIX)
@@ -103,7 +102,5 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
         return found[:MOST_FOUND]
 
 
-def _found_message(found: Found, *, disclosed: bool) -> ledger_pb2.FoundEntry:
-    if not disclosed:
-        return ledger_pb2.FoundEntry(index=found.index, entry=found.data)
+def _found_message(found: Found) -> ledger_pb2.FoundEntry:
     return ledger_pb2.FoundEntry(index=found.index, entry=found.data, form=found.form or "", form_salt=found.salts.get("form", b""))

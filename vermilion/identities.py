@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +24,6 @@ from vermilion.layout import FOLDER_MODE, Layout
 from vermilion.office import Office
 
 RENEW_BEFORE_DAYS = 10  # of at most 30: a state that is used now and then never meets an expired certificate
-LOCAL_NAMES = ("localhost",)
 LOCAL_ADDRESSES = ("127.0.0.1",)
 CALL_TIMEOUT_S = 30.0
 
@@ -52,10 +52,9 @@ def request(folder: Path, uri: str, *, server: bool) -> bytes:
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri)]
     if server:
-        names += [x509.DNSName(name) for name in LOCAL_NAMES]
         names += [x509.IPAddress(ipaddress.ip_address(address)) for address in LOCAL_ADDRESSES]
     builder = x509.CertificateSigningRequestBuilder().subject_name(
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, uri.rpartition(":")[2])])
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, re.split("[/:]", uri)[-1])])
     )
     builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)

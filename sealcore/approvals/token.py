@@ -25,7 +25,7 @@ __all__ = ["ISSUER", "Claims", "ParsedToken", "Policy", "encode", "key_id", "par
 
 TYPE = "vermilion-approval+jws"
 ALGORITHM = "ES256"
-ISSUER = "urn:vermilion:service:workflow"
+ISSUER = "https://vermilion.internal/service/workflow"
 MOST_TOKEN_CHARACTERS = 256 * 1024  # an act's parameters and 64 decisions fit many times over
 _COORDINATE_BYTES = 32
 _HEADER = frozenset({"alg", "kid", "typ"})

@@ -25,14 +25,15 @@ class FormState:
     permission: int | None = None  # the strictest DocMDP level
     locks: list[generic.DictionaryObject] = field(default_factory=list)
 
-    def require_allowed(self, field_name: str, *, stamps: bool) -> None:
-        """Raises DOCUMENT_LOCKED unless a new signature field (and further marks as annotations) may be added."""
+    def require_allowed(self, field_name: str, *, visible: bool) -> None:
+        """Raises DOCUMENT_LOCKED unless a new signature field, visible or not, may be added.
+
+        Level 2 allows signing but no new annotation, and a visible mark is one; Acrobat and pyHanko then call the certification broken.
+        """
         if self.permission == _NO_CHANGE:
             raise VermilionError(Code.DOCUMENT_LOCKED, "the document is certified against any change")
-        if stamps and self.permission is not None and self.permission < _ANNOTATE:
-            raise VermilionError(
-                Code.DOCUMENT_LOCKED, "the document is certified so that it may be signed, but not marked in further places"
-            )
+        if visible and self.permission is not None and self.permission < _ANNOTATE:
+            raise VermilionError(Code.DOCUMENT_LOCKED, "the document is certified: it may be signed invisibly, but not marked on its pages")
         if any(_covers(lock, field_name) for lock in self.locks):
             raise VermilionError(Code.DOCUMENT_LOCKED, "an earlier signature locks all further fields")
 

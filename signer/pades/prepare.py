@@ -137,7 +137,7 @@ def _certification(level: Certification) -> generic.DictionaryObject:
 def _place(opened: Opened, plan: Plan, state: FormState, field_name: str, signature: _Signature) -> None:
     update, root = opened.update, opened.root
     wanted = impressions(plan.placement.marks)
-    state.require_allowed(field_name, stamps=len(wanted) > 1)
+    state.require_allowed(field_name, visible=bool(wanted))
     with plainly("the document's page tree"):
         pages = find_pages(root, {0, *(each.page for each in wanted)})
     pages = {index: own_object(update, page) for index, page in pages.items()}

@@ -25,15 +25,15 @@ ANOTHER_ID = "01981a2b-3c4d-7fff-8abc-0123456789ab"  # fixed: it stands in the n
 KEY = ec.generate_private_key(ec.SECP256R1())
 PERSON = uuid7()
 CONTEXT = DecisionContext(
-    jti=uuid7(), form="DEMO-2026-000001", aud="urn:vermilion:service:signer", sub="urn:vermilion:client:a", seal=uuid7(), action="seal",
+    jti=uuid7(), form="DEMO-2026-000001", aud="https://vermilion.internal/service/signer", sub="https://vermilion.internal/client/a", seal=uuid7(), action="seal",
     covers=ManifestCovers(bytes(32), 3), policy=Policy("default", 1, 2), nbf=1000, exp=2000,
 )  # fmt: skip
 
 OTHER_CONTEXTS: dict[str, list[Any]] = {
     "jti": [ANOTHER_ID],
     "form": ["DEMO-2026-000002", "OTHER-2026-000001"],
-    "aud": ["urn:vermilion:service:ca"],
-    "sub": ["urn:vermilion:client:b"],
+    "aud": ["https://vermilion.internal/service/ca"],
+    "sub": ["https://vermilion.internal/client/b"],
     "seal": [ANOTHER_ID],
     "action": ["resume", "destroy"],
     "covers": [ManifestCovers(b"\1" * 32, 3), ManifestCovers(bytes(32), 4), GrantCovers(3, 2000, None), ActCovers({})],

@@ -77,7 +77,10 @@ def test_ceremony_runs_on_postgresql_too(tmp_path: Path, postgresql_url: str) ->
 
 def test_many_certificates_are_issued_by_one_orders_file(office: Office, tmp_path: Path) -> None:
     orders = ""
-    for profile, uri in (("service", "urn:vermilion:service:witness"), ("client", "urn:vermilion:client:orders-1")):
+    for profile, uri in (
+        ("service", "https://vermilion.internal/service/witness"),
+        ("client", "https://vermilion.internal/client/orders-1"),
+    ):
         (tmp_path / f"{profile}.csr").write_bytes(software_request((NameOID.COMMON_NAME, profile)))
         orders += f'[[order]]\nprofile = "{profile}"\nrequest = "{tmp_path}/{profile}.csr"\nout = "{tmp_path}/{profile}.pem"\n'
         orders += f'uri = "{uri}"\nchain = true\n'

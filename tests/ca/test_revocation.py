@@ -32,7 +32,7 @@ def seal(desk: Desk) -> x509.Certificate:
 
 
 def client(desk: Desk) -> x509.Certificate:
-    return desk.issue("client", software_request((NameOID.COMMON_NAME, "c")), uri=f"urn:vermilion:client:{uuid7()}")
+    return desk.issue("client", software_request((NameOID.COMMON_NAME, "c")), uri=f"https://vermilion.internal/client/{uuid7()}")
 
 
 def published(desk: Desk, issuer: str = "seals") -> PublishedCrl:

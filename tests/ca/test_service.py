@@ -30,11 +30,11 @@ from tests.ca.office import PUBLIC_URL, Office, software_request, toml
 
 CN = NameOID.COMMON_NAME
 IDENTITIES = {
-    "ca": ("service", "urn:vermilion:service:ca"),
-    "signer": ("service", "urn:vermilion:service:signer"),
-    "operator": ("operator", "urn:vermilion:operator:test"),
-    "leaver": ("operator", "urn:vermilion:operator:leaver"),
-    "client": ("client", "urn:vermilion:client:test"),
+    "ca": ("service", "https://vermilion.internal/service/ca"),
+    "signer": ("service", "https://vermilion.internal/service/signer"),
+    "operator": ("operator", "https://vermilion.internal/operator/test"),
+    "leaver": ("operator", "https://vermilion.internal/operator/leaver"),
+    "client": ("client", "https://vermilion.internal/client/test"),
 }
 
 
@@ -96,7 +96,7 @@ def make_identities(office: Office, folder: Path) -> dict[str, TlsSettings]:
         key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         request_file.write_bytes(software_request((CN, name), key=key))
         orders += f'[[order]]\nprofile = "{profile}"\nrequest = "{request_file}"\nout = "{certificate_file}"\nuri = "{uri}"\nchain = true\n'
-        orders += 'dns = ["localhost"]\nip = ["127.0.0.1"]\n' if profile == "service" else ""
+        orders += 'dns = ["ca.vermilion.internal"]\nip = ["127.0.0.1"]\n' if profile == "service" else ""
         trust = office.pki / "infrastructure.pem"
         made[name] = TlsSettings(key_file=key_file, certificate_file=certificate_file, trust_file=trust)
     (folder / "orders.toml").write_text(orders)
@@ -155,7 +155,7 @@ def refusal(code: Code, call: Callable[[], object]) -> VermilionError:
 def test_operator_issues_lists_and_revokes_and_the_ledger_hears_of_it(running: Running) -> None:
     ledger = RecordingLedger()
     desk = running.stub("operator")
-    answer = desk.Issue(issue_message("client", "urn:vermilion:client:one"))
+    answer = desk.Issue(issue_message("client", "https://vermilion.internal/client/one"))
     certificate = x509.load_der_x509_certificate(answer.certificate)
     issuer, root = (x509.load_der_x509_certificate(each) for each in answer.chain)
     certificate.verify_directly_issued_by(issuer)
@@ -182,7 +182,9 @@ def test_signer_gets_seals_and_timestamp_units_alone(running: Running) -> None:
     for profile in ("seal", "tsa"):
         assert signer.Issue(issue_message(profile)).certificate
     for profile in ("client", "operator", "service", "ocsp", "root", "issuing"):
-        refusal(Code.PERMISSION_DENIED, lambda profile=profile: signer.Issue(issue_message(profile, "urn:vermilion:operator:evil")))  # type: ignore[misc]
+        refusal(
+            Code.PERMISSION_DENIED, lambda profile=profile: signer.Issue(issue_message(profile, "https://vermilion.internal/operator/evil"))
+        )  # type: ignore[misc]
     for call in (lambda: signer.Revoke(ca_pb2.RevokeRequest()), lambda: signer.ListCertificates(ca_pb2.ListCertificatesRequest())):
         refusal(Code.PERMISSION_DENIED, call)
 
@@ -191,7 +193,7 @@ def test_operator_gets_no_seal_and_client_gets_nothing(running: Running) -> None
     operator, client = running.stub("operator"), running.stub("client")
     for profile in ("seal", "tsa", "ocsp"):
         refusal(Code.PERMISSION_DENIED, lambda profile=profile: operator.Issue(issue_message(profile)))  # type: ignore[misc]
-    refusal(Code.PERMISSION_DENIED, lambda: client.Issue(issue_message("client", "urn:vermilion:client:x")))
+    refusal(Code.PERMISSION_DENIED, lambda: client.Issue(issue_message("client", "https://vermilion.internal/client/x")))
     refusal(Code.PERMISSION_DENIED, lambda: client.ListCertificates(ca_pb2.ListCertificatesRequest()))
 
 
@@ -206,8 +208,8 @@ def test_revoked_operator_is_refused_on_the_next_call_of_the_open_connection(run
 
 def test_refusals_cross_the_wire_with_their_rule(running: Running) -> None:
     operator = running.stub("operator")
-    error = refusal(Code.PROFILE_VIOLATION, lambda: operator.Issue(issue_message("client", "urn:vermilion:service:signer")))
-    assert error.rule == "Profile client: SAN URI: urn:vermilion:client:…."
+    error = refusal(Code.PROFILE_VIOLATION, lambda: operator.Issue(issue_message("client", "https://vermilion.internal/service/signer")))
+    assert error.rule == "Profile client: SAN URI: https://vermilion.internal/client/…."
     refusal(Code.INVALID_ARGUMENT, lambda: operator.Issue(issue_message("nothing")))
     refusal(Code.INVALID_ARGUMENT, lambda: operator.Issue(ca_pb2.IssueRequest(request=b"x", profile="client")))
     for request in (

@@ -128,7 +128,7 @@ def test_certificates_lists_and_ocsp_answers_are_signed_in_the_token(token: Toke
 @pytest.mark.parametrize("algorithm", [Algorithm.RSA_3072, Algorithm.P256, Algorithm.P384, Algorithm.ED25519])
 def test_a_certificate_request_proves_possession(token: Token, algorithm: Algorithm, tmp_path: Path) -> None:
     key = token.generate("key", algorithm)
-    der = certificate_request(key, "契约章", organization="Vermilion", san_uri="urn:vermilion:service:signer")
+    der = certificate_request(key, "契约章", organization="Vermilion", san_uri="https://vermilion.internal/service/signer")
     request = x509.load_der_x509_csr(der)
     assert request.is_signature_valid
     assert request.subject.rfc4514_string() == "CN=契约章,O=Vermilion"

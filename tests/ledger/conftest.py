@@ -117,7 +117,7 @@ def signer(books: Books, ca: InfrastructureCa, free_port: Callable[[], int]) -> 
     loop, started, done = asyncio.new_event_loop(), Future[None](), asyncio.Event()
 
     async def serve() -> None:
-        server = rpc.server(ca.identity("signer", "urn:vermilion:service:signer"), _RULES, _NothingRevoked(), target=target)
+        server = rpc.server(ca.identity("signer", "https://vermilion.internal/service/signer"), _RULES, _NothingRevoked(), target=target)
         ledger_pb2_grpc.add_LedgerServicer_to_server(double, server)
         await server.start()
         started.set_result(None)
@@ -246,7 +246,7 @@ def house(signer: tuple[SignerDouble, str], ca: InfrastructureCa, tmp_path: Path
         tmp_path / "ledger.toml",
         {
             "origin": ORIGIN, "signer_target": signer[1], "public_folder": public, "state_folder": state, "interval_s": 0.05,
-            "listen": {"port": port}, "token": token, "tls": ca.identity("ledger", "urn:vermilion:service:ledger"),
+            "listen": {"port": port}, "token": token, "tls": ca.identity("ledger", "https://vermilion.internal/service/ledger"),
             "witness": {"url": f"http://127.0.0.1:{witness_port}", "key": str(witness)},
         },
     )  # fmt: skip

@@ -28,7 +28,7 @@ def simple(*, page: bytes = b"", catalog: bytes = b"", more: Mapping[int, bytes]
     return assemble(
         {
             1: b"<< /Type /Catalog /Pages 2 0 R %b >>" % catalog,
-            2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 /Resources << >> >>",
             3: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R %b >>" % page,
             4: b"<< /Length %d >>\nstream\n%b\nendstream" % (len(content), content),
             **(more or {}),

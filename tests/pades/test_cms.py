@@ -45,11 +45,14 @@ def test_its_structure_is_the_profile(any_seal: Seal) -> None:
     info = cms.ContentInfo.load(whole, strict=True)
     signed = info["content"]
     (signer,) = signed["signer_infos"]
-    assert [each["type"].native for each in signer["signed_attrs"]] == ["content_type", "message_digest", "signing_certificate_v2"]
+    attributes = {each["type"].native: each for each in signer["signed_attrs"]}
+    assert sorted(attributes) == ["content_type", "message_digest", "signing_certificate_v2"]
+    encoded = [each.dump() for each in signer["signed_attrs"]]
+    assert encoded == sorted(encoded), "the order of a DER SET OF"
     assert [each["type"].native for each in signer["unsigned_attrs"]] == ["signature_time_stamp_token"]
     assert signed["encap_content_info"]["content"].native is None
     assert len(signed["certificates"]) == 2, "the seal's and the issuing CA's, without the root"
-    identifier = signer["signed_attrs"][2]["values"][0]["certs"][0]
+    identifier = attributes["signing_certificate_v2"]["values"][0]["certs"][0]
     assert identifier["cert_hash"].native == hashlib.sha256(any_seal.certificate.public_bytes(Encoding.DER)).digest()
     certificate = asn1_x509.Certificate.load(any_seal.certificate.public_bytes(Encoding.DER))
     assert signer["sid"].chosen["issuer"].dump() == certificate.issuer.dump()

@@ -109,15 +109,15 @@ def test_nothing_is_added_to_a_document_certified_against_changes(seal: Seal) ->
     assert refusal.value.code == Code.DOCUMENT_LOCKED
 
 
-def test_a_document_certified_for_signing_takes_a_seal_but_no_further_marks(
+def test_a_document_certified_for_signing_takes_an_invisible_seal_but_no_mark(
     seal: Seal, other_seal: Seal, judge: Judge, picture: bytes, picture_sha256: bytes
 ) -> None:
     certified = seal.seal(documents.pages(2), placement=Placement(certification=Certification.FORM_FILL))
-    sealed = other_seal.seal(certified, placement=marked(picture_sha256), pictures={picture_sha256: picture})
+    sealed = other_seal.seal(certified)
     assert judge(sealed).good
     assert pyhanko_status(seal.authority, sealed, index=0).bottom_line
     with pytest.raises(VermilionError) as refusal:
-        prepare(certified, seal.plan(marked(picture_sha256, 0, 1), pictures={picture_sha256: picture}))
+        prepare(certified, seal.plan(marked(picture_sha256), pictures={picture_sha256: picture}))
     assert refusal.value.code == Code.DOCUMENT_LOCKED
 
 
@@ -138,3 +138,18 @@ def test_readers_are_not_asked_to_redraw_the_form_after_the_first_seal(seal: Sea
     with pikepdf.open(io.BytesIO(seal.seal(document))) as read:
         assert "/NeedAppearances" not in read.Root.AcroForm
         assert int(read.Root.AcroForm.SigFlags) == 3
+
+
+@pytest.mark.parametrize(
+    ("action", "allowed"), [("/Action /All", False), ("/Action /Exclude /Fields [(a)]", False), ("/Action /Include /Fields [(a)]", True)]
+)
+def test_field_locks_of_earlier_signatures_are_respected(seal: Seal, judge: Judge, action: str, allowed: bool) -> None:
+    reference = f"<< /TransformMethod /FieldMDP /TransformParams << {action} >> >>".encode()
+    signature = b"<< /FT /Sig /T (x) /V << /Type /Sig /ByteRange [0 1 2 3] /Contents <00> /Reference [%b] >> >>" % reference
+    document = documents.simple(catalog=b"/AcroForm << /Fields [10 0 R] >>", more={10: signature})
+    if allowed:
+        assert judge(seal.seal(document)).found
+        return
+    with pytest.raises(VermilionError, match="locks all further fields") as refusal:
+        prepare(document, seal.plan())
+    assert refusal.value.code == Code.DOCUMENT_LOCKED

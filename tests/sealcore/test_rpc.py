@@ -66,7 +66,7 @@ def crl_url(ca: InfrastructureCa) -> Iterator[str]:
 
 @pytest.fixture
 def watch(ca: InfrastructureCa, crl_url: str, tmp_path: Path) -> CrlWatch:
-    tls = ca.identity("server", "urn:vermilion:service:ca").model_copy(update={"crl_url": crl_url, "crl_cache": tmp_path / "cache.crl"})
+    tls = ca.identity("server", "https://vermilion.internal/service/ca").model_copy(update={"crl_url": crl_url, "crl_cache": tmp_path / "cache.crl"})
     return CrlWatch(tls, SystemClock())
 
 
@@ -76,7 +76,7 @@ def target(ca: InfrastructureCa, watch: CrlWatch, free_port: Callable[[], int]) 
     done = asyncio.Event()
 
     async def serve() -> None:
-        server = rpc.server(ca.identity("server", "urn:vermilion:service:ca"), RULES, watch, target=address)
+        server = rpc.server(ca.identity("server", "https://vermilion.internal/service/ca"), RULES, watch, target=address)
         ca_pb2_grpc.add_CertificateAuthorityServicer_to_server(_Servicer(), server)
         await server.start()
         started.set_result(None)
@@ -108,27 +108,27 @@ def _code(target: str, tls: TlsSettings, method: str = "ListCertificates") -> Co
 
 
 def test_a_listed_caller_is_known_by_its_uri(target: str, ca: InfrastructureCa) -> None:
-    answer = _call(target, ca.identity("operator", "urn:vermilion:operator:desk"))
-    assert answer.certificates[0].subject == "urn:vermilion:operator:desk"
+    answer = _call(target, ca.identity("operator", "https://vermilion.internal/operator/desk"))
+    assert answer.certificates[0].subject == "https://vermilion.internal/operator/desk"
 
 
 def test_everyone_else_is_refused(target: str, ca: InfrastructureCa) -> None:
-    assert _code(target, ca.identity("client", "urn:vermilion:client:1")) is Code.PERMISSION_DENIED
-    assert _code(target, ca.identity("signer", "urn:vermilion:service:signer")) is Code.PERMISSION_DENIED
+    assert _code(target, ca.identity("client", "https://vermilion.internal/client/1")) is Code.PERMISSION_DENIED
+    assert _code(target, ca.identity("signer", "https://vermilion.internal/service/signer")) is Code.PERMISSION_DENIED
     assert _code(target, ca.identity("stray", "urn:example:other")) is Code.PERMISSION_DENIED
     assert _code(target, ca.identity("nameless", None)) is Code.UNAUTHENTICATED
 
 
 def test_a_method_without_a_rule_is_closed_to_all(target: str, ca: InfrastructureCa) -> None:
-    assert _code(target, ca.identity("operator", "urn:vermilion:operator:desk"), "Issue") is Code.PERMISSION_DENIED
+    assert _code(target, ca.identity("operator", "https://vermilion.internal/operator/desk"), "Issue") is Code.PERMISSION_DENIED
 
 
 def test_a_fault_leaves_as_internal_without_its_text(target: str, ca: InfrastructureCa) -> None:
-    assert _code(target, ca.identity("operator", "urn:vermilion:operator:desk"), "Revoke") is Code.INTERNAL
+    assert _code(target, ca.identity("operator", "https://vermilion.internal/operator/desk"), "Revoke") is Code.INTERNAL
 
 
 def test_a_revoked_certificate_is_refused_on_an_open_connection(target: str, ca: InfrastructureCa, watch: CrlWatch) -> None:
-    tls = ca.identity("operator", "urn:vermilion:operator:desk")
+    tls = ca.identity("operator", "https://vermilion.internal/operator/desk")
     with rpc.channel(target, tls) as channel:
         stub = ca_pb2_grpc.CertificateAuthorityStub(channel)
         stub.ListCertificates(ca_pb2.ListCertificatesRequest(), timeout=10)
@@ -140,13 +140,13 @@ def test_a_revoked_certificate_is_refused_on_an_open_connection(target: str, ca:
 
 
 def test_another_ca_opens_no_connection(target: str, ca: InfrastructureCa, tmp_path: Path) -> None:
-    foreign = InfrastructureCa(tmp_path / "foreign").identity("operator", "urn:vermilion:operator:desk")
+    foreign = InfrastructureCa(tmp_path / "foreign").identity("operator", "https://vermilion.internal/operator/desk")
     theirs = foreign.model_copy(update={"trust_file": ca.identity("x", "urn:x").trust_file})
     assert _code(target, theirs) is Code.SERVICE_UNAVAILABLE
 
 
 def test_without_a_current_crl_nobody_is_let_in(ca: InfrastructureCa, tmp_path: Path) -> None:
-    tls = ca.identity("server", "urn:vermilion:service:ca").model_copy(
+    tls = ca.identity("server", "https://vermilion.internal/service/ca").model_copy(
         update={"crl_url": "http://127.0.0.1:9/none.crl", "crl_cache": tmp_path / "none.crl"}
     )
     with pytest.raises(VermilionError) as refusal:
@@ -163,15 +163,15 @@ def test_https_knows_the_caller_and_refuses_the_nameless(ca: InfrastructureCa, w
         return {"uri": peer(request, frozenset({"operator"}), watch).uri}
 
     port = free_port()
-    server = uvicorn_server(app, Listen(port=port), ca.identity("https", "urn:vermilion:service:workflow"))
+    server = uvicorn_server(app, Listen(port=port), ca.identity("https", "https://vermilion.internal/service/workflow"))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
         while not server.started:
             threading.Event().wait(0.02)
         url = f"https://127.0.0.1:{port}/who"
-        operator = ca.identity("operator", "urn:vermilion:operator:desk")
-        assert httpx.get(url, verify=client_context(operator)).json() == {"uri": "urn:vermilion:operator:desk"}
+        operator = ca.identity("operator", "https://vermilion.internal/operator/desk")
+        assert httpx.get(url, verify=client_context(operator)).json() == {"uri": "https://vermilion.internal/operator/desk"}
         refused = httpx.get(url, verify=client_context(ca.identity("nameless", None)))
         assert (refused.status_code, refused.json()["code"]) == (401, Code.UNAUTHENTICATED)
         assert refused.headers["content-type"] == "application/problem+json"

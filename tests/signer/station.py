@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import signal
 import subprocess
 import sys
@@ -75,7 +77,7 @@ class Station:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "signer.log"
-        self._write_config()
+        self.write_config()
         self._channels: dict[str, grpc.Channel] = {}
 
     @property
@@ -83,7 +85,8 @@ class Station:
         """The settings file."""
         return self.folder / "signer.toml"
 
-    def _write_config(self) -> None:
+    def write_config(self) -> None:
+        """Writes the settings file."""
         office, pki = self.office, self.folder / "pki"
         pki.mkdir(exist_ok=True)
         assert office.token is not None
@@ -120,8 +123,6 @@ class Station:
 
     def seed(self) -> None:
         """Seeds the register with the office."""
-        import json
-
         attachments = self.folder / "attachments"
         attachments.mkdir(exist_ok=True)
         (attachments / "picture.pdf").write_bytes(self.office.picture)
@@ -181,7 +182,7 @@ class Station:
 
     def identity(self, uri: str) -> TlsSettings:
         """An mTLS identity."""
-        return self.infrastructure.identity(uri.replace(":", "."), uri)
+        return self.infrastructure.identity(hashlib.sha256(uri.encode()).hexdigest()[:16], uri)
 
     def channel(self, uri: str) -> grpc.Channel:
         """A channel under an identity."""

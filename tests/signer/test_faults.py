@@ -22,7 +22,7 @@ from sealcore.ids import service_uri
 from sealcore.ledger.entry import Entry, jti_hash
 from tests.pki import InfrastructureCa
 from tests.signer.conftest import port
-from tests.signer.office import Approved, Office, document
+from tests.signer.office import Approved, Office, document, grant_request, item_message
 from tests.signer.station import PROGRAMS, TIMEOUT_S, Crls, Results, Station, typed
 
 COUNT = 6
@@ -203,8 +203,6 @@ def until(condition: Callable[[], bool]) -> None:
 @pytest.mark.parametrize("kind", ["seal", "grant"])
 def test_a_stop_in_mid_batch_voids_what_is_not_committed(own_station: Station, tmp_path: Path, kind: str) -> None:
     """The batch has its signatures; the stop commits; then the batch comes to its commit."""
-    from tests.signer.office import grant_request, item_message
-
     office, hold = own_station.office, tmp_path / "hold"
     grant = office.grant(COUNT)
     items = [item_message(grant_request(index, document(f"Stop {index}"))) for index in range(COUNT)]

@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sealcore.approvals import decision as decisions
 from sealcore.approvals.covers import ActCovers, GrantCovers
 from sealcore.approvals.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
+from sealcore.approvals.stop import StopStatement, sign
 from sealcore.approvals.token import Claims, Policy
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
@@ -110,7 +112,9 @@ def test_an_issuer_that_was_removed(office: Office, register: Register) -> None:
 
 
 def test_a_token_for_another_signer(office: Office, register: Register) -> None:
-    assert refusal(office, register, office.approve([DOCUMENT], aud="urn:vermilion:service:ca").token) is Code.AUDIENCE_MISMATCH
+    assert (
+        refusal(office, register, office.approve([DOCUMENT], aud="https://vermilion.internal/service/ca").token) is Code.AUDIENCE_MISMATCH
+    )
 
 
 def test_a_token_of_another_client(office: Office, register: Register) -> None:
@@ -151,8 +155,6 @@ def test_the_applicant_does_not_approve_their_own_request(office: Office, regist
 
 
 def test_a_rejection_is_no_approval(office: Office, register: Register) -> None:
-    from sealcore.approvals import decision as decisions
-
     approved = office.approve([DOCUMENT])
     no = decisions.sign(approved.claims.context, office.ada.id, "reject", approved.claims.iat, office.ada.sign)
     claims = replace(approved.claims, decisions=(*approved.claims.decisions[1:], no))
@@ -169,7 +171,7 @@ def test_an_approver_who_is_not_registered_has_left_or_has_another_duty(office: 
 OTHER: dict[str, Callable[[Office, Claims], Any]] = {
     "jti": lambda office, claims: uuid7(),
     "form": lambda office, claims: "TEST-2026-000002",
-    "aud": lambda office, claims: "urn:vermilion:service:ca",
+    "aud": lambda office, claims: "https://vermilion.internal/service/ca",
     "sub": lambda office, claims: client_uri(uuid7()),
     "seal": lambda office, claims: office.seals["invoice"].id,
     "action": lambda office, claims: "resume",
@@ -375,8 +377,6 @@ def test_an_unknown_claim_a_crit_or_another_algorithm_is_refused(office: Office,
 
 
 def test_a_stop_that_an_officer_did_not_sign_does_not_enter_the_register(office: Office, register: Register) -> None:
-    from sealcore.approvals.stop import StopStatement, sign
-
     seal = office.seals["contract"].id
     statement = StopStatement("seal", seal, office.bo.id, "r", "2026-01-01T00:00:00Z")
     with pytest.raises(VermilionError) as refused:

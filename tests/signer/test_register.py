@@ -8,13 +8,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import create_engine, text
 
-from protos.vermilion.v1 import signer_pb2
+from protos.vermilion.v1 import ledger_pb2, signer_pb2
 from sealcore.approvals.canonical import b64url
+from sealcore.clock import SystemClock
+from sealcore.config import load
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import operator_uri, service_uri, uuid7
+from sealcore.ledger.note import Checkpoint, cosign, log_key, sign_checkpoint, witness_key
+from signer.app import build
+from signer.settings import SignerSettings
+from signer.tables import metadata
 from tests.signer.office import document, person, picture, spki
 from tests.signer.station import Station, typed
 
@@ -246,11 +253,6 @@ def test_a_database_altered_behind_the_signers_back_is_found_at_start(own_statio
         own_station.seal(own_station.office.approve([document("One")]))
         stop(own_station, own_station.office.stop("seal", own_station.office.seals["official"].id))
     engine = create_engine(own_station.database_url)
-    from sealcore.clock import SystemClock
-    from sealcore.config import load
-    from signer.app import build  # the composition root itself: comparing comes before any token is opened
-    from signer.settings import SignerSettings
-
     settings = load(own_station.config, SignerSettings)
     for name, (statement, family) in ALTERATIONS.items():
         saved = {
@@ -258,7 +260,7 @@ def test_a_database_altered_behind_the_signers_back_is_found_at_start(own_statio
             for table in ("register_records", "epochs", "register_acts", "uses", "ledger_entries", "ledger_head")
         }
         with engine.begin() as connection:
-            connection.execute(text(statement))
+            connection.exec_driver_sql(statement)
         with pytest.raises(VermilionError) as refused:
             build(settings, clock=SystemClock())
         assert refused.value.code in {Code.REGISTER_INCONSISTENT, Code.LEDGER_INCONSISTENT}, name
@@ -276,8 +278,6 @@ def _rows(engine: Any, table: str) -> list[dict[str, Any]]:
 
 
 def _put_back(engine: Any, table: str, rows: list[dict[str, Any]]) -> None:
-    from signer.tables import metadata
-
     with engine.begin() as connection:
         connection.execute(text(f"DELETE FROM {table}"))
         if rows:
@@ -285,11 +285,6 @@ def _put_back(engine: Any, table: str, rows: list[dict[str, Any]]) -> None:
 
 
 def test_a_ledger_behind_its_checkpoint_or_beside_it_does_not_start(own_station: Station) -> None:
-    from cryptography.hazmat.primitives.asymmetric import ed25519
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    from sealcore.ledger.note import Checkpoint, cosign, log_key, sign_checkpoint, witness_key
-
     log, witness = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
     log_name, witness_name = (
         make(name, key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
@@ -297,10 +292,8 @@ def test_a_ledger_behind_its_checkpoint_or_beside_it_does_not_start(own_station:
     )
     file = own_station.folder / "checkpoint"
     own_station.extra["checkpoint"] = {"file": str(file), "log_key": str(log_name), "witness_key": str(witness_name)}
-    own_station._write_config()
+    own_station.write_config()
     with own_station.running():  # no checkpoint yet
-        from protos.vermilion.v1 import ledger_pb2
-
         head = typed(lambda: own_station.ledger(service_uri("ledger")).Head(ledger_pb2.HeadRequest()))
 
     def publish(size: int, root: bytes) -> None:

@@ -309,7 +309,7 @@ def test_a_client_finds_its_own_entries_alone_and_a_verifier_is_told_no_form(sta
     request = ledger_pb2.FindRequest(form="TEST-2026-000888")
     (mine,) = typed(lambda: station.ledger(station.office.client).Find(request)).entries
     assert mine.form == "TEST-2026-000888"
-    assert typed(lambda: station.ledger("urn:vermilion:client:other").Find(request)).entries == []
+    assert typed(lambda: station.ledger("https://vermilion.internal/client/other").Find(request)).entries == []
     signature = Entry.decode(mine.entry).signature_hash
     assert signature is not None
     (shown,) = typed(lambda: station.ledger(service_uri("verify")).Find(ledger_pb2.FindRequest(signature_hash=signature))).entries

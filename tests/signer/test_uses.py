@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from sealcore import db
+from sealcore.approvals.stop import StopStatement, sign
 from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
@@ -82,8 +83,6 @@ class Desk:
 
     def stop(self, kind: str, subject: str) -> None:
         """An officer's stop."""
-        from sealcore.approvals.stop import StopStatement, sign
-
         statement = StopStatement(kind, subject, self.office.dai.id, "drill", self.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
         self.register.record(stop_act(statement, sign(statement, self.office.dai.sign), time_us(self.clock.now())))
 

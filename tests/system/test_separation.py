@@ -20,7 +20,7 @@ NOBODY = 64_999  # an account number that owns nothing
 
 def _touched(pid: int) -> set[str]:
     """Every path that a process has open, mapped or in its environment."""
-    opened = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    opened = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
     environment = Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "replace").split("\0")
     return opened | set(Path(f"/proc/{pid}/maps").read_text("utf-8").split()) | set(environment)
 

@@ -132,7 +132,7 @@ def uuid7(number: int) -> str:
 
 PEOPLE = {name: (uuid7(0x100 + number), P256(name)) for number, name in enumerate(("applicant", "approver one", "approver two"))}
 JTI, SEAL = uuid7(1), uuid7(2)
-SIGNER, CLIENT = "urn:vermilion:service:signer", f"urn:vermilion:client:{uuid7(3)}"
+SIGNER, CLIENT = "https://vermilion.internal/service/signer", f"https://vermilion.internal/client/{uuid7(3)}"
 TIME = 1_790_000_000
 PICTURE = sha256(b"picture")
 PLAIN = {"pages": [0], "rect": [396000, 60000, 515055, 179055], "picture": PICTURE, "kind": "plain"}
@@ -258,7 +258,7 @@ def claims(kind: str):
         {**{name: one[name] for name in ("person", "verdict", "time")}, "signature": b64url(bytes.fromhex(one["signature"]))}
         for one in decisions
     ]
-    return {**fields, "iss": "urn:vermilion:service:workflow", "iat": TIME + 90, "decisions": kept}
+    return {**fields, "iss": "https://vermilion.internal/service/workflow", "iat": TIME + 90, "decisions": kept}
 
 
 def token_vectors():
@@ -327,7 +327,7 @@ def token_vectors():
         "issuer_public_key": ISSUER.spki.hex(),
         "valid": [{"claims": claims(kind), "jws": jws(header, jcs(claims(kind)))} for kind in ("manifest", "grant", "template", "act")],
         "refused": refused,
-        "other_issuer": altered(iss="urn:vermilion:service:verify"),
+        "other_issuer": altered(iss="https://vermilion.internal/service/verify"),
         "wrongly_signed": jws(header, payload).rpartition(".")[0] + "." + jws(header, b"{}").rpartition(".")[2],
     }
 

@@ -54,7 +54,7 @@ def test_a_document_beyond_the_limit_is_refused_with_its_code(stub: verify_pb2_g
 
 
 def test_with_tls_a_stranger_needs_no_certificate(office: Office, tmp_path: Path) -> None:
-    tls = InfrastructureCa(tmp_path / "ca").identity("verify", "urn:vermilion:service:verify")
+    tls = InfrastructureCa(tmp_path / "ca").identity("verify", "https://vermilion.internal/service/verify")
     with running(
         build(
             _settings(office, tmp_path, rpc_tls={"key_file": tls.key_file, "certificate_file": tls.certificate_file}), clock=FixedClock(NOW)

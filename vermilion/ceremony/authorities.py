@@ -12,7 +12,7 @@ from vermilion import configuration, toml
 from vermilion import identities as certificate_identities
 from vermilion.ceremony.room import Room
 from vermilion.configuration import PUBLIC_TSA, SIGNER_TSA
-from vermilion.identities import LOCAL_ADDRESSES, LOCAL_NAMES, private_file
+from vermilion.identities import LOCAL_ADDRESSES, private_file
 from vermilion.layout import FOLDER_MODE
 from vermilion.programs import run
 
@@ -76,7 +76,7 @@ def _identity_orders(room: Room) -> list[dict[str, Any]]:
         request_file.write_bytes(certificate_identities.request(folder, uri, server=name in SERVERS))
         private_file(folder / "trust.pem", trust)
         order = {"profile": profile, "request": request_file, "out": folder / "cert.pem", "chain": True, "uri": uri}
-        orders.append({**order, "dns": LOCAL_NAMES, "ip": LOCAL_ADDRESSES} if name in SERVERS else order)
+        orders.append({**order, "ip": LOCAL_ADDRESSES} if name in SERVERS else order)
     return orders
 
 

@@ -1,6 +1,6 @@
 """The client library: have documents approved, and sealed, each exactly once.
 
-    with Office("https://localhost:8709", "localhost:8701", tls) as office:
+    with Office("https://127.0.0.1:8709", "127.0.0.1:8701", tls) as office:
         form = office.apply(seal_id, documents, title="Contracts of May")
         form = office.wait_approved(form.number)
         outcomes = office.seal(form, documents, Path("sealed"))

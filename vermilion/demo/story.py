@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from ledger.check import check
 from sealcore.approvals.leaf import Placement
+from sealcore.ledger.reader import LogReader
+from verify.ledger import COMMIT_LAG
 from vermilion import approving, client, keyring, placing
 from vermilion.configuration import log_keys
 from vermilion.demo import independent
@@ -27,6 +29,7 @@ from vermilion.verifying import Verifier
 
 VERIFIERS = 2  # the service works on so many at once
 SHOWN_VERDICTS = 20
+CLOSING_POLLS, CLOSING_POLL_S = 40, 0.5  # the log renews an idle cosignature every few seconds
 
 
 def keys(layout: Layout, make: Callable[[Callable[[str], None]], Office]) -> Office:
@@ -125,12 +128,24 @@ def log(stage: Stage) -> None:
     """8: the public log, recomputed from its entries to the cosigned checkpoint."""
     heading("log")
     keys_of_log = log_keys(stage.layout, stage.office)
+    _await_closing_cosignature(stage)
     found = check(stage.office.url("ledger"), keys_of_log.log, keys_of_log.witness)
     if found.findings:
         for one in found.findings:
             say("ledger.finding", "invalid", place=one.place, problem=one.problem)
     else:
         say("demo.log.whole", size=found.size, root=shortened(found.root.hex()))
+
+
+def _await_closing_cosignature(stage: Stage) -> None:
+    """Until the witness has cosigned well after the last seal: a closed office can then still be told what the log does not hold."""
+    keys_of_log, began_s = log_keys(stage.layout, stage.office), stage.clock.now().timestamp()
+    reader = LogReader(stage.office.url("ledger"), keys_of_log.log, keys_of_log.witness)
+    for _ in range(CLOSING_POLLS):
+        cosigned_at_s = reader.update().cosigned_at_s
+        if cosigned_at_s is None or cosigned_at_s > began_s + COMMIT_LAG.total_seconds():
+            return
+        time.sleep(CLOSING_POLL_S)
 
 
 def heading(name: str) -> None:

@@ -71,7 +71,7 @@ class NewClient(Body):
 
     id: Uuid | None = None
     name: Text200
-    uri: Annotated[str, StringConstraints(pattern=r"^urn:vermilion:client:[A-Za-z0-9._-]{1,100}$")] | None = None
+    uri: Annotated[str, StringConstraints(pattern=r"^https://vermilion.internal/client/[A-Za-z0-9._-]{1,100}$")] | None = None
     unit: UnitCode | None = None
 
     def to_domain(self, default_unit: str) -> model.Client:
