@@ -39,6 +39,9 @@ def step_6_changes(case: Case) -> None:
 
 
 def _examine(case: Case, signature: Signature, embedded: EmbeddedPdfSignature) -> None:
+    if any(each.code == FindingCode.NOT_INTACT for each in signature.findings):
+        signature.changed = _FORBIDDEN  # the sealed bytes themselves are others; step 3 has said so
+        return
     if signature.covers_file:
         signature.changed = _UNCHANGED
         return

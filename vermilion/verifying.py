@@ -15,14 +15,11 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ledger.reader import LogReader
 from sealcore.ledger.sources import FolderSource
 from verify.crls import CrlStore
-from verify.files import read_file
 from verify.ledger import PublicLedger
 from verify.report import Report
-from verify.sandbox import Sandbox
 from verify.settings import VerifySettings
 from verify.signer_link import SignerLink
 from verify.trust import TrustMaterial
-from verify.verifier import verify
 from vermilion.desk import tls_of
 from vermilion.launcher import running
 from vermilion.layout import Layout
@@ -34,6 +31,10 @@ TIMEOUT_S = 120.0
 @contextmanager
 def examiner(layout: Layout, office: Office, language: str) -> Iterator[Callable[[Path], Report]]:
     """The library with this office's trust, its current revocation lists, and its log: over HTTP, or from its folder when it is closed."""
+    from verify.files import read_file  # noqa: PLC0415  (the PDF libraries: a second that other commands need not wait)
+    from verify.sandbox import Sandbox  # noqa: PLC0415
+    from verify.verifier import verify  # noqa: PLC0415
+
     settings, clock = load(layout.config("verify"), VerifySettings), SystemClock()
     assert settings.ledger is not None, "this office has a ledger"
     is_open = bool(running(layout))

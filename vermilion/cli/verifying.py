@@ -11,7 +11,6 @@ from rich.text import Text
 
 from sealcore.errors import Code, VermilionError
 from verify import catalogue
-from verify.files import exit_status
 from verify.report import Answer, AuthorisedState, Change, Report, Verdict
 from verify.summary import summarise
 from vermilion import exits
@@ -41,6 +40,8 @@ def verify(
     state: State = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
+    from verify.files import exit_status  # noqa: PLC0415  (the PDF libraries: a second that other commands need not wait)
+
     office = here(state)
     reports: list[Report] = []
     unopened = False

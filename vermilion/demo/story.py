@@ -29,6 +29,7 @@ from vermilion.verifying import Verifier
 
 VERIFIERS = 2  # the service works on so many at once
 SHOWN_VERDICTS = 20
+REPORTED = {"unreadable": "undetermined"}  # a report knows three verdicts: what cannot be read cannot be decided
 CLOSING_POLLS, CLOSING_POLL_S = 40, 0.5  # the log renews an idle cosignature every few seconds
 
 
@@ -108,7 +109,7 @@ def verified(stage: Stage, results: Sequence[Result], folder: Path) -> list[Resu
         progress(text("demo.verifying.progress"), len(files)) as steps,
     ):
         for file, answer in zip(files, pool.map(verify.report, files), strict=True):
-            verdicts[file] = str(answer["verdict"])
+            verdicts[file] = REPORTED.get(str(answer["verdict"]), str(answer["verdict"]))
             steps.advance()
             if answer["verdict"] != "valid":
                 show_outcome(str(answer["verdict"]), file.name, str(answer["sentence"]))
