@@ -8,6 +8,7 @@ from typing import Any
 from asn1crypto import cms
 from cryptography import x509
 from pyhanko.pdf_utils import misc
+from pyhanko.pdf_utils.crypt import AuthStatus
 from pyhanko.pdf_utils.generic import IndirectObject
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
@@ -36,18 +37,26 @@ class UnreadableError(Exception):
 
 
 def step_1_readable(case: Case) -> None:
-    """The document is a PDF, whole and not encrypted."""
+    """The document is a PDF, whole, and opens without a password."""
     if not case.document:
         raise UnreadableError(finding(FindingCode.EMPTY))
     if b"%PDF-" not in case.document[:HEADER_WINDOW_BYTES]:
         raise UnreadableError(finding(FindingCode.NOT_A_PDF))
     reader = PdfFileReader(BytesIO(case.document), strict=case.strict)
-    if reader.encrypt_dict is not None:
+    if reader.encrypt_dict is not None and not _opens(reader):
         raise UnreadableError(finding(FindingCode.ENCRYPTED))
     if case.strict and reader.xrefs.hybrid_xrefs_present:
         raise misc.PdfStrictReadError("hybrid cross-references")
     reader.root["/Pages"]  # a catalog that leads to pages
     case.reader = reader
+
+
+def _opens(reader: PdfFileReader) -> bool:
+    """Whether an encrypted document opens for everyone: readers try the empty user password by themselves (ISO 32000-2 §7.6.4.3)."""
+    try:
+        return reader.decrypt("").status is not AuthStatus.FAILED
+    except (misc.PdfError, ValueError, KeyError):  # for certain recipients alone, or with a broken dictionary
+        return False
 
 
 def step_2_signatures(case: Case) -> None:

@@ -1,6 +1,6 @@
 """Verification in eight numbered steps. Nothing here talks to the network but step 7, and that only to our own ledger.
 
- 1. The document is readable: a PDF, whole, not encrypted.
+ 1. The document is readable: a PDF, whole, open to everyone.
  2. Its signatures are found; ours are those whose certificate our issuing CA signed.
  3. Integrity: the byte range leaves out the signature's hole and nothing else, the digest and the signature value hold.
  4. The timestamp over the signature is valid and by a unit under our root.

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import jsonschema
+import pikepdf
 import pytest
 
 from tests.conftest import CORPUS, EXAMPLES
@@ -65,6 +66,8 @@ def test_a_second_run_reuses_the_office(demo: Demo, tmp_path: Path) -> None:
     shutil.copy(EXAMPLES / "invoice.pdf", few / "發票 2026 (final).pdf")
     shutil.copy(EXAMPLES / "invoice.pdf", few / ("x" * 251 + ".pdf"))
     (few / "empty.pdf").touch()
+    with pikepdf.open(EXAMPLES / "invoice.pdf") as document:
+        document.save(few / "open to read.pdf", encryption=pikepdf.Encryption(owner="owner", user=""))
     first = demo.report
     kept = tmp_path / "out"
     shutil.move(demo.out, kept)
@@ -78,6 +81,7 @@ def test_a_second_run_reuses_the_office(demo: Demo, tmp_path: Path) -> None:
     assert outcomes == {
         "發票 2026 (final).pdf": ("sealed", None, "valid"),
         "x" * 251 + ".pdf": ("sealed", None, "valid"),
+        "open to read.pdf": ("sealed", None, "valid"),
         "empty.pdf": ("refused", "DOCUMENT_EMPTY", None),
     }
     assert (demo.state / "pki" / "root.pem").read_bytes() == root_before

@@ -216,6 +216,13 @@ def test_an_encrypted_document_is_unreadable(check: Check) -> None:
     assert report.verdict is Verdict.UNREADABLE and codes(report) == {"ENCRYPTED"}
 
 
+def test_an_encrypted_document_that_opens_for_everyone_is_judged(check: Check) -> None:
+    out = io.BytesIO()
+    with pikepdf.open(io.BytesIO(page_document())) as document:
+        document.save(out, encryption=pikepdf.Encryption(owner="o", user=""))
+    assert codes(check(out.getvalue())) == {"NO_SEAL"}
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [

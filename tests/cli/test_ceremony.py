@@ -1,0 +1,70 @@
+"""The key ceremony: it leaves a whole office, changes nothing when run again, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import stat
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+
+from hsm_config import inventory
+from sealcore.clock import FixedClock
+from tests.cli.running import RunningOffice
+from vermilion import exits, identities, keyring
+from vermilion.ceremony import STEPS, authorities, ensure
+from vermilion.ceremony.room import Room
+
+
+def test_exactly_the_declared_keys_were_made(office: RunningOffice) -> None:
+    assert [key.label for key in keyring.keys(office.layout)] == [key.label for key in inventory.load().keys]
+
+
+def test_every_secret_file_is_for_its_owner_alone(office: RunningOffice) -> None:
+    files = [path for pattern in ("hsm/*/pin", "hsm/*/so-pin", "tls/*/key.pem") for path in office.layout.state.glob(pattern)]
+    assert len(files) > 20
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert stat.S_IMODE(office.layout.state.stat().st_mode) == 0o700
+
+
+def test_no_service_is_given_the_roots_token_or_another_services(office: RunningOffice) -> None:
+    for service in ("ca", "timestamp", "signer", "ledger", "witness", "workflow", "verify"):
+        text = office.layout.config(service).read_text("utf-8")
+        named = {token for token in office.layout.state.joinpath("hsm").iterdir() if f"{token}/" in text}
+        assert {token.name for token in named} == ({service} if service != "verify" else set())
+
+
+def test_run_again_it_changes_nothing(office: RunningOffice) -> None:
+    before = {
+        path: path.read_bytes()
+        for path in office.layout.state.rglob("*")
+        if path.is_file() and path.parent.name in ("pki", "keys", "ceremony")
+    }
+    steps: list[str] = []
+    ensure(office.layout, report=steps.append)
+    assert steps == []
+    assert {path: path.read_bytes() for path in before} == before
+    assert office.run("init").returncode == exits.DONE
+
+
+def test_each_step_may_be_repeated_after_a_stop_in_the_middle(office: RunningOffice) -> None:
+    room = Room(office.layout, office.office, FixedClock(datetime.now(UTC)))
+    root = office.layout.root_certificate.read_bytes()
+    keys = {key.label: key.spki_der for key in keyring.keys(office.layout)}
+    seal = x509.load_pem_x509_certificate((office.layout.pki / "seal.contract.1.pem").read_bytes())
+    for _, step in STEPS:
+        step(room)
+    assert office.layout.root_certificate.read_bytes() == root
+    assert {key.label: key.spki_der for key in keyring.keys(office.layout)} == keys
+    assert x509.load_pem_x509_certificate((office.layout.pki / "seal.contract.1.pem").read_bytes()) == seal
+
+
+def test_mtls_certificates_live_at_most_thirty_days_and_are_renewed_before_they_end(office: RunningOffice) -> None:
+    now = datetime.now(UTC)
+    for folder in sorted(office.layout.state.glob("tls/*")):
+        certificate = x509.load_pem_x509_certificates((folder / "cert.pem").read_bytes())[0]
+        assert certificate.not_valid_after_utc - certificate.not_valid_before_utc <= timedelta(days=30, minutes=5)
+        assert identities.current(folder, now)
+        assert not identities.current(folder, now + timedelta(days=25))
+    later = Room(office.layout, office.office, FixedClock(now + timedelta(days=25)))
+    assert authorities.identities_due(later)
+    assert not authorities.identities_due(Room(office.layout, office.office, FixedClock(now)))

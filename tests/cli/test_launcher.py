@@ -1,0 +1,118 @@
+"""Starting and stopping services: real ones, from a copy of a real office's state, on ports of their own."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sealcore.errors import Code, VermilionError
+from tests.cli.running import RunningOffice
+from vermilion.launcher import Launcher, Service, require_ports, running
+from vermilion.layout import Layout
+
+TWO = (Service("timestamp", "timestamp", 1, ("timestamp",)), Service("witness", "ledger.witness", 2, ("witness",)))
+
+
+@pytest.fixture
+def layout(office: RunningOffice, tmp_path: Path, free_port: Callable[[], int]) -> Layout:
+    """A state of its own: the office's tokens, read only, and configurations with other ports."""
+    layout = Layout.at(tmp_path / "var")
+    layout.make_folders()
+    for service in TWO:
+        text = office.layout.config(service.name).read_text("utf-8")
+        port = office.office.ports[service.ports[0]]
+        text = text.replace(f"port = {port}", f"port = {free_port()}").replace(
+            str(office.layout.service(service.name)), str(tmp_path / service.name)
+        )
+        layout.config(service.name).write_text(text, "utf-8")
+        shutil.copytree(office.layout.service(service.name), tmp_path / service.name)
+    return layout
+
+
+def _port(layout: Layout, service: str) -> int:
+    return int(layout.config(service).read_text("utf-8").split("port = ")[1].split()[0])
+
+
+def test_services_are_ready_when_start_returns_and_gone_when_stop_returns(layout: Layout) -> None:
+    heard: list[str] = []
+    with Launcher(layout, TWO) as launcher:
+        launcher.start(heard.append)
+        assert heard == ["timestamp", "witness"]
+        assert httpx.get(f"http://127.0.0.1:{_port(layout, 'witness')}/healthz").json()["status"] == "ok"
+        found = running(layout, TWO)
+        assert {one.service for one in found} == {"timestamp", "witness"}
+    assert not any(one.alive for one in found)
+    assert running(layout, TWO) == []
+    assert not list(layout.run(".").glob("*.pid"))
+
+
+def test_two_launchers_never_serve_one_state(layout: Layout) -> None:
+    with Launcher(layout, TWO):
+        with pytest.raises(VermilionError) as refused:
+            Launcher(layout, TWO).acquire()
+        assert refused.value.code is Code.CONFLICT
+
+
+def test_a_service_that_cannot_start_is_named_with_its_reason_and_the_others_are_stopped(layout: Layout) -> None:
+    layout.config("witness").write_text("nonsense = 1\n")
+    with Launcher(layout, TWO) as launcher:
+        with pytest.raises(VermilionError) as refused:
+            launcher.start()
+        assert refused.value.code is Code.SERVICE_UNAVAILABLE
+        assert "witness" in refused.value.reason
+        assert "CONFIGURATION_INVALID" in refused.value.reason
+        assert running(layout, TWO) == []
+
+
+def test_what_a_killed_launcher_left_is_ended_by_the_next(layout: Layout) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from tests.cli.test_launcher import TWO; from vermilion.launcher import Launcher; "
+        "from vermilion.layout import Layout; launcher = Launcher(Layout.at(Path(sys.argv[1])), TWO); launcher.acquire(); launcher.start(); "
+        "print('started', flush=True); time.sleep(300)"
+    )
+    first = subprocess.Popen([sys.executable, "-c", program, layout.state], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "started\n"
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    left = running(layout, TWO)
+    assert len(left) == 2
+    with Launcher(layout, TWO) as launcher:
+        assert not any(one.alive for one in left)
+        launcher.start()
+        assert len(running(layout, TWO)) == 2
+
+
+def test_a_process_number_used_again_by_a_stranger_is_left_alone(layout: Layout) -> None:
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        layout.run("witness.pid").write_text(f'{{"pid": {stranger.pid}, "started_ticks": 1}}')
+        with Launcher(layout, TWO):
+            assert stranger.poll() is None
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_a_service_that_ends_by_itself_is_noticed(layout: Layout) -> None:
+    with Launcher(layout, TWO) as launcher:
+        launcher.start()
+        witness = next(one for one in running(layout, TWO) if one.service == "witness")
+        subprocess.run(["kill", "-KILL", str(witness.pid)], check=True)
+        deadline = time.monotonic() + 30
+        with pytest.raises(VermilionError) as noticed:
+            launcher.wait(lambda: time.monotonic() > deadline)
+        assert "witness" in noticed.value.reason
+
+
+def test_a_port_that_is_taken_is_named_before_anything_starts(office: RunningOffice) -> None:
+    with pytest.raises(VermilionError) as refused:
+        require_ports(office.office)
+    assert refused.value.code is Code.CONFIGURATION_INVALID
+    assert str(office.office.ports["ca"]) in refused.value.reason

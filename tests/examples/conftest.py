@@ -1,0 +1,5 @@
+"""The running office, for the example programs."""
+
+from tests.cli.conftest import office
+
+__all__ = ["office"]
