@@ -35,7 +35,7 @@ class Sheet:
     def __init__(self, size: tuple[float, float], title: str, *, margin: float = 24 * mm, **options: object) -> None:
         self.target = io.BytesIO()
         self.width, self.height, self.margin = size[0], size[1], margin
-        self.canvas = Canvas(self.target, pagesize=size, invariant=1, pageCompression=1, **options)
+        self.canvas = Canvas(self.target, pagesize=size, invariant=1, pageCompression=1, initialFontName="Sans", **options)
         self.canvas.setTitle(title)
         self.canvas.setAuthor(words.OWNER_EN)
         self.canvas.setSubject("Example document of Vermilion; everything in it is invented")

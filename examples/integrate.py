@@ -11,7 +11,7 @@ from sealcore.config import TlsSettings
 from vermilion.client import Office, in_folder
 
 bundle, seal_id, folder, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])
-workflow, signer = sys.argv[5:7] or ("https://localhost:8709", "localhost:8701")
+workflow, signer = sys.argv[5:7] or ("https://127.0.0.1:8709", "127.0.0.1:8701")
 tls = TlsSettings(key_file=bundle / "key.pem", certificate_file=bundle / "cert.pem", trust_file=bundle / "trust.pem")
 
 with Office(workflow, signer, tls) as office:
