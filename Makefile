@@ -6,15 +6,18 @@ PYTHON ?= python3
 STATE ?= var
 DOCUMENTS ?= examples/documents
 WORKERS ?= 2
+MINUTES ?= 10
+CORPUS ?= ../shared/corpus
 BIN := .venv/bin
 PACKAGES := sealcore signer ca timestamp ledger verify workflow vermilion hsm_config
 
-.PHONY: help setup setup-test demo up test lint format proto documents clean
+.PHONY: help setup setup-test demo up test test-long fuzz lint format proto documents clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  DOCUMENTS=folder   what the demo seals       (now: $(DOCUMENTS))"
+	@echo "  MINUTES=number     how long fuzz goes on     (now: $(MINUTES))"
 	@echo "  STATE=folder       where the office lives    (now: $(STATE))"
 
 setup: ## system packages that are missing, and the virtual environment
@@ -31,6 +34,13 @@ up: setup ## start the office and leave it running until Ctrl-C
 
 test: setup-test lint ## lint, types, layers and every test
 	@$(BIN)/python -m pytest -n $(WORKERS)
+
+test-long: test fuzz ## all that, the property tests for MINUTES, and the demo over the documents in CORPUS
+	@$(BIN)/vermilion demo --state "$(STATE)" --documents "$(CORPUS)" --out out/corpus
+
+fuzz: setup-test ## the property tests with new random inputs, over and over for MINUTES
+	@end=$$((SECONDS + 60 * $(MINUTES))); while [ $$SECONDS -lt $$end ]; do \
+	  $(BIN)/python -m pytest -n $(WORKERS) --hypothesis-seed=$$RANDOM $$(grep -rl --include='test_*.py' '@given' tests); done
 
 lint: setup-test ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

@@ -229,7 +229,11 @@ def server(tls: TlsSettings, rules: Rules, revocations: Revocations, *, target: 
         root_certificates=tls.trust_file.read_bytes(),
         require_client_auth=True,
     )
-    if result.add_secure_port(target, credentials) == 0:
+    try:
+        bound = result.add_secure_port(target, credentials)
+    except RuntimeError:  # how gRPC says it since 1.60; before, it returned 0
+        bound = 0
+    if bound == 0:
         raise VermilionError(Code.CONFIGURATION_INVALID, f"cannot listen on {target}; the port is taken")
     return result
 

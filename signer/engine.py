@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -102,6 +103,8 @@ class Engine:
         outcomes = [Outcome(request.index, results[place]) for place, request in enumerate(requests)]
         for outcome in outcomes:
             self._parts.metrics.documents.labels(_label(outcome.result)).inc()
+        counts = Counter(_label(outcome.result) for outcome in outcomes)
+        self._log.info("batch", jti=admission.claims.jti, client=admission.claims.sub, **counts)
         return outcomes
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from sealcore.approvals.token import parse
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import TokenKey
+from sealcore.log import get as get_log
 from sealcore.rpc import caller
 from signer.bulk import in_thread
 from signer.examiner import Examiner
@@ -64,6 +65,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         self._metrics = metrics
         self._clock = clock
         self._executor = executor
+        self._log = get_log("register")
         self._picture_size = lru_cache(maxsize=PICTURES_HELD)(lambda sha256: examiner.picture_size(store.attachment(sha256)))
 
     async def ListSeals(self, request: signer_pb2.ListSealsRequest, context: Any) -> signer_pb2.ListSealsResponse:  # noqa: N802
@@ -108,6 +110,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         statement = StopStatement(request.subject_kind, request.subject, request.officer, request.reason, request.time)
         stopped: Stopped = await in_thread(self._executor, stop, self._store, self._clock, statement, request.signature)
         self._metrics.acts.labels("stop").inc()
+        self._log.info("stopped", kind=request.subject_kind, subject=request.subject, officer=request.officer, epoch=stopped.epoch)
         return signer_pb2.StopResponse(epoch=stopped.epoch, ledger_index=stopped.ledger_index)
 
     async def Perform(self, request: signer_pb2.PerformRequest, context: Any) -> signer_pb2.PerformResponse:  # noqa: N802
@@ -115,6 +118,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         files: Sequence[bytes] = list(request.attachments)
         recorded = await in_thread(self._executor, self._performer.perform, request.token, files, caller().uri)
         self._metrics.acts.labels("perform").inc()
+        self._log.info("act carried out", ledger_index=recorded.ledger_index, acts=recorded.register.version)
         return signer_pb2.PerformResponse(ledger_index=recorded.ledger_index)
 
     def _picture(self, sha256: bytes) -> tuple[bytes, tuple[int, int]]:

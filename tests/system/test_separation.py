@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from sealcore.config import TokenSettings
+from sealcore.config import TokenSettings, load
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token
 from tests.system.conftest import Demo, Up
 
 OWN_TOKEN = {"signer": "signer", "ca": "ca", "timestamp": "timestamp", "workflow": "workflow", "ledger": "ledger", "witness": "witness"}
-NOBODY = 64_999  # an account number that owns nothing
 
 
 def _touched(pid: int) -> set[str]:
@@ -42,23 +42,37 @@ def test_the_workflows_configuration_names_nothing_of_the_signers(demo: Demo) ->
 
 def test_the_workflows_pin_does_not_open_the_signers_token(demo: Demo) -> None:
     signers = demo.state / "hsm" / "signer"
-    settings = TokenSettings(
-        label="signer", pin_file=demo.state / "hsm" / "workflow" / "pin", softhsm_conf=signers / "softhsm2.conf", sessions=1
-    )
+    settings = load(signers / "token.toml", TokenSettings)
+    with Token.open(settings):
+        pass  # its own PIN opens it, so a refusal below is about the PIN
+    settings = settings.model_copy(update={"pin_file": demo.state / "hsm" / "workflow" / "pin"})
     with pytest.raises(VermilionError) as refusal:
         Token.open(settings)
     assert refusal.value.code is Code.HSM_PIN_REFUSED
 
 
-def test_another_account_reads_neither_token_nor_database(demo: Demo) -> None:
-    """With an account of its own, as `deploy/` sets up, the workflow is shut out by the file system too."""
-    if os.geteuid() != 0:
-        pytest.fail("this test changes accounts and needs root")
-    for name in ("hsm/signer/pin", "hsm/signer/softhsm2.conf", "signer/signer.db"):
-        file = demo.state / name
-        assert file.exists()
-        seen = subprocess.run(
-            ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "cat", file], capture_output=True, check=False
-        )
-        assert seen.returncode != 0
-        assert b"Permission denied" in seen.stderr
+def test_with_accounts_of_their_own_the_file_system_shuts_them_out_too(demo: Demo, tmp_path: Path, repository: Path) -> None:
+    """`deploy/accounts.sh` on a copy of the office: each account reads its own token, database and key, and nobody else's."""
+    assert os.geteuid() == 0, "this test changes accounts and needs root"
+    state = tmp_path / "var"
+    shutil.copytree(demo.state, state)
+    for folder in (tmp_path, *tmp_path.parents[:-1]):
+        if folder != Path("/tmp"):
+            folder.chmod(0o711)
+    said = subprocess.run(
+        [repository / "deploy" / "accounts.sh", state, "--numbers", "64000"], capture_output=True, text=True, check=True
+    ).stdout
+    accounts = {name: int(number) for name, number in (line.split() for line in said.splitlines())}
+    private = ("hsm/{0}/pin", "hsm/{0}/softhsm2.conf", "tls/{0}/key.pem", "{0}/{0}.db", "config/{0}.toml")
+    for name, number in accounts.items():
+        for other in accounts:
+            for file in (state / one.format(other) for one in private):
+                if file.exists():
+                    assert _readable(file, number) == (name == other), f"{name} and {file.relative_to(state)}"
+        assert _readable(state / "pki" / "root.pem", number)
+        assert not _readable(state / "hsm" / "root" / "pin", number)
+
+
+def _readable(file: Path, account: int) -> bool:
+    change = ["setpriv", f"--reuid={account}", f"--regid={account}", "--clear-groups"]
+    return subprocess.run([*change, "cat", file], capture_output=True, check=False).returncode == 0

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Gives each service of an office its own account, so that none can reach another's token, database or mTLS key.
+#   deploy/accounts.sh STATE                  accounts vermilion-NAME, made when missing
+#   deploy/accounts.sh STATE --numbers 64000  the bare numbers 64000, 64001, …, no account made
+# Run it as root after `vermilion init --state STATE`; the office must not be running. Running it again changes nothing.
+set -euo pipefail
+
+state=${1:?usage: deploy/accounts.sh STATE [--numbers FIRST]}
+[ "${2:-}" = --numbers ] && first=${3:?--numbers needs a number} || first=""
+[ -f "$state/vermilion.toml" ] || { echo "accounts: $state holds no office" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || { echo "accounts: only root can give files to other accounts" >&2; exit 1; }
+
+services=(signer ca timestamp workflow ledger witness verify)
+
+account() { # index, service → who owns what is the service's
+  if [ -n "$first" ]; then echo $((first + $1)); return; fi
+  id -u "vermilion-$2" >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin "vermilion-$2"
+  echo "vermilion-$2"
+}
+
+# Passing through is allowed to all, listing to none; what is public stays readable. The rest belongs to root.
+chown -R root:root "$state"
+chmod 711 "$state" "$state"/{config,hsm,tls}
+chmod -R u=rwX,go=rX "$state/pki"
+chmod 700 "$state"/{ceremony,log,run}
+for index in "${!services[@]}"; do
+  name=${services[$index]}
+  owner=$(account "$index" "$name")
+  for own in "$state/hsm/$name" "$state/tls/$name" "$state/$name" "$state/config/$name.toml"; do
+    if [ -e "$own" ]; then chown -R "$owner:$owner" "$own"; chmod -R u=rwX,go= "$own"; fi
+  done
+  printf '%-10s %s\n' "$name" "$owner"
+done
