@@ -33,7 +33,7 @@ up: setup ## start the office and leave it running until Ctrl-C
 	@$(BIN)/vermilion up --state "$(STATE)"
 
 test: setup-test lint ## lint, types, layers and every test
-	@$(BIN)/python -m pytest -n $(WORKERS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 test-long: test fuzz ## all that, the property tests for MINUTES, and the demo over the documents in CORPUS
 	@$(BIN)/vermilion demo --state "$(STATE)" --documents "$(CORPUS)" --out out/corpus

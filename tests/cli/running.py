@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vermilion.launcher import running
 from vermilion.layout import Layout
 from vermilion.office import Office
 
@@ -119,6 +120,7 @@ def _stop(folder: Path) -> None:
     while _alive(pid):
         assert time.monotonic() < deadline, "the office does not stop"
         time.sleep(0.1)
+    assert running(Layout.at(folder / "var")) == [], "the office left processes behind"
 
 
 def _alive(pid: int) -> bool:

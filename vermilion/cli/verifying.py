@@ -16,7 +16,7 @@ from verify.summary import summarise
 from vermilion import exits
 from vermilion.cli.common import DEFAULT, AsJson, State, here
 from vermilion.messages import text
-from vermilion.terminal import console, emit_json, show_error, verdict
+from vermilion.terminal import console, emit_json, show_error, show_pairs, verdict
 from vermilion.verifying import examiner
 
 _NOT_OPENED = frozenset({Code.NOT_FOUND, Code.INVALID_ARGUMENT, Code.DOCUMENT_TOO_LARGE})
@@ -78,9 +78,8 @@ def _show(report: Report, language: str) -> None:
         answer = catalogue.text(language, "row", key, form=authorised.form, index=authorised.ledger_index)
         _row("authorised", summary.authorised, answer, language)
     findings = [*report.findings, *(finding for seal in report.seals for finding in seal.findings)]
-    for finding in dict.fromkeys((one.code, one.sentence) for one in findings):
-        code, sentence = finding
-        out.print(Text.assemble("    ", (f"{code}  ", "quiet"), sentence, f" {catalogue.way_out(language, code)}".rstrip()))
+    told = dict.fromkeys((one.code, one.sentence) for one in findings)
+    show_pairs([(f"  {code}", f"{sentence} {catalogue.way_out(language, code)}".rstrip()) for code, sentence in told])
     if report.verdict is not Verdict.VALID:
         out.print()
 
