@@ -66,7 +66,9 @@ def crl_url(ca: InfrastructureCa) -> Iterator[str]:
 
 @pytest.fixture
 def watch(ca: InfrastructureCa, crl_url: str, tmp_path: Path) -> CrlWatch:
-    tls = ca.identity("server", "https://vermilion.internal/service/ca").model_copy(update={"crl_url": crl_url, "crl_cache": tmp_path / "cache.crl"})
+    tls = ca.identity("server", "https://vermilion.internal/service/ca").model_copy(
+        update={"crl_url": crl_url, "crl_cache": tmp_path / "cache.crl"}
+    )
     return CrlWatch(tls, SystemClock())
 
 
