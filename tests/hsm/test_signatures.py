@@ -86,10 +86,14 @@ def test_rsa_signatures_are_deterministic_and_ecdsa_signatures_are_not(token: To
 def test_many_ecdsa_signatures_have_minimal_integers(token: Token) -> None:
     """About one r or s in 256 begins with a zero octet, which DER drops: each of these must still verify."""
     key = token.generate("key", Algorithm.P256)
-    signatures = [key.sign(DATA) for _ in range(600)]
-    assert {len(signature) for signature in signatures} > {70, 71, 72}
-    for signature in signatures:
+    shortest = 72
+    for _ in range(20_000):  # one in about 85 has an r or s of 31 octets and no padding; in so many, one is as good as certain
+        signature = key.sign(DATA)
         verify(key, signature, DATA)
+        shortest = min(shortest, len(signature))
+        if shortest < 70:
+            break
+    assert shortest < 70
 
 
 def test_a_key_found_again_is_the_same_key(token: Token) -> None:

@@ -22,6 +22,8 @@ from pyhanko_certvalidator import ValidationContext
 
 from tests.system.conftest import Demo, Up
 
+pytestmark = pytest.mark.xdist_group("office")
+
 BIN = Path(sys.executable).parent
 
 

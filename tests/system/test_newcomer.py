@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import CORPUS, EXAMPLES
 from tests.system.conftest import Demo, run_demo, vermilion
 
+pytestmark = pytest.mark.xdist_group("office")
+
 ATTEMPTS = (
     "DOCUMENT_MISMATCH",
     "PROOF_INVALID",

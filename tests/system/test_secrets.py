@@ -6,7 +6,11 @@ import re
 import stat
 from pathlib import Path
 
+import pytest
+
 from tests.system.conftest import Demo, Up
+
+pytestmark = pytest.mark.xdist_group("office")
 
 JWS = re.compile(r"eyJ[\w-]{20,}\.[\w-]{20,}\.[\w-]{20,}")
 

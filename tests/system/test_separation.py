@@ -15,6 +15,8 @@ from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token
 from tests.system.conftest import Demo, Up
 
+pytestmark = pytest.mark.xdist_group("office")
+
 OWN_TOKEN = {"signer": "signer", "ca": "ca", "timestamp": "timestamp", "workflow": "workflow", "ledger": "ledger", "witness": "witness"}
 
 
