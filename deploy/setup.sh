@@ -61,7 +61,7 @@ install_postgresql() {
   printf 'create_main_cluster = false\n' | as_root tee -a $settings >/dev/null
   apt_install postgresql
   as_root mv $settings.before-vermilion $settings
-  if have deb-systemd-helper; then as_root deb-systemd-helper disable postgresql.service >/dev/null 2>&1 || true; fi
+  if have systemctl; then as_root systemctl --no-reload disable postgresql.service >>"$log" 2>&1 || true; fi
 }
 
 look

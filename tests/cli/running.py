@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,8 @@ def _alive(pid: int) -> bool:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return False
-    if fields[0] == "Z":  # our own child, when this worker started it
-        os.waitpid(pid, os.WNOHANG)
+    if fields[0] == "Z":  # ended; only the worker that started it can collect it
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
         return False
     return True

@@ -199,7 +199,7 @@ def test_doctor_finds_what_is_wrong_and_says_how_to_mend_it(office: RunningOffic
     assert well.returncode == exits.DONE, well.stdout
     missing = office.run("doctor", PATH=str(tmp_path))
     assert "pdfsig is not there" in " ".join(missing.stdout.split())
-    pin = office.layout.state / "hsm" / "people" / "pin"
+    pin = office.layout.state / "hsm" / "people" / "so-pin"  # which nobody opens meanwhile
     pin.chmod(0o644)
     try:
         wide = office.run("doctor")
