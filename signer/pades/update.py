@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -17,6 +16,7 @@ from pyhanko.pdf_utils.xref import XRefSectionData, XRefSectionType
 
 from sealcore.errors import Code, VermilionError
 from signer.pades.objects import Appendix, plainly
+from signer.pades.packed import Reader
 
 HEADER_WINDOW_BYTES: Final = 1024  # where readers look for %PDF- (ISO 32000-1 Annex H.3, note 13)
 LARGEST_OBJECT_NUMBER: Final = 4_000_000  # PDFium reads no larger ones
@@ -84,7 +84,7 @@ def refuse_what_is_no_pdf(document: bytes) -> None:
 def open_document(file: bytes, identifier: bytes) -> Opened:
     """Opens a PDF, also one that anybody can open because its user password is empty; typed errors otherwise."""
     with plainly("the document's table of contents (cross-references)"):
-        reader = PdfFileReader(io.BytesIO(file), strict=False)
+        reader = Reader(file)
     encrypted, restricted = _decrypt(reader)
     with plainly("the document's catalog"):
         update = Update(reader, identifier)
