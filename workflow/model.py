@@ -171,14 +171,14 @@ class Form:
 
     def check_may_decide(self, person: Person, verdict: str) -> None:
         """Who may say what: the applicant applies and nothing else, approvers approve or reject, each person once."""
+        if person.id == self.applicant and verdict != "apply":
+            raise VermilionError(Code.OWN_REQUEST, f"{person.id} applied with form {self.number} and cannot decide on it")
         if any(received.decision.person == person.id for received in self.decisions):
             raise VermilionError(Code.CONFLICT, f"{person.id} has decided on form {self.number} before", rule="Each person decides once.")
         if verdict == "apply":
             if person.id != self.applicant:
                 raise VermilionError(Code.PERMISSION_DENIED, "only the applicant whom the form names signs the application")
             return
-        if person.id == self.applicant:
-            raise VermilionError(Code.OWN_REQUEST, f"{person.id} applied with form {self.number} and cannot decide on it")
         if not person.may(Role.APPROVER):
             raise VermilionError(Code.PERMISSION_DENIED, f"{person.id} is not an approver")
 
