@@ -11,7 +11,7 @@ CORPUS ?= ../shared/corpus
 BIN := .venv/bin
 PACKAGES := sealcore signer ca timestamp ledger verify workflow vermilion hsm_config
 
-.PHONY: help setup setup-test demo up test test-long fuzz lint format proto documents clean
+.PHONY: help setup setup-test demo up test test-long fuzz lint format proto docs documents clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ format: setup-test ## rewrite our files in the one style
 
 proto: setup-test ## generate code from protos/vermilion/v1/*.proto
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. protos/vermilion/v1/*.proto
+
+docs: setup-test ## write docs/errors.md again from the registry of codes
+	@$(BIN)/python docs/make_errors_page.py
 
 documents: setup-test ## make examples/documents again
 	@$(BIN)/python examples/make_documents.py

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from cryptography import x509
 
 from hsm_config import inventory
@@ -19,6 +20,7 @@ def test_exactly_the_declared_keys_were_made(office: RunningOffice) -> None:
     assert [key.label for key in keyring.keys(office.layout)] == [key.label for key in inventory.load().keys]
 
 
+@pytest.mark.xdist_group("file modes")
 def test_every_secret_file_is_for_its_owner_alone(office: RunningOffice) -> None:
     files = [path for pattern in ("hsm/*/pin", "hsm/*/so-pin", "tls/*/key.pem") for path in office.layout.state.glob(pattern)]
     assert len(files) > 20

@@ -194,6 +194,7 @@ def test_a_second_launcher_is_told_that_the_office_runs(office: RunningOffice) -
     assert office.run("witness").returncode == exits.REFUSED
 
 
+@pytest.mark.xdist_group("file modes")  # it opens a file for a moment, and another test looks at every file's mode
 def test_doctor_finds_what_is_wrong_and_says_how_to_mend_it(office: RunningOffice, tmp_path: Path) -> None:
     well = office.run("doctor")
     assert well.returncode == exits.DONE, well.stdout
