@@ -1,6 +1,5 @@
 """How a mark looks: the registered picture as a form XObject, multiplied onto the page, upright, whole or in slices."""
 
-# mypy: untyped-calls-exclude=pyhanko
 from __future__ import annotations
 
 import io

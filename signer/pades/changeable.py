@@ -4,7 +4,6 @@ A quick search of the raw bytes and of the object streams first: most documents 
 occurs, what is reachable from the catalog is walked to know for certain.
 """
 
-# mypy: untyped-calls-exclude=pyhanko
 from __future__ import annotations
 
 import re

@@ -1,6 +1,5 @@
 """The signature field: into the form (made where there is none) and, with its widget, onto a page (ISO 32000-2 §12.7)."""
 
-# mypy: untyped-calls-exclude=pyhanko
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,6 +1,5 @@
 """Which changes earlier signatures still allow: certification (DocMDP) and field locks (FieldMDP), ISO 32000-2 §12.8.2."""
 
-# mypy: untyped-calls-exclude=pyhanko
 from __future__ import annotations
 
 from dataclasses import dataclass, field

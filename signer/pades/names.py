@@ -5,7 +5,6 @@ writes names that are not UTF-8 in other bytes than it read them: a page rewritt
 numbers with an exponent, which PDF does not know.
 """
 
-# mypy: untyped-calls-exclude=pyhanko
 from __future__ import annotations
 
 from collections.abc import Iterator

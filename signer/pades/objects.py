@@ -1,6 +1,5 @@
 """PDF values that pyHanko has no class for, and looking things up in what strangers wrote."""
 
-# mypy: untyped-calls-exclude=pyhanko
 from __future__ import annotations
 
 import io

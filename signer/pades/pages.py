@@ -1,6 +1,5 @@
 """The page tree: which object is page n, what of it is visible, which way up it is shown (ISO 32000-2 §7.7.3)."""
 
-# mypy: untyped-calls-exclude=pyhanko
 from __future__ import annotations
 
 import itertools

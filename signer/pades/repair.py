@@ -5,7 +5,6 @@ that all readers, and the signature, speak of the same document. Rules as in rea
 in the file counts; the last trailer with a usable catalog counts. Encrypted files are left alone.
 """
 
-# mypy: untyped-calls-exclude=pyhanko
 from __future__ import annotations
 
 import io
