@@ -81,7 +81,7 @@ def _opened(connection: Connection, received: Received, number: str) -> tuple[Fo
 
 def _recorded(connection: Connection, form: Form, received: Received) -> Form:
     decision = received.decision
-    store.add_decision(connection, form.number, received)
+    store.add_decision(connection, form, received)
     events.record_form(connection, f"form.{_PAST[decision.verdict]}", form, received.received, person=decision.person)
     return replace(form, decisions=(*form.decisions, received))
 

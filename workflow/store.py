@@ -209,25 +209,24 @@ def token(connection: Connection, number: str) -> str | None:
     return found
 
 
-def add_decision(connection: Connection, number: str, received: Received) -> None:
-    """CONFLICT when the person has decided on this form before."""
+def add_decision(connection: Connection, form: Form, received: Received) -> None:
+    """The next decision on a form whose row is locked; CONFLICT when the person has decided on it before."""
     decision = received.decision
     values = {
-        "number": number,
+        "number": form.number,
         "person": decision.person,
         "verdict": decision.verdict,
         "time": decision.time,
         "signature": decision.signature,
         "reason": received.reason,
         "received": received.received,
+        "position": len(form.decisions),
     }
-    _insert(connection, tables.decisions, values, f"{decision.person} has decided on form {number} before")
+    _insert(connection, tables.decisions, values, f"{decision.person} has decided on form {form.number} before")
 
 
 def _decisions(connection: Connection, number: str) -> tuple[Received, ...]:
-    query = (
-        select(tables.decisions).where(tables.decisions.c.number == number).order_by(tables.decisions.c.received, tables.decisions.c.person)
-    )
+    query = select(tables.decisions).where(tables.decisions.c.number == number).order_by(tables.decisions.c.position)
     return tuple(
         Received(Decision(row.person, row.verdict, row.time, row.signature), row.reason, row.received) for row in connection.execute(query)
     )

@@ -114,6 +114,7 @@ decisions = Table(
     Column("signature", LargeBinary, nullable=False),
     Column("reason", Text, nullable=False),
     Column("received", BigInteger, nullable=False),
+    Column("position", Integer, nullable=False),  # in which order they came; several may come within a second
 )
 
 outbox = Table(

@@ -344,7 +344,7 @@ def test_whoever_writes_the_workflows_database_cannot_approve(desk: Desk) -> Non
         store.add_person(connection, Person(intruder.id, "X", "OFFICE", frozenset({Role.APPROVER}), intruder.spki))
         given = intruder.decide(forged.context, "approve", now)
         row = {"number": forged.number, "person": intruder.id, "verdict": "approve", "time": now, "signature": given.signature}
-        connection.execute(insert(tables.decisions).values(**row, reason="", received=now))
+        connection.execute(insert(tables.decisions).values(**row, reason="", received=now, position=0))
     assert refusal(lambda: forms.fetch_token(desk.office, desk.client, flipped.number)) is Code.FORM_STATE
     approver = desk.human("approver")
     desk.signer.state.seals[seal].quorum[0].least_persons = 2

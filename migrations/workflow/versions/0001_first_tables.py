@@ -104,6 +104,7 @@ def upgrade() -> None:
         sa.Column("signature", sa.LargeBinary(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("received", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["number"], ["forms.number"], name=op.f("fk_decisions_number")),
         sa.ForeignKeyConstraint(["person"], ["people.id"], name=op.f("fk_decisions_person")),
         sa.PrimaryKeyConstraint("number", "person", name=op.f("pk_decisions")),
