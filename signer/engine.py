@@ -198,7 +198,7 @@ class Engine:
         return Frozen(
             certificate_sha256=seal_key.certificate_sha256,
             signing_time_us=time_us(self._parts.clock.now().replace(microsecond=0)),
-            field_name=f"Vermilion-{item.jti[:8]}-{item.index}",
+            field_name=f"Vermilion-{item.jti[-12:]}-{item.index}",  # from the random part: RSA signs equal bytes equally
             hole_size_bytes=seal_key.template.largest_bytes(self._parts.unit.largest_token_bytes),
             writer_version=WRITER_VERSION,
         )

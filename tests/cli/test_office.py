@@ -104,7 +104,9 @@ def test_the_exit_code_of_several_files_is_that_of_the_worst(office: RunningOffi
 
 def test_the_ledger_knows_form_and_file(office: RunningOffice, sealed: tuple[str, Path]) -> None:
     by_form = {entry["ledger_index"] for entry in office.json("ledger", "show", sealed[0]) if entry["kind"] == "seal"}
-    (by_file,) = office.json("ledger", "show", sealed[1] / "invoice.pdf")
+    found = office.json("ledger", "show", sealed[1] / "invoice.pdf")
+    assert len(found) == 1, found
+    (by_file,) = found
     assert by_file["kind"] == "seal"
     assert by_file["ledger_index"] in by_form
 
