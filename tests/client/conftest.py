@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ import pytest
 from protos.vermilion.v1 import ledger_pb2
 from sealcore.approvals.canonical import b64url
 from sealcore.config import TlsSettings
+from sealcore.errors import VermilionError
 from sealcore.hsm import softhsm
 from sealcore.ids import operator_uri, service_uri, uuid7
 from sealcore.ledger.entry import Entry
@@ -35,6 +37,9 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+SETTLED_S = 3.0  # longer than the workflow believes what it read of the register
 
 
 @dataclass
@@ -62,6 +67,18 @@ class House:
         form = self.office.apply(self.seal(), documents, title="Contracts", **about)
         self.decide(form, self.staff.bo, self.staff.chen)
         return self.office.wait_approved(form.number, timeout_s=30)
+
+    def await_signer(self) -> None:
+        """Until the workflow reaches a restarted signer again: its channel pauses between attempts, its cache outlives a fault briefly."""
+        began_s, well_since_s = time.monotonic(), None
+        while well_since_s is None or time.monotonic() - well_since_s < SETTLED_S:
+            assert time.monotonic() - began_s < 60, "the workflow does not find the signer again"
+            try:
+                self.office.seals()
+                well_since_s = well_since_s or time.monotonic()
+            except VermilionError:
+                well_since_s = None
+            time.sleep(0.2)
 
     def seal_entries(self, number: str) -> int:
         """How many entries of sealed documents the ledger has for a form."""
