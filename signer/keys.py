@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
 
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token, TokenKey
+from sealcore.hsm.watch import Watched
 from signer.pades.cms import SignatureTemplate
 from signer.register import Seal
+
+MOST_HUNG: Final = 8  # each holds a session of the HSM, which has not many
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -26,16 +32,25 @@ class SealKey:
 class SealKeys:
     """Finds the key behind a seal and signs with it, in bounded time. Thread-safe.
 
-    A call that hangs keeps its thread until the HSM lets go; the caller gets HSM_TIMEOUT, and the late signature is thrown
-    away. ``workers`` bounds how many calls can be in flight, hung ones included.
+    timeout_s  how long one call of the HSM may take; a hung one is left to itself and its late signature thrown away
+    most_hung  with so many calls hanging, no further one is made
     """
 
-    def __init__(self, token: Token, *, workers: int, timeout_s: float) -> None:
+    def __init__(self, token: Token, *, timeout_s: float, most_hung: int = MOST_HUNG) -> None:
         self._token = token
-        self._timeout_s = timeout_s
-        self._calls = ThreadPoolExecutor(workers, thread_name_prefix="hsm")
+        self._watched = Watched(timeout_s, most_hung, token.give_up)
         self._known: dict[str, SealKey] = {}
         self._lock = threading.Lock()
+
+    @property
+    def hung(self) -> int:
+        """How many calls hang at this moment."""
+        return self._watched.hung
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds spent so far in the threads that call the HSM, the HSM's own (SoftHSM) included."""
+        return self._watched.cpu_s
 
     def of(self, seal: Seal) -> SealKey:
         """The seal's key; HSM_KEY_MISSING when the token has none, or another, under the label."""
@@ -44,7 +59,7 @@ class SealKeys:
             known = self._known.get(certificate_sha256)
         if known is not None:
             return known
-        key = self._token.key(seal.key_label)
+        key = self._found(seal.key_label)
         if key.spki_sha256 != seal.spki_sha256:
             raise VermilionError(
                 Code.HSM_KEY_MISSING, f"the key {seal.key_label} in the token is not the one that the seal's certificate names"
@@ -53,19 +68,31 @@ class SealKeys:
         with self._lock:
             return self._known.setdefault(certificate_sha256, found)
 
-    def sign(self, seal_key: SealKey, signed_attributes: bytes) -> bytes:
-        """One signature by one HSM call; HSM_UNAVAILABLE, HSM_TIMEOUT. Never tried again here: an attempt calls once."""
-        call = self._calls.submit(seal_key.key.sign, signed_attributes)
-        try:
-            return call.result(self._timeout_s)
-        except FutureTimeoutError:
-            call.cancel()  # if it has not begun, it never will
-            raise VermilionError(Code.HSM_TIMEOUT, f"the HSM did not sign within {self._timeout_s:g} s") from None
+    def sign_all(self, seal_key: SealKey, signed_attributes: Sequence[bytes]) -> list[bytes | VermilionError]:
+        """A signature over each, in order, or why there is none: HSM_UNAVAILABLE, HSM_TIMEOUT, HSM_KEY_MISSING, HSM_PIN_REFUSED.
+
+        Each calls the HSM at most once with the seal key and is never tried again here: the attempt ends with it.
+        """
+        return self._watched.run([partial(seal_key.key.sign, one) for one in signed_attributes])
+
+    def watched(self, jobs: Sequence[Callable[[], Result]]) -> list[Result | VermilionError]:
+        """The outcome of other jobs that call the HSM (timestamps), in order, under the same watch."""
+        return self._watched.run(jobs)
 
     def listed(self) -> list[TokenKey]:
-        """Every key of the token."""
-        return self._token.keys()
+        """Every key of the token; HSM_UNAVAILABLE, HSM_TIMEOUT."""
+        return _only(self._watched.run([self._token.keys]))
 
     def close(self) -> None:
         """Takes no further calls; does not wait for a hung one."""
-        self._calls.shutdown(wait=False, cancel_futures=True)
+        self._watched.close()
+
+    def _found(self, label: str) -> TokenKey:
+        return _only(self._watched.run([lambda: self._token.key(label)]))
+
+
+def _only(outcomes: Sequence[Result | VermilionError]) -> Result:
+    (outcome,) = outcomes
+    if isinstance(outcome, VermilionError):
+        raise outcome
+    return outcome

@@ -2,8 +2,9 @@
 
 SoftHSM lets processes that share a folder see each other's half-written files: with keys being made and destroyed, one
 opening in ten failed and listings came back short or nameless, while 125,000 signatures beside it were undisturbed. Even a
-login writes (the flags of the token). So opening, listing, finding, making and destroying happen one at a time over all
-processes.
+login writes (the flags of the token). So opening, making and destroying happen one at a time over all processes; listing and
+finding go on side by side, but not beside those. Other HSMs order their calls themselves: there only our own threads make and
+destroy one at a time, and our processes log in one at a time, so that each sees whether the PIN was refused to another.
 
 The order is always: first a session (or, for a recovery, all of them), then this; whoever waits here holds up nobody who has it.
 """
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from sealcore.config import TokenSettings
 from sealcore.errors import Code, VermilionError
 
 _LOCK_FILE: Final = "token.lock"
@@ -26,44 +28,68 @@ _LOOK_AGAIN_S: Final = 0.005  # flock has no timeout; short beside the milliseco
 
 
 class Exclusion:
-    """One token's lock: a file beside softhsm2.conf; for other HSMs, which order their calls themselves, only among our threads."""
+    """One token's lock: a file beside softhsm2.conf; for other HSMs the PIN file, for logins alone. None of its parts is to be nested.
 
-    def __init__(self, softhsm_conf: Path | None, wait_s: float) -> None:
-        self._file = None if softhsm_conf is None else softhsm_conf.parent / _LOCK_FILE
+    HSM_TIMEOUT if it does not become free, HSM_UNAVAILABLE if the file's folder is away.
+    """
+
+    def __init__(self, settings: TokenSettings, wait_s: float) -> None:
+        self._softhsm = None if settings.softhsm_conf is None else settings.softhsm_conf.parent / _LOCK_FILE
+        self._pin_file = settings.pin_file
         self._threads: Final = threading.Lock()
         self._wait_s = wait_s
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Holds the lock; not to be nested. HSM_TIMEOUT if it does not become free, HSM_UNAVAILABLE if the folder is away."""
+        """While keys are made or destroyed."""
         deadline_s = time.monotonic() + self._wait_s
         if not self._threads.acquire(timeout=self._wait_s):
             raise _busy()
         try:
-            if self._file is None:
+            with _locked(self._softhsm, fcntl.LOCK_EX, deadline_s):
                 yield
-                return
-            descriptor = _open(self._file)
-            try:
-                _lock(descriptor, deadline_s)
-                yield
-            finally:
-                os.close(descriptor)
         finally:
             self._threads.release()
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """While keys are looked for."""
+        with _locked(self._softhsm, fcntl.LOCK_SH, time.monotonic() + self._wait_s):
+            yield
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """While the module is started or logged in to."""
+        with _locked(self._softhsm or self._pin_file, fcntl.LOCK_EX, time.monotonic() + self._wait_s):
+            yield
+
+
+@contextmanager
+def _locked(file: Path | None, how: int, deadline_s: float) -> Iterator[None]:
+    if file is None:
+        yield
+        return
+    descriptor = _open(file)
+    try:
+        _lock(descriptor, how, deadline_s)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _open(file: Path) -> int:
     try:
-        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if file.name == _LOCK_FILE:
+            return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        raise VermilionError(Code.HSM_UNAVAILABLE, "the SoftHSM folder of the token is not there, or cannot be written") from None
+        raise VermilionError(Code.HSM_UNAVAILABLE, f"the folder of {file.name} is not there, or it cannot be opened") from None
 
 
-def _lock(descriptor: int, deadline_s: float) -> None:
+def _lock(descriptor: int, how: int, deadline_s: float) -> None:
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             if time.monotonic() > deadline_s:

@@ -1,4 +1,4 @@
-"""What a PKCS#11 fault means to us: which code it becomes, and whether the session behind it is still alive.
+"""What a PKCS#11 fault means to us: which code it becomes, whether its session is still alive, whether the call may be made once more.
 
 Reasons name the kind of fault only; nothing that was passed to the token (PIN, data, path) is repeated in them.
 """
@@ -17,6 +17,24 @@ class TokenGoneError(PKCS11Error):
     """The session lives on, but the token behind it was taken away (our finding, not a PKCS#11 return value)."""
 
 
+class ModuleStoppedError(PKCS11Error):
+    """CKR_CRYPTOKI_NOT_INITIALIZED: the module has forgotten everything."""
+
+
+class UnlistedError(PKCS11Error):
+    """A return value that python-pkcs11 has no exception for; its text is the number."""
+
+
+class SigningError(PKCS11Error):
+    """A signature that was not made. ``begun`` tells whether C_Sign itself was called: then the token may have signed, whatever it
+    answered, and the call is never made again. Before that, C_SignInit has refused and nothing was signed."""
+
+    def __init__(self, fault: PKCS11Error, *, begun: bool) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+        self.begun = begun
+
+
 PIN_FAULTS: Final = (
     pkcs11.PinIncorrect,
     pkcs11.PinInvalid,
@@ -27,8 +45,8 @@ PIN_FAULTS: Final = (
 )
 
 # The token answered that it does not know the session, login or handle any more: it refused at the door and did nothing,
-# so the same call may be made once more on a fresh session without a second signature coming about.
-LOST_FAULTS: Final = (
+# so the same call may be made once more on a fresh session.
+_LOST_FAULTS: Final = (
     pkcs11.SessionHandleInvalid,
     pkcs11.SessionClosed,
     pkcs11.UserNotLoggedIn,
@@ -39,7 +57,7 @@ LOST_FAULTS: Final = (
 )
 
 # The fault lies in what we asked; the session is as good as before.
-HARMLESS_FAULTS: Final = (
+_HARMLESS_FAULTS: Final = (
     pkcs11.ArgumentsBad,
     pkcs11.AttributeReadOnly,
     pkcs11.AttributeSensitive,
@@ -52,17 +70,79 @@ HARMLESS_FAULTS: Final = (
     pkcs11.KeyTypeInconsistent,
     pkcs11.MechanismInvalid,
     pkcs11.MechanismParamInvalid,
+    pkcs11.SessionCount,
     pkcs11.TemplateIncomplete,
     pkcs11.TemplateInconsistent,
     pkcs11.TokenWriteProtected,
 )
 
+_GONE_FAULTS: Final = (pkcs11.NoSuchToken, TokenGoneError, pkcs11.TokenNotPresent, pkcs11.TokenNotRecognised, pkcs11.DeviceRemoved)
+
+# Return values (PKCS#11 v2.40 §5.1) of the calls that we make ourselves, as the exceptions that python-pkcs11 has for them.
+_OF_VALUE: Final[dict[int, type[PKCS11Error]]] = {
+    0x005: pkcs11.GeneralError,
+    0x006: pkcs11.FunctionFailed,
+    0x007: pkcs11.ArgumentsBad,
+    0x020: pkcs11.DataInvalid,
+    0x021: pkcs11.DataLenRange,
+    0x030: pkcs11.DeviceError,
+    0x031: pkcs11.DeviceMemory,
+    0x032: pkcs11.DeviceRemoved,
+    0x050: pkcs11.FunctionCancelled,
+    0x060: pkcs11.KeyHandleInvalid,
+    0x062: pkcs11.KeySizeRange,
+    0x063: pkcs11.KeyTypeInconsistent,
+    0x070: pkcs11.MechanismInvalid,
+    0x071: pkcs11.MechanismParamInvalid,
+    0x082: pkcs11.ObjectHandleInvalid,
+    0x090: pkcs11.OperationActive,
+    0x091: pkcs11.OperationNotInitialized,
+    0x0A0: pkcs11.PinIncorrect,
+    0x0A1: pkcs11.PinInvalid,
+    0x0A2: pkcs11.PinLenRange,
+    0x0A3: pkcs11.PinExpired,
+    0x0A4: pkcs11.PinLocked,
+    0x0B0: pkcs11.SessionClosed,
+    0x0B1: pkcs11.SessionCount,
+    0x0B3: pkcs11.SessionHandleInvalid,
+    0x0E0: pkcs11.TokenNotPresent,
+    0x0E1: pkcs11.TokenNotRecognised,
+    0x101: pkcs11.UserNotLoggedIn,
+    0x102: pkcs11.UserPinNotInitialized,
+    0x190: ModuleStoppedError,
+}
+
+
+def fault_of(value: int) -> PKCS11Error:
+    """The exception for a return value other than CKR_OK."""
+    kind = _OF_VALUE.get(value)
+    return UnlistedError(f"code 0x{value:x}") if kind is None else kind()
+
+
+def is_harmless(fault: PKCS11Error) -> bool:
+    """Whether the session is as good as before."""
+    return isinstance(_cause(fault), _HARMLESS_FAULTS)
+
+
+def may_repeat(fault: PKCS11Error) -> bool:
+    """Whether the token has certainly done nothing, and a fresh session may help."""
+    if isinstance(fault, SigningError):
+        return not fault.begun and not is_harmless(fault)
+    return isinstance(fault, _LOST_FAULTS)
+
 
 def translate(fault: PKCS11Error, doing: str) -> VermilionError:
     """The typed error for a fault met while ``doing`` ("signing", "opening a session", …)."""
-    name = type(fault).__name__
-    if isinstance(fault, PIN_FAULTS):
+    cause = _cause(fault)
+    name = str(cause) if isinstance(cause, UnlistedError) else type(cause).__name__
+    if isinstance(cause, PIN_FAULTS):
         return VermilionError(Code.HSM_PIN_REFUSED, f"the token refused the PIN ({name}); it is not tried again")
-    if isinstance(fault, pkcs11.NoSuchToken | TokenGoneError | pkcs11.TokenNotPresent | pkcs11.TokenNotRecognised):
+    if isinstance(cause, _GONE_FAULTS):
         return VermilionError(Code.HSM_UNAVAILABLE, f"the token is not there ({name}) while {doing}")
+    if isinstance(cause, pkcs11.SessionCount):
+        return VermilionError(Code.HSM_UNAVAILABLE, f"the token gives no more sessions ({name}) while {doing}")
     return VermilionError(Code.HSM_UNAVAILABLE, f"the token failed ({name}) while {doing}")
+
+
+def _cause(fault: PKCS11Error) -> PKCS11Error:
+    return fault.fault if isinstance(fault, SigningError) else fault

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm, algorithm_of
-from sealcore.hsm.sessions import PooledSession, SessionPool
-from sealcore.hsm.signing import check_digest, sign_ecdsa, sign_ed25519, sign_rsa
+from sealcore.hsm.sessions import PooledSession, PrivateKeyName, SessionPool
+from sealcore.hsm.signing import DIGEST_INFO_PREFIX, ORDER_BYTES, check_digest, ecdsa_sig_value, mechanism_of
 
 if TYPE_CHECKING:
     from sealcore.hsm.private import TokenPrivateKey
@@ -28,7 +28,6 @@ EC_PARAMS: Final = {
     Algorithm.ED25519: bytes.fromhex("06032b6570"),
 }
 _CURVES: Final[dict[bytes, ec.EllipticCurve]] = {EC_PARAMS[Algorithm.P256]: ec.SECP256R1(), EC_PARAMS[Algorithm.P384]: ec.SECP384R1()}
-_ORDER_BYTES: Final = {Algorithm.P256: 32, Algorithm.P384: 48}
 
 
 @dataclass(frozen=True)
@@ -49,27 +48,42 @@ class TokenKey:
     key_id: bytes = field(repr=False)
     spki_sha256: bytes = field(init=False, repr=False)
     _pool: SessionPool = field(repr=False, compare=False)
+    _name: PrivateKeyName = field(init=False, repr=False, compare=False)
+    _hash_name: str | None = field(init=False, repr=False, compare=False)
+    _order_bytes: int | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spki_sha256", hashlib.sha256(self.spki_der).digest())
+        object.__setattr__(self, "_name", PrivateKeyName(self.label, self.key_id, mechanism_of(self.algorithm)))
+        object.__setattr__(self, "_hash_name", None if self.algorithm is Algorithm.ED25519 else self.algorithm.hash_name)
+        object.__setattr__(self, "_order_bytes", ORDER_BYTES.get(self.algorithm))
 
     def sign(self, data: bytes) -> bytes:
-        """Signature over ``data`` by the algorithm's own hash: PKCS#1 v1.5, DER ECDSA-Sig-Value, or Ed25519's 64 bytes."""
-        if self.algorithm is Algorithm.ED25519:
-            return self._pool.run(lambda session: sign_ed25519(session.private_key(self.label, self.key_id), data), "signing")
-        return self.sign_digest(hashlib.new(self.algorithm.hash_name, data).digest())
+        """Signature over ``data`` by the algorithm's own hash: PKCS#1 v1.5, DER ECDSA-Sig-Value, or Ed25519's 64 bytes (RFC 8032 §5.1.6).
+
+        It takes one C_Sign, which is never made again once it has begun: HSM_UNAVAILABLE, HSM_KEY_MISSING, HSM_TIMEOUT, HSM_PIN_REFUSED.
+        """
+        if self._hash_name is None:
+            return self._raw(data)
+        return self.sign_prehashed(hashlib.new(self._hash_name, data).digest(), self._hash_name)
 
     def sign_digest(self, digest: bytes) -> bytes:
         """The same over a digest of ``algorithm.hash_name``; INVALID_ARGUMENT for Ed25519 or a digest of another length."""
-        return self.sign_prehashed(digest, self.algorithm.hash_name)
+        return self.sign_prehashed(digest, self.algorithm.hash_name if self._hash_name is None else self._hash_name)
 
     def sign_prehashed(self, digest: bytes, hash_name: str) -> bytes:
         """The same over a SHA-256, SHA-384 or SHA-512 digest, where another standard asks for a hash of its own."""
         check_digest(digest, hash_name)
-        if self.algorithm.is_rsa:
-            return self._pool.run(lambda session: sign_rsa(session.private_key(self.label, self.key_id), digest, hash_name), "signing")
-        order_bytes = _ORDER_BYTES[self.algorithm]
-        return self._pool.run(lambda session: sign_ecdsa(session.private_key(self.label, self.key_id), digest, order_bytes), "signing")
+        if self._order_bytes is not None:
+            return ecdsa_sig_value(self._raw(digest[: self._order_bytes]))
+        if self._hash_name is None:
+            raise VermilionError(Code.INVALID_ARGUMENT, "an Ed25519 key signs the message itself, not a digest of it")
+        return self._raw(DIGEST_INFO_PREFIX[hash_name] + digest)
+
+    def _raw(self, data: bytes) -> bytes:
+        """What the token's mechanism makes of ``data``."""
+        name = self._name
+        return self._pool.run(lambda session: session.sign(name, data), "signing")
 
     def private_key(self) -> TokenPrivateKey:
         """A private key for ``cryptography``'s builders (certificate, CRL, OCSP, request) that signs in the token."""

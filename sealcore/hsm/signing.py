@@ -5,30 +5,34 @@ Digests are made outside the token and signed by the raw mechanisms (CKM_RSA_PKC
 
 from __future__ import annotations
 
-from typing import Final, Protocol
-
-import pkcs11
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from typing import Final
 
 from sealcore.errors import Code, VermilionError
+from sealcore.hsm.algorithm import Algorithm
 
-# DER of DigestInfo up to the digest itself (RFC 8017 §9.2, note 1).
-_DIGEST_INFO_PREFIX: Final = {
+# DER of DigestInfo up to the digest itself (RFC 8017 §9.2, note 1): with it, the token pads to RSASSA-PKCS1-v1_5.
+DIGEST_INFO_PREFIX: Final = {
     "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
     "sha384": bytes.fromhex("3041300d060960864801650304020205000430"),
     "sha512": bytes.fromhex("3051300d060960864801650304020305000440"),
 }
 _DIGEST_BYTES: Final = {"sha256": 32, "sha384": 48, "sha512": 64}
 
-# Room for the longest signature (RSA-4096); python-pkcs11 would clear 8 KiB for each one otherwise.
-_SIGNATURE_BUFFER_BYTES: Final = 512
+# A digest longer than the order is cut to it (FIPS 186-5 §6.4.1); ours are whole octets.
+ORDER_BYTES: Final = {Algorithm.P256: 32, Algorithm.P384: 48}
+
+_LONGEST_HALF_BYTES: Final = 60  # of r or s; P-384 has 48
+
+_CKM_RSA_PKCS: Final = 0x0001
+_CKM_ECDSA: Final = 0x1041
+_CKM_EDDSA: Final = 0x1057
 
 
-class SigningKey(Protocol):
-    """A private key bound to a session; the part of python-pkcs11's classes that its own types leave out."""
-
-    def sign(self, data: bytes, *, mechanism: pkcs11.Mechanism, buffer_size: int) -> bytes:
-        """C_SignInit and C_Sign."""
+def mechanism_of(algorithm: Algorithm) -> int:
+    """The PKCS#11 mechanism by which keys of this algorithm sign."""
+    if algorithm.is_rsa:
+        return _CKM_RSA_PKCS
+    return _CKM_ECDSA if algorithm.is_ecdsa else _CKM_EDDSA
 
 
 def check_digest(digest: bytes, hash_name: str) -> None:
@@ -37,20 +41,21 @@ def check_digest(digest: bytes, hash_name: str) -> None:
         raise VermilionError(Code.INVALID_ARGUMENT, f"{len(digest)} bytes are not a {hash_name} digest")
 
 
-def sign_rsa(private_key: SigningKey, digest: bytes, hash_name: str) -> bytes:
-    """RSASSA-PKCS1-v1_5 (RFC 8017 §8.2.1): the token pads what we wrap as DigestInfo."""
-    return private_key.sign(
-        _DIGEST_INFO_PREFIX[hash_name] + digest, mechanism=pkcs11.Mechanism.RSA_PKCS, buffer_size=_SIGNATURE_BUFFER_BYTES
-    )
+def ecdsa_sig_value(raw: bytes) -> bytes:
+    """DER ECDSA-Sig-Value (RFC 3279 §2.2.3) of the token's r ‖ s, short enough that every length fits one octet.
+
+    HSM_UNAVAILABLE when the token gives something else.
+    """
+    half, odd = divmod(len(raw), 2)
+    if odd or not 0 < half <= _LONGEST_HALF_BYTES:
+        raise VermilionError(Code.HSM_UNAVAILABLE, f"the token gives an ECDSA signature of {len(raw)} bytes")
+    integers = _integer(raw[:half]) + _integer(raw[half:])
+    return b"\x30" + bytes((len(integers),)) + integers
 
 
-def sign_ecdsa(private_key: SigningKey, digest: bytes, order_bytes: int) -> bytes:
-    """ECDSA; r ‖ s of the token becomes DER ECDSA-Sig-Value. A digest longer than the order is cut to it (FIPS 186-5 §6.4.1)."""
-    raw = private_key.sign(digest[:order_bytes], mechanism=pkcs11.Mechanism.ECDSA, buffer_size=_SIGNATURE_BUFFER_BYTES)
-    half = len(raw) // 2
-    return encode_dss_signature(int.from_bytes(raw[:half]), int.from_bytes(raw[half:]))
-
-
-def sign_ed25519(private_key: SigningKey, message: bytes) -> bytes:
-    """Ed25519 over the message (RFC 8032 §5.1.6): 64 bytes."""
-    return private_key.sign(message, mechanism=pkcs11.Mechanism.EDDSA, buffer_size=_SIGNATURE_BUFFER_BYTES)
+def _integer(octets: bytes) -> bytes:
+    """DER INTEGER of an unsigned number: no leading zero octets but the one that keeps it from being negative (X.690 §8.3)."""
+    minimal = octets.lstrip(b"\0")
+    if not minimal or minimal[0] & 0x80:
+        minimal = b"\0" + minimal
+    return b"\x02" + bytes((len(minimal),)) + minimal

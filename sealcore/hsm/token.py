@@ -42,6 +42,29 @@ class Token:
         """The token's own label."""
         return self._settings.label
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions serve calls now: as configured, fewer when the token gave no more, 0 while it is away."""
+        return self._pool.size
+
+    @property
+    def sessions_in_use(self) -> int:
+        """How many of them serve a call at this moment."""
+        return self._pool.in_use
+
+    @property
+    def hung(self) -> int:
+        """How many calls were given up and have not come back from the module."""
+        return self._pool.hung
+
+    def give_up(self, thread: int) -> None:
+        """Frees the session with which this thread hangs inside the module; for ``watch.Watched``."""
+        self._pool.give_up(thread)
+
+    def probe(self) -> None:
+        """Asks the token whether it is there, through a session as any other call; raises what a call would raise."""
+        self._pool.run(lambda pooled: pooled.token.slot.get_token(), "asking for the token")
+
     def generate(self, label: str, algorithm: Algorithm) -> TokenKey:
         """Makes a key pair that cannot leave the token; CONFLICT if the label is taken. One at a time over all processes."""
         _check_label(label)
@@ -60,7 +83,7 @@ class Token:
         """The key of this label; HSM_KEY_MISSING if there is none, CONFLICT if several bear it."""
 
         def find(pooled: PooledSession) -> TokenKey:
-            with pooled.exclusion.alone():
+            with pooled.exclusion.undisturbed():
                 return self._one(read_keys(pooled, self._pool, label), label)
 
         return self._pool.run(find, "looking for a key")
@@ -69,7 +92,7 @@ class Token:
         """All keys of the token, by label."""
 
         def read(pooled: PooledSession) -> list[TokenKey]:
-            with pooled.exclusion.alone():
+            with pooled.exclusion.undisturbed():
                 return read_keys(pooled, self._pool)
 
         return self._pool.run(read, "listing keys")
@@ -89,7 +112,10 @@ class Token:
         self._pool.expire()  # other sessions still hold its handle, which a token may give to another key one day
 
     def close(self) -> None:
-        """Logs out and ends all sessions; keys of this token then raise HSM_UNAVAILABLE."""
+        """Logs out and ends all sessions, in bounded time; keys of this token then raise HSM_UNAVAILABLE.
+
+        While a call hangs inside the module this is done when it comes back, and until then this process opens no other token.
+        """
         self._pool.close()
 
     def __enter__(self) -> Self:

@@ -245,7 +245,7 @@ def test_a_closed_token_serves_nothing_and_closes_again_in_peace(settings: Token
 
 def test_whoever_waits_longest_is_served_first() -> None:
     turns: Turns[str] = Turns()
-    turns.give("the one session")
+    turns.add("the one session")
     held = turns.take(1)
     served: list[int] = []
 
