@@ -15,6 +15,7 @@ from ca.certificate import Parent
 from ca.crl import CrlPublisher
 from ca.issue import Issuance, Issuer
 from ca.lint import Linter
+from ca.metrics import CaMetrics
 from ca.outbox import LedgerOutbox
 from ca.pki import load_authorities
 from ca.profiles import ISSUING
@@ -28,6 +29,7 @@ from sealcore.errors import VermilionError
 from sealcore.hsm.token import Token
 from sealcore.log import get as get_log
 from sealcore.migrate import scripts, upgrade
+from sealcore.observability import ObservabilityEndpoint, database_answers
 from sealcore.rpc import server
 from sealcore.service import HttpEndpoint
 
@@ -72,6 +74,8 @@ class _Parts:
     outbox: LedgerOutbox
     endpoint: HttpEndpoint
     servicer: CertificateAuthority
+    metrics: CaMetrics
+    monitoring: ObservabilityEndpoint
 
 
 class CaService:
@@ -86,7 +90,8 @@ class CaService:
         """Publishes due CRLs, then serves."""
         self._parts.upkeep.start()
         await self._parts.endpoint.start()
-        self._rpc = server(self._settings.tls, RULES, OwnRecord(self._parts.engine), target=self._settings.listen_rpc.target)
+        own, target = OwnRecord(self._parts.engine), self._settings.listen_rpc.target
+        self._rpc = server(self._settings.tls, RULES, own, target=target, metrics=self._parts.metrics.rpc)
         ca_pb2_grpc.add_CertificateAuthorityServicer_to_server(self._parts.servicer, self._rpc)  # type: ignore[no-untyped-call]
         healthy = health.aio.HealthServicer()  # type: ignore[attr-defined]  # public, says its source
         await healthy.set(_SERVICE_NAME, health_pb2.HealthCheckResponse.SERVING)
@@ -94,12 +99,15 @@ class CaService:
         reflection.enable_server_reflection((_SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._rpc)
         await self._rpc.start()
         self._parts.outbox.start()
+        await self._parts.monitoring.start()
 
     async def stop(self) -> None:
         """Ends after the running requests; logs out of the token."""
+        self._parts.monitoring.readiness.drain()
         if self._rpc is not None:
             await self._rpc.stop(_GRACE_S)
         await self._parts.endpoint.stop()
+        await self._parts.monitoring.stop()
         self._parts.outbox.stop()
         self._parts.upkeep.stop()
         self._parts.token.close()
@@ -122,12 +130,17 @@ def build(settings: CaSettings, *, clock: Clock) -> CaService:
     issuance = Issuance(engine, profiles.load(), issuers, linter, clock=clock)
     publisher = CrlPublisher(engine, issuers, declared, linter, clock=clock)
     revocation = Revocation(engine, publisher, clock=clock)
+    outbox = LedgerOutbox(engine, settings.signer_target, settings.tls)
+    metrics = CaMetrics(engine, tuple(authorities), waiting=outbox.waiting, clock=clock)
+    checks = {"database": database_answers(engine), "hsm": token.probe, "crls": metrics.crls_current}
     parts = _Parts(
         token=token,
         engine=engine,
         upkeep=CrlUpkeep(publisher),
-        outbox=LedgerOutbox(engine, settings.signer_target, settings.tls),
-        endpoint=HttpEndpoint(http.create(engine, authorities, clock=clock), settings.listen_http),
-        servicer=CertificateAuthority(engine, issuance, revocation, authorities),
+        outbox=outbox,
+        endpoint=HttpEndpoint(http.create(engine, authorities, clock=clock), settings.listen_http, metrics=metrics.http),
+        servicer=CertificateAuthority(engine, issuance, revocation, authorities, metrics),
+        metrics=metrics,
+        monitoring=ObservabilityEndpoint(settings.metrics, metrics.registry, checks),
     )
     return CaService(settings, parts)

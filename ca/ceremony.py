@@ -26,11 +26,12 @@ from ca.crl import CrlPublisher, newest
 from ca.issue import Issuance, Issuer, Order
 from ca.lint import Linter
 from ca.orders import FileOrder, load_orders
-from ca.pki import authority_file, load_authorities, load_authority, request_file, write_public
+from ca.pki import authority_file, load_authorities, load_authority, request_file
 from ca.plan import Plan
 from ca.profiles import ISSUING, AttributeName, IssuerName
 from ca.request import CertificateRequest, read
 from ca.settings import CeremonySettings
+from sealcore import durable
 from sealcore.clock import Clock, SystemClock
 from sealcore.config import load
 from sealcore.db import connect
@@ -88,7 +89,7 @@ def step_requests(room: Room) -> None:
     for name in ISSUING:
         planned = room.plan[name]
         request = certificate_request(room.token.key(planned.key), planned.common_name, organization=room.settings.organization)
-        write_public(request_file(room.settings.pki_folder, name), request)
+        durable.write(request_file(room.settings.pki_folder, name), request)
         _say(step="requests", authority=name, key=planned.key)
 
 
@@ -130,12 +131,12 @@ def issue_orders(room: Room, orders: Sequence[FileOrder]) -> None:
         certificate = issuance.ensure(Order(order.profile, request, issuer=order.issuer))
         issuer = next(each for each in authorities.values() if each.subject == certificate.issuer)
         chain = [certificate, issuer] if order.chain else [certificate]
-        write_public(order.out, b"".join(each.public_bytes(Encoding.PEM) for each in chain))
+        durable.write(order.out, b"".join(each.public_bytes(Encoding.PEM) for each in chain))
         _say(step="issue", profile=order.profile, serial=f"{certificate.serial_number:x}", subject=certificate.subject.rfc4514_string())
 
 
 def _publish_authority(folder: Path, name: IssuerName, certificate: x509.Certificate) -> None:
-    write_public(authority_file(folder, name), certificate.public_bytes(Encoding.PEM))
+    durable.write(authority_file(folder, name), certificate.public_bytes(Encoding.PEM))
     _say(step="root", authority=name, serial=f"{certificate.serial_number:x}", subject=certificate.subject.rfc4514_string())
 
 
@@ -143,7 +144,7 @@ def _publish_root_crl(room: Room, issuer: Issuer, *, only_if_due: bool) -> None:
     number = room.publisher(issuer).publish("root", only_if_due=only_if_due)
     crl = newest(room.engine, "root")
     assert crl is not None, "published above"
-    write_public(room.settings.pki_folder / "root.crl", crl.der)
+    durable.write(room.settings.pki_folder / "root.crl", crl.der)
     _say(step="root-crl", crl_number=number)
 
 

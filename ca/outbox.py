@@ -14,6 +14,7 @@ from sealcore.config import TlsSettings
 from sealcore.db import read, write
 from sealcore.errors import VermilionError
 from sealcore.log import get as get_log
+from sealcore.log import request
 from sealcore.rpc import channel, from_rpc_error
 
 ROUND_S: Final = 1.0  # how late the ledger hears while the signer is up
@@ -56,13 +57,18 @@ class LedgerOutbox:
         with channel(self._target, self._tls) as connection:
             ledger = ledger_pb2_grpc.LedgerStub(connection)  # type: ignore[no-untyped-call]  # generated
             while not self._stop.wait(ROUND_S):
-                try:
-                    self._hand_over(ledger)
-                    failing = False
-                except VermilionError as fault:
-                    if not failing:  # once, not every second of an outage
-                        self._log.warning("the ledger cannot be told; notes are kept", code=str(fault.code), reason=fault.reason)
-                    failing = True
+                with request():  # an id of its own for each round
+                    failing = self._round(ledger, failing)
+
+    def _round(self, ledger: ledger_pb2_grpc.LedgerStub, failing: bool) -> bool:
+        """Hands over; whether that failed."""
+        try:
+            self._hand_over(ledger)
+        except VermilionError as fault:
+            if not failing:  # once, not every second of an outage
+                self._log.warning("the ledger cannot be told; notes are kept", code=str(fault.code), reason=fault.reason)
+            return True
+        return False
 
     def _hand_over(self, ledger: ledger_pb2_grpc.LedgerStub) -> None:
         wanted = select(outbox).where(outbox.c.ledger_index.is_(None)).order_by(outbox.c.position).limit(_NOTES_A_ROUND)
@@ -71,10 +77,11 @@ class LedgerOutbox:
         for note in notes:
             if self._stop.is_set():
                 return
-            request = ledger_pb2.AppendRequest(idempotency_key=note.idempotency_key, kind=note.kind, subject_sha256=note.subject_sha256)
+            order = ledger_pb2.AppendRequest(idempotency_key=note.idempotency_key, kind=note.kind, subject_sha256=note.subject_sha256)
             try:
-                answer = ledger.Append(request, timeout=_CALL_TIMEOUT_S)
+                answer = ledger.Append(order, timeout=_CALL_TIMEOUT_S)
             except grpc.RpcError as fault:
                 raise from_rpc_error(fault) from None
             with write(self._engine) as connection:
                 connection.execute(update(outbox).where(outbox.c.position == note.position).values(ledger_index=answer.ledger_index))
+            self._log.info("told the ledger", kind=note.kind, ledger_index=answer.ledger_index)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -44,24 +42,3 @@ def load_authorities(folder: Path) -> Mapping[IssuerName, x509.Certificate]:
         except (ValueError, TypeError, InvalidSignature):
             raise VermilionError(Code.CONFIGURATION_INVALID, f"the root has not issued {name}.pem") from None
     return MappingProxyType(found)
-
-
-def write_public(path: Path, data: bytes) -> None:
-    """Puts a file in place whole and durably, readable by all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
-        Path(draft).rename(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

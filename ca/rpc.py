@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from ca.certificate import der
 from ca.issue import Issuance, Order
+from ca.metrics import CaMetrics
 from ca.profiles import ISSUING, IssuerName
 from ca.record import is_revoked, list_certificates
 from ca.request import read
@@ -46,12 +47,18 @@ class CertificateAuthority(ca_pb2_grpc.CertificateAuthorityServicer):
     """Issues, revokes, lists. The work blocks (HSM, database), so it runs in threads."""
 
     def __init__(
-        self, engine: Engine, issuance: Issuance, revocation: Revocation, authorities: Mapping[IssuerName, x509.Certificate]
+        self,
+        engine: Engine,
+        issuance: Issuance,
+        revocation: Revocation,
+        authorities: Mapping[IssuerName, x509.Certificate],
+        metrics: CaMetrics,
     ) -> None:
         self._engine = engine
         self._issuance = issuance
         self._revocation = revocation
         self._authorities = authorities
+        self._metrics = metrics
         self._log = get_log("ca")
 
     async def Issue(self, request: ca_pb2.IssueRequest, context: Any) -> ca_pb2.IssueResponse:
@@ -61,6 +68,7 @@ class CertificateAuthority(ca_pb2_grpc.CertificateAuthorityServicer):
             raise VermilionError(Code.PERMISSION_DENIED, f"{peer.uri} gets no certificate of the profile {request.profile}")
         wanted = read(request.request, uri=request.subject_uri, dns=request.dns_names, addresses=request.ip_addresses)
         certificate = await asyncio.to_thread(self._issuance.issue, Order(request.profile, wanted))
+        self._metrics.issued.labels(request.profile).inc()
         self._log.info("issued", profile=request.profile, serial=f"{certificate.serial_number:x}", caller=peer.uri)
         issuer = next(each for each in self._authorities.values() if each.subject == certificate.issuer)
         return ca_pb2.IssueResponse(certificate=der(certificate), chain=[der(issuer), der(self._authorities["root"])])
@@ -74,6 +82,7 @@ class CertificateAuthority(ca_pb2_grpc.CertificateAuthorityServicer):
             raise VermilionError(Code.INVALID_ARGUMENT, "a serial number has 1 to 20 octets")
         serial = int.from_bytes(request.serial, "big")
         number = await asyncio.to_thread(self._revocation.revoke, issuer, serial, request.reason)
+        self._metrics.revoked.labels(issuer).inc()
         self._log.info("revoked", issuer=issuer, serial=f"{serial:x}", reason=request.reason, caller=caller().uri)
         return ca_pb2.RevokeResponse(crl_number=str(number))
 

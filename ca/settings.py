@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import Field
 
 from sealcore.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
+from sealcore.tracing import TracingSettings
 
 _LOCAL_ID_DIGITS: Final = 12
 
@@ -20,6 +21,8 @@ class CaSettings(Block):
     pki_folder     root.pem, seals.pem, infrastructure.pem, as the ceremony left them
     signer_target  ``host:port`` of the signer, whose ledger is told of every issue and revocation
     ceremony_file  another ceremony file than the one that ships with us
+    metrics        where monitoring reads: /metrics, /healthz, /readyz
+    tracing        where spans go; none are made without it
     """
 
     listen_http: Listen
@@ -31,6 +34,8 @@ class CaSettings(Block):
     pki_folder: Path
     signer_target: str
     ceremony_file: Path | None = None
+    metrics: Listen | None = None
+    tracing: TracingSettings | None = None
 
 
 class CeremonySettings(Block):

@@ -6,7 +6,8 @@ import asyncio
 import threading
 
 from ledger.http import create
-from ledger.publisher import Publisher
+from ledger.metrics import LedgerMetrics
+from ledger.publisher import Publisher, Reached
 from ledger.settings import LedgerSettings
 from ledger.signer_link import SignerLink
 from ledger.witness_link import WitnessLink
@@ -14,6 +15,8 @@ from sealcore.clock import Clock
 from sealcore.errors import VermilionError
 from sealcore.hsm.token import Token
 from sealcore.ledger.note import log_key
+from sealcore.log import request
+from sealcore.observability import ObservabilityEndpoint
 from sealcore.service import HttpEndpoint
 
 
@@ -28,9 +31,12 @@ class LedgerService:
         witness: WitnessLink | None,
         token: Token,
         *,
+        metrics: LedgerMetrics,
+        monitoring: ObservabilityEndpoint,
         interval_s: float,
     ) -> None:
         self.publisher = publisher
+        self._metrics, self._monitoring = metrics, monitoring
         self._endpoint, self._link, self._witness, self._token = endpoint, link, witness, token
         self._interval_s = interval_s
         self._stopping = threading.Event()
@@ -39,14 +45,17 @@ class LedgerService:
     async def start(self) -> None:
         """Serves what is published, and begins to publish; needs neither the signer nor the witness to be there yet."""
         await self._endpoint.start()
+        await self._monitoring.start()
         self._thread.start()
 
     async def stop(self) -> None:
         """Ends after the running pass and the running requests; logs out of the token."""
         self._stopping.set()
+        self._monitoring.readiness.drain()
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join)
         await self._endpoint.stop()
+        await self._monitoring.stop()
         self._link.close()
         if self._witness is not None:
             self._witness.close()
@@ -54,12 +63,13 @@ class LedgerService:
 
     def _loop(self) -> None:
         while not self._stopping.is_set():
-            self.publisher.run_pass()
+            with request():  # an id of its own for each pass; the signer's log names it too
+                self._metrics.run_pass()
             self._stopping.wait(self._interval_s)
 
 
-def build(settings: LedgerSettings, *, clock: Clock) -> LedgerService:
-    """Opens the token and makes the service; raises CONFIGURATION_INVALID or HSM_*."""
+def build(settings: LedgerSettings, *, clock: Clock, reached: Reached = lambda _step: None) -> LedgerService:
+    """Opens the token and makes the service; raises CONFIGURATION_INVALID or HSM_*. ``reached`` is told the log's steps: tests use it."""
     witness = WitnessLink(settings.witness) if settings.witness is not None else None
     token = Token.open(settings.token)
     try:
@@ -78,6 +88,10 @@ def build(settings: LedgerSettings, *, clock: Clock) -> LedgerService:
         state_folder=settings.state_folder,
         cosign_refresh_s=settings.cosign_refresh_s,
         clock=clock,
+        reached=reached,
     )
     app = create(publisher, settings.public_folder, key, witness.key if witness is not None else None)
-    return LedgerService(publisher, HttpEndpoint(app, settings.listen), link, witness, token, interval_s=settings.interval_s)
+    metrics = LedgerMetrics(publisher, settings.state_folder)
+    endpoint = HttpEndpoint(app, settings.listen, metrics=metrics.http)
+    monitoring = ObservabilityEndpoint(settings.metrics, metrics.registry, {"hsm": token.probe, "log": metrics.follows})
+    return LedgerService(publisher, endpoint, link, witness, token, metrics=metrics, monitoring=monitoring, interval_s=settings.interval_s)

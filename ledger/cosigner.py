@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger import durable
-from sealcore import merkle
+from sealcore import durable, merkle
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger.note import MOST_NOTE_BYTES, Checkpoint, SignedCheckpoint, VerifierKey, cosign, verify_log

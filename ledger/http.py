@@ -7,8 +7,8 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from ledger import durable
 from ledger.publisher import CHECKPOINT, SIGNED_CHECKPOINT, Publisher
+from sealcore import durable
 from sealcore.errors import Code, VermilionError
 from sealcore.http import install_errors
 from sealcore.ledger.note import VerifierKey

@@ -8,6 +8,7 @@ Order within a pass, and what a crash leaves after each step:
   5. have it cosigned                    the witness knows it; asking again is harmless
   6. publish /checkpoint                 done
 The first pass after a start runs the same steps: there is no recovery besides this.
+``reached`` is told "tiles written", "signed", "state saved", "signed checkpoint written", "cosigned" and "published".
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from ledger import durable
 from ledger.signer_link import EntrySource, SignerHead
 from ledger.state import NOTHING, LastSigned, StateFile
 from ledger.tree import TileFolder, check_edge
 from ledger.witness_link import WitnessLink
+from sealcore import durable
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger.entry import Entry, entry_hash
@@ -31,6 +32,9 @@ from sealcore.log import get as get_log
 
 CHECKPOINT = "checkpoint"  # the newest that satisfies the witness policy
 SIGNED_CHECKPOINT = "checkpoint-signed"  # the newest that the log signed, cosigned or not
+Reached = Callable[[str], None]
+"""Told the name of each step when it is done. Tests end the process there; a service tells nobody."""
+
 ENTRIES_A_CALL = 2048  # at most 128 MiB of entries in memory, were each as large as it may be; about 1 MiB as they are
 
 
@@ -57,8 +61,10 @@ class Publisher:
         state_folder: Path,
         cosign_refresh_s: float,
         clock: Clock,
+        reached: Reached = lambda _step: None,
     ) -> None:
         self._key, self._sign, self._source, self._witness = key, sign, source, witness
+        self._reached = reached
         self._public_folder, self._clock = public_folder, clock
         self._tiles = TileFolder(public_folder)
         self._state = StateFile(state_folder, key)
@@ -134,13 +140,16 @@ class Publisher:
             entries = list(self._checked(self._source.entries(frontier.size, end), end - frontier.size))
             self._tiles.extend(frontier.size, entries)
             frontier = frontier.extend(map(entry_hash, entries))
+            self._reached("tiles written")
         if frontier.root() != head.root:
             raise _inconsistent(f"the signer's {head.size} entries do not continue the {last.size} that were signed")
         check_edge(self._tiles, frontier.size, frontier.root())
         signed = sign_checkpoint(Checkpoint(self._key.name, frontier.size, frontier.root()), self._key, self._sign)
         verify_log(signed, self._key)
         newest = LastSigned(frontier, signed)
+        self._reached("signed")
         self._state.save(newest)
+        self._reached("state saved")
         with self._lock:
             self._last, self._cosigned_at_s = newest, None
         return newest
@@ -160,11 +169,17 @@ class Publisher:
             return
         if durable.read(self._public_folder / SIGNED_CHECKPOINT) != signed.encode():
             durable.write(self._public_folder / SIGNED_CHECKPOINT, signed.encode())
+        self._reached("signed checkpoint written")
         if self._witness is not None:
             signed = signed.with_signatures(self._witness.cosign(signed, self._tiles.consistency_proof))
+            self._reached("cosigned")
         durable.write(self._public_folder / CHECKPOINT, signed.encode())
+        self._reached("published")
         with self._lock:
+            grown = signed.checkpoint.size > self._published_size
             self._published_size, self._cosigned_at_s = signed.checkpoint.size, now_s
+        if grown:
+            self._log.info("published", size=signed.checkpoint.size)
 
 
 def _inconsistent(reason: str) -> VermilionError:

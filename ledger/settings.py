@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from sealcore.config import Block, Listen, TlsSettings, TokenSettings
+from sealcore.tracing import TracingSettings
 
 
 class WitnessOfLog(Block):
@@ -25,6 +26,8 @@ class LedgerSettings(Block):
     state_folder         the last signed checkpoint; on another disk than the signer's database where that can be had
     interval_s           pause between two looks at the signer's head; a second at most (PROTOCOL "Ledger")
     cosign_refresh_s     while nothing is new, a fresh cosignature at this interval says that nothing is
+    metrics              where monitoring reads: /metrics, /healthz, /readyz
+    tracing              where spans go; none are made without it
     """
 
     listen: Listen
@@ -38,6 +41,8 @@ class LedgerSettings(Block):
     witness: WitnessOfLog | None = None
     interval_s: float = Field(default=0.5, gt=0, le=1)
     cosign_refresh_s: float = Field(default=5, gt=0, le=3600)
+    metrics: Listen | None = None
+    tracing: TracingSettings | None = None
 
 
 class WitnessSettings(Block):
@@ -46,6 +51,8 @@ class WitnessSettings(Block):
     name           of its cosignatures: ``vermilion.OFFICE/witness``
     state_folder   the newest checkpoint of each log, one file each
     logs           keys of the logs that it watches (``NAME+KEYID+BASE64``; the name is the origin)
+    metrics        where monitoring reads: /metrics, /healthz, /readyz
+    tracing        where spans go; none are made without it
     """
 
     listen: Listen
@@ -54,3 +61,5 @@ class WitnessSettings(Block):
     state_folder: Path
     logs: tuple[str, ...] = Field(min_length=1)
     key_label: str = "witness.cosign.1"
+    metrics: Listen | None = None
+    tracing: TracingSettings | None = None

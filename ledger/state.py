@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger import durable
+from sealcore import durable
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger.note import SignedCheckpoint, VerifierKey, verify_log
 from sealcore.merkle import EMPTY_ROOT, Frontier

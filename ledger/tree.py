@@ -6,8 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ledger import durable
-from sealcore import merkle
+from sealcore import durable, merkle
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger.entry import entry_hash
 from sealcore.ledger.sources import FolderSource, load_tile

@@ -12,18 +12,20 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from ledger.cosigner import MOST_REQUEST_BYTES, Cosigner
+from ledger.metrics import WitnessMetrics
 from ledger.settings import WitnessSettings
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token
 from sealcore.http import install_errors
 from sealcore.ledger.note import VerifierKey, witness_key
+from sealcore.observability import ObservabilityEndpoint
 from sealcore.service import HttpEndpoint, main
 
 SIZE_TYPE = "text/x.tlog.size"
 
 
-def create(cosigner: Cosigner, key: VerifierKey) -> FastAPI:
+def create(cosigner: Cosigner, key: VerifierKey, metrics: WitnessMetrics) -> FastAPI:
     """The application: add-checkpoint, the witness's key, health."""
     app = FastAPI(title="Vermilion witness", docs_url=None, redoc_url=None, openapi_url=None)
     install_errors(app)
@@ -36,6 +38,7 @@ def create(cosigner: Cosigner, key: VerifierKey) -> FastAPI:
             if len(body) > MOST_REQUEST_BYTES:
                 raise VermilionError(Code.INVALID_ARGUMENT, "the request is too long")
         answer = await run_in_threadpool(cosigner.add, bytes(body))
+        metrics.answers.labels(str(answer.status)).inc()
         if answer.status == 409:
             return Response(answer.body, status_code=409, headers={"Content-Type": SIZE_TYPE})
         return PlainTextResponse(answer.body, status_code=answer.status)
@@ -54,16 +57,18 @@ def create(cosigner: Cosigner, key: VerifierKey) -> FastAPI:
 class WitnessService:
     """The running service."""
 
-    def __init__(self, endpoint: HttpEndpoint, token: Token) -> None:
-        self._endpoint, self._token = endpoint, token
+    def __init__(self, endpoint: HttpEndpoint, monitoring: ObservabilityEndpoint, token: Token) -> None:
+        self._endpoint, self._monitoring, self._token = endpoint, monitoring, token
 
     async def start(self) -> None:
         """Serves requests."""
         await self._endpoint.start()
+        await self._monitoring.start()
 
     async def stop(self) -> None:
         """Ends after the running requests; logs out of the token."""
         await self._endpoint.stop()
+        await self._monitoring.stop()
         self._token.close()
 
 
@@ -80,7 +85,9 @@ def build(settings: WitnessSettings, *, clock: Clock) -> WitnessService:
     except VermilionError:
         token.close()
         raise
-    return WitnessService(HttpEndpoint(create(cosigner, key), settings.listen), token)
+    metrics = WitnessMetrics(settings.state_folder)
+    endpoint = HttpEndpoint(create(cosigner, key, metrics), settings.listen, metrics=metrics.http)
+    return WitnessService(endpoint, ObservabilityEndpoint(settings.metrics, metrics.registry, {"hsm": token.probe}), token)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import httpx
 
 from ledger.settings import WitnessOfLog
 from sealcore.errors import Code, VermilionError
+from sealcore.http import request_headers
 from sealcore.ledger.note import MOST_NOTE_BYTES, NoteSignature, SignedCheckpoint, VerifierKey, parse_signatures, verify_witness
 
 TIMEOUT_S = 5.0
@@ -62,7 +63,7 @@ class WitnessLink:
 
     def _post(self, body: bytes) -> httpx.Response:
         try:
-            answer = self._client.post(self._url, content=body)
+            answer = self._client.post(self._url, content=body, headers=request_headers())
         except (httpx.HTTPError, httpx.InvalidURL) as fault:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the witness cannot be reached ({type(fault).__name__})") from None
         if len(answer.content) > MOST_NOTE_BYTES:

@@ -31,6 +31,7 @@ def upgrade(engine: Engine, script_location: Path) -> None:
     config.set_main_option("script_location", str(script_location).replace("%", "%%"))
     with _one_at_a_time, write(engine) as connection:
         if engine.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL lock_timeout = 0"))  # another replica's upgrade takes as long as it takes
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

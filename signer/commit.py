@@ -7,25 +7,44 @@ A crash before the commit leaves every use intended; after it, every use ended, 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, bindparam, insert, update
+from sqlalchemy import Connection, Engine
 
 from sealcore import db
 from sealcore.approvals.canonical import is_text, require
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger import store as ledger_store
-from sealcore.ledger.entry import MOST_WARNINGS, Entry, EntryKind, jti_hash, people_value, time_us
-from sealcore.ledger.store import Appended, Draft
-from signer.tables import suffixes, uses
-from signer.uses import Intent, SealedUse, fence, locked_uses, raised_epochs, stop_refusal
+from sealcore.ledger.entry import COMMITMENT_NAMES, MOST_WARNINGS, SALT_BYTES, EntryKind, UseEntries, jti_hash, people_value, time_us
+from sealcore.ledger.store import Appended, Encoded
+from signer.gate import Admission
+from signer.packing import pack
+from signer.uses import Intent, Reached, SealedUse, held_epochs, seen_epochs, stop_refusal
 
 MOST_WARNING_CHARACTERS = 200  # of one warning in a ledger entry
+_MOST_SALTS_BYTES = SALT_BYTES * len(COMMITMENT_NAMES)
+
+_STATES = db.Keyed(
+    "SELECT jti, use_index, state, attempt FROM json_each(?) CROSS JOIN uses ON jti = value->>0 AND use_index = value->>1",
+    "SELECT jti, use_index, state, attempt FROM {keys} AS k (j, i) JOIN uses ON jti = j AND use_index = i"
+    " ORDER BY jti, use_index FOR UPDATE OF uses",
+    ("text", "bigint"),
+)
+_END = db.Many(
+    "UPDATE uses SET state = ?4, ledger_index = ?5, sealed_sha256 = ?6, warnings = ?7, ended_us = ?8"
+    " WHERE jti = ?1 AND use_index = ?2 AND attempt = ?3 AND state = 'intended'",
+    "UPDATE uses SET state = s, ledger_index = l, sealed_sha256 = h, warnings = w, ended_us = t.us"
+    " FROM {rows} AS v (j, i, a, s, l, h, w), (SELECT %b::bigint AS us) AS t"
+    " WHERE jti = j AND use_index = i AND attempt = a AND state = 'intended'",
+    ("text", "bigint", "integer", "text", "bigint", "bytea", "text"),
+)
+_SUFFIXES = db.Rows("suffixes", (("ledger_index", "int8"), ("content", "bytea")))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finished:
     """An attempt that is whole: signed, timestamped, read back."""
 
@@ -46,111 +65,118 @@ class Finished:
 Ended = SealedUse | VermilionError
 
 
-def commit(engine: Engine, clock: Clock, batch: Sequence[Finished]) -> list[Ended]:
-    """For each attempt the sealed use, or why its signature is discarded; raises DATABASE_UNAVAILABLE, STORAGE_FULL for all."""
+def commit(
+    engine: Engine, clock: Clock, batch: Sequence[Finished], *, urgent: bool = False, reached: Reached = lambda _step: None
+) -> list[Ended]:
+    """For each attempt the sealed use, or why its signature is discarded; raises DATABASE_UNAVAILABLE, STORAGE_FULL for all.
+
+    ``urgent`` as in ``db.write``. ``reached`` is told "commit: entries appended" and "commit: uses ended", both before the transaction ends.
+    """
     if not batch:
         return []
-    with db.write(engine) as connection:
+    with db.write(engine, urgent=urgent) as connection:
         refusals = _refusals(connection, batch)
         now_us = time_us(clock.now())
-        drafts = {
-            one.intent.key: _draft(one, now_us, voided=refusal is not None)
-            for one, refusal in zip(batch, refusals, strict=True)
-            if refusal is None or refusal.code is Code.USE_VOIDED
-        }
-        places = dict(zip(drafts, ledger_store.append(connection, list(drafts.values())), strict=True))
-        results: list[Ended] = []
-        sealed: list[tuple[Finished, Appended]] = []
-        for one, refusal in zip(batch, refusals, strict=True):
-            if refusal is not None:
-                if one.intent.key in places and refusal.code is Code.USE_VOIDED:
-                    _void(connection, one.intent, places[one.intent.key], now_us)
-                results.append(refusal)
-                continue
-            place = places[one.intent.key]
-            sealed.append((one, place))
-            results.append(
-                SealedUse(
-                    one.intent.item.index, one.suffix, place.index, place.leaf_hash, one.sealed_sha256, one.intent.attempt,
-                    one.warnings, repeated=False,
-                )
-            )  # fmt: skip
-        _seal(connection, sealed, now_us)
+        ending = [(one, no) for one, no in zip(batch, refusals, strict=True) if no is None or no.code is Code.USE_VOIDED]
+        places = ledger_store.append_new(connection, _entries(ending, now_us))
+        reached("commit: entries appended")
+        _end(connection, [(one, place, no is None) for (one, no), place in zip(ending, places, strict=True)], now_us)
+        reached("commit: uses ended")
+    taken = iter(places)
+    results: list[Ended] = []
+    for one, refusal in zip(batch, refusals, strict=True):
+        if refusal is None:
+            results.append(_sealed(one, next(taken)))
+        else:
+            if refusal.code is Code.USE_VOIDED:
+                next(taken)
+            results.append(refusal)
     return results
 
 
 def _refusals(connection: Connection, batch: Sequence[Finished]) -> list[VermilionError | None]:
     """USE_VOIDED where a stop has committed, USE_IN_PROGRESS where another attempt has moved the fence."""
-    seen = {key: epoch for one in batch for key, epoch in one.intent.item.admission.epochs.items()}
-    raised = raised_epochs(connection, seen)
-    rows = locked_uses(connection, [one.intent.key for one in batch])
+    admissions = {id(one.intent.item.admission): one.intent.item.admission for one in batch}
+    present = held_epochs(connection, seen_epochs(admissions.values()))
+    stops = {key: stop_refusal(admission.epochs, present) for key, admission in admissions.items()}
+    open_uses = {
+        (row.jti, row.use_index, row.attempt)
+        for row in _STATES.read(connection, sorted({one.intent.key for one in batch}))
+        if row.state == "intended"
+    }
     results: list[VermilionError | None] = []
     for one in batch:
-        row = rows.get(one.intent.key)
-        if row is None or row.state != "intended" or row.attempt != one.intent.attempt:
+        mine = (*one.intent.key, one.intent.attempt)
+        if mine not in open_uses:
             results.append(VermilionError(Code.USE_IN_PROGRESS, "another attempt has taken this use over; this signature is discarded"))
-        elif (stopped := stop_refusal(one.intent.item.admission.epochs, raised)) is not None:
-            results.append(VermilionError(Code.USE_VOIDED, f"{stopped.reason}; the signature is discarded"))
-        else:
-            results.append(None)
+            continue
+        open_uses.discard(mine)  # a second end of the same attempt is none
+        stopped = stops[id(one.intent.item.admission)]
+        results.append(None if stopped is None else VermilionError(Code.USE_VOIDED, f"{stopped.reason}; the signature is discarded"))
     return results
 
 
-def _draft(one: Finished, now_us: int, *, voided: bool) -> Draft:
-    item, admission = one.intent.item, one.intent.item.admission
-    claims = admission.claims
-    entry = Entry(
-        EntryKind.VOID if voided else EntryKind.SEAL,
-        now_us,
-        jti_hash=jti_hash(item.jti),
-        index=item.index,
-        attempts=one.intent.attempt,
-        spki_sha256=admission.seal.spki_sha256,
-        leaf_hash=one.intent.leaf_hash,
-        signature_hash=None if voided else one.signature_hash,
-        timestamp_hash=None if voided else one.timestamp_hash,
-        warnings=() if voided else one.warnings,
-    )
-    policy = f"{claims.policy.id}/{claims.policy.version}"
-    return Draft.committing(entry, {"form": claims.form, "people": people_value(admission.people), "policy": policy}, jti=item.jti)
+@dataclass(frozen=True)
+class _Kind:
+    """What the entries of one admission share."""
+
+    encoder: UseEntries
+    kind: EntryKind
+    form: str
+    jti: str
+    salts_head: bytes
+
+    @classmethod
+    def of(cls, admission: Admission, kind: EntryKind, now_us: int) -> _Kind:
+        claims = admission.claims
+        policy = f"{claims.policy.id}/{claims.policy.version}"
+        values = {"form": claims.form, "people": people_value(admission.people), "policy": policy}
+        kept = {name: value for name, value in values.items() if value}
+        encoder = UseEntries(kind, now_us, jti_hash=jti_hash(claims.jti), spki_sha256=admission.seal.spki_sha256, values=kept)
+        return cls(encoder, kind, claims.form, claims.jti, ledger_store.salts_head(kept))
 
 
-def _seal(connection: Connection, sealed: Sequence[tuple[Finished, Appended]], now_us: int) -> None:
-    if not sealed:
-        return
-    statement = (
-        update(uses)
-        .where(uses.c.jti == bindparam("at_jti"), uses.c.use_index == bindparam("at_index"))
-        .where(uses.c.attempt == bindparam("at_attempt"), uses.c.state == "intended")
-        .values(
-            state="sealed",
-            ledger_index=bindparam("to_ledger_index"),
-            ledger_leaf_hash=bindparam("to_leaf_hash"),
-            sealed_sha256=bindparam("to_sha256"),
-            warnings=bindparam("to_warnings"),
-            ended_us=now_us,
+def _entries(ending: Sequence[tuple[Finished, VermilionError | None]], now_us: int) -> list[Encoded]:
+    """The entry of each use, under salts of its own."""
+    shared: dict[tuple[int, bool], _Kind] = {}
+    salts, room = os.urandom(_MOST_SALTS_BYTES * len(ending)), 0
+    entries: list[Encoded] = []
+    for one, refusal in ending:
+        intent, is_void = one.intent, refusal is not None
+        admission = intent.item.admission
+        kind = shared.get((id(admission), is_void))
+        if kind is None:
+            kind = shared[id(admission), is_void] = _Kind.of(admission, EntryKind.VOID if is_void else EntryKind.SEAL, now_us)
+        mine = salts[room : room + kind.encoder.salts_bytes]
+        room += _MOST_SALTS_BYTES
+        data = kind.encoder.encode(
+            leaf_hash=intent.leaf_hash,
+            index=intent.item.request.index,
+            attempts=intent.attempt,
+            signature_hash=one.signature_hash,
+            timestamp_hash=one.timestamp_hash,
+            salts=mine,
+            warnings=() if is_void else one.warnings,
         )
-    )
+        signature = None if is_void else one.signature_hash
+        entries.append(Encoded(data, kind.kind, kind.form or None, kind.jti, signature, kind.salts_head + mine))
+    return entries
+
+
+def _end(connection: Connection, ending: Sequence[tuple[Finished, Appended, bool]], now_us: int) -> None:
     rows = [
-        {
-            "at_jti": one.intent.key[0],
-            "at_index": one.intent.key[1],
-            "at_attempt": one.intent.attempt,
-            "to_ledger_index": place.index,
-            "to_leaf_hash": place.leaf_hash,
-            "to_sha256": one.sealed_sha256,
-            "to_warnings": json.dumps(one.warnings),
-        }
-        for one, place in sealed
+        (*one.intent.key, one.intent.attempt, "sealed", place.index, one.sealed_sha256, json.dumps(one.warnings) if one.warnings else None)
+        if is_sealed
+        else (*one.intent.key, one.intent.attempt, "voided", place.index, None, None)
+        for one, place, is_sealed in ending
     ]
-    result = connection.execute(statement, rows)
-    assert result.rowcount == len(rows), "a use moved although its row is locked"
-    connection.execute(
-        insert(suffixes), [{"jti": one.intent.key[0], "use_index": one.intent.key[1], "content": one.suffix} for one, _ in sealed]
+    touched = _END.run(connection, rows, (now_us,))
+    assert touched == len(rows), "a use moved although its row is locked"
+    _SUFFIXES.insert(connection, [(place.index, pack(one.suffix)) for one, place, is_sealed in ending if is_sealed])
+
+
+def _sealed(one: Finished, place: Appended) -> SealedUse:
+    intent = one.intent
+    return SealedUse(
+        intent.item.index, one.suffix, place.index, place.leaf_hash, one.sealed_sha256, intent.attempt, one.warnings, repeated=False
     )
-
-
-def _void(connection: Connection, intent: Intent, place: Appended, now_us: int) -> None:
-    values = {"state": "voided", "ledger_index": place.index, "ledger_leaf_hash": place.leaf_hash, "ended_us": now_us}
-    result = connection.execute(update(uses).where(fence(intent)).values(values))
-    assert result.rowcount == 1, "a use moved although its row is locked"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, LargeBinary, MetaData, Row, String, Table, Text
+from sqlalchemy import BigInteger, Column, Connection, Index, Integer, LargeBinary, MetaData, Row, SmallInteger, String, Table, Text, text
 from sqlalchemy.dialects.postgresql import insert as _postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as _sqlite_insert
 
@@ -76,6 +76,7 @@ epochs = Table(
     Column("epoch", BigInteger, nullable=False),
 )
 
+# What Commit changes is in no index, so that PostgreSQL writes the new row beside the old one and touches nothing else.
 uses = Table(
     "uses",
     metadata,
@@ -86,23 +87,24 @@ uses = Table(
     Column("salt", LargeBinary, nullable=False),
     Column("leaf_hash", LargeBinary, nullable=False),
     Column("attempt", Integer, nullable=False),  # the fence: raised by every takeover
-    Column("owner", Text, nullable=False),  # instance/boot/intend
+    Column("owner", Text, nullable=False),  # instance/boot/worker/intend
     Column("lease_until_us", BigInteger, nullable=False),
     Column("frozen", Text, nullable=False),  # JSON: all that shapes the bytes
-    Column("ledger_index", BigInteger, nullable=True, unique=True),
-    Column("ledger_leaf_hash", LargeBinary, nullable=True),
+    Column("ledger_index", BigInteger, nullable=True),
     Column("sealed_sha256", LargeBinary, nullable=True),
-    Column("warnings", Text, nullable=True),  # JSON
+    Column("warnings", Text, nullable=True),  # JSON; NULL: none
     Column("ended_us", BigInteger, nullable=True),
-    Column("acknowledged", Boolean, nullable=False, default=False),
+    Column("acknowledged", SmallInteger, nullable=False),  # 0 no, 1 yes, 2 yes and the bytes are gone
 )
+_HELD = text("acknowledged = 1")
+Index("ix_uses_acknowledged", uses.c.jti, uses.c.use_index, sqlite_where=_HELD, postgresql_where=_HELD)
 
-# The appended bytes, apart so that rows of uses stay small.
+# The appended bytes, by the entry that they belong to: apart so that rows of uses stay small, and in order so that they are only
+# ever written behind each other. ``packing`` gives their form.
 suffixes = Table(
     "suffixes",
     metadata,
-    Column("jti", String(36), primary_key=True),
-    Column("use_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("ledger_index", store.ORDINAL, primary_key=True, autoincrement=False),
     Column("content", LargeBinary, nullable=False),
 )
 

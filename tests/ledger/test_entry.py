@@ -14,7 +14,7 @@ from sealcore import merkle
 from sealcore.approvals.canonical import canonical_cbor
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger import entry as entries
-from sealcore.ledger.entry import LABEL, MOST_ENTRY_BYTES, Entry
+from sealcore.ledger.entry import LABEL, MOST_ENTRY_BYTES, Entry, EntryKind, UseEntries, use_facts
 from sealcore.ledger.store import Draft
 from tests.vectors.load import vectors
 
@@ -137,6 +137,56 @@ def test_every_entry_is_deterministic_cbor_and_comes_back(entry: Entry) -> None:
     data = entry.encode()
     assert data == LABEL + canonical_cbor(cbor2.loads(data[len(LABEL) :]))
     assert Entry.decode(data) == entry
+
+
+COMMITTED = st.dictionaries(st.sampled_from(entries.COMMITMENT_NAMES), st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+WARNINGS = st.lists(st.sampled_from(["javascript", "quorum-0", "鉴"]), max_size=3).map(tuple)
+COUNT = st.integers(0, 30) | st.integers(200, 300) | st.integers(65_000, 66_000) | st.integers(0, 2**53 - 1)
+
+
+@st.composite
+def use_entries(draw: st.DrawFn) -> tuple[Entry, bytes]:
+    """An entry as Commit has it made, and the same by way of ``Entry``."""
+    kind, values, salts = (
+        draw(st.sampled_from([EntryKind.SEAL, EntryKind.VOID])),
+        draw(COMMITTED),
+        draw(st.binary(min_size=96, max_size=96)),
+    )
+    jti, spki, leaf, signature, stamp = (draw(DIGEST) for _ in range(5))
+    time_us, index, attempts, warnings = draw(COUNT), draw(COUNT), draw(COUNT), draw(WARNINGS)
+    names = [name for name in entries.COMMITMENT_NAMES if name in values]
+    made = UseEntries(kind, time_us, jti_hash=jti, spki_sha256=spki, values=values)
+    assert made.salts_bytes == 32 * len(names)
+    data = made.encode(
+        leaf_hash=leaf, index=index, attempts=attempts, signature_hash=signature, timestamp_hash=stamp, salts=salts, warnings=warnings
+    )
+    is_seal = kind is EntryKind.SEAL
+    entry = Entry(
+        kind, time_us, jti_hash=jti, index=index, attempts=attempts, spki_sha256=spki, leaf_hash=leaf,
+        signature_hash=signature if is_seal else None, timestamp_hash=stamp if is_seal else None, warnings=warnings,
+        commitments={name: entries.commitment(salts[32 * at : 32 * at + 32], values[name]) for at, name in enumerate(names)},
+    )  # fmt: skip
+    return entry, data
+
+
+@given(use_entries())
+def test_the_short_way_to_a_uses_entry_gives_the_same_bytes(made: tuple[Entry, bytes]) -> None:
+    entry, data = made
+    assert data == entry.encode()
+    assert Entry.decode(data) == entry
+    assert use_facts(data) == (entry.kind, entry.jti_hash, entry.index, entry.attempts, entry.leaf_hash)
+
+
+@given(use_entries(), st.data())
+def test_what_the_short_reader_takes_is_what_the_long_one_takes(made: tuple[Entry, bytes], data: st.DataObject) -> None:
+    changed = bytearray(made[1])
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(changed) - 1))
+        changed[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
+    facts = use_facts(bytes(changed))
+    if facts is not None:
+        entry = Entry.decode(bytes(changed))
+        assert facts == (entry.kind, entry.jti_hash, entry.index, entry.attempts, entry.leaf_hash)
 
 
 @given(st.binary(max_size=300))

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger import durable
 from ledger.check import check
 from ledger.publisher import Publisher
 from ledger.signer_link import SignerHead
-from sealcore import db
+from sealcore import db, durable
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger import store

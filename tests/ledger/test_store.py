@@ -76,17 +76,41 @@ def test_an_idempotency_key_counts_once(engine: Engine) -> None:
     assert refusal.value.code is Code.CONFLICT
 
 
-def test_entries_are_found_by_form_token_and_signature(engine: Engine) -> None:
+def test_entries_are_found_by_form_and_signature(engine: Engine) -> None:
     _append(engine, _draft(0), _draft(1, form="F-2026-000002"), _draft(2))
     with db.read(engine) as connection:
         assert [found.index for found in store.find(connection, form="F-2026-000001")] == [0, 2]
-        assert [found.index for found in store.find(connection, jti="jti")] == [0, 1, 2]
         (found,) = store.find(connection, signature_hash=(1).to_bytes(32, "big"))
         assert (found.index, found.form, found.entry.index) == (1, "F-2026-000002", 1)
         assert found.salts.keys() == {"form", "people"}
         assert store.find(connection, signature_hash=bytes(32 * [9])) == []
         with pytest.raises(VermilionError):
             store.find(connection)
+
+
+def test_a_signature_is_found_in_whichever_block_it_is_and_never_by_its_beginning_alone(engine: Engine) -> None:
+    per_block = 1 << store.BLOCK_BITS
+    wanted = b"same" + bytes(28)
+
+    def entry(number: int, signature: bytes) -> store.Encoded:
+        return Draft(Entry("seal", number, signature_hash=signature)).encode()
+
+    alike = {2: wanted, per_block - 1: b"same" + bytes([1] * 28), per_block: wanted, 2 * per_block + 5: wanted}
+    signatures = [alike.get(number, number.to_bytes(32, "little")) for number in range(2 * per_block + 6)]
+    with db.write(engine) as connection:
+        store.append_new(connection, [entry(number, signature) for number, signature in enumerate(signatures)])
+    with db.read(engine) as connection:
+        assert [found.index for found in store.find(connection, signature_hash=wanted)] == [2, per_block, 2 * per_block + 5]
+        assert [found.index for found in store.find(connection, signature_hash=signatures[per_block + 7])] == [per_block + 7]
+    assert _root_of_rows(engine)[0] == len(signatures)
+
+
+@pytest.mark.parametrize("names", [(), ("form",), ("people", "policy"), ("form", "people", "policy")])
+def test_salts_come_back_and_one_that_is_deleted_leaves_the_others(names: tuple[str, ...]) -> None:
+    salts = {name: bytes([number]) * 32 for number, name in enumerate(names)}
+    assert store.decode_salts(store.encode_salts(salts)) == salts
+    salts.pop("people", None)
+    assert store.decode_salts(store.encode_salts(salts)) == salts
 
 
 def test_a_range_outside_the_ledger_is_refused_and_a_missing_row_is_noticed(engine: Engine) -> None:

@@ -6,10 +6,11 @@ import datetime
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 
 from sealcore import db
 from sealcore.approvals.stop import StopStatement, sign
@@ -25,7 +26,7 @@ from signer.commit import Ended, Finished, commit
 from signer.gate import AdmittedItem, ItemRequest, admit_item, admit_token
 from signer.kept import KeptUses
 from signer.register_store import RegisterStore
-from signer.tables import uses
+from signer.tables import epochs, insert_missing, uses
 from signer.uses import Frozen, Intended, Intent, SealedUse, UseStore, Wanted
 from tests.signer.office import AUDIENCE, Approved, Office, grant_request
 
@@ -39,16 +40,16 @@ class Desk:
     def __init__(self, url: str, office: Office) -> None:
         self.office = office
         self.clock = FixedClock(datetime.datetime.now(datetime.UTC))
-        self.engine: Engine = db.connect(url)
+        self.engine: Engine = db.connect(url, by_key=True)
         upgrade(self.engine, scripts("signer"))
         self.register = RegisterStore(self.engine, audience=AUDIENCE)
         digest = hashlib.sha256(office.picture).digest()
         self.register.record(Act({**office.seed(), "kind": "seed"}, time_us(self.clock.now())), {digest: office.picture})
         self.uses = self.signer("signer-1")
 
-    def signer(self, instance: str) -> UseStore:
-        """A signer process of this name."""
-        return UseStore(self.engine, self.clock, instance=instance, lease_s=LEASE_S)
+    def signer(self, instance: str, *, boot: str | None = None, worker: str | None = None) -> UseStore:
+        """A signer of this name that has just started, with one worker."""
+        return UseStore(self.engine, self.clock, instance=instance, boot=boot or uuid7(), worker=worker or uuid7(), lease_s=LEASE_S)
 
     def item(self, approved: Approved, request: ItemRequest | None = None) -> AdmittedItem:
         """A document past the gate, as the register stands now."""
@@ -180,6 +181,108 @@ def test_a_process_that_came_back_takes_over_what_its_predecessor_left(desk: Des
     assert (first.attempt, second.attempt) == (1, 2)
     assert second.frozen == first.frozen
     assert desk.refusal(approved, desk.signer("signer-3")) is Code.USE_IN_PROGRESS
+
+
+def test_what_a_dead_worker_left_is_taken_over_at_once_and_what_a_living_one_holds_is_not(desk: Desk) -> None:
+    boot = uuid7()
+    dead, alive, third = (desk.signer("signer-1", boot=boot, worker=name) for name in ("w1", "w2", "w3"))
+    first, second = desk.office.approve(DOCUMENTS), desk.office.approve(DOCUMENTS)
+    attempt = desk.intent(first, dead)
+    desk.intent(second, alive)
+    assert desk.refusal(first, third) is Code.USE_IN_PROGRESS
+    third.declare_dead("w1")
+    taken = desk.intent(first, third)
+    assert taken.attempt == 2
+    assert desk.refusal(second, third) is Code.USE_IN_PROGRESS
+    assert desk.refusal(first, alive) is Code.USE_IN_PROGRESS  # it belongs to the third now
+    (late,) = desk.commit(attempt)
+    assert isinstance(late, VermilionError)
+    assert sealed(desk.commit(taken)[0]).attempts == 2
+
+
+def test_a_worker_of_the_same_name_in_another_signer_is_not_meant(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    desk.intent(approved, desk.signer("signer-2", worker="w1"))
+    ours = desk.signer("signer-1", worker="w2")
+    ours.declare_dead("w1")
+    assert desk.refusal(approved, ours) is Code.USE_IN_PROGRESS
+
+
+@pytest.mark.parametrize("part", ["instance", "boot", "worker"])
+def test_the_parts_of_an_owners_name_cannot_run_together(desk: Desk, part: str) -> None:
+    names = {"instance": "signer-1", "boot": "b", "worker": "w", part: "a/b"}
+    with pytest.raises(VermilionError) as refused:
+        UseStore(desk.engine, desk.clock, lease_s=LEASE_S, **names)
+    assert refused.value.code is Code.INVALID_ARGUMENT
+
+
+def test_the_steps_inside_the_transactions_are_told_before_they_end(desk: Desk) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    seen: list[tuple[str, list[str]]] = []
+
+    def reached(step: str) -> None:
+        states = KeptUses(desk.engine, desk.clock).of_token(approved.claims.jti, approved.claims.sub)
+        seen.append((step, [one.state for one in states]))
+
+    store = UseStore(desk.engine, desk.clock, instance="signer-1", boot="b", worker="w", lease_s=LEASE_S, reached=reached)
+    intent = desk.intent(approved, store)
+    commit(desk.engine, desk.clock, [finished(intent)], reached=reached)
+    assert seen == [("intend: rows written", []), ("commit: entries appended", ["intended"]), ("commit: uses ended", ["intended"])]
+
+
+def test_a_batch_of_several_clients_and_admissions_is_judged_item_by_item(desk: Desk) -> None:
+    """A seal is stopped and goes on: what passed the gate before it is refused beside what passed afterwards."""
+    old, new, grant = desk.office.approve(DOCUMENTS), desk.office.approve(DOCUMENTS), desk.office.grant(3)
+    before = [*desk.wanted(old), Wanted(desk.item(grant, grant_request(0, DOCUMENTS[0])), desk.proposal())]
+    desk.stop("grant", grant.claims.jti)
+    answers = desk.uses.intend([*before, *desk.wanted(new)])
+    assert [type(one) for one in answers] == [Intent, Intent, Intent, VermilionError, Intent, Intent, Intent]
+    ended = desk.commit(*(one for one in answers if isinstance(one, Intent)))
+    assert [sealed(one).index for one in ended] == [0, 1, 2, 0, 1, 2]
+    assert desk.entries() == ["seal"] * 6
+
+
+def test_of_two_admissions_of_one_token_only_the_one_from_before_the_stop_is_refused(desk: Desk) -> None:
+    grant = desk.office.grant(4, seal="official")
+    items = [Wanted(desk.item(grant, grant_request(index, DOCUMENTS[0])), desk.proposal()) for index in range(4)]
+    client = ("client", grant.claims.sub)
+    with db.write(desk.engine) as connection:  # a stop that was lifted, as the register writes it
+        insert_missing(connection, epochs, [{"kind": client[0], "subject": client[1], "epoch": 1}])
+    later = {**items[0].item.admission.epochs, client: 1}
+    moved = replace(items[0].item.admission, epochs=later)
+    batch = [items[0], *(Wanted(replace(one.item, admission=moved), one.proposal) for one in items[1:3]), items[3]]
+    answers = desk.uses.intend(batch)
+    assert [one.code if isinstance(one, VermilionError) else type(one) for one in answers] == [
+        Code.PERMISSION_DENIED, Intent, Intent, Code.PERMISSION_DENIED,
+    ]  # fmt: skip
+    with db.write(desk.engine) as connection:
+        connection.execute(delete(epochs).where(epochs.c.kind == "client"))
+
+
+def test_a_batch_that_names_an_attempt_twice_ends_it_once(desk: Desk) -> None:
+    intent = desk.intent(desk.office.approve(DOCUMENTS))
+    first, second = desk.commit(intent, intent)
+    assert sealed(first)
+    assert isinstance(second, VermilionError)
+    assert second.code is Code.USE_IN_PROGRESS
+    assert desk.entries() == ["seal"]
+
+
+def test_a_batch_in_which_every_state_meets_gives_each_its_own_answer(desk: Desk) -> None:
+    approved = desk.office.approve([b"%%PDF %d" % number for number in range(6)])
+    done, mine, others, left = (desk.wanted(approved, place) for place in range(4))
+    kept = sealed(desk.commit(*(one for one in desk.uses.intend(done) if isinstance(one, Intent)))[0])
+    desk.uses.intend(mine)
+    desk.signer("signer-2").intend(others)
+    (given_up,) = desk.uses.intend(left)
+    assert isinstance(given_up, Intent)
+    desk.uses.release([given_up])
+    answers = desk.uses.intend(desk.wanted(approved, 5, 0, 1, 2, 3, 4, 4))
+    assert [(one.attempt, one.item.index) for one in answers if isinstance(one, Intent)] == [(1, 5), (2, 3), (1, 4)]
+    assert sealed(answers[1]).suffix == kept.suffix
+    assert [one.code for one in answers if isinstance(one, VermilionError)] == [Code.USE_IN_PROGRESS] * 3
+    assert len(desk.commit(*(one for one in answers if isinstance(one, Intent)))) == 3
+    assert desk.entries() == ["seal"] * 4
 
 
 def test_a_takeover_keeps_what_was_frozen_unless_it_can_no_longer_be_made(desk: Desk) -> None:

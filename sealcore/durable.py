@@ -9,20 +9,23 @@ from pathlib import Path
 
 from sealcore.errors import Code, VermilionError
 
+PUBLIC, PRIVATE = 0o644, 0o600
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-_PUBLIC_MODE = 0o644
 
 
-def write(path: Path, data: bytes) -> None:
-    """Replaces ``path`` durably. A crash leaves the old file or the new one, never a part; raises STORAGE_FULL or SERVICE_UNAVAILABLE."""
+def write(path: Path, data: bytes, *, mode: int = PUBLIC) -> None:
+    """Replaces ``path`` durably. A crash leaves the old file or the new one, never a part.
+
+    With ``mode`` PRIVATE nobody else can read it, from its first moment. Raises STORAGE_FULL or SERVICE_UNAVAILABLE.
+    """
     try:
         make_folder(path.parent)
-        descriptor, draft = tempfile.mkstemp(prefix=".draft.", dir=path.parent)
+        descriptor, draft = tempfile.mkstemp(prefix=".draft.", dir=path.parent)  # 0600
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
-                os.fchmod(file.fileno(), _PUBLIC_MODE)
+                os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())
             Path(draft).rename(path)
         except BaseException:
@@ -63,5 +66,5 @@ def read(path: Path) -> bytes | None:
 
 def _translated(fault: OSError, path: Path) -> VermilionError:
     if fault.errno in _NO_SPACE:
-        return VermilionError(Code.STORAGE_FULL, "the disk of the log is full")
+        return VermilionError(Code.STORAGE_FULL, f"the disk is full; {path.name} was not written")
     return VermilionError(Code.SERVICE_UNAVAILABLE, f"{path.name} cannot be read or written ({fault.strerror})")
