@@ -186,7 +186,8 @@ def _refusal(answer: list[bytes]) -> VermilionError:
 def _send(peer: socket.socket, parts: Sequence[bytes]) -> None:
     peer.sendall(struct.pack(">I", len(parts)) + b"".join(struct.pack(">Q", len(part)) for part in parts))
     for part in parts:
-        peer.sendall(part)
+        if part:  # who has all it was promised may have answered and gone; even nothing cannot be sent to it then
+            peer.sendall(part)
 
 
 def _receive(peer: socket.socket, limit_bytes: int) -> list[bytes]:

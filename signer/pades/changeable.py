@@ -6,7 +6,6 @@ occurs, what is reachable from the catalog is walked to know for certain.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -14,32 +13,24 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.decode_limits import DecodePurpose
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from sealcore.errors import Code, VermilionError
+from sealcore.errors import VermilionError
 from signer.pades.objects import found, found_array, found_dictionary
-
-JAVASCRIPT: Final = "the document contains JavaScript"
-LAUNCH: Final = "the document can start programs or open other files by itself"
-EXTERNAL: Final = "the document keeps parts of its content outside the file"
-HIDDEN: Final = "the document has layers that are hidden or shown by circumstance"
-MULTIMEDIA: Final = "the document contains sound, film or 3-D content"
-DYNAMIC_FORM: Final = "the document is a dynamic XFA form, which readers draw anew"
-REDRAWN_FORM: Final = "the document asks readers to redraw its form fields"
-NOT_SEARCHED: Final = "parts of the document are too large or too broken to be searched for content that can change"
+from signer.pades.reasons import (
+    ACTIONS,
+    ANNOTATIONS,
+    DYNAMIC_FORM,
+    EXTERNAL,
+    HIDDEN,
+    IN_ORDER,
+    JAVASCRIPT,
+    NOT_SEARCHED,
+    REDRAWN_FORM,
+    suspicious,
+)
 
 MOST_OBJECTS: Final = 200_000  # walked for certainty; beyond, the warning says that the search ended
-_TELLTALE: Final = re.compile(
-    rb"/(?:J(?:avaScript|S\b)|Launch|ImportData|OCProperties|RichMedia|3D\b|Movie|Sound|Screen|Rendition|XFA|NeedAppearances"
-    rb"|F\s*(?:[(<]|\d+\s+\d+\s+R)|Ref\b)|/[^\s/<>\[\](){}%]{0,40}#[0-9A-Fa-f]{2}"
-)
-_ACTIONS: Final = {
-    "/JavaScript": JAVASCRIPT,
-    "/Launch": LAUNCH,
-    "/ImportData": LAUNCH,
-    "/Rendition": MULTIMEDIA,
-    "/Movie": MULTIMEDIA,
-    "/Sound": MULTIMEDIA,
-}
-_ANNOTATIONS: Final = {f"/{each}": MULTIMEDIA for each in ("RichMedia", "3D", "Movie", "Sound", "Screen")}
+_ACTIONS: Final = {f"/{name}": reason for name, reason in ACTIONS.items()}
+_ANNOTATIONS: Final = {f"/{name}": reason for name, reason in ANNOTATIONS.items()}
 
 
 def changeable_content(reader: PdfFileReader, root: generic.DictionaryObject, file: bytes) -> tuple[str, ...]:
@@ -51,23 +42,21 @@ def changeable_content(reader: PdfFileReader, root: generic.DictionaryObject, fi
         raise
     except Exception:  # noqa: BLE001  (an object that nobody needs may be broken; that it was not searched is what we say)
         found_reasons = {NOT_SEARCHED}
-    order = (JAVASCRIPT, LAUNCH, EXTERNAL, HIDDEN, MULTIMEDIA, DYNAMIC_FORM, REDRAWN_FORM, NOT_SEARCHED)
-    return tuple(reason for reason in order if reason in found_reasons)
-
-
-def require_fixed(reasons: tuple[str, ...]) -> None:
-    """Under the content policy ``strict``: DOCUMENT_XFA or DOCUMENT_CHANGEABLE when there is any reason."""
-    if DYNAMIC_FORM in reasons:
-        raise VermilionError(Code.DOCUMENT_XFA, DYNAMIC_FORM)
-    if reasons:
-        raise VermilionError(Code.DOCUMENT_CHANGEABLE, "; ".join(reasons))
+    return tuple(reason for reason in IN_ORDER if reason in found_reasons)
 
 
 def _suspicious(reader: PdfFileReader, file: bytes) -> bool:
-    if _TELLTALE.search(file):
+    if suspicious(file):
         return True
-    streams = {ref for revision in range(reader.total_revisions) for ref in reader.xrefs.object_streams_used_in(revision)}
-    return any(_TELLTALE.search(reader.get_object(ref).read_data(DecodePurpose.OBJECT_STREAM)) for ref in streams)
+    streams = {ref for revision in range(reader.total_revisions) for ref in _object_streams(reader, revision)}
+    return any(suspicious(reader.get_object(ref).read_data(DecodePurpose.OBJECT_STREAM)) for ref in streams)
+
+
+def _object_streams(reader: PdfFileReader, revision: int) -> set[generic.Reference]:
+    """Also those that only the stream of a hybrid file's section knows."""
+    hybrid = reader.xrefs.get_xref_data(revision).hybrid
+    hidden = hybrid.xref_data.obj_streams_used if hybrid is not None else ()
+    return {*reader.xrefs.object_streams_used_in(revision), *(generic.Reference(number, pdf=reader) for number in hidden)}
 
 
 def _walk(root: generic.DictionaryObject) -> set[str]:
@@ -104,9 +93,13 @@ def _reasons(value: generic.DictionaryObject) -> set[str]:
         reasons.add(_ACTIONS[kind])
     if "/Rect" in value and (kind := found(value, "/Subtype")) in _ANNOTATIONS:
         reasons.add(_ANNOTATIONS[kind])
-    if isinstance(value, generic.StreamObject) and ("/F" in value or ("/Ref" in value and found(value, "/Subtype") == "/Form")):
+    if isinstance(value, generic.StreamObject) and (_names_a_file(value) or ("/Ref" in value and found(value, "/Subtype") == "/Form")):
         reasons.add(EXTERNAL)
     return reasons
+
+
+def _names_a_file(value: generic.StreamObject) -> bool:
+    return isinstance(found(value, "/F"), generic.TextStringObject | generic.ByteStringObject | generic.DictionaryObject)
 
 
 def _hidden_layers(root: generic.DictionaryObject) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -37,6 +38,7 @@ _ECDSA: Final = {
 }
 # DER ECDSA-Sig-Value of the longest r and s: two INTEGERs with a leading zero each.
 _LONGEST_ECDSA_BYTES: Final = {Algorithm.P256: 72, Algorithm.P384: 104}
+_LENGTHS_HELD: Final = 256  # an ECDSA signature and a timestamp token have a few lengths each
 
 
 class SignatureTemplate:
@@ -56,6 +58,7 @@ class SignatureTemplate:
         certificate_der = certificate.public_bytes(Encoding.DER)
         self._prepare_attributes(certificate_der)
         self._prepare_signed_data(certificate, certificate_der, chain)
+        self._pieces = lru_cache(_LENGTHS_HELD)(self._make_pieces)
 
     def _prepare_attributes(self, certificate_der: bytes) -> None:
         # ESSCertIDv2 with its default hash (SHA-256) left out, as DER asks; no issuerSerial: the hash says it all.
@@ -95,16 +98,28 @@ class SignatureTemplate:
         signature        over ``signed_attributes(digest)``: PKCS#1 v1.5, or DER ECDSA-Sig-Value
         timestamp_token  RFC 3161 TimeStampToken over the signature value
         """
-        implicit = bytes((der.CONTEXT_0,)) + self.signed_attributes(digest)[1:]  # SET → [0] IMPLICIT (RFC 5652 §5.4)
-        signer = der.sequence(
-            self._signer_head,
-            implicit,
-            self._signature_algorithm,
-            der.tlv(der.OCTET_STRING, signature),
-            der.tlv(der.CONTEXT_1, _attribute(_SIGNATURE_TIME_STAMP, timestamp_token)),
-        )
-        signed_data = der.sequence(self._signed_data_head, der.tlv(der.SET, signer))
-        return der.sequence(_SIGNED_DATA, der.tlv(der.CONTEXT_0, signed_data))
+        if len(digest) != self._digest_size_bytes:
+            raise VermilionError(Code.INVALID_ARGUMENT, f"a {self.hash_name} digest has {self._digest_size_bytes} bytes")
+        head, middle, before_signature, before_token = self._pieces(len(signature), len(timestamp_token))
+        return b"".join((head, self._signed_data_head, middle, digest, before_signature, signature, before_token, timestamp_token))
+
+    def _make_pieces(self, signature_bytes: int, token_bytes: int) -> tuple[bytes, bytes, bytes, bytes]:
+        """What stands before the signed data's constant head, the digest, the signature and the token, when these two have such lengths."""
+        before_token = _attribute_head(_SIGNATURE_TIME_STAMP, token_bytes)
+        before_token = der.head(der.CONTEXT_1, len(before_token) + token_bytes) + before_token
+        before_signature = self._attributes_tail + self._signature_algorithm + der.head(der.OCTET_STRING, signature_bytes)
+        implicit = bytes((der.CONTEXT_0,)) + self._attributes_head[1:]  # SET → [0] IMPLICIT (RFC 5652 §5.4)
+        middle = self._signer_head + implicit
+        size = len(middle) + self._digest_size_bytes + len(before_signature) + signature_bytes + len(before_token) + token_bytes
+        for tag in (der.SEQUENCE, der.SET):  # SignerInfo in SignerInfos
+            middle = der.head(tag, size) + middle
+            size += len(der.head(tag, size))
+        size += len(self._signed_data_head)
+        head = b""
+        for tag in (der.SEQUENCE, der.CONTEXT_0):  # SignedData in [0] EXPLICIT
+            head = der.head(tag, size) + head
+            size += len(der.head(tag, size))
+        return der.head(der.SEQUENCE, len(_SIGNED_DATA) + size) + _SIGNED_DATA + head, middle, before_signature, before_token
 
     def largest_bytes(self, timestamp_bytes: int) -> int:
         """Size of the hole: the longest CMS with a timestamp token of ``timestamp_bytes``, rounded up to whole KiB."""
@@ -118,4 +133,9 @@ class SignatureTemplate:
 
 
 def _attribute(kind: bytes, value: bytes) -> bytes:
-    return der.sequence(kind, der.tlv(der.SET, value))
+    return _attribute_head(kind, len(value)) + value
+
+
+def _attribute_head(kind: bytes, value_bytes: int) -> bytes:
+    values = der.head(der.SET, value_bytes)
+    return der.head(der.SEQUENCE, len(kind) + len(values) + value_bytes) + kind + values

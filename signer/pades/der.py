@@ -15,13 +15,17 @@ CONTEXT_0: Final = 0xA0
 CONTEXT_1: Final = 0xA1
 
 
-def tlv(tag: int, content: bytes) -> bytes:
-    """Tag, length, value; lengths in definite form (X.690 §8.1.3)."""
-    length = len(content)
+def head(tag: int, length: int) -> bytes:
+    """Tag and length of a value; lengths in definite form (X.690 §8.1.3)."""
     if length < 0x80:
-        return bytes((tag, length)) + content
+        return bytes((tag, length))
     digits = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(digits))) + digits + content
+    return bytes((tag, 0x80 | len(digits))) + digits
+
+
+def tlv(tag: int, content: bytes) -> bytes:
+    """Tag, length, value."""
+    return head(tag, len(content)) + content
 
 
 def sequence(*parts: bytes) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from binascii import hexlify
+
 from sealcore.errors import Code, VermilionError
 from signer.pades.plan import Prepared
 
@@ -11,5 +13,5 @@ def fill(prepared: Prepared, cms: bytes) -> bytes:
     if len(cms) > prepared.hole_size_bytes:
         raise VermilionError(Code.INTERNAL, f"the signature has {len(cms)} bytes, the hole {prepared.hole_size_bytes}")
     start = prepared.hole_offset - prepared.document_size_bytes + 1
-    digits = cms.hex().encode("ascii")
-    return prepared.suffix[:start] + digits + prepared.suffix[start + len(digits) :]
+    suffix = memoryview(prepared.suffix)
+    return b"".join((suffix[:start], hexlify(cms), suffix[start + 2 * len(cms) :]))

@@ -11,6 +11,7 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.misc import PdfDecodeLimitError
 
 from sealcore.errors import Code, VermilionError
+from signer.pades.marks import decimal_text
 
 _RANGE_WIDTH: Final = 50  # "[0 n n n]" with three numbers of up to 14 digits
 
@@ -43,12 +44,6 @@ class Real(generic.PdfObject):
 def reals(*values: float) -> generic.ArrayObject:
     """A PDF array of numbers."""
     return generic.ArrayObject([Real(value) for value in values])
-
-
-def decimal_text(value: float) -> str:
-    """``12``, ``12.5``, ``-0.000001``."""
-    text = f"{value:.6f}".rstrip("0").rstrip(".")
-    return "0" if text in {"-0", ""} else text
 
 
 class Hole(generic.PdfObject):

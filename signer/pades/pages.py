@@ -10,14 +10,13 @@ from typing import Any, Final
 from pyhanko.pdf_utils import generic
 
 from sealcore.errors import Code, VermilionError
+from signer.pades.marks import Box, intersection
 from signer.pades.objects import found, found_array
 
 MOST_PAGES: Final = 1_000_000  # a tree of shared branches can name more pages than there are objects
 DEEPEST: Final = 200  # levels of the tree; balanced trees of a million pages have fewer than ten
 _INHERITED: Final = ("/MediaBox", "/CropBox", "/Rotate")
 _LETTER: Final = (0.0, 0.0, 612.0, 792.0)  # what readers take where no MediaBox is given
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _raw(holder: generic.DictionaryObject, key: str) -> Any:
 def _page(index: int, visit: _Visit, node: generic.DictionaryObject, attributes: dict[str, Any]) -> Page:
     media = _box(attributes.get("/MediaBox")) or _LETTER
     crop = _box(attributes.get("/CropBox")) or media
-    visible = _intersection(media, crop) or media
+    visible = intersection(media, crop) or media
     turn = attributes.get("/Rotate", 0)
     rotation = int(turn) % 360 if isinstance(turn, generic.NumberObject) and turn % 90 == 0 else 0
     reference = visit.raw if isinstance(visit.raw, generic.IndirectObject) else None
@@ -112,8 +111,3 @@ def _box(value: Any) -> Box | None:
     x0, y0, x1, y1 = (float(each) for each in corners)
     box = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
     return box if box[0] < box[2] and box[1] < box[3] else None
-
-
-def _intersection(one: Box, other: Box) -> Box | None:
-    x0, y0, x1, y1 = max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
-    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None

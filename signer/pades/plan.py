@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,9 @@ from sealcore.errors import Code, VermilionError
 
 HOLE_STEP_BYTES: Final = 1024  # holes are whole KiB, so that a size tells little of key and timestamp
 LARGEST_HOLE_BYTES: Final = 1024 * 1024
+Document = bytes | mmap.mmap
+"""A document: in memory, or mapped when it is large. Slices of both are bytes."""
+
 PDF_NAME_CHARACTERS: Final = 127  # ISO 32000-1 Annex C.2; holds for the text of a field name too
 
 
@@ -31,7 +34,7 @@ class Plan:
     field_name      partial name of the new signature field; made unique where the document has it already
     signing_time    goes into /M, in UTC; whole seconds
     placement       marks, texts and certification as approved
-    pictures        one-page PDFs by SHA-256: those of the marks
+    pictures        one-page PDFs by their SHA-256, which the register has checked: those of the marks
     hole_size_bytes how large a CMS the hole takes
     content_policy  of the seal
     writer_version  recorded in /Prop_Build (PDF Signature Build Dictionary Specification)
@@ -54,8 +57,7 @@ class Plan:
         _require(self.signing_time.tzinfo is not None, "the signing time has a time zone")
         _require(0 < self.hole_size_bytes <= LARGEST_HOLE_BYTES, "the hole takes at most 1 MiB")
         for mark in self.placement.marks:
-            picture = self.pictures.get(mark.picture_sha256)
-            if picture is None or hashlib.sha256(picture).digest() != mark.picture_sha256:
+            if mark.picture_sha256 not in self.pictures:
                 raise VermilionError(Code.PICTURE_UNKNOWN, f"the picture {mark.picture_sha256.hex()[:16]}… is not at hand")
 
 

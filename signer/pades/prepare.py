@@ -15,22 +15,20 @@ from pyhanko.pdf_utils import generic
 
 from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
-from signer.pades.appearance import Appearances, Impression, impressions, require_on_page, show, stamp, widget
-from signer.pades.changeable import changeable_content, require_fixed
+from signer.pades.appearance import Appearances, require_on_page, show, stamp, widget
+from signer.pades.changeable import changeable_content
 from signer.pades.form import add_annotation, add_field, own_object, unique_name
 from signer.pades.independent import require_found
 from signer.pades.locks import FormState, form_state
+from signer.pades.marks import Impression, impressions
 from signer.pades.names import exact_names
 from signer.pades.objects import ByteRange, Hole, dictionary, name, number, plainly
 from signer.pades.pages import Page, find_pages
 from signer.pades.plan import ContentPolicy, Plan, Prepared
+from signer.pades.reasons import MARKED_LATER, NOT_CERTIFIED, REPAIRED, RESTRICTED, require_fixed
 from signer.pades.repair import repair
 from signer.pades.update import Opened, open_document, refuse_what_is_no_pdf
 
-REPAIRED: Final = "the document's table of contents was broken and has been rebuilt in the update"
-RESTRICTED: Final = "the document is protected: its author allows reading but no changes"
-NOT_CERTIFIED: Final = "the document carries a signature already, so this one does not certify it"
-MARKED_LATER: Final = "the document carries a signature already: some readers report the further marks as changes after it"
 _MENDABLE: Final = (Code.DOCUMENT_DAMAGED, Code.DOCUMENT_NO_PAGES, Code.DOCUMENT_READBACK)
 
 

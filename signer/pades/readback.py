@@ -1,6 +1,7 @@
 """Reads a sealed document back before it is released: is the signature found, does it cover everything, does it verify?
 
-Shares no code with the writer. What a damaged document hides from readers is caught here (or before, in the sandbox, by PDFium).
+Shares no code with the writers. What a damaged document hides from readers is caught here (or before, in the sandbox, by PDFium).
+The usual update is read by ``readback_fast``; every other document by the general ``Reader``, whose word is final.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sealcore.errors import Code, VermilionError
+from signer.pades import readback_fast
+from signer.pades.plan import Document
 from signer.pades.readback_cms import MismatchError, check_cms
 from signer.pades.reader import Reader
-from signer.pades.syntax import Hex, UnreadableError
+from signer.pades.syntax import WHITE, Hex, UnreadableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,32 +41,47 @@ def locate(file: bytes, field_name: str) -> Located:
 
 
 def read_back(
-    document: bytes,
+    document: Document,
     suffix: bytes,
     *,
+    document_digest: hashlib._Hash,
     field_name: str,
     expected_spki_sha256: bytes,
     expected_digest: bytes,
-    hash_name: str = "sha256",
+    hash_name: str,
 ) -> None:
     """Raises DOCUMENT_READBACK unless ``document`` with ``suffix`` behind it holds, in the field of that name, a signature that
 
     covers everything but itself, has the expected digest, verifies with the key of the expected SPKI, names its certificate in the
     signed attributes, and carries a timestamp over its value.
+
+    document_digest  ``hash_name`` over the whole document; it is copied, never updated
     """
-    file = document + suffix
-    located = locate(file, field_name)
-    _start, first, second, _rest = located.byte_range
-    if first < len(document):
-        raise VermilionError(Code.DOCUMENT_READBACK, "the seal that is found lies within the document as it was before")
-    digest = hashlib.new(hash_name, memoryview(file)[:first])
-    digest.update(memoryview(file)[second:])
-    if digest.digest() != expected_digest:
+    size_bytes = len(document)
+    found = readback_fast.find(suffix, size_bytes, field_name)
+    if found is not None:
+        contents, start, end = found.contents, found.start, found.end
+    else:
+        located = locate(document[:] + suffix, field_name)
+        contents = located.contents
+        start, end = located.byte_range[1] - size_bytes, located.byte_range[2] - size_bytes
+        if start < 0:
+            raise VermilionError(Code.DOCUMENT_READBACK, "the seal that is found lies within the document as it was before")
+    digest = _digest(document_digest, suffix, start, end)
+    if document_digest.name != hash_name or digest != expected_digest:
         raise VermilionError(Code.DOCUMENT_READBACK, "the sealed bytes are not those that were hashed")
     try:
-        check_cms(located.contents, digest.digest(), hash_name, expected_spki_sha256)
+        check_cms(contents, digest, hash_name, expected_spki_sha256)
     except MismatchError as fault:
         raise VermilionError(Code.DOCUMENT_READBACK, f"the seal does not verify when it is read back: {fault}") from fault
+
+
+def _digest(document_digest: hashlib._Hash, suffix: bytes, start: int, end: int) -> bytes:
+    """Over the byte ranges: the first always ends in the suffix."""
+    digest, parts = document_digest.copy(), memoryview(suffix)
+    digest.update(parts[:start])
+    digest.update(parts[end:])
+    return digest.digest()
 
 
 def _signature(reader: Reader, field_name: str) -> dict[str, Any]:
@@ -97,6 +115,8 @@ def _covering(signature: dict[str, Any], file: bytes) -> Located:
     contents, byte_range = signature.get("Contents"), signature.get("ByteRange")
     if not isinstance(contents, Hex):
         raise UnreadableError("the signature has no contents")
+    if any(white in file[contents.start : contents.end] for white in WHITE):  # harmless, but never ours
+        raise UnreadableError("the signature's contents are not digits alone")
     expected = [0, contents.start, contents.end, len(file) - contents.end]
     if byte_range != expected:
         raise UnreadableError("the signature does not cover the whole file but itself")

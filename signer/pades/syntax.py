@@ -8,6 +8,7 @@ from typing import Any, Final
 
 DEEPEST: Final = 100  # nesting of arrays and dictionaries
 
+WHITE: Final = b"\x00\t\n\x0c\r "
 BLANK: Final = rb"(?:[\x00\t\n\x0c\r ]|%[^\r\n]*[\r\n])*"
 _TOKEN: Final = re.compile(
     BLANK + rb"(?:(?P<open><<|\[)|(?P<close>>>|\])|/(?P<name>[^\x00\t\n\x0c\r ()<>\[\]{}/%]*)|<(?P<hex>[0-9A-Fa-f\x00\t\n\x0c\r ]*)>"
@@ -18,6 +19,7 @@ _ESCAPED: Final = re.compile(rb"#([0-9A-Fa-f]{2})")
 _IN_LITERAL: Final = re.compile(rb"\\.|[()]", re.DOTALL)
 _ESCAPE: Final = re.compile(rb"\\([0-7]{1,3}|\r\n|.)", re.DOTALL)
 _ESCAPES: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"\n": b"", b"\r": b"", b"\r\n": b""}
+_DIGITS: Final = re.compile(rb"\d+")
 _WORDS: Final = {b"true": True, b"false": False, b"null": None}
 
 
@@ -64,7 +66,7 @@ def parse(data: bytes, position: int, depth: int = 0) -> tuple[Any, int]:
     if kind == "literal":
         return _literal(data, end)
     if kind == "ref":
-        number, generation = token[kind].split()[:2]
+        number, generation = _DIGITS.findall(token[kind])
         return Ref(int(number), int(generation)), end
     if kind == "number":
         return (float(token[kind]) if b"." in token[kind] else int(token[kind])), end
@@ -108,7 +110,12 @@ def _literal(data: bytes, position: int) -> tuple[bytes, int]:
             raise UnreadableError("the file ends within a string")
         depth += {b"(": 1, b")": -1}.get(match[0], 0)
         position = match.end()
-    return _ESCAPE.sub(_unescaped, data[start : position - 1]), position
+    return unescape(data[start : position - 1]), position
+
+
+def unescape(literal: bytes) -> bytes:
+    """What stands between the parentheses of a string, with its escapes undone (ISO 32000-2 table 3)."""
+    return _ESCAPE.sub(_unescaped, literal)
 
 
 def _unescaped(match: re.Match[bytes]) -> bytes:

@@ -194,6 +194,7 @@ class Seal:
         read_back(
             document,
             suffix,
+            document_digest=hashlib.new(self.template.hash_name, document),
             field_name=prepared.field_name,
             expected_spki_sha256=self.spki_sha256,
             expected_digest=prepared.digest,

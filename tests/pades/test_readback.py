@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 
 import pytest
@@ -28,9 +29,11 @@ def prepared(seal: Seal) -> Prepared:
 
 def check(seal: Seal, prepared: Prepared, suffix: bytes, document: bytes = DOCUMENT, **changes: object) -> None:
     expected: dict[str, object] = {
+        "document_digest": hashlib.sha256(document),
         "field_name": prepared.field_name,
         "expected_spki_sha256": seal.spki_sha256,
         "expected_digest": prepared.digest,
+        "hash_name": "sha256",
         **changes,
     }
     read_back(document, suffix, **expected)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import pikepdf
 import pytest
 
 from sealcore.errors import Code, VermilionError
-from signer.pades import changeable
+from signer.pades import reasons
 from signer.pades.plan import ContentPolicy
 from signer.pades.prepare import REPAIRED, prepare
 from tests.pades import documents
@@ -87,23 +87,23 @@ def test_a_broken_document_that_carries_a_signature_is_not_repaired(seal: Seal) 
 
 
 CHANGEABLE: dict[str, tuple[bytes, str]] = {
-    "script at opening": (documents.simple(catalog=b"/OpenAction << /S /JavaScript /JS (app.alert(1)) >>"), changeable.JAVASCRIPT),
-    "script with an escaped name": (documents.simple(catalog=b"/OpenAction << /S /Java#53cript /#4AS (1) >>"), changeable.JAVASCRIPT),
-    "script on a page": (documents.simple(page=b"/AA << /O << /S /JavaScript /JS 10 0 R >> >>", more={10: b"(1)"}), changeable.JAVASCRIPT),
+    "script at opening": (documents.simple(catalog=b"/OpenAction << /S /JavaScript /JS (app.alert(1)) >>"), reasons.JAVASCRIPT),
+    "script with an escaped name": (documents.simple(catalog=b"/OpenAction << /S /Java#53cript /#4AS (1) >>"), reasons.JAVASCRIPT),
+    "script on a page": (documents.simple(page=b"/AA << /O << /S /JavaScript /JS 10 0 R >> >>", more={10: b"(1)"}), reasons.JAVASCRIPT),
     "a program": (
         documents.simple(page=b"/Annots [<< /Type /Annot /Subtype /Link /Rect [0 0 9 9] /A << /S /Launch /F (x.exe) >> >>]"),
-        changeable.LAUNCH,
+        reasons.LAUNCH,
     ),
     "content elsewhere": (
         documents.simple(page=b"/Resources << /XObject << /X 10 0 R >> >>", more={10: b"<< /F (x) /Length 0 >>\nstream\n\nendstream"}),
-        changeable.EXTERNAL,
+        reasons.EXTERNAL,
     ),
     "a hidden layer": (
         documents.simple(catalog=b"/OCProperties << /OCGs [10 0 R] /D << /OFF [10 0 R] >> >>", more={10: b"<< /Type /OCG /Name (x) >>"}),
-        changeable.HIDDEN,
+        reasons.HIDDEN,
     ),
-    "a film": (documents.simple(page=b"/Annots [<< /Type /Annot /Subtype /RichMedia /Rect [0 0 9 9] >>]"), changeable.MULTIMEDIA),
-    "a form to be redrawn": (documents.simple(catalog=b"/AcroForm << /Fields [] /NeedAppearances true >>"), changeable.REDRAWN_FORM),
+    "a film": (documents.simple(page=b"/Annots [<< /Type /Annot /Subtype /RichMedia /Rect [0 0 9 9] >>]"), reasons.MULTIMEDIA),
+    "a form to be redrawn": (documents.simple(catalog=b"/AcroForm << /Fields [] /NeedAppearances true >>"), reasons.REDRAWN_FORM),
 }
 
 
@@ -121,7 +121,7 @@ def test_content_that_can_change_is_reported_or_refused_as_the_seal_says(seal: S
 def test_a_dynamic_xfa_form_is_reported_or_refused_as_xfa(seal: Seal, judge: Callable[[bytes], Verdict]) -> None:
     document = documents.simple(catalog=b"/NeedsRendering true /AcroForm << /Fields [] /XFA 10 0 R >>", more={10: b"[]"})
     prepared = prepare(document, seal.plan())
-    assert prepared.warnings == (changeable.DYNAMIC_FORM,)
+    assert prepared.warnings == (reasons.DYNAMIC_FORM,)
     assert judge(seal.finish(document, prepared)).good
     with pytest.raises(VermilionError) as refusal:
         prepare(document, seal.plan(content_policy=ContentPolicy.STRICT))

@@ -42,6 +42,18 @@ def test_refusals_keep_code_and_reason(sandbox: Sandbox, seal: Seal) -> None:
     assert refusal.value.code == Code.DOCUMENT_ENCRYPTED
 
 
+def test_an_answer_that_comes_before_the_last_empty_part_was_sent_counts(sandbox: Sandbox, seal: Seal) -> None:
+    """A child that has all it was promised answers and is gone, while its caller is about to send the pictures, of which there are none."""
+
+    def code(_number: int) -> Code:
+        with pytest.raises(VermilionError) as refusal:
+            sandbox.run(b"no PDF", seal.plan())
+        return refusal.value.code
+
+    with ThreadPoolExecutor(2) as pool:
+        assert set(pool.map(code, range(300))) == {Code.DOCUMENT_NOT_PDF}
+
+
 def test_documents_beyond_the_limit_are_refused_unread(seal: Seal) -> None:
     with pytest.raises(VermilionError) as refusal:
         Sandbox(largest_document_bytes=1000, workers=1).run(b"%PDF-" + bytes(1000), seal.plan())
