@@ -1,59 +1,33 @@
-"""The timestamp service: one unit, its key in a token of its own, over plain HTTP."""
+"""The timestamp service: one unit, its key in a token of its own, over plain HTTP, made by as many processes as there are cores."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from cryptography import x509
-
 from sealcore.clock import Clock
-from sealcore.errors import Code, VermilionError
-from sealcore.hsm.token import Token
-from sealcore.service import HttpEndpoint
-from timestamp.http import create
+from sealcore.observability import ObservabilityEndpoint
 from timestamp.settings import TimestampSettings
-from timestamp.unit import TimestampUnit
+from timestamp.workers import Workers
 
 
 class TimestampService:
-    """The running service."""
+    """The running service: this process watches, its workers serve."""
 
-    def __init__(self, token: Token, endpoint: HttpEndpoint) -> None:
-        self._token = token
-        self._endpoint = endpoint
+    def __init__(self, workers: Workers, monitoring: ObservabilityEndpoint) -> None:
+        self._workers = workers
+        self._monitoring = monitoring
 
     async def start(self) -> None:
-        """Serves requests."""
-        await self._endpoint.start()
+        """Serves requests; raises CONFIGURATION_INVALID, HSM_*, SERVICE_UNAVAILABLE when a worker does not come up."""
+        await self._workers.start()
+        await self._monitoring.start()
 
     async def stop(self) -> None:
-        """Ends after the running requests; logs out of the token."""
-        await self._endpoint.stop()
-        self._token.close()
+        """Ends after the running requests; leaves no process behind."""
+        self._monitoring.readiness.drain()
+        await self._workers.stop()
+        await self._monitoring.stop()
 
 
-def build(settings: TimestampSettings, *, clock: Clock) -> TimestampService:
-    """Opens the token and makes the service; raises CONFIGURATION_INVALID or HSM_*."""
-    (certificate,) = _certificates(settings.certificate_file)[:1]
-    chain = _certificates(settings.chain_file)
-    token = Token.open(settings.token)
-    try:
-        unit = TimestampUnit(
-            token.key(settings.key_label),
-            certificate,
-            chain,
-            policy_oid=settings.policy_oid,
-            accuracy_ms=settings.accuracy_ms,
-            clock=clock,
-        )
-    except VermilionError:
-        token.close()
-        raise
-    return TimestampService(token, HttpEndpoint(create(unit), settings.listen))
-
-
-def _certificates(path: Path) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError):
-        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name} holds no certificate that can be read") from None
+def build(settings: TimestampSettings, *, clock: Clock, worker_module: str = "timestamp.worker") -> TimestampService:
+    """Makes the service. ``clock`` is the parent's; workers read the machine's own. Tests name a worker module of theirs."""
+    workers = Workers(settings, module=worker_module)
+    return TimestampService(workers, ObservabilityEndpoint(settings.metrics, workers.snapshots, {"token": workers.require_token}))

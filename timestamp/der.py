@@ -27,16 +27,18 @@ class DerError(ValueError):
     """The bytes are not the DER value that was expected."""
 
 
+def head(tag: int, size: int) -> bytes:
+    """Tag and length of a value of that many octets."""
+    if size < 0x80:
+        return bytes((tag, size))
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(octets))) + octets
+
+
 def tlv(tag: int, *parts: bytes) -> bytes:
     """Tag, length and the joined parts."""
     content = b"".join(parts)
-    size = len(content)
-    if size < 0x80:
-        return bytes((tag, size)) + content
-    if size < 0x100:
-        return bytes((tag, 0x81, size)) + content
-    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(octets))) + octets + content
+    return head(tag, len(content)) + content
 
 
 def integer(value: int) -> bytes:

@@ -1,22 +1,37 @@
-"""RFC 3161 over HTTP (§3.4): POST a TimeStampReq, get a TimeStampResp. Open to everyone, hence every input is bounded."""
+"""RFC 3161 over HTTP (§3.4): POST a TimeStampReq, get a TimeStampResp. Open to everyone, hence every input is bounded.
+
+Requests for timestamps are answered here, straight from ASGI; all else goes to a small FastAPI application.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
-from starlette.concurrency import run_in_threadpool
 
 from sealcore.errors import Code, VermilionError
 from sealcore.http import install_errors
 from sealcore.log import get as get_log
+from timestamp.metrics import GRANTED, WorkerMetrics
 from timestamp.request import REQUEST_LIMIT_BYTES, Failure, RefusedError, granted, parse, rejection
+from timestamp.stamping import Stamping
 from timestamp.template import HASHES
 from timestamp.unit import TimestampUnit
 
 QUERY_TYPE: Final = "application/timestamp-query"
 REPLY_TYPE: Final = "application/timestamp-reply"
+BODY_TIMEOUT_S: Final = 10.0  # for the rest of a body that did not come with its head
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_QUERY_TYPE: Final = QUERY_TYPE.encode("ascii")
+_REPLY_HEADER: Final = (b"content-type", REPLY_TYPE.encode("ascii"))
 
 _EXPLANATION = """\
 This is a time-stamping authority (RFC 3161, RFC 5816).
@@ -33,35 +48,81 @@ Serial: {serial:x}, valid until {until:%Y-%m-%dT%H:%M:%SZ}
 """
 
 
-def create(unit: TimestampUnit) -> FastAPI:
-    """The HTTP interface of one unit."""
+class _HttpMisusedError(RefusedError):
+    """The request is wrong before it is one of the protocol."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(Failure.BAD_REQUEST, reason)
+        self.status = status
+
+
+class _GoneError(Exception):
+    """The client left before its request was whole."""
+
+
+class TimestampApp:
+    """The HTTP interface of one unit, as an ASGI application."""
+
+    def __init__(self, unit: TimestampUnit, stamping: Stamping, metrics: WorkerMetrics) -> None:
+        self._policy_oid = unit.policy_oid
+        self._stamping = stamping
+        self._metrics = metrics
+        self._log = get_log("timestamp")
+        self._others = _explaining(unit)
+        self._silent_until_s = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != "/":
+            await self._others(scope, receive, send)
+            return
+        try:
+            status, body = await self._answer(scope, receive)
+        except _GoneError:
+            return
+        length = (b"content-length", b"%d" % len(body))
+        await send({"type": "http.response.start", "status": status, "headers": [_REPLY_HEADER, length]})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+        """Status and TimeStampResp. A rejection is a well-formed answer of the protocol, hence 200, unless HTTP itself was misused."""
+        try:
+            _require_query_type(scope)
+            wanted = parse(await _bounded_body(receive), policy_oid=self._policy_oid)
+            began_s = time.perf_counter()
+            token = await self._stamping.stamp(wanted)
+            self._metrics.seconds.observe(time.perf_counter() - began_s)
+        except RefusedError as refusal:
+            self._log.debug("refused", failure=refusal.failure.name, reason=refusal.reason)  # strangers must not fill a disk with lines
+            return self._refused(refusal, refusal.status if isinstance(refusal, _HttpMisusedError) else 200)
+        except VermilionError as fault:
+            self._say_no_timestamp(fault)
+            failure = Failure.TIME_NOT_AVAILABLE if fault.code is Code.TIMESTAMP_UNAVAILABLE else Failure.SYSTEM_FAILURE
+            return self._refused(RefusedError(failure, f"{fault.code}: {fault.rule}"), 200)
+        except _GoneError:
+            raise
+        except Exception as fault:  # noqa: BLE001  (the border: clients of this protocol understand a PKIFailureInfo, not problem+json)
+            self._log.error("fault", exc_info=fault)
+            return self._refused(RefusedError(Failure.SYSTEM_FAILURE, f"{Code.INTERNAL}: an unforeseen fault"), 200)
+        self._metrics.requests[GRANTED].inc()
+        return 200, granted(token)
+
+    def _say_no_timestamp(self, fault: VermilionError) -> None:
+        """At most once a second: strangers decide how often it happens."""
+        if (now_s := time.monotonic()) >= self._silent_until_s:
+            self._silent_until_s = now_s + 1
+            self._log.error("no timestamp", code=str(fault.code), reason=fault.reason)
+
+    def _refused(self, refusal: RefusedError, status: int) -> tuple[int, bytes]:
+        self._metrics.requests[refusal.failure.name.lower()].inc()
+        return status, rejection(refusal)
+
+
+def _explaining(unit: TimestampUnit) -> FastAPI:
+    """What is not a request for a timestamp."""
     app = FastAPI(title="Vermilion timestamp authority", docs_url=None, redoc_url=None, openapi_url=None)
     install_errors(app)
-    log = get_log("timestamp")
 
-    @app.post("/")
-    async def stamp(request: Request) -> Response:
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != QUERY_TYPE:
-            return _refused(RefusedError(Failure.BAD_REQUEST, f"the content type must be {QUERY_TYPE}"), status=415)
-        body = await _bounded_body(request)
-        if body is None:
-            return _refused(RefusedError(Failure.BAD_REQUEST, f"a request has at most {REQUEST_LIMIT_BYTES} bytes"), status=413)
-        try:
-            wanted = parse(body, policy_oid=unit.policy_oid)
-            token = await run_in_threadpool(unit.stamp_imprint, wanted.message_imprint, nonce=wanted.nonce, cert_req=wanted.cert_req)
-        except RefusedError as refusal:
-            log.info("refused", failure=refusal.failure.name, reason=refusal.reason)
-            return _refused(refusal)
-        except VermilionError as fault:
-            log.error("no timestamp", code=str(fault.code), reason=fault.reason)
-            failure = Failure.TIME_NOT_AVAILABLE if fault.code is Code.TIMESTAMP_UNAVAILABLE else Failure.SYSTEM_FAILURE
-            return _refused(RefusedError(failure, f"{fault.code}: {fault.rule}"))
-        except Exception as fault:  # the border: clients of this protocol understand a PKIFailureInfo, not problem+json
-            log.error("fault", exc_info=fault)
-            return _refused(RefusedError(Failure.SYSTEM_FAILURE, f"{Code.INTERNAL}: an unforeseen fault"))
-        return Response(granted(token), media_type=REPLY_TYPE)
-
-    @app.get("/")
+    @app.api_route("/", methods=["GET", "POST"])  # POST never comes here, but 405 names it
     async def explain(request: Request) -> Response:
         certificate = unit.certificate
         text = _EXPLANATION.format(
@@ -82,16 +143,26 @@ def create(unit: TimestampUnit) -> FastAPI:
     return app
 
 
-def _refused(refusal: RefusedError, *, status: int = 200) -> Response:
-    """A rejection is a well-formed answer of the protocol, hence 200, unless HTTP itself was misused."""
-    return Response(rejection(refusal), status_code=status, media_type=REPLY_TYPE)
+def _require_query_type(scope: Scope) -> None:
+    given = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+    if given != _QUERY_TYPE and given.partition(b";")[0].strip().lower() != _QUERY_TYPE:
+        raise _HttpMisusedError(415, f"the content type must be {QUERY_TYPE}")
 
 
-async def _bounded_body(request: Request) -> bytes | None:
-    """The body, or None when it is larger than any request; never holds more than the limit."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > REQUEST_LIMIT_BYTES:
-            return None
-    return bytes(body)
+async def _bounded_body(receive: Receive) -> bytes:
+    """The body; never holds more than the limit."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                while message.get("more_body") and len(body) <= REQUEST_LIMIT_BYTES:
+                    message = await receive()
+                    body += message.get("body", b"")
+        except TimeoutError:
+            raise _HttpMisusedError(408, f"a request is whole within {BODY_TIMEOUT_S:.0f} s") from None
+    if message["type"] == "http.disconnect":
+        raise _GoneError
+    if len(body) > REQUEST_LIMIT_BYTES:
+        raise _HttpMisusedError(413, f"a request has at most {REQUEST_LIMIT_BYTES} bytes")
+    return body

@@ -21,6 +21,10 @@ class TimestampSettings(Block):
 
     certificate_file  the unit's certificate, PEM
     chain_file        the issuing CA's certificate, PEM: goes into tokens beside the unit's
+    processes         how many make tokens, each with a login of its own; 0 for one a core
+    latest_time_file  keeps the unit's latest time over restarts, so that a clock set back meanwhile is noticed; without it the
+                      processes share that time for as long as the service runs
+    metrics           where monitoring reads: /metrics, /healthz, /readyz
     """
 
     listen: Listen
@@ -30,3 +34,6 @@ class TimestampSettings(Block):
     chain_file: Path
     policy_oid: str = DEFAULT_POLICY_OID
     accuracy_ms: int = Field(default=DEFAULT_ACCURACY_MS, ge=1)
+    processes: int = Field(default=0, ge=0, le=64)
+    latest_time_file: Path | None = None
+    metrics: Listen | None = None

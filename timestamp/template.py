@@ -7,8 +7,9 @@ Structures: CMS SignedData (RFC 5652 §5), TSTInfo (RFC 3161 §2.4.2), ESSCertID
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -25,6 +26,7 @@ from timestamp.der import (
     OCTET_STRING,
     SEQUENCE,
     SET,
+    head,
     integer,
     object_identifier,
     tlv,
@@ -52,21 +54,39 @@ _SIGNATURE_ALGORITHMS: Mapping[Algorithm, bytes] = {
 }
 _ECDSA_SIGNATURE_LIMIT_BYTES = {Algorithm.P256: 72, Algorithm.P384: 104}
 
+_LENGTHS_HELD: Final = 512  # a token's parts have some dozens of lengths; strangers choose that of the nonce
 NONCE_LIMIT_BYTES: Final = 32  # clients send 8 to 20; the room for a token is reserved before its nonce is known
 SERIAL_LIMIT_BYTES: Final = 17  # 128 random bits and a sign octet
 
 
 def imprint(hash_name: str, digest: bytes) -> bytes:
     """A MessageImprint (RFC 3161 §2.4.1); algorithm parameters absent (RFC 5754 §2)."""
-    return tlv(SEQUENCE, tlv(SEQUENCE, HASHES[hash_name]), tlv(OCTET_STRING, digest))
+    return _imprint_head(hash_name, len(digest)) + digest
 
 
-def generalized_time(instant: datetime) -> bytes:
-    """genTime in UTC with milliseconds, without trailing zeros (RFC 3161 §2.4.2)."""
-    text = instant.strftime("%Y%m%d%H%M%S")
-    if milliseconds := instant.microsecond // 1000:
-        text += f".{milliseconds:03d}".rstrip("0")
-    return tlv(GENERALIZED_TIME, text.encode("ascii"), b"Z")
+@lru_cache
+def _imprint_head(hash_name: str, digest_bytes: int) -> bytes:
+    content = tlv(SEQUENCE, HASHES[hash_name]) + head(OCTET_STRING, digest_bytes)
+    return head(SEQUENCE, len(content) + digest_bytes) + content
+
+
+def generalized_time(time_us: int) -> bytes:
+    """genTime in UTC with milliseconds, without trailing zeros (RFC 3161 §2.4.2), from microseconds since 1970."""
+    seconds, rest_us = divmod(time_us, 1_000_000)
+    before, fraction = _fraction(rest_us // 1000)
+    return before + _second(seconds) + fraction
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> bytes:
+    return time.strftime("%Y%m%d%H%M%S", time.gmtime(seconds)).encode("ascii")
+
+
+@lru_cache(maxsize=1000)
+def _fraction(milliseconds: int) -> tuple[bytes, bytes]:
+    """Tag and length of a time with such a fraction, and the fraction."""
+    fraction = (f".{milliseconds:03d}".rstrip("0") if milliseconds else "").encode("ascii") + b"Z"
+    return head(GENERALIZED_TIME, len("YYYYMMDDhhmmss") + len(fraction)), fraction
 
 
 def accuracy(milliseconds: int) -> bytes:
@@ -88,9 +108,9 @@ class TokenTemplate:
         if algorithm not in _SIGNATURE_ALGORITHMS:
             raise ValueError(f"a timestamp unit does not sign with {algorithm}")
         self._algorithm = algorithm
-        self._hash_name = algorithm.hash_name
-        self._policy = object_identifier(policy_oid)
-        digest_algorithm = tlv(SEQUENCE, HASHES[self._hash_name])
+        self._new_hash = getattr(hashlib, algorithm.hash_name)
+        self._info_head = integer(1) + object_identifier(policy_oid)
+        digest_algorithm = tlv(SEQUENCE, HASHES[algorithm.hash_name])
         certificate_der = certificate.public_bytes(Encoding.DER)
         members = sorted([certificate_der, *(each.public_bytes(Encoding.DER) for each in chain)])  # SET OF, in DER's order
         self._certificates = tlv(CONTEXT_0, *members)
@@ -99,10 +119,11 @@ class TokenTemplate:
         self._signer_info_head = integer(1) + issuer_and_serial + digest_algorithm
         self._signature_algorithm = _SIGNATURE_ALGORITHMS[algorithm]
         self._attributes_before, self._attributes_after = self._split_attributes(certificate_der)
+        self._pieces = lru_cache(_LENGTHS_HELD)(self._make_pieces)
 
     def _split_attributes(self, certificate_der: bytes) -> tuple[bytes, bytes]:
         """The signed attributes, in DER's order, cut around the message digest."""
-        placeholder = b"\xff" * hashlib.new(self._hash_name).digest_size  # longest of its kind: order depends on lengths alone
+        placeholder = b"\xff" * self._new_hash().digest_size  # longest of its kind: order depends on lengths alone
         # ESSCertIDv2 with the default hash (SHA-256) left out, as DER demands, and without issuerSerial (optional)
         certificate_id = tlv(SEQUENCE, tlv(OCTET_STRING, hashlib.sha256(certificate_der).digest()))
         attributes = sorted(
@@ -117,30 +138,40 @@ class TokenTemplate:
 
     def info(self, message_imprint: bytes, serial: int, time: bytes, accuracy: bytes, nonce: int | None) -> bytes:
         """TSTInfo; ``message_imprint``, ``time`` and ``accuracy`` are encoded already."""
-        parts = (integer(1), self._policy, message_imprint, integer(serial), time, accuracy)
-        return tlv(SEQUENCE, *parts) if nonce is None else tlv(SEQUENCE, *parts, integer(nonce))
+        end = b"" if nonce is None else integer(nonce)
+        return tlv(SEQUENCE, self._info_head, message_imprint, integer(serial), time, accuracy, end)
 
     def signed_attributes(self, info: bytes) -> bytes:
         """The SET OF Attribute over which the signature goes (RFC 5652 §5.4)."""
-        return self._attributes_before + hashlib.new(self._hash_name, info).digest() + self._attributes_after
+        digest: bytes = self._new_hash(info).digest()
+        return self._attributes_before + digest + self._attributes_after
 
     def token(self, info: bytes, signed_attributes: bytes, signature: bytes, *, certificates: bool) -> bytes:
         """The ContentInfo; ``certificates`` says whether the unit's certificate and chain go in (certReq)."""
-        signer_info = tlv(
-            SEQUENCE,
-            self._signer_info_head,
-            bytes((CONTEXT_0,)) + signed_attributes[1:],
-            self._signature_algorithm,
-            tlv(OCTET_STRING, signature),
-        )
-        signed_data = tlv(
-            SEQUENCE,
-            self._signed_data_head,
-            tlv(SEQUENCE, _ID_CT_TST_INFO, tlv(CONTEXT_0, tlv(OCTET_STRING, info))),
-            self._certificates if certificates else b"",
-            tlv(SET, signer_info),
-        )
-        return tlv(SEQUENCE, _ID_DATA_SIGNED, tlv(CONTEXT_0, signed_data))
+        before_info, before_attributes, before_signature = self._pieces(len(info), len(signed_attributes), len(signature), certificates)
+        sent = self._certificates if certificates else b""
+        # The signed attributes, from behind their tag: a SET, tagged [0] here (RFC 5652 §5.3).
+        return b"".join((before_info, info, sent, before_attributes, signed_attributes[1:], before_signature, signature))
+
+    def _make_pieces(self, info_bytes: int, attributes_bytes: int, signature_bytes: int, certificates: bool) -> tuple[bytes, bytes, bytes]:
+        """What stands before the info, the attributes (with the tag [0]) and the signature, when they have such lengths."""
+        before_signature = self._signature_algorithm + head(OCTET_STRING, signature_bytes)
+        before_attributes = self._signer_info_head + bytes((CONTEXT_0,))
+        size = len(before_attributes) + attributes_bytes - 1 + len(before_signature) + signature_bytes
+        for tag in (SEQUENCE, SET):  # SignerInfo in SignerInfos
+            before_attributes = head(tag, size) + before_attributes
+            size += len(head(tag, size))
+        before_info, content_bytes = b"", info_bytes
+        for tag in (OCTET_STRING, CONTEXT_0):
+            before_info = head(tag, content_bytes) + before_info
+            content_bytes += len(head(tag, content_bytes))
+        content_bytes += len(_ID_CT_TST_INFO)
+        before_info = self._signed_data_head + head(SEQUENCE, content_bytes) + _ID_CT_TST_INFO + before_info
+        size += len(before_info) + info_bytes + (len(self._certificates) if certificates else 0)
+        for tag in (SEQUENCE, CONTEXT_0):  # SignedData in [0] EXPLICIT
+            before_info = head(tag, size) + before_info
+            size += len(head(tag, size))
+        return head(SEQUENCE, len(_ID_DATA_SIGNED) + size) + _ID_DATA_SIGNED + before_info, before_attributes, before_signature
 
     def largest(self, accuracy: bytes) -> int:
         """Size in bytes that no token of this template passes: longest imprint, serial, time, nonce and signature."""

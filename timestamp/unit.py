@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
-import threading
+import os
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
@@ -16,14 +14,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import TokenKey
+from timestamp.latest import Latest
 from timestamp.template import HASHES, NONCE_LIMIT_BYTES, TokenTemplate, accuracy, generalized_time, imprint
 
 DIGEST_SIZES: Final = {name: hashlib.new(name).digest_size for name in HASHES}
-_SERIAL_BITS: Final = 128
+_SERIAL_BYTES: Final = 16
 
 
 def _random_serial() -> int:
-    while not (serial := secrets.randbits(_SERIAL_BITS)):
+    while not (serial := int.from_bytes(os.urandom(_SERIAL_BYTES), "big")):
         pass
     return serial
 
@@ -32,6 +31,7 @@ class TimestampUnit:
     """Makes TimeStampTokens; safe to use from several threads.
 
     accuracy_ms    how far genTime may be off; also how far the clock may step back before the unit stops
+    latest         the unit's latest time: shared where several processes make tokens for one unit, so that genTime never decreases
     draw_serial    source of serial numbers; 128 random bits unless a test needs others
 
     Raises CONFIGURATION_INVALID when key, certificate, policy and accuracy do not make a unit.
@@ -46,6 +46,7 @@ class TimestampUnit:
         policy_oid: str,
         accuracy_ms: int,
         clock: Clock,
+        latest: Latest | None = None,
         draw_serial: Callable[[], int] = _random_serial,
     ) -> None:
         _check_certificate(certificate, key.spki_der)
@@ -56,14 +57,15 @@ class TimestampUnit:
         except ValueError as fault:
             raise VermilionError(Code.CONFIGURATION_INVALID, str(fault)) from None
         self._key = key
-        self._hash_name = key.algorithm.hash_name
+        self._new_hash = getattr(hashlib, key.algorithm.hash_name)
         self._clock = clock
         self._draw_serial = draw_serial
         self._accuracy = accuracy(accuracy_ms)
-        self._accuracy_s = accuracy_ms / 1000
-        self._not_before, self._not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        self._latest = datetime.min.replace(tzinfo=UTC)
-        self._latest_lock = threading.Lock()  # held for the reading of the clock alone, never while the HSM works
+        self._accuracy_us = accuracy_ms * 1000
+        self._not_before_us, self._not_after_us = (
+            int(bound.timestamp()) * 1_000_000 for bound in (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+        )
+        self._latest = latest or Latest()
         self.policy_oid: Final = policy_oid
         self.certificate: Final = certificate
         self.largest_token_bytes: Final = self._template.largest(self._accuracy)
@@ -81,25 +83,18 @@ class TimestampUnit:
         """As ``stamp``, over an encoded MessageImprint, which the token repeats byte for byte; the caller has checked it."""
         if nonce is not None and (nonce.bit_length() + 7) // 8 > NONCE_LIMIT_BYTES:
             raise VermilionError(Code.INVALID_ARGUMENT, f"a nonce has at most {NONCE_LIMIT_BYTES} bytes")
-        time = generalized_time(self._time())
+        time = generalized_time(self._latest.advance(self._read_clock, self._check_time, self._accuracy_us))
         info = self._template.info(message_imprint, self._draw_serial(), time, self._accuracy, nonce)
         attributes = self._template.signed_attributes(info)
-        signature = self._key.sign_digest(hashlib.new(self._hash_name, attributes).digest())
+        signature = self._key.sign_digest(self._new_hash(attributes).digest())
         return self._template.token(info, attributes, signature, certificates=cert_req)
 
-    def _time(self) -> datetime:
-        """The present, never before what an earlier token of this unit said."""
-        with self._latest_lock:
-            now = self._clock.now()
-            if now < self._latest:
-                behind_s = (self._latest - now).total_seconds()
-                if behind_s > self._accuracy_s:  # one of the two readings is wrong, and nobody can say which
-                    raise VermilionError(Code.TIMESTAMP_UNAVAILABLE, f"the clock went back by {behind_s:.1f} s, more than the accuracy")
-                now = self._latest
-            if not self._not_before <= now <= self._not_after:
-                raise VermilionError(Code.TIMESTAMP_UNAVAILABLE, "the timestamp unit's certificate is not valid now")
-            self._latest = now
-            return now
+    def _read_clock(self) -> int:
+        return round(self._clock.now().timestamp() * 1_000_000)
+
+    def _check_time(self, time_us: int) -> None:
+        if not self._not_before_us <= time_us <= self._not_after_us:
+            raise VermilionError(Code.TIMESTAMP_UNAVAILABLE, "the timestamp unit's certificate is not valid now")
 
 
 def _check_certificate(certificate: x509.Certificate, spki_der: bytes) -> None:

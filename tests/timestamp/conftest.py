@@ -6,22 +6,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sealcore.clock import Clock, SystemClock
-from sealcore.config import TokenSettings
 from sealcore.hsm import softhsm
 from sealcore.hsm.token import Token
+from tests.timestamp.kit import SmallCa, UnitKeys
 from timestamp.settings import DEFAULT_POLICY_OID
 from timestamp.unit import TimestampUnit
 
@@ -36,60 +30,6 @@ with Token.open(TokenSettings.model_validate(order["token"])) as token:
     keys = {name: token.generate(name, Algorithm(name)) for name in order["keys"]}
     json.dump({name: key.spki_der.hex() for name, key in keys.items()}, sys.stdout)
 """
-
-
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"), x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-class SmallCa:
-    """A CA that makes what a test needs, also what no CA should."""
-
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._now = datetime.now(UTC).replace(microsecond=0)
-        self.certificate = (
-            self._builder("Test CA", self._key.public_key(), days=30)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-
-    def _builder(self, common_name: str, key: CertificateIssuerPublicKeyTypes, days: float) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(_name(common_name))
-            .issuer_name(_name("Test CA"))
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(self._now - timedelta(days=1))
-            .not_valid_after(self._now + timedelta(days=days))
-        )
-
-    def unit(
-        self,
-        key: CertificateIssuerPublicKeyTypes,
-        *,
-        purposes: tuple[x509.ObjectIdentifier, ...] = (ExtendedKeyUsageOID.TIME_STAMPING,),
-        critical: bool = True,
-        days: float = 10,
-    ) -> x509.Certificate:
-        """A timestamp unit's certificate."""
-        builder = self._builder("Test TSU", key, days)
-        if purposes:
-            builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=critical)
-        usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
-        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        builder = builder.add_extension(usage, critical=True).add_extension(authority, critical=False)
-        return builder.sign(self._key, hashes.SHA256())
-
-
-@dataclass(frozen=True)
-class UnitKeys:
-    """A token with one key of each algorithm, called by the algorithm's name."""
-
-    settings: TokenSettings
-    public: dict[str, CertificateIssuerPublicKeyTypes]
 
 
 @pytest.fixture(scope="session")

@@ -8,17 +8,21 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from asn1crypto import algos, cms, core, tsp
+from asn1crypto import algos, core, tsp
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sealcore.clock import FixedClock
 from sealcore.hsm.token import Token
+from sealcore.hsm.watch import Watched
+from tests.timestamp.kit import Response
 from timestamp.der import OCTET_STRING, SEQUENCE, tlv
-from timestamp.http import QUERY_TYPE, REPLY_TYPE, create
+from timestamp.http import QUERY_TYPE, REPLY_TYPE, TimestampApp
+from timestamp.metrics import WorkerMetrics
 from timestamp.request import REQUEST_LIMIT_BYTES, RefusedError, parse
 from timestamp.settings import DEFAULT_POLICY_OID
+from timestamp.stamping import Stamping
 from timestamp.unit import TimestampUnit
 
 MakeUnit = Callable[..., TimestampUnit]
@@ -31,14 +35,11 @@ def clock() -> FixedClock:
 
 @pytest.fixture
 def client(make_unit: MakeUnit, clock: FixedClock) -> Iterator[TestClient]:
-    with TestClient(create(make_unit(clock=clock))) as opened:
+    unit = make_unit(clock=clock)
+    stamping = Stamping(unit, Watched(timeout_s=5, most_hung=1), threads=1)
+    with TestClient(TimestampApp(unit, stamping, WorkerMetrics())) as opened:
         yield opened
-
-
-class Response(core.Sequence):  # type: ignore[misc]
-    """TimeStampResp as RFC 3161 §2.4.2 has it; asn1crypto's own does not let the token be absent."""
-
-    _fields = [("status", tsp.PKIStatusInfo), ("time_stamp_token", cms.ContentInfo, {"optional": True})]  # noqa: RUF012
+    stamping.close()
 
 
 def request(digest: bytes = bytes(32), algorithm: str = "sha256", **others: object) -> bytes:

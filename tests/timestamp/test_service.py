@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,28 +16,16 @@ from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
+from tests.timestamp.kit import SmallCa, UnitKeys, write_config
+
 Run = Callable[..., str]
-
-
-def write_config(folder: Path, unit_keys: object, small_ca: object, port: int, key_label: str = "p-256") -> Path:
-    """Certificates and settings as files."""
-    public = unit_keys.public["p-256"]  # type: ignore[attr-defined]
-    (folder / "unit.pem").write_bytes(small_ca.unit(public).public_bytes(Encoding.PEM))  # type: ignore[attr-defined]
-    (folder / "chain.pem").write_bytes(small_ca.certificate.public_bytes(Encoding.PEM))  # type: ignore[attr-defined]
-    token = unit_keys.settings.model_dump(mode="json")  # type: ignore[attr-defined]
-    lines = [f"key_label = {json.dumps(key_label)}"]
-    lines += [f"{name}_file = {json.dumps(str(folder / file))}" for name, file in (("certificate", "unit.pem"), ("chain", "chain.pem"))]
-    lines += ["[listen]", f"port = {port}", "[token]", *(f"{name} = {json.dumps(value)}" for name, value in token.items())]
-    config = folder / "timestamp.toml"
-    config.write_text("\n".join(lines) + "\n")
-    return config
 
 
 @pytest.fixture
 def service(
-    tmp_path: Path, unit_keys: object, small_ca: object, free_port: Callable[[], int]
+    tmp_path: Path, unit_keys: UnitKeys, small_ca: SmallCa, free_port: Callable[[], int]
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Address and process of a running service."""
+    """Address and process of a running service with two workers."""
     port = free_port()
     config = write_config(tmp_path, unit_keys, small_ca, port)
     process = subprocess.Popen(
@@ -66,14 +54,14 @@ async def _stamp_with_pyhanko(url: str, message: bytes) -> object:
     return await HTTPTimeStamper(url).async_timestamp(hashlib.sha256(message).digest(), "sha256")
 
 
-def test_pyhanko_takes_it_for_its_timestamper(service: tuple[str, subprocess.Popen[str]], small_ca: object) -> None:
+def test_pyhanko_takes_it_for_its_timestamper(service: tuple[str, subprocess.Popen[str]], small_ca: SmallCa) -> None:
     import asyncio
 
     from asn1crypto import x509 as asn1_x509
 
     url, _ = service
     token = asyncio.run(_stamp_with_pyhanko(url, b"m"))
-    root = asn1_x509.Certificate.load(small_ca.certificate.public_bytes(Encoding.DER))  # type: ignore[attr-defined]
+    root = asn1_x509.Certificate.load(small_ca.certificate.public_bytes(Encoding.DER))
     context = ValidationContext(trust_roots=[root], other_certs=SimpleCertificateStore(), allow_fetching=False)
     status = asyncio.run(validate_tst_signed_data(token["content"], context, lambda name: hashlib.new(name, b"m").digest()))  # type: ignore[index]
     assert status["valid"] and status["intact"] and status["trust_problem_indic"] is None
@@ -87,9 +75,23 @@ def test_service_ends_cleanly_on_sigterm(service: tuple[str, subprocess.Popen[st
     assert output == "" and errors == ""
 
 
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_a_load_client_gets_nothing_but_timestamps(service: tuple[str, subprocess.Popen[str]], tmp_path: Path, run: Run) -> None:
+    url, _ = service
+    query, script = tmp_path / "query", tmp_path / "post.lua"
+    (tmp_path / "data").write_bytes(b"what was seen")
+    run("openssl", "ts", "-query", "-data", tmp_path / "data", "-sha256", "-cert", "-out", query)
+    script.write_text(
+        'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/timestamp-query"\n'
+        f'local file = io.open("{query}", "rb")\nwrk.body = file:read("*a")\n'
+    )
+    printed = run("wrk", "-t1", "-c16", "-d1s", "-s", script, url)
+    assert "requests in" in printed and "Non-2xx" not in printed and "Socket errors" not in printed, printed
+
+
 @pytest.mark.parametrize("fault", ["no such key", "port taken", "unknown setting"])
 def test_service_that_cannot_start_says_why(
-    fault: str, tmp_path: Path, unit_keys: object, small_ca: object, free_port: Callable[[], int]
+    fault: str, tmp_path: Path, unit_keys: UnitKeys, small_ca: SmallCa, free_port: Callable[[], int]
 ) -> None:
     import socket
 

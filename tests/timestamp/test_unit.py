@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import hashlib
 import secrets
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from rfc3161_client import VerifierBuilder, decode_timestamp_response
 
 from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
+from tests.timestamp.kit import SmallCa, UnitKeys
 from timestamp.request import granted
 from timestamp.settings import DEFAULT_POLICY_OID
 from timestamp.template import generalized_time
@@ -61,10 +63,10 @@ def test_openssl_cms_verifies_the_signature(make_unit: MakeUnit, trust_file: Pat
 
 
 @pytest.mark.parametrize("algorithm", ["rsa-2048", "p-256", "p-384"])
-def test_rfc3161_client_verifies(algorithm: str, make_unit: MakeUnit, small_ca: object) -> None:
+def test_rfc3161_client_verifies(algorithm: str, make_unit: MakeUnit, small_ca: SmallCa) -> None:
     unit = make_unit(algorithm)
     response = decode_timestamp_response(granted(unit.stamp(hashlib.sha256(MESSAGE).digest(), nonce=12345)))
-    authority: x509.Certificate = small_ca.certificate  # type: ignore[attr-defined]
+    authority: x509.Certificate = small_ca.certificate
     verifier = VerifierBuilder().policy_id(x509.ObjectIdentifier(DEFAULT_POLICY_OID)).add_root_certificate(authority).nonce(12345).build()
     assert verifier.verify_message(response, MESSAGE)
 
@@ -157,7 +159,8 @@ def test_clock_that_goes_back_beyond_the_accuracy_stops_the_unit(make_unit: Make
     [(0, "20260102030405Z"), (999, "20260102030405Z"), (120_000, "20260102030405.12Z"), (5_999, "20260102030405.005Z")],
 )
 def test_gen_time_is_utc_without_trailing_zeros(microsecond: int, written: str) -> None:
-    assert generalized_time(datetime(2026, 1, 2, 3, 4, 5, microsecond, UTC))[2:].decode() == written
+    instant_us = calendar.timegm((2026, 1, 2, 3, 4, 5)) * 1_000_000 + microsecond
+    assert generalized_time(instant_us)[2:].decode() == written
 
 
 def test_no_token_is_larger_than_promised(make_unit: MakeUnit) -> None:
@@ -178,7 +181,7 @@ def test_expired_certificate_stamps_nothing(make_unit: MakeUnit) -> None:
 
 def test_unit_whose_token_is_gone_raises_a_typed_error(make_unit: MakeUnit, token: object) -> None:
     unit = make_unit()
-    token.close()  # type: ignore[attr-defined]
+    token.close()
     with pytest.raises(VermilionError) as refused:
         unit.stamp(bytes(32))
     assert refused.value.code is Code.HSM_UNAVAILABLE
@@ -201,19 +204,19 @@ def test_unknown_hash_or_wrong_length_is_refused(hash_name: str, size: int, make
     ],
 )
 def test_certificate_for_anything_else_makes_no_unit(
-    purposes: tuple[x509.ObjectIdentifier, ...], critical: bool, make_unit: MakeUnit, small_ca: object, unit_keys: object
+    purposes: tuple[x509.ObjectIdentifier, ...], critical: bool, make_unit: MakeUnit, small_ca: SmallCa, unit_keys: UnitKeys
 ) -> None:
-    public = unit_keys.public["p-256"]  # type: ignore[attr-defined]
-    certificate = small_ca.unit(public, purposes=purposes, critical=critical)  # type: ignore[attr-defined]
+    public = unit_keys.public["p-256"]
+    certificate = small_ca.unit(public, purposes=purposes, critical=critical)
     with pytest.raises(VermilionError) as refused:
         make_unit(certificate=certificate)
     assert refused.value.code is Code.CONFIGURATION_INVALID
 
 
-def test_certificate_of_another_key_makes_no_unit(make_unit: MakeUnit, small_ca: object) -> None:
+def test_certificate_of_another_key_makes_no_unit(make_unit: MakeUnit, small_ca: SmallCa) -> None:
     stranger = ec.generate_private_key(ec.SECP256R1()).public_key()
     with pytest.raises(VermilionError) as refused:
-        make_unit(certificate=small_ca.unit(stranger))  # type: ignore[attr-defined]
+        make_unit(certificate=small_ca.unit(stranger))
     assert refused.value.code is Code.CONFIGURATION_INVALID
 
 

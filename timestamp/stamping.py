@@ -1,0 +1,90 @@
+"""Between the event loop, which must never wait for the HSM, and the unit, which does.
+
+What has come in since the last look goes to the HSM as one batch: one handing over to a thread and one back for all of it. Under load
+batches grow by themselves; a single request does not wait for company.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from sealcore.errors import Code, VermilionError
+from sealcore.hsm.watch import Watched
+from timestamp.request import TimestampRequest
+from timestamp.unit import TimestampUnit
+
+LARGEST_BATCH: Final = 8  # the first of a batch waits for its last: a millisecond with a fast token
+MOST_WAITING: Final = 4096  # some seconds' work of a fast token; more would only be answered too late
+
+_Asked = tuple[TimestampRequest, "asyncio.Future[bytes]"]
+
+
+class Stamping:
+    """Makes tokens for coroutines on ``threads`` threads, as many as the token has sessions."""
+
+    def __init__(self, unit: TimestampUnit, watched: Watched, threads: int) -> None:
+        self._unit = unit
+        self._watched = watched
+        self._threads = threads
+        self._queue: SimpleQueue[_Asked | None] = SimpleQueue()
+        for _ in range(threads):
+            threading.Thread(target=self._work, name="stamping", daemon=True).start()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that no thread has taken yet."""
+        return self._queue.qsize()
+
+    def stamp(self, request: TimestampRequest) -> asyncio.Future[bytes]:
+        """The token to come, as ``TimestampUnit.stamp_imprint`` makes it, or its refusal; OVERLOADED when too many wait."""
+        if self._queue.qsize() >= MOST_WAITING:
+            raise VermilionError(Code.OVERLOADED, f"{MOST_WAITING} requests are waiting for the HSM")
+        token: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._queue.put((request, token))
+        return token
+
+    def close(self) -> None:
+        """Takes nothing more."""
+        for _ in range(self._threads):
+            self._queue.put(None)
+        self._watched.close()
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = self._with_others(first)
+            outcomes = self._watched.run([self._job(request) for request, _token in batch])
+            loop = first[1].get_loop()
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_settle, batch, outcomes)
+
+    def _with_others(self, first: _Asked) -> list[_Asked]:
+        """A fair share of what waits, so that no thread idles while another has a long batch."""
+        batch = [first]
+        for _ in range(min(LARGEST_BATCH - 1, self._queue.qsize() // self._threads)):
+            try:
+                more = self._queue.get_nowait()
+            except Empty:
+                break
+            if more is None:
+                self._queue.put(None)  # the end, which this thread meets again after the batch
+                break
+            batch.append(more)
+        return batch
+
+    def _job(self, request: TimestampRequest) -> partial[bytes]:
+        return partial(self._unit.stamp_imprint, request.message_imprint, nonce=request.nonce, cert_req=request.cert_req)
+
+
+def _settle(batch: Sequence[_Asked], outcomes: Sequence[bytes | VermilionError]) -> None:
+    for (_request, token), outcome in zip(batch, outcomes, strict=True):
+        if token.done():  # nobody waits for it any more
+            continue
+        if isinstance(outcome, VermilionError):
+            token.set_exception(outcome)
+        else:
+            token.set_result(outcome)

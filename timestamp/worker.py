@@ -1,0 +1,184 @@
+"""A worker of the timestamp service: ``python -m timestamp.worker DESCRIPTOR``, started by the parent, never by hand.
+
+Has a login of its own, listens on the service's address beside the other workers, and ends when the parent does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+import uvloop
+from cryptography import x509
+
+from sealcore.clock import Clock, SystemClock
+from sealcore.config import Listen
+from sealcore.errors import Code, VermilionError
+from sealcore.hsm.token import Token
+from sealcore.hsm.watch import Watched
+from sealcore.log import configure
+from sealcore.metrics import snapshot
+from timestamp import channel
+from timestamp.http import TimestampApp
+from timestamp.latest import SharedLatest
+from timestamp.metrics import WorkerMetrics
+from timestamp.protocol import BoundedProtocol, end_slow_connections
+from timestamp.request import TimestampRequest
+from timestamp.settings import TimestampSettings
+from timestamp.stamping import Stamping
+from timestamp.template import imprint
+from timestamp.unit import TimestampUnit
+
+HSM_TIMEOUT_S: Final = 5.0  # far beyond any honest signature; clients of this protocol wait some ten seconds
+MOST_HUNG: Final = 4
+BACKLOG: Final = 2048
+DRAIN_S: Final = 5  # for the running requests
+GIVE_UP_S: Final = 8.0  # for everything, once the end has begun
+_PROBE: Final = TimestampRequest(imprint("sha256", bytes(32)), None, False)
+
+
+class Worker:
+    """One process's share of the service: its token, its unit, its server."""
+
+    def __init__(self, settings: TimestampSettings, latest_file: Path, clock: Clock) -> None:
+        self._settings = settings
+        self.metrics = WorkerMetrics()
+        self._token = Token.open(settings.token)
+        try:
+            self._latest = SharedLatest(latest_file)
+            unit = self._unit(clock)
+            watched = Watched(HSM_TIMEOUT_S, MOST_HUNG, self._token.give_up)
+            self.stamping = Stamping(unit, watched, settings.token.sessions)
+        except BaseException:
+            self._token.close()
+            raise
+        self.metrics.watch(self._token)
+        self.metrics.waiting.set_function(lambda: self.stamping.waiting)
+        self._server = _server(TimestampApp(unit, self.stamping, self.metrics))
+
+    async def serve(self, channel_socket: socket.socket) -> None:
+        """Until the parent says so, or is gone."""
+        listening = _listening(self._settings.listen)
+        serving = asyncio.create_task(self._server.serve(sockets=[listening]))
+        while not self._server.started and not serving.done():
+            await asyncio.sleep(0.001)
+        helpers = [asyncio.create_task(end_slow_connections(self._server)), asyncio.create_task(self._converse(channel_socket))]
+        await serving
+        for helper in helpers:
+            helper.cancel()
+
+    def close(self) -> None:
+        """Logs out of the token."""
+        self.stamping.close()
+        self._token.close()
+        self._latest.close()
+
+    def _unit(self, clock: Clock) -> TimestampUnit:
+        settings = self._settings
+        (certificate,) = _certificates(settings.certificate_file)[:1]
+        return TimestampUnit(
+            self._token.key(settings.key_label),
+            certificate,
+            _certificates(settings.chain_file),
+            policy_oid=settings.policy_oid,
+            accuracy_ms=settings.accuracy_ms,
+            clock=clock,
+            latest=self._latest,
+        )
+
+    async def _converse(self, channel_socket: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=channel_socket, limit=channel.LINE_LIMIT_BYTES)
+        writer.write(channel.encode({"ready": True}))
+        answering: set[asyncio.Task[None]] = set()
+        while (asked := await channel.receive(reader)) is not None and asked["ask"] != channel.STOP:
+            task = asyncio.create_task(self._answer(asked, writer))
+            answering.add(task)
+            task.add_done_callback(answering.discard)
+        _end_surely()
+        self._server.should_exit = True
+
+    async def _answer(self, asked: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        answer: str | dict[str, str] | None = None
+        if asked["ask"] == channel.METRICS:
+            answer = (await asyncio.to_thread(snapshot, self.metrics.registry)).decode()
+        elif asked["ask"] == channel.TOKEN:
+            try:
+                await self.stamping.stamp(_PROBE)
+            except VermilionError as fault:
+                answer = channel.fault_as_dict(fault)
+        writer.write(channel.encode({"number": asked["number"], "answer": answer}))
+
+
+def _server(app: TimestampApp) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    return uvicorn.Server(config)
+
+
+def _listening(listen: Listen) -> socket.socket:
+    """The kernel spreads connections over the workers' sockets; a dead worker's goes with it."""
+    try:
+        return socket.create_server((listen.host, listen.port), backlog=BACKLOG, reuse_port=True)
+    except OSError as fault:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"cannot listen on {listen.target}: {fault.strerror}") from None
+
+
+def _certificates(path: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError):
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name} holds no certificate that can be read") from None
+
+
+def _end_surely() -> None:
+    """Whatever hangs, this process ends."""
+    timer = threading.Timer(GIVE_UP_S, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
+def main(arguments: Sequence[str], *, clock: Clock | None = None) -> int:
+    """Serves until the parent ends it; the exit status. Tests give a clock."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends us in order
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn drains, and raises the signal once more
+    channel_socket = socket.socket(fileno=int(arguments[0]))
+    order = channel.receive_one(channel_socket)
+    if order is None:
+        return 1
+    configure("timestamp", worker=order["worker"])
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # no line for each malformed request of a stranger
+    try:
+        worker = Worker(TimestampSettings.model_validate(order["settings"]), Path(order["latest_file"]), clock or SystemClock())
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(worker.serve(channel_socket))
+        finally:
+            worker.close()
+    except VermilionError as fault:
+        with suppress(OSError):
+            channel_socket.sendall(channel.encode({"ready": False, "fault": channel.fault_as_dict(fault)}))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

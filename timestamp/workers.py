@@ -1,0 +1,215 @@
+"""The parent's side: starts the workers, watches them, starts again what ended by itself, and ends them.
+
+Spawned, never forked: PKCS#11 does not survive a fork. The parent has no login and serves no stranger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final, Self
+
+from sealcore.config import Listen
+from sealcore.errors import Code, VermilionError
+from sealcore.log import get as get_log
+from sealcore.metrics import snapshot
+from timestamp import channel
+from timestamp.metrics import ParentMetrics
+from timestamp.settings import TimestampSettings
+
+START_TIMEOUT_S: Final = 60.0  # a cold start beside others on a busy machine
+STOP_TIMEOUT_S: Final = 10.0  # longer than a worker gives itself
+ANSWER_TIMEOUT_S: Final = 1.5
+FIRST_PAUSE_S: Final = 0.05  # before a worker is started again; doubled while it does not come up
+LONGEST_PAUSE_S: Final = 5.0
+
+
+class _Worker:
+    """A worker that serves."""
+
+    def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.process = process
+        self._writer = writer
+        self._numbers = itertools.count()
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._listening = asyncio.create_task(self._listen(reader))
+
+    @classmethod
+    async def start(cls, module: str, order: dict[str, Any], latest_descriptor: int) -> Self:
+        """Spawns it and waits until it serves; raises what the worker says, or SERVICE_UNAVAILABLE."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            passed = (theirs.fileno(), latest_descriptor)
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", module, str(theirs.fileno())),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                pass_fds=passed,
+            )
+        reader, writer = await asyncio.open_connection(sock=ours, limit=channel.LINE_LIMIT_BYTES)
+        try:
+            writer.write(channel.encode(order))
+            async with asyncio.timeout(START_TIMEOUT_S):
+                first = await channel.receive(reader)
+            if first is None or not first["ready"]:
+                raise (
+                    channel.fault_from(first["fault"]) if first else VermilionError(Code.SERVICE_UNAVAILABLE, "a worker ended at its start")
+                )
+        except BaseException as fault:
+            writer.close()
+            await _end(process)
+            if isinstance(fault, TimeoutError):
+                raise VermilionError(Code.SERVICE_UNAVAILABLE, "a worker did not become ready") from None
+            raise
+        return cls(process, reader, writer)
+
+    async def ask(self, question: str) -> Any:
+        """The worker's answer; SERVICE_UNAVAILABLE when it gives none."""
+        number = next(self._numbers)
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        try:
+            self._writer.write(channel.encode({"number": number, "ask": question}))
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                return await answer
+        except (TimeoutError, OSError):
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, "a worker does not answer") from None
+        finally:
+            del self._answers[number]
+
+    async def ended(self) -> int:
+        """Waits for the process's end; its status."""
+        status = await self.process.wait()
+        self._listening.cancel()
+        self._writer.close()
+        return status
+
+    async def stop(self) -> None:
+        """Lets it end its requests; kills it when it does not come to an end."""
+        with suppress(OSError):
+            self._writer.write(channel.encode({"ask": channel.STOP}))
+        await _end(self.process, patience_s=STOP_TIMEOUT_S)
+        await self.ended()
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        while (message := await channel.receive(reader)) is not None:
+            answer = self._answers.get(message["number"])
+            if answer is not None and not answer.done():
+                answer.set_result(message["answer"])
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(VermilionError(Code.SERVICE_UNAVAILABLE, "a worker has ended"))
+
+
+async def _end(process: asyncio.subprocess.Process, patience_s: float = 0.0) -> None:
+    """Waits so long for the process's end, then kills it."""
+    try:
+        async with asyncio.timeout(patience_s):
+            await process.wait()
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+class Workers:
+    """All workers of the service."""
+
+    def __init__(self, settings: TimestampSettings, *, module: str = "timestamp.worker") -> None:
+        self._settings = settings
+        self._module = module
+        self._count = settings.processes or os.cpu_count() or 1
+        self._metrics = ParentMetrics()
+        self._metrics.workers.set_function(lambda: len(self._serving))
+        self._serving: dict[str, _Worker] = {}
+        self._keeping: list[asyncio.Task[None]] = []
+        self._reserved: socket.socket | None = None
+        self._latest_descriptor = -1
+        self._log = get_log("workers")
+
+    async def start(self) -> None:
+        """Starts them all; what the first says that does not come up is raised, and none is left."""
+        self._reserved = _reserve(self._settings.listen)
+        self._latest_descriptor = os.memfd_create("latest-time")
+        names = [str(number) for number in range(1, self._count + 1)]
+        starting = [asyncio.create_task(self._start(name)) for name in names]
+        outcomes = await asyncio.gather(*starting, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        self._keeping = [asyncio.create_task(self._keep(name)) for name in names]
+
+    async def stop(self) -> None:
+        """Ends them after their running requests."""
+        for keeping in self._keeping:
+            keeping.cancel()
+        await asyncio.gather(*self._keeping, return_exceptions=True)
+        await asyncio.gather(*(worker.stop() for worker in self._serving.values()))
+        self._serving.clear()
+        if self._reserved is not None:
+            self._reserved.close()
+            self._reserved = None
+        if self._latest_descriptor >= 0:
+            os.close(self._latest_descriptor)
+            self._latest_descriptor = -1
+
+    async def snapshots(self) -> Mapping[str, bytes]:
+        """The metrics of the parent and of every worker that answers."""
+        answers = await self._ask_all(channel.METRICS)
+        told = {name: answer.encode() for name, answer in answers.items() if isinstance(answer, str)}
+        return {"parent": snapshot(self._metrics.registry), **told}
+
+    async def require_token(self) -> None:
+        """Has every worker make a token; raises what stands in the way when none can."""
+        answers = await self._ask_all(channel.TOKEN)
+        faults = [answer if isinstance(answer, VermilionError) else channel.fault_from(answer) for answer in answers.values() if answer]
+        if len(faults) == len(answers):
+            raise faults[0] if faults else VermilionError(Code.SERVICE_UNAVAILABLE, "no worker serves requests")
+
+    async def _ask_all(self, question: str) -> dict[str, Any]:
+        """The answer of each worker that serves, or its fault."""
+        asked = dict(self._serving)
+        answers = await asyncio.gather(*(worker.ask(question) for worker in asked.values()), return_exceptions=True)
+        return dict(zip(asked, answers, strict=True))
+
+    async def _start(self, name: str) -> None:
+        file = self._settings.latest_time_file or f"/proc/self/fd/{self._latest_descriptor}"
+        order = {"worker": name, "settings": self._settings.model_dump(mode="json"), "latest_file": str(file)}
+        self._serving[name] = await _Worker.start(self._module, order, self._latest_descriptor)
+
+    async def _keep(self, name: str) -> None:
+        """Starts this worker again whenever it has ended, until the service stops."""
+        while True:
+            status = await self._serving[name].ended()
+            del self._serving[name]
+            self._log.error("worker ended", worker=name, status=status)
+            pause_s = FIRST_PAUSE_S
+            while name not in self._serving:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                self._metrics.restarts.inc()
+                try:
+                    await self._start(name)
+                except VermilionError as fault:
+                    self._log.error("worker does not come up", worker=name, code=str(fault.code), reason=fault.reason)
+
+
+def _reserve(listen: Listen) -> socket.socket:
+    """Keeps the address for the workers, who share it: CONFIGURATION_INVALID when another program has it.
+
+    The first bind, without SO_REUSEPORT, fails whoever listens there; the second never listens, so no connection comes to the parent.
+    """
+    try:
+        socket.create_server((listen.host, listen.port)).close()
+        reserved = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind((listen.host, listen.port))
+    except OSError as fault:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"cannot listen on {listen.target}: {fault.strerror}") from None
+    return reserved
