@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes this machine ready: `deploy/setup.sh run` for the demo, `deploy/setup.sh test` for the tests too.
+# Makes this machine ready: `deploy/setup.sh run` for the demo, `test` for the tests too, `bench` for the benchmarks, `peers` for
+# those with other programs beside.
 # Installs only what is missing, says what and why before it does, starts and enables no system service.
 # A second run finds everything in place, changes nothing and needs no network.
 set -euo pipefail
@@ -9,8 +10,8 @@ profile=${1:-run}
 python=${PYTHON:-python3}
 case $profile in
 run) lock=requirements.lock ;;
-test) lock=requirements-dev.lock ;;
-*) echo "usage: deploy/setup.sh [run|test]" >&2; exit 64 ;;
+test | bench | peers) lock=requirements-dev.lock ;;
+*) echo "usage: deploy/setup.sh [run|test|bench|peers]" >&2; exit 64 ;;
 esac
 
 say() { printf '%s\n' "$*"; }
@@ -34,9 +35,20 @@ look() {
   have pdfsig || need poppler-utils "pdfsig, an independent judge of every sealed file"
   have certutil || need libnss3-tools "certutil, gives our root to pdfsig"
   [ -e /usr/share/fonts/opentype/noto/NotoSerifCJK-Bold.ttc ] || need fonts-noto-cjk "outlines for the words on the seals"
+  if [ "$profile" != run ]; then
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need postgresql "tests and benchmarks run on it too, from folders of their own"
+    have wrk || need wrk "asks the timestamp service for tokens as fast as it can, for tests and benchmarks"
+  fi
   if [ "$profile" = test ]; then
-    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need postgresql "the tests run on it too, from folders of their own"
+    have gcc || need gcc "the tests build a PKCS#11 module that counts calls and makes them fail"
+    [ -e /usr/include/stdio.h ] || need libc6-dev "the headers for it"
     have chromium || need chromium "the tests look at the verification page"
+  fi
+  if [ "$profile" = peers ]; then
+    have javac || need default-jdk-headless "compiles and runs the Java programs that ours is compared with"
+    [ -e /usr/share/java/pdfbox2.jar ] || need libpdfbox2-java "Apache PDFBox, one of them"
+    [ -e /usr/share/java/itext5.jar ] || need libitext5-java "iText 5, another"
+    [ -e /usr/share/java/bcpkix.jar ] || need libbcpkix-java "Bouncy Castle, which both use for CMS and timestamps"
   fi
 }
 
@@ -87,8 +99,10 @@ fi
 
 wanted=$(cat requirements.lock requirements-dev.lock pyproject.toml deploy/setup.sh | sha256sum | cut -c1-64)
 stamp=.venv/vermilion-stamp
-# What the tests need holds all that the demo needs, so its stamp counts for both.
-if [ -f $stamp ] && { [ "$(cat $stamp)" = "$wanted $profile" ] || [ "$(cat $stamp)" = "$wanted test" ]; } && .venv/bin/python -c '' 2>/dev/null; then
+# What the tests and benchmarks need holds all that the demo needs, so its stamp counts for all.
+stamped=$profile
+[ "$lock" = requirements-dev.lock ] && stamped=test
+if [ -f $stamp ] && { [ "$(cat $stamp)" = "$wanted $stamped" ] || [ "$(cat $stamp)" = "$wanted test" ]; } && .venv/bin/python -c '' 2>/dev/null; then
   exit 0
 fi
 
@@ -101,4 +115,4 @@ say "installing the pinned Python packages of $lock (checked by hash; a minute o
 pip() { .venv/bin/python -m pip --disable-pip-version-check --no-input -qq "$@"; }
 pip install --require-hashes --only-binary :all: -r "$lock"
 pip install --no-deps --no-build-isolation --no-index -e .
-echo "$wanted $profile" >$stamp
+echo "$wanted $stamped" >$stamp

@@ -221,6 +221,8 @@ class VermilionError(Exception):
     reason    one plain sentence about this case, free of secrets
     document  the document it concerns (a display name or index), if any
     rule      the rule that refused; the registry's unless a more exact one is given
+
+    ``request_id`` is there on an error that came from another service: the logs of all services name it.
     """
 
     def __init__(self, code: Code, reason: str, *, document: str | None = None, rule: str | None = None) -> None:
@@ -229,6 +231,7 @@ class VermilionError(Exception):
         self.reason = reason
         self.document = document
         self.rule = rule or REGISTRY[code].rule
+        self.request_id: str | None = None
 
     @property
     def way_out(self) -> str:

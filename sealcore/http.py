@@ -6,7 +6,9 @@ uvicorn does not hand the peer certificate to the application; ``PeerCertificate
 from __future__ import annotations
 
 import ssl
-from typing import Any
+import time
+from collections.abc import MutableMapping
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -15,12 +17,17 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from sealcore import log as logs
+from sealcore import tracing
 from sealcore.config import Listen, TlsSettings
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.log import get as get_log
+from sealcore.metrics import CallMetrics
 from sealcore.rpc import Peer, Revocations, authorise
 
 PEER_SCOPE_KEY = "vermilion.peer_pem"
+REQUEST_ID_HEADER: Final = "X-Request-Id"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _HTTP_STATUS = {
     Kind.INVALID: 400,
@@ -35,10 +42,12 @@ _HTTP_STATUS = {
 }
 
 
-def problem(error: VermilionError) -> JSONResponse:
-    """The error as application/problem+json."""
-    status = _HTTP_STATUS[error.kind]
+def problem(error: VermilionError, *, status: int | None = None) -> JSONResponse:
+    """The error as application/problem+json, with the id of the request that it ended; the status of its kind unless one is given."""
+    status = status or _HTTP_STATUS[error.kind]
     body = {"type": f"urn:vermilion:error:{error.code}", "title": error.rule, "status": status, "detail": error.reason, **error.as_dict()}
+    if (request_id := logs.request_id()) is not None:
+        body["request_id"] = request_id
     return JSONResponse(body, status_code=status, media_type="application/problem+json")
 
 
@@ -70,6 +79,54 @@ def install_errors(app: FastAPI) -> None:
         return problem(VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
 
 
+class Followed:
+    """ASGI: what happens inside carries the caller's X-Request-Id, or a new one; the answer names it. Counts, traces and logs.
+
+    Only services that know their callers log each request: a stranger must not be able to fill a disk with lines.
+    """
+
+    def __init__(self, app: Any, *, metrics: CallMetrics | None = None, logged: bool = False) -> None:
+        self._app, self._metrics, self._logged = app, metrics, logged
+        self._log = get_log("http")
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"x-request-id", b"traceparent")}
+        with logs.request(logs.accepted(headers.get(b"x-request-id"))) as request_id:
+            await self._follow(scope, receive, send, request_id, headers.get(b"traceparent"))
+
+    async def _follow(self, scope: MutableMapping[str, Any], receive: Any, send: Any, request_id: str, parent: str | None) -> None:
+        status, began_s = 499, time.perf_counter()  # as servers count a client that left before its answer
+
+        async def answer(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode("ascii"))]
+            await send(message)
+
+        if self._metrics is not None:
+            self._metrics.begin()
+        try:
+            with tracing.span(f"HTTP {scope['method']}", parent=parent) as span:
+                await self._app(scope, receive, answer)
+                span.set(route=_route(scope), status=status)
+        finally:
+            took_s = time.perf_counter() - began_s
+            if self._metrics is not None:
+                self._metrics.end(_route(scope), str(status), took_s)
+            if self._logged:
+                say = self._log.debug if scope["method"] in _SAFE_METHODS and status < 400 else self._log.info
+                say("request", method=scope["method"], path=scope["path"], status=status, ms=round(took_s * 1000, 1))
+
+
+def _route(scope: MutableMapping[str, Any]) -> str:
+    """The route's pattern: a stranger's paths must not become labels."""
+    return f"{scope['method']} {path}" if (path := getattr(scope.get("route"), "path", None)) else "other"
+
+
 class PeerCertificateProtocol(H11Protocol):
     """uvicorn's h11 protocol, with the peer's certificate (PEM) in ``scope["vermilion.peer_pem"]``."""
 
@@ -91,9 +148,9 @@ def peer(request: Request, allowed: frozenset[str], revocations: Revocations) ->
     return authorise(request.scope.get(PEER_SCOPE_KEY), allowed, revocations)
 
 
-def uvicorn_server(app: FastAPI, listen: Listen, tls: TlsSettings | None = None) -> uvicorn.Server:
+def uvicorn_server(app: FastAPI, listen: Listen, tls: TlsSettings | None = None, *, metrics: CallMetrics | None = None) -> uvicorn.Server:
     """A server for ``app``: plain HTTP for what strangers read, mTLS when ``tls`` is given. The caller runs ``serve()``."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"http": "h11"}  # bounds a request's head by itself; httptools does not
     if tls is not None:
         options = {
             "http": PeerCertificateProtocol,
@@ -103,7 +160,7 @@ def uvicorn_server(app: FastAPI, listen: Listen, tls: TlsSettings | None = None)
             "ssl_cert_reqs": ssl.CERT_REQUIRED,
         }
     config = uvicorn.Config(
-        app,
+        Followed(app, metrics=metrics, logged=tls is not None),
         host=listen.host,
         port=listen.port,
         log_config=None,
@@ -116,6 +173,12 @@ def uvicorn_server(app: FastAPI, listen: Listen, tls: TlsSettings | None = None)
     if config.ssl is not None:  # the trust file holds the issuing CA alone: chains end there, not at the root
         config.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return uvicorn.Server(config)
+
+
+def request_headers() -> dict[str, str]:
+    """What a client sends along: the bound request id and the present span."""
+    carried = {REQUEST_ID_HEADER: logs.request_id(), tracing.TRACEPARENT: tracing.traceparent()}
+    return {name: value for name, value in carried.items() if value}
 
 
 def client_context(tls: TlsSettings) -> ssl.SSLContext:

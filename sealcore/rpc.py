@@ -2,29 +2,38 @@
 
 A caller is its SAN URI. Chains are checked by TLS against the infrastructure CA alone; here the certificate's serial is
 held against the CRL at every call, because a connection outlives a revocation (PROTOCOL "Keys and trust").
+A call carries the request id that is bound where it is made (``sealcore.log.request``); the server binds it and answers with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NoReturn, Protocol
+from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
 import grpc
 import structlog
 from cryptography import x509
 
 from protos.vermilion.v1 import common_pb2
+from sealcore import log as logs
+from sealcore import tracing
 from sealcore.config import TlsSettings
+from sealcore.error_messages import from_message, to_message
 from sealcore.errors import REGISTRY, Code, Kind, VermilionError
-from sealcore.ids import CLIENT_PREFIX, OPERATOR_PREFIX, SERVICE_PREFIX, uuid7
+from sealcore.ids import CLIENT_PREFIX, OPERATOR_PREFIX, SERVICE_PREFIX
 from sealcore.log import get as get_log
+from sealcore.metrics import CallMetrics
 
 MESSAGE_LIMIT_BYTES = 4 * 1024 * 1024  # gRPC's own default; larger documents go in chunks
 ERROR_METADATA = "vermilion-error-bin"
 REQUEST_ID_METADATA = "x-request-id"
+READY_S: Final = 2.0  # how long a call waits for a service that is coming back; longer than the pause between two attempts to connect
 
 _STATUS: Mapping[Kind, grpc.StatusCode] = {
     Kind.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
@@ -39,6 +48,7 @@ _STATUS: Mapping[Kind, grpc.StatusCode] = {
 }
 
 _CALLER: ContextVar[Peer] = ContextVar("caller")
+_ENDED: ContextVar[str | None] = ContextVar("ended", default=None)  # the code of the refusal that ended the call in progress
 
 Rules = Mapping[str, frozenset[str]]
 """Full method name → who may call it: ``client``, ``operator``, ``service:NAME``, or ``any`` known caller."""
@@ -93,30 +103,21 @@ def authorise(pem: bytes | None, allowed: frozenset[str], revocations: Revocatio
     return peer
 
 
-def to_message(error: VermilionError) -> common_pb2.Error:
-    """The wire form of an error."""
-    return common_pb2.Error(
-        code=str(error.code), reason=error.reason, rule=error.rule, document=error.document or "", way_out=error.way_out
-    )
-
-
 def status_of(error: VermilionError) -> grpc.StatusCode:
     """The gRPC status that goes with an error."""
     return _STATUS[error.kind]
 
 
-def from_message(message: common_pb2.Error) -> VermilionError:
-    """The error a message stands for; a code we do not know becomes INTERNAL, its text kept."""
-    code = Code(message.code) if message.code in Code.__members__ else Code.INTERNAL
-    return VermilionError(code, message.reason, document=message.document or None, rule=message.rule or None)
-
-
 def from_rpc_error(fault: grpc.RpcError) -> VermilionError:
     """The typed error behind a failed call, whether the server named it or the transport failed."""
     trailers: Any = fault.trailing_metadata() or () if hasattr(fault, "trailing_metadata") else ()
-    for key, value in trailers:
-        if key == ERROR_METADATA:
-            return from_message(common_pb2.Error.FromString(value))
+    told = dict(trailers)
+    error = from_message(common_pb2.Error.FromString(told[ERROR_METADATA])) if ERROR_METADATA in told else _of_transport(fault)
+    error.request_id = str(told[REQUEST_ID_METADATA]) if REQUEST_ID_METADATA in told else logs.request_id()
+    return error
+
+
+def _of_transport(fault: grpc.RpcError) -> VermilionError:
     status = fault.code() if hasattr(fault, "code") else grpc.StatusCode.UNKNOWN
     detail = (fault.details() or "") if hasattr(fault, "details") else ""
     match status:
@@ -137,9 +138,10 @@ def from_rpc_error(fault: grpc.RpcError) -> VermilionError:
 class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic only in its stubs
     """Stands before every method: who calls, may they, and which error leaves."""
 
-    def __init__(self, rules: Rules, revocations: Revocations) -> None:
+    def __init__(self, rules: Rules, revocations: Revocations, metrics: CallMetrics | None = None) -> None:
         self._rules = rules
         self._revocations = revocations
+        self._metrics = metrics
         self._log = get_log("rpc")
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
@@ -148,15 +150,14 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
             return None
         method: str = details.method
         metadata = dict(details.invocation_metadata or ())
-        request_id = str(metadata.get(REQUEST_ID_METADATA) or uuid7())
+        request_id = logs.accepted(str(metadata.get(REQUEST_ID_METADATA) or ""))
+        parent = str(metadata.get(tracing.TRACEPARENT) or "") or None
         allowed = self._rules.get(method, frozenset())
 
-        def enter(context: Any) -> Peer:
-            structlog.contextvars.bind_contextvars(request_id=request_id)
+        def enter(context: Any) -> None:
+            context.set_trailing_metadata(((REQUEST_ID_METADATA, request_id),))
             pem = context.auth_context().get("x509_pem_cert", [None])[0]
-            peer = authorise(pem, allowed, self._revocations)
-            _CALLER.set(peer)
-            return peer
+            _CALLER.set(authorise(pem, allowed, self._revocations))
 
         async def refuse(context: Any, fault: Exception) -> NoReturn:
             error = self._typed(fault, method)
@@ -165,30 +166,60 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
             raise AssertionError("abort returned")
 
         async def unary(request: Any, context: Any) -> Any:
-            try:
-                enter(context)
-                return await handler_function(request, context)
-            except grpc.aio.AbortError:
-                raise
-            except Exception as fault:  # noqa: BLE001  (the one border where every fault becomes typed)
-                await refuse(context, fault)
+            structlog.contextvars.bind_contextvars(request_id=request_id)
+            with self._followed(method, parent):
+                try:
+                    enter(context)
+                    return await handler_function(request, context)
+                except grpc.aio.AbortError:
+                    raise
+                except Exception as fault:  # noqa: BLE001  (the one border where every fault becomes typed)
+                    await refuse(context, fault)
 
         async def streaming(request: Any, context: Any) -> AsyncIterator[Any]:
-            try:
-                enter(context)
-                async for answer in handler_function(request, context):
-                    yield answer
-            except grpc.aio.AbortError:
-                raise
-            except Exception as fault:  # noqa: BLE001  (as above)
-                await refuse(context, fault)
+            structlog.contextvars.bind_contextvars(request_id=request_id)
+            with self._followed(method, parent):
+                try:
+                    enter(context)
+                    async for answer in handler_function(request, context):
+                        yield answer
+                except grpc.aio.AbortError:
+                    raise
+                except Exception as fault:  # noqa: BLE001  (as above)
+                    await refuse(context, fault)
 
         handler_function, wrap = _pick(handler)
         body: Any = streaming if handler.response_streaming else unary
         return wrap(body, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer)
 
+    @contextmanager
+    def _followed(self, method: str, parent: str | None) -> Iterator[None]:
+        """Counts, traces and logs a call, however it ends."""
+        name, code, began_s = method.removeprefix("/vermilion.v1."), "OK", time.perf_counter()
+        if self._metrics is not None:
+            self._metrics.begin()
+        _ENDED.set(None)
+        try:
+            with tracing.span(name, parent=parent) as span:
+                try:
+                    yield
+                except BaseException as fault:
+                    gone = isinstance(fault, asyncio.CancelledError | GeneratorExit)
+                    code = str(Code.CANCELLED) if gone else _ENDED.get() or str(Code.INTERNAL)
+                    span.set(code=code)
+                    raise
+        finally:
+            took_s = time.perf_counter() - began_s
+            if self._metrics is not None:
+                self._metrics.end(name if method in self._rules else "other", code, took_s)
+            if code in ("OK", Code.CANCELLED):
+                say = self._log.debug if method in _POLLED else self._log.info
+                peer = _CALLER.get(None)
+                say("call", method=name, code=code, caller=peer.uri if peer else None, ms=round(took_s * 1000, 1))
+
     def _typed(self, fault: Exception, method: str) -> VermilionError:
         if isinstance(fault, VermilionError):
+            _ENDED.set(str(fault.code))
             self._log.info("refused", method=method, code=str(fault.code), reason=fault.reason)
             return fault
         self._log.error("fault", method=method, exc_info=fault)
@@ -218,10 +249,21 @@ HEALTH_AND_REFLECTION: Rules = {
 }
 
 
-def server(tls: TlsSettings, rules: Rules, revocations: Revocations, *, target: str, options: tuple[tuple[str, Any], ...] = ()) -> Any:
+_POLLED = frozenset({*HEALTH_AND_REFLECTION, "/vermilion.v1.Ledger/Head"})  # asked several times a second: logged as DEBUG
+
+
+def server(
+    tls: TlsSettings,
+    rules: Rules,
+    revocations: Revocations,
+    *,
+    target: str,
+    options: tuple[tuple[str, Any], ...] = (),
+    metrics: CallMetrics | None = None,
+) -> Any:
     """An aio server that demands client certificates and lets nobody past ``rules``; the caller adds servicers and starts it."""
     result = grpc.aio.server(
-        interceptors=(_Guard({**HEALTH_AND_REFLECTION, **rules}, revocations),),
+        interceptors=(_Guard({**HEALTH_AND_REFLECTION, **rules}, revocations, metrics),),
         options=(("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES), *options),
     )
     credentials = grpc.ssl_server_credentials(
@@ -238,10 +280,58 @@ def server(tls: TlsSettings, rules: Rules, revocations: Revocations, *, target: 
     return result
 
 
+class _Call(NamedTuple):
+    """``grpc.ClientCallDetails`` with other metadata."""
+
+    method: str
+    timeout: float | None
+    metadata: Any
+    credentials: Any
+    wait_for_ready: bool | None
+    compression: Any
+
+
+class _Carrying(
+    grpc.UnaryUnaryClientInterceptor,  # type: ignore[type-arg]  # generic only in their stubs
+    grpc.UnaryStreamClientInterceptor,  # type: ignore[type-arg]
+    grpc.StreamUnaryClientInterceptor,  # type: ignore[type-arg]
+    grpc.StreamStreamClientInterceptor,  # type: ignore[type-arg]
+):
+    """Sends the bound request id and the present span along with every call."""
+
+    def _carry(self, continuation: Any, details: Any, request: Any) -> Any:
+        metadata = [*(details.metadata or ())]
+        if (request_id := logs.request_id()) is not None:
+            metadata.append((REQUEST_ID_METADATA, request_id))
+        if traceparent := tracing.traceparent():
+            metadata.append((tracing.TRACEPARENT, traceparent))
+        call = _Call(
+            details.method,
+            details.timeout,
+            metadata,
+            details.credentials,
+            getattr(details, "wait_for_ready", None),
+            getattr(details, "compression", None),
+        )
+        return continuation(call, request)
+
+    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return self._carry(continuation, client_call_details, request)
+
+    def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return self._carry(continuation, client_call_details, request)
+
+    def intercept_stream_unary(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
+        return self._carry(continuation, client_call_details, request_iterator)
+
+    def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
+        return self._carry(continuation, client_call_details, request_iterator)
+
+
 def channel(target: str, tls: TlsSettings, *, message_limit_bytes: int = MESSAGE_LIMIT_BYTES) -> grpc.Channel:
-    """A client channel with our identity; trusts the infrastructure CA alone."""
+    """A client channel with our identity; trusts the infrastructure CA alone. Calls carry the bound request id."""
     credentials = grpc.ssl_channel_credentials(tls.trust_file.read_bytes(), tls.key_file.read_bytes(), tls.certificate_file.read_bytes())
-    return grpc.secure_channel(
+    connection = grpc.secure_channel(
         target,
         credentials,
         options=(
@@ -249,10 +339,46 @@ def channel(target: str, tls: TlsSettings, *, message_limit_bytes: int = MESSAGE
             ("grpc.enable_retries", 0),
             # a service that comes back is found at once; gRPC's own pause grows to two minutes
             ("grpc.initial_reconnect_backoff_ms", 200),
-            ("grpc.min_reconnect_backoff_ms", 200),
-            ("grpc.max_reconnect_backoff_ms", 2_000),
+            ("grpc.min_reconnect_backoff_ms", 5_000),  # how long one attempt may take: a busy machine shakes hands slowly
+            ("grpc.max_reconnect_backoff_ms", 1_000),
         ),
     )
+    return grpc.intercept_channel(connection, _Carrying())
+
+
+def call(connection: grpc.Channel, method: Any, request: Any, *, timeout_s: float, repeatable: bool = True) -> Any:
+    """A unary call's answer; raises the typed error.
+
+    While the service is starting again, and its channel pauses between two attempts to connect, the call waits for it up to
+    ``READY_S``; then SERVICE_UNAVAILABLE. One that is not ``repeatable`` is sent once at most; others are sent again when the
+    connection broke before an answer came.
+    """
+    try:
+        return method(request, timeout=timeout_s, wait_for_ready=not repeatable)
+    except grpc.RpcError as fault:
+        if not repeatable or fault.code() is not grpc.StatusCode.UNAVAILABLE or _answered(fault) or not _connected(connection):
+            raise from_rpc_error(fault) from fault
+    try:
+        return method(request, timeout=timeout_s)
+    except grpc.RpcError as fault:
+        raise from_rpc_error(fault) from fault
+
+
+def _answered(fault: grpc.RpcError) -> bool:
+    """Whether the service itself said so."""
+    trailers: Any = fault.trailing_metadata() or ()
+    return any(key == ERROR_METADATA for key, _ in trailers)
+
+
+def _connected(connection: grpc.Channel) -> bool:
+    ready = grpc.channel_ready_future(connection)
+    try:
+        ready.result(READY_S)
+    except grpc.FutureTimeoutError:
+        return False
+    finally:
+        ready.cancel()
+    return True
 
 
 assert set(_STATUS) == set(Kind) and set(REGISTRY) == set(Code), "a kind or code without its row"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
@@ -13,11 +14,13 @@ from typing import Final, Protocol, TypeVar
 
 from fastapi import FastAPI
 
+from sealcore import tracing
 from sealcore.clock import Clock, SystemClock
 from sealcore.config import Block, Listen, TlsSettings, load
 from sealcore.errors import Code, VermilionError
 from sealcore.http import uvicorn_server
 from sealcore.log import configure
+from sealcore.metrics import CallMetrics
 
 READY_LINE: Final = "ready"
 _START_POLL_S: Final = 0.01
@@ -47,9 +50,11 @@ class Build(Protocol[SettingsT_contra]):
 class HttpEndpoint:
     """An HTTP server that other code starts and stops; several may run in one process."""
 
-    def __init__(self, app: FastAPI, listen: Listen, tls: TlsSettings | None = None) -> None:
+    def __init__(self, app: FastAPI, listen: Listen, tls: TlsSettings | None = None, *, metrics: CallMetrics | None = None) -> None:
         self._listen = listen
-        self._server = uvicorn_server(app, listen, tls)
+        self._server = uvicorn_server(app, listen, tls, metrics=metrics)
+        # It ends when its service says so, not by a signal of its own: whoever watches wants to see the service drain.
+        self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -93,9 +98,13 @@ def main(name: str, model: type[SettingsT], build: Build[SettingsT], arguments: 
     chosen = parser.parse_args(arguments)
     configure(name)
     try:
-        service = build(load(chosen.config, model), clock=SystemClock())
+        settings = load(chosen.config, model)
+        tracing.start(name, getattr(settings, "tracing", None))
+        service = build(settings, clock=SystemClock())
         asyncio.run(_until_signal(service))
     except VermilionError as fault:
         sys.stderr.write(f"{name}: {fault}\n{fault.way_out}\n")
         return _FAILED_START
+    finally:
+        tracing.stop()
     return 0

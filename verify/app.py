@@ -7,9 +7,10 @@ import threading
 from typing import Any
 
 from sealcore.clock import Clock
-from sealcore.errors import VermilionError
+from sealcore.errors import Code, VermilionError
 from sealcore.ledger.reader import LogReader
 from sealcore.log import get as get_log
+from sealcore.observability import ObservabilityEndpoint
 from sealcore.service import HttpEndpoint
 from verify.crls import CrlStore
 from verify.http import create_app
@@ -63,6 +64,7 @@ class VerifyService:
         trust = TrustMaterial.load(settings.trust.root_file, settings.trust.seals_file)
         self._crls = CrlStore(trust, settings.trust.crl_urls, settings.trust.crl_cache)
         self._link = SignerLink(settings.signer_target, settings.tls) if settings.signer_target and settings.tls else None
+        metrics = Metrics()
         ledger = None
         if settings.ledger is not None:
             reader = LogReader(settings.ledger.url, settings.ledger.log_key, settings.ledger.witness_key)
@@ -70,10 +72,12 @@ class VerifyService:
         self._follower = LedgerFollower(ledger) if ledger is not None else None
         self._sandbox = Sandbox()
         self._verification = Verification(
-            trust, self._crls, ledger, self._sandbox.read, limits=settings.limits, metrics=Metrics(), clock=clock
+            trust, self._crls, ledger, self._sandbox.read, limits=settings.limits, metrics=metrics, clock=clock
         )
         self._settings = settings
-        self._endpoint = HttpEndpoint(create_app(self._verification, settings.office, self.health), settings.listen_http)
+        app = create_app(self._verification, settings.office, self.health)
+        self._endpoint = HttpEndpoint(app, settings.listen_http, metrics=metrics.http)
+        self._monitoring = ObservabilityEndpoint(settings.metrics, metrics.registry, {"crls": self._crls_current, "ledger": self._log_read})
         self._rpc: Any = None
 
     async def start(self) -> None:
@@ -86,12 +90,15 @@ class VerifyService:
         self._rpc = create_server(self._verification, self._settings.listen_rpc, self._settings.rpc_tls)
         await self._rpc.start()
         await self._endpoint.start()
+        await self._monitoring.start()
 
     async def stop(self) -> None:
         """Lets running verifications end, then gives everything back."""
+        self._monitoring.readiness.drain()
         await self._endpoint.stop()
         if self._rpc is not None:
             await self._rpc.stop(STOP_GRACE_S)
+        await self._monitoring.stop()
         self._crls.stop()
         if self._follower is not None:
             self._follower.stop()
@@ -113,6 +120,18 @@ class VerifyService:
             "crls": {"current": current, "wanted": wanted},
             "ledger": ledger,
         }
+
+    def _crls_current(self) -> None:
+        found = self.health()["crls"]
+        if found["current"] != found["wanted"] or not found["wanted"]:
+            raise VermilionError(
+                Code.REVOCATION_UNAVAILABLE, f"{found['current']} of {found['wanted']} CRLs are current; nothing is found valid"
+            )
+
+    def _log_read(self) -> None:
+        status = self.health()["ledger"]["status"]
+        if status not in ("ok", "not asked"):
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the public log is not read ({status}); nothing is found authorised")
 
 
 def build(settings: VerifySettings, *, clock: Clock) -> VerifyService:

@@ -1,4 +1,4 @@
-"""What strangers reach over HTTP: the page, ``POST /v1/verify``, the root certificate, health and metrics."""
+"""What strangers reach over HTTP: the page, ``POST /v1/verify``, the root certificate, health."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.types import Message
@@ -93,10 +92,6 @@ def create_app(verification: Verification, office_name: str, health: Callable[[]
     def healthz() -> Response:
         return JSONResponse(health())
 
-    @app.get("/metrics", include_in_schema=False)
-    def metrics() -> Response:
-        return Response(generate_latest(verification.metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
     return app
 
 
@@ -140,9 +135,7 @@ def _problem(fault: VermilionError) -> JSONResponse:
     """As everywhere, but with HTTP's own status for what is too large (RFC 9110 §15.5.14)."""
     if fault.code is not Code.DOCUMENT_TOO_LARGE:
         return problem(fault)
-    status = 413
-    body = {"type": f"urn:vermilion:error:{fault.code}", "title": fault.rule, "status": status, "detail": fault.reason, **fault.as_dict()}
-    return JSONResponse(body, status_code=status, media_type="application/problem+json")
+    return problem(fault, status=413)
 
 
 def _language(request: Request) -> str:

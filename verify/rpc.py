@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 
 from protos.vermilion.v1 import verify_pb2, verify_pb2_grpc
+from sealcore import log as logs
 from sealcore.config import Listen
+from sealcore.error_messages import to_message
 from sealcore.errors import Code, VermilionError
 from sealcore.log import get as get_log
-from sealcore.rpc import ERROR_METADATA, MESSAGE_LIMIT_BYTES, status_of, to_message
+from sealcore.rpc import ERROR_METADATA, MESSAGE_LIMIT_BYTES, REQUEST_ID_METADATA, status_of
+from sealcore.tracing import TRACEPARENT, span
 from verify import catalogue
 from verify.service import Verification
 from verify.settings import ServerTls
@@ -34,15 +38,32 @@ class VerifierServicer(verify_pb2_grpc.VerifierServicer):
 
     async def Verify(self, request_iterator: AsyncIterator[Any], context: Any) -> Any:
         """Metadata ``accept-language`` chooses the language of the sentences."""
+        metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
+        metrics, code, began_s = self._verification.metrics.rpc, "OK", time.perf_counter()
+        metrics.begin()
+        try:
+            with (
+                logs.request(logs.accepted(metadata.get(REQUEST_ID_METADATA))) as request_id,
+                span("Verifier/Verify", parent=metadata.get(TRACEPARENT)),
+            ):
+                context.set_trailing_metadata(((REQUEST_ID_METADATA, request_id),))
+                return await self._answer(request_iterator, metadata.get("accept-language", ""))
+        except VermilionError as fault:
+            code = str(fault.code)
+            fault.request_id = request_id
+            await self._refuse(context, fault)
+        finally:
+            metrics.end("Verifier/Verify", code, time.perf_counter() - began_s)
+
+    async def _answer(self, request_iterator: AsyncIterator[Any], language: str) -> Any:
         try:
             name, document = await self._receive(request_iterator)
-            wanted = dict(context.invocation_metadata() or ()).get("accept-language", "")
-            report = await self._verification.check(document, name, catalogue.chosen(None, str(wanted)))
-        except VermilionError as fault:
-            await self._refuse(context, fault)
+            report = await self._verification.check(document, name, catalogue.chosen(None, language))
+        except VermilionError:
+            raise
         except Exception as fault:  # noqa: BLE001  (the border where every fault becomes typed)
             self._log.error("fault", exc_info=fault)
-            await self._refuse(context, VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
+            raise VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})") from None
         return verify_pb2.VerifyResponse(verdict=report.verdict, report_json=report.as_json())
 
     async def _receive(self, request_iterator: AsyncIterator[Any]) -> tuple[str, bytes]:
@@ -57,7 +78,8 @@ class VerifierServicer(verify_pb2_grpc.VerifierServicer):
 
     @staticmethod
     async def _refuse(context: Any, fault: VermilionError) -> None:
-        context.set_trailing_metadata(((ERROR_METADATA, to_message(fault).SerializeToString()),))
+        told = ((ERROR_METADATA, to_message(fault).SerializeToString()), (REQUEST_ID_METADATA, fault.request_id or ""))
+        context.set_trailing_metadata(told)
         await context.abort(status_of(fault), str(fault))
 
 

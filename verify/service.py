@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
+from sealcore.log import get as get_log
+from sealcore.metrics import CallMetrics, process_metrics
+from sealcore.tracing import span
 from verify.crls import CrlStore
 from verify.examine import Reader
 from verify.ledger import LedgerView
@@ -24,9 +27,12 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        process_metrics(self.registry)
+        self.rpc, self.http = CallMetrics(self.registry, "rpc"), CallMetrics(self.registry, "http")
         self.reports = Counter("vermilion_verify_reports", "Reports by verdict.", ["verdict"], registry=self.registry)
         self.refused = Counter("vermilion_verify_refused", "Documents turned away, by code.", ["code"], registry=self.registry)
         self.seconds = Histogram("vermilion_verify_seconds", "Duration of one verification, waiting included.", registry=self.registry)
+        self.waiting = Gauge("vermilion_verify_waiting", "Documents being checked or waiting for a worker.", registry=self.registry)
 
 
 class Verification:
@@ -49,19 +55,24 @@ class Verification:
         self._crls, self._ledger, self._reader, self._clock = crls, ledger, reader, clock
         self._workers = asyncio.Semaphore(limits.workers)
         self._taken = self._uploads = 0
+        self._log = get_log("verification")
 
     async def check(self, document: bytes, name: str, language: str) -> Report:
         """The report; raises OVERLOADED when too many documents wait already."""
         if self._taken >= self.limits.workers + self.limits.queue:
             raise self._refused(VermilionError(Code.OVERLOADED, "too many documents are being checked"))
         self._taken += 1
+        self.metrics.waiting.set(self._taken)
         try:
             with self.metrics.seconds.time():
                 async with self._workers:
-                    report = await asyncio.to_thread(self._verify, document, name, language)
+                    with span("verify", size_bytes=len(document)):
+                        report = await asyncio.to_thread(self._verify, document, name, language)
         finally:
             self._taken -= 1
+            self.metrics.waiting.set(self._taken)
         self.metrics.reports.labels(report.verdict).inc()
+        self._log.info("verified", verdict=report.verdict, size_bytes=len(document))
         return report
 
     @asynccontextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from sealcore.config import Block, Listen, TlsSettings
+from sealcore.tracing import TracingSettings
 
 MEBIBYTE = 1024 * 1024
 
@@ -63,6 +64,8 @@ class VerifySettings(Block):
     ledger         None leaves authorisation unanswered, which every report then says
     signer_target  asked, with ``tls``, for form numbers and the committed size of the ledger; None asks nobody
     rpc_tls        None serves gRPC in plain text, which is allowed on a loopback address alone
+    metrics        where monitoring reads: /metrics, /healthz, /readyz; strangers have no business there
+    tracing        where spans go; none are made without it
     """
 
     listen_http: Listen
@@ -74,6 +77,8 @@ class VerifySettings(Block):
     rpc_tls: ServerTls | None = None
     limits: Limits = Limits()
     office: str = ""
+    metrics: Listen | None = None
+    tracing: TracingSettings | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> VerifySettings:

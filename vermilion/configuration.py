@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from sealcore.config import TokenSettings, load
 from sealcore.ledger.note import VerifierKey, log_key, witness_key
 from vermilion import keyring, toml
 from vermilion.layout import FOLDER_MODE, Layout
-from vermilion.office import Office
+from vermilion.office import DEFAULT_PORTS, Office
 
 SIGNER_TSA, PUBLIC_TSA = "tsa.signer.1", "tsa.public.1"
 TIMESTAMP_POLICY = "1.3.6.1.4.1.32473.1.1"  # under IANA's arc for examples (RFC 5612)
@@ -43,6 +44,14 @@ def write_all(layout: Layout, office: Office) -> None:
     for name, values in services(layout, office).items():
         layout.service(name).mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         toml.write(layout.config(name), values)
+    layout.monitoring_targets.write_text(json.dumps(monitoring_targets(office), indent=1) + "\n", "utf-8")
+
+
+def monitoring_targets(office: Office) -> list[dict[str, Any]]:
+    """The services' monitoring addresses as Prometheus reads them from a file (file_sd); deploy/monitoring uses it."""
+    names = [port.removesuffix("_metrics") for port in DEFAULT_PORTS if port.endswith("_metrics")]
+    listens = {name: office.monitoring(name) for name in names}
+    return [{"targets": [listen.target], "labels": {"job": name}} for name, listen in listens.items() if listen is not None]
 
 
 def services(layout: Layout, office: Office) -> Mapping[str, Mapping[str, Any]]:
@@ -82,6 +91,7 @@ def _ca(layout: Layout, office: Office) -> dict[str, Any]:
         "signer_target": office.listen("signer").target,
         "listen_http": _listen(office, "ca_http"),
         "listen_rpc": _listen(office, "ca"),
+        "metrics": _metrics(office, "ca"),
         "token": token_of(layout, "ca"),
         "tls": _tls(layout, office, "ca"),
         "database": _database(layout, "ca"),
@@ -94,7 +104,9 @@ def _timestamp(layout: Layout, office: Office) -> dict[str, Any]:
         "certificate_file": layout.pki / f"{PUBLIC_TSA}.pem",
         "chain_file": layout.pki / "seals.pem",
         "policy_oid": TIMESTAMP_POLICY,
+        "latest_time_file": layout.service("timestamp") / "latest-time",
         "listen": _listen(office, "timestamp"),
+        "metrics": _metrics(office, "timestamp"),
         "token": token_of(layout, "timestamp"),
     }
 
@@ -103,6 +115,7 @@ def _signer(layout: Layout, office: Office) -> dict[str, Any]:
     keys = log_keys(layout, office)
     return {
         "listen": _listen(office, "signer"),
+        "metrics": _metrics(office, "signer"),
         "token": token_of(layout, "signer"),
         "tls": _tls(layout, office, "signer"),
         "database": _database(layout, "signer"),
@@ -128,6 +141,7 @@ def _ledger(layout: Layout, office: Office) -> dict[str, Any]:
         "public_folder": layout.service("ledger") / "public",
         "state_folder": layout.service("ledger") / "state",
         "listen": _listen(office, "ledger"),
+        "metrics": _metrics(office, "ledger"),
         "token": token_of(layout, "ledger"),
         "tls": _tls(layout, office, "ledger"),
         "witness": {"url": office.url("witness"), "key": str(log_keys(layout, office).witness)},
@@ -141,6 +155,7 @@ def _witness(layout: Layout, office: Office) -> dict[str, Any]:
         "state_folder": layout.service("witness") / "state",
         "logs": [str(keys.log)],
         "listen": _listen(office, "witness"),
+        "metrics": _metrics(office, "witness"),
         "token": token_of(layout, "witness"),
     }
 
@@ -152,6 +167,7 @@ def workflow(layout: Layout, office: Office) -> dict[str, Any]:
         "office_unit": office.unit,
         "office_name": office.name_english,
         "listen": _listen(office, "workflow"),
+        "metrics": _metrics(office, "workflow"),
         "token": token_of(layout, "workflow"),
         "tls": _tls(layout, office, "workflow"),
         "database": _database(layout, "workflow"),
@@ -166,6 +182,7 @@ def _verify(layout: Layout, office: Office) -> dict[str, Any]:
         "signer_target": office.listen("signer").target,
         "listen_http": _listen(office, "verify"),
         "listen_rpc": _listen(office, "verify_rpc"),
+        "metrics": _metrics(office, "verify"),
         "trust": {
             "root_file": layout.root_certificate,
             "seals_file": layout.pki / "seals.pem",
@@ -179,6 +196,11 @@ def _verify(layout: Layout, office: Office) -> dict[str, Any]:
 
 def _listen(office: Office, port: str) -> dict[str, Any]:
     return office.listen(port).model_dump(mode="json")
+
+
+def _metrics(office: Office, service: str) -> dict[str, Any] | None:
+    listen = office.monitoring(service)
+    return None if listen is None else listen.model_dump(mode="json")
 
 
 def _tls(layout: Layout, office: Office, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+import httpx
 from cryptography import x509
 
 from sealcore.config import SOFTHSM_MODULE
@@ -24,6 +25,7 @@ LEAST_FREE_BYTES = 256 * 1024 * 1024
 PROGRAMS = {"pdfsig": "poppler-utils", "certutil": "libnss3-tools", "openssl": "openssl"}
 SECRETS = ("hsm/*/pin", "hsm/*/so-pin", "tls/*/key.pem")
 RENEW_DAYS = 3
+READY_TIMEOUT_S = 5.0
 
 
 class Health(StrEnum):
@@ -124,17 +126,30 @@ def _certificates(layout: Layout, now: datetime) -> Iterator[Finding]:
 def _services(layout: Layout, plan: Office) -> Iterator[Finding]:
     alive = {record.service for record in launcher.running(layout)}
     for service in launcher.SERVICES:
-        ports = [plan.ports[name] for name in service.ports]
+        ports = service.ports_of(plan)
         shown = " ".join(map(str, ports))
         taken = [port for port in ports if not port_is_free(port)]
         if service.name in alive:
-            answers = len(taken) == len(ports)
-            yield (
-                _well("services", "running", name=service.name, ports=shown)
-                if answers
-                else _fault("services", "silent", name=service.name, ports=shown, log=layout.log(service.name))
-            )
+            if len(taken) < len(ports):
+                yield _fault("services", "silent", name=service.name, ports=shown, log=layout.log(service.name))
+            elif parts := failing_parts(plan, service.name):
+                yield _fault("services", "failing", name=service.name, parts=parts, log=layout.log(service.name))
+            else:
+                yield _well("services", "running", name=service.name, ports=shown)
         elif taken:
             yield _fault("services", "taken", name=service.name, ports=" ".join(map(str, taken)), file=layout.office_file)
         else:
             yield _well("services", "stopped", name=service.name, ports=shown)
+
+
+def failing_parts(plan: Office, service: str) -> str:
+    """The parts that the service itself names as failing; empty when all is well, or when it was not told to say."""
+    listen = plan.monitoring(service)
+    if listen is None:
+        return ""
+    try:
+        answer = httpx.get(f"http://{listen.target}/readyz", timeout=READY_TIMEOUT_S, trust_env=False).json()
+    except (httpx.HTTPError, ValueError) as fault:
+        return text("doctor.services.mute", kind=type(fault).__name__)
+    parts = answer.get("parts", {})
+    return " · ".join(f"{name}: {part['code']}: {part['reason']}" for name, part in parts.items() if part.get("status") != "ok")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
+from sealcore import durable
 from sealcore.errors import Code, VermilionError
 from sealcore.rpc import channel, from_rpc_error
 from vermilion.desk import tls_of
@@ -30,13 +30,7 @@ CALL_TIMEOUT_S = 30.0
 
 def private_file(path: Path, content: bytes) -> None:
     """Writes ``path`` whole or not at all, readable by its owner alone from its first moment."""
-    beside = path.with_name(path.name + ".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    durable.write(path, content, mode=durable.PRIVATE)
 
 
 def request(folder: Path, uri: str, *, server: bool) -> bytes:

@@ -40,15 +40,19 @@ class Service:
     wave: int
     ports: tuple[str, ...] = ()
 
+    def ports_of(self, office: Office) -> list[int]:
+        """Its ports in this office; one made by an older version has none for monitoring until its next `up`."""
+        return [office.ports[name] for name in self.ports if name in office.ports]
+
 
 SERVICES = (
-    Service("ca", "ca", 1, ("ca", "ca_http")),
-    Service("timestamp", "timestamp", 1, ("timestamp",)),
-    Service("witness", "ledger.witness", 1, ("witness",)),
-    Service("signer", "signer", 2, ("signer",)),
-    Service("workflow", "workflow", 3, ("workflow",)),
-    Service("ledger", "ledger", 3, ("ledger",)),
-    Service("verify", "verify", 3, ("verify", "verify_rpc")),
+    Service("ca", "ca", 1, ("ca", "ca_http", "ca_metrics")),
+    Service("timestamp", "timestamp", 1, ("timestamp", "timestamp_metrics")),
+    Service("witness", "ledger.witness", 1, ("witness", "witness_metrics")),
+    Service("signer", "signer", 2, ("signer", "signer_metrics")),
+    Service("workflow", "workflow", 3, ("workflow", "workflow_metrics")),
+    Service("ledger", "ledger", 3, ("ledger", "ledger_metrics")),
+    Service("verify", "verify", 3, ("verify", "verify_rpc", "verify_metrics")),
 )
 
 
@@ -78,9 +82,9 @@ def _start_ticks(pid: int) -> int | None:
 def require_ports(office: Office, services: Sequence[Service] = SERVICES) -> None:
     """CONFIGURATION_INVALID naming the first port of ours that another program holds."""
     for service in services:
-        for name in service.ports:
-            if not port_is_free(office.ports[name]):
-                reason = f"port {office.ports[name]} of the service {service.name} is taken by another program; see `vermilion doctor`"
+        for port in service.ports_of(office):
+            if not port_is_free(port):
+                reason = f"port {port} of the service {service.name} is taken by another program; see `vermilion doctor`"
                 raise VermilionError(Code.CONFIGURATION_INVALID, reason)
 
 

@@ -2,6 +2,7 @@
 
 vermilion.toml            the office: names, ports, people, seals (no secrets)
 config/NAME.toml          what each service is started with, written from vermilion.toml at every start
+config/prometheus-targets.json  where monitoring reads
 hsm/TOKEN/                one SoftHSM folder and PIN for each process that holds keys
 pki/                      certificates, CRLs, public keys; nothing secret
 tls/NAME/                 key.pem (0600), cert.pem, trust.pem of each service, operator and client
@@ -50,6 +51,11 @@ class Layout:
     def ready(self) -> bool:
         """Whether the key ceremony has ended."""
         return (self.ceremony / "finished").exists()
+
+    @property
+    def monitoring_targets(self) -> Path:
+        """Where Prometheus finds the services (deploy/monitoring)."""
+        return self.state / "config" / "prometheus-targets.json"
 
     def config(self, service: str) -> Path:
         return self.state / "config" / f"{service}.toml"

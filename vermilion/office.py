@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -22,6 +22,13 @@ DEFAULT_PORTS = {
     "verify": 8707,
     "verify_rpc": 8708,
     "workflow": 8709,
+    "signer_metrics": 8711,
+    "ca_metrics": 8712,
+    "timestamp_metrics": 8714,
+    "ledger_metrics": 8715,
+    "witness_metrics": 8716,
+    "verify_metrics": 8717,
+    "workflow_metrics": 8719,
 }
 HIGHEST_PORT = 32767  # above begins Linux's range for outgoing connections: such a port may be taken tomorrow
 
@@ -62,6 +69,11 @@ class Office(Block):
     def listen(self, port: str) -> Listen:
         return Listen(port=self.ports[port])
 
+    def monitoring(self, service: str) -> Listen | None:
+        """Where a service answers /metrics, /healthz and /readyz."""
+        name = f"{service}_metrics"
+        return self.listen(name) if name in self.ports else None
+
     def url(self, port: str, *, scheme: str = "http") -> str:
         return f"{scheme}://{self.listen(port).target}"
 
@@ -81,11 +93,18 @@ class Office(Block):
         return load(layout.office_file, cls)
 
 
-def choose_ports(first: int | None, is_free: Callable[[int], bool]) -> dict[str, int]:
-    """A free port for each listener: the default or, where that is taken, the next free one; ``first`` moves the whole row."""
+def choose_ports(first: int | None, is_free: Callable[[int], bool], known: Mapping[str, int] | None = None) -> dict[str, int]:
+    """A free port for each listener: the default or, where that is taken, the next free one; ``first`` moves the whole row.
+
+    ``known`` ports stay as they are: an office from before a listener came about gets the missing ones beside its own.
+    """
+    chosen = dict(known or {})
+    if first is None and "signer" in chosen:
+        first = chosen["signer"]
     shift = 0 if first is None else first - min(DEFAULT_PORTS.values())
-    chosen: dict[str, int] = {}
     for name, default in DEFAULT_PORTS.items():
+        if name in chosen:
+            continue
         candidates = (port for port in range(default + shift, HIGHEST_PORT) if port not in chosen.values() and is_free(port))
         chosen[name] = next(candidates)
     return chosen

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vermilion import client
+from vermilion.follow import Follow
 from vermilion.messages import text
-from vermilion.terminal import Steps, progress
 
 
 @dataclass(frozen=True)
@@ -56,25 +56,16 @@ def results_of(outcomes: Iterable[client.Outcome]) -> list[Result]:
 
 
 def seal_with_progress(
-    office: client.Office, form: client.Form, documents: Sequence[client.Document], out: Path, *, quiet: bool = False, placement: Any = None
+    office: client.Office,
+    form: client.Form,
+    documents: Sequence[client.Document],
+    out: Path,
+    *,
+    placement: Any = None,
 ) -> list[client.Outcome]:
-    """Seals the documents of an approved form into ``out``, showing how far it is unless ``quiet``."""
-    if quiet:
-        return office.seal(form, documents, out, placement=placement)
-    with progress(text("seal.progress"), len(documents)) as steps:
-        follow = _Follow(steps)
-        return office.seal(form, documents, out, placement=placement, progress=follow)
-
-
-class _Follow:
-    """Turns the client library's totals into steps."""
-
-    def __init__(self, steps: Steps) -> None:
-        self._steps, self._seen = steps, 0
-
-    def __call__(self, now: client.Progress) -> None:
-        self._steps.advance(now.done - self._seen)
-        self._seen = now.done
+    """Seals the documents of an approved form into ``out``, showing how far it is; refusals are the caller's to tell."""
+    with Follow(text("seal.progress"), len(documents), refusals=False) as follow:
+        return office.seal(form, documents, out, placement=placement, progress=follow.progress, ended=follow.ended)
 
 
 def by_code(results: Iterable[Result]) -> list[tuple[str, int]]:

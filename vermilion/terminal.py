@@ -81,20 +81,23 @@ def show_error(fault: VermilionError) -> None:
     """A refusal on standard error: what, where, rule, way out."""
     out = console(stderr=True)
     out.print(Text.assemble(("✗ ", "invalid"), (str(fault.code), "invalid"), f"  {fault.document}" if fault.document else ""))
-    rows = (("error.what", fault.reason), ("error.rule", fault.rule), ("error.way_out", fault.way_out))
-    out.print(_pairs([(text(key), value) for key, value in rows]))
+    rows = [("error.what", fault.reason), ("error.rule", fault.rule), ("error.way_out", fault.way_out)]
+    if fault.request_id is not None:
+        rows.append(("error.request", fault.request_id))
+    out.print(pairs([(text(key), value) for key, value in rows]))
 
 
-def show_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+def show_pairs(rows: Sequence[tuple[str, str]]) -> None:
     """Names and values below each other."""
-    console().print(_pairs(pairs))
+    console().print(pairs(rows))
 
 
-def _pairs(pairs: Sequence[tuple[str, str]]) -> Table:
+def pairs(rows: Sequence[tuple[str, str]]) -> Table:
+    """Names and values below each other, to print."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="quiet", no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, value in pairs:
+    for name, value in rows:
         grid.add_row(f"  {name}", value)
     return grid
 
@@ -107,7 +110,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: 
         say(empty, "quiet")
     elif out.width < NARROW_COLUMNS:
         for row in rows:
-            out.print(_pairs(list(zip(heads, row, strict=True))))
+            out.print(pairs(list(zip(heads, row, strict=True))))
             out.print()
     else:
         table = Table(box=None, header_style="quiet", pad_edge=False, padding=(0, 2, 0, 0))
@@ -122,14 +125,20 @@ class _Rate(ProgressColumn):
     """Documents a second and the time left."""
 
     def render(self, task: Task) -> Text:
-        return Text(_pace(task.completed, task.total or 0, task.elapsed or 0.0), style="quiet")
+        done, elapsed_s = task.completed, task.elapsed or 0.0
+        return Text(pace(done / elapsed_s if elapsed_s > 0 else 0.0, (task.total or 0) - done), style="quiet")
 
 
-def _pace(done: float, total: float, elapsed_s: float) -> str:
-    if not done or elapsed_s <= 0:
+def pace(rate: float, left: float) -> str:
+    """A rate (documents a second) and the time that so many more take at it."""
+    if rate <= 0:
         return text("progress.waiting")
-    rate = done / elapsed_s
-    return text("progress.pace", rate=f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}", left=duration((total - done) / rate))
+    return text("progress.pace", rate=rate_text(rate), left=duration(left / rate))
+
+
+def rate_text(rate: float) -> str:
+    """A rate with as many figures as mean something."""
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
 
 
 def duration(seconds: float) -> str:
@@ -138,6 +147,16 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = seconds / 60
     return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def bar(out: Console) -> list[ProgressColumn]:
+    """The columns of a progress bar before its rate; a short bar where the terminal is narrow."""
+    width = 24 if out.width >= NARROW_COLUMNS else 8
+    return [
+        TextColumn("  {task.description}"),
+        BarColumn(bar_width=width, complete_style="seal", finished_style="valid"),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+    ]
 
 
 class Steps:
@@ -156,8 +175,8 @@ class Steps:
             self._bar.advance(self._task, count)
         elif time.monotonic() - self._spoke >= PLAIN_PROGRESS_S:
             self._spoke = time.monotonic()
-            pace = _pace(self._done, self._total, self._spoke - self._began)
-            console().print(text("progress.line", what=self._what, done=f"{self._done:,}", total=f"{self._total:,}", pace=pace))
+            now = pace(self._done / (self._spoke - self._began), self._total - self._done)
+            console().print(text("progress.line", what=self._what, done=f"{self._done:,}", total=f"{self._total:,}", pace=now))
 
     @property
     def elapsed_s(self) -> float:
@@ -172,13 +191,8 @@ def progress(what: str, total: int) -> Iterator[Steps]:
     if not out.is_terminal:
         yield Steps(total, None, what)
         return
-    columns: list[ProgressColumn] = [
-        TextColumn("  {task.description}"),
-        BarColumn(bar_width=24, complete_style="seal", finished_style="valid"),
-    ]
-    columns += [TextColumn("{task.completed:,.0f}/{task.total:,.0f}"), _Rate()]
-    with Progress(*columns, console=out, transient=False) as bar:
-        yield Steps(total, bar, what)
+    with Progress(*bar(out), _Rate(), console=out, transient=False) as shown:
+        yield Steps(total, shown, what)
 
 
 def shortened(digest: str) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-PRIVATE = 0o600
+from sealcore import durable
 
 
 def dump(values: Mapping[str, Any]) -> str:
@@ -18,13 +17,7 @@ def dump(values: Mapping[str, Any]) -> str:
 
 def write(path: Path, values: Mapping[str, Any]) -> None:
     """Writes ``path`` whole or not at all, for its owner only."""
-    beside = path.with_name(path.name + ".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(dump(values))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    durable.write(path, dump(values).encode("utf-8"), mode=durable.PRIVATE)
 
 
 def _table(name: tuple[str, ...], values: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ import httpx
 from sealcore.clock import SystemClock
 from sealcore.config import load
 from sealcore.errors import Code, VermilionError
+from sealcore.http import REQUEST_ID_HEADER, request_headers
 from sealcore.ledger.reader import LogReader
 from sealcore.ledger.sources import FolderSource
 from verify.crls import CrlStore
@@ -76,12 +77,15 @@ class Verifier:
         """The report on a file (docs/schemas/verification-report.json); SERVICE_UNAVAILABLE, or the service's own refusal."""
         try:
             with file.open("rb") as content:
-                answer = self._http.post("/v1/verify", files={"file": (file.name, content, "application/pdf")})
+                sent = {"file": (file.name, content, "application/pdf")}
+                answer = self._http.post("/v1/verify", files=sent, headers=request_headers())
             body: dict[str, Any] = answer.json()
         except httpx.HTTPError as fault:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the verification service does not answer ({type(fault).__name__})") from None
         except ValueError:
             raise VermilionError(Code.INTERNAL, f"the verification service answered {answer.status_code} without JSON") from None
         if "verdict" not in body:
-            raise VermilionError(Code(body.get("code", Code.INTERNAL)), str(body.get("reason", answer.status_code)), document=file.name)
+            refusal = VermilionError(Code(body.get("code", Code.INTERNAL)), str(body.get("reason", answer.status_code)), document=file.name)
+            refusal.request_id = answer.headers.get(REQUEST_ID_HEADER)
+            raise refusal
         return body

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from sealcore import config, log
+from sealcore import config, log, tracing
 from sealcore.errors import VermilionError
 from workflow.app import Service, build
 from workflow.settings import WorkflowSettings
@@ -26,15 +26,21 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     try:
-        service = build(config.load(settings_file, WorkflowSettings))
+        settings = config.load(settings_file, WorkflowSettings)
+        tracing.start("workflow", settings.tracing)
+        service = build(settings)
     except VermilionError as fault:
         log.get("workflow").error("cannot start", **fault.as_dict())
         return 1
     service.start()
     try:
         asyncio.run(_serve(service))
+    except VermilionError as fault:
+        log.get("workflow").error("cannot serve", **fault.as_dict())
+        return 1
     finally:
         service.close()
+        tracing.stop()
     return 0 if service.server.started else 1
 
 

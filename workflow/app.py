@@ -14,9 +14,11 @@ from sealcore.db import connect, write
 from sealcore.hsm.token import Token
 from sealcore.http import uvicorn_server
 from sealcore.migrate import scripts, upgrade
+from sealcore.observability import ObservabilityEndpoint, database_answers
 from sealcore.revocation import CrlWatch
 from workflow import http, store
 from workflow.issuer import Issuer
+from workflow.metrics import WorkflowMetrics
 from workflow.model import Unit
 from workflow.office import Bounds, Office
 from workflow.outbox import Outbox
@@ -34,6 +36,7 @@ class Service:
     server: uvicorn.Server
     office: Office
     outbox: Outbox
+    monitoring: ObservabilityEndpoint
     _token: Token
     _register: SignerRegister
     _crl: CrlWatch
@@ -45,7 +48,11 @@ class Service:
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Answers requests until told to stop."""
-        await self.server.serve(sockets)
+        await self.monitoring.start()
+        try:
+            await self.server.serve(sockets)
+        finally:
+            await self.monitoring.stop()
 
     def close(self) -> None:
         """Ends background work, connections and the HSM session."""
@@ -65,8 +72,11 @@ def build(settings: WorkflowSettings, *, clock: Clock | None = None) -> Service:
     bounds = Bounds(settings.audience, settings.office_unit, settings.token_validity_s, settings.grant_validity_s)
     office = Office(engine, register, Issuer(token.key(settings.issuer_key_label)), clock, bounds)
     crl = CrlWatch(settings.tls, clock)
-    app = http.app(office, crl)
-    return Service(app, uvicorn_server(app, settings.listen, settings.tls), office, Outbox(engine, register), token, register, crl)
+    app, metrics = http.app(office, crl), WorkflowMetrics(engine)
+    server = uvicorn_server(app, settings.listen, settings.tls, metrics=metrics.http)
+    checks = {"database": database_answers(engine), "hsm": token.probe, "signer": register.probe}
+    monitoring = ObservabilityEndpoint(settings.metrics, metrics.registry, checks)
+    return Service(app, server, office, Outbox(engine, register), monitoring, token, register, crl)
 
 
 def open_database(settings: WorkflowSettings) -> Engine:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, insert, select
 
 from sealcore.approvals.canonical import b64url, canonical_json
 from sealcore.ids import uuid7
+from sealcore.log import request_id
 from workflow import tables
 from workflow.model import Form, Performance
 from workflow.register import Append
@@ -46,7 +47,7 @@ def record(
     """Puts an event into the outbox; ``number``, ``person`` and ``policy`` become commitments in the ledger."""
     key = uuid7()
     told = {"event": event, "key": key, "time": now, "form": number, "person": person, "policy": policy, "facts": facts}
-    body = {"kind": kind, "told": {**told, "salt": b64url(secrets.token_bytes(SALT_BYTES))}}
+    body = {"kind": kind, "told": {**told, "salt": b64url(secrets.token_bytes(SALT_BYTES))}, "request_id": request_id() or ""}
     text = canonical_json(body).decode("utf-8")
     _queue(connection, kind="append", key=key, event=event, created=now, number=number or None, body=text)
 
@@ -71,6 +72,11 @@ def append_of(body: str) -> Append:
     value = json.loads(body)
     told = value["told"]
     return Append(told["key"], value["kind"], subject_sha256(told), told["form"], told["person"], told["policy"])
+
+
+def request_of(row_kind: str, body: str) -> str | None:
+    """The id of the request that an event came of, so that its delivery is logged under it."""
+    return json.loads(body).get("request_id") or None if row_kind == "append" else None
 
 
 def of_form(connection: Connection, number: str) -> list[Recorded]:

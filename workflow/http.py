@@ -11,6 +11,7 @@ from sealcore.approvals.decision import Decision
 from sealcore.approvals.stop import StopStatement
 from sealcore.errors import Code
 from sealcore.http import install_errors, peer
+from sealcore.log import get as get_log
 from sealcore.rpc import Peer, Revocations
 from workflow import decisions, directory, forms, stops
 from workflow.limits import BodyLimit
@@ -90,7 +91,9 @@ def _forms(office: Office, known: Any) -> APIRouter:
     @routes.get("/forms/{number}/token")
     def fetch_token(number: Number, caller: Peer = known) -> form_schemas.Token:
         """The approval token of an approved form, to the client that it names."""
-        return form_schemas.Token(token=forms.fetch_token(office, caller, number))
+        token = forms.fetch_token(office, caller, number)
+        get_log("forms").info("token handed out", form=number, caller=caller.uri)
+        return form_schemas.Token(token=token)
 
     @routes.post("/forms/{number}/withdraw")
     def withdraw_form(number: Number, caller: Peer = known) -> form_schemas.Form:

@@ -15,8 +15,9 @@ from sqlalchemy import Engine, Row, select, update
 from sealcore.db import read, write
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.log import get as get_log
+from sealcore.log import request
 from workflow import tables
-from workflow.events import append_of
+from workflow.events import append_of, request_of
 from workflow.register import Register
 
 IDLE_S = 0.2  # how soon a new row is looked for
@@ -55,7 +56,8 @@ class Outbox:
             for row in rows:
                 after = row.id
                 try:
-                    delivered_all &= self._deliver_one(row)
+                    with request(request_of(row.kind, row.body)):
+                        delivered_all &= self._deliver_one(row)
                 except _UnreachableError:
                     return False
         return delivered_all
@@ -80,6 +82,7 @@ class Outbox:
             self._close(row.id, {"state": "refused", "code": str(fault.code), "reason": fault.reason})
             return True
         self._close(row.id, {"state": "done", "ledger_index": index})
+        self._log.info("delivered", event_name=row.event, form=row.number, ledger_index=index)
         return True
 
     def _close(self, row_id: int, values: Mapping[str, object]) -> None:

@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-import grpc
-
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
 from sealcore.clock import Clock
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import channel, from_rpc_error
+from sealcore.rpc import call, channel
 
-CALL_TIMEOUT_S = 5.0
+CALL_TIMEOUT_S = 5.0  # the wait for a signer that is coming back (sealcore.rpc.READY_S) not counted
 ValueT = TypeVar("ValueT")
 
 
@@ -128,13 +126,17 @@ class SignerRegister:
         """Closes the connection."""
         self._channel.close()
 
+    def probe(self) -> None:
+        """Whether the signer's register answers; raises what every other question would raise."""
+        self._call(self._register.ListPeople, signer_pb2.ListPeopleRequest())
+
     def seal(self, seal_id: str) -> RegisteredSeal:
         """One seal; SEAL_UNKNOWN."""
-        return self._kept(f"seal {seal_id}", lambda: _seal(_call(self._register.GetSeal, signer_pb2.GetSealRequest(id=seal_id))))
+        return self._kept(f"seal {seal_id}", lambda: _seal(self._call(self._register.GetSeal, signer_pb2.GetSealRequest(id=seal_id))))
 
     def seals(self) -> list[RegisteredSeal]:
         """All seals."""
-        answer = _call(self._register.ListSeals, signer_pb2.ListSealsRequest())
+        answer = self._call(self._register.ListSeals, signer_pb2.ListSealsRequest())
         return [_seal(record) for record in answer.seals]
 
     def people(self) -> Mapping[str, RegisteredPerson]:
@@ -147,13 +149,13 @@ class SignerRegister:
 
     def _roll(self) -> signer_pb2.ListPeopleResponse:
         answer: signer_pb2.ListPeopleResponse = self._kept(
-            "people", lambda: _call(self._register.ListPeople, signer_pb2.ListPeopleRequest())
+            "people", lambda: self._call(self._register.ListPeople, signer_pb2.ListPeopleRequest())
         )
         return answer
 
     def grants(self) -> list[Grant]:
         """Standing approvals that have been used or withdrawn, with their counts."""
-        return [_grant(record) for record in _call(self._register.ListGrants, signer_pb2.ListGrantsRequest()).grants]
+        return [_grant(record) for record in self._call(self._register.ListGrants, signer_pb2.ListGrantsRequest()).grants]
 
     def stop(self, stop: Stop) -> Stopped:
         """Hands an officer's order on."""
@@ -165,13 +167,13 @@ class SignerRegister:
             time=stop.time,
             signature=stop.signature,
         )
-        answer = _call(self._register.Stop, request)
+        answer = self._call(self._register.Stop, request, repeatable=False)  # each stop is an entry of the ledger
         self._forget()
         return Stopped(answer.epoch, answer.ledger_index)
 
     def perform(self, token: str) -> int:
         """Has an approved act carried out; idempotent by its jti. Returns the ledger index."""
-        index: int = _call(self._register.Perform, signer_pb2.PerformRequest(token=token)).ledger_index
+        index: int = self._call(self._register.Perform, signer_pb2.PerformRequest(token=token)).ledger_index
         self._forget()
         return index
 
@@ -185,7 +187,7 @@ class SignerRegister:
             person=event.person,
             policy=event.policy,
         )
-        return int(_call(self._ledger.Append, request).ledger_index)
+        return int(self._call(self._ledger.Append, request).ledger_index)
 
     def _kept(self, key: str, fetch: Callable[[], ValueT]) -> ValueT:
         now_s = self._clock.monotonic_s()
@@ -203,15 +205,13 @@ class SignerRegister:
         with self._lock:
             self._cache.clear()
 
-
-def _call(method: Any, request: Any) -> Any:
-    try:
-        return method(request, timeout=CALL_TIMEOUT_S)
-    except grpc.RpcError as fault:
-        error = from_rpc_error(fault)
-        if error.code in (Code.DEADLINE_EXCEEDED, Code.CANCELLED):
-            raise VermilionError(Code.SERVICE_UNAVAILABLE, "the signer did not answer in time") from fault
-        raise error from fault
+    def _call(self, method: Any, request: Any, *, repeatable: bool = True) -> Any:
+        try:
+            return call(self._channel, method, request, timeout_s=CALL_TIMEOUT_S, repeatable=repeatable)
+        except VermilionError as fault:
+            if fault.code in (Code.DEADLINE_EXCEEDED, Code.CANCELLED):
+                raise VermilionError(Code.SERVICE_UNAVAILABLE, "the signer did not answer in time") from fault
+            raise
 
 
 def _seal(record: signer_pb2.SealRecord) -> RegisteredSeal:

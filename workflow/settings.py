@@ -6,6 +6,7 @@ from pydantic import Field
 
 from sealcore.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
 from sealcore.ids import service_uri
+from sealcore.tracing import TracingSettings
 from workflow.model import UNIT_PATTERN
 
 DAY_S = 86_400
@@ -15,7 +16,8 @@ class WorkflowSettings(Block):
     """All that the workflow needs to start.
 
     ``office_unit`` is the unit of people and clients that are added without one. ``token_validity_s`` is the term of a
-    form, from submission on; ``grant_validity_s`` the longest term of a standing approval.
+    form, from submission on; ``grant_validity_s`` the longest term of a standing approval. ``metrics`` is where monitoring reads
+    /metrics, /healthz and /readyz; ``tracing`` where spans go, of which there are none without it.
     """
 
     listen: Listen
@@ -29,4 +31,6 @@ class WorkflowSettings(Block):
     office_name: str = Field(default="Office", min_length=1, max_length=200)
     token_validity_s: int = Field(default=7 * DAY_S, ge=60, le=92 * DAY_S)
     grant_validity_s: int = Field(default=366 * DAY_S, ge=60, le=5 * 366 * DAY_S)
+    metrics: Listen | None = None
+    tracing: TracingSettings | None = None
     register_cache_s: float = Field(default=2.0, ge=0.0, le=60.0)  # how late a change of the signer's register may be noticed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -111,11 +111,22 @@ class Placement:
     texts: SignatureTexts = SignatureTexts()
     certification: Certification = Certification.NONE
     level: Level = Level.B_T
+    _encoded: tuple[bytes, bytes] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         require(len(self.marks) <= MOST_MARKS, f"a document takes at most {MOST_MARKS} marks")
         require(isinstance(self.certification, Certification), "the certification is none, final or form-fill")
         require(isinstance(self.level, Level), "the PAdES level is B-T")
+
+    @property
+    def encoded(self) -> tuple[bytes, bytes]:
+        """Its two parts of a leaf's CBOR, before and behind the document's own members; made once, since batches share placements."""
+        if self._encoded is None:
+            middle = {"level": self.level.value, "marks": [mark.as_map() for mark in self.marks], "texts": self.texts.as_map()}
+            last = {"certification": int(self.certification)}
+            object.__setattr__(self, "_encoded", (ordered_cbor(middle)[1:], ordered_cbor(last)[1:]))  # without the head of the map
+        assert self._encoded is not None
+        return self._encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +141,18 @@ class Leaf:
     placement: Placement
 
     def __post_init__(self) -> None:
+        fits = (  # one look for all, since this is done for each document; which one it was is found out when there is need
+            is_digest(self.document_sha256)
+            and isinstance(self.salt, bytes)
+            and len(self.salt) == SALT_BYTES
+            and is_integer(self.size, 1, MOST_DOCUMENTS)
+            and is_integer(self.index, 0, self.size - 1)
+            and is_integer(self.document_size_bytes)
+        )
+        if not fits:
+            self._refuse()
+
+    def _refuse(self) -> None:
         require(isinstance(self.salt, bytes) and len(self.salt) == SALT_BYTES, "a leaf's salt is 16 bytes")
         require(is_integer(self.size, 1, MOST_DOCUMENTS), f"a batch has 1 to {MOST_DOCUMENTS} documents")
         require(is_integer(self.index, 0, self.size - 1), "a leaf's index lies within its batch")
@@ -147,22 +170,21 @@ def placement_map(placement: Placement) -> dict[str, Any]:
     }
 
 
+# The leaf is a CBOR map of nine members in the order of RFC 8949 §4.2.1: shorter names first, then bytewise. The pieces between
+# what differs from leaf to leaf are constant.
+_SALT = b"\xa9" + ordered_cbor("salt") + bytes((0x40 | SALT_BYTES,))
+_SIZE = ordered_cbor("size")
+_INDEX = ordered_cbor("index")
+_LENGTH = ordered_cbor("length")
+_SHA256 = ordered_cbor("sha256") + b"\x58\x20"
+
+
 def leaf_input(leaf: Leaf) -> bytes:
     """``vermilion-leaf-v1`` ‖ deterministic CBOR of the leaf."""
-    placement = leaf.placement
-    return LABEL + ordered_cbor(
-        {
-            "salt": leaf.salt,
-            "size": leaf.size,
-            "index": leaf.index,
-            "level": placement.level.value,
-            "marks": [mark.as_map() for mark in placement.marks],
-            "texts": placement.texts.as_map(),
-            "length": leaf.document_size_bytes,
-            "sha256": leaf.document_sha256,
-            "certification": int(placement.certification),
-        }
-    )
+    middle, last = leaf.placement.encoded
+    numbers = _SIZE + ordered_cbor(leaf.size) + _INDEX + ordered_cbor(leaf.index)
+    length = _LENGTH + ordered_cbor(leaf.document_size_bytes)
+    return b"".join((LABEL, _SALT, leaf.salt, numbers, middle, length, _SHA256, leaf.document_sha256, last))
 
 
 def leaf_hash(leaf: Leaf) -> bytes:

@@ -12,6 +12,8 @@ from sealcore.approvals.covers import ManifestCovers
 from sealcore.approvals.leaf import SALT_BYTES, Leaf, Placement, leaf_hash
 from sealcore.errors import Code, VermilionError
 
+MOST_REMEMBERED = 8192  # nodes of one manifest: about a megabyte
+
 
 @dataclass(frozen=True)
 class DocumentEntry:
@@ -62,6 +64,53 @@ class Manifest:
 
 def prove(leaf: Leaf, proof: Sequence[bytes], covers: ManifestCovers) -> None:
     """Raises PROOF_INVALID unless ``leaf`` is in the approved manifest at its own index and size."""
-    if leaf.size != covers.size:
-        raise VermilionError(Code.PROOF_INVALID, "the leaf names another batch size than the approval")
-    merkle.verify_inclusion(leaf_hash(leaf), leaf.index, covers.size, proof, covers.root)
+    Prover(covers).prove(leaf, proof)
+
+
+class Prover:
+    """Proves one leaf after another of the same manifest, with the outcome of ``merkle.verify_inclusion`` for each.
+
+    Nodes that a proof has led through to the root are remembered. A later proof need only be hashed up to one of them; what it
+    has above must be what is remembered there.
+    """
+
+    def __init__(self, covers: ManifestCovers) -> None:
+        self._covers = covers
+        # (level, position in the level) → its hash and the rest of every proof that leads through it; proven
+        self._known: dict[tuple[int, int], tuple[bytes, tuple[bytes, ...]]] = {}
+
+    def prove(self, leaf: Leaf, proof: Sequence[bytes]) -> bytes:
+        """The leaf hash; raises PROOF_INVALID unless the leaf is in the manifest at its own index and size."""
+        covers = self._covers
+        if leaf.size != covers.size:
+            raise VermilionError(Code.PROOF_INVALID, "the leaf names another batch size than the approval")
+        hashed = leaf_hash(leaf)
+        if not self._leads_to_known(hashed, leaf.index, proof):
+            merkle.verify_inclusion(hashed, leaf.index, covers.size, proof, covers.root)
+            self._remember(hashed, leaf.index, proof)
+        return hashed
+
+    def _leads_to_known(self, hashed: bytes, index: int, proof: Sequence[bytes]) -> bool:
+        known, level, position, last = self._known, 0, index, self._covers.size - 1
+        for step, sibling in enumerate(proof):
+            while position == last and position and not position & 1:  # no sibling at the border: it stands for itself one level up
+                level, position, last = level + 1, position >> 1, last >> 1
+            there = known.get((level, position))
+            if there is not None:
+                return there == (hashed, tuple(proof[step:]))
+            hashed = merkle.node_hash(sibling, hashed) if position & 1 else merkle.node_hash(hashed, sibling)
+            level, position, last = level + 1, position >> 1, last >> 1
+        return False
+
+    def _remember(self, hashed: bytes, index: int, proof: Sequence[bytes]) -> None:
+        if len(self._known) > MOST_REMEMBERED:
+            self._known.clear()
+        level, position, last = 0, index, self._covers.size - 1
+        for step, sibling in enumerate(proof):
+            while position == last and position and not position & 1:
+                level, position, last = level + 1, position >> 1, last >> 1
+            above = tuple(proof[step + 1 :])
+            self._known[level, position] = (hashed, (sibling, *above))
+            self._known[level, position ^ 1] = (sibling, (hashed, *above))
+            hashed = merkle.node_hash(sibling, hashed) if position & 1 else merkle.node_hash(hashed, sibling)
+            level, position, last = level + 1, position >> 1, last >> 1

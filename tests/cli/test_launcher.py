@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -28,10 +29,8 @@ def layout(office: RunningOffice, tmp_path: Path, free_port: Callable[[], int]) 
     layout.make_folders()
     for service in TWO:
         text = office.layout.config(service.name).read_text("utf-8")
-        port = office.office.ports[service.ports[0]]
-        text = text.replace(f"port = {port}", f"port = {free_port()}").replace(
-            str(office.layout.service(service.name)), str(tmp_path / service.name)
-        )
+        text = re.sub(r"(?m)^port = \d+$", lambda _: f"port = {free_port()}", text)
+        text = text.replace(str(office.layout.service(service.name)), str(tmp_path / service.name))
         layout.config(service.name).write_text(text, "utf-8")
         shutil.copytree(office.layout.service(service.name), tmp_path / service.name)
     return layout

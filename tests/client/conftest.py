@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +20,6 @@ import pytest
 from protos.vermilion.v1 import ledger_pb2
 from sealcore.approvals.canonical import b64url
 from sealcore.config import TlsSettings
-from sealcore.errors import VermilionError
 from sealcore.hsm import softhsm
 from sealcore.ids import operator_uri, service_uri, uuid7
 from sealcore.ledger.entry import Entry
@@ -39,9 +37,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-SETTLED_S = 3.0  # longer than the workflow believes what it read of the register
-
-
 @dataclass
 class House:
     """Signer and workflow at work; ``office`` speaks as the client."""
@@ -49,6 +44,7 @@ class House:
     staff: Staff
     station: Station
     workflow_url: str
+    workflow_monitoring: str
     tls: TlsSettings
     operator_tls: TlsSettings
     office: Office
@@ -67,18 +63,6 @@ class House:
         form = self.office.apply(self.seal(), documents, title="Contracts", **about)
         self.decide(form, self.staff.bo, self.staff.chen)
         return self.office.wait_approved(form.number, timeout_s=30)
-
-    def await_signer(self) -> None:
-        """Until the workflow reaches a restarted signer again: its channel pauses between attempts, its cache outlives a fault briefly."""
-        began_s, well_since_s = time.monotonic(), None
-        while well_since_s is None or time.monotonic() - well_since_s < SETTLED_S:
-            assert time.monotonic() - began_s < 60, "the workflow does not find the signer again"
-            try:
-                self.office.seals()
-                well_since_s = well_since_s or time.monotonic()
-            except VermilionError:
-                well_since_s = None
-            time.sleep(0.2)
 
     def seal_entries(self, number: str) -> int:
         """How many entries of sealed documents the ledger has for a form."""
@@ -111,6 +95,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         database=f"sqlite:///{folder / 'workflow.db'}",
         signer=f"127.0.0.1:{station.port}",
     )
+    monitoring = free_port()
+    config.write_text(f"{config.read_text()}[metrics]\nport = {monitoring}\n")
     _plant(folder, config, staff)
     log = (folder / "workflow.log").open("w")
     with station.running():
@@ -121,7 +107,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         assert process.stdout.readline() == "ready\n", (folder / "workflow.log").read_text()
         url, tls = f"https://localhost:{listen}", ca.identity("erp", staff.client)
         with Office(url, f"127.0.0.1:{station.port}", tls) as office:
-            yield House(staff, station, url, tls, ca.identity("desk", operator_uri("desk")), office)
+            yield House(staff, station, url, f"http://127.0.0.1:{monitoring}", tls, ca.identity("desk", operator_uri("desk")), office)
         process.terminate()
         assert process.wait(30) == 0
     crls.close()

@@ -110,6 +110,7 @@ def service(office: Office, web: tuple[str, Path], tmp_path_factory: pytest.Temp
             "office": "Example Seal Office",
             "listen_http": {"port": http_port},
             "listen_rpc": {"port": rpc_port},
+            "metrics": {"port": take_port()},
             "trust": {
                 "root_file": folder / "root.pem",
                 "seals_file": folder / "seals.pem",

@@ -131,7 +131,21 @@ def test_names_from_the_document_cannot_become_markup(service: RunningService) -
 def test_health_and_metrics_are_served(service: RunningService) -> None:
     httpx.post(f"{service.url}/v1/verify", files={"file": ("x.pdf", b"hello")})
     assert httpx.get(f"{service.url}/healthz").json()["crls"] == {"current": 2, "wanted": 2}
-    assert 'vermilion_verify_reports_total{verdict="unreadable"}' in httpx.get(f"{service.url}/metrics").text
+    assert service.settings.metrics is not None
+    monitoring = f"http://{service.settings.metrics.target}"
+    assert 'vermilion_verify_reports_total{verdict="unreadable"}' in httpx.get(f"{monitoring}/metrics").text
+    assert httpx.get(f"{monitoring}/healthz").status_code == 200
+    assert httpx.get(f"{service.url}/metrics").status_code == 404  # strangers have no business there
+
+
+def test_an_answer_names_its_request_and_a_refusal_too(service: RunningService) -> None:
+    sent = {"X-Request-Id": "a-strangers-own.id:1"}
+    answer = httpx.post(f"{service.url}/v1/verify", files={"file": ("x.pdf", b"hello")}, headers=sent)
+    assert answer.headers["X-Request-Id"] == sent["X-Request-Id"]
+    refused = httpx.post(f"{service.url}/v1/verify", headers=sent)
+    assert refused.json()["request_id"] == refused.headers["X-Request-Id"] == sent["X-Request-Id"]
+    forged = httpx.get(f"{service.url}/healthz", headers={"X-Request-Id": 'x","level":"error'})
+    assert len(forged.headers["X-Request-Id"]) == 36  # what is no id is replaced, and reaches no log
 
 
 def test_the_openapi_description_is_served(service: RunningService) -> None:

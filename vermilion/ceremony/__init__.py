@@ -15,7 +15,7 @@ from sealcore.errors import Code, VermilionError
 from vermilion.ceremony import authorities, beginnings, plan
 from vermilion.ceremony.room import Room
 from vermilion.layout import Layout
-from vermilion.office import Office
+from vermilion.office import Office, choose_ports, port_is_free
 
 Step = Callable[[Room], None]
 
@@ -47,7 +47,7 @@ def ensure(
         if not layout.office_file.exists():
             report("plan")
             plan.draw(ports_from).save(layout)
-        room = Room(layout, Office.load(layout), clock or SystemClock())
+        room = Room(layout, _with_all_ports(layout), clock or SystemClock())
         for name, step in STEPS:
             marker = layout.ceremony / name
             if not marker.exists():
@@ -60,6 +60,16 @@ def ensure(
             report("identities")
             authorities.identities(room)
         return room.office
+
+
+def _with_all_ports(layout: Layout) -> Office:
+    """The office; one from before a listener came about gets a port for it."""
+    office = Office.load(layout)
+    ports = choose_ports(None, port_is_free, office.ports)
+    if ports != office.ports:
+        office = office.model_copy(update={"ports": ports})
+        office.save(layout)
+    return office
 
 
 def _mark(marker: Path) -> None:

@@ -11,6 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from sealcore.errors import Code, VermilionError
+from sealcore.log import configure, request
 from vermilion import exits
 from vermilion.cli import clients, forms, grants, keys, ledger, office, people, sealing, seals, verifying
 from vermilion.messages import text
@@ -48,7 +49,12 @@ for name, group, panel in (
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs one command; returns its exit code."""
+    """Runs one command; returns its exit code. All that it does at the services goes under one request id."""
+    with request():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         result = app(args=list(arguments) or ["--help"], prog_name="vermilion", standalone_mode=False)
     except TyperException as usage:
@@ -71,4 +77,5 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """The console script."""
+    configure("vermilion", "CRITICAL")  # people read messages; what services log is in the state folder
     sys.exit(run(sys.argv[1:]))

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sealcore.errors import Code, VermilionError
+from protos.vermilion.v1 import signer_pb2
+from sealcore.errors import Code, Kind, VermilionError
+from sealcore.log import request_id
 from vermilion import client, exits, placing
 from vermilion.ceremony.plan import CLIENT
 from vermilion.cli.common import DEFAULT, AsJson, Here, State, find_person, find_seal, here
 from vermilion.client.people import decide
 from vermilion.desk import tls_of
+from vermilion.follow import Follow
 from vermilion.messages import text
 from vermilion.people_token import PeopleToken
-from vermilion.sealing import Result, results_of, seal_with_progress
-from vermilion.terminal import emit_json, say, show_table
+from vermilion.sealing import results_of
+from vermilion.terminal import console, duration, emit_json, rate_text, say, show_pairs, show_table
+
+MOST_WARNINGS = 5  # kinds of warnings in the summary; --json has each document's
 
 
 def seal(
@@ -39,15 +47,70 @@ def seal(
     with client.Office(
         office.office.url("workflow", scheme="https"), office.office.listen("signer").target, tls_of(office.layout, identity)
     ) as line:
-        if form_number is None:
-            form = _apply(office, line, kind=kind, documents=documents, files=files, title=title, applicant=applicant, visible=visible)
-            if not as_json:
-                say("seal.applied", number=form.number, quorum=form.context.policy.quorum)
-        else:
-            form = line.form(form_number)
-        form = _wait(line, form.number, wait_s)
-        outcomes = seal_with_progress(line, form, documents, out, quiet=as_json)
-    _show(results_of(outcomes), form.number, out, as_json)
+        asked = _Asked(files, documents, kind, title, applicant, visible, out)
+        form = line.form(form_number) if form_number is not None else _form(office, line, asked, quiet=as_json)
+        began_s = time.monotonic()
+        try:
+            form = _wait(line, form.number, wait_s)
+            began_s = time.monotonic()
+            ended_now, outcomes = _seal(line, form, documents, out, quiet=as_json)
+        except KeyboardInterrupt:
+            console(stderr=True).print(text("seal.interrupted", number=form.number, out=out))
+            raise typer.Exit(exits.INTERRUPTED) from None
+        except VermilionError as fault:
+            if fault.kind in (Kind.UNAVAILABLE, Kind.BUSY) and fault.code is not Code.DEADLINE_EXCEEDED:
+                console(stderr=True).print(text("seal.goes_on", number=form.number, out=out))
+            raise
+    elapsed_s = time.monotonic() - began_s
+    if as_json:
+        emit_json({"form": form.number, "request_id": request_id(), "results": [one.as_json() for one in results_of(outcomes)]})
+    else:
+        _summary(outcomes, form.number, out, elapsed_s=elapsed_s, rate=ended_now / max(elapsed_s, 0.001))
+    raise typer.Exit(exits.REFUSED if any(one.outcome == "refused" for one in outcomes) else exits.DONE)
+
+
+def _seal(
+    line: client.Office, form: client.Form, documents: list[client.Document], out: Path, *, quiet: bool
+) -> tuple[int, list[client.Outcome]]:
+    """How many documents came to their end in this run, and the outcome of each."""
+    if quiet:
+        return 0, line.seal(form, documents, out)
+    with Follow(text("seal.progress"), len(documents)) as follow:
+        outcomes = line.seal(form, documents, out, progress=follow.progress, ended=follow.ended)
+    return follow.ended_now, outcomes
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was typed."""
+
+    files: list[Path]
+    documents: list[client.Document]
+    kind: str
+    title: str | None
+    applicant: str | None
+    visible: bool
+    out: Path
+
+
+def _form(office: Here, line: client.Office, asked: _Asked, *, quiet: bool) -> client.Form:
+    """The form of an unfinished run over the same documents in the same folder, else one that is applied for now."""
+    with office.registry() as registry:
+        seal = find_seal(registry, asked.kind)
+    found = line.resumable(asked.out, asked.documents, seal=seal.id)
+    if found is not None:
+        state = line.form(found.number).state
+        if state in ("applied", "approved") and found.context.exp > datetime.now(UTC).timestamp():
+            if not quiet:
+                done = line.uses(found).get("sealed", 0) if state == "approved" else 0
+                say("seal.resuming", number=found.number, done=done, total=len(asked.documents))
+            return found
+        line.forget(asked.out, found.number)  # rejected, withdrawn or past its term: nothing will come of it
+    form = _apply(office, line, asked, seal)
+    line.remember(asked.out, form)
+    if not quiet:
+        say("seal.applied", number=form.number, quorum=form.context.policy.quorum)
+    return form
 
 
 def _wait(line: client.Office, number: str, wait_s: float) -> client.Form:
@@ -59,30 +122,18 @@ def _wait(line: client.Office, number: str, wait_s: float) -> client.Form:
         raise VermilionError(fault.code, text("seal.still_waiting", number=number)) from None
 
 
-def _apply(
-    office: Here,
-    line: client.Office,
-    *,
-    kind: str,
-    documents: list[client.Document],
-    files: list[Path],
-    title: str | None,
-    applicant: str | None,
-    visible: bool,
-) -> client.Form:
-    with office.registry() as registry:
-        found = find_seal(registry, kind)
-    plan = placing.load(files[0]) if len(files) == 1 and files[0].is_dir() else {}
-    picture = line.picture(found.picture_sha256[0]) if visible and found.picture_sha256 else None
+def _apply(office: Here, line: client.Office, asked: _Asked, seal: signer_pb2.SealRecord) -> client.Form:
+    plan = placing.load(asked.files[0]) if len(asked.files) == 1 and asked.files[0].is_dir() else {}
+    picture = line.picture(seal.picture_sha256[0]) if asked.visible and seal.picture_sha256 else None
     placement = placing.place(plan, picture, visible=True) if picture else None
     person: Any = None
-    if applicant is not None:
+    if asked.applicant is not None:
         with office.desk() as desk:
-            person = find_person(desk, applicant)
+            person = find_person(desk, asked.applicant)
     form = line.apply(
-        found.id,
-        documents,
-        title=title or text("seal.title", first=documents[0].name, count=len(documents)),
+        seal.id,
+        asked.documents,
+        title=asked.title or text("seal.title", first=asked.documents[0].name, count=len(asked.documents)),
         applicant=person["id"] if person else None,
         placement=placement,
     )
@@ -92,12 +143,18 @@ def _apply(
     return form
 
 
-def _show(results: list[Result], number: str, out: Path, as_json: bool) -> None:
-    refused = [one for one in results if one.outcome == "refused"]
-    if as_json:
-        emit_json({"form": number, "results": [one.as_json() for one in results]})
-    else:
-        say("seal.done", "valid" if not refused else "", sealed=len(results) - len(refused), refused=len(refused), out=out)
-        if refused:
-            show_table(["document", "code", "reason"], [[one.file, one.code or "", one.reason or ""] for one in refused], empty="blank")
-    raise typer.Exit(exits.REFUSED if refused else exits.DONE)
+def _summary(outcomes: list[client.Outcome], number: str, out: Path, *, elapsed_s: float, rate: float) -> None:
+    refused = [one for one in outcomes if one.outcome == "refused"]
+    earlier = sum(one.repeated for one in outcomes)
+    say("seal.done", "valid" if not refused else "", sealed=len(outcomes) - len(refused), refused=len(refused), out=out)
+    rows = [(text("seal.took"), text("seal.rate", time=duration(elapsed_s), rate=rate_text(rate)))]
+    if earlier:
+        rows.append((text("seal.earlier"), text("seal.from_earlier", count=f"{earlier:,}")))
+    warnings = Counter(warning for one in outcomes for warning in one.warnings)
+    rows += [(text("seal.warnings"), f"{count:,} × {warning}") for warning, count in warnings.most_common(MOST_WARNINGS)]
+    rows += [(text("seal.form"), number), (text("error.request"), request_id() or "")]
+    show_pairs(rows)
+    if refused:
+        counts = Counter((str(one.code), one.rule or "", one.way_out or "") for one in refused)
+        table = [[code, f"{count:,}", rule, way_out] for (code, rule, way_out), count in counts.most_common()]
+        show_table(["code", "count", "rule", "way_out"], table, empty="blank")

@@ -1,5 +1,7 @@
 """The resume journal: which documents of a form are safely in the folder, and the manifest with its salts to go on from.
 
+It may be begun when the form is applied for, so that who comes back before people have decided finds the same form again.
+
 One JSON object a line: first the form, then a line for each file. A torn last line is no harm: that document is asked for again and
 the signer gives the same bytes.
 """
@@ -104,6 +106,18 @@ class Journal:
 def path_of(folder: Path, number: str) -> Path:
     """Where the journal of a form lies."""
     return folder / f"{OWN_PREFIX}{number}.resume"
+
+
+def forms_in(folder: Path) -> list[Form]:
+    """The forms of all unfinished runs in ``folder``, the newest first."""
+    numbers = sorted(path.name.removeprefix(OWN_PREFIX).removesuffix(".resume") for path in folder.glob(f"{OWN_PREFIX}*.resume"))
+    found = []
+    for number in reversed(numbers):
+        try:
+            found.append(form_of(folder, number))
+        except (VermilionError, KeyError, TypeError, ValueError):
+            continue  # torn in its first line: nothing was begun
+    return found
 
 
 def form_of(folder: Path, number: str) -> Form:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
-
-import grpc
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.approvals.canonical import b64url
@@ -19,7 +18,8 @@ from sealcore.approvals.stop import StopStatement
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.log import get as get_log
-from sealcore.rpc import channel, from_rpc_error
+from sealcore.log import request
+from sealcore.rpc import call, channel
 from vermilion.client import documents as documents_of
 from vermilion.client import forms, jobs, journal
 from vermilion.client.documents import Document
@@ -68,7 +68,7 @@ class Office:
 
     def picture(self, sha256: bytes) -> Picture:
         """A registered seal picture, to make marks with; PICTURE_UNKNOWN."""
-        answer = _call(self._register.GetPicture, signer_pb2.GetPictureRequest(picture_sha256=sha256))
+        answer = self._call(self._register.GetPicture, signer_pb2.GetPictureRequest(picture_sha256=sha256))
         return Picture(sha256, answer.width_millipoints / MILLIPOINTS, answer.height_millipoints / MILLIPOINTS)
 
     def form(self, number: str) -> Form:
@@ -195,13 +195,30 @@ class Office:
         *,
         placement: Place | None = None,
         progress: Callable[[Progress], None] | None = None,
+        ended: Callable[[Outcome], None] | None = None,
         patience_s: float = PATIENCE_S,
     ) -> list[Outcome]:
         """Seals the documents of an approved form into a folder; an outcome for each, in order. ``placement`` counts under a grant only.
 
         A refused document never stops the others. Broken connections are mended; when the signer stays away longer than
         ``patience_s`` (SERVICE_UNAVAILABLE) or the disk is full (STORAGE_FULL), calling again goes on where this call stood.
+        ``ended`` is told each outcome of this run as it comes about, ``progress`` how far the batch is. Everything that is logged
+        anywhere about this run carries one request id: the one bound by ``sealcore.log.request``, or one of its own.
         """
+        with request():
+            return self._seal(form, documents, folder, placement=placement, progress=progress, ended=ended, patience_s=patience_s)
+
+    def _seal(
+        self,
+        form: Form,
+        documents: Documents,
+        folder: Folder | Path,
+        *,
+        placement: Place | None,
+        progress: Callable[[Progress], None] | None,
+        ended: Callable[[Outcome], None] | None,
+        patience_s: float,
+    ) -> list[Outcome]:
         sink = folder if isinstance(folder, Folder) else Folder(folder)
         given = documents_of.of(documents)
         sink.prepare(given)
@@ -210,12 +227,36 @@ class Office:
         notes.open()
         finished = False
         try:
-            run = Run(self._target, self._tls, token, folder=sink, journal=notes, progress=progress, patience_s=patience_s)
+            run = Run(self._target, self._tls, token, folder=sink, journal=notes, progress=progress, ended=ended, patience_s=patience_s)
             outcomes = run.complete(self._jobs(form, given, placement, notes))
             finished = self._acknowledge(form, outcomes) and all(outcome.outcome == "sealed" for outcome in outcomes)
         finally:
             notes.close(finished=finished)
         return outcomes
+
+    def remember(self, folder: Path, form: Form) -> None:
+        """Begins the journal of a form that is applied for, so that ``resumable`` finds it again whatever happens meanwhile."""
+        Folder(folder).prepare(())
+        notes = journal.Journal(folder, form)
+        notes.open()
+        notes.close(finished=False)
+
+    def forget(self, folder: Path, number: str) -> None:
+        """Removes the journal of a form that will not be gone on with; sealed files stay."""
+        journal.path_of(folder, number).unlink(missing_ok=True)
+
+    def resumable(self, folder: Path, documents: Documents, *, seal: str) -> Form | None:
+        """The form of an unfinished run in ``folder`` over exactly these documents and this seal, if there is one."""
+        remembered = [form for form in journal.forms_in(folder) if form.entries and form.context.seal == seal]
+        if not remembered:
+            return None
+        given = [(entry.name, entry.sha256) for entry in forms.describe(documents_of.of(documents), Placement())]
+        return next((form for form in remembered if [(entry.name, entry.sha256) for entry in form.entries] == given), None)
+
+    def uses(self, form: Form) -> dict[str, int]:
+        """How many uses of a form's token are in each state at the signer: intended, sealed, voided."""
+        found = self._call(self._signer.ListUses, signer_pb2.ListUsesRequest(jti=form.context.jti)).uses
+        return dict(Counter(use.state for use in found))
 
     def unfinished(self, folder: Path, number: str) -> Form:
         """The form of a run that did not come to its end in ``folder``, with the manifest's salts; NOT_FOUND."""
@@ -225,7 +266,7 @@ class Office:
         covers = form.context.covers
         if not isinstance(covers, GrantCovers):
             return jobs.of_manifest(form, documents)
-        uses = _call(self._signer.ListUses, signer_pb2.ListUsesRequest(jti=form.context.jti)).uses
+        uses = self._call(self._signer.ListUses, signer_pb2.ListUsesRequest(jti=form.context.jti)).uses
         place = Placement() if placement is None else placement
         return jobs.of_grant(covers, documents, place, used=[use.index for use in uses], done=notes.done)
 
@@ -235,15 +276,11 @@ class Office:
         try:
             for start in range(0, len(indexes), ACKNOWLEDGED_A_CALL):
                 part = indexes[start : start + ACKNOWLEDGED_A_CALL]
-                _call(self._signer.Acknowledge, signer_pb2.AcknowledgeRequest(jti=form.context.jti, indexes=part))
+                self._call(self._signer.Acknowledge, signer_pb2.AcknowledgeRequest(jti=form.context.jti, indexes=part))
         except VermilionError as fault:
             self._log.warning("the sealed documents could not be acknowledged", code=str(fault.code))
             return False
         return True
 
-
-def _call(method: Any, request: Any) -> Any:
-    try:
-        return method(request, timeout=CALL_TIMEOUT_S)
-    except grpc.RpcError as fault:
-        raise from_rpc_error(fault) from fault
+    def _call(self, method: Any, message: Any) -> Any:
+        return call(self._channel, method, message, timeout_s=CALL_TIMEOUT_S)

@@ -8,7 +8,8 @@ import httpx
 
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.http import client_context
+from sealcore.http import REQUEST_ID_HEADER, client_context, request_headers
+from sealcore.log import request_id
 
 TIMEOUT_S = 60.0  # a form with thousands of documents takes a while to check
 
@@ -33,15 +34,21 @@ class Rest:
 
     def _request(self, method: str, path: str, **content: Any) -> Any:
         try:
-            answer = self._client.request(method, path, **content)
+            answer = self._client.request(method, path, headers=request_headers(), **content)
             value = answer.json()
         except httpx.HTTPError as fault:
-            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the workflow does not answer ({type(fault).__name__})") from fault
+            raise _under(VermilionError(Code.SERVICE_UNAVAILABLE, f"the workflow does not answer ({type(fault).__name__})")) from fault
         except ValueError:
-            raise VermilionError(Code.INTERNAL, f"the workflow answered {answer.status_code} without JSON") from None
+            raise _under(VermilionError(Code.INTERNAL, f"the workflow answered {answer.status_code} without JSON")) from None
         if answer.is_success:
             return value
-        raise _problem(value, answer.status_code)
+        raise _under(_problem(value, answer.status_code), answer.headers.get(REQUEST_ID_HEADER))
+
+
+def _under(fault: VermilionError, named: str | None = None) -> VermilionError:
+    """The fault, with the id under which the services' logs tell of it."""
+    fault.request_id = named or request_id()
+    return fault
 
 
 def _problem(value: Any, status: int) -> VermilionError:

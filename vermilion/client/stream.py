@@ -11,15 +11,16 @@ import grpc
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.config import TlsSettings
+from sealcore.error_messages import from_message
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import channel, from_message, from_rpc_error
+from sealcore.rpc import channel, from_rpc_error
 from vermilion.client.jobs import Job
 
 MEBIBYTE = 1024 * 1024
 MESSAGE_BYTES = 3 * MEBIBYTE  # below gRPC's 4 MiB, with room for what frames it
 CHUNK_BYTES = 1 * MEBIBYTE
-ITEMS_A_MESSAGE = 32  # measured: one document a message costs ten times as much
-WINDOW_ITEMS = 256
+ITEMS_A_MESSAGE = 64  # measured: one document a message costs ten times as much; a worker of the signer takes so many at once
+WINDOW_ITEMS = 8 * ITEMS_A_MESSAGE  # several messages in flight: one is sealed while others arrive and return
 WINDOW_BYTES = 64 * MEBIBYTE  # documents on their way at one moment
 STALL_S = 60.0  # with nothing going out or coming in, the call is given up and begun anew
 
@@ -30,6 +31,7 @@ class Window:
     def __init__(self) -> None:
         self._room = threading.Condition()
         self._sizes: dict[int, int] = {}  # by use
+        self._bytes = 0  # their sum
         self._closed = False
 
     def take(self, index: int, size_bytes: int) -> bool:
@@ -38,13 +40,14 @@ class Window:
             self._room.wait_for(lambda: self._closed or self._fits(size_bytes))
             if self._closed:
                 return False
+            self._bytes += size_bytes - self._sizes.get(index, 0)
             self._sizes[index] = size_bytes
             return True
 
     def give_back(self, index: int) -> None:
         """A document is off our hands; a second time is no harm."""
         with self._room:
-            self._sizes.pop(index, None)
+            self._bytes -= self._sizes.pop(index, 0)
             self._room.notify_all()
 
     def close(self) -> None:
@@ -59,7 +62,7 @@ class Window:
             return not self._fits(size_bytes)
 
     def _fits(self, size_bytes: int) -> bool:
-        return not self._sizes or (len(self._sizes) < WINDOW_ITEMS and sum(self._sizes.values()) + size_bytes <= WINDOW_BYTES)
+        return not self._sizes or (len(self._sizes) < WINDOW_ITEMS and self._bytes + size_bytes <= WINDOW_BYTES)
 
 
 def requests(token: str, jobs: Sequence[Job], window: Window, unreadable: Callable[[Job, VermilionError], None]) -> Iterator[Any]:

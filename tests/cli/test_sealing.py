@@ -1,0 +1,215 @@
+"""`vermilion seal` before the eyes of a person and in a pipe: refusals as they come, stopped and gone on with, one request id all the way."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from pathlib import Path
+
+import pytest
+
+from sealcore.errors import Code, VermilionError
+from tests.cli.running import RunningOffice
+from tests.signer.office import document
+from vermilion import exits
+from vermilion.client import Outcome, Progress
+from vermilion.client.outcomes import refused
+from vermilion.follow import MOST_ALIKE, Follow
+
+MANY = 1_500  # enough that there is time to stop it in the middle
+COMMAND = (sys.executable, "-c", "from vermilion.cli import main; main()")
+
+
+def papers(folder: Path, count: int, *, broken: int = 0) -> Path:
+    """So many documents, the first of which are no PDFs."""
+    folder.mkdir()
+    for number in range(count):
+        content = document(f"Paper {number}") if number >= broken else b"no PDF %d" % number
+        (folder / f"合同 {number:04d}.pdf").write_bytes(content)
+    return folder
+
+
+def applied(office: RunningOffice, folder: Path, out: Path) -> str:
+    """The number of a form over the folder, approved by two people."""
+    asked = office.run("seal", folder, "--wait", "0", "--out", out)
+    assert "DEADLINE_EXCEEDED" in asked.stderr
+    number = next(word for word in asked.stdout.split() if word.startswith("DEMO-"))
+    for person in ("Chen Rui", "Zhao Ming"):
+        assert office.run("forms", "approve", number, "--as", person).returncode == exits.DONE
+    return number
+
+
+def request_of(said: str) -> str:
+    """The request id that the command showed."""
+    found = re.search(r"Request\s+(\S+)", said)
+    assert found, said
+    return found[1]
+
+
+def logged(office: RunningOffice, service: str, request_id: str) -> list[dict[str, object]]:
+    """The lines of a service's log under this request id."""
+    lines = office.layout.log(service).read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines if f'"{request_id}"' in line]
+
+
+def test_a_pipe_gets_each_refusal_the_counts_and_one_request_id_for_all_services(office: RunningOffice, tmp_path: Path) -> None:
+    folder = papers(tmp_path / "papers", 20, broken=3)
+    number = applied(office, folder, tmp_path / "out")
+    done = office.run("seal", folder, "--out", tmp_path / "out")
+    assert done.returncode == exits.REFUSED
+    assert f"Going on with form {number}: 0 of 20" in done.stdout
+    assert "17 sealed, 3 refused" in done.stdout
+    assert done.stdout.count("✗ DOCUMENT_NOT_PDF") == 3
+    assert done.stdout.count("Convert the file to PDF.") == 2  # the way out: once with the first, once in the summary
+    for name in ("合同 0000.pdf", "合同 0001.pdf", "合同 0002.pdf"):
+        assert name in done.stdout
+    request_id = request_of(done.stdout)
+    workflow, signer = logged(office, "workflow", request_id), logged(office, "signer", request_id)
+    assert {"token handed out"} <= {line["event"] for line in workflow}
+    components = {line["component"] for line in signer}
+    assert {"rpc", "engine"} <= components  # the front that took the call, the workers that sealed
+    assert {line["service"] for line in (*workflow, *signer)} == {"workflow", "signer"}
+
+
+def test_the_events_of_a_form_reach_the_ledger_under_the_request_that_they_came_of(office: RunningOffice, tmp_path: Path) -> None:
+    folder = papers(tmp_path / "papers", 1)
+    asked = office.run("seal", folder, "--wait", "0", "--out", tmp_path / "out")
+    number = next(word for word in asked.stdout.split() if word.startswith("DEMO-"))
+    delivered: list[dict[str, object]] = []
+    pause = threading.Event()
+    for _ in range(600):  # the outbox delivers in the background
+        lines = map(json.loads, office.layout.log("workflow").read_text("utf-8").splitlines())
+        if delivered := [line for line in lines if line["event"] == "delivered" and line["form"] == number]:
+            break
+        pause.wait(0.1)
+    request_id = str(delivered[0]["request_id"])
+    assert ("POST", "/v1/forms") in {(line.get("method"), line.get("path")) for line in logged(office, "workflow", request_id)}
+    assert "Ledger/Append" in {line.get("method") for line in logged(office, "signer", request_id)}
+
+
+def test_ctrl_c_stops_it_and_the_same_command_goes_on_with_the_same_form(office: RunningOffice, tmp_path: Path) -> None:
+    folder, out = papers(tmp_path / "papers", MANY), tmp_path / "out"
+    number = applied(office, folder, out)
+    first = subprocess.Popen(
+        [*COMMAND, "seal", folder, "--out", out, "--state", office.layout.state],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "140"},
+    )
+    while not any(out.glob("*.pdf")):
+        assert first.poll() is None, first.communicate()
+    first.send_signal(signal.SIGINT)
+    said, complained = first.communicate(timeout=120)
+    assert first.returncode == exits.INTERRUPTED, said + complained
+    assert "Nothing is lost" in complained
+    assert number in complained
+    before = {path.name: path.stat().st_ino for path in out.glob("*.pdf")}
+    assert 0 < len(before) < MANY
+    again = office.run("seal", folder, "--out", out)
+    assert again.returncode == exits.DONE, again.stdout + again.stderr
+    assert f"Going on with form {number}" in again.stdout
+    assert f"{MANY} sealed, 0 refused" in again.stdout
+    assert "nothing was sealed twice" in again.stdout
+    after = {path.name: path.stat().st_ino for path in out.glob("*.pdf")}
+    assert len(after) == MANY
+    assert before.items() <= after.items()  # what was there was not written again
+    entries = [entry for entry in office.json("ledger", "show", number) if entry["kind"] == "seal"]
+    assert len(entries) == MANY
+    assert not list(out.glob(".vermilion-*"))
+
+
+def test_a_form_of_which_nothing_will_come_is_not_gone_on_with(office: RunningOffice, tmp_path: Path) -> None:
+    folder, out = papers(tmp_path / "papers", 2), tmp_path / "out"
+    numbers = []
+    for _ in range(2):
+        asked = office.run("seal", folder, "--wait", "0", "--out", out)
+        numbers.append(next(word for word in asked.stdout.split() if word.startswith("DEMO-")).rstrip(":"))
+        assert office.run("forms", "reject", numbers[-1], "--as", "Chen Rui", "--reason", "wrong month").returncode == exits.DONE
+    assert numbers[0] != numbers[1]
+
+
+@pytest.mark.parametrize("columns", [48, 120])
+def test_a_terminal_gets_a_bar_that_fits_it(office: RunningOffice, tmp_path: Path, columns: int) -> None:
+    folder, out = papers(tmp_path / "papers", 40, broken=1), tmp_path / "out"
+    applied(office, folder, out)
+    code, said = _on_a_terminal(columns, "seal", folder, "--out", out, "--state", office.layout.state)
+    assert code == exits.REFUSED
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said)
+    assert "━" in plain
+    assert "40/40" in plain
+    assert "✓ 39 sealed · ✗ 1 refused" in plain
+    assert "38;2;31;122;77m" in said  # VISUAL's green for what is sealed
+    assert max(len(line) for line in re.split(r"[\r\n]+", plain)) <= columns + 1
+
+
+def _on_a_terminal(columns: int, *arguments: object) -> tuple[int, str]:
+    """Runs the command on a terminal of this width; exit code and everything that it wrote."""
+    near, far = pty.openpty()
+    fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+    environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONSAFEPATH": "1"}
+    process = subprocess.Popen([*COMMAND, *map(str, arguments)], stdin=far, stdout=far, stderr=far, env=environment, close_fds=True)
+    os.close(far)
+    said = bytearray()
+    while True:
+        try:
+            data = os.read(near, 65536)
+        except OSError:  # how Linux says that the other side is gone
+            break
+        if not data:
+            break
+        said += data
+    os.close(near)
+    return process.wait(60), said.decode("utf-8", errors="replace")
+
+
+def test_an_error_from_a_service_names_its_request(office: RunningOffice) -> None:
+    missing = office.run("forms", "show", "DEMO-2026-999999")
+    assert missing.returncode == exits.REFUSED
+    request_id = request_of(missing.stderr)
+    assert {line["status"] for line in logged(office, "workflow", request_id)} == {404}
+    away = office.run("seals", "list", "--state", "/nowhere")
+    assert "Request" not in away.stderr  # no service was asked
+
+
+def test_json_names_the_request_too(office: RunningOffice, tmp_path: Path) -> None:
+    folder, out = papers(tmp_path / "papers", 1), tmp_path / "out"
+    applied(office, folder, out)
+    done = office.run("seal", folder, "--out", out, "--json")
+    said = json.loads(done.stdout)
+    assert [one["outcome"] for one in said["results"]] == ["sealed"]
+    assert logged(office, "signer", said["request_id"])
+
+
+def test_many_refusals_of_one_kind_do_not_drown_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+
+    with Follow("sealing", 100) as follow:
+        for number in range(50):
+            follow.ended(refused(number, f"{number}.pdf", VermilionError(Code.DOCUMENT_ENCRYPTED, "it asks for a password")))
+        follow.ended(Outcome(50, "50.pdf", "sealed"))
+        follow.ended(refused(51, "51.pdf", VermilionError(Code.SEAL_SUSPENDED, "suspended by an officer")))
+    said = capsys.readouterr().out
+    assert said.count("✗ DOCUMENT_ENCRYPTED") == MOST_ALIKE
+    assert said.count("more with DOCUMENT_ENCRYPTED") == 1
+    assert "✗ SEAL_SUSPENDED  51.pdf" in said
+    assert follow.ended_now == 52
+
+
+def test_a_signer_that_is_away_is_said_once_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+
+    away = VermilionError(Code.SERVICE_UNAVAILABLE, "the service cannot be reached")
+    with Follow("sealing", 100) as follow:
+        for seconds in range(3):
+            follow.progress(Progress(100, 10, 0, 1.0 + seconds / 10, waiting=away))
+    said = capsys.readouterr().out
+    assert said.count("SERVICE_UNAVAILABLE: the service cannot be reached; trying again") == 1
