@@ -16,9 +16,10 @@ from sealcore.approvals import decision as decisions_of
 from sealcore.approvals.canonical import require
 from sealcore.approvals.covers import ActCovers, GrantCovers, ManifestCovers
 from sealcore.approvals.leaf import Leaf, Placement, leaf_hash
-from sealcore.approvals.manifest import prove
+from sealcore.approvals.manifest import Prover
 from sealcore.approvals.token import Claims, ParsedToken, parse, verify_signature
 from sealcore.errors import Code, VermilionError
+from signer.pades.plan import Document
 from signer.register import EpochKind, Epochs, Register, Seal
 
 NOT_BEFORE_SKEW_S = 30  # PROTOCOL: the only allowance for clocks that differ
@@ -57,6 +58,7 @@ class Admission:
     epochs      as the gate saw them; Commit re-reads them under lock
     people      the approvers who count, sorted
     warnings    shown with every result and in every entry
+    prover      of a manifest's leaves
     """
 
     claims: Claims
@@ -67,6 +69,7 @@ class Admission:
     people: tuple[str, ...]
     warnings: tuple[str, ...]
     judged_at: datetime
+    prover: Prover | None
 
     @property
     def seal(self) -> Seal:
@@ -80,7 +83,7 @@ class Admission:
         return min(self.claims.exp, covers.expires) if isinstance(covers, GrantCovers) else self.claims.exp
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ItemRequest:
     """A document with its place in what was approved. ``name`` is shown in errors and logs; never trusted, never hashed."""
 
@@ -90,17 +93,22 @@ class ItemRequest:
     placement: Placement
     size_bytes: int
     document_sha256: bytes
-    document: bytes
+    document: Document
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AdmittedItem:
-    """A document that passed: ``binding`` names bytes and marks; two requests for one use must agree on it."""
+    """A document that passed.
+
+    binding   names bytes and marks; two requests for one use must agree on it
+    digest    SHA-256 after the whole document: everything behind it is hashed on from copies of this state
+    """
 
     admission: Admission
     request: ItemRequest
     binding: bytes
+    digest: hashlib._Hash
 
     @property
     def jti(self) -> str:
@@ -295,7 +303,8 @@ def _admission(presented: Presented) -> Admission:
     if not isinstance(claims.covers, GrantCovers):
         del epochs[("grant", claims.jti)]
     warnings = (*((WORKFLOW_ALONE,) if not people else ()), *((NO_TEMPLATE,) if presented.untemplated else ()))
-    return Admission(claims, presented.jws, presented.token.signing_input, register, epochs, people, warnings, presented.now)
+    prover = Prover(claims.covers) if isinstance(claims.covers, ManifestCovers) else None
+    return Admission(claims, presented.jws, presented.token.signing_input, register, epochs, people, warnings, presented.now, prover)
 
 
 # --- each document -------------------------------------------------------------------------------------------------------------
@@ -307,10 +316,10 @@ def admit_item(admission: Admission, request: ItemRequest, *, largest_document_b
         size(request, largest_document_bytes)
         scope(admission, request)
         binding = proof_or_grant(admission, request)
-        document_hash(request)
+        digest = document_hash(request)
     except VermilionError as fault:
         raise VermilionError(fault.code, fault.reason, document=request.name or str(request.index), rule=fault.rule) from None
-    return AdmittedItem(admission, request, binding)
+    return AdmittedItem(admission, request, binding, digest)
 
 
 def size(request: ItemRequest, largest_document_bytes: int) -> None:
@@ -338,8 +347,8 @@ def proof_or_grant(admission: Admission, request: ItemRequest) -> bytes:
         if request.index >= covers.size:
             raise VermilionError(Code.PROOF_INVALID, f"{covers.size} documents were approved; there is no index {request.index}")
         leaf = Leaf(request.salt, request.index, covers.size, request.document_sha256, request.size_bytes, request.placement)
-        prove(leaf, request.proof, covers)
-        return leaf_hash(leaf)
+        assert admission.prover is not None
+        return admission.prover.prove(leaf, request.proof)
     require(not request.salt and not request.proof, "under a grant an item carries neither salt nor proof")
     return leaf_hash(grant_leaf(request, _NO_SALT))
 
@@ -349,7 +358,9 @@ def grant_leaf(request: ItemRequest, salt: bytes) -> Leaf:
     return Leaf(salt, 0, 1, request.document_sha256, request.size_bytes, request.placement)
 
 
-def document_hash(request: ItemRequest) -> None:
-    """The bytes that will be sealed are the approved ones."""
-    if len(request.document) != request.size_bytes or hashlib.sha256(request.document).digest() != request.document_sha256:
+def document_hash(request: ItemRequest) -> hashlib._Hash:
+    """The bytes that will be sealed are the approved ones; the hash state after them."""
+    digest = hashlib.sha256(request.document)
+    if len(request.document) != request.size_bytes or digest.digest() != request.document_sha256:
         raise VermilionError(Code.DOCUMENT_MISMATCH, "the bytes sent are not those that were approved")
+    return digest

@@ -18,7 +18,7 @@ from sealcore.ledger import store
 from sealcore.ledger.entry import Entry, EntryKind, time_us
 from sealcore.ledger.store import Draft, Found
 from sealcore.rpc import Peer, caller
-from signer.bulk import in_thread
+from signer.front.threads import in_thread
 from signer.tables import ledger, tokens
 
 # Kinds by service. ``seal``, ``void`` and ``act`` are nobody's: the signer alone writes them, with what they stand for.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,18 +14,17 @@ from sealcore.approvals.stop import StopStatement
 from sealcore.approvals.token import parse
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.hsm.token import TokenKey
 from sealcore.log import get as get_log
 from sealcore.rpc import caller
-from signer.bulk import in_thread
 from signer.examiner import Examiner
+from signer.front.threads import in_thread
 from signer.kept import Grant, KeptUses
-from signer.keys import SealKeys
 from signer.metrics import SignerMetrics
 from signer.perform import Performer
 from signer.register import Register, Seal
 from signer.register_store import RegisterStore
 from signer.stop import Stopped, stop
+from signer.worker.told import KeyFacts
 
 PICTURES_HELD = 256
 
@@ -50,7 +49,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         store: RegisterStore,
         performer: Performer,
         kept: KeptUses,
-        keys: SealKeys,
+        keys: Callable[[], Awaitable[list[KeyFacts]]],
         purposes: KeyPurposes,
         examiner: Examiner,
         metrics: SignerMetrics,
@@ -94,8 +93,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
 
     async def ListKeys(self, request: signer_pb2.ListKeysRequest, context: Any) -> signer_pb2.ListKeysResponse:  # noqa: N802
         """Every key of the signer's token."""
-        keys = await in_thread(self._executor, self._keys.listed)
-        return signer_pb2.ListKeysResponse(keys=[_key_message(key, *self._purposes.of(key.label)) for key in keys])
+        return signer_pb2.ListKeysResponse(keys=[_key_message(key, *self._purposes.of(key.label)) for key in await self._keys()])
 
     async def ListGrants(self, request: signer_pb2.ListGrantsRequest, context: Any) -> signer_pb2.ListGrantsResponse:  # noqa: N802
         """Every grant that was used at least once; a client sees its own."""
@@ -109,7 +107,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         """An officer's signed stop of a seal or a grant."""
         statement = StopStatement(request.subject_kind, request.subject, request.officer, request.reason, request.time)
         stopped: Stopped = await in_thread(self._executor, stop, self._store, self._clock, statement, request.signature)
-        self._metrics.acts.labels("stop").inc()
+        self._metrics.stops.labels(request.subject_kind).inc()
         self._log.info("stopped", kind=request.subject_kind, subject=request.subject, officer=request.officer, epoch=stopped.epoch)
         return signer_pb2.StopResponse(epoch=stopped.epoch, ledger_index=stopped.ledger_index)
 
@@ -144,10 +142,10 @@ def _seal_message(register: Register, seal: Seal) -> signer_pb2.SealRecord:
     )
 
 
-def _key_message(key: TokenKey, purpose: str, owner: str) -> signer_pb2.KeyRecord:
+def _key_message(key: KeyFacts, purpose: str, owner: str) -> signer_pb2.KeyRecord:
     return signer_pb2.KeyRecord(
         label=key.label,
-        algorithm=str(key.algorithm),
+        algorithm=key.algorithm,
         purpose=purpose,
         owner=owner,
         spki_sha256=key.spki_sha256,

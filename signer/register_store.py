@@ -60,7 +60,7 @@ class RegisterStore:
 
         An act that is recorded already is not carried out again; CONFLICT when another spelling of its token was.
         """
-        with db.write(self._engine) as connection:
+        with db.write(self._engine, urgent=True) as connection:  # a stop does not queue behind batches
             _lock_head(connection)
             before = self._newest(connection)
             if (known := _known(connection, act)) is not None:

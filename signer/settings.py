@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field
 
 from sealcore.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
 from sealcore.ids import service_uri
+from sealcore.tracing import TracingSettings
 
 MEBIBYTE = 1024 * 1024
 
 
 class TimestampSettings(Block):
-    """The signer's own timestamp unit: its key in the signer's token and its certificate."""
+    """The signer's own timestamp unit: its key in the signer's token and its certificate.
+
+    ``latest_time_file`` keeps the unit's latest time over restarts; without it the workers share that time for as long as the
+    signer runs.
+    """
 
     key_label: str = "tsa.signer.1"
     certificate_file: Path
     chain_file: Path
     policy_oid: str
     accuracy_ms: int = Field(default=1000, ge=1)
+    latest_time_file: Path | None = None
 
 
 class Limits(Block):
@@ -44,10 +51,33 @@ class TrustSettings(Block):
     seals_crl_url: str | None = None
 
 
+class WorkerSettings(Block):
+    """The worker processes, each with its own login to the token.
+
+    bulk         how many work on streams; 0 stands for one a core
+    interactive  how many are kept for one-document calls, so that these never wait behind a stream
+    threads      how many batches each works on at once: more than one pays with an HSM behind a network (see ``token.sessions``)
+    """
+
+    bulk: int = Field(default=0, ge=0, le=256)
+    interactive: int = Field(default=1, ge=0, le=64)
+    threads: int = Field(default=1, ge=1, le=64)
+
+    @property
+    def bulk_count(self) -> int:
+        """How many work on streams."""
+        return self.bulk or len(os.sched_getaffinity(0))
+
+
 class SandboxSettings(Block):
-    """How many documents are worked on at once, each in a sandbox of its own."""
+    """Where each worker prepares documents that the lean writer does not understand.
+
+    workers  how many at once
+    ahead    whether it is started with the worker, so that the first such document does not wait a second for it
+    """
 
     workers: int = Field(default=2, ge=1, le=64)
+    ahead: bool = True
 
 
 class CheckpointSettings(Block):
@@ -78,6 +108,8 @@ class SignerSettings(Block):
     timestamp: TimestampSettings
     trust: TrustSettings
     limits: Limits = Limits()
+    workers: WorkerSettings = WorkerSettings()
     sandbox: SandboxSettings = SandboxSettings()
     checkpoint: CheckpointSettings | None = None
-    metrics: Listen | None = None
+    metrics: Listen | None = None  # where monitoring reads: /metrics, /healthz, /readyz
+    tracing: TracingSettings | None = None

@@ -14,6 +14,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -21,12 +22,27 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLES = REPOSITORY / "examples" / "documents"
 CORPUS = REPOSITORY.parent / "shared" / "corpus"
+_SAID = "said"
 
 
 def pytest_report_header() -> list[str]:
     """Says over which documents this run goes."""
     corpus = f"{CORPUS.name}: {len(list(CORPUS.glob('*.pdf')))} documents" if CORPUS.is_dir() else "corpus: not here, examples alone"
     return [f"documents: examples: {len(list(EXAMPLES.glob('*.pdf')))}; {corpus}"]
+
+
+@pytest.fixture
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """A function that prints text at the end of the run, in whichever process the test runs: what was counted, what was measured."""
+    return lambda text: record_property(_SAID, text)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Prints what tests have said."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, text in report.user_properties:
+            if name == _SAID:
+                terminalreporter.write_line(f"{report.nodeid}\n{text}")
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +86,10 @@ class PostgresqlServer:
             capture_output=True,
             cwd="/tmp",
         )
+        self.start()
+
+    def start(self) -> None:
+        """Starts the server, at first or after ``halt``; returns when it answers."""
         self._process = subprocess.Popen(
             [
                 *self._as_user,
@@ -77,7 +97,7 @@ class PostgresqlServer:
                 "--pdeathsig=INT",
                 self._bin / "postgres",
                 "-D",
-                data,
+                self.folder / "data",
                 "-k",
                 self.folder,
                 "-c",
@@ -105,6 +125,11 @@ class PostgresqlServer:
         with self._connect() as connection:
             connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
         return self.url(name)
+
+    def halt(self) -> None:
+        """Ends the server as a crash does: connections break, and what was not committed is gone."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(20)
 
     def stop(self) -> None:
         """Fast shutdown, then the folder goes."""

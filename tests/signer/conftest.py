@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from tests.crash.fixtures import house, scenes
 from tests.pki import InfrastructureCa
 from tests.signer.office import Office
 from tests.signer.station import Crls, Station
+
+__all__ = ["house", "scenes"]
 
 
 def port() -> int:

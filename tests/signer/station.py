@@ -19,9 +19,10 @@ import grpc
 
 from protos.vermilion.v1 import ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
 from sealcore.config import TlsSettings
+from sealcore.error_messages import from_message
 from sealcore.errors import VermilionError
 from sealcore.ids import operator_uri, service_uri
-from sealcore.rpc import channel, from_message, from_rpc_error
+from sealcore.rpc import channel, from_rpc_error
 from tests.pki import InfrastructureCa
 from tests.signer.office import UNIT, Approved, Office, pem, write_toml
 
@@ -108,6 +109,8 @@ class Station:
                 "chain_file": str(pki / "chain.pem"),
                 "policy_oid": "1.3.6.1.4.1.32473.1.1",
             },
+            "workers": {"bulk": 1, "interactive": 0},  # tests of more than one say so
+            "sandbox": {"ahead": False},  # most tests need none
             "trust": {"seals_chain_file": str(pki / "chain.pem"), "seals_crl_url": f"{self.crls.url}/seals.crl"},
         }
         for name, value in self.extra.items():

@@ -142,5 +142,5 @@ def test_metrics_are_served_where_a_port_is_given(sqlite_station: type[Station])
         station.seal(station.office.approve([document("Counted")]))
         with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=10) as answer:
             text = answer.read().decode()
-    assert 'vermilion_signer_documents_total{code="sealed"} 1.0' in text
-    assert 'vermilion_signer_stage_seconds_count{stage="sign"} 1.0' in text
+    assert 'vermilion_signer_documents_total{code="sealed",worker="bulk-0"} 1.0' in text
+    assert 'vermilion_signer_stage_seconds_count{stage="sign",worker="bulk-0"} 1.0' in text

@@ -1,4 +1,7 @@
-"""What breaks in the middle: crashes, the HSM, the disk, the database, a stop. Nothing is lost, nothing is doubled."""
+"""What breaks around the signer: the HSM, the disk, the database, other workers, a second signer. Nothing is lost or doubled.
+
+Each fault has its code at the client and its metric at the front. Crashes are in ``tests/crash``, stops in ``test_stops``.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,16 @@ from sealcore.errors import Code, VermilionError
 from sealcore.hsm.softhsm import settings_of
 from sealcore.ids import service_uri
 from sealcore.ledger.entry import Entry, jti_hash
-from tests.pki import InfrastructureCa
-from tests.signer.conftest import port
-from tests.signer.office import Approved, Office, document, grant_request, item_message
-from tests.signer.station import PROGRAMS, TIMEOUT_S, Crls, Results, Station, typed
+from signer.line import Line, pair
+from tests.crash.failpoints import Act
+from tests.crash.scene import House, Scene
+from tests.crash.services import Variation
+from tests.hsm.wrapping import Ckr
+from tests.signer.office import SEALS, Approved, Office, document
+from tests.signer.station import TIMEOUT_S, Results, Station, typed
 
+Scenes = Callable[..., Scene]
 COUNT = 6
-STEPS = ["gated", "intended", "prepared", "signed", "timestamped", "read back", "commit begins", "committed"]
 
 
 def batch(office: Office, **how: Any) -> Approved:
@@ -49,140 +55,19 @@ def entries_of(station: Station, approved: Approved) -> list[Entry]:
 
 def everything_sealed_once(station: Station, approved: Approved, results: Results) -> None:
     """Each document has its bytes, and the ledger one entry for each."""
-    assert sorted(results.sealed) == list(range(COUNT)), results.refused
+    assert sorted(results.sealed) == list(range(len(approved.documents))), results.refused
     for index, sealed in results.sealed.items():
         file = approved.documents[index] + results.suffixes[index]
         assert hashlib.sha256(file).digest() == sealed.sealed_sha256
     entries = entries_of(station, approved)
-    assert sorted(entry.index for entry in entries if entry.index is not None) == list(range(COUNT))
+    assert sorted(entry.index for entry in entries if entry.index is not None) == list(range(len(approved.documents)))
     assert {entry.kind for entry in entries} == {"seal"}
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_crash_after_any_step_and_the_same_request_again_seal_each_document_once(own_station: Station, step: str) -> None:
-    approved = batch(own_station.office)
-    own_station.start(str(PROGRAMS / "crashing.py"), step, "1" if step in {"gated", "intended", "commit begins", "committed"} else "3")
-    with pytest.raises(VermilionError) as broken:
-        own_station.stream(approved.token, approved.items, a_message=COUNT)
-    assert broken.value.code in {Code.SERVICE_UNAVAILABLE, Code.CANCELLED}
-    assert own_station.died() == -9
-    own_station.forget_channels()
-    with own_station.running():
-        results = own_station.stream(approved.token, approved.items)
-        everything_sealed_once(own_station, approved, results)
-        committed_before = step == "committed"
-        assert {sealed.repeated for sealed in results.sealed.values()} == {committed_before}
-        attempts = {sealed.attempts for sealed in results.sealed.values()}
-        assert attempts == ({1} if step in {"gated", "committed"} else {2})
-
-
-def copied(office: Office, folder: Path) -> Office:
-    """The same office with a copy of its token, which a test may take away."""
-    assert office.token is not None
-    assert office.token.softhsm_conf is not None
-    original = office.token.softhsm_conf.parent
-    shutil.copytree(original, folder)
-    settings = settings_of(folder, office.token.label)
-    conf = folder / "softhsm2.conf"
-    conf.write_text(conf.read_text("utf-8").replace(str(original), str(folder)), "utf-8")
-    other = object.__new__(Office)
-    other.__dict__.update(office.__dict__, token=settings)
-    return other
-
-
-def test_with_the_hsm_gone_the_uses_stay_open_and_go_on_when_it_is_back(
-    tmp_path: Path, office: Office, infrastructure: InfrastructureCa, crls: Crls
-) -> None:
-    mine = copied(office, tmp_path / "hsm")
-    station = Station(tmp_path / "station", mine, infrastructure, crls, f"sqlite:///{tmp_path / 's.db'}", port())
-    station.seed()
-    approved = batch(mine)
-    tokens = tmp_path / "hsm" / "tokens"
-    assert tokens.is_dir()
-    with station.running():
-        station.seal(mine.approve([document("Before")]))
-        tokens.rename(tmp_path / "hsm" / "away")
-        results = station.stream(approved.token, approved.items)
-        assert {refused.code for refused in results.refused.values()} <= {Code.HSM_UNAVAILABLE, Code.HSM_KEY_MISSING}
-        assert len(results.refused) == COUNT
-        seals = typed(lambda: station.register().ListSeals(signer_pb2.ListSealsRequest())).seals
-        assert len(seals) == 3  # what needs no key goes on
-        (tmp_path / "hsm" / "away").rename(tokens)
-        everything_sealed_once(station, approved, station.stream(approved.token, approved.items))
-
-
-def test_without_the_hsm_the_signer_does_not_start_and_says_why(
-    tmp_path: Path, office: Office, infrastructure: InfrastructureCa, crls: Crls
-) -> None:
-    mine = copied(office, tmp_path / "hsm")
-    station = Station(tmp_path / "station", mine, infrastructure, crls, f"sqlite:///{tmp_path / 's.db'}", port())
-    station.seed()
-    shutil.rmtree(tmp_path / "hsm" / "tokens")
-    assert "HSM_UNAVAILABLE" in station.refused_start()
-
-
-def test_on_a_full_disk_nothing_is_released_and_the_same_request_goes_on_later(sqlite_station: Callable[..., Station]) -> None:
-    station = sqlite_station()
-    approved = station.office.approve([document(f"Full {number}") for number in range(40)])
-    with station.running(str(PROGRAMS / "cramped.py"), "16"):
-        results = station.stream(approved.token, approved.items, a_message=4)
-        assert {refused.code for refused in results.refused.values()} == {Code.STORAGE_FULL}
-        assert len(results.sealed) + len(results.refused) == 40
-        assert len(entries_of(station, approved)) == len(results.sealed) < 40
-    with station.running():
-        again = station.stream(approved.token, approved.items)
-        assert sorted(again.sealed) == list(range(40))
-        assert len(entries_of(station, approved)) == 40
-        assert all(again.suffixes[index] == results.suffixes[index] for index in results.sealed)
-
-
-def test_with_the_database_gone_nothing_is_released_and_the_same_request_goes_on_later(
-    tmp_path: Path, postgresql_url: str, office: Office, infrastructure: InfrastructureCa, crls: Crls
-) -> None:
-    station = Station(tmp_path / "station", office, infrastructure, crls, postgresql_url, port())
-    station.seed()
-    approved = batch(office)
-    url = make_url(postgresql_url)
-    with station.running(), psycopg.connect(host=str(url.query["host"]), user="vermilion", dbname="postgres", autocommit=True) as admin:
-        station.seal(office.approve([document("Before")]))
-        admin.execute(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS false')  # type: ignore[call-overload]
-        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (url.database,))
-        with pytest.raises(VermilionError) as refused:
-            station.stream(approved.token, approved.items)
-        assert refused.value.code is Code.DATABASE_UNAVAILABLE
-        admin.execute(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS true')  # type: ignore[call-overload]
-        everything_sealed_once(station, approved, station.stream(approved.token, approved.items))
-
-
-def test_a_connection_that_breaks_in_mid_batch_is_an_error_of_the_items_and_leaves_the_uses_open(
-    tmp_path: Path, postgresql_url: str, office: Office, infrastructure: InfrastructureCa, crls: Crls
-) -> None:
-    station = Station(tmp_path / "station", office, infrastructure, crls, postgresql_url, port())
-    station.seed()
-    approved = batch(office)
-    url, hold = make_url(postgresql_url), tmp_path / "hold"
-    hold.touch()
-    with (
-        station.running(str(PROGRAMS / "waiting.py"), "commit begins", str(hold)),
-        psycopg.connect(host=str(url.query["host"]), user="vermilion", dbname="postgres", autocommit=True) as admin,
-    ):
-        got = in_background(lambda: station.stream(approved.token, approved.items, a_message=COUNT))
-        until(hold.with_suffix(".reached").exists)
-        admin.execute(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS false')  # type: ignore[call-overload]
-        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (url.database,))
-        hold.unlink()
-        results = got()
-        assert {refused.code for refused in results.refused.values()} == {Code.DATABASE_UNAVAILABLE}
-        admin.execute(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS true')  # type: ignore[call-overload]
-        again = station.stream(approved.token, approved.items)
-        everything_sealed_once(station, approved, again)
-        assert {sealed.attempts for sealed in again.sealed.values()} == {2}
 
 
 def in_background(work: Callable[[], Any]) -> Callable[[], Any]:
     """Runs ``work`` beside the test; call the result to wait for its answer."""
     answer: list[Any] = []
-    thread = threading.Thread(target=lambda: answer.append(work()))
+    thread = threading.Thread(target=lambda: answer.append(work()), daemon=True)
     thread.start()
 
     def wait() -> Any:
@@ -200,31 +85,226 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("kind", ["seal", "grant"])
-def test_a_stop_in_mid_batch_voids_what_is_not_committed(own_station: Station, tmp_path: Path, kind: str) -> None:
-    """The batch has its signatures; the stop commits; then the batch comes to its commit."""
-    office, hold = own_station.office, tmp_path / "hold"
-    grant = office.grant(COUNT)
-    items = [item_message(grant_request(index, document(f"Stop {index}"))) for index in range(COUNT)]
-    subject = grant.claims.seal if kind == "seal" else grant.claims.jti
-    with own_station.running(str(PROGRAMS / "waiting.py"), "commit begins", str(hold)):
-        before = own_station.stream(grant.token, items[:2])
-        hold.with_suffix(".reached").unlink()
-        hold.touch()
-        got = in_background(lambda: own_station.stream(grant.token, items[2:], a_message=COUNT))
-        until(hold.with_suffix(".reached").exists)
-        stopped = typed(lambda: own_station.register().Stop(office.stop(kind, subject)))
-        hold.unlink()
-        results = got()
-        assert {refused.code for refused in results.refused.values()} == {Code.USE_VOIDED}
-        assert len(results.refused) == COUNT - 2
-        kinds = {entry.index: entry.kind for entry in entries_of(own_station, grant)}
-        assert kinds == {**dict.fromkeys((0, 1), "seal"), **dict.fromkeys(range(2, COUNT), "void")}
-        assert [entry.kind for entry in ledger_of(own_station)[stopped.ledger_index + 1 :]] == ["void"] * (COUNT - 2)
-        assert sorted(before.sealed) == [0, 1]
+def refused_codes(results: Results) -> set[Code]:
+    """The codes of everything that was refused."""
+    return {refused.code for refused in results.refused.values()}
 
 
-def test_two_clients_that_race_with_one_token_get_the_same_bytes_or_in_progress(station: Station) -> None:
+# --- the HSM -----------------------------------------------------------------------------------------------------------------------
+
+
+def copied(office: Office, folder: Path) -> Office:
+    """The same office with a copy of its token, which a test may take away."""
+    assert office.token is not None
+    assert office.token.softhsm_conf is not None
+    original = office.token.softhsm_conf.parent
+    shutil.copytree(original, folder)
+    settings = settings_of(folder, office.token.label)
+    conf = folder / "softhsm2.conf"
+    conf.write_text(conf.read_text("utf-8").replace(str(original), str(folder)), "utf-8")
+    other = object.__new__(Office)
+    other.__dict__.update(office.__dict__, token=settings)
+    return other
+
+
+def test_with_the_hsm_gone_the_uses_stay_open_and_go_on_when_it_is_back(tmp_path: Path, house: House) -> None:
+    mine = copied(house.office, tmp_path / "hsm")
+    scene = Scene(tmp_path / "scene", replace(house, office=mine), f"sqlite:///{tmp_path / 's.db'}")
+    scene.open_signer()
+    station, approved = scene.station, batch(mine)
+    tokens = tmp_path / "hsm" / "tokens"
+    assert tokens.is_dir()
+    station.seal(mine.approve([document("Before")]))
+    tokens.rename(tmp_path / "hsm" / "away")
+    results = station.stream(approved.token, approved.items)
+    assert refused_codes(results) <= {Code.HSM_UNAVAILABLE, Code.HSM_KEY_MISSING}
+    assert len(results.refused) == COUNT
+    assert scene.metric("documents", code="HSM_UNAVAILABLE") + scene.metric("documents", code="HSM_KEY_MISSING") == COUNT
+    seals = typed(lambda: station.register().ListSeals(signer_pb2.ListSealsRequest())).seals
+    assert len(seals) == 3  # what needs no key goes on
+    (tmp_path / "hsm" / "away").rename(tokens)
+    everything_sealed_once(station, approved, station.stream(approved.token, approved.items))
+    scene.close()
+
+
+def test_without_the_hsm_the_signer_does_not_start_and_says_why(tmp_path: Path, house: House) -> None:
+    mine = copied(house.office, tmp_path / "hsm")
+    station = Station(tmp_path / "station", mine, house.infrastructure, house.crls, f"sqlite:///{tmp_path / 's.db'}", 1)
+    station.seed()
+    shutil.rmtree(tmp_path / "hsm" / "tokens")
+    assert "HSM_UNAVAILABLE" in station.refused_start()
+
+
+def test_a_call_that_hangs_holds_nobody_else_up_and_its_late_signature_is_thrown_away(scenes: Scenes) -> None:
+    scene = scenes(workers={"bulk": 2, "interactive": 1})
+    station, office, label = scene.station, scene.office, SEALS["contract"]
+    approved, others = batch(office), batch(office, seal="invoice")
+    scene.wrapped.hang("C_Sign", key=label)
+    got = in_background(lambda: station.stream(approved.token, approved.items, a_message=COUNT))
+    until(lambda: scene.wrapped.hanging == 1)
+    everything_sealed_once(station, others, station.stream(others.token, others.items, a_message=COUNT))
+    assert station.seal(office.approve([document("Waited for")], seal="invoice")).attempts == 1
+    results = got()
+    assert refused_codes(results) == {Code.HSM_TIMEOUT}
+    assert (len(results.refused), len(results.sealed)) == (1, COUNT - 1)  # the others of its batch go on in another thread
+    assert (scene.metric("documents", code="HSM_TIMEOUT"), scene.metric("hsm_hung")) == (1, 1)
+    entries = len(ledger_of(station))
+    scene.wrapped.release()
+    until(lambda: scene.wrapped.hanging == 0 and scene.metric("hsm_hung") == 0)
+    assert len(ledger_of(station)) == entries  # it did not commit late
+    again = station.stream(approved.token, approved.items)
+    everything_sealed_once(station, approved, again)
+    assert sorted(sealed.attempts for sealed in again.sealed.values()) == [1] * (COUNT - 1) + [2]
+    assert scene.wrapped.signatures()[label].begun == sum(entry.attempts or 0 for entry in entries_of(station, approved))
+
+
+def test_a_key_that_the_hsm_does_not_use_any_more_fails_alone_and_each_attempt_calls_it_once(scenes: Scenes) -> None:
+    scene = scenes()
+    station, office, label = scene.station, scene.office, SEALS["contract"]
+    approved, others = batch(office), batch(office, seal="invoice")
+    scene.wrapped.fail("C_Sign", Ckr.DEVICE_ERROR, times=None, key=label)
+    for _ in range(2):
+        results = station.stream(approved.token, approved.items)
+        assert (refused_codes(results), len(results.refused)) == ({Code.HSM_UNAVAILABLE}, COUNT)
+    everything_sealed_once(station, others, station.stream(others.token, others.items))
+    assert scene.metric("documents", code="HSM_UNAVAILABLE") == 2 * COUNT
+    assert scene.metric("hsm_calls", outcome="HSM_UNAVAILABLE") >= 1
+    scene.wrapped.clear()
+    everything_sealed_once(station, approved, station.stream(approved.token, approved.items))
+    attempts = sum(entry.attempts or 0 for entry in entries_of(station, approved))
+    assert COUNT < scene.wrapped.signatures()[label].begun <= attempts == 3 * COUNT
+
+
+# --- workers that do not come up ---------------------------------------------------------------------------------------------------
+
+
+def test_while_a_worker_dies_at_each_start_the_others_serve(scenes: Scenes) -> None:
+    scene = scenes(workers={"bulk": 2, "interactive": 0})
+    scene.points.let_die_at_start(3)
+    scene.points.arm("signer", "worker", "gated")
+    for _ in range(3):
+        approved = batch(scene.office)
+        everything_sealed_once(scene.station, approved, scene.station.stream(approved.token, approved.items))
+    until(lambda: scene.metric("workers", lane="bulk") == scene.metric("workers_wanted", lane="bulk") == 2)
+    assert scene.metric("worker_deaths") == 4
+    assert scene.station.log.read_text("utf-8").count("worker not replaced") == 3
+    approved = batch(scene.office)
+    everything_sealed_once(scene.station, approved, scene.station.stream(approved.token, approved.items))
+
+
+def test_when_no_worker_can_start_requests_are_refused_at_once_with_the_cause(scenes: Scenes) -> None:
+    scene = scenes()
+    station, approved = scene.station, batch(scene.office)
+    scene.wrapped.fail("C_OpenSession", Ckr.DEVICE_ERROR, times=None)
+    for pid in scene.workers():
+        scene.kill(pid)
+    until(lambda: "workers" in scene.unready() and scene.metric("workers") == 0)
+    results = station.stream(approved.token, approved.items)
+    assert (refused_codes(results), len(results.refused)) == ({Code.HSM_UNAVAILABLE}, COUNT)
+    with pytest.raises(VermilionError) as refused:
+        station.seal(office_document := scene.office.approve([document("Waited for")]))
+    assert refused.value.code is Code.HSM_UNAVAILABLE
+    seals = typed(lambda: station.register().ListSeals(signer_pb2.ListSealsRequest())).seals
+    assert len(seals) == 3  # what needs no key goes on
+    scene.wrapped.clear()
+    until(lambda: not scene.unready())  # by itself
+    everything_sealed_once(station, approved, station.stream(approved.token, approved.items))
+    assert station.seal(office_document).attempts == 1
+
+
+def test_what_a_worker_said_last_is_heard_even_when_it_left_messages_unread() -> None:
+    """The kernel tells of the unread ones first (ECONNRESET)."""
+    ours, theirs = map(Line, pair())
+    ours.send({"dead": "another"})
+    theirs.send({"failed": "HSM_UNAVAILABLE"})
+    theirs.close()
+    assert ours.receive() == ({"failed": "HSM_UNAVAILABLE"}, [])
+    assert ours.receive() is None
+    ours.close()
+
+
+# --- disk and database -------------------------------------------------------------------------------------------------------------
+
+
+def test_on_a_full_disk_nothing_is_released_and_the_same_request_goes_on_later(scenes: Scenes) -> None:
+    scene = scenes(variation=Variation(more_pages=16), workers={"bulk": 1, "interactive": 0})
+    station, approved = scene.station, scene.office.approve([document(f"Full {number}") for number in range(40)])
+    results = station.stream(approved.token, approved.items, a_message=4)
+    assert refused_codes(results) == {Code.STORAGE_FULL}
+    assert len(results.sealed) + len(results.refused) == 40
+    assert len(entries_of(station, approved)) == len(results.sealed) < 40
+    assert scene.metric("documents", code="STORAGE_FULL") == len(results.refused)
+    assert station.stop() == 0
+    scene.variation = Variation()
+    scene.start()
+    again = station.stream(approved.token, approved.items)
+    everything_sealed_once(station, approved, again)
+    assert all(again.suffixes[index] == results.suffixes[index] for index in results.sealed)
+
+
+def cut_off(admin: psycopg.Connection[Any], database: str) -> None:
+    """The database takes no connection, and ends those that it has."""
+    admin.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')  # type: ignore[call-overload]
+    admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database,))
+
+
+def let_in(admin: psycopg.Connection[Any], database: str) -> None:
+    """The inverse."""
+    admin.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true')  # type: ignore[call-overload]
+
+
+def administrator(url: str) -> tuple[psycopg.Connection[Any], str]:
+    """A connection beside that database, and its name."""
+    told = make_url(url)
+    assert told.database is not None
+    return psycopg.connect(host=str(told.query["host"]), user="vermilion", dbname="postgres", autocommit=True), told.database
+
+
+def test_with_the_database_gone_nothing_is_released_and_the_same_request_goes_on_later(scenes: Scenes, postgresql_url: str) -> None:
+    scene = scenes(postgresql_url)
+    station, approved = scene.station, batch(scene.office)
+    admin, database = administrator(postgresql_url)
+    with admin:
+        station.seal(scene.office.approve([document("Before")]))
+        cut_off(admin, database)
+        with pytest.raises(VermilionError) as refused:
+            station.stream(approved.token, approved.items)
+        assert refused.value.code is Code.DATABASE_UNAVAILABLE
+        assert scene.unready() == {"database"}
+        assert scene.metric("rpc_calls", code="DATABASE_UNAVAILABLE") == 1
+        let_in(admin, database)
+        everything_sealed_once(station, approved, station.stream(approved.token, approved.items))
+        assert not scene.unready()
+
+
+def test_a_connection_that_breaks_in_mid_batch_is_an_error_of_the_items_and_leaves_the_uses_open(
+    scenes: Scenes, postgresql_url: str
+) -> None:
+    scene = scenes(postgresql_url)
+    station, approved = scene.station, batch(scene.office)
+    admin, database = administrator(postgresql_url)
+    with admin:
+        scene.points.arm("signer", "worker", "commit begins", act=Act.FREEZE)
+        got = in_background(lambda: station.stream(approved.token, approved.items, a_message=COUNT))
+        frozen = scene.frozen()
+        cut_off(admin, database)
+        scene.wake(frozen)
+        assert refused_codes(got()) == {Code.DATABASE_UNAVAILABLE}
+        assert scene.metric("documents", code="DATABASE_UNAVAILABLE") == COUNT
+        let_in(admin, database)
+        again = station.stream(approved.token, approved.items)
+        while again.refused:  # the other worker could not be told that the leases are given up
+            assert refused_codes(again) == {Code.USE_IN_PROGRESS}
+            again = station.stream(approved.token, approved.items)
+        everything_sealed_once(station, approved, again)
+        assert {sealed.attempts for sealed in again.sealed.values()} == {2}
+
+
+# --- several at once ---------------------------------------------------------------------------------------------------------------
+
+
+def test_two_clients_that_race_with_one_token_get_the_same_bytes_or_in_progress(scenes: Scenes, database_url: str) -> None:
+    station = scenes(database_url).station
     approved = batch(station.office)
     runs = [in_background(lambda: station.stream(approved.token, approved.items, a_message=2)) for _ in range(4)]
     results = [run() for run in runs]
@@ -235,41 +315,25 @@ def test_two_clients_that_race_with_one_token_get_the_same_bytes_or_in_progress(
         assert all(one.suffixes[index] == final.suffixes[index] for index in one.sealed)
 
 
-def test_two_replicas_on_one_database_seal_each_document_once(
-    tmp_path: Path, postgresql_url: str, office: Office, infrastructure: InfrastructureCa, crls: Crls
-) -> None:
-    replicas = [
-        Station(tmp_path / name, office, infrastructure, crls, postgresql_url, port(), {"instance": name}) for name in ("left", "right")
-    ]
-    replicas[0].seed()
-    approved = batch(office)
-    with replicas[0].running(), replicas[1].running():
-        runs = [in_background(lambda one=one: one.stream(approved.token, approved.items, a_message=2)) for one in replicas * 2]  # type: ignore[misc]
-        results = [run() for run in runs]
-        assert {refused.code for one in results for refused in one.refused.values()} <= {Code.USE_IN_PROGRESS}
-        final = replicas[1].stream(approved.token, approved.items)
-        everything_sealed_once(replicas[1], approved, final)
-        assert replicas[0].stream(approved.token, approved.items).suffixes == final.suffixes
-        typed(lambda: replicas[0].register().Stop(office.stop("seal", approved.claims.seal)))
-        other = batch(office)
-        with pytest.raises(VermilionError) as refused:
-            replicas[1].stream(other.token, other.items)
-        assert refused.value.code is Code.SEAL_SUSPENDED
-
-
-def test_sigterm_in_mid_batch_lets_it_end_and_the_process_ends_cleanly(own_station: Station, tmp_path: Path) -> None:
-    approved = batch(own_station.office)
-    hold = tmp_path / "hold"
-    hold.touch()
-    own_station.start(str(PROGRAMS / "waiting.py"), "commit begins", str(hold))
-    got = in_background(lambda: own_station.stream(approved.token, approved.items, a_message=COUNT))
-    until(hold.with_suffix(".reached").exists)
-    process = own_station.process
-    assert process is not None
-    process.terminate()
-    hold.unlink()
-    assert sorted(got().sealed) == list(range(COUNT))
-    assert process.wait(TIMEOUT_S) == 0
+def test_two_replicas_on_one_database_seal_each_document_once(house: House, tmp_path: Path, postgresql_url: str) -> None:
+    scenes = [Scene(tmp_path / name, house, postgresql_url, instance=name) for name in ("left", "right")]
+    replicas = [scene.station for scene in scenes]
+    scenes[0].open_signer()
+    scenes[1].start()
+    approved = batch(house.office)
+    runs = [in_background(lambda one=one: one.stream(approved.token, approved.items, a_message=2)) for one in replicas * 2]  # type: ignore[misc]
+    results = [run() for run in runs]
+    assert {refused.code for one in results for refused in one.refused.values()} <= {Code.USE_IN_PROGRESS}
+    final = replicas[1].stream(approved.token, approved.items)
+    everything_sealed_once(replicas[1], approved, final)
+    assert replicas[0].stream(approved.token, approved.items).suffixes == final.suffixes
+    typed(lambda: replicas[0].register().Stop(house.office.stop("seal", approved.claims.seal)))
+    other = batch(house.office)
+    with pytest.raises(VermilionError) as refused:
+        replicas[1].stream(other.token, other.items)
+    assert refused.value.code is Code.SEAL_SUSPENDED
+    for scene in scenes:
+        scene.close()
 
 
 def test_a_second_signer_on_the_same_port_does_not_start(station: Station) -> None:
@@ -286,20 +350,18 @@ def test_no_secret_and_no_document_is_in_the_log(station: Station) -> None:
     assert "eyJ" not in log  # how every token begins
 
 
-def test_a_use_row_altered_while_the_signer_runs_is_not_committed(sqlite_station: Callable[..., Station], tmp_path: Path) -> None:
+def test_a_use_row_altered_while_the_signer_runs_is_not_committed(scenes: Scenes) -> None:
     """Whoever moves the fence, the attempt behind it is discarded."""
-    station, hold = sqlite_station(), tmp_path / "hold"
-    approved = batch(station.office)
-    hold.touch()
-    with station.running(str(PROGRAMS / "waiting.py"), "commit begins", str(hold)):
-        got = in_background(lambda: station.stream(approved.token, approved.items, a_message=COUNT))
-        until(hold.with_suffix(".reached").exists)
-        engine = create_engine(station.database_url)
-        with engine.begin() as connection:
-            connection.execute(text("UPDATE uses SET attempt = attempt + 1 WHERE use_index = 3"))
-        engine.dispose()
-        hold.unlink()
-        results = got()
-        assert sorted(results.sealed) == [0, 1, 2, 4, 5]
-        assert results.refused[3].code is Code.USE_IN_PROGRESS
-        assert replace(approved).claims.jti
+    scene = scenes()
+    station, approved = scene.station, batch(scene.office)
+    scene.points.arm("signer", "worker", "commit begins", act=Act.FREEZE)
+    got = in_background(lambda: station.stream(approved.token, approved.items, a_message=COUNT))
+    frozen = scene.frozen()
+    engine = create_engine(station.database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE uses SET attempt = attempt + 1 WHERE use_index = 3"))
+    engine.dispose()
+    scene.wake(frozen)
+    results = got()
+    assert sorted(results.sealed) == [0, 1, 2, 4, 5]
+    assert results.refused[3].code is Code.USE_IN_PROGRESS

@@ -1,4 +1,4 @@
-"""The signer as it is, but that each document waits after a step for as long as a file is there.
+"""The signer as it is, but that each batch waits after a step for as long as a file is there.
 
 python waiting.py STEP FILE --config FILE
 """
@@ -11,12 +11,13 @@ from pathlib import Path
 from sealcore.service import main
 from signer.app import build
 from signer.settings import SignerSettings
+from signer.worker import process
 
 step, gate = sys.argv[1], Path(sys.argv[2])
 
 
 def reached(name: str) -> None:
-    """Says that a document is here, and waits."""
+    """Says that a batch is here, and waits."""
     if name == step:
         gate.with_suffix(".reached").touch()
         while gate.exists():
@@ -24,4 +25,6 @@ def reached(name: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main("signer", SignerSettings, partial(build, reached=reached), sys.argv[3:]))
+    if "--line" in sys.argv:
+        sys.exit(process.main(sys.argv[3:], reached=reached))
+    sys.exit(main("signer", SignerSettings, partial(build, worker_command=sys.argv[:3]), sys.argv[3:]))

@@ -1,14 +1,12 @@
-"""What a stream of documents holds: the bytes that all streams may hold together, and documents that arrive in chunks."""
+"""The bytes of documents that all calls may hold together."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 
 from sealcore.errors import Code, VermilionError
-from signer.gate import ItemRequest
 
 
 class ByteBudget:
@@ -53,44 +51,3 @@ class ByteBudget:
     def _grant(self, size_bytes: int) -> None:
         self._free -= size_bytes
         self._held(self._most - self._free)
-
-
-class Assembly:
-    """Documents of one stream that are arriving in chunks, each in order from offset 0."""
-
-    def __init__(self) -> None:
-        self._arriving: dict[int, tuple[ItemRequest, bytearray]] = {}
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no document is incomplete."""
-        return not self._arriving
-
-    def holds(self, index: int) -> bool:
-        """Whether this document is arriving."""
-        return index in self._arriving
-
-    def begin(self, request: ItemRequest) -> None:
-        """A document whose bytes follow in chunks."""
-        self._arriving[request.index] = (request, bytearray())
-
-    def add(self, index: int, offset: int, data: bytes) -> ItemRequest | None:
-        """The whole document once its last byte is there; INVALID_ARGUMENT for a gap, a repetition or too many bytes."""
-        request, buffer = self._arriving[index]
-        if offset != len(buffer) or not data or len(buffer) + len(data) > request.size_bytes:
-            raise VermilionError(Code.INVALID_ARGUMENT, f"a chunk at {offset} does not follow the {len(buffer)} bytes that are here")
-        buffer += data
-        if len(buffer) < request.size_bytes:
-            return None
-        del self._arriving[index]
-        return replace(request, document=bytes(buffer))
-
-    def drop(self, index: int) -> ItemRequest:
-        """Gives an incomplete document up."""
-        return self._arriving.pop(index)[0]
-
-    def drop_all(self) -> list[ItemRequest]:
-        """Gives all incomplete documents up: the client has gone or does not go on."""
-        dropped = [request for request, _ in self._arriving.values()]
-        self._arriving.clear()
-        return dropped

@@ -1,0 +1,224 @@
+"""Where parcels meet workers: interactive ones first, each to the first worker that is free, and none lost when a worker dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from sealcore.errors import Code, VermilionError
+from sealcore.ids import uuid7
+from sealcore.log import get as get_log
+from signer.front.parcel import Lane, Parcel
+from signer.front.turns import Turns
+from signer.front.workers import Family, Hooks, Worker
+from signer.metrics import SignerMetrics
+from signer.settings import SignerSettings
+from signer.worker.jobs import ROOM_BYTES
+
+MOST_TRIES = 2  # a document whose worker died is tried once more: it may have been the cause
+DEAD_REMEMBERED = 1000  # older ones' leases have ended
+RESTART_PAUSE_S = 0.5  # after a worker that died young
+DRAIN_S = 30.0
+_DIED = "the process that worked on the document died; sent again, the same request finishes it"
+
+
+class Desk:
+    """Gives parcels to workers. Used on the event loop only."""
+
+    def __init__(
+        self, settings: SignerSettings, metrics: SignerMetrics, command: Sequence[str], reached: Callable[[str], None] = lambda _step: None
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._reached = reached
+        self._cell = os.memfd_create("vermilion-latest", os.MFD_CLOEXEC)  # the unit's latest time, where no file is configured
+        latest = settings.timestamp.latest_time_file or Path(f"/proc/{os.getpid()}/fd/{self._cell}")
+        self._family = Family(settings, str(uuid7()), command, latest, [])
+        self._lanes = {lane: Turns() for lane in Lane}
+        self._workers: list[Worker] = []
+        self._hooks = Hooks(self._pump, self._died)
+        self._restarts: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self._failure: VermilionError | None = None
+        self._settled = asyncio.Event()
+        self._documents = 0  # taken in, not yet answered
+        self._log = get_log("desk")
+
+    async def start(self) -> None:
+        """Starts the workers; raises what keeps one from serving."""
+        settings = self._settings.workers
+        lanes = [Lane.BULK] * settings.bulk_count + [Lane.INTERACTIVE] * settings.interactive
+        for lane in Lane:
+            self._metrics.workers_wanted.labels(lane).set(lanes.count(lane))
+            self._metrics.workers.labels(lane).set_function(partial(self._serving, lane))
+        self._workers = [self._worker(lane) for lane in lanes]
+        try:
+            for worker in self._workers:
+                await worker.ready()
+        except BaseException:
+            self._closing = True
+            raise
+
+    async def drain(self) -> None:
+        """Waits until everything that was taken in is answered; what is not by then is refused."""
+        self._metrics.draining.set(1)
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                while self._documents:
+                    self._settled.clear()
+                    await self._settled.wait()
+        except TimeoutError:
+            self._log.warning("documents left behind", documents=self._documents)
+        self._refuse_waiting(VermilionError(Code.SERVICE_UNAVAILABLE, "the service stops; the document was not begun"))
+
+    async def stop(self) -> None:
+        """Ends the workers."""
+        self._closing = True
+        for task in self._restarts:
+            task.cancel()
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
+        os.close(self._cell)
+
+    @property
+    def serves(self) -> bool:
+        """Whether any worker does."""
+        return any(worker.alive for worker in self._workers)
+
+    @property
+    def failure(self) -> VermilionError | None:
+        """What kept a worker from being replaced; None when all could be."""
+        return self._failure
+
+    def _serving(self, lane: Lane) -> int:
+        return sum(worker.alive and worker.lane is lane for worker in self._workers)
+
+    async def ask_all(self, what: str, timeout_s: float) -> dict[str, bytes]:
+        """The answers of those that do answer (``Worker.ask``), by lane and place."""
+        named = self._named()
+        answers = await asyncio.gather(*(worker.ask(what, timeout_s) for worker in named.values()), return_exceptions=True)
+        return {name: answer for name, answer in zip(named, answers, strict=True) if isinstance(answer, bytes)}
+
+    async def ask_one(self, what: str, timeout_s: float) -> bytes:
+        """The answer of one of them."""
+        named = self._named()
+        if not named:
+            raise self._failure or VermilionError(Code.SERVICE_UNAVAILABLE, "no worker of the signer serves at this moment")
+        return await next(iter(named.values())).ask(what, timeout_s)
+
+    def _named(self) -> dict[str, Worker]:
+        counts = dict.fromkeys(Lane, 0)
+        named: dict[str, Worker] = {}
+        for worker in self._workers:
+            if worker.alive:
+                named[f"{worker.lane}-{counts[worker.lane]}"] = worker
+            counts[worker.lane] += 1
+        return named
+
+    def submit(self, parcel: Parcel, lane: Lane) -> None:
+        """Takes a parcel in; its answers come through ``Parcel.receive``."""
+        if parcel.weight_bytes > ROOM_BYTES - 4096:
+            self._refuse(parcel, VermilionError(Code.INVALID_ARGUMENT, "token and documents are too large for one message"))
+            return
+        if self._failure is not None and not self.serves:
+            self._refuse(parcel, self._failure)
+            return
+        self._documents += parcel.left
+        parcel.lane, parcel.answered, parcel.came_s = lane, self._answered, time.monotonic()
+        self._lanes[lane].add(parcel)
+        self._reached("received")
+        self._pump()
+
+    def _answered(self, count: int) -> None:
+        self._reached("relayed")
+        self._documents -= count
+        if not self._documents:
+            self._settled.set()
+
+    def _pump(self) -> None:
+        """Hands out what can be handed out."""
+        while (chosen := self._choose()) is not None:
+            worker, lane = chosen
+            batch = [parcel for parcel in self._lanes[lane].take(self._settings.limits.batch, ROOM_BYTES - 4096) if self._wanted(parcel)]
+            if batch:
+                self._metrics.batch(lane, sum(parcel.left for parcel in batch))
+                now_s = time.monotonic()
+                for parcel in batch:
+                    self._metrics.wait_seconds.labels(lane).observe(now_s - parcel.came_s)
+                worker.give(batch)
+                self._reached("dispatched")
+        for lane, turns in self._lanes.items():
+            self._metrics.waiting_documents.labels(lane).set(turns.documents)
+
+    def _choose(self) -> tuple[Worker, Lane] | None:
+        """Interactive parcels go to an interactive worker, else to one that is idle, else, where none is kept for them, to any free one."""
+        if self._lanes[Lane.INTERACTIVE].documents:
+            own = [worker for worker in self._workers if worker.lane is Lane.INTERACTIVE and worker.alive]
+            for worker in (*own, *self._workers):
+                if worker.is_idle or (worker.is_free and (worker in own or not own)):
+                    return worker, Lane.INTERACTIVE
+        if self._lanes[Lane.BULK].documents:
+            free = [worker for worker in self._workers if worker.lane is Lane.BULK and worker.is_free]
+            free.sort(key=lambda worker: not worker.is_idle)
+            if free:
+                return free[0], Lane.BULK
+        return None
+
+    def _wanted(self, parcel: Parcel) -> bool:
+        if parcel.given_up:
+            self._refuse(parcel, VermilionError(Code.CANCELLED, "the caller went away before work began"))
+        elif parcel.sent.deadline_ns is not None and parcel.sent.deadline_ns <= time.monotonic_ns():
+            self._refuse(parcel, VermilionError(Code.DEADLINE_EXCEEDED, "the caller's time was up before work began"))
+        else:
+            return True
+        return False
+
+    # --- workers that end ------------------------------------------------------------------------------------------------------
+
+    def _worker(self, lane: Lane) -> Worker:
+        return Worker.start(self._family, lane, self._hooks)
+
+    def _died(self, worker: Worker, left: list[Parcel]) -> None:
+        """Its documents go to the others, which may take its uses over at once; another process takes its place."""
+        self._metrics.worker_deaths.inc()
+        self._family.dead.append(worker.name)
+        del self._family.dead[:-DEAD_REMEMBERED]
+        for other in self._workers:
+            other.tell({"dead": worker.name})
+        for parcel in reversed(left):
+            parcel.tries += 1
+            if parcel.tries < MOST_TRIES:
+                self._lanes[parcel.lane].put_back(parcel.again())
+            else:
+                self._refuse(parcel, VermilionError(Code.SERVICE_UNAVAILABLE, _DIED))
+        if worker in self._workers and not self._closing:
+            task = asyncio.get_running_loop().create_task(self._replace(worker))
+            self._restarts.add(task)
+            task.add_done_callback(self._restarts.discard)
+        self._pump()
+
+    async def _replace(self, dead: Worker) -> None:
+        if dead.died_young:  # whatever it died of may be there still
+            await asyncio.sleep(RESTART_PAUSE_S)
+        worker = self._worker(dead.lane)
+        self._workers[self._workers.index(dead)] = worker
+        try:
+            await worker.ready()
+            self._failure = None
+        except VermilionError as fault:  # its end brings us here again
+            self._log.warning("worker not replaced", code=str(fault.code), reason=fault.reason)
+            self._failure = fault
+            if not self.serves:
+                self._refuse_waiting(fault)
+
+    def _refuse(self, parcel: Parcel, fault: VermilionError) -> None:
+        self._metrics.outcomes({str(fault.code): parcel.left})
+        parcel.refuse(fault)
+
+    def _refuse_waiting(self, fault: VermilionError) -> None:
+        for lane in self._lanes.values():
+            for parcel in lane.drain():
+                self._refuse(parcel, fault)

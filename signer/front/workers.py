@@ -1,0 +1,239 @@
+"""The worker processes: started (never forked from a process that has threads), watched, replaced when they die."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from sealcore.errors import Code, VermilionError
+from sealcore.ids import uuid7
+from sealcore.log import get as get_log
+from signer.front.parcel import Lane, Parcel
+from signer.line import Line, Slot, pair, taken
+from signer.settings import SignerSettings
+from signer.worker.jobs import write_job
+
+STANDARD_COMMAND: Final = ("-m", "signer.worker")
+START_S: Final = 60.0  # a busy machine imports slowly
+END_S: Final = 5.0
+YOUNG_S: Final = 5.0
+
+
+@dataclass
+class _Job:
+    parcels: list[Parcel]
+    slot: int | None
+    documents: int
+
+
+@dataclass(frozen=True)
+class Family:
+    """What all workers of a front have in common.
+
+    boot              this start of the front
+    command           what Python is told to run
+    latest_time_file  the latest time of the timestamp unit that they share
+    dead              names of those that died under this front: what they left may be taken over at once
+    """
+
+    settings: SignerSettings
+    boot: str
+    command: Sequence[str]
+    latest_time_file: Path
+    dead: list[str]
+
+
+@dataclass
+class Hooks:
+    """What the owner of the workers wants to hear of."""
+
+    free: Callable[[], None]
+    died: Callable[[Worker, list[Parcel]], None]
+
+
+@dataclass
+class Worker:
+    """One process. Used on the event loop only."""
+
+    name: str
+    lane: Lane
+    process: subprocess.Popen[bytes]
+    line: Line
+    slots: list[Slot]
+    hooks: Hooks
+    alive: bool = False
+    started_s: float = math.inf
+    died_young: bool = True
+    _free: list[int] = field(default_factory=list)
+    _jobs: dict[int, _Job] = field(default_factory=dict)
+    _number: int = 0
+    _ending: bool = False
+    _ready: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    _asked: dict[str, asyncio.Future[bytes]] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, family: Family, lane: Lane, hooks: Hooks) -> Worker:
+        """Starts the process; ``ready`` tells when it serves."""
+        settings = family.settings
+        name = str(uuid7())
+        ours, theirs = pair()
+        slots = [Slot.create() for _ in range(settings.workers.threads + 1)]
+        try:
+            process = subprocess.Popen([sys.executable, *family.command, "--line", str(theirs.fileno())], pass_fds=(theirs.fileno(),))
+        finally:
+            theirs.close()
+        worker = cls(name, lane, process, Line(ours), slots, hooks, _free=list(range(len(slots))))
+        told = {
+            "settings": settings.model_dump_json(exclude_unset=True),
+            "boot": family.boot,
+            "worker": name,
+            "latest": str(family.latest_time_file),
+            "urgent": lane is Lane.INTERACTIVE,
+            "dead": family.dead,
+        }
+        with contextlib.suppress(OSError):  # it ended at once; its end is noticed as any other
+            worker.line.send(told, [slot.descriptor for slot in slots])
+        asyncio.get_running_loop().add_reader(ours.fileno(), worker._receive)
+        return worker
+
+    async def ready(self) -> None:
+        """Waits until it serves; raises what kept it from it."""
+        try:
+            await asyncio.wait_for(asyncio.shield(self._ready), START_S)
+        except TimeoutError:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, "a worker of the signer does not start") from None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it takes another job: one is worked on, one lies ready beside it."""
+        return self.alive and bool(self._free)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has nothing to do."""
+        return self.alive and len(self._free) == len(self.slots)
+
+    def give(self, parcels: list[Parcel]) -> None:
+        """A job for it."""
+        slot = self._free.pop()
+        self._number += 1
+        self._jobs[self._number] = _Job(parcels, slot, sum(parcel.left for parcel in parcels))
+        message, descriptors = write_job(self.slots[slot], self._number, slot, [parcel.sent for parcel in parcels])
+        with contextlib.suppress(OSError):  # gone: ``_receive`` will see it and pass the parcels on
+            self.line.send(message, descriptors)
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Anything else; nothing when it is gone."""
+        with contextlib.suppress(OSError):
+            self.line.send(message)
+
+    async def ask(self, what: str, timeout_s: float) -> bytes:
+        """What it tells (``process``: metrics, keys); SERVICE_UNAVAILABLE when it does not answer in time, or what keeps it from it."""
+        asked = self._asked.get(what)
+        if asked is None or asked.done():
+            asked = self._asked[what] = asyncio.get_running_loop().create_future()
+            self.tell({"ask": what})
+        try:
+            return await asyncio.wait_for(asyncio.shield(asked), timeout_s)
+        except TimeoutError:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, "a worker of the signer does not answer") from None
+
+    async def stop(self) -> None:
+        """Has it end after what it is doing; ends it when it does not."""
+        self._ending = True
+        self.tell({"stop": True})
+        try:
+            await asyncio.to_thread(self.process.wait, END_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            await asyncio.to_thread(self.process.wait)
+        self._forget()
+
+    def _receive(self) -> None:
+        received = self.line.receive()
+        if received is None:
+            self._gone()
+            return
+        message, descriptors = received
+        match message:
+            case {"answer": number, "parcel": place, "indexes": indexes, "parts": parts, "at": at}:
+                self._answer(self._jobs[number], place, indexes, _cut(self._bytes_at(number, at, sum(parts), descriptors), parts))
+                self._forget_job(number)
+            case {"done": number}:
+                job = self._jobs[number]
+                assert job.slot is not None
+                self._free.append(job.slot)
+                job.slot = None
+                self._forget_job(number)
+                self.hooks.free()
+            case {"told": what}:
+                if not (asked := self._asked[what]).done():
+                    asked.set_result(taken(descriptors[0]))
+            case {"refused": what, "code": code, "reason": reason}:
+                if not (asked := self._asked[what]).done():
+                    asked.set_exception(VermilionError(Code(code), reason))
+            case {"ready": True}:
+                self.alive, self.started_s = True, time.monotonic()
+                self._ready.set_result(None)
+                self.hooks.free()
+            case {"failed": code, "reason": reason}:
+                self._fail(VermilionError(Code(code), reason))
+
+    def _bytes_at(self, number: int, at: int | None, size_bytes: int, descriptors: list[int]) -> bytes:
+        if at is None:
+            return taken(descriptors[0])
+        slot = self._jobs[number].slot
+        assert slot is not None
+        return bytes(self.slots[slot].answers[at : at + size_bytes])
+
+    def _answer(self, job: _Job, place: int, indexes: list[int], parts: list[bytes]) -> None:
+        job.documents -= len(indexes)
+        job.parcels[place].take(parts, indexes)
+
+    def _forget_job(self, number: int) -> None:
+        job = self._jobs[number]
+        if not job.documents and job.slot is None:
+            del self._jobs[number]
+
+    def _gone(self) -> None:
+        """The process has ended, or is about to: it lets go of the line last."""
+        self._forget()
+        if self._ending:  # as it was told
+            return
+        self.process.kill()
+        status = self.process.wait()
+        get_log("workers").warning("worker ended", worker=self.name, status=status)
+        self._fail(VermilionError(Code.SERVICE_UNAVAILABLE, f"a worker of the signer ended at its start ({status})"))
+        left = [parcel for job in self._jobs.values() for parcel in job.parcels if parcel.left]
+        self._jobs.clear()
+        self.died_young = time.monotonic() - self.started_s < YOUNG_S
+        self.hooks.died(self, left)
+
+    def _fail(self, fault: VermilionError) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(fault)
+            self._ready.exception()  # whether anybody waits for it or not
+
+    def _forget(self) -> None:
+        if self.line.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self.line.fileno())
+            self.line.close()
+            for slot in self.slots:
+                slot.close()
+        self.alive = False
+
+
+def _cut(data: bytes, sizes: Sequence[int]) -> list[bytes]:
+    parts, position = [], 0
+    for size in sizes:
+        parts.append(data[position : position + size])
+        position += size
+    return parts

@@ -1,0 +1,147 @@
+"""A worker's composition root: opens database and token, and puts the engine together."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from cryptography import x509
+
+from sealcore.clock import Clock
+from sealcore.db import connect
+from sealcore.errors import Code, VermilionError
+from sealcore.hsm.token import Token
+from sealcore.log import get as get_log
+from signer.engine import Engine, Parts
+from signer.examiner import Examiner
+from signer.keys import SealKeys
+from signer.metrics import SignerMetrics
+from signer.register_store import RegisterStore
+from signer.sandbox import Sandbox
+from signer.settings import SignerSettings, TimestampSettings
+from signer.uses import Reached, UseStore
+from signer.worker.told import KeyFacts
+from timestamp.latest import SharedLatest
+from timestamp.unit import TimestampUnit
+
+_SPARE_CONNECTIONS = 2
+
+
+@dataclass(frozen=True)
+class Place:
+    """This process among the others.
+
+    boot              of the front, worker  of this process: they tell whose an unfinished use is (``UseStore``)
+    latest_time_file  the latest time of the timestamp unit that all workers share
+    urgent            its callers wait for single documents
+    """
+
+    boot: str
+    worker: str
+    latest_time_file: Path
+    urgent: bool
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that a worker works with."""
+
+    engine: Engine
+    uses: UseStore
+    keys: SealKeys
+    metrics: SignerMetrics
+    _opened: ExitStack
+
+    @classmethod
+    def open(cls, settings: SignerSettings, place: Place, *, clock: Clock, reached: Reached) -> Self:
+        """Opens everything; CONFIGURATION_INVALID, DATABASE_UNAVAILABLE, HSM_*, REGISTER_INCONSISTENT."""
+        limits = settings.limits
+        with ExitStack() as opened:
+            database = connect(
+                settings.database.url, pool_size=settings.workers.threads + settings.sandbox.workers + _SPARE_CONNECTIONS, by_key=True
+            )
+            opened.callback(database.dispose)
+            register = RegisterStore(database, audience=settings.audience)
+            register.load()
+            token = Token.open(settings.token)
+            opened.callback(token.close)
+            latest = SharedLatest(place.latest_time_file)
+            opened.callback(latest.close)
+            keys = SealKeys(token, timeout_s=limits.hsm_s)
+            opened.callback(keys.close)
+            examiner = Examiner()
+            opened.callback(examiner.close)
+            sandbox = Sandbox(largest_document_bytes=limits.document_bytes, workers=settings.sandbox.workers)
+            opened.callback(sandbox.close)
+            uses = UseStore(
+                database,
+                clock,
+                instance=settings.instance,
+                boot=place.boot,
+                worker=place.worker,
+                lease_s=limits.lease_s,
+                urgent=place.urgent,
+                reached=reached,
+            )
+            metrics = SignerMetrics(clock)
+            metrics.watch_hsm(sessions=lambda: token.sessions, in_use=lambda: token.sessions_in_use, hung=lambda: keys.hung)
+            parts = Parts(
+                database=database,
+                register=register,
+                uses=uses,
+                keys=keys,
+                unit=_timestamp_unit(settings.timestamp, token, latest, clock),
+                sandbox=sandbox,
+                examiner=examiner,
+                metrics=metrics,
+                clock=clock,
+                audience=settings.audience,
+                largest_document_bytes=limits.document_bytes,
+                sandboxed_at_once=settings.sandbox.workers,
+                urgent=place.urgent,
+                reached=reached,
+            )
+            engine = Engine(parts)
+            opened.callback(engine.close)
+            if settings.sandbox.ahead:
+                threading.Thread(target=_start_sandbox, args=(sandbox,), name="sandbox", daemon=True).start()
+            return cls(engine, uses, keys, metrics, opened.pop_all())
+
+    def key_facts(self) -> list[KeyFacts]:
+        """The keys of the token."""
+        return [KeyFacts(key.label, str(key.algorithm), key.spki_sha256, key.extractable, key.sensitive) for key in self.keys.listed()]
+
+    def close(self) -> None:
+        """Waits for what is being worked on, and gives everything back."""
+        self._opened.close()
+
+
+def _start_sandbox(sandbox: Sandbox) -> None:
+    """Beside the start, so that the first document that needs it does not wait for it."""
+    try:
+        sandbox.start()
+    except VermilionError as fault:  # each document that needs it will say so
+        get_log("worker").warning("sandbox not started", code=str(fault.code), reason=fault.reason)
+
+
+def _timestamp_unit(settings: TimestampSettings, token: Token, latest: SharedLatest, clock: Clock) -> TimestampUnit:
+    certificate, *_ = _certificates(settings.certificate_file)
+    return TimestampUnit(
+        token.key(settings.key_label),
+        certificate,
+        _certificates(settings.chain_file),
+        policy_oid=settings.policy_oid,
+        accuracy_ms=settings.accuracy_ms,
+        clock=clock,
+        latest=latest,
+    )
+
+
+def _certificates(path: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError):
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name} holds no certificate that can be read") from None

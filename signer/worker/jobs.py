@@ -1,0 +1,158 @@
+"""The form of a job in a slot, and of the answers to it.
+
+A job is CBOR of [[token, peer] …, [number of the token, request id, traceparent, deadline, length, number of the
+descriptor or None] …], and
+behind it the serialised ``Items`` of each parcel. A deadline is CLOCK_MONOTONIC in nanoseconds, which all processes share.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import cbor2
+
+from protos.vermilion.v1 import signer_pb2
+from sealcore.errors import VermilionError
+from signer.gate import ItemRequest
+from signer.line import HALF_BYTES, Line, Slot, stored
+from signer.messages import Outcome, parsed, request_of
+
+ROOM_BYTES: Final = HALF_BYTES
+_HEAD_EACH_BYTES: Final = 512  # of a parcel in the head, beside its token
+_Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A parcel as the front sends it: ``items`` is a serialised SealStreamRequest.Items."""
+
+    jws: str
+    peer: str
+    request_id: str
+    traceparent: str
+    deadline_ns: int | None
+    items: bytes | memoryview
+    descriptor: int | None = None
+
+
+@dataclass(frozen=True)
+class Received:
+    """A parcel as the worker reads it; ``malformed`` are items that are none."""
+
+    jws: str
+    peer: str
+    request_id: str
+    traceparent: str
+    deadline_ns: int | None
+    requests: list[ItemRequest]
+    malformed: list[Outcome]
+
+
+def weight_bytes(items: bytes | memoryview, jws: str) -> int:
+    """The most room that a parcel takes in a slot."""
+    return len(items) + len(jws) + _HEAD_EACH_BYTES
+
+
+def write_job(slot: Slot, number: int, slot_number: int, parcels: Iterable[Sent]) -> tuple[_Message, list[int]]:
+    """Puts a job into a slot; the message that announces it, and its descriptors."""
+    tokens: dict[tuple[str, str], int] = {}
+    rows: list[list[Any]] = []
+    bodies: list[bytes | memoryview] = []
+    descriptors: list[int] = []
+    for one in parcels:
+        at = None if one.descriptor is None else len(descriptors)
+        if one.descriptor is not None:
+            descriptors.append(one.descriptor)
+        number_of_token = tokens.setdefault((one.jws, one.peer), len(tokens))
+        rows.append([number_of_token, one.request_id, one.traceparent, one.deadline_ns, len(one.items), at])
+        bodies.append(one.items)
+    head = cbor2.dumps([[list(token) for token in tokens], rows])
+    position = len(head)
+    slot.documents[:position] = head
+    for body in bodies:
+        slot.documents[position : position + len(body)] = body
+        position += len(body)
+    return {"job": number, "slot": slot_number, "head": len(head)}, descriptors
+
+
+def read_job(slot: Slot, head_bytes: int, descriptors: Sequence[int]) -> list[Received]:
+    """The parcels of a job; takes the descriptors over. Nothing of the slot is referred to afterwards."""
+    tokens, rows = cbor2.loads(slot.documents[:head_bytes])
+    position = head_bytes
+    parcels: list[Received] = []
+    for token, request_id, traceparent, deadline_ns, length, descriptor in rows:
+        items = parsed(signer_pb2.SealStreamRequest.Items, slot.documents[position : position + length]).items
+        position += length
+        large = None if descriptor is None else _mapped(descriptors[descriptor])
+        jws, peer = tokens[token]
+        parcels.append(Received(jws, peer, request_id, traceparent, deadline_ns, *_requests(items, large)))
+    return parcels
+
+
+def _requests(items: Sequence[signer_pb2.Item], large: mmap.mmap | None) -> tuple[list[ItemRequest], list[Outcome]]:
+    requests: list[ItemRequest] = []
+    malformed: list[Outcome] = []
+    for item in items:
+        try:
+            request = request_of(item)
+            requests.append(request if large is None else replace(request, document=large))
+        except VermilionError as refusal:
+            malformed.append(Outcome(item.index, refusal))
+    return requests, malformed
+
+
+def _mapped(descriptor: int) -> mmap.mmap:
+    try:
+        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    finally:
+        os.close(descriptor)
+
+
+def answer_message(job: int, parcel: int, outcomes: Sequence[Outcome], parts: Sequence[bytes], at: int | None) -> _Message:
+    """Announces answers: ``parts`` are serialised responses, one behind the other from ``at`` in the slot, or in a descriptor."""
+    return {
+        "answer": job,
+        "parcel": parcel,
+        "indexes": [outcome.index for outcome in outcomes],
+        "parts": [len(part) for part in parts],
+        "at": at,
+    }
+
+
+class Reply:
+    """Sends the answers of one job: through its slot as long as the job has it, through descriptors afterwards."""
+
+    def __init__(self, line: Line, slot: Slot, job: int) -> None:
+        self._line = line
+        self._slot: Slot | None = slot
+        self._job = job
+        self._position = 0
+
+    def send(self, parcel: int, outcomes: Sequence[Outcome], parts: Sequence[bytes]) -> None:
+        """Outcomes of a parcel, by the thread that works on the job."""
+        size_bytes = sum(len(part) for part in parts)
+        if self._slot is None or self._position + size_bytes > HALF_BYTES:
+            self.send_apart(parcel, outcomes, parts)
+            return
+        at = self._position
+        for part in parts:
+            self._slot.answers[self._position : self._position + len(part)] = part
+            self._position += len(part)
+        self._line.send(answer_message(self._job, parcel, outcomes, parts, at))
+
+    def send_apart(self, parcel: int, outcomes: Sequence[Outcome], parts: Sequence[bytes]) -> None:
+        """The same by any thread."""
+        descriptor = stored(b"".join(parts))
+        try:
+            self._line.send(answer_message(self._job, parcel, outcomes, parts, None), [descriptor])
+        finally:
+            os.close(descriptor)
+
+    def done(self) -> None:
+        """Gives the slot back; what is still being worked on is answered apart."""
+        self._slot = None
+        self._line.send({"done": self._job})

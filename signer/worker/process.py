@@ -1,0 +1,170 @@
+"""A worker process: takes jobs from the line, works on them with the engine, answers; ends when the front is gone."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import queue
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sealcore import tracing
+from sealcore.clock import Clock, SystemClock
+from sealcore.errors import VermilionError
+from sealcore.log import configure
+from sealcore.log import get as get_log
+from sealcore.metrics import snapshot
+from signer.gate import ItemRequest
+from signer.line import Line, Slot, stored
+from signer.messages import Outcome, serialised
+from signer.settings import SignerSettings
+from signer.uses import Reached
+from signer.worker.bench import Bench, Place
+from signer.worker.jobs import Received, Reply, read_job
+from signer.worker.told import encode_keys
+
+_FAILED_START = 1
+_FRONT_IS_GONE = 70
+
+
+@dataclass(frozen=True)
+class _Job:
+    number: int
+    slot: int
+    head_bytes: int
+    descriptors: Sequence[int]
+
+
+class _Asked:
+    """A parcel as the engine sees it (``engine.Asked``)."""
+
+    def __init__(self, received: Received, place: int, reply: Reply) -> None:
+        self._received = received
+        self._place = place
+        self._reply = reply
+        self.jws, self.peer, self.request_id = received.jws, received.peer, received.request_id
+        self.deadline_ns, self.traceparent = received.deadline_ns, received.traceparent
+        self.requests: Sequence[ItemRequest] = received.requests
+
+    def answer(self, outcomes: Sequence[Outcome]) -> None:
+        """With the batch; what could not even be asked is answered here too."""
+        all_ = [*self._received.malformed, *outcomes]
+        if all_:
+            self._reply.send(self._place, all_, serialised(all_))
+
+    def answer_later(self, outcomes: Sequence[Outcome]) -> None:
+        """After the batch, by another thread."""
+        self._reply.send_apart(self._place, outcomes, serialised(outcomes))
+
+
+class WorkerProcess:
+    """The main thread listens; threads work on batches."""
+
+    def __init__(self, line: Line, slots: Sequence[Slot], bench: Bench, threads: int, reached: Reached) -> None:
+        self._line = line
+        self._slots = slots
+        self._bench = bench
+        self._reached = reached
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=self._work, name=f"batch-{number}") for number in range(threads)]
+        self._log = get_log("worker")
+
+    def serve(self) -> None:
+        """Until the front says stop. Without a front there is nobody to answer: the process ends at once."""
+        for thread in self._threads:
+            thread.start()
+        while (received := self._line.receive()) is not None:
+            message, descriptors = received
+            if not self._take(message, descriptors):
+                break
+        else:
+            os._exit(_FRONT_IS_GONE)
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _take(self, message: Any, descriptors: Sequence[int]) -> bool:
+        match message:
+            case {"job": number, "slot": slot, "head": head_bytes}:
+                self._jobs.put(_Job(number, slot, head_bytes, descriptors))
+            case {"dead": worker}:
+                self._bench.uses.declare_dead(worker)
+            case {"ask": "metrics"}:
+                self._tell("metrics", snapshot(self._bench.metrics.registry))
+            case {"ask": "keys"}:
+                threading.Thread(target=self._tell_keys, name="keys", daemon=True).start()  # the token may take its time
+            case {"stop": _}:
+                return False
+        return True
+
+    def _tell(self, what: str, data: bytes) -> None:
+        descriptor = stored(data)
+        try:
+            self._line.send({"told": what}, [descriptor])
+        finally:
+            os.close(descriptor)
+
+    def _tell_keys(self) -> None:
+        try:
+            self._tell("keys", encode_keys(self._bench.key_facts()))
+        except VermilionError as fault:
+            self._line.send({"refused": "keys", "code": str(fault.code), "reason": fault.reason})
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                self._work_on(job)
+            except Exception as fault:  # noqa: BLE001  (answers are lost: the front hands the job to another worker)
+                self._log.error("job failed", exc_info=fault)
+                os._exit(_FRONT_IS_GONE)
+
+    def _work_on(self, job: _Job) -> None:
+        slot = self._slots[job.slot]
+        reply = Reply(self._line, slot, job.number)
+        with self._bench.metrics.stage("wire"):
+            received = read_job(slot, job.head_bytes, job.descriptors)
+        self._bench.engine.run([_Asked(one, place, reply) for place, one in enumerate(received)])
+        reply.done()
+        self._reached("answered")
+
+
+def main(arguments: Sequence[str] | None = None, *, reached: Reached = lambda _step: None, clock: Clock | None = None) -> int:
+    """The whole process. ``reached`` is told each step of a document's way, for tests that end or hold the process there."""
+    parser = argparse.ArgumentParser(prog="python -m signer.worker")
+    parser.add_argument("--line", type=int, required=True, metavar="FD", help="the line to the front that starts this process")
+    chosen = parser.parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # they reach the whole group; the front says when it is time to stop
+    line = Line(socket.socket(fileno=chosen.line))
+    received = line.receive()
+    if received is None:
+        return _FAILED_START
+    told, descriptors = received
+    settings = SignerSettings.model_validate_json(told["settings"])
+    configure("signer")
+    try:
+        place = Place(told["boot"], told["worker"], Path(told["latest"]), told["urgent"])
+        dead: Sequence[str] = told["dead"]
+        tracing.start("signer", settings.tracing, worker=place.worker)
+        bench = Bench.open(settings, place, clock=clock or SystemClock(), reached=reached)
+    except VermilionError as fault:
+        line.send({"failed": str(fault.code), "reason": fault.reason})
+        return _FAILED_START
+    for worker in dead:
+        bench.uses.declare_dead(worker)
+    gc.collect()
+    gc.freeze()  # what is here now stays: the collector need not look at it again
+    line.send({"ready": True})
+    try:
+        WorkerProcess(line, [Slot(descriptor) for descriptor in descriptors], bench, settings.workers.threads, reached).serve()
+    finally:
+        bench.close()
+        tracing.stop()
+    return 0

@@ -1,0 +1,57 @@
+"""Proving many leaves of one manifest is proving each by itself, whatever was proven before."""
+
+from __future__ import annotations
+
+import hashlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealcore import merkle
+from sealcore.approvals.covers import ManifestCovers
+from sealcore.approvals.leaf import Leaf, Placement, leaf_hash
+from sealcore.approvals.manifest import DocumentEntry, Manifest, Prover
+from sealcore.errors import Code, VermilionError
+
+PLACEMENT = Placement()
+MANIFESTS = {
+    size: Manifest.build([DocumentEntry("", hashlib.sha256(bytes((number,))).digest(), 1, PLACEMENT) for number in range(size)])
+    for size in (1, 2, 3, 5, 8, 13, 21, 64, 77)
+}
+
+
+def holds(leaf: Leaf, proof: tuple[bytes, ...], covers: ManifestCovers) -> bool:
+    """By the algorithm of RFC 9162, without a memory."""
+    try:
+        merkle.verify_inclusion(leaf_hash(leaf), leaf.index, covers.size, proof, covers.root)
+    except VermilionError as refused:
+        assert refused.code is Code.PROOF_INVALID
+        return False
+    return True
+
+
+@given(st.sampled_from(sorted(MANIFESTS)), st.data())
+def test_a_prover_with_a_memory_judges_as_one_without(size: int, data: st.DataObject) -> None:
+    manifest = MANIFESTS[size]
+    prover = Prover(manifest.covers)
+    for _ in range(data.draw(st.integers(1, 12))):
+        leaf, proof = (manifest.leaves[data.draw(st.integers(0, size - 1))], list(manifest.proofs[data.draw(st.integers(0, size - 1))]))
+        if data.draw(st.booleans()):
+            proof = list(manifest.proofs[leaf.index])
+        spoil = data.draw(st.sampled_from(["nothing", "node", "shorter", "longer", "leaf"]))
+        if spoil == "node" and proof:
+            proof[data.draw(st.integers(0, len(proof) - 1))] = data.draw(st.sampled_from([bytes(32), b"", *proof, manifest.covers.root]))
+        elif spoil == "shorter":
+            proof = proof[1:]
+        elif spoil == "longer":
+            proof.append(bytes(32))
+        elif spoil == "leaf":
+            leaf = Leaf(leaf.salt, leaf.index, leaf.size, bytes(32), 1, PLACEMENT)
+        expected = holds(leaf, tuple(proof), manifest.covers)
+        try:
+            assert prover.prove(leaf, proof) == leaf_hash(leaf)
+            found = True
+        except VermilionError as refused:
+            assert refused.code is Code.PROOF_INVALID
+            found = False
+        assert found is expected

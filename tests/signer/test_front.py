@@ -1,0 +1,248 @@
+"""The front's parts by themselves: how messages are taken apart, whose turn it is, what becomes of documents whose worker dies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protos.vermilion.v1 import signer_pb2
+from sealcore.approvals.leaf import Placement
+from sealcore.approvals.wire import placement_to_message
+from sealcore.error_messages import from_message
+from sealcore.errors import Code, VermilionError
+from signer.front.arriving import Arriving
+from signer.front.framing import Kind, chunk_of, framed, items_of, open_of
+from signer.front.parcel import Parcel
+from signer.front.turns import Turns
+from signer.line import HALF_BYTES, Line, Slot, pair, stored, taken
+from signer.messages import Outcome, holds_results, joined, refusals, serialised
+from signer.uses import SealedUse
+from signer.worker.jobs import Sent, read_job, write_job
+
+Request = signer_pb2.SealStreamRequest
+documents = st.lists(st.tuples(st.integers(0, 2**32 - 1), st.binary(max_size=300)), min_size=1, max_size=20)
+
+
+def item(index: int, document: bytes) -> signer_pb2.Item:
+    """An item as a client sends it."""
+    placement = placement_to_message(Placement())
+    return signer_pb2.Item(
+        index=index, salt=bytes(16), placement=placement, size_bytes=len(document), document=document, name=f"{index}.pdf"
+    )
+
+
+def sealed(index: int, suffix: bytes = b"suffix") -> Outcome:
+    """A document that was sealed."""
+    return Outcome(index, SealedUse(index, suffix, 7, bytes(32), bytes(32), 1, ("a warning",), repeated=False))
+
+
+# --- messages --------------------------------------------------------------------------------------------------------------------
+
+
+@given(documents)
+def test_items_are_taken_apart_where_they_begin_and_end(content: list[tuple[int, bytes]]) -> None:
+    items = [item(*one) for one in content]
+    message = framed(Request(items=Request.Items(items=items)).SerializeToString())
+    assert message.kind is Kind.ITEMS
+    found = items_of(message)
+    assert found.items == items
+    for first in range(len(items)):
+        some = list(range(first, len(items), 2))
+        assert list(Request.Items.FromString(bytes(found.serialised(some))).items) == [items[place] for place in some]
+    assert found.serialised(range(len(items))) == message.body
+
+
+@given(documents)
+def test_a_message_in_an_unusual_form_means_the_same(content: list[tuple[int, bytes]]) -> None:
+    """Two parts of one field, as a merger of messages leaves them, and a field that nobody knows."""
+    items = [item(*one) for one in content]
+    parts = [Request(items=Request.Items(items=[one])).SerializeToString() for one in items]
+    unknown = bytes((15 << 3 | 0, 1))
+    found = items_of(framed(b"".join(parts) + unknown))
+    assert found.items == items
+    assert list(Request.Items.FromString(bytes(found.serialised(range(len(items))))).items) == items
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_message_or_a_typed_refusal(data: bytes) -> None:
+    try:
+        message = framed(data)
+        if message.kind is Kind.ITEMS:
+            assert all(isinstance(one, signer_pb2.Item) for one in items_of(message).items)
+        elif message.kind is Kind.CHUNK:
+            chunk_of(message)
+        else:
+            open_of(message)
+    except VermilionError as refusal:
+        assert refusal.code in {Code.INVALID_ARGUMENT, Code.TOKEN_MISSING}
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=12))
+def test_results_put_together_by_hand_are_those_that_protobuf_reads(sizes: list[int]) -> None:
+    refusal = VermilionError(Code.DOCUMENT_EMPTY, "the document is empty", document="x.pdf")
+    outcomes = [sealed(index, bytes(size)) if size % 3 else Outcome(index, refusal) for index, size in enumerate(sizes)]
+    messages = serialised(outcomes)
+    assert all(holds_results(message) for message in messages)
+    results = signer_pb2.SealStreamResponse.FromString(joined(messages)).results
+    assert {one.index: one.suffix for one in results.sealed} == {index: bytes(size) for index, size in enumerate(sizes) if size % 3}
+    assert {one.index for one in results.refused} == {index for index, size in enumerate(sizes) if not size % 3}
+    for one in results.sealed:
+        assert (one.ledger_index, one.ledger_leaf_hash, one.attempts, list(one.warnings)) == (7, bytes(32), 1, ["a warning"])
+    for other in results.refused:
+        assert from_message(other.error).code is Code.DOCUMENT_EMPTY
+
+
+def test_a_suffix_over_the_cap_follows_in_chunks_and_results_stay_below_it() -> None:
+    large = os.urandom(7 * 1024 * 1024)
+    messages = [
+        signer_pb2.SealStreamResponse.FromString(message)
+        for message in serialised([*(sealed(index, bytes(900_000)) for index in range(9)), sealed(9, large)])
+    ]
+    assert max(message.ByteSize() for message in messages) < 4 * 1024 * 1024
+    chunks = [message.suffix for message in messages if message.WhichOneof("kind") == "suffix"]
+    assert b"".join(chunk.data for chunk in chunks) == large
+    assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert sorted(one.index for message in messages for one in message.results.sealed) == list(range(10))
+
+
+# --- turns -----------------------------------------------------------------------------------------------------------------------
+
+
+class Answers:
+    """What a parcel's caller hears."""
+
+    def __init__(self) -> None:
+        self.refused: dict[int, Code] = {}
+        self.count = 0
+
+    def __call__(self, parts: Sequence[bytes], count: int) -> None:
+        self.count += count
+        for part in parts:
+            for one in signer_pb2.SealStreamResponse.FromString(part).results.refused:
+                self.refused[one.index] = from_message(one.error).code
+
+
+def parcel(client: str, indexes: Sequence[int], answers: Answers | None = None) -> Parcel:
+    """Documents of a client."""
+    items = Request.Items(items=[item(index, b"%PDF") for index in indexes]).SerializeToString()
+    return Parcel(Sent("token", client, "request", "", None, items), indexes, len(items), answers or Answers())
+
+
+def test_a_client_that_floods_does_not_keep_the_others_waiting() -> None:
+    turns = Turns()
+    for number in range(50):
+        turns.add(parcel("flood", range(number * 16, number * 16 + 16)))
+    for client in ("one", "other"):
+        turns.add(parcel(client, [0]))
+    assert turns.documents == 802
+    batch = turns.take(64, 10**7)
+    assert [one.sent.peer for one in batch[:3]] == ["flood", "one", "other"]
+    assert {one.sent.peer for one in batch[3:]} == {"flood"}
+    assert sum(one.left for one in batch) <= 64
+
+
+def test_two_clients_that_flood_get_equal_shares_in_their_own_order() -> None:
+    turns = Turns()
+    for number in range(20):
+        turns.add(parcel("left", [number]))
+    for number in range(20):
+        turns.add(parcel("right", [number]))
+    order = [one for _ in range(10) for one in turns.take(4, 10**7)]
+    for first in range(0, 40, 4):
+        assert [one.sent.peer for one in order[first : first + 4]].count("left") == 2
+    for client in ("left", "right"):
+        assert [list(one._open) for one in order if one.sent.peer == client] == [[number] for number in range(20)]
+
+
+def test_a_batch_keeps_to_documents_and_bytes_and_is_never_empty() -> None:
+    turns = Turns()
+    large, small = parcel("client", range(16)), parcel("client", range(16, 18))
+    turns.add(large)
+    turns.add(small)
+    assert turns.take(4, 1) == [large]  # over both bounds by itself
+    assert turns.take(4, 10**7) == [small]
+    assert turns.take(4, 10**7) == []
+    assert turns.documents == 0
+
+
+# --- what a worker's death leaves ------------------------------------------------------------------------------------------------
+
+
+def test_another_worker_gets_what_has_no_answer_yet() -> None:
+    answers = Answers()
+    one = parcel("client", [1, 2, 2, 3], answers)
+    one.take(serialised([sealed(1), sealed(2)]), [1, 2])
+    again = Request.Items.FromString(bytes(one.again().sent.items))
+    assert [each.index for each in again.items] == [2, 3]
+    one.refuse(VermilionError(Code.SERVICE_UNAVAILABLE, "gone"))
+    assert answers.refused == {2: Code.SERVICE_UNAVAILABLE, 3: Code.SERVICE_UNAVAILABLE}
+    assert (answers.count, one.left) == (4, 0)
+    one.refuse(VermilionError(Code.INTERNAL, "again"))
+    assert answers.count == 4
+
+
+# --- slots and descriptors ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_comes_out_of_a_slot_as_it_went_in() -> None:
+    slot = Slot.create()
+    large = stored(b"%PDF large")
+    try:
+        first = Sent("token", "a", "r1", "", None, Request.Items(items=[item(4, b"%PDF one"), item(5, b"%PDF two")]).SerializeToString())
+        announced = signer_pb2.Item(index=6, placement=placement_to_message(Placement()), size_bytes=10)
+        second = Sent("token", "b", "r2", "span", 99, Request.Items(items=[announced]).SerializeToString(), large)
+        message, descriptors = write_job(slot, 1, 0, [first, second])
+        read = read_job(slot, message["head"], [os.dup(one) for one in descriptors])
+        slot.documents[: message["head"]] = bytes(message["head"])  # the slot is free for another job at once
+        assert [(one.jws, one.peer, one.request_id, one.traceparent, one.deadline_ns) for one in read] == [
+            ("token", "a", "r1", "", None),
+            ("token", "b", "r2", "span", 99),
+        ]
+        assert [bytes(each.document[:]) for one in read for each in one.requests] == [b"%PDF one", b"%PDF two", b"%PDF large"]
+    finally:
+        os.close(large)
+        slot.close()
+
+
+def test_a_line_carries_messages_and_descriptors_and_tells_of_its_end() -> None:
+    left, right = (Line(end) for end in pair())
+    descriptor = stored(b"suffix")
+    left.send({"answer": 1}, [descriptor])
+    os.close(descriptor)
+    received = right.receive()
+    assert received is not None
+    message, descriptors = received
+    assert message == {"answer": 1}
+    assert taken(descriptors[0]) == b"suffix"
+    left.close()
+    assert right.receive() is None
+    right.close()
+    assert HALF_BYTES > 4 * 1024 * 1024, "a whole message of gRPC fits into a slot"
+
+
+# --- large documents ---------------------------------------------------------------------------------------------------------------
+
+
+def test_chunks_in_order_make_a_document_and_others_are_refused() -> None:
+    arriving = Arriving()
+    arriving.begin(signer_pb2.Item(index=1, size_bytes=6))
+    assert arriving.add(Request.Chunk(index=1, offset=0, data=b"abc")) is None
+    for offset, data in ((0, b"abc"), (4, b"x"), (3, b""), (3, b"defg")):
+        with pytest.raises(VermilionError) as refused:
+            arriving.add(Request.Chunk(index=1, offset=offset, data=data))
+        assert refused.value.code is Code.INVALID_ARGUMENT
+    whole = arriving.add(Request.Chunk(index=1, offset=3, data=b"def"))
+    assert whole is not None
+    assert taken(whole[1]) == b"abcdef"
+    arriving.begin(signer_pb2.Item(index=2, size_bytes=6))
+    assert [dropped.index for dropped in arriving.drop_all()] == [2]
+    assert arriving.is_empty
+
+
+def test_a_refusal_goes_to_each_document() -> None:
+    outcomes = refusals([3, 5], VermilionError(Code.OVERLOADED, "too much"))
+    assert [outcome.index for outcome in outcomes] == [3, 5]
