@@ -1,0 +1,155 @@
+"""The signer with one safeguard taken away: the list of ``../shared/model/exactly_once.py``, and two more.
+
+Each is a change to a worker's code as a careless hand might make it. The observers must report every one of them, or what they
+say about the real signer proves nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import signer.commit
+import signer.engine
+import signer.uses
+from sealcore import db
+from sealcore.clock import Clock
+from sealcore.ledger import store as ledger_store
+from sealcore.ledger.entry import entry_hash, time_us
+from sealcore.ledger.store import Appended
+from signer.commit import Ended, Finished
+from signer.engine import Engine
+from signer.keys import SealKeys
+from signer.messages import Outcome
+from signer.uses import Reached, SealedUse, UseStore
+
+_LOCK: Final = threading.Lock()
+
+
+def release_before_commit() -> None:
+    """The answers go out when the documents are whole; Commit comes behind."""
+    commits = Engine._commit
+
+    def _commit(self: Engine, documents: Sequence[Any]) -> None:
+        with db.read(self._parts.database) as connection:
+            size = ledger_store.head(connection).size
+        for place, one in enumerate(documents, size):
+            made = one.finished
+            early = SealedUse(one.request.index, made.suffix, place, bytes(32), made.sealed_sha256, made.intent.attempt, (), repeated=False)
+            one.asked.answer_later([Outcome(one.request.index, early)])
+        commits(self, documents)
+        for one in documents:
+            one.apart = True  # it has its answer
+
+    Engine._commit = _commit  # type: ignore[method-assign]
+
+
+def no_fence() -> None:
+    """Commit looks neither at the attempt nor at the state of the use."""
+    signer.commit._refusals = lambda _connection, batch: [None] * len(batch)
+    end = signer.commit._END
+    signer.commit._END = replace(end, sqlite=end.sqlite.replace("?3 AND state = 'intended'", "?3 * 0 + attempt"))
+
+
+def entry_in_its_own_transaction() -> None:
+    """The use is ended in one transaction, its entry appended in the next."""
+
+    def commit(engine: Any, clock: Clock, batch: Sequence[Finished], *, reached: Reached, **_others: Any) -> list[Ended]:
+        with _LOCK:
+            now_us = time_us(clock.now())
+            with db.write(engine) as connection:
+                refusals = signer.commit._refusals(connection, batch)
+                ending = [(one, no) for one, no in zip(batch, refusals, strict=True) if no is None]
+                entries = signer.commit._entries(ending, now_us)
+                first = _next_place(connection)
+                places = [Appended(first + at, entry_hash(one.data)) for at, one in enumerate(entries)]
+                signer.commit._end(connection, [(one, place, True) for (one, _), place in zip(ending, places, strict=True)], now_us)
+            reached("commit: uses ended")
+            with db.write(engine) as connection:
+                ledger_store.append_new(connection, entries)
+            reached("commit: entries appended")
+        taken = iter(places)
+        return [no or signer.commit._sealed(one, next(taken)) for one, no in zip(batch, refusals, strict=True)]
+
+    signer.engine.commit = commit  # type: ignore[assignment]
+    signer.uses.entry_hash = lambda data: entry_hash(data or b"")
+
+
+def no_entry() -> None:
+    """The use is ended and nothing appended."""
+
+    def append_new(connection: Any, entries: Sequence[Any]) -> list[Appended]:
+        first = _next_place(connection)
+        return [Appended(first + at, entry_hash(one.data)) for at, one in enumerate(entries)]
+
+    signer.commit.ledger_store = _Instead(ledger_store, append_new=append_new)  # type: ignore[assignment]
+
+
+def takeover_keeps_the_attempt() -> None:
+    """Whoever takes a use over works under the attempt of before."""
+    judges = UseStore._judge
+
+    def _judge(self: UseStore, at: Any, wanted: Any, refusal: Any, row: Any, *stored: Any) -> Any:
+        result = judges(self, at, wanted, refusal, row, *stored)
+        return replace(result, attempt=row.attempt) if isinstance(result, signer.uses.Intent) and row is not None else result
+
+    UseStore._judge = _judge  # type: ignore[method-assign]
+    take_over = signer.uses._TAKE_OVER
+    signer.uses._TAKE_OVER = replace(take_over, sqlite=take_over.sqlite.replace("attempt = ?3 + 1", "attempt = ?3"))
+
+
+def bytes_not_bound() -> None:
+    """A use is for whatever document comes."""
+    judges = UseStore._judge
+
+    def _judge(self: UseStore, at: Any, wanted: Any, refusal: Any, row: Any, *stored: Any) -> Any:
+        return judges(self, at, wanted, refusal, row and _Instead(row, binding=wanted.item.binding), *stored)
+
+    UseStore._judge = _judge  # type: ignore[method-assign]
+
+
+def stop_not_read_again() -> None:
+    """Commit does not ask whether a stop has come meanwhile."""
+    signer.commit.stop_refusal = lambda _seen, _present: None
+
+
+def signs_again() -> None:
+    """A signature is asked for twice, as by a retry inside an attempt."""
+    signs = SealKeys.sign_all
+
+    def sign_all(self: SealKeys, seal_key: Any, signed_attributes: Sequence[bytes]) -> Any:
+        signs(self, seal_key, signed_attributes)
+        return signs(self, seal_key, signed_attributes)
+
+    SealKeys.sign_all = sign_all  # type: ignore[method-assign]
+
+
+def _next_place(connection: Any) -> int:
+    """The ledger index after the last that is taken, by an entry or by a use whose entry is missing."""
+    (last,) = connection.exec_driver_sql("SELECT max(ledger_index) FROM uses").one()
+    return max(-1 if last is None else int(last), ledger_store.head(connection).size - 1) + 1
+
+
+class _Instead:
+    """Another's attributes, some of them others."""
+
+    def __init__(self, original: Any, **others: Any) -> None:
+        self.__dict__.update(others)
+        self._original = original
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
+
+
+BROKEN: Final[dict[str, Callable[[], None]]] = {
+    "release before commit": release_before_commit,
+    "no fence": no_fence,
+    "entry in its own transaction": entry_in_its_own_transaction,
+    "no entry": no_entry,
+    "takeover keeps the attempt": takeover_keeps_the_attempt,
+    "bytes not bound": bytes_not_bound,
+    "stop not read again": stop_not_read_again,
+    "signs again": signs_again,
+}

@@ -1,0 +1,199 @@
+"""Starts our services in a tenth of a second: each is forked from a process that has imported its modules and done nothing else.
+
+Two thirds of a service's start is importing Python modules. A nursery is single-threaded and has opened nothing, neither gRPC nor
+PKCS#11 nor a database, so a fork of it is as good as a new process. In the place of ``python -m signer`` the harness starts
+``stub.py``, which hands its file descriptors to the nursery and ends when the process forked for it ends, in the same way.
+
+The nursery is the parent of what it forks: what ``waitpid`` tells of each end stands in its log, the harness's evidence that
+kills were kills.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.conftest import REPOSITORY
+
+STUB: Final = Path(__file__).with_name("stub.py")
+_REQUEST_BYTES: Final = 64 * 1024
+_PR_SET_PDEATHSIG: Final = 1
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What ``waitpid`` said of one process. ``signal`` is 0 when it ended by itself."""
+
+    name: str
+    pid: int
+    signal: int
+
+
+class Nursery:
+    """A nursery that runs; ``module`` names the module that it serves: its ``main(name, arguments)`` runs in each child."""
+
+    def __init__(self, folder: Path, module: str, preload: str = "") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.socket, self.log = folder / "nursery", folder / "nursery.log"
+        self.log.touch()
+        command = [sys.executable, "-m", "tests.crash.nursery", str(self.socket), str(self.log), module]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env={**os.environ, "LD_PRELOAD": preload}
+        )
+
+    def ready(self) -> None:
+        """Waits until it serves."""
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n", "the nursery does not start"
+
+    def program(self, name: str, *arguments: str) -> tuple[str, ...]:
+        """What to tell Python to run, in the place of ``-m MODULE`` or a script."""
+        return ("-S", "-E", str(STUB), str(self.socket), name, *arguments)
+
+    def ended(self) -> list[Ended]:
+        """Every process that has ended so far."""
+        return [Ended(**json.loads(line)) for line in self.log.read_text("utf-8").splitlines()]
+
+    def close(self) -> None:
+        """Ends it."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+@contextlib.contextmanager
+def nurseries(folder: Path, *modules: str, preload: str = "") -> Iterator[list[Nursery]]:
+    """One for each module, started side by side."""
+    made = [Nursery(folder / module, module, preload) for module in modules]
+    try:
+        for one in made:
+            one.ready()
+        yield made
+    finally:
+        for one in made:
+            one.close()
+
+
+# --- below: the nursery itself ---------------------------------------------------------------------------------------------------
+
+
+def _serve(path: str, log: str, module: str) -> None:
+    main = importlib.import_module(module).main
+    gc.collect()
+    gc.freeze()
+    waiting = selectors.DefaultSelector()
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listening.bind(path)
+    listening.listen(64)
+    ours, theirs = socket.socketpair()
+    for end in (ours, theirs):
+        end.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    waiting.register(listening, selectors.EVENT_READ)
+    waiting.register(ours, selectors.EVENT_READ)
+    children: dict[int, tuple[socket.socket, str]] = {}
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    while True:
+        for key, _ in waiting.select():
+            if key.fileobj is listening:
+                stub, _ = listening.accept()
+                request, descriptors = _received(stub)
+                if request is None:  # the stub was killed before it could ask
+                    stub.close()
+                    continue
+                assert threading.active_count() == 1, "a fork takes no other thread along"
+                pid = os.fork()
+                if pid == 0:
+                    _live(main, request, descriptors, [listening, ours, theirs, stub, *(one for one, _ in children.values())])
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                children[pid] = stub, request["name"]
+                with contextlib.suppress(OSError):  # it was killed meanwhile: below, its end is read
+                    stub.send(str(pid).encode())
+                waiting.register(stub, selectors.EVENT_READ, pid)
+            elif key.fileobj is ours:
+                with contextlib.suppress(BlockingIOError):
+                    ours.recv(4096)
+                _reap(children, waiting, log)
+            elif key.data in children:  # the stub is gone: whoever killed it meant the process behind it
+                waiting.unregister(key.fileobj)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(key.data, signal.SIGKILL)
+
+
+def _received(stub: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    room = socket.CMSG_LEN(16 * array.array("i").itemsize)
+    descriptors = array.array("i")
+    try:
+        data, ancillary, _flags, _address = stub.recvmsg(_REQUEST_BYTES, room)
+    except ConnectionError:
+        data, ancillary = b"", []
+    if not data:
+        return None, []
+    for _level, _kind, content in ancillary:
+        descriptors.frombytes(content)
+    name, *arguments = data.decode().split("\0")
+    return {"name": name, "arguments": arguments}, list(descriptors)
+
+
+def _reap(children: dict[int, tuple[socket.socket, str]], waiting: selectors.BaseSelector, log: str) -> None:
+    while children:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        stub, name = children.pop(pid)
+        ended = {"name": name, "pid": pid, "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0}
+        with Path(log).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(ended) + "\n")
+        with contextlib.suppress(KeyError):
+            waiting.unregister(stub)
+        with contextlib.suppress(OSError):
+            stub.send(str(status).encode())
+        stub.close()
+
+
+def _live(main: Any, request: dict[str, Any], descriptors: Sequence[int], others: Sequence[socket.socket]) -> None:
+    """The child: takes over what the stub has, and becomes the service."""
+    status = 1
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nothing outlives the nursery
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for one in others:
+            one.close()
+        for number in (0, 1, 2):
+            os.dup2(descriptors[number], number)
+            os.close(descriptors[number])
+        arguments = request["arguments"]
+        if len(descriptors) > 3:  # the line of a worker, which the stub knows under another number
+            arguments[arguments.index("--line") + 1] = str(descriptors[3])
+        status = main(request["name"], arguments)
+    except BaseException:  # noqa: BLE001  (a child never returns into the nursery)
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    _serve(*sys.argv[1:4])
