@@ -1,0 +1,109 @@
+"""PDFBox and iText with Bouncy Castle over SunPKCS11: our own small program around each (java/), compiled on the spot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BUILD = HERE / "build"
+JARS = Path("/usr/share/java")  # Debian's
+LIBRARIES = ("itext5", "pdfbox2", "fontbox2", "commons-logging", "bcprov", "bcpkix", "bcutil")
+PROGRAMS = ("itext", "pdfbox")
+
+
+def compiled() -> str:
+    """The class path, with our sources compiled; FileNotFoundError when Java or a library is missing."""
+    libraries = [JARS / f"{name}.jar" for name in LIBRARIES]
+    missing = [str(file) for file in libraries if not file.exists()]
+    if missing:
+        raise FileNotFoundError(f"{', '.join(missing)} not found: run `make bench-peers`, whose setup installs it")
+    BUILD.mkdir(exist_ok=True)
+    class_path = ":".join(map(str, libraries))
+    subprocess.run(["javac", "-nowarn", "-cp", class_path, "-d", BUILD, *sorted((HERE / "java").glob("*.java"))], check=True)
+    return f"{BUILD}:{class_path}"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a Java process is given."""
+
+    class_path: str
+    token: Path  # of token_copy
+    pin_file: Path
+    labels: tuple[str, str]  # seal key, TSA key
+    chain: Path
+    documents: Path
+
+
+class JavaPeers:
+    """So many processes of one program, warm: the virtual machine compiles while it runs, so a first run is thrown away."""
+
+    def __init__(self, program: str, work: Work, processes: int) -> None:
+        self._program, self._work, self._count = program, work, processes
+
+    def __enter__(self) -> JavaPeers:
+        with ExitStack() as stack:
+            self._running = [self._start(stack) for _ in range(self._count)]
+            for one in self._running:
+                _answer(one, "ready")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_fault: object) -> None:
+        self._stack.close()
+
+    def sample(self, file: Path) -> None:
+        """Writes one signed document."""
+        _ask(self._running[0], f"sample {file}")
+        _answer(self._running[0], "written")
+
+    def documents_per_s(self, seconds: float) -> float:
+        """All processes at once."""
+        for one in self._running:
+            _ask(one, f"run {seconds}")
+        answers = [_answer(one).split() for one in self._running]
+        return sum(int(done) / float(elapsed_s) for done, elapsed_s in answers)
+
+    def _start(self, stack: ExitStack) -> subprocess.Popen[str]:
+        work = self._work
+        arguments = [self._program, work.token / "sunpkcs11.cfg", work.pin_file, *work.labels, work.chain, work.documents]
+        process = subprocess.Popen(
+            ["java", "-cp", work.class_path, "Peer", *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "SOFTHSM2_CONF": str(work.token / "softhsm2.conf")},
+            start_new_session=True,
+        )
+        stack.callback(_end, process)
+        return process
+
+
+def write_documents(contents: Sequence[bytes], folder: Path) -> None:
+    """The documents that the programs go through."""
+    for number, content in enumerate(contents):
+        (folder / f"{number:04d}.pdf").write_bytes(content)
+
+
+def _ask(process: subprocess.Popen[str], order: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(order + "\n")
+    process.stdin.flush()
+
+
+def _answer(process: subprocess.Popen[str], expected: str | None = None) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline().strip()
+    if not line or (expected is not None and line != expected):
+        raise RuntimeError(f"a Java program ended or said {line!r} where {expected or 'a rate'} was expected")
+    return line
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    process.communicate()
