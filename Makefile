@@ -8,17 +8,26 @@ DOCUMENTS ?= examples/documents
 WORKERS ?= 2
 MINUTES ?= 10
 CORPUS ?= ../shared/corpus
+FIGURES ?=
+RUNS ?= 3
+SEALS ?= 200000
+KILLS ?= 1000
+SEED ?=
 BIN := .venv/bin
-PACKAGES := sealcore signer ca timestamp ledger verify workflow vermilion hsm_config
+LONG_TESTS := tests/crash $(addprefix tests/signer/,test_faults.py test_fairness.py test_stops.py test_clients.py) tests/benchmarks/test_run.py
+PACKAGES := sealcore signer ca timestamp ledger verify workflow vermilion hsm_config benchmarks
 
-.PHONY: help setup setup-test demo up test test-long fuzz lint format proto docs documents clean
+.PHONY: help setup setup-test setup-bench demo up test test-long fuzz crash lint format proto docs documents bench bench-peers soak clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  DOCUMENTS=folder   what the demo seals       (now: $(DOCUMENTS))"
 	@echo "  MINUTES=number     how long fuzz goes on     (now: $(MINUTES))"
+	@echo "  KILLS=number       how often crash kills     (now: $(KILLS))"
 	@echo "  STATE=folder       where the office lives    (now: $(STATE))"
+	@echo "  FIGURES='…'        what bench measures       (now: $(if $(FIGURES),$(FIGURES),all of docs/benchmarks.md))"
+	@echo "  RUNS=number        how often bench measures  (now: $(RUNS))"
 
 setup: ## system packages that are missing, and the virtual environment
 	@PYTHON="$(PYTHON)" deploy/setup.sh run
@@ -26,21 +35,30 @@ setup: ## system packages that are missing, and the virtual environment
 setup-test: ## the same, and what the tests need
 	@PYTHON="$(PYTHON)" deploy/setup.sh test
 
+setup-bench: ## the same, and what the benchmarks need
+	@PYTHON="$(PYTHON)" deploy/setup.sh bench
+
 demo: setup ## from nothing to sealed and verified PDFs, in out/
 	@$(BIN)/vermilion demo --state "$(STATE)" --documents "$(DOCUMENTS)"
 
 up: setup ## start the office and leave it running until Ctrl-C
 	@$(BIN)/vermilion up --state "$(STATE)"
 
-test: setup-test lint ## lint, types, layers and every test
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+test: setup-test lint ## lint, types, layers and the tests
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(addprefix --ignore=,$(LONG_TESTS))
 
-test-long: test fuzz ## all that, the property tests for MINUTES, and the demo over the documents in CORPUS
+test-kills: setup-test ## the tests that kill processes by the hundred, and the benchmarks' own
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(LONG_TESTS)
+
+test-long: test test-kills fuzz ## all that, the property tests for MINUTES, and the demo over the documents in CORPUS
 	@$(BIN)/vermilion demo --state "$(STATE)" --documents "$(CORPUS)" --out out/corpus
 
 fuzz: setup-test ## the property tests with new random inputs, over and over for MINUTES
 	@end=$$((SECONDS + 60 * $(MINUTES))); while [ $$SECONDS -lt $$end ]; do \
-	  $(BIN)/python -m pytest -n $(WORKERS) --hypothesis-seed=$$RANDOM $$(grep -rl --include='test_*.py' '@given' tests); done
+	  $(BIN)/python -m pytest -n $(WORKERS) --hypothesis-seed=$$RANDOM $$(grep -rl --include='test_*.py' -e '@given' -e run_state_machine_as_test tests); done
+
+crash: setup-test ## kill processes of an office KILLS times on both databases, then count; SEED repeats a plan
+	@$(BIN)/python -m tests.crash --kills "$(KILLS)" --seed "$(SEED)"
 
 lint: setup-test ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
@@ -61,7 +79,17 @@ docs: setup-test ## write docs/errors.md again from the registry of codes
 documents: setup-test ## make examples/documents again
 	@$(BIN)/python examples/make_documents.py
 
+bench: setup-bench ## how fast it is, beside the HSM alone and other programs: table, charts, benchmarks/results/
+	@$(BIN)/python -m benchmarks --runs "$(RUNS)" --state "$(STATE)/bench" $(FIGURES)
+
+bench-peers: ## the same documents and keys with PDFBox, iText and pyHanko
+	@PYTHON="$(PYTHON)" deploy/setup.sh peers
+	@$(BIN)/python -m benchmarks --runs "$(RUNS)" --state "$(STATE)/bench" peers
+
+soak: setup-bench ## whether memory grows over SEALS seals (a quarter of an hour)
+	@$(BIN)/python -m benchmarks --soak-documents "$(SEALS)" --state "$(STATE)/bench" soak
+
 clean: ## remove the office in STATE, its results and the caches; keeps the virtual environment
 	@if [ -e "$(STATE)/run/launcher.lock" ] && ! flock --nonblock "$(STATE)/run/launcher.lock" true; then \
 	  echo "the office in $(STATE) is running; stop it first (Ctrl-C where it was started)"; exit 1; fi
-	@rm -rf "$(STATE)" out build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf "$(STATE)" out build benchmarks/peers/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
