@@ -10,11 +10,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.decode_limits import DecodePurpose
-from pyhanko.pdf_utils.reader import PdfFileReader
 
 from sealcore.errors import VermilionError
 from signer.pades.objects import found, found_array, found_dictionary
+from signer.pades.packed import Reader
 from signer.pades.reasons import (
     ACTIONS,
     ANNOTATIONS,
@@ -33,30 +32,16 @@ _ACTIONS: Final = {f"/{name}": reason for name, reason in ACTIONS.items()}
 _ANNOTATIONS: Final = {f"/{name}": reason for name, reason in ANNOTATIONS.items()}
 
 
-def changeable_content(reader: PdfFileReader, root: generic.DictionaryObject, file: bytes) -> tuple[str, ...]:
+def changeable_content(reader: Reader, root: generic.DictionaryObject, file: bytes) -> tuple[str, ...]:
     """Plain reasons, each once, in a fixed order; empty when nothing of the kind is reachable."""
     try:
-        found_reasons = _walk(root) if _suspicious(reader, file) else set()
+        found_reasons = _walk(root) if any(map(suspicious, (file, *reader.object_streams()))) else set()
         found_reasons |= {reason for check in _CATALOG_CHECKS if (reason := check(root))}
     except VermilionError:
         raise
     except Exception:  # noqa: BLE001  (an object that nobody needs may be broken; that it was not searched is what we say)
         found_reasons = {NOT_SEARCHED}
     return tuple(reason for reason in IN_ORDER if reason in found_reasons)
-
-
-def _suspicious(reader: PdfFileReader, file: bytes) -> bool:
-    if suspicious(file):
-        return True
-    streams = {ref for revision in range(reader.total_revisions) for ref in _object_streams(reader, revision)}
-    return any(suspicious(reader.get_object(ref).read_data(DecodePurpose.OBJECT_STREAM)) for ref in streams)
-
-
-def _object_streams(reader: PdfFileReader, revision: int) -> set[generic.Reference]:
-    """Also those that only the stream of a hybrid file's section knows."""
-    hybrid = reader.xrefs.get_xref_data(revision).hybrid
-    hidden = hybrid.xref_data.obj_streams_used if hybrid is not None else ()
-    return {*reader.xrefs.object_streams_used_in(revision), *(generic.Reference(number, pdf=reader) for number in hidden)}
 
 
 def _walk(root: generic.DictionaryObject) -> set[str]:

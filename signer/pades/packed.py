@@ -30,6 +30,19 @@ class Reader(PdfFileReader):
         self._packed: dict[int, _Packed | None] = {}
         super().__init__(BytesIO(file), strict=False)
 
+    def object_streams(self) -> list[bytes]:
+        """All of them, decoded, also those that only the stream of a hybrid file's section knows."""
+        return [self.get_object(each).read_data(DecodePurpose.OBJECT_STREAM) for each in self._object_stream_references()]
+
+    def _object_stream_references(self) -> set[generic.Reference]:
+        found: set[generic.Reference] = set()
+        for revision in range(self.total_revisions):
+            found |= self.xrefs.object_streams_used_in(revision)
+            hybrid = self.xrefs.get_xref_data(revision).hybrid
+            if hybrid is not None:
+                found |= {generic.Reference(number, pdf=self) for number in hybrid.xref_data.obj_streams_used}
+        return found
+
     def _get_object_from_stream(self, idnum: int, stmnum: int, idx: int) -> Any:
         if stmnum not in self._packed:
             self._packed[stmnum] = self._unpack(stmnum)

@@ -81,7 +81,7 @@ def _identifier(document: bytes, plan: Plan) -> bytes:
 
 
 def _warnings(opened: Opened, file: bytes, plan: Plan, state: FormState, *, repaired: bool) -> tuple[str, ...]:
-    content = changeable_content(opened.update.prev, opened.root, file)
+    content = changeable_content(opened.update.reader, opened.root, file)
     if plan.content_policy == ContentPolicy.STRICT:
         require_fixed(content)
     others = {

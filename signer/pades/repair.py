@@ -18,6 +18,7 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.misc import read_non_whitespace
 from pyhanko.pdf_utils.rw_common import PdfHandler
 
+from signer.pades.numbers import LARGEST_OBJECT_NUMBER
 from signer.pades.objects import Appendix, dictionary, found, name, number
 
 MOST_OBJECTS: Final = 1_000_000
@@ -27,7 +28,6 @@ _STREAM: Final = re.compile(rb">>[\x00\t\n\x0c\r ]*stream(?:\r\n|\n|\r)")
 _TRAILER: Final = re.compile(rb"trailer[\x00\t\n\x0c\r ]*(?=<<)")
 _CARRIED_OVER: Final = ("/Info", "/ID")
 _COMPRESSED: Final = 2  # type of a cross-reference entry (ISO 32000-2 table 18)
-_LARGEST_NUMBER: Final = 4_000_000
 
 
 class _Shelf(PdfHandler):
@@ -81,7 +81,7 @@ def _survey_objects(survey: _Survey, shelf: _Shelf) -> None:
     while (match := _OBJECT.search(file, position)) and len(survey.places) < MOST_OBJECTS:
         object_number, generation = int(match[1]), int(match[2])
         position = match.end()
-        if 0 < object_number <= _LARGEST_NUMBER and generation <= 0xFFFF:
+        if 0 < object_number <= LARGEST_OBJECT_NUMBER and generation <= 0xFFFF:
             survey.places[object_number] = _Place(match.start(), match.end(), generation)
             position = _behind_stream(survey, shelf, object_number, match.end())
     for trailer in _TRAILER.finditer(file):
@@ -118,7 +118,7 @@ def _survey_object_stream(survey: _Survey, object_number: int, stream: generic.S
         return
     numbers = re.findall(rb"\d+", data[: max(0, first)])[: 2 * max(0, count)]
     for index, text in enumerate(numbers[::2]):
-        if 0 < int(text) <= _LARGEST_NUMBER:
+        if 0 < int(text) <= LARGEST_OBJECT_NUMBER:
             survey.places[int(text)] = _Place(0, 0, 0, object_number, index)
 
 

@@ -15,11 +15,11 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.xref import XRefSectionData, XRefSectionType
 
 from sealcore.errors import Code, VermilionError
+from signer.pades.numbers import LARGEST_OBJECT_NUMBER, FreeNumbers
 from signer.pades.objects import Appendix, plainly
 from signer.pades.packed import Reader
 
 HEADER_WINDOW_BYTES: Final = 1024  # where readers look for %PDF- (ISO 32000-1 Annex H.3, note 13)
-LARGEST_OBJECT_NUMBER: Final = 4_000_000  # PDFium reads no larger ones
 _KEYWORD_WINDOW_BYTES: Final = 16
 _ENCRYPTED: Final = "the document is encrypted"
 
@@ -27,18 +27,33 @@ _ENCRYPTED: Final = "the document is encrypted"
 class Update(IncrementalPdfFileWriter):
     """pyHanko's writer, made to change nothing but what it is told to, and to write the same bytes for the same plan.
 
+    New objects get numbers that nothing in the file refers to.
+
     It raises no version, touches neither /Info nor metadata, and takes its half of the file identifier from the caller.
     """
 
     output_version = (1, 0)  # never above the document's own: no /Version is added
 
-    def __init__(self, reader: PdfFileReader, identifier: bytes) -> None:
+    def __init__(self, file: bytes, reader: Reader, identifier: bytes) -> None:
         super().__init__(reader.stream, prev=reader, strict=False)
         self._document_id = generic.ArrayObject([_first_identifier(reader), generic.ByteStringObject(identifier)])
         # A wrong /Size would let new objects take the numbers of old ones.
         highest = _highest_object_number(reader)
         declared = int(reader.trailer["/Size"]) - 1
         self._lastobj_id = declared if highest < declared <= LARGEST_OBJECT_NUMBER else highest
+        self.reader = reader
+        self._numbers = FreeNumbers(self._lastobj_id + 1, [file, *reader.object_streams()])
+
+    def allocate_placeholder(self) -> generic.IndirectObject:
+        """See pyHanko's."""
+        self._lastobj_id = self._numbers.take() - 1
+        return super().allocate_placeholder()
+
+    def add_object(self, obj: Any, obj_stream: Any = None, idnum: int | None = None) -> generic.IndirectObject:
+        """See pyHanko's."""
+        if idnum is None:
+            self._lastobj_id = self._numbers.take() - 1
+        return super().add_object(obj, obj_stream, idnum)
 
     def _populate_trailer(self, trailer: generic.DictionaryObject) -> None:
         super()._populate_trailer(trailer)
@@ -50,6 +65,8 @@ class Update(IncrementalPdfFileWriter):
 
     def written(self, document_size_bytes: int) -> bytes:
         """The update's bytes, to be appended; reader and document finalisation (metadata, dates) are left out on purpose."""
+        if self.stream_xrefs:
+            self._lastobj_id = self._numbers.take() - 1  # pyHanko gives the next one to the section itself
         appendix = Appendix(document_size_bytes)
         appendix.write(b"\n")
         self._write_updated_section(appendix)
@@ -87,7 +104,7 @@ def open_document(file: bytes, identifier: bytes) -> Opened:
         reader = Reader(file)
     encrypted, restricted = _decrypt(reader)
     with plainly("the document's catalog"):
-        update = Update(reader, identifier)
+        update = Update(file, reader, identifier)
         root = update.root
     return Opened(update, root, len(file), encrypted, restricted)
 

@@ -35,13 +35,13 @@ from signer.pades.lean.grammar import (
 )
 from signer.pades.lean.predictor import without_predictor
 from signer.pades.lean.values import deep_pairs
+from signer.pades.numbers import LARGEST_OBJECT_NUMBER
 from signer.pades.plan import Document
 
 MOST_SECTIONS: Final = 64  # one an update; more is left to the sandbox
 MOST_RUNS: Final = 10_000  # of consecutive numbers, in one section
 MOST_ROWS: Final = 100_000  # of one cross-reference stream
 MOST_PACKED: Final = 20_000  # objects in one stream
-LARGEST_NUMBER: Final = 4_000_000  # PDFium reads no larger object numbers
 LARGEST_OBJECT_BYTES: Final = 256 * 1024  # without the data of a stream; matching takes memory for each value
 LARGEST_SLOW_BYTES: Final = 32 * 1024  # of an object that is taken token by token
 MOST_DECODED_BYTES: Final = 4 * 1024 * 1024  # of all streams of one document: about 10 ms of inflating
@@ -191,7 +191,7 @@ class File:
             integer(section.trailer.get(b"Size"))
             for first, count, _start in (section.runs[-1], *(section.hidden.runs if isinstance(section, Table) and section.hidden else ())):
                 self.next_number = max(self.next_number, first + count)
-        if self.next_number > LARGEST_NUMBER:
+        if self.next_number > LARGEST_OBJECT_NUMBER:
             raise NotLeanError("object numbers are too large")
 
     # --- cross-references --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Final
 
 from signer.pades.lean.file import File
 from signer.pades.lean.grammar import HEXADECIMAL, SPACE, STRING, NotLeanError
+from signer.pades.numbers import FreeNumbers
 
 _RANGE_WIDTH: Final = 50  # "[0 n n n]" with three numbers of up to 14 digits
 _CONTENTS: Final = b"/Contents"
@@ -28,22 +29,20 @@ def dictionary(entries: dict[bytes, bytes]) -> bytes:
 
 
 class Update:
-    """Objects to be appended, in order; new numbers count on from the document's."""
+    """Objects to be appended, in order, under numbers that nothing in the document refers to."""
 
-    __slots__ = ("_at", "_file", "_next", "_parts", "_places")
+    __slots__ = ("_at", "_file", "_numbers", "_parts", "_places")
 
     def __init__(self, file: File) -> None:
         self._file = file
-        self._next = file.next_number
+        self._numbers = FreeNumbers(file.next_number, [file.document, *file.object_streams()])
         self._at = file.size_bytes + 1
         self._parts = [b"\n"]
         self._places: list[Place] = []
 
     def reserve(self, count: int = 1) -> int:
         """The first of so many new objects' numbers."""
-        first = self._next
-        self._next += count
-        return first
+        return self._numbers.take(count)
 
     def write(self, number: int, body: bytes, generation: int = 0) -> None:
         """An object, new or anew; each once."""
@@ -74,9 +73,9 @@ class Update:
         if not self._file.in_streams:
             rows = b"".join([b"%d %d\n%b" % (first, count, text) for first, count, text in _runs(self._places, b"%010d %05d n \n")])
             return b"xref\n0 1\n0000000000 65535 f \n%btrailer\n<</Size %d/Prev %d%b>>\nstartxref\n%d\n%%%%EOF\n" % (
-                *(rows, self._next, previous, trailer, at),
+                *(rows, self._numbers.size, previous, trailer, at),
             )
-        number = self._next
+        number = self._numbers.take()
         runs = _runs([*self._places, (number, 0, at)], b"\x01%b%b")
         rows = b"".join([text for _first, _count, text in runs])
         index = b" ".join([b"%d %d" % (first, count) for first, count, _text in runs])

@@ -1,0 +1,76 @@
+"""Numbers for new objects, the lowest that no reference anywhere in the document means.
+
+A document may refer to objects that it does not have; such a reference means null (ISO 32000-2 §7.3.10). An update that took one of these
+numbers would bring the reference to life: a page could show the seal's picture at a place that nobody approved.
+Numbers stay dense but for such references: some readers take objects with far too high numbers for damage.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from sealcore.errors import Code, VermilionError
+from signer.pades.plan import Document
+
+LARGEST_OBJECT_NUMBER: Final = 4_000_000  # PDFium reads no larger ones
+BLOCK: Final = 10  # numbers that share all digits but the last are looked for at once
+_MOST_TRIES: Final = 256
+
+_BETWEEN: Final = rb"(?:[\0\t\n\f\r ]|%[^\r\n]*+)++"
+_REFERENCE: Final = rb"[0-9][0-9.+-]*+" + _BETWEEN + rb"[0-9.+-]++" + _BETWEEN + rb"R"
+"""How one goes on after the digits of a block; lenient readers take odd numbers for whole ones."""
+
+
+class FreeNumbers:
+    """Gives out numbers, rising, from ``first`` or higher.
+
+    texts  everything that may hold references: the file, and its decoded object streams
+    """
+
+    __slots__ = ("_left", "_next", "_texts")
+
+    def __init__(self, first: int, texts: Sequence[Document]) -> None:
+        self._next = max(first, BLOCK)
+        self._left = 0  # of the block that ``_next`` is in
+        self._texts = texts
+
+    @property
+    def size(self) -> int:
+        """One more than the highest number given out (/Size of a trailer)."""
+        return self._next
+
+    def take(self, count: int = 1) -> int:
+        """The first of so many consecutive numbers; DOCUMENT_TOO_COMPLEX when the document leaves none."""
+        if count > self._left:
+            self._find_blocks(-(-count // BLOCK))
+        first = self._next
+        self._next += count
+        self._left -= count
+        return first
+
+    def _find_blocks(self, count: int) -> None:
+        """Goes on to the next so many blocks in a row."""
+        start = block = -(-self._next // BLOCK)
+        tries = 0
+        while block - start < count and tries <= _MOST_TRIES:
+            if self._referred(b"%d" % block):
+                start, tries = block + 1, tries + 1
+            block += 1
+        self._next, self._left = start * BLOCK, count * BLOCK
+        if tries > _MOST_TRIES or self._next + self._left > LARGEST_OBJECT_NUMBER:
+            raise VermilionError(Code.DOCUMENT_TOO_COMPLEX, "the document refers to very many objects that it does not have")
+
+    def _referred(self, prefix: bytes) -> bool:
+        holders = [text for text in self._texts if text.find(prefix) >= 0]
+        if not holders:
+            return False
+        reference = _reference(prefix)
+        return any(reference.search(text) is not None for text in holders)
+
+
+@lru_cache(maxsize=2048)
+def _reference(prefix: bytes) -> re.Pattern[bytes]:
+    return re.compile(prefix + _REFERENCE)
