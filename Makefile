@@ -14,7 +14,7 @@ SEALS ?= 200000
 KILLS ?= 1000
 SEED ?=
 BIN := .venv/bin
-LONG_TESTS := tests/crash $(addprefix tests/signer/,test_faults.py test_fairness.py test_stops.py test_clients.py) tests/benchmarks/test_run.py
+LONG_TESTS := tests/benchmarks/test_run.py
 PACKAGES := sealcore signer ca timestamp ledger verify workflow vermilion hsm_config benchmarks
 
 .PHONY: help setup setup-test setup-bench demo up test test-long fuzz crash lint format proto docs documents bench bench-peers soak clean
@@ -47,10 +47,8 @@ up: setup ## start the office and leave it running until Ctrl-C
 test: setup-test lint ## lint, types, layers and the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(addprefix --ignore=,$(LONG_TESTS))
 
-test-kills: setup-test ## the tests that kill processes by the hundred, and the benchmarks' own
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(LONG_TESTS)
-
-test-long: test test-kills fuzz ## all that, the property tests for MINUTES, and the demo over the documents in CORPUS
+test-long: test fuzz ## all that, the benchmarks' own tests, the property tests for MINUTES, and the demo over the documents in CORPUS
+	@$(BIN)/python -m pytest $(LONG_TESTS)
 	@$(BIN)/vermilion demo --state "$(STATE)" --documents "$(CORPUS)" --out out/corpus
 
 fuzz: setup-test ## the property tests with new random inputs, over and over for MINUTES

@@ -25,6 +25,12 @@ CORPUS = REPOSITORY.parent / "shared" / "corpus"
 _SAID = "said"
 
 
+def pytest_configure() -> None:
+    """A run in the background ignores SIGINT, and what it starts would too; the tests press Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_report_header() -> list[str]:
     """Says over which documents this run goes."""
     corpus = f"{CORPUS.name}: {len(list(CORPUS.glob('*.pdf')))} documents" if CORPUS.is_dir() else "corpus: not here, examples alone"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import grpc
@@ -16,7 +15,7 @@ from sealcore import rpc
 from sealcore.config import TlsSettings
 from sealcore.error_messages import to_message
 from sealcore.errors import Code, VermilionError
-from tests.workflow.signer_side import NeverRevoked
+from tests.serving import Serving
 
 Mood = Callable[[int, int], Code | None]
 """(index of the document, how often it came before) → the code that it is put off with, or None to seal it."""
@@ -30,30 +29,16 @@ class Moody(signer_pb2_grpc.SignerServicer):
     def __init__(self, signer: str, client: TlsSettings, own: TlsSettings, port: int, mood: Mood) -> None:
         self._real = rpc.channel(signer, client)
         self._stub: Any = signer_pb2_grpc.SignerStub(self._real)  # type: ignore[no-untyped-call]
-        self._mood, self._own = mood, own
+        self._mood = mood
         self.target = f"localhost:{port}"
         self.came: Counter[int] = Counter()
         self.calls = 0
         self.items_a_message: list[int] = []
-        started: Future[None] = Future()
-        self._loop, self._end = asyncio.new_event_loop(), asyncio.Event()
-
-        async def serve() -> None:
-            rules = {_SERVICE + name: frozenset({"client"}) for name in ("SealStream", "Acknowledge")}
-            server = rpc.server(self._own, rules, NeverRevoked(), target=f"127.0.0.1:{port}")
-            signer_pb2_grpc.add_SignerServicer_to_server(self, server)
-            await server.start()
-            started.set_result(None)
-            await self._end.wait()
-            await server.stop(0)
-
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(serve()))
-        self._thread.start()
-        started.result(30)
+        rules = {_SERVICE + name: frozenset({"client"}) for name in ("SealStream", "Acknowledge")}
+        self._serving = Serving(own, rules, port, partial(signer_pb2_grpc.add_SignerServicer_to_server, self))
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join()
+        self._serving.close()
         self._real.close()
 
     async def SealStream(self, request_iterator: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:

@@ -53,14 +53,15 @@ class Nursery:
         self.socket, self.log = folder / "nursery", folder / "nursery.log"
         self.log.touch()
         command = [sys.executable, "-m", "tests.crash.nursery", str(self.socket), str(self.log), module]
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env={**os.environ, "LD_PRELOAD": preload}
-        )
+        environment = {**os.environ, "LD_PRELOAD": preload}
+        self._faults = folder / "nursery.err"
+        with self._faults.open("w", encoding="utf-8") as faults:
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=faults, text=True, cwd=REPOSITORY, env=environment)
 
     def ready(self) -> None:
         """Waits until it serves."""
         assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n", "the nursery does not start"
+        assert self._process.stdout.readline() == "ready\n", self._faults.read_text("utf-8")
 
     def program(self, name: str, *arguments: str) -> tuple[str, ...]:
         """What to tell Python to run, in the place of ``-m MODULE`` or a script."""
@@ -71,11 +72,13 @@ class Nursery:
         return [Ended(**json.loads(line)) for line in self.log.read_text("utf-8").splitlines()]
 
     def close(self) -> None:
-        """Ends it."""
+        """Ends it; an error when it has ended before, since whatever was asked of it since then was in vain."""
+        status = self._process.poll()
         self._process.kill()
         self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+        assert status is None, f"the nursery ended with status {status}: {self._faults.read_text('utf-8')}"
 
 
 @contextlib.contextmanager

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc
@@ -25,7 +25,7 @@ from sealcore.service import HttpEndpoint
 from sealcore.tracing import TracingSettings
 from tests.observability.collector import collecting
 from tests.pki import InfrastructureCa
-from tests.workflow.signer_side import NeverRevoked
+from tests.serving import Serving
 
 SERVICE = "/vermilion.v1.Signer/"
 RULES: rpc.Rules = {SERVICE + name: frozenset({"client"}) for name in ("Seal", "SealStream", "ListUses")}
@@ -62,25 +62,12 @@ class Server:
         return f"localhost:{self.port}"
 
     def start(self) -> None:
-        started: Future[None] = Future()
-        self._loop, self._end = asyncio.new_event_loop(), asyncio.Event()
-
-        async def serve() -> None:
-            tls = self.ca.identity("server", "https://vermilion.internal/service/signer")
-            server = rpc.server(tls, RULES, NeverRevoked(), target=f"127.0.0.1:{self.port}", metrics=self.metrics)
-            signer_pb2_grpc.add_SignerServicer_to_server(_Signer(), server)
-            await server.start()
-            started.set_result(None)
-            await self._end.wait()
-            await server.stop(0)
-
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(serve()))
-        self._thread.start()
-        started.result(30)
+        tls = self.ca.identity("server", "https://vermilion.internal/service/signer")
+        add = partial(signer_pb2_grpc.add_SignerServicer_to_server, _Signer())
+        self._serving = Serving(tls, RULES, self.port, add, metrics=self.metrics)
 
     def kill(self) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join()
+        self._serving.close()
 
 
 @pytest.fixture(scope="module")

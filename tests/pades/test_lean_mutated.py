@@ -28,40 +28,13 @@ from signer.pades.prepare import prepare
 from tests.pades import documents
 from tests.pades.kit import Seal
 from tests.pades.meaning import differences, digest_is_right
+from tests.pades.mutated import mutated
 
 LONGEST_S = 3.0  # of CPU on a hostile document: an idle machine takes a tenth
 
 
 def by_lean(document: bytes, plan: Plan) -> Prepared | None:
     return prepare_lean(document, plan, hashlib.sha256(document))
-
-
-TOKENS = [b"null", b"0", b"-1", b"99999999999", b"<<", b">>", b"[", b"]", b"(", b")", b"endobj", b"stream", b"/Kids", b"/Type", b"1 0 R"]
-TOKENS += [b"0 0 R", b"99 0 R", b"\x00", b"/Annots", b"/AcroForm", b"xref", b"trailer", b"%", b"/Prev 0", b"/Encrypt", b"obj", b"\xff"]
-TOKENS += [b"#41", b"/JS", b"/S/Launch", b"/F(x)", b"/Perms", b"/XFA", b"2 0 R", b"3 0 R", b"/Parent", b"/Count", b"/Length 1", b"\r", b" "]
-SOURCES = [make() for make in documents.STRUCTURES.values()]
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> bytes:
-    data = bytearray(draw(st.sampled_from(SOURCES)))
-    for _ in range(draw(st.integers(1, 3))):
-        position = draw(st.integers(0, len(data) - 1))
-        match draw(st.integers(0, 5)):
-            case 0:
-                data[position] = draw(st.integers(0, 255))
-            case 1:
-                del data[position : position + draw(st.integers(1, 30))]
-            case 2:
-                data[position:position] = draw(st.sampled_from(TOKENS))
-            case 3 | 4:  # as long as what was there, so that offsets stay right
-                token = draw(st.sampled_from(TOKENS))
-                data[position : position + len(token)] = token[: len(data) - position]
-            case _:
-                del data[max(len(data) // 2, position) :]
-        if not data:
-            break
-    return bytes(data)
 
 
 def require_same(document: bytes, plan: Plan) -> bool:
@@ -96,7 +69,7 @@ def test_a_mutated_document_is_left_to_the_sandbox_or_prepared_the_same(
 @given(data=st.binary(max_size=400), keep=st.integers(0, 3000))
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_stands_there_is_never_an_error(seal: Seal, data: bytes, keep: int) -> None:
-    source = SOURCES[0]
+    source = documents.simple()
     for document in (data, b"%PDF-1.7\n" + data, source[:keep] + data, source + data):
         by_lean(document, seal.plan())
 

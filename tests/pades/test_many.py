@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from sealcore.errors import Code, Kind, VermilionError
 from signer.pades.prepare import prepare
-from tests.pades import documents
 from tests.pades.kit import Seal, Verdict, pyhanko_status
+from tests.pades.mutated import mutated
 
 REFUSED_IN_CORPUS = 79  # files that pyHanko alone does not sign
 LEAST_OF_THESE_SEALED = 28
@@ -57,33 +56,6 @@ def test_every_document_is_sealed_validly_or_refused_for_a_reason(
     if marked:
         assert sum(count for (mark, _), count in outcomes.items() if mark == "error") == REFUSED_IN_CORPUS
         assert outcomes["error", "sealed"] >= LEAST_OF_THESE_SEALED, outcomes
-
-
-TOKENS = [b"null", b"0", b"-1", b"99999999999", b"<<", b">>", b"[", b"]", b"(", b")", b"endobj", b"stream", b"/Kids", b"/Type", b"1 0 R"]
-TOKENS += [b"0 0 R", b"99 0 R", b"\x00", b"/Annots", b"/AcroForm", b"xref", b"trailer", b"%", b"/Prev 0", b"/Encrypt", b"obj", b"\xff"]
-SOURCES = [make() for make in documents.STRUCTURES.values()]
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> bytes:
-    data = bytearray(draw(st.sampled_from(SOURCES)))
-    for _ in range(draw(st.integers(1, 4))):
-        position = draw(st.integers(0, len(data) - 1))
-        match draw(st.integers(0, 4)):
-            case 0:
-                data[position] = draw(st.integers(0, 255))
-            case 1:
-                del data[position : position + draw(st.integers(1, 30))]
-            case 2:
-                data[position:position] = draw(st.sampled_from(TOKENS))
-            case 3:
-                token = draw(st.sampled_from(TOKENS))
-                data[position : position + len(token)] = token
-            case _:
-                del data[max(len(data) // 2, position) :]
-        if not data:
-            break
-    return bytes(data)
 
 
 @given(document=mutated())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -75,7 +74,6 @@ def test_service_ends_cleanly_on_sigterm(service: tuple[str, subprocess.Popen[st
     assert output == "" and errors == ""
 
 
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_a_load_client_gets_nothing_but_timestamps(service: tuple[str, subprocess.Popen[str]], tmp_path: Path, run: Run) -> None:
     url, _ = service
     query, script = tmp_path / "query", tmp_path / "post.lua"
