@@ -189,7 +189,8 @@ class UseStore:
         self._lease_us = lease_s * _US
         self._urgent = urgent
         self._reached = reached
-        self._lock = threading.Lock()  # over the three that follow
+        self._lock = threading.Lock()  # over the five that follow
+        self._untold: dict[tuple[str, int, int], int] = {}  # those of the next that the database does not know of yet
         self._ended: dict[tuple[str, int, int], int] = {}  # (jti, index, attempt) → its lease's end: given up by this process
         self._dead: set[str] = set()
         # Rows of tokens and epochs that are committed. They are never deleted, and a token's never changes.
@@ -200,6 +201,8 @@ class UseStore:
         """One durable transaction for a batch; for each item an attempt to work on, the bytes of before, or the refusal."""
         if not batch:
             return []
+        if self._untold:
+            self._tell()
         now_us = time_us(self._clock.now())
         owner = f"{self._instance}/{self._boot}/{self._worker}/{next(self._numbers)}"
         admissions = {id(wanted.item.admission): wanted.item.admission for wanted in batch}
@@ -222,13 +225,23 @@ class UseStore:
     def release(self, intents: Sequence[Intent]) -> None:
         """Ends attempts that came to nothing, so that the next request may take the use over without waiting for the lease.
 
-        What is remembered here suffices for this process; the database is told for the sake of others, best effort.
+        What is remembered here suffices for this process; the database is told for the sake of others: now, or where it is away
+        at the next Intend.
         """
+        ended = {(*intent.key, intent.attempt): intent.lease_until_us for intent in intents}
         with self._lock:
-            for intent in intents:
-                self._ended[(*intent.key, intent.attempt)] = intent.lease_until_us
+            self._ended |= ended
+            self._untold |= ended
+        self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            untold = sorted(self._untold)
         with db.write(self._engine) as connection:
-            _RELEASE.run(connection, sorted((*intent.key, intent.attempt) for intent in intents))
+            _RELEASE.run(connection, untold)
+        with self._lock:
+            for key in untold:
+                self._untold.pop(key, None)
 
     def declare_dead(self, worker: str) -> None:
         """Frees at once what this worker of the same signer left behind. A worker's name is never used again."""
@@ -326,6 +339,7 @@ class UseStore:
         with self._lock:
             if self._ended:
                 self._ended = {key: until for key, until in self._ended.items() if until > now_us}
+                self._untold = {key: until for key, until in self._untold.items() if until > now_us}
             if len(self._tokens) > _REMEMBERED:
                 self._tokens = {}
             if len(self._epochs) > _REMEMBERED:

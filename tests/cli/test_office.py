@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.cli.running import RunningOffice, vermilion
 from tests.conftest import EXAMPLES
 from vermilion import exits
+from vermilion.layout import Layout
 
 INVOICE = EXAMPLES / "invoice.pdf"
 
@@ -129,6 +131,7 @@ def test_the_ledger_checker_finds_a_flipped_byte(office: RunningOffice, sealed: 
     assert "entries" in damaged.stdout
 
 
+@pytest.mark.xdist_group("official seal")
 def test_an_officer_suspends_a_seal_and_its_quorum_resumes_it(office: RunningOffice) -> None:
     stopped = office.run("seals", "suspend", "official", "--as", "Wang Fang", "--reason", "test")
     assert stopped.returncode == exits.DONE, stopped.stderr
@@ -142,6 +145,28 @@ def test_an_officer_suspends_a_seal_and_its_quorum_resumes_it(office: RunningOff
     no_officer = office.run("seals", "suspend", "official", "--as", "Chen Rui", "--reason", "test")
     assert no_officer.returncode == exits.REFUSED
     assert "APPROVER_UNKNOWN" in no_officer.stderr
+
+
+@pytest.mark.xdist_group("official seal")
+def test_an_officer_suspends_a_seal_with_the_workflow_down(office: RunningOffice, tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """As in an office whose workflow does not answer: the same folder, and nobody at the workflow's port."""
+    state = tmp_path / "var"
+    state.mkdir()
+    for part in office.layout.state.iterdir():
+        if part != office.layout.office_file:
+            (state / part.name).symlink_to(part)
+    cut_off = RunningOffice(Layout.at(state), office.office.model_copy(update={"ports": {**office.office.ports, "workflow": free_port()}}))
+    cut_off.office.save(cut_off.layout)
+    try:
+        stopped = cut_off.run("seals", "suspend", "official", "--as", "Wang Fang", "--reason", "the workflow is not to be trusted")
+        assert stopped.returncode == exits.DONE, stopped.stderr
+        assert office.json("seals", "show", "official")["state"] == "suspended"
+        resumed = cut_off.run("seals", "resume", "official", "--as", "Chen Rui", "--as", "Zhao Ming")
+        assert resumed.returncode != exits.DONE
+        assert "SERVICE_UNAVAILABLE" in resumed.stderr
+    finally:
+        resumed = office.run("seals", "resume", "official", "--as", "Chen Rui", "--as", "Zhao Ming")
+    assert resumed.returncode == exits.DONE, resumed.stderr
 
 
 def test_a_person_is_added_and_counts_once_the_registers_quorum_says_so(office: RunningOffice) -> None:

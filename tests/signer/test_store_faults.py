@@ -165,7 +165,10 @@ def test_while_the_database_is_away_nothing_is_sealed_and_afterwards_the_repeat_
         assert refusal(lambda: desk.uses.intend(wanted)) is Code.DATABASE_UNAVAILABLE
         assert refusal(lambda: desk.uses.release(intents)) is Code.DATABASE_UNAVAILABLE
     own_server.start()
-    first, *others = desk.uses.intend(wanted)
+    other = desk.signer("signer-2")
+    assert [one.code for one in other.intend(wanted)[1:] if isinstance(one, VermilionError)] == [Code.USE_IN_PROGRESS] * 2
+    desk.uses.intend(desk.wanted(office.approve(DOCUMENTS[:1])))  # any work: what could not be told is told now
+    first, *others = other.intend(wanted)
     assert sealed(first).suffix == kept.suffix
     again = [one for one in others if isinstance(one, Intent)]
     assert [one.attempt for one in again] == [2, 2]
