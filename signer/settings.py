@@ -57,11 +57,13 @@ class WorkerSettings(Block):
     bulk         how many work on streams; 0 stands for one a core
     interactive  how many are kept for one-document calls, so that these never wait behind a stream
     threads      how many batches each works on at once: more than one pays with an HSM behind a network (see ``token.sessions``)
+    silent_s     one that gives no sign of life for so long is ended and replaced
     """
 
     bulk: int = Field(default=0, ge=0, le=256)
     interactive: int = Field(default=1, ge=0, le=64)
     threads: int = Field(default=1, ge=1, le=64)
+    silent_s: float = Field(default=20.0, ge=1)
 
     @property
     def bulk_count(self) -> int:

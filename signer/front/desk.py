@@ -42,6 +42,7 @@ class Desk:
         self._workers: list[Worker] = []
         self._hooks = Hooks(self._pump, self._died)
         self._restarts: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.Task[None] | None = None
         self._closing = False
         self._failure: VermilionError | None = None
         self._settled = asyncio.Event()
@@ -62,6 +63,7 @@ class Desk:
         except BaseException:
             self._closing = True
             raise
+        self._watch = asyncio.get_running_loop().create_task(self._watch_over())
 
     async def drain(self) -> None:
         """Waits until everything that was taken in is answered; what is not by then is refused."""
@@ -78,10 +80,16 @@ class Desk:
     async def stop(self) -> None:
         """Ends the workers."""
         self._closing = True
-        for task in self._restarts:
+        for task in (*self._restarts, *filter(None, (self._watch,))):
             task.cancel()
         await asyncio.gather(*(worker.stop() for worker in self._workers))
         os.close(self._cell)
+
+    async def _watch_over(self) -> None:
+        silent_s = self._settings.workers.silent_s
+        while True:
+            await asyncio.sleep(silent_s / 4)
+            await asyncio.gather(*(worker.require_life(silent_s) for worker in self._workers if worker.alive))
 
     @property
     def serves(self) -> bool:

@@ -136,7 +136,7 @@ class Worker:
             self.line.send(message)
 
     async def ask(self, what: str, timeout_s: float) -> bytes:
-        """What it tells (``process``: metrics, keys); SERVICE_UNAVAILABLE when it does not answer in time, or what keeps it from it."""
+        """What it tells (``process``: alive, metrics, keys); SERVICE_UNAVAILABLE when it does not answer in time, or what keeps it from it."""
         asked = self._asked.get(what)
         if asked is None or asked.done():
             asked = self._asked[what] = asyncio.get_running_loop().create_future()
@@ -145,6 +145,15 @@ class Worker:
             return await asyncio.wait_for(asyncio.shield(asked), timeout_s)
         except TimeoutError:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, "a worker of the signer does not answer") from None
+
+    async def require_life(self, timeout_s: float) -> None:
+        """Ends the process when it gives no sign of life: frozen, it would keep its documents for ever."""
+        try:
+            await self.ask("alive", timeout_s)
+        except VermilionError:
+            if self.alive:
+                get_log("workers").error("worker gives no sign of life and is ended", worker=self.name, seconds=timeout_s)
+                self.process.kill()  # ``_receive`` will see it
 
     async def stop(self) -> None:
         """Has it end after what it is doing; ends it when it does not."""

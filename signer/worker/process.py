@@ -96,6 +96,8 @@ class WorkerProcess:
                 self._jobs.put(_Job(number, slot, head_bytes, descriptors))
             case {"dead": worker}:
                 self._bench.uses.declare_dead(worker)
+            case {"ask": "alive"}:
+                self._tell("alive", b"")
             case {"ask": "metrics"}:
                 self._tell("metrics", snapshot(self._bench.metrics.registry))
             case {"ask": "keys"}:
@@ -121,6 +123,8 @@ class WorkerProcess:
         while (job := self._jobs.get()) is not None:
             try:
                 self._work_on(job)
+            except ConnectionError:
+                os._exit(_FRONT_IS_GONE)
             except Exception as fault:  # noqa: BLE001  (answers are lost: the front hands the job to another worker)
                 self._log.error("job failed", exc_info=fault)
                 os._exit(_FRONT_IS_GONE)
@@ -148,7 +152,7 @@ def main(arguments: Sequence[str] | None = None, *, reached: Reached = lambda _s
         return _FAILED_START
     told, descriptors = received
     settings = SignerSettings.model_validate_json(told["settings"])
-    configure("signer")
+    configure("signer", worker=told["worker"])
     try:
         place = Place(told["boot"], told["worker"], Path(told["latest"]), told["urgent"])
         dead: Sequence[str] = told["dead"]
@@ -161,9 +165,11 @@ def main(arguments: Sequence[str] | None = None, *, reached: Reached = lambda _s
         bench.uses.declare_dead(worker)
     gc.collect()
     gc.freeze()  # what is here now stays: the collector need not look at it again
-    line.send({"ready": True})
     try:
+        line.send({"ready": True})
         WorkerProcess(line, [Slot(descriptor) for descriptor in descriptors], bench, settings.workers.threads, reached).serve()
+    except ConnectionError:
+        return _FRONT_IS_GONE
     finally:
         bench.close()
         tracing.stop()

@@ -6,7 +6,9 @@ Each fault has its code at the client and its metric at the front. Crashes are i
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -190,6 +192,17 @@ def test_while_a_worker_dies_at_each_start_the_others_serve(scenes: Scenes) -> N
     assert scene.station.log.read_text("utf-8").count("worker not replaced") == 3
     approved = batch(scene.office)
     everything_sealed_once(scene.station, approved, scene.station.stream(approved.token, approved.items))
+
+
+def test_a_worker_that_freezes_is_ended_and_its_documents_are_sealed_by_others(scenes: Scenes) -> None:
+    scene = scenes(workers={"bulk": 1, "interactive": 0, "silent_s": 1.0})
+    (frozen,) = scene.workers()
+    os.kill(frozen, signal.SIGSTOP)
+    approved = batch(scene.office)
+    everything_sealed_once(scene.station, approved, scene.station.stream(approved.token, approved.items))
+    assert scene.metric("worker_deaths") == 1
+    assert frozen not in scene.workers()
+    assert "no sign of life" in scene.station.log.read_text("utf-8")
 
 
 def test_when_no_worker_can_start_requests_are_refused_at_once_with_the_cause(scenes: Scenes) -> None:
