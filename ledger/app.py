@@ -17,6 +17,7 @@ from sealcore.hsm.token import Token
 from sealcore.ledger.note import log_key
 from sealcore.log import request
 from sealcore.observability import ObservabilityEndpoint
+from sealcore.renewal import Renewal
 from sealcore.service import HttpEndpoint
 
 
@@ -33,11 +34,13 @@ class LedgerService:
         *,
         metrics: LedgerMetrics,
         monitoring: ObservabilityEndpoint,
+        renewal: Renewal,
         interval_s: float,
     ) -> None:
         self.publisher = publisher
         self._metrics, self._monitoring = metrics, monitoring
         self._endpoint, self._link, self._witness, self._token = endpoint, link, witness, token
+        self._renewal = renewal
         self._interval_s = interval_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="publisher")
@@ -46,11 +49,13 @@ class LedgerService:
         """Serves what is published, and begins to publish; needs neither the signer nor the witness to be there yet."""
         await self._endpoint.start()
         await self._monitoring.start()
+        self._renewal.start()
         self._thread.start()
 
     async def stop(self) -> None:
         """Ends after the running pass and the running requests; logs out of the token."""
         self._stopping.set()
+        self._renewal.stop()
         self._monitoring.readiness.drain()
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join)
@@ -92,6 +97,17 @@ def build(settings: LedgerSettings, *, clock: Clock, reached: Reached = lambda _
     )
     app = create(publisher, settings.public_folder, key, witness.key if witness is not None else None)
     metrics = LedgerMetrics(publisher, settings.state_folder)
+    renewal = Renewal(settings.tls, clock, metrics.registry)
     endpoint = HttpEndpoint(app, settings.listen, metrics=metrics.http)
     monitoring = ObservabilityEndpoint(settings.metrics, metrics.registry, {"hsm": token.probe, "log": metrics.follows})
-    return LedgerService(publisher, endpoint, link, witness, token, metrics=metrics, monitoring=monitoring, interval_s=settings.interval_s)
+    return LedgerService(
+        publisher,
+        endpoint,
+        link,
+        witness,
+        token,
+        metrics=metrics,
+        monitoring=monitoring,
+        renewal=renewal,
+        interval_s=settings.interval_s,
+    )

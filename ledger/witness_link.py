@@ -10,7 +10,7 @@ import httpx
 
 from ledger.settings import WitnessOfLog
 from sealcore.errors import Code, VermilionError
-from sealcore.http import request_headers
+from sealcore.http_client import request_headers
 from sealcore.ledger.note import MOST_NOTE_BYTES, NoteSignature, SignedCheckpoint, VerifierKey, parse_signatures, verify_witness
 
 TIMEOUT_S = 5.0

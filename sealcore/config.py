@@ -37,13 +37,20 @@ class TokenSettings(Block):
 
 
 class TlsSettings(Block):
-    """mTLS identity of a process: its key (0600), its chain, and the infrastructure CA that it trusts (only that one)."""
+    """mTLS identity of a process: its key (0600), its chain, and the infrastructure CAs that it trusts (only those).
+
+    crl_urls   where the CRLs of the CAs in ``trust_file`` are; peers' serials are checked at every call. ``{key}`` in an address
+               stands for a CA's key identifier in hex: such an address serves every generation of the CA
+    crl_cache  where the newest CRLs are kept over a restart
+    ca_target  ``host:port`` of the CA that renews the certificate; without it somebody else has to
+    """
 
     key_file: Path
     certificate_file: Path
     trust_file: Path
-    crl_url: str | None = None  # the infrastructure CA's CRL: peers' serials are checked at every call
+    crl_urls: tuple[str, ...] = ()
     crl_cache: Path | None = None
+    ca_target: str | None = None
 
 
 class DatabaseSettings(Block):
@@ -83,10 +90,15 @@ def load(path: Path, model: type[SettingsT]) -> SettingsT:
 
 def read_pin(path: Path) -> str:
     """The PIN in a file that only its owner may read; a file open to others is refused."""
+    return read_secret(path, "PIN file")
+
+
+def read_secret(path: Path, what: str) -> str:
+    """The one line of a file that only its owner may read; CONFIGURATION_INVALID naming ``what`` when it is open to others."""
     try:
         mode = path.stat().st_mode & 0o777
         if mode & 0o077:
-            raise VermilionError(Code.CONFIGURATION_INVALID, f"the PIN file {path.name} is open to others (mode {mode:o}); make it 0600")
+            raise VermilionError(Code.CONFIGURATION_INVALID, f"the {what} {path.name} is open to others (mode {mode:o}); make it 0600")
         return path.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
-        raise VermilionError(Code.CONFIGURATION_INVALID, f"the PIN file {path.name} cannot be read") from None
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"the {what} {path.name} cannot be read") from None

@@ -8,25 +8,27 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import MutableMapping
-from typing import Any, Final
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sealcore import log as logs
 from sealcore import tracing
 from sealcore.config import Listen, TlsSettings
 from sealcore.errors import Code, Kind, VermilionError
+from sealcore.http_client import context_of
+from sealcore.identity import IdentityWatch
 from sealcore.log import get as get_log
 from sealcore.metrics import CallMetrics
 from sealcore.rpc import Peer, Revocations, authorise
 
 PEER_SCOPE_KEY = "vermilion.peer_pem"
-REQUEST_ID_HEADER: Final = "X-Request-Id"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _HTTP_STATUS = {
@@ -148,14 +150,16 @@ def peer(request: Request, allowed: frozenset[str], revocations: Revocations) ->
     return authorise(request.scope.get(PEER_SCOPE_KEY), allowed, revocations)
 
 
-def uvicorn_server(app: FastAPI, listen: Listen, tls: TlsSettings | None = None, *, metrics: CallMetrics | None = None) -> uvicorn.Server:
+def uvicorn_server(app: ASGIApp, listen: Listen, tls: TlsSettings | None = None, *, metrics: CallMetrics | None = None) -> uvicorn.Server:
     """A server for ``app``: plain HTTP for what strangers read, mTLS when ``tls`` is given. The caller runs ``serve()``."""
     options: dict[str, Any] = {"http": "h11"}  # bounds a request's head by itself; httptools does not
     if tls is not None:
+        watch = IdentityWatch(tls)
+        identity = watch.current
         options = {
             "http": PeerCertificateProtocol,
-            "ssl_keyfile": str(tls.key_file),
-            "ssl_certfile": str(tls.certificate_file),
+            "ssl_keyfile": str(identity.key_file),
+            "ssl_certfile": str(identity.certificate_file),
             "ssl_ca_certs": str(tls.trust_file),
             "ssl_cert_reqs": ssl.CERT_REQUIRED,
         }
@@ -170,21 +174,22 @@ def uvicorn_server(app: FastAPI, listen: Listen, tls: TlsSettings | None = None,
         **options,
     )
     config.load()
-    if config.ssl is not None:  # the trust file holds the issuing CA alone: chains end there, not at the root
-        config.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if config.ssl is not None and tls is not None:
+        config.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # chains end at the issuing CA in the trust file, not at the root
+        _follow(config.ssl, watch)
     return uvicorn.Server(config)
 
 
-def request_headers() -> dict[str, str]:
-    """What a client sends along: the bound request id and the present span."""
-    carried = {REQUEST_ID_HEADER: logs.request_id(), tracing.TRACEPARENT: tracing.traceparent()}
-    return {name: value for name, value in carried.items() if value}
+def _follow(context: ssl.SSLContext, watch: IdentityWatch) -> None:
+    """From now on each handshake is made with the identity and the trust that the files hold then."""
+    served, newest = watch.current, context
 
+    def at_handshake(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        nonlocal served, newest
+        identity = watch.current
+        if identity is not served:
+            served, newest = identity, context_of(ssl.PROTOCOL_TLS_SERVER, identity)
+        if newest is not context:
+            connection.context = newest
 
-def client_context(tls: TlsSettings) -> ssl.SSLContext:
-    """TLS for a client with our identity; trusts the infrastructure CA alone, as a partial chain."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.load_verify_locations(cafile=str(tls.trust_file))
-    context.load_cert_chain(str(tls.certificate_file), str(tls.key_file))
-    return context
+    context.sni_callback = at_handshake  # called for every handshake, with a name or without

@@ -117,12 +117,20 @@ class ObservabilityEndpoint:
 
     source   this process's registry, or the coroutine that gathers the snapshots of all workers
     checks   part → check; the part's name is what an operator reads
+    notes    part → what an operator should know of it while it is well
     """
 
     def __init__(
-        self, listen: Listen | None, source: CollectorRegistry | Gather, checks: Mapping[str, Check], *, patience_s: float = PATIENCE_S
+        self,
+        listen: Listen | None,
+        source: CollectorRegistry | Gather,
+        checks: Mapping[str, Check],
+        *,
+        notes: Mapping[str, Callable[[], str]] | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._source = source
+        self._notes = dict(notes or {})
         self.readiness = Readiness(checks, patience_s=patience_s)
         self._endpoint = HttpEndpoint(self.app(), listen) if listen is not None else None
 
@@ -158,10 +166,19 @@ class ObservabilityEndpoint:
             failing = {part: fault for part, fault in parts.items() if fault is not None}
             if failing:
                 log.warning("not ready", parts={part: str(fault.code) for part, fault in failing.items()})
-            body = {"status": "not ready" if failing else "ready", "parts": {part: _told(fault) for part, fault in parts.items()}}
+            body = {
+                "status": "not ready" if failing else "ready",
+                "parts": {part: self._told(part, fault) for part, fault in parts.items()},
+            }
             return JSONResponse(body, status_code=503 if failing else 200, headers={"Cache-Control": "no-store"})
 
         return app
+
+    def _told(self, part: str, fault: VermilionError | None) -> dict[str, Any]:
+        if fault is not None:
+            return {"status": "failing", "code": str(fault.code), "reason": fault.reason, "way_out": fault.way_out}
+        note = self._notes.get(part)
+        return {"status": "ok", "note": note()} if note else {"status": "ok"}
 
     async def _families(self) -> Iterable[Metric]:
         if isinstance(self._source, CollectorRegistry):
@@ -179,9 +196,3 @@ def _ready(parts: Mapping[str, VermilionError | None]) -> Metric:
     for part, fault in parts.items():
         family.add_metric([part], 0.0 if fault is not None else 1.0)
     return family
-
-
-def _told(fault: VermilionError | None) -> dict[str, Any]:
-    if fault is None:
-        return {"status": "ok"}
-    return {"status": "failing", "code": str(fault.code), "reason": fault.reason, "way_out": fault.way_out}

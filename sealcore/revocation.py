@@ -1,60 +1,87 @@
-"""The infrastructure CA's CRL as services hold it: fetched, verified, refreshed in the background, never trusted when stale."""
+"""The infrastructure CAs' CRLs as services hold them: fetched, verified, asked for every second, never trusted when stale.
+
+Several generations of the CA may issue at one time. The serial numbers of all of them are one set (128 random bits each), but an
+answer is given only while a current CRL of *every* CA in ``tls.trust_file`` is at hand: a missing one could name the serial.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import httpx
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from sealcore import durable
 from sealcore.clock import Clock
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.log import get as get_log
 
-REFRESH_S = 5.0  # how late a revoked certificate may still be taken
-FETCH_TIMEOUT_S = 3.0
+REFRESH_S: Final = 1.0  # how late a revoked certificate may still be taken; an unchanged CRL costs a 304 without a body
+FETCH_TIMEOUT_S: Final = 3.0
+LARGEST_CRL_BYTES: Final = 16 * 1024 * 1024
+KEY_PLACE: Final = "{key}"
+_END: Final = b"-----END X509 CRL-----"
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The newest CRL of one CA."""
+
+    crl: x509.CertificateRevocationList
+    until_s: float  # nextUpdate, since the epoch
+    serials: frozenset[int]
+
+
+@dataclass(frozen=True)
+class _State:
+    """What questions are answered from; replaced whole, so that they need no lock."""
+
+    trust: bytes
+    issuers: tuple[x509.Certificate, ...]
+    held: Mapping[x509.Certificate, _Held]
+    until_s: float
+    revoked: frozenset[int]
 
 
 class CrlWatch:
-    """Serial numbers that the infrastructure CA has revoked.
+    """Serial numbers that the infrastructure CAs have revoked.
 
-    Holds the newest CRL that verified under the issuing CA in ``tls.trust_file``. Until one is there, or once the newest is
-    past its nextUpdate, every question raises REVOCATION_UNAVAILABLE (I5).
+    Holds the newest CRL that verified under each CA in ``tls.trust_file``, a file that may change meanwhile. While one is missing
+    or past its nextUpdate, every question raises REVOCATION_UNAVAILABLE (I5).
     """
 
     def __init__(self, tls: TlsSettings, clock: Clock) -> None:
-        if tls.crl_url is None or tls.crl_cache is None:
-            raise VermilionError(Code.CONFIGURATION_INVALID, "tls.crl_url and tls.crl_cache are needed to check clients")
-        self._url, self._cache, self._clock = tls.crl_url, tls.crl_cache, clock
-        self._issuers = x509.load_pem_x509_certificates(tls.trust_file.read_bytes())
-        self._crl: x509.CertificateRevocationList | None = None
-        self._revoked: frozenset[int] = frozenset()
+        if not tls.crl_urls or tls.crl_cache is None:
+            raise VermilionError(Code.CONFIGURATION_INVALID, "tls.crl_urls and tls.crl_cache are needed to check clients")
+        self._tls, self._cache, self._clock = tls, tls.crl_cache, clock
+        self._client = httpx.Client(timeout=FETCH_TIMEOUT_S, trust_env=False)
+        self._tags: dict[str, str] = {}  # address → ETag of the CRL that we hold from there
+        self._lock = threading.Lock()
+        self._asked_s = -REFRESH_S
+        self._failing: frozenset[str] = frozenset()
         self._stop = threading.Event()
         self._log = get_log("revocation")
+        self._state = _state(*_load_trust(tls.trust_file), {})
         self._load_cache(self._cache)
 
     def is_revoked(self, serial: int) -> bool:
-        """Whether ``serial`` is revoked; raises REVOCATION_UNAVAILABLE when no fresh CRL is there."""
-        crl = self._crl
-        stale = crl is None or crl.next_update_utc is None or crl.next_update_utc < self._clock.now()
-        if stale and not self.refresh():
+        """Whether ``serial`` is revoked or on hold; raises REVOCATION_UNAVAILABLE when a current CRL is missing."""
+        state = self._state
+        if state.until_s < self._now_s() and not self._refresh_once():
             raise VermilionError(Code.REVOCATION_UNAVAILABLE, "no current CRL of the infrastructure CA is at hand")
-        return serial in self._revoked
+        return serial in self._state.revoked
 
     def refresh(self) -> bool:
-        """Fetches the CRL now; True when a valid, current one is held afterwards."""
-        try:
-            answer = httpx.get(self._url, timeout=FETCH_TIMEOUT_S)
-            answer.raise_for_status()
-            self._take(answer.content)
-            if self._cache.read_bytes() != answer.content if self._cache.exists() else True:
-                self._cache.write_bytes(answer.content)
-        except (httpx.HTTPError, OSError, ValueError) as fault:
-            self._log.warning("crl refresh failed", reason=type(fault).__name__)
-        crl = self._crl
-        return crl is not None and crl.next_update_utc is not None and crl.next_update_utc >= self._clock.now()
+        """Fetches what is new; True when a current CRL of every trusted CA is held afterwards."""
+        with self._lock:
+            return self._refresh()
 
     def start(self) -> None:
         """Refreshes in the background until ``stop``."""
@@ -64,24 +91,130 @@ class CrlWatch:
         """Ends the background refresh."""
         self._stop.set()
 
+    def _now_s(self) -> float:
+        return self._clock.now().timestamp()
+
     def _loop(self) -> None:
         while True:
             self.refresh()
             if self._stop.wait(REFRESH_S):
                 return
 
+    def _refresh_once(self) -> bool:
+        """As ``refresh``, but for all who ask within one round together."""
+        with self._lock:
+            if self._state.until_s >= self._now_s():
+                return True
+            return time.monotonic() - self._asked_s >= REFRESH_S and self._refresh()
+
+    def _refresh(self) -> bool:
+        before = self._state
+        self._follow_trust()
+        failing = frozenset(url for url in self._urls() if not self._fetch(url))
+        for url in failing - self._failing:  # once, not every second of an outage
+            self._log.warning("crl cannot be fetched", url=url)
+        self._failing, self._asked_s = failing, time.monotonic()
+        if self._state.held != before.held:
+            self._keep()
+        return self._state.until_s >= self._now_s()
+
+    def _urls(self) -> Iterable[str]:
+        for url in self._tls.crl_urls:
+            if KEY_PLACE not in url:
+                yield url
+                continue
+            for issuer in self._state.issuers:
+                key = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+                yield url.replace(KEY_PLACE, key.digest.hex())
+
+    def _follow_trust(self) -> None:
+        try:
+            trust, issuers = _load_trust(self._tls.trust_file)
+        except VermilionError as fault:
+            self._log.warning("trust file cannot be read; the one before stays in use", reason=fault.reason)
+            return
+        if trust != self._state.trust:
+            self._state = _state(trust, issuers, self._state.held)
+            self._tags.clear()
+            self._log.info("trust file read anew", authorities=len(issuers))
+
+    def _fetch(self, url: str) -> bool:
+        """Whether the address answered with a CRL of ours; takes it when it is new."""
+        tag = self._tags.get(url)
+        try:
+            answer = self._client.get(url, headers={"If-None-Match": tag} if tag else {})
+            if tag and answer.status_code == httpx.codes.NOT_MODIFIED:
+                return True
+            answer.raise_for_status()
+            if len(answer.content) > LARGEST_CRL_BYTES:
+                raise ValueError("the CRL is too large")
+            self._take(x509.load_der_x509_crl(answer.content))
+        except (httpx.HTTPError, ValueError):
+            return False
+        self._tags.pop(url, None)
+        if "ETag" in answer.headers:
+            self._tags[url] = answer.headers["ETag"]
+        return True
+
     def _load_cache(self, path: Path) -> None:
-        if path.exists():
+        for part in (durable.read(path) or b"").split(_END)[:-1]:
             try:
-                self._take(path.read_bytes())
+                self._take(x509.load_pem_x509_crl(part + _END))
             except ValueError:
                 self._log.warning("crl cache is damaged; fetching anew")
 
-    def _take(self, der: bytes) -> None:
-        crl = x509.load_der_x509_crl(der)
-        issuer = next((c for c in self._issuers if c.subject == crl.issuer), None)
-        if issuer is None or not crl.is_signature_valid(issuer.public_key()):  # type: ignore[arg-type]
-            raise ValueError("the CRL is not signed by the infrastructure CA")
-        if self._crl is not None and crl.last_update_utc < self._crl.last_update_utc:
+    def _keep(self) -> None:
+        pem = b"".join(held.crl.public_bytes(Encoding.PEM) for held in self._state.held.values())
+        try:
+            durable.write(self._cache, pem)
+        except VermilionError as fault:
+            self._log.warning("crls cannot be kept", code=str(fault.code), reason=fault.reason)
+
+    def _take(self, crl: x509.CertificateRevocationList) -> None:
+        """Takes a complete CRL of a trusted CA, unless a newer one is held; ValueError for any other."""
+        issuer = next((one for one in self._state.issuers if one.subject == crl.issuer and _signed(crl, one)), None)
+        if issuer is None:
+            raise ValueError("the CRL is not signed by an infrastructure CA that we trust")
+        if not _complete(crl) or crl.next_update_utc is None:
+            raise ValueError("the CRL does not cover every certificate of its CA")
+        held = self._state.held.get(issuer)
+        if held is not None and crl.last_update_utc < held.crl.last_update_utc:
             return  # an older CRL never replaces a newer one
-        self._crl, self._revoked = crl, frozenset(entry.serial_number for entry in crl)
+        serials = frozenset(entry.serial_number for entry in crl)
+        new = {**self._state.held, issuer: _Held(crl, crl.next_update_utc.timestamp(), serials)}
+        self._state = _state(self._state.trust, self._state.issuers, new)
+
+
+def _load_trust(path: Path) -> tuple[bytes, tuple[x509.Certificate, ...]]:
+    try:
+        trust = path.read_bytes()
+        return trust, tuple(x509.load_pem_x509_certificates(trust))
+    except (OSError, ValueError):
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"the trust file {path.name} cannot be read") from None
+
+
+def _state(trust: bytes, issuers: tuple[x509.Certificate, ...], held: Mapping[x509.Certificate, _Held]) -> _State:
+    """A CA that is trusted no longer is dropped with its CRL; one without a CRL makes the whole unusable."""
+    kept = {issuer: held[issuer] for issuer in issuers if issuer in held}
+    until_s = min(one.until_s for one in kept.values()) if issuers and len(kept) == len(set(issuers)) else float("-inf")
+    return _State(trust, issuers, kept, until_s, frozenset().union(*(one.serials for one in kept.values())))
+
+
+def _signed(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+
+
+def _complete(crl: x509.CertificateRevocationList) -> bool:
+    """Neither a delta nor limited to some certificates or reasons (RFC 5280 §5.2.4, §5.2.5)."""
+    try:
+        crl.extensions.get_extension_for_class(x509.DeltaCRLIndicator)
+    except x509.ExtensionNotFound:
+        pass
+    else:
+        return False
+    try:
+        scope = crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
+    except x509.ExtensionNotFound:
+        return True
+    partial = (scope.only_contains_ca_certs, scope.only_contains_attribute_certs, scope.indirect_crl)
+    return not any(partial) and scope.only_some_reasons is None

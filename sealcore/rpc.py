@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, NoReturn, Protocol
+from typing import Any, Final, NamedTuple, NoReturn, Protocol, cast
 
 import grpc
 import structlog
@@ -26,9 +26,11 @@ from sealcore import tracing
 from sealcore.config import TlsSettings
 from sealcore.error_messages import from_message, to_message
 from sealcore.errors import REGISTRY, Code, Kind, VermilionError
+from sealcore.identity import Files, Identity, IdentityWatch, require_current
 from sealcore.ids import CLIENT_PREFIX, OPERATOR_PREFIX, SERVICE_PREFIX
 from sealcore.log import get as get_log
 from sealcore.metrics import CallMetrics
+from sealcore.renewed_channel import RenewedChannel
 
 MESSAGE_LIMIT_BYTES = 4 * 1024 * 1024  # gRPC's own default; larger documents go in chunks
 ERROR_METADATA = "vermilion-error-bin"
@@ -62,10 +64,11 @@ class Revocations(Protocol):
 
 @dataclass(frozen=True)
 class Peer:
-    """Who is at the other end: the SAN URI and serial of the certificate."""
+    """Who is at the other end: the SAN URI and serial of the certificate, and its notAfter in seconds since the epoch."""
 
     uri: str
     serial: int
+    ends_s: float = float("inf")
 
     @property
     def roles(self) -> frozenset[str]:
@@ -88,19 +91,26 @@ def peer_of_pem(pem: bytes) -> Peer:
         (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
     except (x509.ExtensionNotFound, ValueError):
         raise VermilionError(Code.UNAUTHENTICATED, "the client certificate does not name its holder by one SAN URI") from None
-    return Peer(uri, certificate.serial_number)
+    return Peer(uri, certificate.serial_number, certificate.not_valid_after_utc.timestamp())
 
 
 def authorise(pem: bytes | None, allowed: frozenset[str], revocations: Revocations) -> Peer:
-    """The peer, when it may do this; raises UNAUTHENTICATED, CERTIFICATE_REVOKED or PERMISSION_DENIED."""
+    """The peer, when it may do this; raises UNAUTHENTICATED, CERTIFICATE_REVOKED, CERTIFICATE_EXPIRED or PERMISSION_DENIED."""
     if pem is None:
         raise VermilionError(Code.UNAUTHENTICATED, "no client certificate was presented")
     peer = peer_of_pem(pem)
-    if revocations.is_revoked(peer.serial):
-        raise VermilionError(Code.CERTIFICATE_REVOKED, f"the certificate of {peer.uri} is revoked")
+    require_in_force(peer, revocations)
     if not peer.roles & allowed:
         raise VermilionError(Code.PERMISSION_DENIED, f"{peer.uri} may not call this method")
     return peer
+
+
+def require_in_force(peer: Peer, revocations: Revocations) -> None:
+    """Raises CERTIFICATE_REVOKED or CERTIFICATE_EXPIRED: a connection outlives both."""
+    if revocations.is_revoked(peer.serial):
+        raise VermilionError(Code.CERTIFICATE_REVOKED, f"the certificate of {peer.uri} is revoked")
+    if peer.ends_s < time.time():
+        raise VermilionError(Code.CERTIFICATE_EXPIRED, f"the certificate of {peer.uri} has expired")
 
 
 def status_of(error: VermilionError) -> grpc.StatusCode:
@@ -135,6 +145,22 @@ def _of_transport(fault: grpc.RpcError) -> VermilionError:
             return VermilionError(Code.INTERNAL, f"the call failed: {status.name}: {detail}")
 
 
+class _Admitted:
+    """The messages of a stream, each only while the caller's certificate is in force; after that the stream takes nothing in."""
+
+    def __init__(self, messages: Any, peer: Peer, revocations: Revocations) -> None:
+        self._next = aiter(messages).__anext__
+        self._peer, self._revocations = peer, revocations
+
+    def __aiter__(self) -> _Admitted:
+        return self
+
+    async def __anext__(self) -> Any:
+        message = await self._next()
+        require_in_force(self._peer, self._revocations)
+        return message
+
+
 class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic only in its stubs
     """Stands before every method: who calls, may they, and which error leaves."""
 
@@ -154,10 +180,13 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
         parent = str(metadata.get(tracing.TRACEPARENT) or "") or None
         allowed = self._rules.get(method, frozenset())
 
-        def enter(context: Any) -> None:
+        def enter(request: Any, context: Any) -> Any:
+            """The request, once its sender may make it."""
             context.set_trailing_metadata(((REQUEST_ID_METADATA, request_id),))
             pem = context.auth_context().get("x509_pem_cert", [None])[0]
-            _CALLER.set(authorise(pem, allowed, self._revocations))
+            peer = authorise(pem, allowed, self._revocations)
+            _CALLER.set(peer)
+            return _Admitted(request, peer, self._revocations) if handler.request_streaming else request
 
         async def refuse(context: Any, fault: Exception) -> NoReturn:
             error = self._typed(fault, method)
@@ -169,8 +198,7 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
             structlog.contextvars.bind_contextvars(request_id=request_id)
             with self._followed(method, parent):
                 try:
-                    enter(context)
-                    return await handler_function(request, context)
+                    return await handler_function(enter(request, context), context)
                 except grpc.aio.AbortError:
                     raise
                 except Exception as fault:  # noqa: BLE001  (the one border where every fault becomes typed)
@@ -180,8 +208,7 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
             structlog.contextvars.bind_contextvars(request_id=request_id)
             with self._followed(method, parent):
                 try:
-                    enter(context)
-                    async for answer in handler_function(request, context):
+                    async for answer in handler_function(enter(request, context), context):
                         yield answer
                 except grpc.aio.AbortError:
                     raise
@@ -261,16 +288,15 @@ def server(
     options: tuple[tuple[str, Any], ...] = (),
     metrics: CallMetrics | None = None,
 ) -> Any:
-    """An aio server that demands client certificates and lets nobody past ``rules``; the caller adds servicers and starts it."""
+    """An aio server that demands client certificates and lets nobody past ``rules``; the caller adds servicers and starts it.
+
+    Raises CONFIGURATION_INVALID, or CERTIFICATE_EXPIRED when its own certificate has ended.
+    """
     result = grpc.aio.server(
         interceptors=(_Guard({**HEALTH_AND_REFLECTION, **rules}, revocations, metrics),),
         options=(("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES), *options),
     )
-    credentials = grpc.ssl_server_credentials(
-        [(tls.key_file.read_bytes(), tls.certificate_file.read_bytes())],
-        root_certificates=tls.trust_file.read_bytes(),
-        require_client_auth=True,
-    )
+    credentials = server_credentials(tls, clients=True)
     try:
         bound = result.add_secure_port(target, credentials)
     except RuntimeError:  # how gRPC says it since 1.60; before, it returned 0
@@ -278,6 +304,31 @@ def server(
     if bound == 0:
         raise VermilionError(Code.CONFIGURATION_INVALID, f"cannot listen on {target}; the port is taken")
     return result
+
+
+def server_credentials(files: Files, *, clients: bool) -> grpc.ServerCredentials:
+    """TLS for a server; each new connection gets the identity and the trust that the files hold then.
+
+    ``clients``: whether clients must show a certificate that we trust. Raises CONFIGURATION_INVALID or CERTIFICATE_EXPIRED.
+    """
+    watch = IdentityWatch(files)
+    served = watch.current
+    require_current(served)
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        """Asked at each handshake; None: as before."""
+        nonlocal served
+        identity = watch.current
+        if identity is served:
+            return None
+        served = identity
+        return _server_configuration(identity)
+
+    return grpc.dynamic_ssl_server_credentials(_server_configuration(served), cast(Any, fetch), require_client_authentication=clients)
+
+
+def _server_configuration(identity: Identity) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(identity.key, identity.chain)], root_certificates=identity.trust or None)
 
 
 class _Call(NamedTuple):
@@ -329,8 +380,15 @@ class _Carrying(
 
 
 def channel(target: str, tls: TlsSettings, *, message_limit_bytes: int = MESSAGE_LIMIT_BYTES) -> grpc.Channel:
-    """A client channel with our identity; trusts the infrastructure CA alone. Calls carry the bound request id."""
-    credentials = grpc.ssl_channel_credentials(tls.trust_file.read_bytes(), tls.key_file.read_bytes(), tls.certificate_file.read_bytes())
+    """A client channel with our identity; trusts the infrastructure CAs alone. Calls carry the bound request id.
+
+    It takes up renewed files by itself. Raises CONFIGURATION_INVALID or CERTIFICATE_EXPIRED, as its calls may.
+    """
+    return RenewedChannel(IdentityWatch(tls), lambda identity: _line(target, identity, message_limit_bytes))
+
+
+def _line(target: str, identity: Identity, message_limit_bytes: int) -> grpc.Channel:
+    credentials = grpc.ssl_channel_credentials(identity.trust, identity.key, identity.chain)
     connection = grpc.secure_channel(
         target,
         credentials,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from sealcore import tracing
 from sealcore.clock import Clock, SystemClock
@@ -50,7 +50,7 @@ class Build(Protocol[SettingsT_contra]):
 class HttpEndpoint:
     """An HTTP server that other code starts and stops; several may run in one process."""
 
-    def __init__(self, app: FastAPI, listen: Listen, tls: TlsSettings | None = None, *, metrics: CallMetrics | None = None) -> None:
+    def __init__(self, app: ASGIApp, listen: Listen, tls: TlsSettings | None = None, *, metrics: CallMetrics | None = None) -> None:
         self._listen = listen
         self._server = uvicorn_server(app, listen, tls, metrics=metrics)
         # It ends when its service says so, not by a signal of its own: whoever watches wants to see the service drain.

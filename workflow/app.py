@@ -15,8 +15,10 @@ from sealcore.hsm.token import Token
 from sealcore.http import uvicorn_server
 from sealcore.migrate import scripts, upgrade
 from sealcore.observability import ObservabilityEndpoint, database_answers
+from sealcore.renewal import Renewal
 from sealcore.revocation import CrlWatch
 from workflow import http, store
+from workflow.authority import CaAuthority
 from workflow.issuer import Issuer
 from workflow.metrics import WorkflowMetrics
 from workflow.model import Unit
@@ -39,11 +41,14 @@ class Service:
     monitoring: ObservabilityEndpoint
     _token: Token
     _register: SignerRegister
+    _authority: CaAuthority | None
     _crl: CrlWatch
+    _renewal: Renewal
 
     def start(self) -> None:
-        """Starts the background work: delivery to the signer, the watch over revocations."""
+        """Starts the background work: delivery to the signer, the watch over revocations, renewal of the certificate."""
         self._crl.start()
+        self._renewal.start()
         self.outbox.start()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
@@ -57,8 +62,11 @@ class Service:
     def close(self) -> None:
         """Ends background work, connections and the HSM session."""
         self.outbox.stop()
+        self._renewal.stop()
         self._crl.stop()
         self._register.close()
+        if self._authority is not None:
+            self._authority.close()
         self._token.close()
         self.office.engine.dispose()
 
@@ -69,14 +77,17 @@ def build(settings: WorkflowSettings, *, clock: Clock | None = None) -> Service:
     engine = open_database(settings)
     token = Token.open(settings.token)
     register = SignerRegister(settings.signer_target, settings.tls, clock, settings.register_cache_s)
-    bounds = Bounds(settings.audience, settings.office_unit, settings.token_validity_s, settings.grant_validity_s)
+    authority = CaAuthority(settings.ca_target, settings.tls) if settings.ca_target is not None else None
+    ca_audience = settings.ca_audience if authority is not None else None
+    bounds = Bounds(settings.audience, settings.office_unit, settings.token_validity_s, settings.grant_validity_s, ca_audience)
     office = Office(engine, register, Issuer(token.key(settings.issuer_key_label)), clock, bounds)
     crl = CrlWatch(settings.tls, clock)
     app, metrics = http.app(office, crl), WorkflowMetrics(engine)
     server = uvicorn_server(app, settings.listen, settings.tls, metrics=metrics.http)
     checks = {"database": database_answers(engine), "hsm": token.probe, "signer": register.probe}
     monitoring = ObservabilityEndpoint(settings.metrics, metrics.registry, checks)
-    return Service(app, server, office, Outbox(engine, register), monitoring, token, register, crl)
+    renewal = Renewal(settings.tls, clock, metrics.registry)
+    return Service(app, server, office, Outbox(engine, register, authority), monitoring, token, register, authority, crl, renewal)
 
 
 def open_database(settings: WorkflowSettings) -> Engine:

@@ -20,7 +20,8 @@ from sealcore import rpc
 from sealcore.clock import SystemClock
 from sealcore.config import Listen, TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.http import client_context, install_errors, peer, uvicorn_server
+from sealcore.http import install_errors, peer, uvicorn_server
+from sealcore.http_client import client_context
 from sealcore.revocation import CrlWatch
 from tests.pki import InfrastructureCa
 
@@ -67,7 +68,7 @@ def crl_url(ca: InfrastructureCa) -> Iterator[str]:
 @pytest.fixture
 def watch(ca: InfrastructureCa, crl_url: str, tmp_path: Path) -> CrlWatch:
     tls = ca.identity("server", "https://vermilion.internal/service/ca").model_copy(
-        update={"crl_url": crl_url, "crl_cache": tmp_path / "cache.crl"}
+        update={"crl_urls": (crl_url,), "crl_cache": tmp_path / "cache.crl"}
     )
     return CrlWatch(tls, SystemClock())
 
@@ -149,7 +150,7 @@ def test_another_ca_opens_no_connection(target: str, ca: InfrastructureCa, tmp_p
 
 def test_without_a_current_crl_nobody_is_let_in(ca: InfrastructureCa, tmp_path: Path) -> None:
     tls = ca.identity("server", "https://vermilion.internal/service/ca").model_copy(
-        update={"crl_url": "http://127.0.0.1:9/none.crl", "crl_cache": tmp_path / "none.crl"}
+        update={"crl_urls": ("http://127.0.0.1:9/none.crl",), "crl_cache": tmp_path / "none.crl"}
     )
     with pytest.raises(VermilionError) as refusal:
         CrlWatch(tls, SystemClock()).is_revoked(1)

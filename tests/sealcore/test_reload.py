@@ -1,0 +1,362 @@
+"""Renewed certificates and new trust are taken up without a restart, and without a call that fails; what ended opens nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from cryptography import x509
+from fastapi import FastAPI, Request
+
+from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
+from sealcore import rpc
+from sealcore.clock import SystemClock
+from sealcore.config import Listen, TlsSettings
+from sealcore.errors import Code, VermilionError
+from sealcore.http import install_errors, peer, uvicorn_server
+from sealcore.http_client import client_context
+from sealcore.identity import LOOK_S
+from sealcore.renewed_channel import RenewedChannel
+from sealcore.revocation import CrlWatch
+from tests.pki import InfrastructureCa
+
+SERVER, DESK = "https://vermilion.internal/service/ca", "https://vermilion.internal/operator/desk"
+METHOD = "/vermilion.v1.CertificateAuthority/"
+ECHO = "/vermilion.v1.Echo/Stream"
+RULES: rpc.Rules = {
+    METHOD + "ListCertificates": frozenset({"operator"}),
+    METHOD + "Issue": frozenset({"operator"}),
+    ECHO: frozenset({"operator"}),
+}
+DEADLINE_S = 30.0
+
+
+class _NobodyRevoked:
+    def is_revoked(self, serial: int) -> bool:
+        return False
+
+
+class _Servicer(ca_pb2_grpc.CertificateAuthorityServicer):
+    """Tells a caller the serial number that it shows; ``Issue`` does so when ``go_on`` is set."""
+
+    def __init__(self) -> None:
+        self.waiting, self.go_on = threading.Event(), threading.Event()
+
+    async def ListCertificates(self, request: Any, context: Any) -> Any:
+        return ca_pb2.ListCertificatesResponse(certificates=[ca_pb2.CertificateRecord(subject=f"{rpc.caller().serial:x}")])
+
+    async def Issue(self, request: Any, context: Any) -> Any:
+        self.waiting.set()
+        await asyncio.to_thread(self.go_on.wait, DEADLINE_S)
+        return ca_pb2.IssueResponse(certificate=f"{rpc.caller().serial:x}".encode())
+
+
+async def _echo(messages: Any, context: Any) -> Any:
+    async for message in messages:
+        yield message
+
+
+class Server:
+    """A gRPC service of ours in a thread."""
+
+    def __init__(self, tls: TlsSettings, revocations: rpc.Revocations, port: int) -> None:
+        self.target, self.servicer = f"127.0.0.1:{port}", _Servicer()
+        self._tls, self._revocations = tls, revocations
+        self._loop, self._done, self._started = asyncio.new_event_loop(), asyncio.Event(), Future[None]()
+        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()))
+
+    async def _serve(self) -> None:
+        server = rpc.server(self._tls, RULES, self._revocations, target=self.target)
+        ca_pb2_grpc.add_CertificateAuthorityServicer_to_server(self.servicer, server)
+        handlers = {"Stream": grpc.stream_stream_rpc_method_handler(_echo)}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("vermilion.v1.Echo", handlers),))
+        await server.start()
+        self._started.set_result(None)
+        await self._done.wait()
+        await server.stop(0)
+
+    def __enter__(self) -> Server:
+        self._thread.start()
+        self._started.result(DEADLINE_S)
+        return self
+
+    def __exit__(self, *_fault: object) -> None:
+        self.servicer.go_on.set()
+        self._loop.call_soon_threadsafe(self._done.set)
+        self._thread.join()
+
+
+def shown_serial(stub: Any) -> int:
+    """The serial number that the server sees of us."""
+    answer = stub.ListCertificates(ca_pb2.ListCertificatesRequest(), timeout=DEADLINE_S)
+    return int(answer.certificates[0].subject, 16)
+
+
+def served_serial(target: str, tls: TlsSettings) -> int:
+    """The serial number of the certificate that openssl is shown on a new connection."""
+    command = ["openssl", "s_client", "-connect", target, "-cert", tls.certificate_file, "-key", tls.key_file]
+    shown = subprocess.run([*command, "-alpn", "h2"], input=b"", capture_output=True, check=False, timeout=DEADLINE_S).stdout
+    begin = shown.index(b"-----BEGIN CERTIFICATE-----")
+    return x509.load_pem_x509_certificate(shown[begin : shown.index(b"-----END CERTIFICATE-----") + 25]).serial_number
+
+
+def until(met: Callable[[], bool]) -> None:
+    """Waits until it is so."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not met():
+        assert time.monotonic() < deadline_s, "it did not come about"
+        time.sleep(LOOK_S / 10)
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> InfrastructureCa:
+    return InfrastructureCa(tmp_path / "pki")
+
+
+def test_a_server_shows_its_new_certificate_to_new_connections_and_keeps_the_old_ones(
+    ca: InfrastructureCa, free_port: Callable[[], int]
+) -> None:
+    tls, desk = ca.bundle("server", SERVER), ca.identity("desk", DESK)
+    with Server(tls, _NobodyRevoked(), free_port()) as server, rpc.channel(server.target, desk) as line:
+        stub = ca_pb2_grpc.CertificateAuthorityStub(line)
+        failures, stopped, answered = list[Exception](), threading.Event(), [0]
+
+        def load() -> None:
+            while not stopped.is_set():
+                try:
+                    assert shown_serial(stub) == ca.serial(desk)
+                    answered[0] += 1
+                except Exception as fault:  # noqa: BLE001  (every kind counts)
+                    failures.append(fault)
+
+        callers = [threading.Thread(target=load) for _ in range(3)]
+        for caller in callers:
+            caller.start()
+        assert served_serial(server.target, desk) == ca.serial(tls)
+        for _ in range(3):
+            serial = ca.switch(tls, SERVER)
+            until(lambda serial=serial: served_serial(server.target, desk) == serial)  # type: ignore[misc]
+        stopped.set()
+        for caller in callers:
+            caller.join()
+        assert not failures and answered[0] > 0
+
+
+def test_a_channel_takes_up_our_new_certificate_and_ends_the_old_line_after_its_last_call(
+    ca: InfrastructureCa, free_port: Callable[[], int]
+) -> None:
+    tls, desk = ca.identity("server", SERVER), ca.bundle("desk", DESK)
+    first = ca.serial(desk)
+    with Server(tls, _NobodyRevoked(), free_port()) as server:
+        channel = rpc.channel(server.target, desk)
+        assert isinstance(channel, RenewedChannel)
+        stub = ca_pb2_grpc.CertificateAuthorityStub(channel)
+        slow = stub.Issue.future(ca_pb2.IssueRequest(), timeout=DEADLINE_S)
+        assert server.servicer.waiting.wait(DEADLINE_S)
+        old_line = channel._line
+        serial = ca.switch(desk, DESK)
+        until(lambda: shown_serial(stub) == serial)
+        assert not slow.done() and old_line.busy
+        server.servicer.go_on.set()
+        assert int(slow.result().certificate, 16) == first
+        until(lambda: not old_line.busy)
+        with pytest.raises(ValueError, match="closed"):  # what gRPC says of a channel that is closed
+            until(lambda: bool(old_line.channel.unary_unary(METHOD + "ListCertificates")(b"", timeout=1) and False))
+        channel.close()
+        with pytest.raises(ValueError, match="closed"):
+            shown_serial(stub)
+
+
+def test_a_second_generation_of_the_ca_is_trusted_when_the_file_says_so(
+    ca: InfrastructureCa, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    second = InfrastructureCa(tmp_path / "second")
+    newcomer = second.identity("desk", DESK)
+    newcomer.trust_file.write_bytes(ca.identity("x", DESK).trust_file.read_bytes())
+    with _crls(ca, second) as url:
+        tls = ca.bundle("server", SERVER).model_copy(update={"crl_urls": (f"{url}/{{key}}.crl",), "crl_cache": tmp_path / "crls.pem"})
+        watch = CrlWatch(tls, SystemClock())
+        with Server(tls, watch, free_port()) as server:
+            assert not watch.is_revoked(1)
+            with rpc.channel(server.target, newcomer) as line, pytest.raises(grpc.RpcError):
+                shown_serial(ca_pb2_grpc.CertificateAuthorityStub(line))
+            tls.trust_file.write_bytes(tls.trust_file.read_bytes() + second.identity("y", DESK).trust_file.read_bytes())
+            assert watch.refresh()
+
+            def let_in() -> bool:
+                with rpc.channel(server.target, newcomer) as line:
+                    try:
+                        return shown_serial(ca_pb2_grpc.CertificateAuthorityStub(line)) == ca.serial(newcomer)
+                    except grpc.RpcError:
+                        return False
+
+            until(let_in)
+            second.revoked.append(ca.serial(newcomer))
+            assert watch.refresh() and watch.is_revoked(ca.serial(newcomer))
+            kept = CrlWatch(tls.model_copy(update={"crl_urls": ("http://127.0.0.1:9/none.crl",)}), SystemClock())
+            assert kept.is_revoked(ca.serial(newcomer)), "both CRLs are in the cache"
+
+
+def test_without_the_crl_of_every_generation_nobody_is_let_in(ca: InfrastructureCa, tmp_path: Path) -> None:
+    second = InfrastructureCa(tmp_path / "second")
+    with _crls(ca) as url:
+        tls = ca.bundle("server", SERVER).model_copy(update={"crl_urls": (f"{url}/{{key}}.crl",), "crl_cache": tmp_path / "crls.pem"})
+        watch = CrlWatch(tls, SystemClock())
+        assert not watch.is_revoked(1)
+        tls.trust_file.write_bytes(tls.trust_file.read_bytes() + second.identity("y", DESK).trust_file.read_bytes())
+        assert not watch.refresh()
+        with pytest.raises(VermilionError) as refusal:
+            watch.is_revoked(1)
+        assert refusal.value.code is Code.REVOCATION_UNAVAILABLE
+
+
+def test_an_unchanged_crl_is_not_fetched_again(ca: InfrastructureCa, tmp_path: Path) -> None:
+    with _crls(ca) as url:
+        tls = ca.bundle("server", SERVER).model_copy(update={"crl_urls": (f"{url}/{{key}}.crl",), "crl_cache": tmp_path / "crls.pem"})
+        watch = CrlWatch(tls, SystemClock())
+        assert watch.refresh() and watch.refresh()
+        assert _statuses(url) == [200, 304]
+        ca.revoked.append(7)
+        assert watch.refresh() and watch.is_revoked(7)
+        assert _statuses(url)[2] == 200
+
+
+def test_a_revoked_caller_sends_no_further_message_on_an_open_stream(
+    ca: InfrastructureCa, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    desk = ca.identity("desk", DESK)
+    with _crls(ca) as url:
+        tls = ca.bundle("server", SERVER).model_copy(update={"crl_urls": (f"{url}/{{key}}.crl",), "crl_cache": tmp_path / "crls.pem"})
+        watch = CrlWatch(tls, SystemClock())
+        with Server(tls, watch, free_port()) as server, rpc.channel(server.target, desk) as line:
+            going = threading.Semaphore(1)
+
+            def messages() -> Iterator[bytes]:
+                for number in range(1000):
+                    going.acquire()
+                    yield b"%d" % number
+
+            answers = line.stream_stream(ECHO)(messages(), timeout=DEADLINE_S)
+            assert next(answers) == b"0"
+            ca.revoked.append(ca.serial(desk))
+            assert watch.refresh()
+            going.release()
+            with pytest.raises(grpc.RpcError) as refusal:
+                next(answers)
+            going.release(1000)
+            assert rpc.from_rpc_error(refusal.value).code is Code.CERTIFICATE_REVOKED
+
+
+def test_what_has_expired_opens_nothing_and_says_the_way_out(ca: InfrastructureCa, free_port: Callable[[], int]) -> None:
+    expired = ca.identity("desk", DESK, lifetime=timedelta(hours=-1))
+    uses: list[Callable[[], object]] = [
+        lambda: rpc.channel("127.0.0.1:9", expired),
+        lambda: rpc.server(expired, RULES, _NobodyRevoked(), target=f"127.0.0.1:{free_port()}"),
+        lambda: client_context(expired),
+        lambda: rpc.authorise(expired.certificate_file.read_bytes(), frozenset({"operator"}), _NobodyRevoked()),
+    ]
+    for use in uses:
+        with pytest.raises(VermilionError) as refusal:
+            use()
+        assert refusal.value.code is Code.CERTIFICATE_EXPIRED and "vermilion up" in refusal.value.way_out
+
+
+def test_https_follows_the_files_too(ca: InfrastructureCa, free_port: Callable[[], int]) -> None:
+    app = FastAPI()
+    install_errors(app)
+
+    @app.get("/who")
+    def who(request: Request) -> dict[str, str]:
+        return {"uri": peer(request, frozenset({"operator"}), _NobodyRevoked()).uri}
+
+    tls, desk, port = ca.bundle("https", SERVER), ca.identity("desk", DESK), free_port()
+    server = uvicorn_server(app, Listen(port=port), tls)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started)
+        url = f"https://127.0.0.1:{port}/who"
+        with httpx.Client(verify=client_context(desk)) as kept:
+            assert kept.get(url).json() == {"uri": DESK}
+            serial = ca.switch(tls, SERVER)
+            until(lambda: _https_serial(port, desk) == serial)
+            assert kept.get(url).json() == {"uri": DESK}
+        assert httpx.get(url, verify=client_context(desk)).json() == {"uri": DESK}
+        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        nobody.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        nobody.load_verify_locations(cafile=str(desk.trust_file))
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(url, verify=nobody)
+        foreign = InfrastructureCa(ca.folder / "foreign").identity("desk", DESK)
+        newcomer = client_context(foreign.model_copy(update={"trust_file": desk.trust_file}))
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(url, verify=newcomer)
+        tls.trust_file.write_bytes(tls.trust_file.read_bytes() + foreign.trust_file.read_bytes())
+        time.sleep(LOOK_S)
+        assert httpx.get(url, verify=newcomer).json() == {"uri": DESK}
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _https_serial(port: int, tls: TlsSettings) -> int:
+    context = client_context(tls)
+    with httpx.Client(verify=context) as client, client.stream("GET", f"https://127.0.0.1:{port}/who") as answer:
+        der = answer.extensions["network_stream"].get_extra_info("ssl_object").getpeercert(True)
+    return x509.load_der_x509_certificate(der).serial_number
+
+
+_SERVED: dict[str, list[int]] = {}
+
+
+def _statuses(url: str) -> list[int]:
+    return _SERVED[url]
+
+
+@contextmanager
+def _crls(*authorities: InfrastructureCa) -> Iterator[str]:
+    """Serves the CRL of each CA under its key identifier, with an ETag; a new CRL is made when a serial was revoked."""
+    by_key = {one.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex(): one for one in authorities}
+    made: dict[tuple[str, int], bytes] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            key = self.path.strip("/").removesuffix(".crl")
+            authority = by_key.get(key)
+            tag = f'"{len(authority.revoked)}"' if authority is not None else ""
+            status = 404 if authority is None else 304 if self.headers["If-None-Match"] == tag else 200
+            body = b""
+            if authority is not None and status == 200:
+                body = made.setdefault((key, len(authority.revoked)), authority.crl())
+            _SERVED.setdefault(address, []).append(status)
+            self.send_response(status)
+            self.send_header("ETag", tag)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        address = f"http://127.0.0.1:{server.server_port}"
+        _SERVED.pop(address, None)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield address
+        server.shutdown()
