@@ -9,5 +9,6 @@
 ``outbox``     what the ledger has still to be told
 ``http``       CRLs and CA certificates for strangers
 ``rpc``        the CertificateAuthority service
+``ocsp``       the OCSP responder, a process of its own
 ``ceremony``   root and issuing CAs from one reviewable file; issuing without the service
 """

@@ -1,24 +1,31 @@
-"""The CA service: both issuing CAs, gRPC for operators and the signer, plain HTTP for strangers."""
+"""The CA service: the issuing CAs of all generations, gRPC for operators and the signer, plain HTTP for strangers."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cryptography import x509
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from sqlalchemy import Engine
 
 from ca import http, plan, profiles
-from ca.certificate import Parent
+from ca.acts import Acts
+from ca.certificate import Parent, crl_url
 from ca.crl import CrlPublisher
+from ca.generations import enrol
 from ca.issue import Issuance, Issuer
+from ca.issuers import PresentIssuers
 from ca.lint import Linter
 from ca.metrics import CaMetrics
+from ca.names import IssuerName
 from ca.outbox import LedgerOutbox
-from ca.pki import load_authorities
-from ca.profiles import ISSUING
+from ca.pki import PkiFolder, spki_of
+from ca.register import SignerRegister
+from ca.revocation_rpc import Means
 from ca.revoke import Revocation
 from ca.rpc import RULES, CertificateAuthority, OwnRecord
 from ca.settings import CaSettings
@@ -30,6 +37,7 @@ from sealcore.hsm.token import Token
 from sealcore.log import get as get_log
 from sealcore.migrate import scripts, upgrade
 from sealcore.observability import ObservabilityEndpoint, database_answers
+from sealcore.renewal import Renewal
 from sealcore.rpc import server
 from sealcore.service import HttpEndpoint
 
@@ -39,10 +47,11 @@ _SERVICE_NAME: Final = ca_pb2.DESCRIPTOR.services_by_name["CertificateAuthority"
 
 
 class CrlUpkeep:
-    """Keeps the CRLs fresh in a thread of its own."""
+    """Keeps the CRLs fresh, and takes up new generations, in a thread of its own."""
 
-    def __init__(self, publisher: CrlPublisher) -> None:
+    def __init__(self, publisher: CrlPublisher, issuers: PresentIssuers) -> None:
         self._publisher = publisher
+        self._issuers = issuers
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="crl-upkeep", daemon=True)
         self._log = get_log("crl")
@@ -61,9 +70,10 @@ class CrlUpkeep:
     def _loop(self) -> None:
         while not self._stop.wait(CRL_ROUND_S):
             try:
+                self._issuers.take_up()
                 self._publisher.publish_due()
             except VermilionError as fault:
-                self._log.error("a CRL is due and cannot be made", code=str(fault.code), reason=fault.reason)
+                self._log.error("a CRL is due, or a CA to be taken up, and that fails", code=str(fault.code), reason=fault.reason)
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,9 @@ class _Parts:
     token: Token
     engine: Engine
     upkeep: CrlUpkeep
+    renewal: Renewal
     outbox: LedgerOutbox
+    register: SignerRegister
     endpoint: HttpEndpoint
     servicer: CertificateAuthority
     metrics: CaMetrics
@@ -99,6 +111,7 @@ class CaService:
         reflection.enable_server_reflection((_SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._rpc)
         await self._rpc.start()
         self._parts.outbox.start()
+        self._parts.renewal.start()
         await self._parts.monitoring.start()
 
     async def stop(self) -> None:
@@ -108,8 +121,10 @@ class CaService:
             await self._rpc.stop(_GRACE_S)
         await self._parts.endpoint.stop()
         await self._parts.monitoring.stop()
+        self._parts.renewal.stop()
         self._parts.outbox.stop()
         self._parts.upkeep.stop()
+        self._parts.register.close()
         self._parts.token.close()
         self._parts.engine.dispose()
 
@@ -117,30 +132,51 @@ class CaService:
 def build(settings: CaSettings, *, clock: Clock) -> CaService:
     """Opens token and database and makes the service; raises CONFIGURATION_INVALID, HSM_* or DATABASE_*."""
     declared = plan.load(settings.ceremony_file)
-    authorities = load_authorities(settings.pki_folder)
+    folder = PkiFolder(settings.pki_folder)
     engine = connect(settings.database.url)
     upgrade(engine, scripts("ca"))
+    enrol(engine, folder.current.authorities)
     token = Token.open(settings.token)
+
+    def issuer(name: IssuerName, certificate: x509.Certificate) -> Issuer:
+        return Issuer(Parent(name, certificate, settings.public_url, settings.ocsp_url), token.key(declared[name].key))
+
     try:
-        issuers = {name: Issuer(Parent(name, authorities[name], settings.public_url), token.key(declared[name].key)) for name in ISSUING}
+        issuers = PresentIssuers(folder, engine, settings.tls.trust_file, issuer)
     except VermilionError:
         token.close()
         raise
     linter = Linter()
-    issuance = Issuance(engine, profiles.load(), issuers, linter, clock=clock)
+    issuance = Issuance(engine, profiles.load(), issuers, linter, clock=clock, authority_keys=lambda: _keys(folder))
     publisher = CrlPublisher(engine, issuers, declared, linter, clock=clock)
     revocation = Revocation(engine, publisher, clock=clock)
+    register = SignerRegister(settings.signer_target, settings.tls)
+    acts = Acts(engine, revocation, register, clock=clock)
     outbox = LedgerOutbox(engine, settings.signer_target, settings.tls)
-    metrics = CaMetrics(engine, tuple(authorities), waiting=outbox.waiting, clock=clock)
+    metrics = CaMetrics(engine, lambda: issuers.authorities, waiting=outbox.waiting, clock=clock)
+    means = Means(engine, revocation, acts, publisher, lambda: _urls(settings, folder, issuers), metrics)
     checks = {"database": database_answers(engine), "hsm": token.probe, "crls": metrics.crls_current}
     parts = _Parts(
         token=token,
         engine=engine,
-        upkeep=CrlUpkeep(publisher),
+        upkeep=CrlUpkeep(publisher, issuers),
+        renewal=Renewal(settings.tls, clock, metrics.registry),
         outbox=outbox,
-        endpoint=HttpEndpoint(http.create(engine, authorities, clock=clock), settings.listen_http, metrics=metrics.http),
-        servicer=CertificateAuthority(engine, issuance, revocation, authorities, metrics),
+        register=register,
+        endpoint=HttpEndpoint(http.create(engine, lambda: folder.current, clock=clock), settings.listen_http, metrics=metrics.http),
+        servicer=CertificateAuthority(engine, issuance, means, lambda: folder.current.authorities, metrics),
         metrics=metrics,
         monitoring=ObservabilityEndpoint(settings.metrics, metrics.registry, checks),
     )
     return CaService(settings, parts)
+
+
+def _keys(folder: PkiFolder) -> set[bytes]:
+    """SHA-256 of the SPKI of every authority."""
+    return {hashlib.sha256(spki_of(each)).digest() for each in folder.current.authorities.values()}
+
+
+def _urls(settings: CaSettings, folder: PkiFolder, issuers: PresentIssuers) -> dict[IssuerName, str]:
+    """Where each CRL is fetched."""
+    present = folder.current.authorities
+    return {name: crl_url(Parent(name, present[name], settings.public_url)) for name in issuers.authorities}

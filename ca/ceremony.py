@@ -7,36 +7,33 @@ steps and their order stand at the top of ``ceremony.toml``.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import Engine
 
 from ca import plan as plans
-from ca import profiles
-from ca.certificate import Parent
-from ca.crl import CrlPublisher, newest
-from ca.issue import Issuance, Issuer, Order
+from ca import rollover
+from ca.change import AUTHORITY_REASONS, instant
+from ca.instants import to_text
+from ca.issue import Issuer, Order
 from ca.lint import Linter
+from ca.names import ISSUING, IssuerName, generations, role_of
 from ca.orders import FileOrder, load_orders
-from ca.pki import authority_file, load_authorities, load_authority, request_file
-from ca.plan import Plan
-from ca.profiles import ISSUING, AttributeName, IssuerName
-from ca.request import CertificateRequest, read
+from ca.pki import load_authorities
+from ca.request import read
+from ca.restore import record_restore
+from ca.revoke_authority import revoke_authority
+from ca.room import Room, say
 from ca.settings import CeremonySettings
 from sealcore import durable
-from sealcore.clock import Clock, SystemClock
+from sealcore.clock import SystemClock
 from sealcore.config import load
 from sealcore.db import connect
 from sealcore.errors import VermilionError
-from sealcore.hsm.request import certificate_request
 from sealcore.hsm.token import Token
 from sealcore.log import configure
 from sealcore.migrate import scripts, upgrade
@@ -44,112 +41,59 @@ from sealcore.migrate import scripts, upgrade
 _FAILED: Final = 1
 
 
-@dataclass(frozen=True)
-class Room:
-    """What a step works with."""
-
-    settings: CeremonySettings
-    plan: Plan
-    token: Token
-    engine: Engine
-    linter: Linter
-    clock: Clock
-
-    def parent(self, name: IssuerName, certificate: x509.Certificate | None) -> Parent:
-        """An authority as the issuer of others, or of itself."""
-        return Parent(name, certificate, self.settings.public_url)
-
-    def issuer(self, name: IssuerName, certificate: x509.Certificate | None) -> Issuer:
-        """An authority with its key in this token."""
-        return Issuer(self.parent(name, certificate), self.token.key(self.plan[name].key))
-
-    def issuance(self, *issuers: Issuer) -> Issuance:
-        """Issuing by these authorities."""
-        by_name = {issuer.parent.name: issuer for issuer in issuers}
-        return Issuance(self.engine, profiles.load(), by_name, self.linter, clock=self.clock)
-
-    def publisher(self, *issuers: Issuer) -> CrlPublisher:
-        """CRLs of these authorities."""
-        by_name = {issuer.parent.name: issuer for issuer in issuers}
-        return CrlPublisher(self.engine, by_name, self.plan, self.linter, clock=self.clock)
-
-    def named(self, request: CertificateRequest, name: IssuerName) -> CertificateRequest:
-        """The request of an authority's key, with the subject that the ceremony file gives it."""
-        subject: dict[AttributeName, str] = {
-            "country": self.settings.country,
-            "organization": self.settings.organization,
-            "organization_identifier": self.settings.identifier,
-            "common_name": self.plan[name].common_name,
-        }
-        return replace(request, attributes=MappingProxyType(subject))
-
-
-def step_requests(room: Room) -> None:
+def step_requests(room: Room, names: Sequence[IssuerName] = ISSUING) -> None:
     """Each issuing CA's key asks for its certificate, and so proves that it is in the token."""
-    for name in ISSUING:
-        planned = room.plan[name]
-        request = certificate_request(room.token.key(planned.key), planned.common_name, organization=room.settings.organization)
-        durable.write(request_file(room.settings.pki_folder, name), request)
-        _say(step="requests", authority=name, key=planned.key)
+    for name in names:
+        room.ask(name)
 
 
 def step_root(room: Room) -> None:
     """The root signs itself, then the issuing CAs, then its CRL."""
-    folder = room.settings.pki_folder
-    planned = room.plan["root"]
-    own = room.named(read(certificate_request(room.token.key(planned.key), planned.common_name)), "root")
-    root = room.issuance(room.issuer("root", None)).ensure(Order("root", own, days=planned.days))
-    _publish_authority(folder, "root", root)
+    root = room.issuance(room.issuer("root", None)).ensure(Order("root", room.own_request("root"), days=room.plan["root"].days))
+    room.publish_authority("root", root)
     issuer = room.issuer("root", root)
     issuance = room.issuance(issuer)
     for name in ISSUING:
-        request = room.named(read(request_file(folder, name).read_bytes()), name)
-        _publish_authority(folder, name, issuance.ensure(Order("issuing", request, days=room.plan[name].days)))
-    _publish_root_crl(room, issuer, only_if_due=True)
+        room.publish_authority(name, issuance.ensure(Order("issuing", room.asked(name), days=room.plan[name].days)))
+    room.publish_root_crl(issuer, only_if_due=True)
 
 
 def step_root_crl(room: Room) -> None:
-    """The root's CRL anew."""
-    _publish_root_crl(room, room.issuer("root", load_authority(room.settings.pki_folder, "root")), only_if_due=False)
+    """The CRL of each root anew."""
+    authorities = load_authorities(room.settings.pki_folder)
+    for name in generations("root", authorities):
+        room.publish_root_crl(room.issuer(name, authorities[name]), only_if_due=False)
 
 
 def step_issuing(room: Room) -> None:
     """The issuing CAs are checked against their keys and make their first CRLs."""
-    authorities = load_authorities(room.settings.pki_folder)
-    issuers = [room.issuer(name, authorities[name]) for name in ISSUING]
+    issuers = _issuing(room, load_authorities(room.settings.pki_folder))
     publisher = room.publisher(*issuers)
-    for name in ISSUING:
-        _say(step="issuing", authority=name, crl_number=publisher.publish(name, only_if_due=True))
+    for issuer in issuers:
+        name = issuer.parent.name
+        say(step="issuing", authority=name, crl_number=publisher.publish(name, only_if_due=True))
+
+
+def step_restored(room: Room) -> None:
+    """After the CA's database came back from a backup, before the CA is started: earlier approval tokens count no more."""
+    say(step="restored", tokens_count_from=to_text(record_restore(room.engine, clock=room.clock)))
 
 
 def issue_orders(room: Room, orders: Sequence[FileOrder]) -> None:
     """Issues without the service; an order that was served before gets its certificate again."""
     authorities = load_authorities(room.settings.pki_folder)
-    issuance = room.issuance(*(room.issuer(name, authorities[name]) for name in ISSUING))
+    issuance = room.issuance(*_issuing(room, authorities))
     for order in orders:
         request = read(order.request_der(), uri=order.uri, dns=order.dns, addresses=order.ip)
-        certificate = issuance.ensure(Order(order.profile, request, issuer=order.issuer))
+        certificate = issuance.ensure(Order(order.profile, request, issuer=order.issuer, generation=order.generation))
         issuer = next(each for each in authorities.values() if each.subject == certificate.issuer)
         chain = [certificate, issuer] if order.chain else [certificate]
         durable.write(order.out, b"".join(each.public_bytes(Encoding.PEM) for each in chain))
-        _say(step="issue", profile=order.profile, serial=f"{certificate.serial_number:x}", subject=certificate.subject.rfc4514_string())
+        say(step="issue", profile=order.profile, serial=f"{certificate.serial_number:x}", subject=certificate.subject.rfc4514_string())
 
 
-def _publish_authority(folder: Path, name: IssuerName, certificate: x509.Certificate) -> None:
-    durable.write(authority_file(folder, name), certificate.public_bytes(Encoding.PEM))
-    _say(step="root", authority=name, serial=f"{certificate.serial_number:x}", subject=certificate.subject.rfc4514_string())
-
-
-def _publish_root_crl(room: Room, issuer: Issuer, *, only_if_due: bool) -> None:
-    number = room.publisher(issuer).publish("root", only_if_due=only_if_due)
-    crl = newest(room.engine, "root")
-    assert crl is not None, "published above"
-    durable.write(room.settings.pki_folder / "root.crl", crl.der)
-    _say(step="root-crl", crl_number=number)
-
-
-def _say(**facts: object) -> None:
-    sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
+def _issuing(room: Room, authorities: Mapping[IssuerName, x509.Certificate]) -> list[Issuer]:
+    return [room.issuer(name, certificate) for name, certificate in authorities.items() if role_of(name) in ISSUING]
 
 
 STEPS: Final[dict[str, Callable[[Room], None]]] = {
@@ -157,6 +101,7 @@ STEPS: Final[dict[str, Callable[[Room], None]]] = {
     "root": step_root,
     "root-crl": step_root_crl,
     "issuing": step_issuing,
+    "restored": step_restored,
 }
 
 
@@ -165,6 +110,15 @@ def _parser() -> argparse.ArgumentParser:
     steps = parser.add_subparsers(dest="step", required=True)
     for name, step in STEPS.items():
         steps.add_parser(name, help=step.__doc__).add_argument("--config", type=Path, required=True)
+    steps.choices["requests"].add_argument("--authority", action="append", metavar="NAME", help="another than the first generation")
+    successor = steps.add_parser("rollover", help=rollover.certify.__doc__)
+    successor.add_argument("--config", type=Path, required=True)
+    successor.add_argument("--authority", required=True, metavar="NAME", help="the successor: seals.2, root.2, …")
+    revoke = steps.add_parser("revoke", help=revoke_authority.__doc__)
+    revoke.add_argument("--config", type=Path, required=True)
+    revoke.add_argument("--authority", required=True, metavar="NAME", help="seals, seals.2, …; of a root its cross certificates")
+    revoke.add_argument("--reason", required=True, choices=AUTHORITY_REASONS)
+    revoke.add_argument("--invalid-since", metavar="INSTANT", help="e.g. 2026-03-01T12:00:00Z")
     issue = steps.add_parser("issue", help=issue_orders.__doc__)
     issue.add_argument("--config", type=Path, required=True)
     issue.add_argument("--orders", type=Path, help="a TOML file with an [[order]] table for each certificate, in place of the rest")
@@ -188,6 +142,20 @@ def _orders(chosen: argparse.Namespace, parser: argparse.ArgumentParser) -> Sequ
     return [FileOrder(**{name: getattr(chosen, name) for name in names})]
 
 
+def _run(room: Room, chosen: argparse.Namespace, orders: Sequence[FileOrder]) -> None:
+    if chosen.step == "issue":
+        issue_orders(room, orders)
+    elif chosen.step == "revoke":
+        invalid = instant(chosen.invalid_since) if chosen.invalid_since else None
+        revoke_authority(room, chosen.authority, chosen.reason, invalid)
+    elif chosen.step == "rollover":
+        rollover.certify(room, chosen.authority)
+    elif chosen.step == "requests":
+        step_requests(room, chosen.authority or ISSUING)
+    else:
+        STEPS[chosen.step](room)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one step; the exit status."""
     parser = _parser()
@@ -201,10 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         upgrade(engine, scripts("ca"))
         with Token.open(settings.token) as token:
             room = Room(settings, plan, token, engine, Linter(), SystemClock())
-            if chosen.step == "issue":
-                issue_orders(room, orders)
-            else:
-                STEPS[chosen.step](room)
+            _run(room, chosen, orders)
         engine.dispose()
     except VermilionError as fault:
         sys.stderr.write(f"ca.ceremony {chosen.step}: {fault}\n{fault.rule}\n{fault.way_out}\n")

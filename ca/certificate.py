@@ -13,14 +13,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, ObjectIdentifier
 
-from ca.profiles import ATTRIBUTES, AttributeName, IssuerName, Profile
+from ca.names import IssuerName
+from ca.profiles import ATTRIBUTES, AttributeName, Profile
 from ca.request import CertificateRequest, Names
+from ca.subject import deceptive
 from sealcore.errors import Code, VermilionError
 
 BACKDATE: Final = timedelta(seconds=60)  # so that a machine whose clock is a little behind takes a new certificate
 _URI_TAIL: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DNS_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
-_KEY_USAGE_NAMES: Final = (
+KEY_USAGE_NAMES: Final = (
     "digital_signature",
     "content_commitment",
     "key_encipherment",
@@ -35,11 +37,15 @@ _KEY_USAGE_NAMES: Final = (
 
 @dataclass(frozen=True)
 class Parent:
-    """Who will sign: its certificate (None for a root, which signs itself) and where its certificate and CRL are published."""
+    """Who will sign: its certificate (None for a root, which signs itself) and where its certificate and CRL are published.
+
+    ocsp_url  where the status of what it issues is told; a root has no responder: its token is not on line
+    """
 
     name: IssuerName
     certificate: x509.Certificate | None
     public_url: str
+    ocsp_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,9 @@ def build(
     )
     for extension, critical in _extensions(profile, request, parent, san):
         builder = builder.add_extension(extension, critical=critical)
+    if profile.private_key_days is not None:
+        until = not_before + timedelta(days=profile.private_key_days)
+        builder = builder.add_extension(x509.PrivateKeyUsagePeriod(not_before, until), critical=False)
     names = subject.public_bytes() + (san.public_bytes() if san else b"")
     return Draft(
         builder=builder,
@@ -134,8 +143,10 @@ class _Rules:
         for name, value in asked.items():
             if name not in rules.required + rules.allowed:
                 raise self._refusal(f"the subject has a {name}", f"{name} is not certified.")
-            if not value.isprintable() or value != value.strip():
-                raise self._refusal(f"the {name} has spaces around it or signs that nobody sees", "names are plain, visible text.")
+            if (why := deceptive(value)) is not None:
+                raise self._refusal(f"the {name} {why}", "names are plain, visible text.")
+            if (rule := rules.rule(name).refuses(value)) is not None:
+                raise self._refusal(f"the {name} {value!r} is not allowed", f"{name}: {rule}.")
             values[name] = value
         try:
             return x509.Name([x509.NameAttribute(oid, values[name]) for name, oid in ATTRIBUTES.items() if name in values])
@@ -180,14 +191,17 @@ def _extensions(
     result: list[tuple[x509.ExtensionType, bool]] = []
     if profile.authority is not None:
         result.append((x509.BasicConstraints(ca=True, path_length=profile.authority.path_length), True))
-    result.append((x509.KeyUsage(**{name: name in profile.key_usage for name in _KEY_USAGE_NAMES}), True))
+    result.append((x509.KeyUsage(**{name: name in profile.key_usage for name in KEY_USAGE_NAMES}), True))
     if profile.extended_key_usage:
         purposes = x509.ExtendedKeyUsage([ObjectIdentifier(oid) for oid in profile.extended_key_usage])
         result.append((purposes, profile.extended_key_usage_critical))
     if profile.ocsp_no_check:
         result.append((x509.OCSPNoCheck(), False))
-    if profile.policy:
-        result.append((x509.CertificatePolicies([x509.PolicyInformation(ObjectIdentifier(profile.policy), None)]), False))
+    if profile.policies:
+        policies = [x509.PolicyInformation(ObjectIdentifier(policy), profile.qualifiers) for policy in profile.policies]
+        result.append((x509.CertificatePolicies(policies), False))
+    if (statements := profile.qc.extension()) is not None:
+        result.append((statements, False))
     if san is not None:
         result.append((san, False))
     result.append((subject_key, False))
@@ -197,12 +211,20 @@ def _extensions(
     issuer_key = parent.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     result.append((x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key), False))
     base = parent.public_url.rstrip("/")
-    where = [x509.UniformResourceIdentifier(f"{base}/crl/{parent.name}.crl")]
+    where = [x509.UniformResourceIdentifier(crl_url(parent))]
     result.append((x509.CRLDistributionPoints([x509.DistributionPoint(where, None, None, None)]), False))
     issuer_at = x509.UniformResourceIdentifier(f"{base}/ca/{parent.name}.cer")
     access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, issuer_at)
-    result.append((x509.AuthorityInformationAccess([access]), False))
+    ways = [access]
+    if parent.ocsp_url is not None and not profile.ocsp_no_check:  # nobody asks about a certificate that says no check is needed
+        ways.insert(0, x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(parent.ocsp_url)))
+    result.append((x509.AuthorityInformationAccess(ways), False))
     return result
+
+
+def crl_url(parent: Parent) -> str:
+    """Where an authority's CRL is fetched: in its certificates as cRLDistributionPoints, in the CRL as the same distribution point."""
+    return f"{parent.public_url.rstrip('/')}/crl/{parent.name}.crl"
 
 
 def der(certificate: x509.Certificate) -> bytes:

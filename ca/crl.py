@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
+from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import Connection, Engine, insert, select, update
+from cryptography.x509 import ObjectIdentifier
+from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, update
 
+from ca.certificate import Parent, crl_url
+from ca.change import ON_HOLD
+from ca.generations import is_spent
+from ca.instants import from_text, to_text
 from ca.issue import Issuer
 from ca.lint import Linter, hash_for
+from ca.names import IssuerName, role_of
 from ca.plan import Plan
-from ca.profiles import IssuerName
-from ca.tables import State, certificates, crls, from_text, issuers, to_text
+from ca.tables import State, certificates, crls, issuers
 from sealcore.clock import Clock
 from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
 from sealcore.log import get as get_log
+
+LAST_NEXT_UPDATE: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""nextUpdate of an archived generation's last CRL (after ETSI EN 319 411): nothing that it lists or leaves out can change any more."""
+
+EXPIRED_CERTS_ON_CRL: Final = ObjectIdentifier("2.5.29.60")
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,20 @@ def newest(engine: Engine, issuer: str) -> PublishedCrl | None:
     return PublishedCrl(row.number, from_text(row.this_update), from_text(row.next_update), row.crl) if row else None
 
 
+def is_alone_in_its_second(engine: Engine, issuer: IssuerName, published: PublishedCrl) -> bool:
+    """Whether no other CRL of this CA has the same thisUpdate, which is in whole seconds."""
+    same = select(func.count()).where(crls.c.issuer == issuer, crls.c.this_update == to_text(published.this_update))
+    with read(engine) as connection:
+        return connection.execute(same).scalar_one() == 1
+
+
+def overdue(engine: Engine, issuer: IssuerName, *, now: datetime) -> timedelta:
+    """For how long a recorded change has waited for a CRL; zero when none waits."""
+    with read(engine) as connection:
+        since = connection.execute(select(issuers.c.due_since).where(issuers.c.name == issuer)).scalar_one_or_none()
+    return now - from_text(since) if since else timedelta(0)
+
+
 class CrlPublisher:
     """Makes the CRLs of the CAs whose keys are in this process's token. Safe to use from several threads and processes."""
 
@@ -49,6 +75,12 @@ class CrlPublisher:
         self._linter = linter
         self._clock = clock
         self._log = get_log("crl")
+
+    def require_key(self, name: IssuerName) -> None:
+        """INVALID_ARGUMENT unless this process can sign CRLs of that CA."""
+        if name not in self._issuing:
+            here = ", ".join(sorted(self._issuing))
+            raise VermilionError(Code.INVALID_ARGUMENT, f"the key of the CA {name[:40]} is not here; there are {here}")
 
     def publish_due(self) -> None:
         """Makes each CRL that is due: a revocation waits for it, it is the first, or its time has come."""
@@ -61,28 +93,38 @@ class CrlPublisher:
         One transaction holds the issuer's row while the CRL is made, so numbers have no gaps and no CRL can miss a
         revocation that an earlier number has. A crash leaves ``crl_due`` as it was, and the next round makes the CRL.
         """
-        if name not in self._issuing:
-            raise VermilionError(Code.INVALID_ARGUMENT, f"the key of the CA {name} is not here")
+        self.require_key(name)
         with write(self._engine) as connection:
             row = connection.execute(select(issuers).where(issuers.c.name == name).with_for_update()).one()
             now = self._clock.now().replace(microsecond=0)
             if only_if_due and not row.crl_due and not self._too_old(connection, name, row.crl_number, now):
                 return int(row.crl_number)
             number = int(row.crl_number) + 1
-            crl = self._make(connection, name, number, now)
-            next_update = now + self._plan[name].crl_lifetime
+            next_update = LAST_NEXT_UPDATE if is_spent(connection, name, now) else now + self._plan[name].crl_lifetime
+            crl = self._make(connection, name, number, now, next_update, previous=self._made(connection, name, row.crl_number))
             connection.execute(
                 insert(crls).values(issuer=name, number=number, this_update=to_text(now), next_update=to_text(next_update), crl=crl)
             )
-            connection.execute(update(issuers).where(issuers.c.name == name).values(crl_number=number, crl_due=False))
+            done = {"crl_number": number, "crl_due": False, "due_since": None}
+            connection.execute(update(issuers).where(issuers.c.name == name).values(done))
         self._log.info("crl published", issuer=name, number=number)
         return number
 
     def _too_old(self, connection: Connection, name: IssuerName, number: int, now: datetime) -> bool:
-        made = connection.execute(select(crls.c.this_update).where(crls.c.issuer == name, crls.c.number == number)).scalar_one_or_none()
-        return made is None or now - from_text(made) >= self._plan[name].crl_every
+        made = self._made(connection, name, number)
+        if made is None:
+            return True
+        last = select(crls.c.number).where(crls.c.issuer == name, crls.c.number == number, crls.c.next_update == to_text(LAST_NEXT_UPDATE))
+        return now - made >= self._plan[name].crl_every and connection.execute(last).first() is None
 
-    def _make(self, connection: Connection, name: IssuerName, number: int, now: datetime) -> bytes:
+    def _made(self, connection: Connection, name: IssuerName, number: int) -> datetime | None:
+        """thisUpdate of a CRL; None where there is none of this number."""
+        made = connection.execute(select(crls.c.this_update).where(crls.c.issuer == name, crls.c.number == number)).scalar_one_or_none()
+        return from_text(made) if made is not None else None
+
+    def _make(
+        self, connection: Connection, name: IssuerName, number: int, now: datetime, next_update: datetime, *, previous: datetime | None
+    ) -> bytes:
         issuer = self._issuing[name]
         certificate = issuer.parent.certificate
         assert certificate is not None, "a CA has its certificate before it has a CRL"
@@ -91,17 +133,17 @@ class CrlPublisher:
             x509.CertificateRevocationListBuilder()
             .issuer_name(certificate.subject)
             .last_update(now)
-            .next_update(now + self._plan[name].crl_lifetime)
+            .next_update(next_update)
             .add_extension(x509.CRLNumber(number), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key), critical=False)
+            .add_extension(_distribution_point(issuer.parent), critical=True)
         )
-        revoked = (
-            select(certificates.c.serial, certificates.c.revoked_at, certificates.c.reason)
-            .where(certificates.c.issuer == name, certificates.c.state == State.REVOKED)
-            .order_by(certificates.c.revoked_at, certificates.c.serial)
-        )
-        for row in connection.execute(revoked):
-            builder = builder.add_revoked_certificate(_entry(row.serial, row.revoked_at, row.reason))
+        keeps = self._plan[name].crl_keeps_expired
+        if keeps:
+            builder = builder.add_extension(_expired_certificates_since(certificate), critical=False)
+        for row in connection.execute(_listed(name)):
+            if keeps or not _may_leave(row, previous):
+                builder = builder.add_revoked_certificate(_entry(row))
         linted_tbs = self._linter.crl(builder, issuer.key.algorithm)
         crl = builder.sign(issuer.key.private_key(), hash_for(issuer.key.algorithm))
         if crl.tbs_certlist_bytes != linted_tbs:
@@ -109,9 +151,48 @@ class CrlPublisher:
         return crl.public_bytes(Encoding.DER)
 
 
-def _entry(serial: str, revoked_at: str, reason: str) -> x509.RevokedCertificate:
-    entry = x509.RevokedCertificateBuilder().serial_number(int(serial, 16)).revocation_date(from_text(revoked_at))
-    flag = x509.ReasonFlags(reason)
+def _listed(name: IssuerName) -> Select[Any]:
+    """The certificates that are not good, in the order in which they stopped being so."""
+    since = func.coalesce(certificates.c.revoked_at, certificates.c.held_at)
+    columns = (certificates.c[column] for column in ("serial", "state", "reason", "invalidity_date", "not_after"))
+    bad = certificates.c.state.in_((State.REVOKED, State.HELD))
+    return select(*columns, since.label("since")).where(certificates.c.issuer == name, bad).order_by(since, certificates.c.serial)
+
+
+def _may_leave(row: Row[Any], previous: datetime | None) -> bool:
+    """Whether an expired certificate stood on a CRL made after its expiry, and so need not stand on another (RFC 5280 §3.3)."""
+    return previous is not None and previous > max(from_text(row.not_after), from_text(row.since))
+
+
+def _entry(row: Row[Any]) -> x509.RevokedCertificate:
+    entry = x509.RevokedCertificateBuilder().serial_number(int(row.serial, 16)).revocation_date(from_text(row.since))
+    flag = x509.ReasonFlags(ON_HOLD if row.state == State.HELD else row.reason)
     if flag is not x509.ReasonFlags.unspecified:  # RFC 5280 §5.3.1: absent rather than unspecified
         entry = entry.add_extension(x509.CRLReason(flag), critical=False)
+    if row.invalidity_date is not None:
+        entry = entry.add_extension(x509.InvalidityDate(from_text(row.invalidity_date)), critical=False)
     return entry.build()
+
+
+def _distribution_point(parent: Parent) -> x509.IssuingDistributionPoint:
+    """What this CRL is about (RFC 5280 §5.2.5): all that this CA issued, fetched where its certificates say.
+
+    A root's own certificate names no CRL, so the root's CRL names no place either: whoever checks the root too (openssl's
+    ``-crl_check_all``) would else find it out of scope.
+    """
+    certifies_authorities = role_of(parent.name) == "root"
+    return x509.IssuingDistributionPoint(
+        full_name=None if certifies_authorities else [x509.UniformResourceIdentifier(crl_url(parent))],
+        relative_name=None,
+        only_contains_user_certs=not certifies_authorities,
+        only_contains_ca_certs=certifies_authorities,
+        only_some_reasons=None,
+        indirect_crl=False,
+        only_contains_attribute_certs=False,
+    )
+
+
+def _expired_certificates_since(authority: x509.Certificate) -> x509.UnrecognizedExtension:
+    """expiredCertsOnCRL (X.509 §9.5.2.8): whoever was revoked stays listed, also those that expired, from the CA's first day on."""
+    since = core.GeneralizedTime(authority.not_valid_before_utc.replace(microsecond=0))
+    return x509.UnrecognizedExtension(EXPIRED_CERTS_ON_CRL, since.dump())

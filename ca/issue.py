@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,8 +13,9 @@ from sqlalchemy import Engine
 
 from ca.certificate import Draft, Parent, build
 from ca.lint import Linter, hash_for
-from ca.profiles import IssuerName, Profile
-from ca.record import Recorded, find_same, record, store
+from ca.names import IssuerName, Role, name_of, newest
+from ca.profiles import Profile
+from ca.record import Recorded, find_same, has_revoked, record, store
 from ca.request import CertificateRequest
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
@@ -47,16 +48,25 @@ class Issuer:
 
 @dataclass(frozen=True)
 class Order:
-    """A certificate that is wanted. ``issuer`` where a profile has several; ``days`` where it leaves them open."""
+    """A certificate that is wanted.
+
+    issuer      where a profile has several
+    generation  of the issuer; the newest one issues where none is named
+    days        where the profile leaves them open
+    """
 
     profile: str
     request: CertificateRequest
-    issuer: IssuerName | None = None
+    issuer: Role | None = None
+    generation: int | None = None
     days: int | None = None
 
 
 class Issuance:
-    """Issues under the profiles, by the CAs whose keys are in this process's token. Safe to use from several threads."""
+    """Issues under the profiles, by the CAs whose keys are in this process's token. Safe to use from several threads.
+
+    authority_keys  SHA-256 of the SPKI of authorities whose keys are not here (the root): their keys get no other certificate
+    """
 
     def __init__(
         self,
@@ -67,6 +77,7 @@ class Issuance:
         *,
         clock: Clock,
         draw_serial: Callable[[], int] = random_serial,
+        authority_keys: Callable[[], Collection[bytes]] = tuple,
     ) -> None:
         self._engine = engine
         self._profiles = profiles
@@ -74,6 +85,12 @@ class Issuance:
         self._linter = linter
         self._clock = clock
         self._draw_serial = draw_serial
+        self._authority_keys = authority_keys
+
+    @property
+    def profiles(self) -> Mapping[str, Profile]:
+        """All profiles by name."""
+        return self._profiles
 
     def profile(self, name: str) -> Profile:
         """The profile of this name; INVALID_ARGUMENT when there is none."""
@@ -100,15 +117,19 @@ class Issuance:
 
     def _draft(self, order: Order) -> tuple[Draft, Issuer]:
         profile = self.profile(order.profile)
-        name = order.issuer or profile.issuers[0]
-        if name not in profile.issuers:
+        role = order.issuer or profile.issuers[0]
+        if role not in profile.issuers:
             rule = f"Profile {order.profile}: issued by {', '.join(profile.issuers)}."
-            raise VermilionError(Code.PROFILE_VIOLATION, f"the CA {name} does not issue this", rule=rule)
-        if name not in self._issuers:
+            raise VermilionError(Code.PROFILE_VIOLATION, f"the CA {role} does not issue this", rule=rule)
+        name = newest(role, self._issuers) if order.generation is None else name_of(role, order.generation)
+        if name is None or name not in self._issuers:
             raise VermilionError(
-                Code.INVALID_ARGUMENT, f"the key of the CA {name} is not here: {order.profile} takes a ceremony of its own"
+                Code.INVALID_ARGUMENT, f"the key of the CA {name or role} is not here: {order.profile} takes a ceremony of its own"
             )
         issuer = self._issuers[name]
+        if not profile.ocsp_no_check and has_revoked(self._engine, issuer.key.spki_sha256):  # answers go on, as its CRLs do
+            rule = "A revoked CA issues nothing more; its successor does: `vermilion ca rollover`."
+            raise VermilionError(Code.CONFLICT, f"the CA {name} is revoked", rule=rule)
         draft = build(
             order.profile,
             profile,
@@ -118,6 +139,10 @@ class Issuance:
             now=self._clock.now(),
             days=order.days,
         )
+        authority_keys = {*self._authority_keys(), *(each.key.spki_sha256 for each in self._issuers.values())}
+        if profile.authority is None and draft.spki_sha256 in authority_keys:
+            rule = "An authority's key signs certificates; it gets none of another kind."
+            raise VermilionError(Code.CONFLICT, "the key is that of an authority", rule=rule)
         return draft, issuer
 
 

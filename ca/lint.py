@@ -21,6 +21,7 @@ from pkilint.pkix import certificate, crl, extension, name
 from pkilint.validation import ValidationFindingSeverity
 
 from ca.certificate import Draft
+from ca.conformity import require_conformity
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm
 from sealcore.log import get as get_log
@@ -53,9 +54,10 @@ class Linter:
         self._lock = threading.Lock()  # pkilint's validators are shared; nobody promises that they keep no state
 
     def certificate(self, draft: Draft, issuer_algorithm: Algorithm) -> Linted:
-        """Signs with a throwaway key of the issuer's algorithm and lints; raises LINT_FAILED with pkilint's finding."""
+        """Signs with a throwaway key of the issuer's algorithm and lints; raises PROFILE_VIOLATION or LINT_FAILED."""
         with self._lock:
             trial = draft.builder.sign(self._throwaway(issuer_algorithm), hash_for(issuer_algorithm))
+            require_conformity(trial, draft)
             self._judge(certificate_findings(trial, draft.profile.etsi), f"the certificate for {draft.subject.rfc4514_string()}")
         return Linted(draft, trial.tbs_certificate_bytes)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.profiles import IssuerName
+from ca.names import Role
 from sealcore.config import Block, load
 from sealcore.errors import Code, VermilionError
 
@@ -26,7 +26,8 @@ class FileOrder(Block):
     request: Path
     out: Path
     chain: bool = False
-    issuer: IssuerName | None = None
+    issuer: Role | None = None
+    generation: int | None = None
     uri: str = ""
     dns: tuple[str, ...] = ()
     ip: tuple[str, ...] = ()

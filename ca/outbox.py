@@ -77,7 +77,14 @@ class LedgerOutbox:
         for note in notes:
             if self._stop.is_set():
                 return
-            order = ledger_pb2.AppendRequest(idempotency_key=note.idempotency_key, kind=note.kind, subject_sha256=note.subject_sha256)
+            order = ledger_pb2.AppendRequest(
+                idempotency_key=note.idempotency_key,
+                kind=note.kind,
+                subject_sha256=note.subject_sha256,
+                form=note.form,
+                person=note.people,
+                policy=note.policy,
+            )
             try:
                 answer = ledger.Append(order, timeout=_CALL_TIMEOUT_S)
             except grpc.RpcError as fault:

@@ -11,7 +11,7 @@ from typing import Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from ca.profiles import ISSUING, IssuerName
+from ca.names import ISSUING, ROLES, IssuerName, Role, parts
 from sealcore.config import Block
 from sealcore.errors import Code, VermilionError
 
@@ -24,6 +24,7 @@ class AuthorityPlan(Block):
     days: int = Field(ge=1, le=9132)
     crl_days: int = Field(ge=1, le=366)
     crl_hours: int = Field(ge=1)
+    crl_keeps_expired: bool
 
     @model_validator(mode="after")
     def _fresh_in_time(self) -> Self:
@@ -42,7 +43,24 @@ class AuthorityPlan(Block):
         return timedelta(hours=self.crl_hours)
 
 
-Plan = Mapping[IssuerName, AuthorityPlan]
+class Plan:
+    """What is planned for each authority: the file speaks of roles, a successor is like the first with a number to its names."""
+
+    def __init__(self, roles: Mapping[Role, AuthorityPlan]) -> None:
+        if set(roles) != set(ROLES):
+            raise VermilionError(Code.CONFIGURATION_INVALID, "the ceremony file declares root, seals and infrastructure")
+        if any(roles[role].crl_days > _ISSUING_CRL_DAYS_LIMIT for role in ISSUING):
+            raise VermilionError(Code.CONFIGURATION_INVALID, "an issuing CA's CRL lives at most 7 days")
+        self._roles = roles
+
+    def __getitem__(self, name: IssuerName) -> AuthorityPlan:
+        role, generation = parts(name)
+        first = self._roles[role]
+        if generation == 1:
+            return first
+        names = {"key": f"{first.key}.{generation}", "common_name": f"{first.common_name} G{generation}"}
+        return first.model_copy(update=names)
+
 
 _ISSUING_CRL_DAYS_LIMIT = 7  # PROTOCOL and CA/Browser Forum Baseline Requirements §4.9.7 (there: 10)
 
@@ -51,15 +69,11 @@ def load(path: Path | None = None) -> Plan:
     """The ceremony file at ``path``, or the one that ships with us; CONFIGURATION_INVALID naming what is wrong."""
     try:
         text = path.read_text("utf-8") if path else resources.files("ca").joinpath("ceremony.toml").read_text("utf-8")
-        plan = TypeAdapter(dict[IssuerName, AuthorityPlan]).validate_python(tomllib.loads(text))
+        roles = TypeAdapter(dict[Role, AuthorityPlan]).validate_python(tomllib.loads(text))
     except (OSError, tomllib.TOMLDecodeError) as fault:
         raise VermilionError(Code.CONFIGURATION_INVALID, f"the ceremony file cannot be read: {fault}") from None
     except ValidationError as fault:
         first = fault.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise VermilionError(Code.CONFIGURATION_INVALID, f"the ceremony file: {where}: {first['msg']}") from None
-    if set(plan) != {"root", *ISSUING}:
-        raise VermilionError(Code.CONFIGURATION_INVALID, "the ceremony file declares root, seals and infrastructure")
-    if any(plan[name].crl_days > _ISSUING_CRL_DAYS_LIMIT for name in ISSUING):
-        raise VermilionError(Code.CONFIGURATION_INVALID, "an issuing CA's CRL lives at most 7 days")
-    return plan
+    return Plan(roles)

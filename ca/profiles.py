@@ -12,12 +12,12 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from ca.names import Role
+from ca.qc import QcStatements
+from ca.subject import NameRule
 from sealcore.config import Block
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm
-
-IssuerName = Literal["root", "seals", "infrastructure"]
-ISSUING: Final[tuple[IssuerName, ...]] = ("seals", "infrastructure")
 
 KeyUsageBit = Literal["digital_signature", "content_commitment", "key_cert_sign", "crl_sign"]
 AttributeName = Literal[
@@ -41,25 +41,32 @@ SERVICE_DAYS_LIMIT: Final = 30  # PROTOCOL "Keys and trust": mTLS keys are files
 
 
 class SubjectRules(Block):
-    """Where each attribute of the subject comes from."""
+    """Where each attribute of the subject comes from, and what a request may ask for in it."""
 
     office: tuple[AttributeName, ...] = ()
     required: tuple[AttributeName, ...] = ()
     allowed: tuple[AttributeName, ...] = ()
     one_of: tuple[AttributeName, ...] = ()
+    rules: dict[AttributeName, NameRule] = Field(default_factory=dict)
+
+    def rule(self, name: AttributeName) -> NameRule:
+        """The rule of an attribute; where the profile has none, the lengths of RFC 5280 alone."""
+        return self.rules.get(name, NameRule())
 
 
 class Authority(Block):
-    """basicConstraints of a CA."""
+    """basicConstraints of a CA. ``certified_as``: a cross certificate, for a key certified under that profile already."""
 
     path_length: int | None = Field(default=None, ge=0, le=1)
+    certified_as: Literal["root", "issuing"] | None = None
 
 
 class Profile(Block):
     """One kind of certificate; the fields are explained at the top of ``profiles.toml``."""
 
-    issuers: tuple[IssuerName, ...] = Field(min_length=1)
+    issuers: tuple[Role, ...] = Field(min_length=1)
     days: int | None = Field(default=None, ge=1, le=3653)
+    private_key_days: int | None = Field(default=None, ge=1)
     algorithms: tuple[Algorithm, ...] = Field(min_length=1)
     key_usage: tuple[KeyUsageBit, ...] = Field(min_length=1)
     extended_key_usage: tuple[str, ...] = ()
@@ -69,8 +76,11 @@ class Profile(Block):
     subject: SubjectRules
     uri: str | None = None
     addresses: bool = False
-    policy: str | None = None
+    policies: tuple[str, ...] = ()
+    practice_statement: str | None = None
+    qc: QcStatements = QcStatements()
     callers: tuple[str, ...] = ()
+    renewable: bool = False
     etsi: str | None = None
 
     @model_validator(mode="after")
@@ -82,9 +92,29 @@ class Profile(Block):
             raise ValueError("CAs are made by the ceremony alone, which also says how long they live")
         if self.authority is None and self.days is None:
             raise ValueError("days are missing")
+        if self.private_key_days is not None and self.private_key_days >= (self.days or 0):
+            raise ValueError("the private key is used for less long than the certificate lives")
+        if self.practice_statement is not None and not self.policies:
+            raise ValueError("a practice statement belongs to a policy (RFC 5280 §4.2.1.4)")
         if "1.3.6.1.5.5.7.3.1" in self.extended_key_usage and (self.days or 0) > SERVICE_DAYS_LIMIT:
             raise ValueError(f"a service's certificate lives at most {SERVICE_DAYS_LIMIT} days")
         return self
+
+    @property
+    def name_rules(self) -> list[str]:
+        """What may stand in subject and SAN, one phrase each."""
+        subject = self.subject
+        phrases = [f"{name}: {why}" for why, names in (("the office's", subject.office), ("required", subject.required)) for name in names]
+        phrases += [f"{name}: allowed" for name in subject.allowed]
+        phrases += [f"one of {', '.join(subject.one_of)}"] if subject.one_of else []
+        phrases += [f"{name}: {rule.phrase}" for name, rule in subject.rules.items()]
+        phrases += [f"URI {self.uri}…"] if self.uri else []
+        return phrases + (["DNS names and IP addresses"] if self.addresses else [])
+
+    @property
+    def qualifiers(self) -> list[str | x509.UserNotice] | None:
+        """What each policy carries: where the practice statement is (CPSuri)."""
+        return [self.practice_statement] if self.practice_statement else None
 
 
 def load() -> Mapping[str, Profile]:

@@ -8,17 +8,23 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import Engine, Row, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ca.certificate import Draft
+from ca.instants import to_text
 from ca.lint import Linted
-from ca.tables import State, certificates, outbox, to_text
+from ca.names import Role
+from ca.tables import State, certificates, outbox
 from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
+
+RENEWED_BY_KEY: Final = "ocsp"
+"""The one profile under which a key gets a certificate again."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,9 @@ def record(engine: Engine, linted: Linted, *, now: datetime) -> Recorded:
 
     A row of the same key that was never finished is abandoned: what was signed for it, if anything, never left, and the
     process that may still be at it loses its update (``store``).
+
+    One key has one certificate. The exception is the delegate of OCSP, whose certificate lives 30 days and has a successor for the
+    same key and names: a new key in the HSM each month would prove nothing more, and the answers that it signed stay valid.
     """
     draft = linted.draft
     row = {
@@ -54,13 +63,49 @@ def record(engine: Engine, linted: Linted, *, now: datetime) -> Recorded:
         "recorded_at": to_text(now),
     }
     unfinished = (certificates.c.spki_sha256 == draft.spki_sha256) & (certificates.c.state == State.RECORDED)
+    if is_cross(draft):
+        unfinished &= certificates.c.issuer == draft.issuer
     try:
         with write(engine) as connection:
+            if is_cross(draft):
+                _require_own_certificate(connection, draft)
             connection.execute(update(certificates).where(unfinished).values(state=State.ABANDONED))
-            connection.execute(insert(certificates).values(row))
+            renewal = _renewals(connection, draft) if draft.profile_name == RENEWED_BY_KEY else 0
+            connection.execute(insert(certificates).values({**row, "renewal": renewal}))
     except IntegrityError:
         raise _conflict(engine, draft) from None
     return Recorded(linted)
+
+
+def _renewals(connection: Connection, draft: Draft) -> int:
+    """How many certificates this key has had, all of this profile and for these names; CONFLICT when one was another."""
+    of_key = (certificates.c.spki_sha256 == draft.spki_sha256) & (certificates.c.state != State.ABANDONED)
+    columns = (certificates.c.profile, certificates.c.names_sha256, certificates.c.renewal)
+    rows = connection.execute(select(*columns).where(of_key)).all()
+    if any((row.profile, bytes(row.names_sha256)) != (draft.profile_name, draft.names_sha256) for row in rows):
+        rule = "A key that answers for OCSP has certificates of this profile and for one name only."
+        raise VermilionError(Code.CONFLICT, "the key has a certificate for something else", rule=rule)
+    return max((row.renewal for row in rows), default=-1) + 1
+
+
+def is_cross(draft: Draft) -> bool:
+    """Whether this is a second certificate for the key of an authority, by another generation of the root."""
+    return draft.profile.authority is not None and draft.profile.authority.certified_as is not None
+
+
+def _require_own_certificate(connection: Connection, draft: Draft) -> None:
+    """A cross certificate repeats key and name of an authority that has its own certificate, which is in force."""
+    assert draft.profile.authority is not None, "is_cross"
+    own = select(certificates.c.serial).where(
+        certificates.c.spki_sha256 == draft.spki_sha256,
+        certificates.c.profile == draft.profile.authority.certified_as,
+        certificates.c.names_sha256 == draft.names_sha256,
+        certificates.c.state == State.ISSUED,
+        certificates.c.not_after >= to_text(draft.not_after),
+    )
+    if connection.execute(own).first() is None:
+        rule = "A cross certificate repeats key and subject of an authority in force and ends no later than its own certificate."
+        raise VermilionError(Code.CONFLICT, f"{draft.subject.rfc4514_string()} is no such authority", rule=rule)
 
 
 def _conflict(engine: Engine, draft: Draft) -> VermilionError:
@@ -69,7 +114,7 @@ def _conflict(engine: Engine, draft: Draft) -> VermilionError:
     if taken:
         rule = "A serial number is given once (RFC 5280 §4.1.2.2)."
         return VermilionError(Code.CONFLICT, "the serial number is taken; nothing was signed", rule=rule)
-    rule = "A key has one certificate: a new certificate takes a new key."
+    rule = "A key has one certificate, and an authority's one more by each other root: a new certificate takes a new key."
     return VermilionError(Code.CONFLICT, "the key has a certificate already, or had one", rule=rule)
 
 
@@ -103,7 +148,7 @@ def find_same(engine: Engine, draft: Draft, *, now: datetime) -> x509.Certificat
         certificates.c.not_after > to_text(now),
     )
     with read(engine) as connection:
-        found = connection.execute(wanted).scalar_one_or_none()
+        found = connection.execute(wanted.order_by(certificates.c.renewal.desc()).limit(1)).scalar_one_or_none()
     return x509.load_der_x509_certificate(found) if found else None
 
 
@@ -116,10 +161,19 @@ def list_certificates(engine: Engine, profile: str | None = None) -> list[Row[tu
         return list(connection.execute(wanted).all())
 
 
-def is_revoked(engine: Engine, issuer: str, serial: int) -> bool:
-    """Whether a certificate is revoked, from the CA's own record; one it never issued counts as revoked."""
-    good = select(func.count()).where(
-        certificates.c.serial == serial_text(serial), certificates.c.issuer == issuer, certificates.c.state == State.ISSUED
-    )
+def is_revoked(engine: Engine, role: Role, serial: int) -> bool:
+    """Whether a certificate is revoked, from the CA's own record; one it never issued counts as revoked.
+
+    ``role`` names the CA, whichever of its generations issued: a serial number is given once in all of them.
+    """
+    by_role = or_(certificates.c.issuer == role, certificates.c.issuer.like(f"{role}.%"))
+    good = select(func.count()).where(certificates.c.serial == serial_text(serial), by_role, certificates.c.state == State.ISSUED)
     with read(engine) as connection:
         return connection.execute(good).scalar_one() == 0
+
+
+def has_revoked(engine: Engine, spki_sha256: bytes) -> bool:
+    """Whether a certificate of this key is revoked for good."""
+    bad = select(func.count()).where(certificates.c.spki_sha256 == spki_sha256, certificates.c.state == State.REVOKED)
+    with read(engine) as connection:
+        return connection.execute(bad).scalar_one() > 0

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPub
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ca.profiles import ATTRIBUTES, AttributeName
+from ca.weak_keys import weakness
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm, algorithm_of
 
@@ -82,6 +83,9 @@ def _checked_key(request: x509.CertificateSigningRequest) -> tuple[CertificateIs
         algorithm = algorithm_of(public_key)
     except (ValueError, UnsupportedAlgorithm, VermilionError):
         raise VermilionError(Code.PROFILE_VIOLATION, "the request's key is weak or of a kind that no profile takes", rule=rule) from None
+    if (how := weakness(public_key)) is not None:
+        rule = "A key whose secret can be found from its public part is certified for nobody."
+        raise VermilionError(Code.PROFILE_VIOLATION, f"the request's key is weak: {how}", rule=rule)
     try:
         proven = request.is_signature_valid
     except (ValueError, UnsupportedAlgorithm):

@@ -1,68 +1,162 @@
-"""Revocation: recorded and noted for the ledger in one transaction, then on a CRL at once."""
+"""Revocation, hold and release: recorded with evidence and noted for the ledger in one transaction, then on a CRL at once."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
 
-from cryptography import x509
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
+from ca.change import Change, Kind
 from ca.crl import CrlPublisher
-from ca.profiles import IssuerName
+from ca.instants import to_text
 from ca.record import serial_text
-from ca.tables import State, certificates, issuers, outbox, to_text
+from ca.tables import State, acts, certificates, issuers, outbox
+from sealcore.approvals.canonical import b64url, canonical_json
 from sealcore.clock import Clock
-from sealcore.db import write
+from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
+from sealcore.ids import uuid7
 
-REASONS: Final = tuple(
-    flag.value
-    for flag in x509.ReasonFlags
-    # a hold would need a release, and removeFromCRL belongs to delta CRLs (RFC 5280 §5.3.1): a revocation here is final
-    if flag not in (x509.ReasonFlags.certificate_hold, x509.ReasonFlags.remove_from_crl)
-)
+LABEL: Final = b"vermilion-act-v1"  # as the signer's register hashes its acts
+SALT_BYTES: Final = 16
+
+
+@dataclass(frozen=True)
+class Order:
+    """On whose word a change is made.
+
+    evidence   a JSON object that is kept; the ledger holds its hash
+    token      the jti of the approval token, which then counts as used; empty where no token was needed
+    form, people, policy  what the ledger commits to
+    """
+
+    evidence: Mapping[str, Any]
+    token: str = ""
+    form: str = ""
+    people: str = ""
+    policy: str = ""
+
+    @property
+    def encoded(self) -> str:
+        """The evidence as it is kept and, behind ``vermilion-act-v1``, hashed."""
+        return canonical_json(dict(self.evidence)).decode("utf-8")
+
+
+def by_caller(uri: str, change: Change) -> Order:
+    """The order of an authenticated caller who needs nobody else. Salted, because the ledger is public and callers are few."""
+    salt = b64url(secrets.token_bytes(SALT_BYTES))
+    return Order({"kind": "call", "caller": uri, "change": change.as_json(), "salt": salt})
+
+
+def by_ceremony(change: Change) -> Order:
+    """The order of whoever holds the root's token: the ceremony. Salted as ``by_caller``."""
+    salt = b64url(secrets.token_bytes(SALT_BYTES))
+    return Order({"kind": "ceremony", "change": change.as_json(), "salt": salt})
 
 
 class Revocation:
-    """Revokes certificates of the CAs whose CRLs ``publisher`` makes."""
+    """Changes the standing of certificates of the CAs whose CRLs ``publisher`` makes. Safe to use from several threads and processes."""
 
     def __init__(self, engine: Engine, publisher: CrlPublisher, *, clock: Clock) -> None:
         self._engine = engine
         self._publisher = publisher
         self._clock = clock
 
-    def revoke(self, issuer: IssuerName, serial: int, reason: str) -> int:
-        """Revokes, and returns the number of a published CRL that says so.
+    def performed(self, order: Order) -> int | None:
+        """The CRL number with which a token was answered before; None when it was never carried out, CONFLICT for another of its jti."""
+        with read(self._engine) as connection:
+            row = connection.execute(select(acts).where(acts.c.id == order.token)).one_or_none()
+        if row is None:
+            return None
+        if row.evidence != order.encoded:
+            raise VermilionError(Code.CONFLICT, f"another token {order.token} was carried out")
+        return int(row.crl_number) if row.crl_number is not None else self._publish(row.id, row.issuer)
 
-        The same again changes nothing and makes sure of the CRL. Raises INVALID_ARGUMENT (reason), NOT_FOUND, CONFLICT
-        (revoked for another reason), HSM_* (revoked for good, but the CRL waits for the HSM; it is tried again by itself).
+    def perform(self, change: Change, order: Order) -> int:
+        """Makes the change, and returns the number of a published CRL that shows it.
+
+        A revocation or a hold that stands already changes nothing and makes sure of the CRL. Raises INVALID_ARGUMENT (an invalidity
+        date before the certificate or in the future), NOT_FOUND, CONFLICT (revoked for another reason; a release of what is not on
+        hold), HSM_* (recorded for good, but the CRL waits for the HSM; it is tried again by itself).
         """
-        if reason not in REASONS:
-            raise VermilionError(Code.INVALID_ARGUMENT, f"{reason} is not a reason; there are {', '.join(sorted(REASONS))}")
+        self._publisher.require_key(change.issuer)
+        act_id = order.token or uuid7()
+        try:
+            with write(self._engine) as connection:
+                # Behind this lock no CRL is in the making: what is recorded here is on the next one, whoever makes it.
+                connection.execute(select(issuers.c.name).where(issuers.c.name == change.issuer).with_for_update())
+                now = self._clock.now()
+                row = _issued(connection, change)
+                values = _values(row, change, now)
+                if values:
+                    connection.execute(update(certificates).where(certificates.c.serial == row.serial).values(values))
+                    due = update(issuers).where(issuers.c.name == change.issuer)
+                    connection.execute(due.values(crl_due=True))
+                    connection.execute(due.where(issuers.c.due_since.is_(None)).values(due_since=to_text(now)))
+                    if change.kind is Kind.REVOKE:
+                        _note(connection, order, f"revocation:{row.serial}", row.certificate)
+                if values or order.token:
+                    kept = {"id": act_id, "evidence": order.encoded, "issuer": change.issuer, "serial": row.serial}
+                    connection.execute(insert(acts).values(kept | {"performed_at": to_text(now)}))
+                    _note(connection, order, f"act:{act_id}", LABEL + order.encoded.encode("utf-8"))
+        except IntegrityError:
+            if (number := self.performed(order)) is None:
+                raise
+            return number  # another process carried out the same token meanwhile
+        return self._publish(act_id, change.issuer)
+
+    def _publish(self, act_id: str, issuer: str) -> int:
+        number = self._publisher.publish(issuer, only_if_due=True)
         with write(self._engine) as connection:
-            row = connection.execute(
-                select(certificates)
-                .where(
-                    certificates.c.serial == serial_text(serial), certificates.c.issuer == issuer, certificates.c.certificate.is_not(None)
-                )
-                .with_for_update()
-            ).one_or_none()
-            if row is None:
-                raise VermilionError(Code.NOT_FOUND, f"the CA {issuer} has issued no certificate {serial_text(serial)}")
-            if row.state == State.REVOKED and row.reason != reason:
-                raise VermilionError(Code.CONFLICT, f"the certificate is revoked already, for {row.reason}")
-            if row.state == State.ISSUED:
-                connection.execute(
-                    update(certificates)
-                    .where(certificates.c.serial == row.serial)
-                    .values(state=State.REVOKED, revoked_at=to_text(self._clock.now()), reason=reason)
-                )
-                connection.execute(update(issuers).where(issuers.c.name == issuer).values(crl_due=True))
-                note = {
-                    "idempotency_key": f"revocation:{row.serial}",
-                    "kind": "revocation",
-                    "subject_sha256": hashlib.sha256(row.certificate).digest(),
-                }
-                connection.execute(insert(outbox).values(note))
-        return self._publisher.publish(issuer, only_if_due=True)
+            connection.execute(update(acts).where(acts.c.id == act_id, acts.c.crl_number.is_(None)).values(crl_number=number))
+        return number
+
+
+def _issued(connection: Connection, change: Change) -> Row[Any]:
+    serial = serial_text(change.serial)
+    wanted = select(certificates).where(certificates.c.serial == serial, certificates.c.issuer == change.issuer)
+    row = connection.execute(wanted.where(certificates.c.certificate.is_not(None)).with_for_update()).one_or_none()
+    if row is None:
+        raise VermilionError(Code.NOT_FOUND, f"the CA {change.issuer} has issued no certificate {serial}")
+    return row
+
+
+def _values(row: Row[Any], change: Change, now: datetime) -> dict[str, str | None]:
+    """The columns that the change sets; none when it stands already."""
+    if change.kind is Kind.REVOKE:
+        return _revoked(row, change, now)
+    if row.state == State.REVOKED:
+        raise VermilionError(Code.CONFLICT, f"the certificate is revoked for good, for {row.reason}")
+    if change.kind is Kind.HOLD:
+        return {} if row.state == State.HELD else {"state": State.HELD, "held_at": to_text(now)}
+    if row.state != State.HELD:
+        raise VermilionError(Code.CONFLICT, "the certificate is not on hold; there is nothing to release")
+    return {"state": State.ISSUED, "held_at": None}
+
+
+def _revoked(row: Row[Any], change: Change, now: datetime) -> dict[str, str | None]:
+    invalid = None
+    if change.invalidity_date is not None:
+        invalid = to_text(change.invalidity_date)
+        if not row.not_before <= invalid <= to_text(now):
+            reason = f"the invalidity date lies between the certificate's notBefore, {row.not_before}, and now"
+            raise VermilionError(Code.INVALID_ARGUMENT, reason, rule="RFC 5280 §5.3.2; nobody knows the future.")
+    if row.state == State.REVOKED:
+        if (row.reason, row.invalidity_date) != (change.reason, invalid):
+            since = f" since {row.invalidity_date}" if row.invalidity_date else ""
+            raise VermilionError(Code.CONFLICT, f"the certificate is revoked already, for {row.reason}{since}")
+        return {}
+    # A certificate on hold has not been good since the hold began, so that is when it was revoked.
+    since = row.held_at or to_text(now)
+    return {"state": State.REVOKED, "revoked_at": since, "reason": change.reason, "invalidity_date": invalid}
+
+
+def _note(connection: Connection, order: Order, key: str, subject: bytes) -> None:
+    note = {"idempotency_key": key, "kind": "revocation", "subject_sha256": hashlib.sha256(subject).digest()}
+    connection.execute(insert(outbox).values(note | {"form": order.form, "people": order.people, "policy": order.policy}))

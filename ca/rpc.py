@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cryptography import x509
 from sqlalchemy import Engine
 
+from ca import revocation_rpc
 from ca.certificate import der
 from ca.issue import Issuance, Order
 from ca.metrics import CaMetrics
-from ca.profiles import ISSUING, IssuerName
+from ca.names import IssuerName, parts
+from ca.pki import root_of
+from ca.profiles import Profile
 from ca.record import is_revoked, list_certificates
+from ca.renew import Renewals
 from ca.request import read
-from ca.revoke import Revocation
+from ca.revocation_rpc import Means, RevocationCalls
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.errors import Code, VermilionError
 from sealcore.log import get as get_log
 from sealcore.rpc import Rules, caller
 
 _SERVICE: Final = "/vermilion.v1.CertificateAuthority/"
-SERIAL_LIMIT_BYTES: Final = 20  # RFC 5280 §4.1.2.2
 
 RULES: Final[Rules] = {
-    f"{_SERVICE}Issue": frozenset({"operator", "service:signer"}),
-    f"{_SERVICE}Revoke": frozenset({"operator"}),
+    f"{_SERVICE}Issue": frozenset({"operator", "service:signer", "service:ocsp"}),
+    **revocation_rpc.RULES,
     f"{_SERVICE}ListCertificates": frozenset({"operator"}),
+    f"{_SERVICE}ListProfiles": frozenset({"operator"}),
+    f"{_SERVICE}Renew": frozenset({"any"}),
 }
 """Who may call; for Issue each profile narrows it further (an operator gets no seal's certificate: D1)."""
 
@@ -39,24 +44,25 @@ class OwnRecord:
         self._engine = engine
 
     def is_revoked(self, serial: int) -> bool:
-        """Whether the infrastructure CA's certificate of this serial number is revoked, or was never issued."""
+        """Whether the infrastructure CA's certificate of this serial number is revoked, or was never issued, in all its generations."""
         return is_revoked(self._engine, "infrastructure", serial)
 
 
-class CertificateAuthority(ca_pb2_grpc.CertificateAuthorityServicer):
+class CertificateAuthority(RevocationCalls, ca_pb2_grpc.CertificateAuthorityServicer):
     """Issues, revokes, lists. The work blocks (HSM, database), so it runs in threads."""
 
     def __init__(
         self,
         engine: Engine,
         issuance: Issuance,
-        revocation: Revocation,
-        authorities: Mapping[IssuerName, x509.Certificate],
+        means: Means,
+        authorities: Callable[[], Mapping[IssuerName, x509.Certificate]],
         metrics: CaMetrics,
     ) -> None:
+        super().__init__(means)
         self._engine = engine
         self._issuance = issuance
-        self._revocation = revocation
+        self._renewals = Renewals(engine, issuance)
         self._authorities = authorities
         self._metrics = metrics
         self._log = get_log("ca")
@@ -66,30 +72,50 @@ class CertificateAuthority(ca_pb2_grpc.CertificateAuthorityServicer):
         peer = caller()
         if not peer.roles & set(self._issuance.profile(request.profile).callers):
             raise VermilionError(Code.PERMISSION_DENIED, f"{peer.uri} gets no certificate of the profile {request.profile}")
+        role, generation = parts(request.issuer) if request.issuer else (None, None)
         wanted = read(request.request, uri=request.subject_uri, dns=request.dns_names, addresses=request.ip_addresses)
-        certificate = await asyncio.to_thread(self._issuance.issue, Order(request.profile, wanted))
+        certificate = await asyncio.to_thread(self._issuance.issue, Order(request.profile, wanted, role, generation))
         self._metrics.issued.labels(request.profile).inc()
         self._log.info("issued", profile=request.profile, serial=f"{certificate.serial_number:x}", caller=peer.uri)
-        issuer = next(each for each in self._authorities.values() if each.subject == certificate.issuer)
-        return ca_pb2.IssueResponse(certificate=der(certificate), chain=[der(issuer), der(self._authorities["root"])])
+        return self._answer(certificate)
 
-    async def Revoke(self, request: ca_pb2.RevokeRequest, context: Any) -> ca_pb2.RevokeResponse:
-        """Revokes; the CRL that says so is published when the answer leaves."""
-        issuer = next((name for name in ISSUING if name == request.issuer), None)
-        if issuer is None:
-            raise VermilionError(Code.INVALID_ARGUMENT, f"issuer is one of {', '.join(ISSUING)}")
-        if not 0 < len(request.serial) <= SERIAL_LIMIT_BYTES + 1:
-            raise VermilionError(Code.INVALID_ARGUMENT, "a serial number has 1 to 20 octets")
-        serial = int.from_bytes(request.serial, "big")
-        number = await asyncio.to_thread(self._revocation.revoke, issuer, serial, request.reason)
-        self._metrics.revoked.labels(issuer).inc()
-        self._log.info("revoked", issuer=issuer, serial=f"{serial:x}", reason=request.reason, caller=caller().uri)
-        return ca_pb2.RevokeResponse(crl_number=str(number))
+    async def Renew(self, request: ca_pb2.RenewRequest, context: Any) -> ca_pb2.IssueResponse:
+        """The successor of the certificate that the caller shows."""
+        peer = caller()
+        profile, certificate = await asyncio.to_thread(self._renewals.renew, peer, request.request)
+        self._metrics.issued.labels(profile).inc()
+        self._log.info("renewed", profile=profile, serial=f"{certificate.serial_number:x}", caller=peer.uri)
+        return self._answer(certificate)
 
     async def ListCertificates(self, request: ca_pb2.ListCertificatesRequest, context: Any) -> ca_pb2.ListCertificatesResponse:
         """Every certificate, or those of one profile."""
         rows: list[Any] = await asyncio.to_thread(list_certificates, self._engine, request.profile or None)
         return ca_pb2.ListCertificatesResponse(certificates=[_record(row) for row in rows])
+
+    async def ListProfiles(self, request: ca_pb2.ListProfilesRequest, context: Any) -> ca_pb2.ListProfilesResponse:
+        """The profiles, in the order of their file."""
+        return ca_pb2.ListProfilesResponse(profiles=[_profile(name, one) for name, one in self._issuance.profiles.items()])
+
+    def _answer(self, certificate: x509.Certificate) -> ca_pb2.IssueResponse:
+        present = self._authorities()
+        issuer = next(each for each in present.values() if each.subject == certificate.issuer)
+        return ca_pb2.IssueResponse(certificate=der(certificate), chain=[der(issuer), der(present[root_of(issuer, present)])])
+
+
+def _profile(name: str, profile: Profile) -> ca_pb2.ProfileRecord:
+    return ca_pb2.ProfileRecord(
+        name=name,
+        issuers=profile.issuers,
+        days=profile.days or 0,
+        algorithms=profile.algorithms,
+        key_usage=profile.key_usage,
+        extended_key_usage=profile.extended_key_usage,
+        policies=profile.policies,
+        qc_statements=profile.qc.names,
+        names=profile.name_rules,
+        callers=profile.callers,
+        etsi=profile.etsi or "",
+    )
 
 
 def _record(row: Any) -> ca_pb2.CertificateRecord:
@@ -103,4 +129,8 @@ def _record(row: Any) -> ca_pb2.CertificateRecord:
         not_after=row.not_after,
         state=row.state,
         certificate=row.certificate or b"",
+        revoked_at=row.revoked_at or "",
+        reason=row.reason or "",
+        invalidity_date=row.invalidity_date or "",
+        held_at=row.held_at or "",
     )

@@ -18,6 +18,7 @@ class CaSettings(Block):
     """The CA service.
 
     public_url     where strangers reach its HTTP; goes into every certificate
+    ocsp_url       where strangers ask for the status of a certificate (RFC 6960); goes into every certificate of the issuing CAs
     pki_folder     root.pem, seals.pem, infrastructure.pem, as the ceremony left them
     signer_target  ``host:port`` of the signer, whose ledger is told of every issue and revocation
     ceremony_file  another ceremony file than the one that ships with us
@@ -31,6 +32,7 @@ class CaSettings(Block):
     tls: TlsSettings
     database: DatabaseSettings
     public_url: str = Field(pattern=r"^http://[^/\s]+(/[^\s]*)?$")  # http: fetching a CRL must not need a certificate
+    ocsp_url: str = Field(pattern=r"^http://[^/\s]+(/[^\s]*)?$")
     pki_folder: Path
     signer_target: str
     ceremony_file: Path | None = None
@@ -41,6 +43,7 @@ class CaSettings(Block):
 class CeremonySettings(Block):
     """One step of the ceremony, with the one token that it opens: the root's for ``root`` and ``root-crl``, else the CA's.
 
+    ocsp_url                 where strangers ask for the status of a certificate; goes into every certificate of the issuing CAs
     organization             the office's registered name
     organization_identifier  its number in a register, as ETSI EN 319 412-1 §5.1.4 writes it, e.g. NTRCN-…; without one, a local
                              identifier is made from the name
@@ -50,6 +53,7 @@ class CeremonySettings(Block):
     token: TokenSettings
     database: DatabaseSettings
     public_url: str = Field(pattern=r"^http://[^/\s]+(/[^\s]*)?$")
+    ocsp_url: str = Field(pattern=r"^http://[^/\s]+(/[^\s]*)?$")
     pki_folder: Path
     organization: str = Field(min_length=1, max_length=64)  # RFC 5280 appendix A: ub-organization-name
     organization_identifier: str | None = Field(default=None, min_length=1, max_length=64)

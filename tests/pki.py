@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from sealcore import identity
 from sealcore.config import TlsSettings
 
 _DAY = datetime.timedelta(days=1)
@@ -33,10 +34,10 @@ class InfrastructureCa:
         )
         self._crl_number = 0
 
-    def identity(self, name: str, uri: str | None) -> TlsSettings:
+    def identity(self, name: str, uri: str | None, *, lifetime: datetime.timedelta = 20 * _DAY) -> TlsSettings:
         """A 0600 key, its certificate naming ``uri``, and the trust file with the issuing CA alone."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._sign(_name(name), key.public_key(), self.certificate.subject, self._key, uri=uri)
+        certificate = self._sign(_name(name), key.public_key(), self.certificate.subject, self._key, uri=uri, lifetime=lifetime)
         key_file, certificate_file, trust_file = (self.folder / f"{name}.{kind}.pem" for kind in ("key", "cert", "trust"))
         key_file.touch(0o600)
         key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
@@ -55,6 +56,21 @@ class InfrastructureCa:
             builder = builder.add_revoked_certificate(x509.RevokedCertificateBuilder(serial, now).build())
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
+    def bundle(self, name: str, uri: str) -> TlsSettings:
+        """An identity in a folder of its own, where it can be renewed."""
+        made, folder = self.identity(name, uri), self.folder / name
+        folder.mkdir()
+        files = {kind: folder / f"{kind}.pem" for kind in ("key_file", "certificate_file", "trust_file")}
+        for kind, path in files.items():
+            getattr(made, kind).rename(path)
+        return TlsSettings(**files)
+
+    def switch(self, tls: TlsSettings, uri: str) -> int:
+        """Renews a bundle as its holder would; the new serial number."""
+        made = self.identity("successor", uri)
+        identity.replace(tls, made.key_file.read_bytes(), made.certificate_file.read_bytes())
+        return self.serial(made)
+
     @staticmethod
     def serial(tls: TlsSettings) -> int:
         """Serial number of an identity's certificate."""
@@ -69,10 +85,11 @@ class InfrastructureCa:
         *,
         authority: bool = False,
         uri: str | None = None,
+        lifetime: datetime.timedelta = 20 * _DAY,
     ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
         builder = (
-            x509.CertificateBuilder(issuer, subject, public_key, x509.random_serial_number(), now - _DAY, now + 20 * _DAY)
+            x509.CertificateBuilder(issuer, subject, public_key, x509.random_serial_number(), now - _DAY, now + lifetime)
             .add_extension(x509.BasicConstraints(authority, None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import insert
 
 from ca import plan, profiles
 from ca.certificate import Parent
 from ca.crl import CrlPublisher
+from ca.instants import to_text
 from ca.issue import Issuance, Issuer
 from ca.lint import Linter
-from ca.profiles import ISSUING, IssuerName
+from ca.names import ISSUING, IssuerName
 from ca.revoke import Revocation
+from ca.tables import crls
 from sealcore.clock import FixedClock
-from sealcore.db import connect
+from sealcore.db import connect, write
 from sealcore.hsm.token import Token
-from tests.ca.office import PUBLIC_URL, Desk, Office, new_office
+from sealcore.migrate import scripts, upgrade
+from tests.ca.office import OCSP_URL, PUBLIC_URL, Desk, Office, new_office
 
 
 @pytest.fixture(scope="session")
@@ -46,17 +52,48 @@ def _run() -> Callable[..., str]:
     return run
 
 
-@pytest.fixture
-def desk(office: Office) -> Iterator[Desk]:
-    """Open for one test."""
-    engine = connect(office.database_url)
+@contextmanager
+def open_desk(office: Office, token: Token, url: str) -> Iterator[Desk]:
+    """The CA's parts in this process, over this database."""
+    engine = connect(url)
+    upgrade(engine, scripts("ca"))
     clock = FixedClock(datetime.now(UTC))
     authorities: dict[IssuerName, x509.Certificate] = {name: office.authority(name) for name in ("root", "seals", "infrastructure")}
     declared = plan.load()
     linter = Linter()
-    with Token.open(office.ca_token) as token:
-        issuers = {name: Issuer(Parent(name, authorities[name], PUBLIC_URL), token.key(declared[name].key)) for name in ISSUING}
-        issuance = Issuance(engine, profiles.load(), issuers, linter, clock=clock)
-        publisher = CrlPublisher(engine, issuers, declared, linter, clock=clock)
-        yield Desk(engine, issuance, publisher, Revocation(engine, publisher, clock=clock), issuers, authorities, clock, linter, token)
+    issuers = {name: Issuer(Parent(name, authorities[name], PUBLIC_URL, OCSP_URL), token.key(declared[name].key)) for name in ISSUING}
+    issuance = Issuance(engine, profiles.load(), issuers, linter, clock=clock)
+    publisher = CrlPublisher(engine, issuers, declared, linter, clock=clock)
+    yield Desk(engine, issuance, publisher, Revocation(engine, publisher, clock=clock), issuers, authorities, clock, linter, token)
     engine.dispose()
+
+
+@pytest.fixture
+def desk(office: Office) -> Iterator[Desk]:
+    """Open for one test."""
+    with Token.open(office.ca_token) as token, open_desk(office, token, office.database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def own_desk(office: Office, tmp_path: Path) -> Iterator[Desk]:
+    """Open for one test, over a database of its own: for tests that move the clock far. The root's CRL is the ceremony's."""
+    root = x509.load_der_x509_crl((office.pki / "root.crl").read_bytes())
+    assert root.next_update_utc is not None
+    instants = {"this_update": to_text(root.last_update_utc), "next_update": to_text(root.next_update_utc)}
+    with Token.open(office.ca_token) as token, open_desk(office, token, f"sqlite:///{tmp_path / 'own.db'}") as opened:
+        with write(opened.engine) as connection:
+            connection.execute(insert(crls).values(issuer="root", number=1, crl=root.public_bytes(Encoding.DER), **instants))
+        opened.publisher.publish_due()
+        yield opened
+
+
+@pytest.fixture
+def replicas(office: Office, database_url: str) -> Iterator[tuple[Desk, Desk]]:
+    """Two replicas of the CA on one new database, each with its own connections; on SQLite and on PostgreSQL."""
+    with (
+        Token.open(office.ca_token) as token,
+        open_desk(office, token, database_url) as one,
+        open_desk(office, token, database_url) as other,
+    ):
+        yield one, other

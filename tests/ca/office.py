@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Engine
 
+from ca.change import Change, Kind
 from ca.crl import CrlPublisher
 from ca.issue import Issuance, Issuer, Order
 from ca.lint import Linter
-from ca.profiles import IssuerName
+from ca.names import IssuerName
 from ca.request import read
-from ca.revoke import Revocation
+from ca.revoke import Revocation, by_caller
 from sealcore.clock import FixedClock
 from sealcore.config import TokenSettings
 from sealcore.hsm import softhsm
@@ -30,8 +32,16 @@ from sealcore.hsm.token import Token
 SoftwareKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 PUBLIC_URL = "http://pki.example"
+OCSP_URL = "http://ocsp.example/ocsp"
 ROOT_KEYS = {"ca.root": "rsa-4096"}
-CA_KEYS = {"ca.seals": "rsa-3072", "ca.infrastructure": "p-256", "ca.ocsp": "p-256", "seal.test": "rsa-2048", "tsa.test": "p-256"}
+CA_KEYS = {
+    "ca.seals": "rsa-3072",
+    "ca.infrastructure": "p-256",
+    "ocsp.seals.1": "p-256",
+    "ocsp.infrastructure.1": "p-256",
+    "seal.test": "rsa-2048",
+    "tsa.test": "p-256",
+}
 
 _GENERATE = """
 import json, sys
@@ -71,6 +81,7 @@ class Office:
         path = self.folder / f"{name}.toml"
         values: dict[str, object] = {
             "public_url": PUBLIC_URL,
+            "ocsp_url": OCSP_URL,
             "pki_folder": str(self.pki),
             "organization": "示範事務所 Demo Office",
             "token": token.model_dump(mode="json", exclude_none=True),
@@ -81,8 +92,8 @@ class Office:
 
     def ceremony(self, step: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a step of the ceremony."""
-        token = self.root_token if step.startswith("root") else self.ca_token
-        config = self.config("root" if step.startswith("root") else "ca", token)
+        is_roots = step in ("root", "root-crl", "rollover", "revoke")
+        config = self.config("root" if is_roots else "ca", self.root_token if is_roots else self.ca_token)
         command = [sys.executable, "-m", "ca.ceremony", step, "--config", str(config), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, done.stderr
@@ -131,6 +142,21 @@ class Desk:
     clock: FixedClock
     linter: Linter
     token: Token
+
+    def revoke(self, issuer: str, serial: int, reason: str, invalidity_date: datetime | None = None) -> int:
+        """Revokes as an operator would."""
+        return self._perform(Change(Kind.REVOKE, issuer, serial, reason, invalidity_date))
+
+    def hold(self, issuer: str, serial: int) -> int:
+        """Puts on hold as an operator would."""
+        return self._perform(Change(Kind.HOLD, issuer, serial))
+
+    def release(self, issuer: str, serial: int) -> int:
+        """Takes off hold as an operator would."""
+        return self._perform(Change(Kind.RELEASE, issuer, serial))
+
+    def _perform(self, change: Change) -> int:
+        return self.revocation.perform(change, by_caller("https://vermilion.internal/operator/test", change))
 
     def issue(self, profile: str, request: bytes, **names: Any) -> x509.Certificate:
         """Issues as a caller would."""

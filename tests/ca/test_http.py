@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
 import pytest
@@ -12,23 +13,26 @@ from cryptography.x509.oid import NameOID
 from fastapi.testclient import TestClient
 
 from ca.http import CRL_CACHE_S, create
+from ca.pki import Hierarchy
 from tests.ca.office import Desk, software_request
 
 
 @pytest.fixture
 def stranger(desk: Desk) -> Iterator[TestClient]:
-    with TestClient(create(desk.engine, desk.authorities, clock=desk.clock)) as opened:
+    with TestClient(create(desk.engine, lambda: Hierarchy(desk.authorities), clock=desk.clock)) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("name", ["root", "seals", "infrastructure"])
-def test_crl_comes_with_its_type_and_caching_headers(name: str, stranger: TestClient) -> None:
+def test_crl_comes_with_its_type_and_caching_headers(name: str, own_desk: Desk) -> None:
+    stranger = TestClient(create(own_desk.engine, lambda: Hierarchy(own_desk.authorities), clock=own_desk.clock))
     answer = stranger.get(f"/crl/{name}.crl")
     assert answer.status_code == 200 and answer.headers["content-type"] == "application/pkix-crl"
     crl = x509.load_der_x509_crl(answer.content)
     assert answer.headers["cache-control"] == f"public, max-age={CRL_CACHE_S}"
     assert parsedate_to_datetime(answer.headers["last-modified"]) == crl.last_update_utc
-    assert parsedate_to_datetime(answer.headers["expires"]) == crl.next_update_utc
+    now = own_desk.clock.now().replace(microsecond=0)
+    assert parsedate_to_datetime(answer.headers["expires"]) == now + timedelta(seconds=CRL_CACHE_S)
     again = stranger.get(f"/crl/{name}.crl", headers={"If-None-Match": answer.headers["etag"]})
     assert again.status_code == 304 and again.content == b""
 
@@ -47,10 +51,36 @@ def test_root_comes_as_pem_too(stranger: TestClient, desk: Desk) -> None:
 def test_revocation_changes_the_tag_and_the_list_at_once(stranger: TestClient, desk: Desk) -> None:
     certificate = desk.issue("seal", software_request((NameOID.COMMON_NAME, "章")))
     before = stranger.get("/crl/seals.crl")
-    desk.revocation.revoke("seals", certificate.serial_number, "superseded")
+    desk.revoke("seals", certificate.serial_number, "superseded")
     after = stranger.get("/crl/seals.crl", headers={"If-None-Match": before.headers["etag"]})
     assert after.status_code == 200
     assert x509.load_der_x509_crl(after.content).get_revoked_certificate_by_serial_number(certificate.serial_number)
+
+
+def test_asker_who_says_since_when_gets_a_crl_only_if_it_is_newer(stranger: TestClient, desk: Desk) -> None:
+    desk.clock.advance(7200)
+    desk.publisher.publish("infrastructure")
+    made = stranger.get("/crl/infrastructure.crl").headers["last-modified"]
+    for method in ("GET", "HEAD"):
+        held = stranger.request(method, "/crl/infrastructure.crl", headers={"If-Modified-Since": made})
+        assert (held.status_code, held.content, held.headers["last-modified"]) == (304, b"", made)
+    earlier = (parsedate_to_datetime(made) - timedelta(seconds=1)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    assert stranger.get("/crl/infrastructure.crl", headers={"If-Modified-Since": earlier}).status_code == 200
+    assert stranger.get("/crl/infrastructure.crl", headers={"If-Modified-Since": "yesterday"}).status_code == 200
+    both = {"If-Modified-Since": made, "If-None-Match": '"other"'}  # the tag goes before the date (RFC 9110 §13.2.2)
+    assert stranger.get("/crl/infrastructure.crl", headers=both).status_code == 200
+
+
+def test_second_crl_of_the_same_second_is_not_taken_for_the_first(stranger: TestClient, desk: Desk) -> None:
+    desk.clock.advance(10_800)
+    desk.publisher.publish("infrastructure")
+    made = stranger.get("/crl/infrastructure.crl").headers["last-modified"]
+    desk.publisher.publish("infrastructure")
+    again = stranger.get("/crl/infrastructure.crl", headers={"If-Modified-Since": made})
+    assert again.status_code == 200 and "last-modified" not in again.headers
+    tag = again.headers["etag"]
+    for held in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+        assert stranger.get("/crl/infrastructure.crl", headers={"If-None-Match": held}).status_code == 304
 
 
 def test_head_gives_the_headers_alone(stranger: TestClient) -> None:

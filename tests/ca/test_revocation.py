@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from sqlalchemy import select, update
 
+from ca.change import LEAF_REASONS
 from ca.crl import PublishedCrl, newest
 from ca.lint import crl_findings
-from ca.revoke import REASONS
 from ca.rpc import OwnRecord
 from ca.tables import issuers, outbox
 from sealcore.db import read, write
@@ -60,7 +60,7 @@ def verify_with_crls(desk: Desk, certificate: x509.Certificate, folder: Path, ru
 def test_openssl_takes_the_chain_with_all_crls_and_refuses_it_once_revoked(desk: Desk, tmp_path: Path, run: Run) -> None:
     certificate = seal(desk)
     assert verify_with_crls(desk, certificate, tmp_path, run).strip().endswith("OK")
-    desk.revocation.revoke("seals", certificate.serial_number, "keyCompromise")
+    desk.revoke("seals", certificate.serial_number, "keyCompromise")
     with pytest.raises(AssertionError, match="certificate revoked"):
         verify_with_crls(desk, certificate, tmp_path, run)
 
@@ -68,16 +68,16 @@ def test_openssl_takes_the_chain_with_all_crls_and_refuses_it_once_revoked(desk:
 @pytest.mark.parametrize("issuer", ["root", "seals", "infrastructure"])
 def test_pkilint_finds_nothing_in_any_crl(issuer: str, desk: Desk) -> None:
     if issuer == "seals":
-        for reason in REASONS:
-            desk.revocation.revoke("seals", seal(desk).serial_number, reason)
+        for reason in LEAF_REASONS:
+            desk.revoke("seals", seal(desk).serial_number, reason)
     assert crl_findings(crl(desk, issuer)) == []
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", LEAF_REASONS)
 def test_revoked_serial_is_on_a_published_crl_when_the_answer_comes(reason: str, desk: Desk) -> None:
     certificate = seal(desk)
     before = published(desk).number
-    number = desk.revocation.revoke("seals", certificate.serial_number, reason)
+    number = desk.revoke("seals", certificate.serial_number, reason)
     assert number > before and published(desk).number == number
     entry = crl(desk).get_revoked_certificate_by_serial_number(certificate.serial_number)
     assert entry is not None and entry.revocation_date_utc == desk.clock.now().replace(microsecond=0)
@@ -124,7 +124,7 @@ def test_numbers_have_no_gap_when_many_publish_at_once(desk: Desk) -> None:
 def test_revocation_that_found_no_token_is_kept_and_published_later(desk: Desk) -> None:
     """The state after a crash between the revocation's commit and its CRL."""
     certificate = seal(desk)
-    desk.revocation.revoke("seals", certificate.serial_number, "superseded")
+    desk.revoke("seals", certificate.serial_number, "superseded")
     with write(desk.engine) as connection:
         connection.execute(update(issuers).where(issuers.c.name == "seals").values(crl_due=True))
     before = published(desk).number
@@ -136,7 +136,7 @@ def test_token_gone_while_revoking_is_a_typed_error_and_the_revocation_stands(de
     certificate = client(desk)
     desk.token.close()
     with pytest.raises(VermilionError) as refused:
-        desk.revocation.revoke("infrastructure", certificate.serial_number, "keyCompromise")
+        desk.revoke("infrastructure", certificate.serial_number, "keyCompromise")
     assert refused.value.code is Code.HSM_UNAVAILABLE
     assert OwnRecord(desk.engine).is_revoked(certificate.serial_number)
     with read(desk.engine) as connection:
@@ -145,17 +145,17 @@ def test_token_gone_while_revoking_is_a_typed_error_and_the_revocation_stands(de
 
 def test_same_revocation_again_changes_nothing(desk: Desk) -> None:
     certificate = seal(desk)
-    first = desk.revocation.revoke("seals", certificate.serial_number, "superseded")
-    assert desk.revocation.revoke("seals", certificate.serial_number, "superseded") == first
+    first = desk.revoke("seals", certificate.serial_number, "superseded")
+    assert desk.revoke("seals", certificate.serial_number, "superseded") == first
     with pytest.raises(VermilionError) as refused:
-        desk.revocation.revoke("seals", certificate.serial_number, "keyCompromise")
+        desk.revoke("seals", certificate.serial_number, "keyCompromise")
     assert refused.value.code is Code.CONFLICT
 
 
 @pytest.mark.parametrize("reason", ["certificateHold", "removeFromCRL", "", "because"])
 def test_reasons_that_are_no_final_revocation_are_refused(reason: str, desk: Desk) -> None:
     with pytest.raises(VermilionError) as refused:
-        desk.revocation.revoke("seals", 1, reason)
+        desk.revoke("seals", 1, reason)
     assert refused.value.code is Code.INVALID_ARGUMENT
 
 
@@ -163,13 +163,13 @@ def test_unknown_serial_and_serial_of_the_other_ca_are_not_found(desk: Desk) -> 
     serial = seal(desk).serial_number
     for issuer, number in (("seals", 12345), ("infrastructure", serial)):
         with pytest.raises(VermilionError) as refused:
-            desk.revocation.revoke(issuer, number, "superseded")  # type: ignore[arg-type]
+            desk.revoke(issuer, number, "superseded")  # type: ignore[arg-type]
         assert refused.value.code is Code.NOT_FOUND
 
 
 def test_every_revocation_leaves_a_note_for_the_ledger(desk: Desk) -> None:
     certificate = seal(desk)
-    desk.revocation.revoke("seals", certificate.serial_number, "superseded")
+    desk.revoke("seals", certificate.serial_number, "superseded")
     with read(desk.engine) as connection:
         wanted = select(outbox).where(outbox.c.idempotency_key == f"revocation:{certificate.serial_number:x}")
         note = connection.execute(wanted).one()
@@ -180,6 +180,6 @@ def test_ca_knows_at_once_which_callers_are_revoked_and_trusts_no_unknown_one(de
     certificate = client(desk)
     record = OwnRecord(desk.engine)
     assert not record.is_revoked(certificate.serial_number)
-    desk.revocation.revoke("infrastructure", certificate.serial_number, "cessationOfOperation")
+    desk.revoke("infrastructure", certificate.serial_number, "cessationOfOperation")
     assert record.is_revoked(certificate.serial_number)
     assert record.is_revoked(4711)

@@ -7,9 +7,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,22 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from sqlalchemy import update
 
+from ca.change import Change, Kind
+from ca.crl import newest
+from ca.instants import to_text
+from ca.register import RegisteredSeal
 from ca.rpc import RULES
-from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc, ledger_pb2, ledger_pb2_grpc
+from ca.tables import crls, issuers
+from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc, ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
 from sealcore.config import TlsSettings
+from sealcore.db import connect, write
 from sealcore.errors import Code, VermilionError
+from sealcore.ids import uuid7
 from sealcore.rpc import channel, from_rpc_error
-from tests.ca.office import PUBLIC_URL, Office, software_request, toml
+from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, software_request, toml
+from tests.ca.test_acts import People, spki
 
 CN = NameOID.COMMON_NAME
 IDENTITIES = {
@@ -34,6 +45,7 @@ IDENTITIES = {
     "signer": ("service", "https://vermilion.internal/service/signer"),
     "operator": ("operator", "https://vermilion.internal/operator/test"),
     "leaver": ("operator", "https://vermilion.internal/operator/leaver"),
+    "workflow": ("service", "https://vermilion.internal/service/workflow"),
     "client": ("client", "https://vermilion.internal/client/test"),
 }
 
@@ -62,14 +74,42 @@ class RecordingLedger(ledger_pb2_grpc.LedgerServicer):  # type: ignore[misc]
             assert self.faults == []
             return self.entries[key]
 
-    def serve(self, port: int, tls: TlsSettings) -> grpc.Server:
+    def serve(self, port: int, tls: TlsSettings, *, people: People | None = None) -> grpc.Server:
         server = grpc.server(futures.ThreadPoolExecutor(2))
         ledger_pb2_grpc.add_LedgerServicer_to_server(self, server)  # type: ignore[no-untyped-call]
+        if people is not None:
+            signer_pb2_grpc.add_RegisterServicer_to_server(_Register(people), server)  # type: ignore[no-untyped-call]
         identity = [(tls.key_file.read_bytes(), tls.certificate_file.read_bytes())]
         credentials = grpc.ssl_server_credentials(identity, root_certificates=tls.trust_file.read_bytes(), require_client_auth=True)
         assert server.add_secure_port(f"127.0.0.1:{port}", credentials) == port
         server.start()
         return server
+
+
+class _Register(signer_pb2_grpc.RegisterServicer):  # type: ignore[misc]
+    """The signer's register with these people in it."""
+
+    def __init__(self, people: People) -> None:
+        self._people = people
+
+    def ListPeople(self, _request: signer_pb2.ListPeopleRequest, _context: Any) -> signer_pb2.ListPeopleResponse:
+        people = [
+            signer_pb2.PersonRecord(id=person, roles=["approver"], public_key=spki(key.public_key()), active=True)
+            for person, key in self._people.approvers.items()
+        ]
+        issuers = [spki(self._people.issuer.public_key())]
+        return signer_pb2.ListPeopleResponse(people=people, register_quorum=2, issuers=issuers)
+
+    def ListSeals(self, _request: signer_pb2.ListSealsRequest, _context: Any) -> signer_pb2.ListSealsResponse:
+        seals = [
+            signer_pb2.SealRecord(id=seal.id, state=seal.state, spki_sha256=key, quorum=[_rule(seal.quorum["revoke"])])
+            for key, seal in self._people.seals.items()
+        ]
+        return signer_pb2.ListSealsResponse(seals=seals)
+
+
+def _rule(least: int) -> signer_pb2.QuorumRule:
+    return signer_pb2.QuorumRule(action="revoke", least_persons=least)
 
 
 @dataclass(frozen=True)
@@ -79,6 +119,7 @@ class Running:
     process: subprocess.Popen[str]
     rpc: str
     http: str
+    metrics: str
     ledger_port: int
     identities: dict[str, TlsSettings]
 
@@ -116,13 +157,15 @@ def running(office: Office, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """The service over the office's token and database, shared by the tests of this module."""
     tmp_path = tmp_path_factory.mktemp("service")
     identities = make_identities(office, tmp_path)
-    rpc, http, ledger = (unused_port() for _ in range(3))
+    rpc, http, ledger, metrics = (unused_port() for _ in range(4))
     values: dict[str, object] = {
         "public_url": PUBLIC_URL,
+        "ocsp_url": OCSP_URL,
         "pki_folder": str(office.pki),
         "signer_target": f"127.0.0.1:{ledger}",
         "listen_http": {"port": http},
         "listen_rpc": {"port": rpc},
+        "metrics": {"port": metrics},
         "database": {"url": office.database_url},
         "token": office.ca_token.model_dump(mode="json"),
         "tls": identities["ca"].model_dump(mode="json", exclude_none=True),
@@ -133,7 +176,7 @@ def running(office: Office, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         process = subprocess.Popen([sys.executable, "-m", "ca", "--config", config], stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n", (tmp_path / "ca.log").read_text()
-    yield Running(process, f"127.0.0.1:{rpc}", f"http://127.0.0.1:{http}", ledger, identities)
+    yield Running(process, f"127.0.0.1:{rpc}", f"http://127.0.0.1:{http}", f"http://127.0.0.1:{metrics}", ledger, identities)
     process.terminate()
     assert process.wait(30) == 0, (tmp_path / "ca.log").read_text()
     log_text = (tmp_path / "ca.log").read_text()
@@ -177,6 +220,87 @@ def test_operator_issues_lists_and_revokes_and_the_ledger_hears_of_it(running: R
     server.stop(None)
 
 
+def test_operator_holds_and_releases_and_publishes(running: Running) -> None:
+    desk = running.stub("operator")
+    certificate = x509.load_der_x509_certificate(desk.Issue(issue_message("client", "https://vermilion.internal/client/held")).certificate)
+    named = {"serial": octets(certificate), "issuer": "infrastructure"}
+    held = desk.Hold(ca_pb2.HoldRequest(**named)).crl_number
+    (record,) = [one for one in desk.ListCertificates(ca_pb2.ListCertificatesRequest()).certificates if one.serial == octets(certificate)]
+    assert record.state == "held" and record.held_at and not record.reason
+    released = desk.Release(ca_pb2.ReleaseRequest(**named)).crl_number
+    again = desk.PublishCrl(ca_pb2.PublishCrlRequest(issuer="infrastructure"))
+    assert int(held) < int(released) < int(again.number)
+    listed = {one.issuer: one for one in desk.ListCrls(ca_pb2.ListCrlsRequest()).crls}
+    assert set(listed) == {"root", "seals", "infrastructure"} and listed["infrastructure"] == again
+    assert again.url == f"{PUBLIC_URL}/crl/infrastructure.crl"
+    assert httpx.get(f"{running.http}/crl/infrastructure.crl").content == again.crl
+    invalid = ca_pb2.RevokeRequest(**named, reason="keyCompromise", invalidity_date="2999-01-01T00:00:00Z")
+    refusal(Code.INVALID_ARGUMENT, lambda: desk.Revoke(invalid))
+    refusal(Code.INVALID_ARGUMENT, lambda: desk.PublishCrl(ca_pb2.PublishCrlRequest(issuer="root")))
+
+
+def test_under_the_seals_ca_an_operator_holds_and_only_a_quorum_releases_and_revokes(running: Running) -> None:
+    operator, workflow = running.stub("operator"), running.stub("workflow")
+    certificate = x509.load_der_x509_certificate(running.stub("signer").Issue(issue_message("seal")).certificate)
+    named = {"serial": octets(certificate), "issuer": "seals"}
+    refusal(Code.PERMISSION_DENIED, lambda: operator.Revoke(ca_pb2.RevokeRequest(**named, reason="superseded")))
+    assert operator.Hold(ca_pb2.HoldRequest(**named)).crl_number
+    refusal(Code.PERMISSION_DENIED, lambda: operator.Release(ca_pb2.ReleaseRequest(**named)))
+    people, seal, ledger = People(), uuid7(), RecordingLedger()
+    people.seals[hashlib.sha256(spki(certificate.public_key())).digest()] = RegisteredSeal(seal, "suspended", {"revoke": 2})
+
+    def token(kind: Kind, reason: str = "") -> ca_pb2.ActRequest:
+        change = Change(kind, "seals", certificate.serial_number, reason)
+        return ca_pb2.ActRequest(token=people.token(int(time.time()), change, seal=seal))
+
+    release, revoke = token(Kind.RELEASE), token(Kind.REVOKE, "keyCompromise")
+    server = ledger.serve(running.ledger_port, running.identities["signer"], people=people)
+    try:
+        released = workflow.Perform(release).crl_number
+        assert serial_on(running, certificate) is None
+        refusal(Code.PERMISSION_DENIED, lambda: operator.Perform(revoke))
+        revoked = workflow.Perform(revoke).crl_number
+        assert int(revoked) > int(released) and workflow.Perform(revoke).crl_number == revoked
+        assert serial_on(running, certificate) is not None
+        assert ledger.wait_for(f"revocation:{certificate.serial_number:x}")[0] == "revocation"
+    finally:
+        server.stop(None)
+
+
+def test_readiness_fails_while_a_crl_is_stale(running: Running, office: Office) -> None:
+    engine = connect(office.database_url)
+
+    def set_root(**columns: str | None) -> None:
+        table = crls if "next_update" in columns else issuers
+        with write(engine) as connection:
+            connection.execute(update(table).where((crls.c.issuer if table is crls else issuers.c.name) == "root").values(**columns))
+
+    def readiness() -> httpx.Response:
+        return httpx.get(f"{running.metrics}/readyz", timeout=30)
+
+    published = newest(engine, "root")
+    assert published is not None and readiness().status_code == 200
+    for stale, well in (
+        ({"next_update": "2026-01-01T00:00:00Z"}, {"next_update": to_text(published.next_update)}),
+        ({"due_since": to_text(datetime.now(UTC) - timedelta(seconds=70))}, {"due_since": None}),
+    ):
+        set_root(**stale)
+        answer = readiness()
+        assert (answer.status_code, answer.json()["parts"]["crls"]["code"]) == (503, "REVOCATION_UNAVAILABLE")
+        set_root(**well)
+        assert readiness().status_code == 200
+    engine.dispose()
+
+
+def octets(certificate: x509.Certificate) -> bytes:
+    return certificate.serial_number.to_bytes((certificate.serial_number.bit_length() + 7) // 8, "big")
+
+
+def serial_on(running: Running, certificate: x509.Certificate) -> x509.RevokedCertificate | None:
+    crl = x509.load_der_x509_crl(httpx.get(f"{running.http}/crl/seals.crl").content)
+    return crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
+
+
 def test_signer_gets_seals_and_timestamp_units_alone(running: Running) -> None:
     signer = running.stub("signer")
     for profile in ("seal", "tsa"):
@@ -213,13 +337,14 @@ def test_refusals_cross_the_wire_with_their_rule(running: Running) -> None:
     refusal(Code.INVALID_ARGUMENT, lambda: operator.Issue(issue_message("nothing")))
     refusal(Code.INVALID_ARGUMENT, lambda: operator.Issue(ca_pb2.IssueRequest(request=b"x", profile="client")))
     for request in (
-        ca_pb2.RevokeRequest(serial=b"\x01", reason="superseded", issuer="root"),
+        ca_pb2.RevokeRequest(serial=b"\x01", reason="superseded", issuer="nobody"),
         ca_pb2.RevokeRequest(serial=b"", reason="superseded", issuer="seals"),
         ca_pb2.RevokeRequest(serial=b"\x01" * 30, reason="superseded", issuer="seals"),
-        ca_pb2.RevokeRequest(serial=b"\x01", reason="certificateHold", issuer="seals"),
+        ca_pb2.RevokeRequest(serial=b"\x01", reason="certificateHold", issuer="infrastructure"),
     ):
         refusal(Code.INVALID_ARGUMENT, lambda request=request: operator.Revoke(request))  # type: ignore[misc]
-    missing = ca_pb2.RevokeRequest(serial=b"\x01", reason="superseded", issuer="seals")
+    missing = ca_pb2.RevokeRequest(serial=b"\x01", reason="superseded", issuer="infrastructure")
+    refusal(Code.PERMISSION_DENIED, lambda: operator.Revoke(ca_pb2.RevokeRequest(serial=b"\x01", reason="cACompromise", issuer="root")))
     refusal(Code.NOT_FOUND, lambda: operator.Revoke(missing))
 
 
@@ -245,6 +370,7 @@ def test_service_does_not_start_on_anothers_certificates(office: Office, tmp_pat
         (pki / f"{name}.pem").write_bytes((office.pki / f"{source}.pem").read_bytes())
     values: dict[str, object] = {
         "public_url": PUBLIC_URL,
+        "ocsp_url": OCSP_URL,
         "pki_folder": str(pki),
         "signer_target": "127.0.0.1:1",
         "listen_http": {"port": unused_port()},

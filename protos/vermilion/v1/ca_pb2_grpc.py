@@ -44,10 +44,45 @@ class CertificateAuthorityStub:
                 request_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeRequest.SerializeToString,
                 response_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeResponse.FromString,
                 _registered_method=True)
+        self.Hold = channel.unary_unary(
+                '/vermilion.v1.CertificateAuthority/Hold',
+                request_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.HoldRequest.SerializeToString,
+                response_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeResponse.FromString,
+                _registered_method=True)
+        self.Release = channel.unary_unary(
+                '/vermilion.v1.CertificateAuthority/Release',
+                request_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ReleaseRequest.SerializeToString,
+                response_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeResponse.FromString,
+                _registered_method=True)
+        self.Perform = channel.unary_unary(
+                '/vermilion.v1.CertificateAuthority/Perform',
+                request_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ActRequest.SerializeToString,
+                response_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeResponse.FromString,
+                _registered_method=True)
+        self.PublishCrl = channel.unary_unary(
+                '/vermilion.v1.CertificateAuthority/PublishCrl',
+                request_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.PublishCrlRequest.SerializeToString,
+                response_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.CrlRecord.FromString,
+                _registered_method=True)
+        self.ListCrls = channel.unary_unary(
+                '/vermilion.v1.CertificateAuthority/ListCrls',
+                request_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ListCrlsRequest.SerializeToString,
+                response_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ListCrlsResponse.FromString,
+                _registered_method=True)
         self.ListCertificates = channel.unary_unary(
                 '/vermilion.v1.CertificateAuthority/ListCertificates',
                 request_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ListCertificatesRequest.SerializeToString,
                 response_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ListCertificatesResponse.FromString,
+                _registered_method=True)
+        self.Renew = channel.unary_unary(
+                '/vermilion.v1.CertificateAuthority/Renew',
+                request_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.RenewRequest.SerializeToString,
+                response_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.IssueResponse.FromString,
+                _registered_method=True)
+        self.ListProfiles = channel.unary_unary(
+                '/vermilion.v1.CertificateAuthority/ListProfiles',
+                request_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ListProfilesRequest.SerializeToString,
+                response_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ListProfilesResponse.FromString,
                 _registered_method=True)
 
 
@@ -62,13 +97,63 @@ class CertificateAuthorityServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Revoke(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Revokes for good. A certificate of the infrastructure CA on an operator's word; one of the seals CA takes Perform.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Hold(self, request, context):
+        """Puts a certificate on hold until it is released or revoked: the direction that is safe, so an operator's word is enough.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Release(self, request, context):
+        """Takes a certificate of the infrastructure CA off hold; one of the seals CA takes Perform.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Perform(self, request, context):
+        """Carries out what an approval token with the action revoke orders; its quorum is the one of the signer's register.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishCrl(self, request, context):
+        """A new CRL now, whether due or not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCrls(self, request, context):
+        """The newest CRL of each CA.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCertificates(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Renew(self, request, context):
+        """A successor of the certificate that the caller shows: same profile, same names, a new key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProfiles(self, request, context):
+        """What each kind of certificate is like, as this CA has it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -86,10 +171,45 @@ def add_CertificateAuthorityServicer_to_server(servicer, server):
                     request_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeRequest.FromString,
                     response_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeResponse.SerializeToString,
             ),
+            'Hold': grpc.unary_unary_rpc_method_handler(
+                    servicer.Hold,
+                    request_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.HoldRequest.FromString,
+                    response_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeResponse.SerializeToString,
+            ),
+            'Release': grpc.unary_unary_rpc_method_handler(
+                    servicer.Release,
+                    request_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ReleaseRequest.FromString,
+                    response_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeResponse.SerializeToString,
+            ),
+            'Perform': grpc.unary_unary_rpc_method_handler(
+                    servicer.Perform,
+                    request_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ActRequest.FromString,
+                    response_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeResponse.SerializeToString,
+            ),
+            'PublishCrl': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishCrl,
+                    request_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.PublishCrlRequest.FromString,
+                    response_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.CrlRecord.SerializeToString,
+            ),
+            'ListCrls': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCrls,
+                    request_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ListCrlsRequest.FromString,
+                    response_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ListCrlsResponse.SerializeToString,
+            ),
             'ListCertificates': grpc.unary_unary_rpc_method_handler(
                     servicer.ListCertificates,
                     request_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ListCertificatesRequest.FromString,
                     response_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ListCertificatesResponse.SerializeToString,
+            ),
+            'Renew': grpc.unary_unary_rpc_method_handler(
+                    servicer.Renew,
+                    request_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.RenewRequest.FromString,
+                    response_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.IssueResponse.SerializeToString,
+            ),
+            'ListProfiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProfiles,
+                    request_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ListProfilesRequest.FromString,
+                    response_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ListProfilesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -157,6 +277,141 @@ class CertificateAuthority:
             _registered_method=True)
 
     @staticmethod
+    def Hold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vermilion.v1.CertificateAuthority/Hold',
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.HoldRequest.SerializeToString,
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Release(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vermilion.v1.CertificateAuthority/Release',
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.ReleaseRequest.SerializeToString,
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Perform(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vermilion.v1.CertificateAuthority/Perform',
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.ActRequest.SerializeToString,
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishCrl(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vermilion.v1.CertificateAuthority/PublishCrl',
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.PublishCrlRequest.SerializeToString,
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.CrlRecord.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCrls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vermilion.v1.CertificateAuthority/ListCrls',
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.ListCrlsRequest.SerializeToString,
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.ListCrlsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListCertificates(request,
             target,
             options=(),
@@ -173,6 +428,60 @@ class CertificateAuthority:
             '/vermilion.v1.CertificateAuthority/ListCertificates',
             protos_dot_vermilion_dot_v1_dot_ca__pb2.ListCertificatesRequest.SerializeToString,
             protos_dot_vermilion_dot_v1_dot_ca__pb2.ListCertificatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Renew(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vermilion.v1.CertificateAuthority/Renew',
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.RenewRequest.SerializeToString,
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.IssueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProfiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vermilion.v1.CertificateAuthority/ListProfiles',
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.ListProfilesRequest.SerializeToString,
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.ListProfilesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -162,6 +162,32 @@ class ListUsesResponse(_message.Message):
     uses: _containers.RepeatedCompositeFieldContainer[Use]
     def __init__(self, uses: _Optional[_Iterable[_Union[Use, _Mapping]]] = ...) -> None: ...
 
+class RequestCertificateRequest(_message.Message):
+    __slots__ = ("label", "common_name", "organization")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    COMMON_NAME_FIELD_NUMBER: _ClassVar[int]
+    ORGANIZATION_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    common_name: str
+    organization: str
+    def __init__(self, label: _Optional[str] = ..., common_name: _Optional[str] = ..., organization: _Optional[str] = ...) -> None: ...
+
+class RequestCertificateResponse(_message.Message):
+    __slots__ = ("request", "ledger_index")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    LEDGER_INDEX_FIELD_NUMBER: _ClassVar[int]
+    request: bytes
+    ledger_index: int
+    def __init__(self, request: _Optional[bytes] = ..., ledger_index: _Optional[int] = ...) -> None: ...
+
+class CertifyKeyResponse(_message.Message):
+    __slots__ = ("certificate", "chain")
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_FIELD_NUMBER: _ClassVar[int]
+    certificate: bytes
+    chain: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, certificate: _Optional[bytes] = ..., chain: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
 class ListSealsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -247,12 +273,14 @@ class PersonRecord(_message.Message):
     def __init__(self, id: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ..., public_key: _Optional[bytes] = ..., active: _Optional[bool] = ...) -> None: ...
 
 class ListPeopleResponse(_message.Message):
-    __slots__ = ("people", "register_quorum")
+    __slots__ = ("people", "register_quorum", "issuers")
     PEOPLE_FIELD_NUMBER: _ClassVar[int]
     REGISTER_QUORUM_FIELD_NUMBER: _ClassVar[int]
+    ISSUERS_FIELD_NUMBER: _ClassVar[int]
     people: _containers.RepeatedCompositeFieldContainer[PersonRecord]
     register_quorum: int
-    def __init__(self, people: _Optional[_Iterable[_Union[PersonRecord, _Mapping]]] = ..., register_quorum: _Optional[int] = ...) -> None: ...
+    issuers: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, people: _Optional[_Iterable[_Union[PersonRecord, _Mapping]]] = ..., register_quorum: _Optional[int] = ..., issuers: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class ListKeysRequest(_message.Message):
     __slots__ = ()

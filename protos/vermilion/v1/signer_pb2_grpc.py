@@ -283,6 +283,16 @@ class RegisterStub:
                 request_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.ListGrantsRequest.SerializeToString,
                 response_deserializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.ListGrantsResponse.FromString,
                 _registered_method=True)
+        self.RequestCertificate = channel.unary_unary(
+                '/vermilion.v1.Register/RequestCertificate',
+                request_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.RequestCertificateRequest.SerializeToString,
+                response_deserializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.RequestCertificateResponse.FromString,
+                _registered_method=True)
+        self.CertifyKey = channel.unary_unary(
+                '/vermilion.v1.Register/CertifyKey',
+                request_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.RequestCertificateRequest.SerializeToString,
+                response_deserializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.CertifyKeyResponse.FromString,
+                _registered_method=True)
 
 
 class RegisterServicer:
@@ -340,6 +350,20 @@ class RegisterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestCertificate(self, request, context):
+        """A PKCS#10 request signed by a declared key of the signer's token, for an outside CA. Noted in the ledger.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CertifyKey(self, request, context):
+        """Has the office's own CA certify a declared key. What comes back is used for a seal only once an act of the register says so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegisterServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -382,6 +406,16 @@ def add_RegisterServicer_to_server(servicer, server):
                     servicer.ListGrants,
                     request_deserializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.ListGrantsRequest.FromString,
                     response_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.ListGrantsResponse.SerializeToString,
+            ),
+            'RequestCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestCertificate,
+                    request_deserializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.RequestCertificateRequest.FromString,
+                    response_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.RequestCertificateResponse.SerializeToString,
+            ),
+            'CertifyKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.CertifyKey,
+                    request_deserializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.RequestCertificateRequest.FromString,
+                    response_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.CertifyKeyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -601,6 +635,60 @@ class Register:
             '/vermilion.v1.Register/ListGrants',
             protos_dot_vermilion_dot_v1_dot_signer__pb2.ListGrantsRequest.SerializeToString,
             protos_dot_vermilion_dot_v1_dot_signer__pb2.ListGrantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vermilion.v1.Register/RequestCertificate',
+            protos_dot_vermilion_dot_v1_dot_signer__pb2.RequestCertificateRequest.SerializeToString,
+            protos_dot_vermilion_dot_v1_dot_signer__pb2.RequestCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CertifyKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vermilion.v1.Register/CertifyKey',
+            protos_dot_vermilion_dot_v1_dot_signer__pb2.RequestCertificateRequest.SerializeToString,
+            protos_dot_vermilion_dot_v1_dot_signer__pb2.CertifyKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,101 @@
+"""The CA's gate for approval tokens (PROTOCOL "Approval token", action ``revoke``): what must be true before a certificate's standing changes.
+
+The steps have the signer's order. Whose word counts is asked of the signer's register at this very moment; no answer, no act.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from ca.change import Change, Kind, change_of
+from ca.register import RegisteredSeal, RegisterView
+from ca.revoke import Order
+from sealcore.approvals import judging
+from sealcore.approvals.covers import ActCovers
+from sealcore.approvals.token import Claims, parse, verify_signature
+from sealcore.errors import Code, VermilionError
+from sealcore.ids import service_uri
+from sealcore.ledger.entry import people_value
+
+AUDIENCE: Final = service_uri("ca")
+ACTION: Final = "revoke"
+SIGNER_FIRST: Final = "The signer's state changes first, the revocation follows."
+
+
+def order_of(jws: str) -> tuple[Order, Claims]:
+    """What a token orders, before anything of it is believed; TOKEN_MISSING or TOKEN_MALFORMED."""
+    claims = parse(jws).claims
+    policy = f"{claims.policy.id}/{claims.policy.version}"
+    people = people_value(judging.approvers(claims))
+    evidence = {"kind": "perform", "token": jws}  # as the signer's register keeps its own acts
+    return Order(evidence, token=claims.jti, form=claims.form, people=people, policy=policy), claims
+
+
+@dataclass(frozen=True)
+class Presented:
+    """A token before the gate: who presents it, when, what the register says, and when the CA's database was last restored."""
+
+    jws: str
+    peer: str
+    now: datetime
+    register: RegisterView
+    restored_at: datetime | None = None
+
+
+def admit(presented: Presented) -> Change:
+    """The change that a token orders, once issuer, addressee, time, restore, decisions and action are right; raises the refusing step's code.
+
+    ``admit_seal`` judges the rest, for which the certificate must be known.
+    """
+    parsed, register = parse(presented.jws), presented.register
+    claims = parsed.claims
+    if (issuer := register.issuers.get(parsed.kid)) is None:
+        raise VermilionError(Code.ISSUER_NOT_PINNED, "the token's issuer is not in the signer's register")
+    verify_signature(parsed, issuer)
+    judging.require_audience(claims, AUDIENCE)
+    judging.require_subject(claims, presented.peer)
+    judging.require_begun(claims, presented.now)
+    judging.require_not_ended(claims, presented.now)
+    _require_after_restore(claims, presented.restored_at)
+    judging.require_decisions(claims, lambda person: _approver(register, person), register.people.get)
+    if claims.action != ACTION or not isinstance(claims.covers, ActCovers):
+        raise VermilionError(Code.ACTION_MISMATCH, f"the CA does not carry out the action {claims.action!r}")
+    return change_of(claims.covers.parameters)
+
+
+def admit_seal(claims: Claims, change: Change, spki_sha256: bytes, register: RegisterView) -> None:
+    """The token names the seal whose certificate this is, and enough persons approved; raises SEAL_UNKNOWN, ACTION_MISMATCH, QUORUM_NOT_MET.
+
+    A certificate that is no registered seal's goes under the register's own quorum, by a token that names no seal. A seal that is
+    still in use is not revoked (CONFLICT): the signer would go on sealing until it heard of it.
+    """
+    seal = register.seals.get(spki_sha256)
+    if claims.seal != (seal.id if seal is not None else ""):
+        named = f"the seal {seal.id}" if seal is not None else "no registered seal"
+        raise VermilionError(Code.SEAL_UNKNOWN, f"the certificate is of {named}, but the token names {claims.seal or 'none'}")
+    judging.require_quorum(claims, _least(seal, register))
+    if seal is not None and seal.state == "active" and change.kind is Kind.REVOKE:
+        reason = f"the seal {seal.id} is active at the signer; suspend it first: `vermilion seals suspend {seal.id}`"
+        raise VermilionError(Code.CONFLICT, reason, rule=SIGNER_FIRST)
+
+
+def _require_after_restore(claims: Claims, restored_at: datetime | None) -> None:
+    """An older token may have been carried out in what the backup does not know."""
+    if restored_at is not None and claims.iat < restored_at.timestamp():
+        raise VermilionError(Code.TOKEN_BEFORE_RESTORE, f"the token {claims.jti} was issued before the restore of the CA's database")
+
+
+def _least(seal: RegisteredSeal | None, register: RegisterView) -> int:
+    if seal is None:
+        return register.own_quorum
+    if ACTION not in seal.quorum:
+        raise VermilionError(Code.ACTION_MISMATCH, f"no quorum is registered for the action {ACTION!r} of this seal; nobody may do it")
+    return seal.quorum[ACTION]
+
+
+def _approver(register: RegisterView, person: str) -> Any:
+    if person not in register.approvers:
+        raise VermilionError(Code.APPROVER_UNKNOWN, f"the person {person} is no active approver in the signer's register")
+    return register.approvers[person]

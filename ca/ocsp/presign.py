@@ -1,0 +1,124 @@
+"""Keeps a current answer at hand for every certificate: at the start, after each change of the record, and long before it lapses."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from ca.ocsp.answer import AnswerMaker
+from ca.ocsp.delegate import Delegation
+from ca.ocsp.metrics import OcspMetrics
+from ca.ocsp.record import AnswerRecord, Kept
+from sealcore.clock import Clock
+from sealcore.errors import Code, VermilionError
+from sealcore.hsm.watch import Watched
+from sealcore.log import get as get_log
+
+ROUND_S: Final = 1.0  # how soon a change of the record is seen; a lookup sees it at once
+SHARE: Final = 20  # of which one part may go into looking for what is due
+FAULT_PAUSE_S: Final = 5.0  # after a round that failed
+BATCH: Final = 100  # answers in one transaction
+GRACE_S: Final = 60.0  # how long answers may be missing before the responder says that it is not ready
+
+
+class Presigner:
+    """Makes what is due for some CAs. One thread works; others ask how it stands."""
+
+    def __init__(
+        self,
+        record: AnswerRecord,
+        delegations: Iterable[Delegation],
+        watched: Watched,
+        metrics: OcspMetrics,
+        *,
+        validity: timedelta,
+        clock: Clock,
+    ) -> None:
+        self._record = record
+        self._delegations = delegations
+        self._watched = watched
+        self._metrics = metrics
+        self._validity = validity
+        self._clock = clock
+        self._complete_s: dict[str, float] = {}  # CA → when nothing was due any more
+        self._begun = False  # whether there was a time when nothing at all was due
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="ocsp-presign", daemon=True)
+        self._log = get_log("ocsp")
+
+    def start(self) -> None:
+        """From now on by itself."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the batch in hand."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def round(self) -> bool:
+        """Renews and signs all that is due; False when something could not be made, which the log names."""
+        well = True
+        for delegation in self._delegations:
+            if self._begun:  # a generation that has joined since has the same grace
+                self._complete_s.setdefault(delegation.authority.name, self._clock.monotonic_s())
+            try:
+                delegation.renew_if_due()
+                self._sign_due(delegation)
+            except VermilionError as fault:
+                well = False
+                self._metrics.faults.labels(str(fault.code)).inc()
+                self._log.error(
+                    "answers are due and cannot be made", ca=delegation.authority.name, code=str(fault.code), reason=fault.reason
+                )
+        self._begun = self._begun or well
+        return well
+
+    def current(self) -> None:
+        """REVOCATION_UNAVAILABLE when a CA has no delegate, or answers have been missing or out of date for a while.
+
+        A CA that has certified nobody yet, as in the middle of a rollover, needs none.
+        """
+        for delegation in self._delegations:
+            name, authority = delegation.authority.name, delegation.authority
+            fresh = self._record.freshness(name, keeps_expired=authority.archive_cutoff is not None, now=self._clock.now())
+            if fresh.waiting or fresh.lapses is not None:
+                delegation.current()
+            silent_s = self._clock.monotonic_s() - self._complete_s.get(name, float("-inf"))
+            if fresh.waiting and silent_s > GRACE_S:
+                reason = f"{fresh.waiting} certificates of the CA {name} have no current OCSP answer"
+                raise VermilionError(Code.REVOCATION_UNAVAILABLE, reason)
+
+    def _sign_due(self, delegation: Delegation) -> None:
+        delegate, authority = delegation.current(), delegation.authority
+        maker = AnswerMaker(delegate, self._validity)
+        while not self._stop.is_set():
+            now = self._clock.now()
+            due = self._record.due(
+                authority.name,
+                keeps_expired=authority.archive_cutoff is not None,
+                lapsing_before=min(now + self._validity / 2, delegate.certificate.not_valid_after_utc),
+                now=now,
+                most=BATCH,
+            )
+            if not due:
+                self._complete_s[authority.name] = self._clock.monotonic_s()
+                return
+            outcomes = self._watched.run([partial(maker.presign, standing, now=now) for standing in due])
+            made = [outcome for outcome in outcomes if isinstance(outcome, Kept)]
+            if made:
+                self._record.keep(authority.name, made)
+                self._metrics.presigned.labels(authority.name).inc(len(made))
+            for outcome in outcomes:
+                if isinstance(outcome, VermilionError):
+                    raise outcome
+
+    def _loop(self) -> None:
+        while True:
+            began_s = self._clock.monotonic_s()
+            pause_s = ROUND_S if self.round() else FAULT_PAUSE_S
+            if self._stop.wait(max(pause_s, SHARE * (self._clock.monotonic_s() - began_s) if pause_s == ROUND_S else 0.0)):
+                return

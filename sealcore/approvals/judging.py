@@ -1,0 +1,71 @@
+"""What everyone to whom an approval token is addressed judges the same way: for whom, when, who decided, and whether that is enough.
+
+Each step raises the code of its own refusal. Which keys and numbers count, the caller knows: they are the signer's register's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from sealcore.approvals import decision as decisions
+from sealcore.approvals.token import Claims
+from sealcore.errors import Code, VermilionError
+
+NOT_BEFORE_SKEW_S = 30  # PROTOCOL: the only allowance for clocks that differ
+
+
+def require_audience(claims: Claims, audience: str) -> None:
+    """AUDIENCE_MISMATCH unless it is addressed to ``audience``."""
+    if claims.aud != audience:
+        raise VermilionError(Code.AUDIENCE_MISMATCH, f"the token is addressed to {claims.aud}")
+
+
+def require_subject(claims: Claims, peer: str) -> None:
+    """SUBJECT_MISMATCH unless it names the mTLS peer that presents it."""
+    if claims.sub != peer:
+        raise VermilionError(Code.SUBJECT_MISMATCH, f"the token is for {claims.sub}, not for {peer}")
+
+
+def require_begun(claims: Claims, now: datetime) -> None:
+    """TOKEN_NOT_YET_VALID before its start."""
+    if now.timestamp() + NOT_BEFORE_SKEW_S < claims.nbf:
+        raise VermilionError(Code.TOKEN_NOT_YET_VALID, "the token is not valid yet")
+
+
+def require_not_ended(claims: Claims, now: datetime) -> None:
+    """TOKEN_EXPIRED from its end on."""
+    if now.timestamp() >= claims.exp:
+        raise VermilionError(Code.TOKEN_EXPIRED, "the token has expired")
+
+
+def require_decisions(claims: Claims, approver_key: Callable[[str], Any], applicant_key: Callable[[str], Any | None]) -> None:
+    """Every decision is over exactly this request; none rejects (DECISION_INVALID), and nobody approves their own (OWN_REQUEST).
+
+    approver_key   the public key of a registered, active approver; raises APPROVER_UNKNOWN
+    applicant_key  the public key of an applicant, who need not be registered and then counts for nothing
+    """
+    context = claims.context
+    applicants = {one.person for one in claims.decisions if one.verdict == "apply"}
+    for one in claims.decisions:
+        if one.verdict == "reject":
+            raise VermilionError(Code.DECISION_INVALID, f"the person {one.person} rejected this request")
+        if one.verdict == "approve" and one.person in applicants:
+            raise VermilionError(Code.OWN_REQUEST, f"the person {one.person} applied and may not approve")
+        if one.verdict == "approve":
+            decisions.verify(one, context, approver_key(one.person))
+        elif (key := applicant_key(one.person)) is not None:
+            decisions.verify(one, context, key)
+
+
+def require_quorum(claims: Claims, least: int) -> None:
+    """QUORUM_NOT_MET unless enough distinct persons approved: the register's number, which a policy may raise and never lower."""
+    needed, given = max(least, claims.policy.quorum), len(approvers(claims))
+    if given < needed:
+        raise VermilionError(Code.QUORUM_NOT_MET, f"{given} of {needed} distinct approvers have decided")
+
+
+def approvers(claims: Claims) -> frozenset[str]:
+    """Who approved; believed once ``require_decisions`` has passed."""
+    return frozenset(one.person for one in claims.decisions if one.verdict == "approve")

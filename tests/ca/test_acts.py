@@ -1,0 +1,290 @@
+"""Approval tokens at the CA: every step of its gate refuses by its own code, a token counts once, and no register means no act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+from sqlalchemy import func, select
+
+from ca.acts import Acts
+from ca.change import Change, Kind
+from ca.crl import newest
+from ca.gate import AUDIENCE
+from ca.register import RegisteredSeal, RegisterView
+from ca.revoke import by_caller
+from ca.tables import acts, outbox
+from sealcore.approvals import decision as decisions
+from sealcore.approvals.covers import ActCovers, GrantCovers
+from sealcore.approvals.token import ISSUER, Claims, Policy, encode, key_id, parse
+from sealcore.db import read
+from sealcore.errors import Code, VermilionError
+from sealcore.ids import service_uri, uuid7
+from tests.ca.office import Desk, software_request
+
+pytestmark = pytest.mark.xdist_group("ca acts")  # what they share is slow to make
+
+WORKFLOW = service_uri("workflow")
+
+
+@pytest.fixture(name="desk")
+def _desk(own_desk: Desk) -> Desk:
+    return own_desk
+
+
+def spki(key: Any) -> bytes:
+    return bytes(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+def signs(key: ec.EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
+    return lambda data: key.sign(data, ec.ECDSA(hashes.SHA256()))
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+@dataclass
+class People:
+    """Two approvers, an officer and the workflow's issuer, as the signer's register has them."""
+
+    approvers: dict[str, ec.EllipticCurvePrivateKey] = field(default_factory=lambda: {uuid7(): new_key() for _ in range(2)})
+    officer: str = field(default_factory=uuid7)
+    officer_key: ec.EllipticCurvePrivateKey = field(default_factory=new_key)
+    issuer: ec.EllipticCurvePrivateKey = field(default_factory=new_key)
+    seals: dict[bytes, RegisteredSeal] = field(default_factory=dict)
+    away: bool = False
+
+    def view(self) -> RegisterView:
+        if self.away:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, "the signer is away")
+        keys = {person: key.public_key() for person, key in self.approvers.items()}
+        issuers = {key_id(spki(self.issuer.public_key())): self.issuer.public_key()}
+        return RegisterView(issuers, keys, {**keys, self.officer: self.officer_key.public_key()}, dict(self.seals), own_quorum=2)
+
+    def token(
+        self, now: int, change: Change, *, seal: str, by: int = 2, issuer: ec.EllipticCurvePrivateKey | None = None, **about: Any
+    ) -> str:
+        """A token as the workflow makes it; ``by`` so many approvers."""
+        values = {
+            "jti": uuid7(),
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": WORKFLOW,
+            "iat": now,
+            "nbf": now,
+            "exp": now + 3600,
+            "form": "TEST-2026-000001",
+            "seal": seal,
+            "action": "revoke",
+            "covers": ActCovers(change.as_json()),
+            "policy": Policy("default", 1, 0),
+            "decisions": (),
+        }
+        claims = Claims(**{**values, **about})
+        if not claims.decisions:
+            given = [decisions.sign(claims.context, one, "approve", now, signs(key)) for one, key in list(self.approvers.items())[:by]]
+            claims = replace(claims, decisions=tuple(given))
+        key = issuer or self.issuer
+        return encode(claims, kid=key_id(spki(key.public_key())), sign=signs(key))
+
+
+@dataclass
+class Case:
+    """A seal's certificate, suspended at the signer, and who may decide about it."""
+
+    desk: Desk
+    people: People
+    certificate: x509.Certificate
+    seal: str
+    acts: Acts
+
+    @property
+    def spki_sha256(self) -> bytes:
+        digest = hashes.Hash(hashes.SHA256())
+        digest.update(spki(self.certificate.public_key()))
+        return digest.finalize()
+
+    def at_signer(self, state: str, **quorum: int) -> None:
+        """How the signer knows the seal."""
+        self.people.seals[self.spki_sha256] = RegisteredSeal(self.seal, state, quorum)
+
+    def change(self, kind: Kind = Kind.REVOKE, reason: str = "keyCompromise") -> Change:
+        return Change(kind, "seals", self.certificate.serial_number, reason if kind is Kind.REVOKE else "")
+
+    def token(self, change: Change | None = None, **about: Any) -> str:
+        return self.people.token(int(self.desk.clock.now().timestamp()), change or self.change(), **{"seal": self.seal, **about})
+
+    def perform(self, token: str, peer: str = WORKFLOW) -> int:
+        return self.acts.perform(token, peer).crl_number
+
+    def refused(self, token: str, peer: str = WORKFLOW) -> Code:
+        """The refusal's code; and nothing has changed."""
+        with pytest.raises(VermilionError) as refused:
+            self.perform(token, peer)
+        assert not self.is_listed
+        return refused.value.code
+
+    @property
+    def is_listed(self) -> bool:
+        published = newest(self.desk.engine, "seals")
+        assert published is not None
+        return x509.load_der_x509_crl(published.der).get_revoked_certificate_by_serial_number(self.certificate.serial_number) is not None
+
+
+def new_case(desk: Desk, people: People | None = None) -> Case:
+    people = people or People()
+    certificate = desk.issue("seal", software_request((NameOID.COMMON_NAME, "章")))
+    case = Case(desk, people, certificate, uuid7(), Acts(desk.engine, desk.revocation, people, clock=desk.clock))
+    case.at_signer("suspended", revoke=2)
+    return case
+
+
+@pytest.fixture
+def case(desk: Desk) -> Case:
+    return new_case(desk)
+
+
+def test_quorum_revokes_a_seal_and_the_ledger_is_told_with_form_people_and_policy(case: Case) -> None:
+    token = case.token()
+    number = case.perform(token)
+    assert case.is_listed
+    with read(case.desk.engine) as connection:
+        act = connection.execute(select(acts).where(acts.c.serial == f"{case.certificate.serial_number:x}")).one()
+        note = connection.execute(select(outbox).where(outbox.c.idempotency_key == f"act:{act.id}")).one()
+    assert (act.crl_number, token in act.evidence) == (number, True)
+    assert (note.kind, note.form, note.policy) == ("revocation", "TEST-2026-000001", "default/1")
+    assert note.people == ",".join(sorted(case.people.approvers))
+
+
+def test_token_counts_once_and_a_repeat_gets_the_same_answer_also_when_it_has_expired_and_the_signer_is_away(case: Case) -> None:
+    token = case.token()
+    number = case.perform(token)
+    case.desk.publisher.publish("seals")
+    case.desk.clock.advance(7200)
+    case.people.away = True
+    assert case.perform(token) == number
+    with read(case.desk.engine) as connection:
+        count = select(func.count()).where(acts.c.serial == f"{case.certificate.serial_number:x}")
+        assert connection.execute(count).scalar_one() == 1
+
+
+def test_token_of_a_release_that_came_before_a_new_hold_does_not_release_again(case: Case) -> None:
+    case.desk.hold("seals", case.certificate.serial_number)
+    token = case.token(case.change(Kind.RELEASE))
+    number = case.perform(token)
+    assert not case.is_listed
+    case.desk.hold("seals", case.certificate.serial_number)
+    assert case.perform(token) == number and case.is_listed
+
+
+def test_two_replicas_carry_out_one_token_once(replicas: tuple[Desk, Desk]) -> None:
+    case = new_case(replicas[0])
+    both = [Acts(desk.engine, desk.revocation, case.people, clock=desk.clock) for desk in replicas]
+    token = case.token()
+    with ThreadPoolExecutor(4) as pool:
+        numbers = set(pool.map(lambda index: both[index % 2].perform(token, WORKFLOW).crl_number, range(8)))
+    assert len(numbers) == 1 and case.is_listed
+    with read(case.desk.engine) as connection:
+        assert connection.execute(select(func.count()).select_from(acts)).scalar_one() == 1
+
+
+def test_another_token_of_the_same_jti_is_a_conflict(case: Case) -> None:
+    jti = uuid7()
+    case.perform(case.token(jti=jti))
+    with pytest.raises(VermilionError) as refused:
+        case.perform(case.token(jti=jti, form="TEST-2026-000002"))
+    assert refused.value.code is Code.CONFLICT
+
+
+def test_signer_that_cannot_be_asked_means_no_act(case: Case) -> None:
+    case.people.away = True
+    assert case.refused(case.token()) is Code.SERVICE_UNAVAILABLE
+    case.people.away = False
+    assert case.perform(case.token())
+
+
+def test_each_step_refuses_by_its_own_code(case: Case) -> None:
+    now = int(case.desk.clock.now().timestamp())
+    stranger = uuid7()
+    approver, other = case.people.approvers.items()
+    assert case.refused("") is Code.TOKEN_MISSING
+    assert case.refused("a.b.c") is Code.TOKEN_MALFORMED
+    assert case.refused(case.token(issuer=new_key())) is Code.ISSUER_NOT_PINNED
+    head, body, _signature = case.token().split(".")
+    assert case.refused(f"{head}.{body}.{case.token().split('.')[2]}") is Code.TOKEN_SIGNATURE_INVALID
+    assert case.refused(case.token(aud=service_uri("signer"))) is Code.AUDIENCE_MISMATCH
+    assert case.refused(case.token(), peer=service_uri("signer")) is Code.SUBJECT_MISMATCH
+    assert case.refused(case.token(nbf=now + 31)) is Code.TOKEN_NOT_YET_VALID
+    assert case.refused(case.token(nbf=now - 3600, exp=now)) is Code.TOKEN_EXPIRED
+    assert case.refused(case.token(action="resume")) is Code.ACTION_MISMATCH
+    assert case.refused(case.token(covers=GrantCovers(1, now + 60, None))) is Code.ACTION_MISMATCH
+    assert case.refused(case.token(covers=ActCovers({"change": "revoke", "serial": "1"}))) is Code.INVALID_ARGUMENT
+    assert case.refused(case.token(Change(Kind.REVOKE, "seals", 4711, "superseded"))) is Code.NOT_FOUND
+    assert case.refused(case.token(seal="")) is Code.SEAL_UNKNOWN
+    assert case.refused(case.token(seal=uuid7())) is Code.SEAL_UNKNOWN
+    assert case.refused(case.token(by=1)) is Code.QUORUM_NOT_MET
+    assert case.refused(case.token(policy=Policy("strict", 1, 3))) is Code.QUORUM_NOT_MET
+
+    def decided(*given: tuple[str, str, ec.EllipticCurvePrivateKey], **about: Any) -> str:
+        fixed = {"jti": uuid7(), **about}
+        context = _claims_of(case.token(**fixed)).context
+        signed = tuple(decisions.sign(context, person, verdict, now, signs(key)) for person, verdict, key in given)
+        return case.token(**fixed, decisions=signed)
+
+    yes, no = (*approver[:1], "approve", approver[1]), (*other[:1], "reject", other[1])
+    assert case.refused(decided(yes, no)) is Code.DECISION_INVALID
+    assert case.refused(decided(yes, (other[0], "approve", new_key()))) is Code.DECISION_INVALID
+    assert case.refused(decided(yes, (other[0], "apply", other[1]), (other[0], "approve", other[1]))) is Code.OWN_REQUEST
+    assert case.refused(decided(yes, (stranger, "approve", new_key()))) is Code.APPROVER_UNKNOWN
+    assert case.refused(decided(yes, (case.people.officer, "approve", case.people.officer_key))) is Code.APPROVER_UNKNOWN
+    assert case.perform(decided(yes, (other[0], "approve", other[1])))  # the helper itself is sound
+
+
+def test_decision_on_another_certificate_or_reason_does_not_count_here(case: Case) -> None:
+    jti = uuid7()
+    elsewhere = _claims_of(case.token(case.change(reason="superseded"), jti=jti)).decisions
+    assert case.refused(case.token(jti=jti, decisions=elsewhere)) is Code.DECISION_INVALID
+
+
+def test_seal_without_a_quorum_for_it_is_revoked_by_nobody(case: Case) -> None:
+    case.at_signer("suspended", resume=1)
+    assert case.refused(case.token()) is Code.ACTION_MISMATCH
+
+
+def test_seal_in_use_is_not_revoked_before_the_signer_has_stopped_it(case: Case) -> None:
+    case.at_signer("active", revoke=2)
+    with pytest.raises(VermilionError) as refused:
+        case.perform(case.token())
+    assert refused.value.code is Code.CONFLICT and refused.value.rule == "The signer's state changes first, the revocation follows."
+    assert not case.is_listed
+    for state in ("suspended", "retired"):
+        one = new_case(case.desk, case.people)
+        one.at_signer(state, revoke=2)
+        assert one.perform(one.token()) and one.is_listed
+
+
+def test_certificate_of_no_registered_seal_takes_the_registers_own_quorum(case: Case) -> None:
+    case.people.seals.clear()
+    assert case.refused(case.token()) is Code.SEAL_UNKNOWN
+    assert case.refused(case.token(seal="", by=1)) is Code.QUORUM_NOT_MET
+    assert case.perform(case.token(seal=""))
+
+
+def test_root_is_not_reached_without_its_own_token(case: Case) -> None:
+    change = Change(Kind.REVOKE, "root", case.desk.authorities["seals"].serial_number, "cACompromise")
+    with pytest.raises(VermilionError) as refused:
+        case.desk.revocation.perform(change, by_caller("https://vermilion.internal/operator/test", change))
+    assert refused.value.code is Code.INVALID_ARGUMENT and "is not here" in refused.value.reason
+
+
+def _claims_of(token: str) -> Claims:
+    return parse(token).claims
