@@ -37,7 +37,7 @@ _EXPLANATION = """\
 This is a time-stamping authority (RFC 3161, RFC 5816).
 
 Send a TimeStampReq by POST with the content type {query_type}.
-Imprints: {hashes}. Policy: {policy}.
+Imprints: {hashes}. Policy: {policy}. Accuracy: {accuracy_ms} ms.
 
   openssl ts -query -data FILE -sha256 -cert -out request.tsq
   curl -H 'Content-Type: {query_type}' --data-binary @request.tsq {url} -o reply.tsr
@@ -129,6 +129,7 @@ def _explaining(unit: TimestampUnit) -> FastAPI:
             query_type=QUERY_TYPE,
             hashes=", ".join(HASHES),
             policy=unit.policy_oid,
+            accuracy_ms=unit.accuracy_ms,
             url=request.url.replace(query=None),
             subject=certificate.subject.rfc4514_string(),
             serial=certificate.serial_number,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from math import nan
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sealcore.hsm.token import Token
 from sealcore.metrics import SECONDS, process_metrics
+from timestamp.clock_sources import Source
+from timestamp.clock_watch import ClockWatch
 from timestamp.request import Failure
 
 GRANTED: Final = "granted"
@@ -45,3 +50,27 @@ class ParentMetrics:
         self.restarts: Final = Counter(
             "vermilion_timestamp_worker_restarts", "Workers that ended by themselves and were started again", registry=self.registry
         )
+
+
+def clock_metrics(registry: CollectorRegistry, watch: ClockWatch) -> None:
+    """Adds what the clock watch of a process that makes tokens knows."""
+
+    def gauge(name: str, text: str, read: Callable[[], float]) -> None:
+        Gauge(f"vermilion_timestamp_clock_{name}", text, registry=registry).set_function(read)
+
+    def bound_s() -> float:
+        bound_us = watch.bound_us
+        return nan if bound_us is None else bound_us / 1_000_000
+
+    gauge("bound_seconds", "How far the clock may be off; NaN when nobody says", bound_s)
+    gauge("accuracy_seconds", "How far it may be off before timestamps stop", lambda: watch.accuracy_ms / 1000)
+    gauge("synchronised", "1 while a source says that the clock follows UTC", lambda: watch.synchronised)
+    gauge("stopped", "1 while no timestamps are made because of the clock", watch.stopped)
+    gauge("steps", "Times that the clock was set, seen against the monotonic clock", lambda: watch.steps)
+    sources = Gauge("vermilion_timestamp_clock_source", "1 for who says how far the clock may be off", ["source"], registry=registry)
+    for source in Source:
+        sources.labels(source).set_function(partial(_is_source, watch, source))
+
+
+def _is_source(watch: ClockWatch, source: Source) -> float:
+    return float(watch.source is source)

@@ -8,6 +8,7 @@ from typing import Final
 from pydantic import Field
 
 from sealcore.config import Block, Listen, TokenSettings
+from timestamp.clock_watch import ClockPolicy
 
 DEFAULT_POLICY_OID: Final = "1.3.6.1.4.1.32473.1.1"
 """Under the arc that IANA keeps for examples (RFC 5612): nobody else's, and short enough for readers that hold an arc in
@@ -21,6 +22,9 @@ class TimestampSettings(Block):
 
     certificate_file  the unit's certificate, PEM
     chain_file        the issuing CA's certificate, PEM: goes into tokens beside the unit's
+    accuracy_ms       what tokens claim; issuance stops while the clock may be off by more
+    clock             whether a clock that nothing synchronises stops issuance, or is trusted (``timestamp.clock_watch``)
+    chrony            where chronyd takes questions (what ``chronyc -h`` takes); without it chronyc's usual places
     processes         how many make tokens, each with a login of its own; 0 for one a core
     latest_time_file  keeps the unit's latest time over restarts, so that a clock set back meanwhile is noticed; without it the
                       processes share that time for as long as the service runs
@@ -34,6 +38,8 @@ class TimestampSettings(Block):
     chain_file: Path
     policy_oid: str = DEFAULT_POLICY_OID
     accuracy_ms: int = Field(default=DEFAULT_ACCURACY_MS, ge=1)
+    clock: ClockPolicy = "require-synchronised"
+    chrony: str | None = None
     processes: int = Field(default=0, ge=0, le=64)
     latest_time_file: Path | None = None
     metrics: Listen | None = None

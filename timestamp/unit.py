@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import TokenKey
+from timestamp.clock_watch import ClockWatch
 from timestamp.latest import Latest
 from timestamp.template import HASHES, NONCE_LIMIT_BYTES, TokenTemplate, accuracy, generalized_time, imprint
 
@@ -30,7 +31,8 @@ def _random_serial() -> int:
 class TimestampUnit:
     """Makes TimeStampTokens; safe to use from several threads.
 
-    accuracy_ms    how far genTime may be off; also how far the clock may step back before the unit stops
+    watch          tells the time, and refuses to when it may be off by more than the accuracy, which tokens then claim; the clock may
+                   step back by no more than that before the unit stops
     latest         the unit's latest time: shared where several processes make tokens for one unit, so that genTime never decreases
     draw_serial    source of serial numbers; 128 random bits unless a test needs others
 
@@ -44,29 +46,25 @@ class TimestampUnit:
         chain: Sequence[x509.Certificate],
         *,
         policy_oid: str,
-        accuracy_ms: int,
-        clock: Clock,
+        watch: ClockWatch,
         latest: Latest | None = None,
         draw_serial: Callable[[], int] = _random_serial,
     ) -> None:
         _check_certificate(certificate, key.spki_der)
-        if accuracy_ms < 1:
-            raise VermilionError(Code.CONFIGURATION_INVALID, "a timestamp unit's accuracy is at least 1 ms")
         try:
             self._template = TokenTemplate(certificate, chain, key.algorithm, policy_oid)
         except ValueError as fault:
             raise VermilionError(Code.CONFIGURATION_INVALID, str(fault)) from None
         self._key = key
         self._new_hash = getattr(hashlib, key.algorithm.hash_name)
-        self._clock = clock
+        self._watch = watch
         self._draw_serial = draw_serial
-        self._accuracy = accuracy(accuracy_ms)
-        self._accuracy_us = accuracy_ms * 1000
-        self._not_before_us, self._not_after_us = (
-            int(bound.timestamp()) * 1_000_000 for bound in (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
-        )
+        self._accuracy = accuracy(watch.accuracy_ms)
+        self._accuracy_us = watch.accuracy_ms * 1000
+        self._not_before_us, self._not_after_us = (int(bound.timestamp()) * 1_000_000 for bound in _signing_period(certificate))
         self._latest = latest or Latest()
         self.policy_oid: Final = policy_oid
+        self.accuracy_ms: Final = watch.accuracy_ms
         self.certificate: Final = certificate
         self.largest_token_bytes: Final = self._template.largest(self._accuracy)
 
@@ -83,18 +81,27 @@ class TimestampUnit:
         """As ``stamp``, over an encoded MessageImprint, which the token repeats byte for byte; the caller has checked it."""
         if nonce is not None and (nonce.bit_length() + 7) // 8 > NONCE_LIMIT_BYTES:
             raise VermilionError(Code.INVALID_ARGUMENT, f"a nonce has at most {NONCE_LIMIT_BYTES} bytes")
-        time = generalized_time(self._latest.advance(self._read_clock, self._check_time, self._accuracy_us))
+        self._watch.require()
+        time = generalized_time(self._latest.advance(self._watch.time_us, self._check_time, self._accuracy_us))
         info = self._template.info(message_imprint, self._draw_serial(), time, self._accuracy, nonce)
         attributes = self._template.signed_attributes(info)
         signature = self._key.sign_digest(self._new_hash(attributes).digest())
         return self._template.token(info, attributes, signature, certificates=cert_req)
 
-    def _read_clock(self) -> int:
-        return round(self._clock.now().timestamp() * 1_000_000)
-
     def _check_time(self, time_us: int) -> None:
         if not self._not_before_us <= time_us <= self._not_after_us:
-            raise VermilionError(Code.TIMESTAMP_UNAVAILABLE, "the timestamp unit's certificate is not valid now")
+            raise VermilionError(Code.TIMESTAMP_UNAVAILABLE, "the timestamp unit's key is not certified to sign now")
+
+
+def _signing_period(certificate: x509.Certificate) -> tuple[datetime, datetime]:
+    """When the key may sign: while the certificate is valid, or the part of it that privateKeyUsagePeriod names."""
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    try:
+        period = certificate.extensions.get_extension_for_class(x509.PrivateKeyUsagePeriod).value
+    except x509.ExtensionNotFound:
+        return begin, end
+    first, last = (bound and bound.replace(tzinfo=UTC) for bound in (period.not_before, period.not_after))
+    return max(begin, first or begin), min(end, last or end)
 
 
 def _check_certificate(certificate: x509.Certificate, spki_der: bytes) -> None:

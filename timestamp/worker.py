@@ -29,9 +29,10 @@ from sealcore.hsm.watch import Watched
 from sealcore.log import configure
 from sealcore.metrics import snapshot
 from timestamp import channel
+from timestamp.clock_watch import ClockWatch
 from timestamp.http import TimestampApp
 from timestamp.latest import SharedLatest
-from timestamp.metrics import WorkerMetrics
+from timestamp.metrics import WorkerMetrics, clock_metrics
 from timestamp.protocol import BoundedProtocol, end_slow_connections
 from timestamp.request import TimestampRequest
 from timestamp.settings import TimestampSettings
@@ -56,13 +57,16 @@ class Worker:
         self._token = Token.open(settings.token)
         try:
             self._latest = SharedLatest(latest_file)
-            unit = self._unit(clock)
+            self._watch = ClockWatch(settings.clock, accuracy_ms=settings.accuracy_ms, clock=clock, chrony=settings.chrony)
+            unit = self._unit()
             watched = Watched(HSM_TIMEOUT_S, MOST_HUNG, self._token.give_up)
             self.stamping = Stamping(unit, watched, settings.token.sessions)
         except BaseException:
             self._token.close()
             raise
+        self._watch.start()
         self.metrics.watch(self._token)
+        clock_metrics(self.metrics.registry, self._watch)
         self.metrics.waiting.set_function(lambda: self.stamping.waiting)
         self._server = _server(TimestampApp(unit, self.stamping, self.metrics))
 
@@ -79,11 +83,12 @@ class Worker:
 
     def close(self) -> None:
         """Logs out of the token."""
+        self._watch.close()
         self.stamping.close()
         self._token.close()
         self._latest.close()
 
-    def _unit(self, clock: Clock) -> TimestampUnit:
+    def _unit(self) -> TimestampUnit:
         settings = self._settings
         (certificate,) = _certificates(settings.certificate_file)[:1]
         return TimestampUnit(
@@ -91,8 +96,7 @@ class Worker:
             certificate,
             _certificates(settings.chain_file),
             policy_oid=settings.policy_oid,
-            accuracy_ms=settings.accuracy_ms,
-            clock=clock,
+            watch=self._watch,
             latest=self._latest,
         )
 

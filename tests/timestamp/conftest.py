@@ -15,9 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_publ
 from sealcore.clock import Clock, SystemClock
 from sealcore.hsm import softhsm
 from sealcore.hsm.token import Token
+from tests.timestamp.chrony import chrony
 from tests.timestamp.kit import SmallCa, UnitKeys
+from timestamp.clock_watch import ClockWatch
 from timestamp.settings import DEFAULT_POLICY_OID
 from timestamp.unit import TimestampUnit
+
+__all__ = ["chrony"]
 
 ALGORITHMS = ("rsa-2048", "rsa-3072", "p-256", "p-384")
 
@@ -76,8 +80,7 @@ def make_unit(token: Token, small_ca: SmallCa) -> MakeUnit:
             certificate or small_ca.unit(key.public_key),
             [small_ca.certificate],
             policy_oid=policy_oid,
-            accuracy_ms=accuracy_ms,
-            clock=clock or SystemClock(),
+            watch=ClockWatch("trust-machine", accuracy_ms=accuracy_ms, clock=clock or SystemClock()),
             **others,
         )
 

@@ -31,26 +31,38 @@ class Response(core.Sequence):  # type: ignore[misc]
 class SmallCa:
     """A CA that makes what a test needs, also what no CA should."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "Test CA", parent: SmallCa | None = None) -> None:
+        self._name = name
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._now = datetime.now(UTC).replace(microsecond=0)
+        issuer = parent or self
         self.certificate = (
-            self._builder("Test CA", self._key.public_key(), days=30)
+            issuer._builder(name, self._key.public_key(), days=30)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer._key.public_key()), critical=False)
+            .sign(issuer._key, hashes.SHA256())
         )
 
     def _builder(self, common_name: str, key: CertificateIssuerPublicKeyTypes, days: float) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(_name(common_name))
-            .issuer_name(_name("Test CA"))
+            .issuer_name(_name(self._name))
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(self._now - timedelta(days=1))
             .not_valid_after(self._now + timedelta(days=days))
         )
+
+    def crl(self, *revoked: x509.Certificate) -> x509.CertificateRevocationList:
+        """Of now, with these on it since yesterday."""
+        builder = x509.CertificateRevocationListBuilder().issuer_name(_name(self._name)).last_update(self._now - timedelta(minutes=1))
+        for certificate in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
+            builder = builder.add_revoked_certificate(entry.revocation_date(self._now - timedelta(days=1)).build())
+        return builder.next_update(self._now + timedelta(days=1)).sign(self._key, hashes.SHA256())
 
     def unit(
         self,
@@ -59,11 +71,15 @@ class SmallCa:
         purposes: tuple[x509.ObjectIdentifier, ...] = (ExtendedKeyUsageOID.TIME_STAMPING,),
         critical: bool = True,
         days: float = 10,
+        key_days: float | None = None,
     ) -> x509.Certificate:
         """A timestamp unit's certificate."""
         builder = self._builder("Test TSU", key, days)
         if purposes:
             builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=critical)
+        if key_days is not None:
+            begin = self._now - timedelta(days=1)
+            builder = builder.add_extension(x509.PrivateKeyUsagePeriod(begin, begin + timedelta(days=key_days)), critical=False)
         usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = builder.add_extension(usage, critical=True).add_extension(authority, critical=False)
@@ -79,10 +95,18 @@ class UnitKeys:
 
 
 def write_config(folder: Path, unit_keys: UnitKeys, small_ca: SmallCa, port: int, key_label: str = "p-256", **others: object) -> Path:
-    """Certificates and settings as files."""
-    (folder / "unit.pem").write_bytes(small_ca.unit(unit_keys.public["p-256"]).public_bytes(Encoding.PEM))
+    """Certificates and settings as files; a label that no key has keeps the certificate of another."""
+    public = unit_keys.public.get(key_label, unit_keys.public["p-256"])
+    (folder / "unit.pem").write_bytes(small_ca.unit(public).public_bytes(Encoding.PEM))
     (folder / "chain.pem").write_bytes(small_ca.certificate.public_bytes(Encoding.PEM))
-    values = {"key_label": key_label, "certificate_file": folder / "unit.pem", "chain_file": folder / "chain.pem", "processes": 2, **others}
+    values = {
+        "key_label": key_label,
+        "certificate_file": folder / "unit.pem",
+        "chain_file": folder / "chain.pem",
+        "processes": 2,
+        "clock": "trust-machine",
+        **others,
+    }
     lines = [f"{name} = {json.dumps(value if isinstance(value, int) else str(value))}" for name, value in values.items()]
     token = unit_keys.settings.model_dump(mode="json", exclude_none=True)
     lines += ["[listen]", f"port = {port}", "[token]", *(f"{name} = {json.dumps(value)}" for name, value in token.items())]

@@ -174,7 +174,18 @@ def test_expired_certificate_stamps_nothing(make_unit: MakeUnit) -> None:
     clock = FixedClock(datetime.now(UTC))
     unit = make_unit(clock=clock)
     clock.advance(timedelta(days=11).total_seconds())
-    with pytest.raises(VermilionError) as refused:
+    with pytest.raises(VermilionError, match="not certified to sign now") as refused:
+        unit.stamp(bytes(32))
+    assert refused.value.code is Code.TIMESTAMP_UNAVAILABLE
+
+
+def test_the_key_signs_no_longer_than_its_usage_period(make_unit: MakeUnit, small_ca: SmallCa, unit_keys: UnitKeys) -> None:
+    clock = FixedClock(datetime.now(UTC))
+    unit = make_unit(clock=clock, certificate=small_ca.unit(unit_keys.public["p-256"], days=10, key_days=3))
+    clock.advance(timedelta(days=1.9).total_seconds())
+    unit.stamp(bytes(32))
+    clock.advance(timedelta(days=0.2).total_seconds())
+    with pytest.raises(VermilionError, match="not certified to sign now") as refused:
         unit.stamp(bytes(32))
     assert refused.value.code is Code.TIMESTAMP_UNAVAILABLE
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -167,7 +168,9 @@ def test_on_sigterm_every_request_that_was_taken_is_answered(office: Office) -> 
 def test_readiness_follows_the_token(office: Office, unit_keys: UnitKeys) -> None:
     assert httpx.get(f"{office.monitoring}/healthz").text == "ok\n" == httpx.get(f"http://127.0.0.1:{office.port}/healthz").text
     ready = httpx.get(f"{office.monitoring}/readyz")
-    assert ready.status_code == 200 and ready.json()["parts"] == {"token": {"status": "ok"}}
+    parts = ready.json()["parts"]
+    assert ready.status_code == 200 and parts["token"] == {"status": "ok"}
+    assert parts["clock"]["status"] == "ok" and re.search("not synchronised|off by at most", parts["clock"]["note"])
     assert unit_keys.settings.softhsm_conf is not None
     folder = unit_keys.settings.softhsm_conf.parent
     away = folder.with_name("away")

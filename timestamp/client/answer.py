@@ -1,0 +1,150 @@
+"""What a TimeStampResp says, and whether it is the answer to this very question (RFC 3161 §2.4.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from asn1crypto import cms, core, tsp
+
+from sealcore.errors import Code, VermilionError
+from timestamp.client.question import Question
+from timestamp.der import LENGTH_OCTETS_LIMIT
+
+CONTENT_TYPE: Final = "application/timestamp-reply"
+DEEPEST: Final = 64
+_GRANTED: Final = ("granted", "granted_with_mods")  # what was modified shows when the token is checked
+_CONSTRUCTED: Final = 0x20
+_MOST_TEXT: Final = 200  # characters of a stranger's text
+
+
+class _Response(core.Sequence):  # type: ignore[misc]
+    """TimeStampResp; the library's own does not let the token be absent."""
+
+    _fields = [("status", tsp.PKIStatusInfo), ("time_stamp_token", cms.ContentInfo, {"optional": True})]  # noqa: RUF012
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token that answers the question; its signature is still to be judged.
+
+    encoded     the TimeStampToken as it came, DER
+    content     the TSTInfo, which is what was signed
+    time        genTime
+    accuracy_s  as stated; 0 when it is not
+    """
+
+    encoded: bytes
+    signed_data: cms.SignedData
+    content: bytes
+    time: datetime
+    accuracy_s: float
+
+
+def malformed(reason: str) -> VermilionError:
+    """The refusal of an answer that cannot be read."""
+    return VermilionError(Code.TSA_ANSWER_MALFORMED, f"the answer {reason}")
+
+
+def read(data: bytes, question: Question, *, most_bytes: int) -> Token:
+    """The token in a response.
+
+    TSA_REFUSED with PKIFailureInfo and text, TSA_ANSWER_MALFORMED, TSA_ANSWER_TOO_LARGE, TSA_WRONG_IMPRINT, TSA_WRONG_NONCE,
+    TSA_WRONG_POLICY.
+    """
+    try:
+        _require_der(data, 0, len(data), 0)  # the token becomes part of a DER signature
+        response = _Response.load(data, strict=True)
+        _require_granted(response["status"])
+        encoded = bytes(response["time_stamp_token"].dump())
+        if not encoded:
+            raise malformed("is granted and holds no token")
+        if len(encoded) > most_bytes:
+            raise VermilionError(Code.TSA_ANSWER_TOO_LARGE, f"the token has {len(encoded)} bytes; documents keep room for {most_bytes}")
+        return _token(encoded, question)
+    except VermilionError:
+        raise
+    except Exception as fault:  # noqa: BLE001  (whatever a stranger's bytes provoke speaks against them)
+        raise malformed(f"is no TimeStampResp in DER ({type(fault).__name__})") from None
+
+
+def require_time(token: Token, *, sent: datetime, received: datetime, window_s: float) -> None:
+    """TSA_WRONG_TIME unless genTime lies between sending and receiving, give or take ``window_s``, and is at least as accurate."""
+    window = timedelta(seconds=window_s)
+    if not sent - window <= token.time <= received + window:
+        off_s = (token.time - received).total_seconds()
+        raise VermilionError(Code.TSA_WRONG_TIME, f"the token's time is {off_s:+.0f} s from our clock, {window_s:g} s are allowed")
+    if not 0 <= token.accuracy_s <= window_s:
+        reason = f"the token says that its time may be {token.accuracy_s:g} s off, {window_s:g} s are allowed"
+        raise VermilionError(Code.TSA_WRONG_TIME, reason)
+
+
+def _require_granted(status: tsp.PKIStatusInfo) -> None:
+    word = status["status"].native
+    if word in _GRANTED:
+        return
+    failures = sorted(status["fail_info"].native or ())
+    texts = status["status_string"].native or ()
+    said = [str(word), *map(str, failures), *map(_printable, texts)]
+    raise VermilionError(Code.TSA_REFUSED, f"the TSA answers: {', '.join(said)}")
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text[:_MOST_TEXT])
+
+
+def _token(encoded: bytes, question: Question) -> Token:
+    content_info = cms.ContentInfo.load(encoded, strict=True)
+    if content_info["content_type"].native != "signed_data":
+        raise malformed("holds something else than signed data")
+    signed_data = content_info["content"]
+    encapsulated = signed_data["encap_content_info"]
+    if encapsulated["content_type"].native != "tst_info":
+        raise malformed("holds no TSTInfo")
+    content = bytes(encapsulated["content"])
+    info: Any = tsp.TSTInfo.load(content, strict=True)
+    if info["version"].native != "v1":
+        raise malformed("has a TSTInfo of another version than 1")
+    _require_asked_for(info, question)
+    if any(each["critical"].native for each in info["extensions"]):
+        raise malformed("has a critical extension that is not known here")
+    time: datetime = info["gen_time"].native
+    if time.tzinfo is None:
+        raise malformed("has a genTime without its Z")
+    accuracy = info["accuracy"].native or {}
+    accuracy_s = sum((accuracy.get(unit) or 0) / parts for unit, parts in (("seconds", 1), ("millis", 1e3), ("micros", 1e6)))
+    return Token(encoded, signed_data, content, time, accuracy_s)
+
+
+def _require_asked_for(info: Any, question: Question) -> None:
+    imprint = info["message_imprint"]
+    if (imprint["hash_algorithm"]["algorithm"].native, imprint["hashed_message"].native) != (question.hash_name, question.digest):
+        raise VermilionError(Code.TSA_WRONG_IMPRINT, "the token is over another digest than the one that was sent")
+    nonce = info["nonce"].native
+    if nonce != question.nonce:
+        what = "no nonce" if nonce is None else "another nonce"
+        raise VermilionError(Code.TSA_WRONG_NONCE, f"the token has {what}: it may be an old one")
+    policy = info["policy"].dotted
+    if question.policy_oid not in (None, policy):
+        raise VermilionError(Code.TSA_WRONG_POLICY, f"the token is made under the policy {policy} instead of {question.policy_oid}")
+
+
+def _require_der(data: bytes, start: int, end: int, depth: int) -> None:
+    """Every length definite and in its shortest form, in all that is nested. ValueError otherwise."""
+    if depth > DEEPEST:
+        raise ValueError("it is nested too deeply")
+    while start < end:
+        tag, size, at = data[start], data[start + 1], start + 2
+        if tag & 0x1F == 0x1F:
+            raise ValueError("a tag of several octets has no place here")
+        if size & 0x80:
+            count = size & 0x7F
+            size, at = int.from_bytes(data[at : at + count], "big"), at + count
+            if not 1 <= count <= LENGTH_OCTETS_LIMIT or size < 0x80 or size < 1 << 8 * (count - 1):
+                raise ValueError("a length is not in its shortest form")
+        if at + size > end:
+            raise ValueError("a value is longer than what encloses it")
+        if tag & _CONSTRUCTED:
+            _require_der(data, at, at + size, depth + 1)
+        start = at + size

@@ -1,0 +1,51 @@
+"""The request for one timestamp (RFC 3161 §2.4.1)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Final
+
+from asn1crypto import tsp
+
+from sealcore.errors import Code, VermilionError
+from timestamp.unit import DIGEST_SIZES
+
+CONTENT_TYPE: Final = "application/timestamp-query"
+_NONCE_BYTES: Final = 8
+
+
+def draw_nonce() -> int:
+    """64 random bits, never 0 and positive in every reader."""
+    return int.from_bytes(os.urandom(_NONCE_BYTES), "big") >> 1 | 1
+
+
+@dataclass(frozen=True)
+class Question:
+    """A digest that is to be stamped, and the nonce that ties the answer to this very request.
+
+    policy_oid  asked for; None leaves it to the TSA
+
+    INVALID_ARGUMENT when the digest is not one by ``hash_name`` (sha256, sha384, sha512).
+    """
+
+    digest: bytes
+    hash_name: str = "sha256"
+    policy_oid: str | None = None
+    nonce: int = field(default_factory=draw_nonce)
+
+    def __post_init__(self) -> None:
+        if DIGEST_SIZES.get(self.hash_name) != len(self.digest):
+            raise VermilionError(Code.INVALID_ARGUMENT, f"a digest of {len(self.digest)} bytes by {self.hash_name} cannot be stamped")
+
+    def encoded(self) -> bytes:
+        """The TimeStampReq, DER; it asks for the TSA's certificates."""
+        fields = {
+            "version": "v1",
+            "message_imprint": {"hash_algorithm": {"algorithm": self.hash_name}, "hashed_message": self.digest},
+            "nonce": self.nonce,
+            "cert_req": True,
+        }
+        if self.policy_oid is not None:
+            fields["req_policy"] = self.policy_oid
+        return bytes(tsp.TimeStampReq(fields).dump())
