@@ -6,6 +6,7 @@ This is the front process: it takes calls, keeps the register and serves the led
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,8 @@ from sealcore.ledger.note import SignedCheckpoint, VerifierKey, verify_log, veri
 from sealcore.log import get as get_log
 from sealcore.metrics import CallMetrics, snapshot
 from sealcore.migrate import scripts, upgrade
-from sealcore.observability import ObservabilityEndpoint, database_answers
+from sealcore.observability import Check, ObservabilityEndpoint, database_answers
+from sealcore.renewal import Renewal
 from sealcore.revocation import CrlWatch
 from sealcore.rpc import server
 from signer import consistency
@@ -42,11 +44,16 @@ from signer.metrics import SignerMetrics
 from signer.perform import Performer
 from signer.register_rpc import KeyPurposes, RegisterService
 from signer.register_store import RegisterStore
+from signer.requests import CertificateRequests, OwnCa
 from signer.revocation import SealRevocations
 from signer.rpc import RULES, SignerService, TokenGate, add_signer_service
-from signer.settings import CheckpointSettings, SignerSettings
+from signer.settings import CheckpointSettings, SignerSettings, TimestampSettings
+from signer.status.judge import Outside
+from signer.status.store import StatusStore
+from signer.status.watch import StatusWatch
 from signer.uses import Reached
 from signer.worker.told import KeyFacts, decode_keys
+from timestamp.clock_watch import ClockWatch
 
 GRACE_S = 5.0  # for calls other than streams, which the desk lets end
 FORGET_EVERY_S = 3600.0
@@ -70,6 +77,7 @@ class _Held:
     kept: KeptUses
     register: RegisterStore
     metrics: SignerMetrics
+    status: StatusWatch
 
 
 class SignerProcess:
@@ -82,9 +90,12 @@ class SignerProcess:
         self._desk = desk
         self._clock = clock
         self._requests = ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="request")
-        self._endpoint = ObservabilityEndpoint(
-            settings.metrics, self._snapshots, {"database": database_answers(held.database), "workers": self._workers_serve}
-        )
+        self._renewal = Renewal(settings.tls, clock, held.metrics.registry)
+        self._watch = _clock_watch(settings.timestamp, clock)
+        checks: dict[str, Check] = {"database": database_answers(held.database), "workers": self._workers_serve}
+        if settings.timestamp.is_own_alone:  # an outside TSA has a clock of its own
+            checks["clock"] = self._watch.require
+        self._endpoint = ObservabilityEndpoint(settings.metrics, self._snapshots, checks, notes={"clock": self._watch.note})
         self._intake: Intake | None = None
         self._rpc: Any = None
         self._ending = threading.Event()
@@ -94,7 +105,10 @@ class SignerProcess:
         """Starts the workers, then serves."""
         held, settings = self._held, self._settings
         await self._desk.start()
+        self._watch.start()
         held.crl.start()
+        held.status.start(held.metrics)
+        self._renewal.start()
         calls = CallMetrics(held.metrics.registry, "rpc")
         self._rpc = server(settings.tls, RULES, held.crl, target=settings.listen.target, metrics=calls)
         budget = ByteBudget(settings.limits.in_flight_bytes, held.metrics.held_bytes.set)
@@ -107,6 +121,7 @@ class SignerProcess:
             kept=held.kept,
             keys=self._keys,
             purposes=_purposes(),
+            requests=self._certificate_requests(),
             examiner=held.examiner,
             metrics=held.metrics,
             clock=self._clock,
@@ -135,9 +150,12 @@ class SignerProcess:
             await self._rpc.stop(GRACE_S)
         await self._desk.stop()
         self._requests.shutdown()
+        await asyncio.to_thread(self._watch.close)
         await self._endpoint.stop()
         held = self._held
+        self._renewal.stop()
         held.crl.stop()
+        held.status.stop()
         held.examiner.close()
         held.database.dispose()
 
@@ -147,6 +165,15 @@ class SignerProcess:
 
     async def _keys(self) -> list[KeyFacts]:
         return decode_keys(await self._desk.ask_one("keys", ASK_S))
+
+    def _certificate_requests(self) -> CertificateRequests:
+        async def make(label: str, common_name: str, organization: str) -> bytes:
+            return await self._desk.ask_one("request", ASK_S, label=label, common_name=common_name, organization=organization)
+
+        settings = self._settings
+        ca = OwnCa(settings.tls.ca_target, settings.tls) if settings.tls.ca_target else None
+        declared = [key.label for key in hsm_config.inventory.load().keys_of("signer")]
+        return CertificateRequests(make, declared=declared, database=self._held.database, ca=ca, executor=self._requests, clock=self._clock)
 
     async def _workers_serve(self) -> None:
         if not self._desk.serves:
@@ -186,8 +213,10 @@ def build(
         get_log("signer").info("register and ledger agree", acts=register.current().version, entries=size)
         examiner = Examiner()
         revocations = SealRevocations(settings.trust.seals_chain_file, settings.trust.seals_crl_url, clock)
-        performer = Performer(register, revocations, examiner, clock, audience=settings.audience)
-        held = _Held(database, examiner, CrlWatch(settings.tls, clock), KeptUses(database, clock), register, SignerMetrics(clock))
+        outside = Outside(settings.trust.seals_chain_file)
+        status = StatusWatch(settings.trust.outside, outside, register, StatusStore(database), clock)
+        performer = Performer(register, revocations, status, examiner, clock, audience=settings.audience)
+        held = _Held(database, examiner, CrlWatch(settings.tls, clock), KeptUses(database, clock), register, SignerMetrics(clock), status)
         desk = Desk(settings, held.metrics, worker_command, reached)
         process = SignerProcess(settings, held, performer, desk, clock=clock)
         opened.pop_all()
@@ -208,6 +237,11 @@ def _checkpoint(settings: CheckpointSettings) -> KnownCheckpoint | None:
     if signed.by(witness):
         verify_witness(signed, witness)
     return KnownCheckpoint(signed.checkpoint.size, signed.checkpoint.root)
+
+
+def _clock_watch(settings: TimestampSettings, clock: Clock) -> ClockWatch:
+    """The front's own: its workers, who make timestamps, have one each."""
+    return ClockWatch(settings.clock, accuracy_ms=settings.accuracy_ms, clock=clock, chrony=settings.chrony)
 
 
 def _purposes() -> KeyPurposes:

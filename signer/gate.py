@@ -11,8 +11,9 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sealcore.approvals import decision as decisions_of
+from sealcore.approvals import judging
 from sealcore.approvals.canonical import require
 from sealcore.approvals.covers import ActCovers, GrantCovers, ManifestCovers
 from sealcore.approvals.leaf import Leaf, Placement, leaf_hash
@@ -22,7 +23,6 @@ from sealcore.errors import Code, VermilionError
 from signer.pades.plan import Document
 from signer.register import EpochKind, Epochs, Register, Seal
 
-NOT_BEFORE_SKEW_S = 30  # PROTOCOL: the only allowance for clocks that differ
 WORKFLOW_ALONE = "approved by the workflow alone"
 NO_TEMPLATE = "under a grant without a template"
 ACTS = frozenset({"resume", "register"})  # what Perform carries out
@@ -162,28 +162,24 @@ def token_signature(presented: Presented) -> None:
 
 def audience(presented: Presented) -> None:
     """It is addressed to this signer cluster."""
-    if presented.claims.aud != presented.audience:
-        raise VermilionError(Code.AUDIENCE_MISMATCH, f"the token is addressed to {presented.claims.aud}")
+    judging.require_audience(presented.claims, presented.audience)
 
 
 def subject(presented: Presented) -> None:
     """It names the client that presents it, and that client is not shut out."""
-    if presented.claims.sub != presented.peer:
-        raise VermilionError(Code.SUBJECT_MISMATCH, f"the token is for {presented.claims.sub}, not for {presented.peer}")
+    judging.require_subject(presented.claims, presented.peer)
     if ("client", presented.peer) in presented.register.stopped:
         raise VermilionError(Code.PERMISSION_DENIED, f"{presented.peer} is shut out by an act of the register")
 
 
 def not_before(presented: Presented) -> None:
     """Its start has come."""
-    if presented.now.timestamp() + NOT_BEFORE_SKEW_S < presented.claims.nbf:
-        raise VermilionError(Code.TOKEN_NOT_YET_VALID, "the token is not valid yet")
+    judging.require_begun(presented.claims, presented.now)
 
 
 def not_ended(presented: Presented) -> None:
     """It has not ended (acts only; a use's end is judged at Intend)."""
-    if presented.now.timestamp() >= presented.claims.exp:
-        raise VermilionError(Code.TOKEN_EXPIRED, "the token has expired")
+    judging.require_not_ended(presented.claims, presented.now)
 
 
 def after_restore(presented: Presented) -> None:
@@ -197,26 +193,19 @@ def after_restore(presented: Presented) -> None:
 
 def decisions(presented: Presented) -> None:
     """Every decision is by a registered person over exactly this request; none rejects, and nobody approves their own request."""
-    context = presented.claims.context
-    applicants = {one.person for one in presented.claims.decisions if one.verdict == "apply"}
-    for one in presented.claims.decisions:
-        if one.verdict == "reject":
-            raise VermilionError(Code.DECISION_INVALID, f"the person {one.person} rejected this request")
-        if one.verdict == "approve" and one.person in applicants:
-            raise VermilionError(Code.OWN_REQUEST, f"the person {one.person} applied and may not approve")
-        if one.verdict == "approve":
-            decisions_of.verify(one, context, presented.register.person(one.person, "approver").key)
-        elif (applicant := presented.register.people.get(one.person)) is not None:
-            decisions_of.verify(one, context, applicant.key)  # an applicant need not be registered, and then counts for nothing
+    register = presented.register
+
+    def applicant_key(person: str) -> Any | None:
+        applicant = register.people.get(person)
+        return applicant.key if applicant is not None else None
+
+    judging.require_decisions(presented.claims, lambda person: register.person(person, "approver").key, applicant_key)
 
 
 def quorum(presented: Presented) -> None:
     """Enough distinct persons approved: the register's number, which a policy may raise and never lower."""
     claims = presented.claims
-    least = presented.register.least_persons(claims.action, claims.seal, untemplated=presented.untemplated)
-    needed = max(least, claims.policy.quorum)
-    if len(_approvers(claims)) < needed:
-        raise VermilionError(Code.QUORUM_NOT_MET, f"{len(_approvers(claims))} of {needed} distinct approvers have decided")
+    judging.require_quorum(claims, presented.register.least_persons(claims.action, claims.seal, untemplated=presented.untemplated))
 
 
 def seal_state(presented: Presented) -> None:
@@ -287,13 +276,9 @@ ACT_STEPS: Sequence[Callable[[Presented], None]] = (
 )
 
 
-def _approvers(claims: Claims) -> frozenset[str]:
-    return frozenset(one.person for one in claims.decisions if one.verdict == "approve")
-
-
 def _admission(presented: Presented) -> Admission:
     claims, register = presented.claims, presented.register
-    people = tuple(sorted(_approvers(claims)))
+    people = tuple(sorted(judging.approvers(claims)))
     epochs: dict[tuple[EpochKind, str], int] = {
         ("seal", claims.seal): register.epoch("seal", claims.seal),
         ("grant", claims.jti): register.epoch("grant", claims.jti),

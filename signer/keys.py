@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from sealcore.errors import Code, VermilionError
+from sealcore.hsm.request import certificate_request
 from sealcore.hsm.token import Token, TokenKey
 from sealcore.hsm.watch import Watched
 from signer.pades.cms import SignatureTemplate
@@ -82,6 +83,11 @@ class SealKeys:
     def listed(self) -> list[TokenKey]:
         """Every key of the token; HSM_UNAVAILABLE, HSM_TIMEOUT."""
         return _only(self._watched.run([self._token.keys]))
+
+    def certificate_request(self, label: str, common_name: str, organization: str | None) -> bytes:
+        """A PKCS#10 request (DER) by the key of this label; as ``listed``, and HSM_KEY_MISSING, INVALID_ARGUMENT."""
+        key = self._found(label)
+        return _only(self._watched.run([lambda: certificate_request(key, common_name, organization=organization)]))
 
     def close(self) -> None:
         """Takes no further calls; does not wait for a hung one."""

@@ -6,14 +6,15 @@ Workers hand ``sealcore.metrics.snapshot(metrics.registry)`` to the front, which
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter as Counts
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sealcore.clock import Clock
-from sealcore.errors import REGISTRY, Code, Kind
+from sealcore.errors import REGISTRY, Code, Kind, VermilionError
 from sealcore.metrics import SECONDS, process_metrics
 
 STAGES: Final = ("wire", "gate", "intend", "prepare", "sign", "timestamp", "assemble", "read_back", "commit", "release")
@@ -55,6 +56,9 @@ class SignerMetrics:
         self.documents = self._counter("documents", "Documents by outcome: sealed, repeated, or the code of the refusal", "code")
         self.prepared_documents = self._counter("prepared", "Documents prepared, by the lean writer or in a sandbox", "way")
         self.acts = self._counter("acts", "Acts of the register carried out", "kind")
+        self.status_answers = self._counter(
+            "status_answers", "Answers of outside CAs about seals' certificates: good, revoked, failed", "outcome"
+        )
         self.stops = self._counter("stops", "Stops by an officer, of seals and grants", "kind")
 
         # --- stages
@@ -117,6 +121,13 @@ class SignerMetrics:
         """So many HSM calls ended well, or with this fault."""
         self.hsm_calls.labels("ok" if fault is None else str(fault)).inc(count)
 
+    def hsm_outcomes(self, outcomes: Sequence[bytes | VermilionError]) -> None:
+        """Each of these is what one HSM call came to."""
+        faults = Counts(outcome.code for outcome in outcomes if isinstance(outcome, VermilionError))
+        self.hsm_called(len(outcomes) - faults.total())
+        for code, count in faults.items():
+            self.hsm_called(count, code)
+
     def watch_hsm(
         self, *, sessions: Callable[[], float], in_use: Callable[[], float] | None = None, hung: Callable[[], float] | None = None
     ) -> None:
@@ -137,6 +148,8 @@ class SignerMetrics:
             self.hsm_calls.labels(str(outcome))
         for kind in ("seal", "grant"):
             self.stops.labels(kind)
+        for outcome in ("good", "revoked", "failed"):
+            self.status_answers.labels(outcome)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"vermilion_signer_{name}", text, labels, registry=self.registry)

@@ -4,26 +4,41 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sealcore.approvals.covers import ActCovers
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger.entry import time_us
 from signer.acts import perform_act
+from signer.chain import require_seal_chain
 from signer.changes import changed, named_attachments
 from signer.examiner import Examiner
 from signer.gate import admit_act
+from signer.register import Seal
 from signer.register_store import Recorded, RegisterStore
 from signer.revocation import SealRevocations
+from signer.status.watch import StatusWatch
+
+CERTIFYING: Final = frozenset({"seal_add", "seal_certificate"})  # changes that put a certificate behind a seal
 
 
 class Performer:
     """Judges an act, looks at what it brings or what it depends on outside, and has it recorded."""
 
-    def __init__(self, store: RegisterStore, revocations: SealRevocations, examiner: Examiner, clock: Clock, *, audience: str) -> None:
+    def __init__(
+        self,
+        store: RegisterStore,
+        revocations: SealRevocations,
+        outside: StatusWatch,
+        examiner: Examiner,
+        clock: Clock,
+        *,
+        audience: str,
+    ) -> None:
         self._store = store
         self._revocations = revocations
+        self._outside = outside
         self._examiner = examiner
         self._clock = clock
         self._audience = audience
@@ -39,10 +54,21 @@ class Performer:
         assert isinstance(admission.claims.covers, ActCovers)  # the gate's step action_act
         parameters = admission.claims.covers.parameters
         if admission.claims.action == "resume":
-            self._revocations.assert_good(admission.seal)
+            self._require_good(admission.seal)
             return self._store.record(act, peer=peer)
-        changed(register, parameters)  # refuses what is malformed before anything else looks at it
+        after = changed(register, parameters)  # refuses what is malformed before anything else looks at it
+        if parameters["change"] in CERTIFYING:
+            seal = after.seal(str(parameters["id"]))
+            require_seal_chain(seal.certificate, seal.chain, now)
+            self._outside.ask_now(seal)
         return self._store.record(act, self._examined(parameters, files), peer=peer)
+
+    def _require_good(self, seal: Seal) -> None:
+        """The seal's CA, ours or an outside one, says now that its certificate is good."""
+        if self._outside.is_outside(seal):
+            self._outside.ask_now(seal)
+        else:
+            self._revocations.assert_good(seal)
 
     def _examined(self, parameters: Mapping[str, Any], files: Sequence[bytes]) -> dict[bytes, bytes]:
         """The files that the act names, each there and fit for its purpose."""

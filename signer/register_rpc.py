@@ -23,6 +23,7 @@ from signer.metrics import SignerMetrics
 from signer.perform import Performer
 from signer.register import Register, Seal
 from signer.register_store import RegisterStore
+from signer.requests import CertificateRequests
 from signer.stop import Stopped, stop
 from signer.worker.told import KeyFacts
 
@@ -51,6 +52,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         kept: KeptUses,
         keys: Callable[[], Awaitable[list[KeyFacts]]],
         purposes: KeyPurposes,
+        requests: CertificateRequests,
         examiner: Examiner,
         metrics: SignerMetrics,
         clock: Clock,
@@ -61,6 +63,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         self._kept = kept
         self._keys = keys
         self._purposes = purposes
+        self._requests = requests
         self._metrics = metrics
         self._clock = clock
         self._executor = executor
@@ -83,17 +86,34 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         return signer_pb2.Picture(pdf=pdf, width_millipoints=width, height_millipoints=height)
 
     async def ListPeople(self, request: signer_pb2.ListPeopleRequest, context: Any) -> signer_pb2.ListPeopleResponse:  # noqa: N802
-        """Everyone who may decide or stop, those who have left included."""
+        """Everyone who may decide or stop, those who have left included; and whose tokens count."""
         register = await in_thread(self._executor, self._store.current)
         people = [
             signer_pb2.PersonRecord(id=one.id, roles=sorted(one.roles), public_key=one.public_key, active=one.active)
             for one in register.people.values()
         ]
-        return signer_pb2.ListPeopleResponse(people=people, register_quorum=register.register_quorum)
+        issuers = [one.public_key for one in register.issuers.values() if one.active]
+        return signer_pb2.ListPeopleResponse(people=people, register_quorum=register.register_quorum, issuers=issuers)
 
     async def ListKeys(self, request: signer_pb2.ListKeysRequest, context: Any) -> signer_pb2.ListKeysResponse:  # noqa: N802
         """Every key of the signer's token."""
         return signer_pb2.ListKeysResponse(keys=[_key_message(key, *self._purposes.of(key.label)) for key in await self._keys()])
+
+    async def RequestCertificate(  # noqa: N802
+        self, request: signer_pb2.RequestCertificateRequest, context: Any
+    ) -> signer_pb2.RequestCertificateResponse:
+        """A PKCS#10 request by a key of the token."""
+        noted = await self._requests.request(request.label, request.common_name, request.organization)
+        self._log.info("certificate requested", label=request.label, caller=caller().uri, ledger_index=noted.ledger_index)
+        return signer_pb2.RequestCertificateResponse(request=noted.request, ledger_index=noted.ledger_index)
+
+    async def CertifyKey(  # noqa: N802
+        self, request: signer_pb2.RequestCertificateRequest, context: Any
+    ) -> signer_pb2.CertifyKeyResponse:
+        """A certificate by the office's own CA for a key of the token."""
+        issued = await self._requests.certify(request.label, request.common_name, request.organization)
+        self._log.info("key certified", label=request.label, caller=caller().uri)
+        return signer_pb2.CertifyKeyResponse(certificate=issued.certificate, chain=issued.chain)
 
     async def ListGrants(self, request: signer_pb2.ListGrantsRequest, context: Any) -> signer_pb2.ListGrantsResponse:  # noqa: N802
         """Every grant that was used at least once; a client sees its own."""

@@ -11,6 +11,7 @@ from cryptography import x509
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
+from sealcore.revocation import KEY_PLACE
 from signer.register import Seal
 
 FETCH_TIMEOUT_S = 5.0
@@ -18,7 +19,10 @@ LARGEST_CRL_BYTES = 16 * 1024 * 1024
 
 
 class SealRevocations:
-    """The CRL of the issuing CA of seals, fetched anew for every question: resuming is rare and must not rest on an old answer."""
+    """The CRL of the issuing CA of seals, fetched anew for every question: resuming is rare and must not rest on an old answer.
+
+    ``{key}`` in ``crl_url`` stands for the CA's key identifier in hex, so that one address serves all its generations.
+    """
 
     def __init__(self, chain_file: Path, crl_url: str | None, clock: Clock) -> None:
         self._chain: Sequence[x509.Certificate] = x509.load_pem_x509_certificates(chain_file.read_bytes())
@@ -30,7 +34,7 @@ class SealRevocations:
         issuer = next((ca for ca in self._chain if ca.subject == seal.leaf.issuer), None)
         if issuer is None:
             raise VermilionError(Code.REVOCATION_UNAVAILABLE, "the seal's certificate is not by the issuing CA of seals that we trust")
-        crl = self._fetch()
+        crl = self._fetch(issuer)
         signed = crl.issuer == issuer.subject and crl.is_signature_valid(cast(Any, issuer.public_key()))
         current = crl.next_update_utc is not None and crl.last_update_utc <= self._clock.now() <= crl.next_update_utc
         if not signed or not current:
@@ -38,14 +42,15 @@ class SealRevocations:
         if crl.get_revoked_certificate_by_serial_number(seal.leaf.serial_number) is not None:
             raise VermilionError(Code.CERTIFICATE_REVOKED, f"the certificate of the seal {seal.id} is revoked")
 
-    def _fetch(self) -> x509.CertificateRevocationList:
+    def _fetch(self, issuer: x509.Certificate) -> x509.CertificateRevocationList:
         if self._url is None:
             raise VermilionError(Code.REVOCATION_UNAVAILABLE, "no CRL of the issuing CA of seals is configured")
         try:
-            answer = httpx.get(self._url, timeout=FETCH_TIMEOUT_S)
+            key = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
+            answer = httpx.get(self._url.replace(KEY_PLACE, key), timeout=FETCH_TIMEOUT_S)
             answer.raise_for_status()
             if len(answer.content) > LARGEST_CRL_BYTES:
                 raise ValueError("too large")
             return x509.load_der_x509_crl(answer.content)
-        except (httpx.HTTPError, ValueError) as fault:
+        except (httpx.HTTPError, ValueError, x509.ExtensionNotFound) as fault:
             raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"the CA's CRL cannot be fetched ({type(fault).__name__})") from None

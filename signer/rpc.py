@@ -33,14 +33,16 @@ RULES: Rules = {
     _SIGNER + "SealStream": frozenset({"client"}),
     _SIGNER + "Acknowledge": frozenset({"client"}),
     _SIGNER + "ListUses": frozenset({"client"}),
-    _REGISTER + "ListSeals": _READERS,
+    _REGISTER + "ListSeals": _READERS | {"service:ca"},  # the CA judges acts by this register, and has no other
     _REGISTER + "GetSeal": _READERS,
     _REGISTER + "GetPicture": _READERS,
-    _REGISTER + "ListPeople": _READERS,
+    _REGISTER + "ListPeople": _READERS | {"service:ca"},
     _REGISTER + "ListKeys": _READERS,
     _REGISTER + "ListGrants": _READERS,
     _REGISTER + "Stop": _GOVERNORS,
     _REGISTER + "Perform": _GOVERNORS,
+    _REGISTER + "RequestCertificate": frozenset({"operator"}),
+    _REGISTER + "CertifyKey": frozenset({"operator"}),
     _LEDGER + "Append": frozenset({"service:workflow", "service:ca"}),
     _LEDGER + "Head": frozenset({"service:ledger", "service:verify", "operator"}),  # verification asks how far the log should reach
     _LEDGER + "Entries": frozenset({"service:ledger"}),

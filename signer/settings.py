@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from sealcore.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
 from sealcore.ids import service_uri
 from sealcore.tracing import TracingSettings
+from timestamp.client.settings import OwnSource, Source
+from timestamp.clock_watch import ClockPolicy
 
 MEBIBYTE = 1024 * 1024
 
 
 class TimestampSettings(Block):
-    """The signer's own timestamp unit: its key in the signer's token and its certificate.
+    """Where timestamps come from: ``source`` in order of preference, and the signer's own unit (its key in the signer's token).
 
+    ``accuracy_ms`` is what tokens claim; issuance stops while the clock may be off by more. ``clock`` says whether a clock that
+    nothing synchronises stops it too, or is trusted; ``chrony`` where chronyd takes questions (``timestamp.clock_watch``).
     ``latest_time_file`` keeps the unit's latest time over restarts; without it the workers share that time for as long as the
     signer runs.
+    ``within_s`` is how long outside TSAs may take for one batch, all together; it lies well below the lease.
     """
 
     key_label: str = "tsa.signer.1"
@@ -26,7 +31,16 @@ class TimestampSettings(Block):
     chain_file: Path
     policy_oid: str
     accuracy_ms: int = Field(default=1000, ge=1)
+    clock: ClockPolicy = "require-synchronised"
+    chrony: str | None = None
     latest_time_file: Path | None = None
+    source: tuple[Source, ...] = Field(default=(OwnSource(),), min_length=1)
+    within_s: float = Field(default=20.0, gt=0)
+
+    @property
+    def is_own_alone(self) -> bool:
+        """Whether there is no outside TSA."""
+        return all(isinstance(source, OwnSource) for source in self.source)
 
 
 class Limits(Block):
@@ -44,11 +58,40 @@ class Limits(Block):
     hsm_s: float = Field(default=15.0, gt=0)
 
 
+class OutsideCaSettings(Block):
+    """How outside CAs are asked whether they have revoked a seal's certificate.
+
+    hosts                 whose addresses in certificates may be asked (``host`` or ``host:port``, as the address has it); no other is
+    ocsp_urls, crl_urls   asked besides, and before, whatever certificates say
+    refresh_s, retry_s    how often each certificate is asked about; how soon again after a failure
+    timeout_s, largest_bytes   of one answer
+    """
+
+    hosts: frozenset[str] = frozenset()
+    ocsp_urls: tuple[str, ...] = ()
+    crl_urls: tuple[str, ...] = ()
+    refresh_s: float = Field(default=300.0, gt=0)
+    retry_s: float = Field(default=30.0, gt=0)
+    timeout_s: float = Field(default=5.0, gt=0, le=60)
+    largest_bytes: int = Field(default=4 * MEBIBYTE, ge=1)
+
+    @field_validator("ocsp_urls", "crl_urls")
+    @classmethod
+    def _web(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(url.startswith(("http://", "https://")) for url in urls):
+            raise ValueError("an address begins with http:// or https://")
+        return urls
+
+
 class TrustSettings(Block):
-    """The chain of the issuing CA of seals (it first, then the root), and where its CRL is, asked when a seal is resumed."""
+    """The chain of the issuing CA of seals (it first, then the root), and where its CRL is, asked when a seal is resumed.
+
+    A seal whose chain has none of these authorities in it is an outside CA's.
+    """
 
     seals_chain_file: Path
     seals_crl_url: str | None = None
+    outside: OutsideCaSettings = OutsideCaSettings()
 
 
 class WorkerSettings(Block):
@@ -115,3 +158,9 @@ class SignerSettings(Block):
     checkpoint: CheckpointSettings | None = None
     metrics: Listen | None = None  # where monitoring reads: /metrics, /healthz, /readyz
     tracing: TracingSettings | None = None
+
+    @model_validator(mode="after")
+    def _in_time(self) -> SignerSettings:
+        if not self.timestamp.is_own_alone and self.timestamp.within_s > self.limits.lease_s / 2:
+            raise ValueError("timestamp.within_s is at most half of limits.lease_s")
+        return self

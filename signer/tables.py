@@ -108,6 +108,16 @@ suffixes = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
+# The newest answer of an outside CA about each certificate of a seal, as that CA signed it (``signer.status``).
+certificate_status = Table(
+    "certificate_status",
+    metadata,
+    Column("certificate_sha256", LargeBinary, primary_key=True),
+    Column("kind", String(4), nullable=False),  # ocsp, crl
+    Column("answer", LargeBinary, nullable=False),
+    Column("this_update_us", BigInteger, nullable=False),
+)
+
 ledger = store.tables(metadata)
 
 AnyRow = Row[*tuple[Any, ...]]

@@ -110,12 +110,12 @@ class Desk:
         answers = await asyncio.gather(*(worker.ask(what, timeout_s) for worker in named.values()), return_exceptions=True)
         return {name: answer for name, answer in zip(named, answers, strict=True) if isinstance(answer, bytes)}
 
-    async def ask_one(self, what: str, timeout_s: float) -> bytes:
+    async def ask_one(self, what: str, timeout_s: float, **details: str) -> bytes:
         """The answer of one of them."""
         named = self._named()
         if not named:
             raise self._failure or VermilionError(Code.SERVICE_UNAVAILABLE, "no worker of the signer serves at this moment")
-        return await next(iter(named.values())).ask(what, timeout_s)
+        return await next(iter(named.values())).ask(what, timeout_s, **details)
 
     def _named(self) -> dict[str, Worker]:
         counts = dict.fromkeys(Lane, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import math
 import subprocess
 import sys
@@ -135,12 +136,16 @@ class Worker:
         with contextlib.suppress(OSError):
             self.line.send(message)
 
-    async def ask(self, what: str, timeout_s: float) -> bytes:
-        """What it tells (``process``: alive, metrics, keys); SERVICE_UNAVAILABLE when it does not answer in time, or what keeps it from it."""
-        asked = self._asked.get(what)
+    async def ask(self, what: str, timeout_s: float, **details: str) -> bytes:
+        """What it tells (``process``: alive, metrics, keys, request); SERVICE_UNAVAILABLE when it does not answer in time, or what keeps it.
+
+        Who asks the same while an answer is awaited gets that one.
+        """
+        question = json.dumps([what, details], sort_keys=True)
+        asked = self._asked.get(question)
         if asked is None or asked.done():
-            asked = self._asked[what] = asyncio.get_running_loop().create_future()
-            self.tell({"ask": what})
+            asked = self._asked[question] = asyncio.get_running_loop().create_future()
+            self.tell({"ask": what, "question": question, **details})
         try:
             return await asyncio.wait_for(asyncio.shield(asked), timeout_s)
         except TimeoutError:
@@ -183,11 +188,11 @@ class Worker:
                 job.slot = None
                 self._forget_job(number)
                 self.hooks.free()
-            case {"told": what}:
-                if not (asked := self._asked[what]).done():
+            case {"told": question}:
+                if not (asked := self._asked.pop(question)).done():
                     asked.set_result(taken(descriptors[0]))
-            case {"refused": what, "code": code, "reason": reason}:
-                if not (asked := self._asked[what]).done():
+            case {"refused": question, "code": code, "reason": reason}:
+                if not (asked := self._asked.pop(question)).done():
                     asked.set_exception(VermilionError(Code(code), reason))
             case {"ready": True}:
                 self.alive, self.started_s = True, time.monotonic()

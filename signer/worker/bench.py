@@ -22,9 +22,15 @@ from signer.metrics import SignerMetrics
 from signer.register_store import RegisterStore
 from signer.sandbox import Sandbox
 from signer.settings import SignerSettings, TimestampSettings
+from signer.stamping import OwnUnit, Stamps
+from signer.status.judge import Outside, StatusJudge
+from signer.status.store import StatusStore
 from signer.uses import Reached, UseStore
 from signer.worker.told import KeyFacts
+from timestamp.client.settings import OwnSource
+from timestamp.clock_watch import ClockWatch
 from timestamp.latest import SharedLatest
+from timestamp.metrics import clock_metrics
 from timestamp.unit import TimestampUnit
 
 _SPARE_CONNECTIONS = 2
@@ -87,16 +93,24 @@ class Bench:
                 reached=reached,
             )
             metrics = SignerMetrics(clock)
+            stamp = settings.timestamp
+            watch = ClockWatch(stamp.clock, accuracy_ms=stamp.accuracy_ms, clock=clock, chrony=stamp.chrony)
+            watch.start()
+            opened.callback(watch.close)
+            clock_metrics(metrics.registry, watch)
             metrics.watch_hsm(sessions=lambda: token.sessions, in_use=lambda: token.sessions_in_use, hung=lambda: keys.hung)
+            stamps = _stamps(settings.timestamp, _Unit(token, latest, keys, watch), metrics, clock)
+            opened.callback(stamps.close)
             parts = Parts(
                 database=database,
                 register=register,
                 uses=uses,
                 keys=keys,
-                unit=_timestamp_unit(settings.timestamp, token, latest, clock),
+                stamps=stamps,
                 sandbox=sandbox,
                 examiner=examiner,
                 metrics=metrics,
+                status=StatusJudge(Outside(settings.trust.seals_chain_file), StatusStore(database), clock),
                 clock=clock,
                 audience=settings.audience,
                 largest_document_bytes=limits.document_bytes,
@@ -127,17 +141,48 @@ def _start_sandbox(sandbox: Sandbox) -> None:
         get_log("worker").warning("sandbox not started", code=str(fault.code), reason=fault.reason)
 
 
-def _timestamp_unit(settings: TimestampSettings, token: Token, latest: SharedLatest, clock: Clock) -> TimestampUnit:
+@dataclass(frozen=True)
+class _Unit:
+    """What the signer's own timestamp unit is made of."""
+
+    token: Token
+    latest: SharedLatest
+    keys: SealKeys
+    watch: ClockWatch
+
+
+def _stamps(settings: TimestampSettings, own: _Unit, metrics: SignerMetrics, clock: Clock) -> Stamps:
+    """The own unit by itself, with nothing in between, unless an outside TSA is named."""
+    if settings.is_own_alone:
+        return _own_unit(settings, own, metrics, clock)
+    # The client's libraries are loaded by those workers alone that have an outside TSA.
+    from timestamp.client.metrics import SourceMetrics  # noqa: PLC0415
+    from timestamp.client.source import OutsideTsa  # noqa: PLC0415
+    from timestamp.client.sources import TimestampSources  # noqa: PLC0415
+
+    counted = SourceMetrics(metrics.registry)
+    with ExitStack() as opened:
+        sources = []
+        for one in settings.source:
+            source = _own_unit(settings, own, metrics, clock) if isinstance(one, OwnSource) else OutsideTsa(one, clock, counted)
+            opened.callback(source.close)
+            sources.append(source)
+        made = TimestampSources(sources, within_s=settings.within_s)
+        opened.pop_all()
+    return made
+
+
+def _own_unit(settings: TimestampSettings, own: _Unit, metrics: SignerMetrics, clock: Clock) -> OwnUnit:
     certificate, *_ = _certificates(settings.certificate_file)
-    return TimestampUnit(
-        token.key(settings.key_label),
+    unit = TimestampUnit(
+        own.token.key(settings.key_label),
         certificate,
         _certificates(settings.chain_file),
         policy_oid=settings.policy_oid,
-        accuracy_ms=settings.accuracy_ms,
-        clock=clock,
-        latest=latest,
+        watch=own.watch,
+        latest=own.latest,
     )
+    return OwnUnit(unit, own.keys, metrics.hsm_outcomes)
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:

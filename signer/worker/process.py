@@ -9,7 +9,7 @@ import queue
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,28 +96,35 @@ class WorkerProcess:
                 self._jobs.put(_Job(number, slot, head_bytes, descriptors))
             case {"dead": worker}:
                 self._bench.uses.declare_dead(worker)
-            case {"ask": "alive"}:
-                self._tell("alive", b"")
-            case {"ask": "metrics"}:
-                self._tell("metrics", snapshot(self._bench.metrics.registry))
-            case {"ask": "keys"}:
-                threading.Thread(target=self._tell_keys, name="keys", daemon=True).start()  # the token may take its time
+            case {"ask": "alive", "question": question}:
+                self._tell(question, b"")
+            case {"ask": "metrics", "question": question}:
+                self._tell(question, snapshot(self._bench.metrics.registry))
+            case {"ask": "keys", "question": question}:
+                self._tell_later(question, lambda: encode_keys(self._bench.key_facts()))
+            case {"ask": "request", "question": question, "label": label, "common_name": name, "organization": organization}:
+                self._tell_later(question, lambda: self._bench.keys.certificate_request(label, name, organization or None))
             case {"stop": _}:
                 return False
         return True
 
-    def _tell(self, what: str, data: bytes) -> None:
+    def _tell(self, question: str, data: bytes) -> None:
         descriptor = stored(data)
         try:
-            self._line.send({"told": what}, [descriptor])
+            self._line.send({"told": question}, [descriptor])
         finally:
             os.close(descriptor)
 
-    def _tell_keys(self) -> None:
-        try:
-            self._tell("keys", encode_keys(self._bench.key_facts()))
-        except VermilionError as fault:
-            self._line.send({"refused": "keys", "code": str(fault.code), "reason": fault.reason})
+    def _tell_later(self, question: str, answer: Callable[[], bytes]) -> None:
+        """By a thread of its own: the token may take its time."""
+
+        def work() -> None:
+            try:
+                self._tell(question, answer())
+            except VermilionError as fault:
+                self._line.send({"refused": question, "code": str(fault.code), "reason": fault.reason})
+
+        threading.Thread(target=work, name="answer", daemon=True).start()
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

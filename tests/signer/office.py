@@ -38,6 +38,7 @@ from sealcore.config import TokenSettings
 from sealcore.hsm import softhsm
 from sealcore.ids import client_uri, service_uri, uuid7
 from signer.gate import ItemRequest
+from vermilion import toml
 
 AUDIENCE = service_uri("signer")
 DAY = datetime.timedelta(days=1)
@@ -364,9 +365,5 @@ def leaf_of(request: ItemRequest, size: int) -> Leaf:
 
 
 def write_toml(path: Path, values: Mapping[str, Any]) -> None:
-    """A settings file; JSON's strings, numbers and lists are TOML's."""
-    plain = [f"{key} = {json.dumps(value, default=str)}" for key, value in values.items() if not isinstance(value, Mapping)]
-    tables = [(key, value) for key, value in values.items() if isinstance(value, Mapping)]
-    for key, table in tables:
-        plain += ["", f"[{key}]", *(f"{name} = {json.dumps(value, default=str)}" for name, value in table.items())]
-    path.write_text("\n".join(plain) + "\n", "utf-8")
+    """A settings file."""
+    path.write_text(toml.dump(values), "utf-8")

@@ -99,7 +99,7 @@ class Station:
             "token": office.token.model_dump(mode="json", exclude_none=True),
             "tls": {
                 **tls.model_dump(mode="json", exclude_none=True),
-                "crl_url": f"{self.crls.url}/infrastructure.crl",
+                "crl_urls": [f"{self.crls.url}/infrastructure.crl"],
                 "crl_cache": str(self.folder / "infrastructure.crl"),
             },
             "database": {"url": self.database_url},
@@ -108,6 +108,7 @@ class Station:
                 "certificate_file": str(pki / "unit.pem"),
                 "chain_file": str(pki / "chain.pem"),
                 "policy_oid": "1.3.6.1.4.1.32473.1.1",
+                "clock": "trust-machine",
             },
             "workers": {"bulk": 1, "interactive": 0},  # tests of more than one say so
             "sandbox": {"ahead": False},  # most tests need none

@@ -127,7 +127,7 @@ def _write_marks(file: File, update: Update, plan: Plan, marks: Sequence[Impress
     if not marks:
         first = first_page(file, tree)
         update.write(field.number, b"%b/Rect[0 0 0 0]/P %d %d R>>" % (entries, first.number, first.generation))
-        _annotate(file, update, first, b" %d 0 R" % field.number)
+        annotate(file, update, first, b" %d 0 R" % field.number)
         return
     looks = _Looks(file, update, plan)
     wanted = {0, *[mark.page for mark in marks]}
@@ -135,7 +135,7 @@ def _write_marks(file: File, update: Update, plan: Plan, marks: Sequence[Impress
     first = pages[marks[0].page]
     update.write(field.number, b"%b%b/P %d %d R>>" % (entries, looks.shown(marks[0], first), first.number, first.generation))
     if len(marks) == 1:
-        _annotate(file, update, first, b" %d 0 R" % field.number)
+        annotate(file, update, first, b" %d 0 R" % field.number)
         return
     added = [(first, field.number)]
     for mark in marks[1:]:
@@ -201,10 +201,11 @@ def _write_annotations(file: File, update: Update, added: list[_Added]) -> None:
         array = b"%d %d" % (reference(value) if value and is_reference(value) else (page.number, -1))
         together[array] = (page, b"%b %d 0 R" % (together.get(array, (page, b""))[1], annotation))
     for page, references in together.values():
-        _annotate(file, update, page, references)
+        annotate(file, update, page, references)
 
 
-def _annotate(file: File, update: Update, page: Page, references: bytes) -> None:
+def annotate(file: File, update: Update, page: Page, references: bytes) -> None:
+    """Writes the page anew, or the array that its annotations are in, with ``references`` (each after a blank) behind what was there."""
     value = page.content.entries.get(b"Annots")
     if value is None:
         update.write(page.number, b"%b/Annots[%b]>>" % (page.content.text[:-2], references), page.generation)

@@ -67,6 +67,10 @@ class Update:
         digest.update(after)
         return b"%b<%b>%b" % (before, b"0" * (2 * hole_size_bytes), after), byte_range, digest.digest()
 
+    def closed(self, identifier: bytes, document_digest: hashlib._Hash) -> bytes:
+        """The suffix of an update that holds no signature."""
+        return b"".join((*self._parts, self._cross_references(self._at, identifier, document_digest)))
+
     def _cross_references(self, at: int, identifier: bytes, document_digest: hashlib._Hash) -> bytes:
         previous = self._file.sections[0].offset
         trailer = self._trailer(identifier, document_digest)

@@ -1,0 +1,140 @@
+"""Whom to ask about a certificate, and asking: only addresses that an operator has allowed, within bounds of time and size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+from sealcore.clock import Clock
+from sealcore.errors import Code, VermilionError
+from signer.settings import OutsideCaSettings
+from signer.status.answers import Answer, Kind, Link, read
+
+_SCHEMES = frozenset({"http", "https"})
+_REQUEST_HEADERS = {"content-type": "application/ocsp-request"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One address to ask."""
+
+    kind: Kind
+    url: str
+
+
+class Sources:
+    """Asks outside CAs. Thread-safe. Follows no redirect and no proxy of the environment."""
+
+    def __init__(self, settings: OutsideCaSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    def of(self, link: Link) -> list[Source]:
+        """OCSP before CRL: the operator's own addresses, then those in the certificate whose host is allowed."""
+        settings = self._settings
+        ocsp_urls = [*settings.ocsp_urls, *filter(self._is_allowed, _ocsp_urls(link.certificate))]
+        crl_urls = [*settings.crl_urls, *filter(self._is_allowed, _crl_urls(link.certificate))]
+        return [*(Source("ocsp", url) for url in dict.fromkeys(ocsp_urls)), *(Source("crl", url) for url in dict.fromkeys(crl_urls))]
+
+    def ask(self, link: Link) -> Answer:
+        """The newest answer of all sources; REVOCATION_UNAVAILABLE with what kept each from giving a current one, FETCH_FORBIDDEN
+        when there is no source that may be asked.
+
+        All are asked: a responder may repeat for days what it signed before a revocation that is on the CRL already.
+        """
+        sources = self.of(link)
+        if not sources:
+            raise VermilionError(
+                Code.FETCH_FORBIDDEN,
+                f"nobody may be asked about {_named(link)}; allow its CA's host under trust.outside.hosts, or give an address there",
+            )
+        answers: list[Answer] = []
+        faults: list[str] = []
+        for source in sources:
+            try:
+                answer = read(source.kind, self._fetched(source, link), link, self._clock.now())
+            except VermilionError as fault:
+                faults.append(f"{source.url}: {fault.reason}")
+                continue
+            if answer.next_update >= self._clock.now():
+                answers.append(answer)
+            else:
+                faults.append(f"{source.url}: the answer is stale")
+        if answers:
+            return max(answers, key=lambda answer: (answer.this_update, answer.revoked))
+        raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"no current answer about {_named(link)} ({'; '.join(faults)})")
+
+    def _is_allowed(self, url: str) -> bool:
+        parts = urlsplit(url)
+        return parts.scheme in _SCHEMES and parts.username is None and parts.netloc.lower() in self._settings.hosts
+
+    def _fetched(self, source: Source, link: Link) -> bytes:
+        settings = self._settings
+        deadline_s = time.monotonic() + settings.timeout_s
+        try:
+            with (
+                httpx.Client(timeout=settings.timeout_s, follow_redirects=False, trust_env=False) as client,
+                self._response(client, source, link) as response,
+            ):
+                if response.status_code != httpx.codes.OK:
+                    raise _unavailable(f"HTTP status {response.status_code}")
+                return _bounded(response.iter_bytes(), settings.largest_bytes, deadline_s)
+        except (httpx.HTTPError, httpx.InvalidURL) as fault:
+            raise _unavailable(f"no answer ({type(fault).__name__})") from None
+
+    @staticmethod
+    def _response(client: httpx.Client, source: Source, link: Link) -> AbstractContextManager[httpx.Response]:
+        if source.kind == "crl":
+            return client.stream("GET", source.url)
+        # Responders index by the hash that RFC 5019 §2.1.1 fixes; here it names a certificate and protects nothing.
+        asked = ocsp.OCSPRequestBuilder().add_certificate(link.certificate, link.issuer, hashes.SHA1())  # noqa: S303
+        return client.stream("POST", source.url, content=asked.build().public_bytes(Encoding.DER), headers=_REQUEST_HEADERS)
+
+
+def _bounded(chunks: Iterator[bytes], largest_bytes: int, deadline_s: float) -> bytes:
+    content = bytearray()
+    for chunk in chunks:
+        content += chunk
+        if len(content) > largest_bytes:
+            raise _unavailable(f"the answer has more than {largest_bytes} bytes")
+        if time.monotonic() > deadline_s:
+            raise _unavailable("the answer takes too long")
+    return bytes(content)
+
+
+def _unavailable(reason: str) -> VermilionError:
+    return VermilionError(Code.REVOCATION_UNAVAILABLE, reason)
+
+
+def _named(link: Link) -> str:
+    return f"the certificate {link.certificate.serial_number:x} of {link.issuer.subject.rfc4514_string()}"
+
+
+def _ocsp_urls(certificate: x509.Certificate) -> list[str]:
+    try:
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except x509.ExtensionNotFound:
+        return []
+    return [
+        one.access_location.value
+        for one in access
+        if one.access_method == AuthorityInformationAccessOID.OCSP and isinstance(one.access_location, x509.UniformResourceIdentifier)
+    ]
+
+
+def _crl_urls(certificate: x509.Certificate) -> list[str]:
+    try:
+        points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    except x509.ExtensionNotFound:
+        return []
+    return [name.value for point in points for name in point.full_name or () if isinstance(name, x509.UniformResourceIdentifier)]

@@ -1,0 +1,88 @@
+"""Asks outside CAs about the seals' certificates, again and again, and keeps what they say for all workers and replicas."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from sealcore.clock import Clock
+from sealcore.errors import VermilionError
+from sealcore.log import get as get_log
+from signer.metrics import SignerMetrics
+from signer.register import Seal
+from signer.register_store import RegisterStore
+from signer.settings import OutsideCaSettings
+from signer.status.answers import Answer, Link
+from signer.status.judge import Outside, require_good
+from signer.status.sources import Sources
+from signer.status.store import StatusStore
+
+ROUND_S: Final = 1.0  # how soon a seal that was just registered is asked about
+
+
+class StatusWatch:
+    """A thread of the front. A certificate is asked about every ``refresh_s``, and after a failure in the next round but one."""
+
+    def __init__(self, settings: OutsideCaSettings, outside: Outside, register: RegisterStore, store: StatusStore, clock: Clock) -> None:
+        self._settings = settings
+        self._outside = outside
+        self._register = register
+        self._store = store
+        self._clock = clock
+        self._sources = Sources(settings, clock)
+        self._due_s: dict[bytes, float] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="seal-status", daemon=True)
+        self._metrics: SignerMetrics | None = None
+        self._log = get_log("status")
+
+    def start(self, metrics: SignerMetrics) -> None:
+        """Asks now and from then on."""
+        self._metrics = metrics
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends; a question that is out is left to its timeout."""
+        self._stop.set()
+
+    def ask_now(self, seal: Seal) -> None:
+        """Asks about a seal's certificates and keeps the answers; raises as ``judge.require_good``. Nothing for a seal of our own CA."""
+        for link in self._outside.links(seal):
+            require_good(self._ask(link), link, seal.id, self._clock)
+
+    def is_outside(self, seal: Seal) -> bool:
+        """Whether its certificate is an outside CA's."""
+        return bool(self._outside.links(seal))
+
+    def _loop(self) -> None:
+        while not self._stop.wait(ROUND_S):
+            try:
+                self._round()
+            except VermilionError as fault:
+                self._log.warning("seals' certificates not looked at", code=str(fault.code), reason=fault.reason)
+
+    def _round(self) -> None:
+        seals = [seal for seal in self._register.current().seals.values() if seal.state != "retired"]
+        for link in {link.id: link for seal in seals for link in self._outside.links(seal)}.values():
+            if self._stop.is_set() or self._clock.monotonic_s() < self._due_s.get(link.id, 0.0):
+                continue
+            try:
+                answer = self._ask(link)
+            except VermilionError as fault:
+                self._due_s[link.id] = self._clock.monotonic_s() + min(self._settings.refresh_s, self._settings.retry_s)
+                self._log.warning("no answer about a seal's certificate", serial=f"{link.certificate.serial_number:x}", reason=fault.reason)
+                self._count("failed")
+                continue
+            self._due_s[link.id] = self._clock.monotonic_s() + self._settings.refresh_s
+            self._count("revoked" if answer.revoked else "good")
+            if answer.revoked:
+                self._log.error("a seal's certificate is revoked by its CA", serial=f"{link.certificate.serial_number:x}")
+
+    def _ask(self, link: Link) -> Answer:
+        answer = self._sources.ask(link)
+        self._store.put(link, answer)
+        return answer
+
+    def _count(self, outcome: str) -> None:
+        if self._metrics is not None:
+            self._metrics.status_answers.labels(outcome).inc()
