@@ -9,6 +9,7 @@ from benchmarks.bench import Bench
 from benchmarks.figure import Aim, Figure
 from benchmarks.measures.cpu import CpuPerDocument
 from benchmarks.measures.databases import Databases
+from benchmarks.measures.extending import Extending
 from benchmarks.measures.growth import Growth
 from benchmarks.measures.interactive import Interactive
 from benchmarks.measures.large import Large
@@ -41,6 +42,7 @@ MEASURES: Sequence[Measure] = (
     Growth(),
     Large(),
     Timestamps(),
+    Extending(),
 )
 ON_DEMAND: Sequence[Measure] = (Soak(), Peers())  # only when named: long, and with further programs
 
@@ -57,6 +59,7 @@ AIMS: Sequence[Aim] = (
     Aim("ledger.growth", "≤", 1.1),
     Aim("large.rss_of_size", "≤", 2.5),
     Aim("tsa.of_limit", "≥", 0.2),
+    Aim("extend.vs_pyhanko", "≥", 2),
     Aim("soak.rss_growth", "≤", 1.05),
     Aim("peers.rsa2048", "≥", 1.3),
     Aim("peers.p256", "≥", 2.0),

@@ -1,0 +1,169 @@
+"""Certificates, and chains from them to the trust anchors (RFC 5280 §6)."""
+
+# mypy: disallow-untyped-calls=False
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property, lru_cache
+from typing import Any, Final
+
+from asn1crypto import x509 as asn1
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
+from pyhanko_certvalidator import CertificateValidator, ValidationContext
+from pyhanko_certvalidator.errors import PathBuildingError, PathValidationError, ValidationError
+
+from sealcore.errors import Code, VermilionError
+
+ONE_AT_A_TIME: Final = threading.RLock()  # around asn1crypto's objects (``sealcore.asn1``): those of certificates are shared
+MOST_FETCHED: Final = 6  # issuers of one chain, by caIssuers
+_OCSP: Final = AuthorityInformationAccessOID.OCSP
+_ISSUERS: Final = AuthorityInformationAccessOID.CA_ISSUERS
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate by its DER."""
+
+    der: bytes
+
+    @cached_property
+    def parsed(self) -> x509.Certificate:
+        """As ``cryptography`` reads it; SIGNATURE_UNTRUSTED where it cannot."""
+        try:
+            return x509.load_der_x509_certificate(self.der)
+        except ValueError:
+            raise VermilionError(Code.SIGNATURE_UNTRUSTED, "a certificate is no X.509 certificate in DER") from None
+
+    @cached_property
+    def asn1(self) -> asn1.Certificate:
+        """As the path validator reads it."""
+        return asn1.Certificate.load(self.der)
+
+    @cached_property
+    def name(self) -> str:
+        """For people: its common name, or all of its subject."""
+        subject = self.parsed.subject
+        common = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return str(common[0].value) if common else subject.rfc4514_string()
+
+    @cached_property
+    def ocsp_urls(self) -> tuple[str, ...]:
+        """Where its issuer's OCSP responders are (RFC 5280 §4.2.2.1)."""
+        return tuple(self._access(_OCSP))
+
+    @cached_property
+    def issuer_urls(self) -> tuple[str, ...]:
+        """Where its issuer's certificate is (RFC 5280 §4.2.2.1)."""
+        return tuple(self._access(_ISSUERS))
+
+    @cached_property
+    def crl_urls(self) -> tuple[str, ...]:
+        """Where its issuer's CRLs are, those of other CRL issuers and of single reasons left out (RFC 5280 §4.2.1.13)."""
+        points = self.extension(x509.CRLDistributionPoints) or ()
+        whole = [point for point in points if point.full_name and not point.crl_issuer and not point.reasons]
+        return tuple(name.value for point in whole for name in point.full_name if isinstance(name, x509.UniformResourceIdentifier))
+
+    def extension(self, kind: type[x509.ExtensionType]) -> Any:
+        """The value of an extension; None where there is none or it cannot be read."""
+        try:
+            return self.parsed.extensions.get_extension_for_class(kind).value
+        except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+            return None
+
+    def _access(self, method: x509.ObjectIdentifier) -> Iterable[str]:
+        for description in self.extension(x509.AuthorityInformationAccess) or ():
+            location = description.access_location
+            if description.access_method == method and isinstance(location, x509.UniformResourceIdentifier):
+                yield location.value
+
+
+@lru_cache(maxsize=1024)
+def certificate(der: bytes) -> Certificate:
+    """The same object for the same certificate, so that each is read once a run."""
+    return Certificate(der)
+
+
+Chain = tuple[Certificate, ...]  # the leaf first, the anchor last
+
+
+class Chains:
+    """Builds and validates chains. One that was found once serves every further signature under the same certificate.
+
+    anchors  certificates that are trusted as they are
+    fetch    gives what stands at a caIssuers URL, or raises VermilionError
+    """
+
+    def __init__(self, anchors: Sequence[Certificate], fetch: Callable[[str], bytes]) -> None:
+        self._anchors, self._fetch = tuple(anchors), fetch
+        self._known: dict[bytes, Chain] = {}
+        self._lock = threading.Lock()
+
+    def chain(self, leaf: Certificate, others: Iterable[Certificate], moment: datetime) -> Chain:
+        """From ``leaf`` to an anchor, all of it but the anchor valid at ``moment``; SIGNATURE_UNTRUSTED, FETCH_FORBIDDEN."""
+        with self._lock:
+            known = self._known.get(leaf.der)
+        if known is None:
+            known = (leaf,) if leaf in self._anchors else self._built(leaf, list(others), moment)
+            with self._lock:
+                self._known[leaf.der] = known
+        for each in known[:-1] or known:
+            if not each.parsed.not_valid_before_utc <= moment <= each.parsed.not_valid_after_utc:
+                raise _untrusted(leaf, f"{each.name} was not valid on {moment:%Y-%m-%d %H:%M:%S} UTC")
+        return known
+
+    def _built(self, leaf: Certificate, others: list[Certificate], moment: datetime) -> Chain:
+        fetched: set[str] = set()
+        while True:
+            try:
+                with ONE_AT_A_TIME:
+                    return self._validated(leaf, others, moment)
+            except PathBuildingError as fault:
+                url = next((url for one in (leaf, *others) for url in one.issuer_urls if url not in fetched), None)
+                if url is None or len(fetched) >= MOST_FETCHED:
+                    raise _untrusted(leaf, f"no chain leads to a trust anchor ({fault})") from None
+                fetched.add(url)
+                others.extend(_certificates(self._fetch(url)))
+            except (PathValidationError, ValidationError, ValueError) as fault:
+                raise _untrusted(leaf, str(fault)) from None
+
+    def _validated(self, leaf: Certificate, others: list[Certificate], moment: datetime) -> Chain:
+        context = ValidationContext(
+            trust_roots=[each.asn1 for each in self._anchors],
+            other_certs=[each.asn1 for each in others],
+            moment=moment,
+            allow_fetching=False,
+            revocation_mode="soft-fail",  # revocation is judged by ``collecting``, against the time of the signature
+        )
+        path = _completed(CertificateValidator(leaf.asn1, validation_context=context).async_validate_usage(set()))
+        return tuple(certificate(each.dump()) for each in reversed(list(path.iter_certs(include_root=True))))
+
+
+def _certificates(data: bytes) -> list[Certificate]:
+    """What caIssuers points to: one certificate, or a bag of them (RFC 5280 §4.2.2.1)."""
+    try:
+        return [certificate(x509.load_der_x509_certificate(data).public_bytes(Encoding.DER))]
+    except ValueError:
+        pass
+    try:
+        return [certificate(each.public_bytes(Encoding.DER)) for each in pkcs7.load_der_pkcs7_certificates(data)]
+    except ValueError:
+        raise VermilionError(Code.SIGNATURE_UNTRUSTED, "what caIssuers points to is no certificate") from None
+
+
+def _completed(work: Any) -> Any:
+    """The result of a coroutine that waits for nothing, since fetching is off; stepped here, with no event loop."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value
+    work.close()
+    raise VermilionError(Code.INTERNAL, "a certificate path waits for something")
+
+
+def _untrusted(leaf: Certificate, why: str) -> VermilionError:
+    return VermilionError(Code.SIGNATURE_UNTRUSTED, f"the certificate {leaf.name!r} is not trusted: {why}")

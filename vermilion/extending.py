@@ -1,0 +1,229 @@
+"""Extends released files to B-LT or B-LTA: one or thousands, in place or beside; what is done already is left as it is.
+
+Files are replaced only when the new one is whole, on disk and read back; a run that was broken off is simply started again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from prometheus_client import CollectorRegistry
+
+from sealcore import durable
+from sealcore.clock import Clock, SystemClock
+from sealcore.errors import Code, VermilionError
+from signer.augment.augmenter import Aim, Augmenter, Outcome
+from signer.augment.certificates import Chains, certificate
+from signer.augment.collecting import Collector
+from signer.augment.model import Level
+from signer.augment.sources import REST_S, Sources
+from timestamp.client.metrics import SourceMetrics
+from timestamp.client.settings import HttpSource
+from timestamp.client.source import OutsideTsa
+from timestamp.client.sources import TimestampSources
+from vermilion.layout import Layout
+from vermilion.office import Office
+
+MOST_BYTES: Final = 512 * 1024 * 1024  # of one file; it is held in memory a few times over
+TIMESTAMP_WITHIN_S: Final = 30.0
+_OFFICE_SITES: Final = ("ca_http", "ocsp", "timestamp")
+
+
+class Word(StrEnum):
+    """What came of a file."""
+
+    EXTENDED = "extended"
+    RENEWED = "renewed"
+    KEPT = "kept"  # it was there already
+    WAITING = "waiting"  # for answers that are younger than the timestamp
+    UNSIGNED = "unsigned"  # lies in a folder, and carries no signature
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file, and where it goes; ``named`` itself, not found in a folder."""
+
+    source: Path
+    target: Path
+    named: bool
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a job: levels before and after, when the archive timestamp lapses, and the fault where there is one."""
+
+    job: Job
+    word: Word
+    before: Level | None = None
+    level: Level | None = None
+    lapses: datetime | None = None
+    fault: VermilionError | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "file": str(self.job.target),
+            "outcome": str(self.word),
+            "before": self.before and str(self.before),
+            "level": self.level and str(self.level),
+            "lapses": self.lapses and self.lapses.isoformat(),
+            "error": self.fault and self.fault.as_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class Means:
+    """Where trust and evidence come from.
+
+    anchors  PEM files that are trusted; tsa  the time-stamping authority's URL; hosts  where may be fetched
+    """
+
+    anchors: Sequence[Path]
+    tsa: str
+    hosts: Sequence[str] = field(default_factory=tuple)
+
+    @classmethod
+    def of(cls, layout: Layout, office: Office | None, *, anchors: Sequence[Path], tsa: str | None, hosts: Sequence[str]) -> Means:
+        """What was named, completed from the office on this machine; CONFIGURATION_INVALID where something is missing then."""
+        if office is None and not (anchors and tsa):
+            raise VermilionError(
+                Code.CONFIGURATION_INVALID, f"there is no finished office in {layout.state}; without one, --trust and --tsa are needed"
+            )
+        own = [office.listen(site).target for site in _OFFICE_SITES if site in office.ports] if office is not None else []
+        return cls(
+            tuple(anchors) or (layout.root_certificate,),
+            tsa or (office.url("timestamp") if office is not None else ""),
+            (*own, *hosts),
+        )
+
+
+def jobs(paths: Sequence[Path], out: Path | None) -> list[Job]:
+    """One for each file, and for each PDF in the folders and below; ``out`` keeps their order. NOT_FOUND, CONFLICT."""
+    found: list[Job] = []
+    for path in paths:
+        if path.is_dir():
+            files = sorted(each for each in path.rglob("*") if each.suffix.lower() == ".pdf" and each.is_file())
+            found += [Job(each, out / each.relative_to(path) if out is not None else each, named=False) for each in files]
+        elif path.is_file():
+            found.append(Job(path, out / path.name if out is not None else path, named=True))
+        else:
+            raise VermilionError(Code.NOT_FOUND, f"there is no file or folder {path}")
+    if len({job.target.absolute() for job in found}) < len(found):
+        raise VermilionError(Code.CONFLICT, "two files would be written to one place; extend them one after another")
+    return found
+
+
+@contextmanager
+def extender(means: Means, aim: Aim, *, at_once: int, clock: Clock | None = None) -> Iterator[Extender]:
+    """All that one run needs, opened and closed. CONFIGURATION_INVALID, INVALID_ARGUMENT."""
+    clock = clock or SystemClock()
+    anchors = [each for file in means.anchors for each in _anchors(file)]
+    sources = Sources(means.hosts)
+    with tempfile.TemporaryDirectory(prefix="vermilion-extend-") as folder:
+        merged = Path(folder) / "anchors.pem"
+        merged.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in anchors))
+        try:
+            settings = HttpSource(name="tsa", url=means.tsa, anchors_file=merged, at_once=min(at_once, 64))
+        except ValueError:
+            raise VermilionError(Code.INVALID_ARGUMENT, f"{means.tsa!r} is no address of a time-stamping authority") from None
+        tsa = TimestampSources([OutsideTsa(settings, clock, SourceMetrics(CollectorRegistry()))], within_s=TIMESTAMP_WITHIN_S)
+        chains = Chains([certificate(each.public_bytes(Encoding.DER)) for each in anchors], sources.certificate)
+        try:
+            yield Extender(Augmenter(chains, Collector(sources, clock), tsa, clock, aim), at_once)
+        finally:
+            sources.close()
+            tsa.close()
+
+
+class Extender:
+    """Runs jobs; safe to be broken off at any moment."""
+
+    def __init__(self, augmenter: Augmenter, at_once: int) -> None:
+        if at_once < 1:
+            raise VermilionError(Code.INVALID_ARGUMENT, "at least one file is worked on at a time")
+        self._augmenter, self._at_once = augmenter, at_once
+
+    def run(self, work: Sequence[Job], *, wait_s: float = 0, told: Callable[[Done], None]) -> list[Done]:
+        """All jobs, in their order; ``told`` hears of each as it is finished. Files that have to wait are tried again for ``wait_s``."""
+        until = time.monotonic() + wait_s
+        done = self._round(work, told)
+        while (left := [one.job for one in done if one.word is Word.WAITING]) and time.monotonic() < until:
+            time.sleep(min(REST_S, max(0.0, until - time.monotonic())))
+            again = {one.job: one for one in self._round(left, lambda _done: None)}
+            done = [_joined(one, again.get(one.job)) for one in done]
+        return done
+
+    def _round(self, work: Sequence[Job], told: Callable[[Done], None]) -> list[Done]:
+        results: dict[Job, Done] = {}
+        with ThreadPoolExecutor(self._at_once) as threads:
+            running: list[Future[Done]] = [threads.submit(self.extend, job) for job in work]
+            try:
+                for each in as_completed(running):
+                    result = each.result()
+                    results[result.job] = result
+                    told(result)
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+        return [results[job] for job in work]
+
+    def extend(self, job: Job) -> Done:
+        """One file; raises nothing: a fault is part of the result, and ends nothing else."""
+        try:
+            document = _read(job)
+            outcome = self._augmenter.augment(document)
+            if outcome.changed or (job.target != job.source and durable.read(job.target) != outcome.document):
+                durable.write(job.target, outcome.document, mode=job.source.stat().st_mode & 0o777)
+            return Done(job, _word(outcome), outcome.before, outcome.level, outcome.lapses, _named(outcome.waiting, job))
+        except VermilionError as fault:
+            unsigned = fault.code is Code.DOCUMENT_UNSIGNED and not job.named
+            return Done(job, Word.UNSIGNED) if unsigned else Done(job, Word.REFUSED, fault=_named(fault, job))
+        except Exception as fault:  # noqa: BLE001  (one stranger's file must not end the run)
+            return Done(job, Word.REFUSED, fault=VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
+
+
+def _joined(before: Done, after: Done | None) -> Done:
+    """The level that the file had at first stays known."""
+    return before if after is None else replace(after, before=before.before)
+
+
+def _word(outcome: Outcome) -> Word:
+    if outcome.waiting is not None:
+        return Word.WAITING
+    if not outcome.changed:
+        return Word.KEPT
+    return Word.RENEWED if outcome.renewed else Word.EXTENDED
+
+
+def _named(fault: VermilionError | None, job: Job) -> VermilionError | None:
+    if fault is None:
+        return None
+    return VermilionError(fault.code, fault.reason, document=job.source.name, rule=fault.rule)
+
+
+def _read(job: Job) -> bytes:
+    """The file, or what an earlier run has made of it already; DOCUMENT_TOO_LARGE, SERVICE_UNAVAILABLE."""
+    if (size := job.source.stat().st_size) > MOST_BYTES:
+        raise VermilionError(Code.DOCUMENT_TOO_LARGE, f"the file has {size:,} bytes; {MOST_BYTES:,} are the most")
+    document = durable.read(job.source) or b""
+    earlier = durable.read(job.target) if job.target != job.source else None
+    return earlier if earlier is not None and earlier.startswith(document) else document
+
+
+def _anchors(file: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(file.read_bytes())
+    except (OSError, ValueError):
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"{file} holds no certificates in PEM") from None
