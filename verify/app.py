@@ -11,6 +11,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ledger.reader import LogReader
 from sealcore.log import get as get_log
 from sealcore.observability import ObservabilityEndpoint
+from sealcore.renewal import Renewal
 from sealcore.service import HttpEndpoint
 from verify.crls import CrlStore
 from verify.http import create_app
@@ -21,7 +22,6 @@ from verify.sandbox import Sandbox
 from verify.service import Metrics, Verification
 from verify.settings import VerifySettings
 from verify.signer_link import SignerLink
-from verify.trust import TrustMaterial
 
 FOLLOW_S = 2.0  # how often the log is read ahead of questions
 STOP_GRACE_S = 5.0
@@ -61,10 +61,11 @@ class VerifyService:
 
     def __init__(self, settings: VerifySettings, *, clock: Clock) -> None:
         self._clock = clock
-        trust = TrustMaterial.load(settings.trust.root_file, settings.trust.seals_file)
+        trust = settings.trust.load()
         self._crls = CrlStore(trust, settings.trust.crl_urls, settings.trust.crl_cache)
         self._link = SignerLink(settings.signer_target, settings.tls) if settings.signer_target and settings.tls else None
         metrics = Metrics()
+        self._renewal = Renewal(settings.tls, clock, metrics.registry) if settings.tls else None
         ledger = None
         if settings.ledger is not None:
             reader = LogReader(settings.ledger.url, settings.ledger.log_key, settings.ledger.witness_key)
@@ -85,6 +86,8 @@ class VerifyService:
         await asyncio.to_thread(self._sandbox.start)
         await asyncio.to_thread(self._crls.refresh)
         self._crls.start()
+        if self._renewal is not None:
+            self._renewal.start()
         if self._follower is not None:
             self._follower.start()
         self._rpc = create_server(self._verification, self._settings.listen_rpc, self._settings.rpc_tls)
@@ -100,6 +103,8 @@ class VerifyService:
             await self._rpc.stop(STOP_GRACE_S)
         await self._monitoring.stop()
         self._crls.stop()
+        if self._renewal is not None:
+            self._renewal.stop()
         if self._follower is not None:
             self._follower.stop()
         if self._link is not None:

@@ -17,7 +17,7 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from sealcore.ledger.entry import signature_hash
 from verify.codes import Row, Weight, heaviest
-from verify.report import Answer, Certification, Changed, Digest, Finding, Seal, SealKind, Timestamp, written
+from verify.report import Answer, Certification, Changed, Digest, Finding, Level, Seal, SealKind, Timestamp, written
 from verify.trust import TrustMaterial
 
 NAME_LIMIT = 200  # characters of a name that a stranger chose
@@ -38,6 +38,7 @@ class Signature:
     covers_file: bool = False
     changed: Changed = field(default_factory=Changed)
     certification: Certification = Certification.NONE
+    level: Level | None = None
 
     @property
     def is_ours(self) -> bool:
@@ -60,7 +61,7 @@ class Signature:
             changed=self.changed,
             findings=tuple({each.code: each for each in reversed(self.findings)}.values())[::-1],
             certification=self.certification,
-            level=None if self.embedded is None else ("B-T" if self.timestamp else "B-B"),
+            level=self.level,
             digest=_digest_of(self.embedded),
             signature_hash=signature_hash(self.signer_info["signature"].native).hex() if self.signer_info is not None else None,
             **_facts_of(self.certificate),

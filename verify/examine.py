@@ -13,6 +13,7 @@ from verify.chain import step_5_chain
 from verify.changes import step_6_changes
 from verify.codes import FindingCode
 from verify.integrity import step_3_integrity
+from verify.levels import note_levels
 from verify.reading import UnreadableError, step_1_readable, step_2_signatures
 from verify.report import Finding, Seal, finding
 from verify.timestamps import step_4_timestamp
@@ -22,6 +23,7 @@ READING: tuple[Callable[[Case], None], ...] = (
     step_1_readable,
     step_2_signatures,
     step_3_integrity,
+    note_levels,  # of what is whole; decides nothing
     step_4_timestamp,
     step_5_chain,
     step_6_changes,

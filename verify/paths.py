@@ -23,11 +23,11 @@ from pyhanko.sign.ades.report import AdESIndeterminate
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.path import ValidationPath
 
-from verify.trust import TrustMaterial
+from verify.trust import OutsideTsas, TrustMaterial
 
 ResultT = TypeVar("ResultT")
 _EXPIRED_CERTS_ON_CRL = x509.ObjectIdentifier("2.5.29.60")  # X.509 (2019) §9.5.2.8
-_UNUSABLE_EXTENSIONS = {x509.DeltaCRLIndicator.oid, x509.IssuingDistributionPoint.oid}  # not the whole list of its issuer
+_UNDERSTOOD_EXTENSIONS = {x509.IssuingDistributionPoint.oid, _EXPIRED_CERTS_ON_CRL}
 
 
 class PathFault(StrEnum):
@@ -77,8 +77,8 @@ def completed(work: Coroutine[Any, Any, ResultT]) -> ResultT:
         return aside.submit(asyncio.run, work).result()
 
 
-def context(trust: TrustMaterial, moment: datetime) -> ValidationContext:
-    """A validation context of one use: our roots alone, no fetching; revocation is asked separately (``revocation``)."""
+def context(trust: TrustMaterial | OutsideTsas, moment: datetime) -> ValidationContext:
+    """A validation context of one use: these roots alone, no fetching; revocation is asked separately (``revocation``)."""
     return ValidationContext(
         trust_roots=[_asn1(each) for each in trust.roots],
         other_certs=[_asn1(each) for each in trust.issuers],
@@ -90,19 +90,21 @@ def context(trust: TrustMaterial, moment: datetime) -> ValidationContext:
     )
 
 
-def fault_of(problem: object, path: ValidationPath | None, trust: TrustMaterial) -> PathFault | None:
+def fault_of(problem: object, path: ValidationPath | None, trust: TrustMaterial | OutsideTsas) -> PathFault | None:
     """What is wrong with a path, from pyHanko's indication; also when it leads to our root but past our issuing CAs."""
     if problem is not None:
         return _FAULTS.get(problem, PathFault.OTHER) if isinstance(problem, AdESIndeterminate) else PathFault.OTHER
     if path is None:
         return PathFault.NO_PATH
+    if isinstance(trust, OutsideTsas):
+        return None  # how many CAs an outside TSA has is its own affair
     ours = {each.public_bytes(Encoding.DER) for each in trust.issuers}
     chain = [each.dump() for each in path.iter_certs(include_root=True)]
     # root → one of our issuing CAs for seals and timestamps → the certificate: an infrastructure certificate of ours is no seal
     return None if len(chain) == 3 and chain[1] in ours else PathFault.NO_PATH
 
 
-def revocation(path: ValidationPath, trust: TrustMaterial, *, then: datetime, now: datetime) -> Revocation:
+def revocation(path: ValidationPath, trust: TrustMaterial | OutsideTsas, *, then: datetime, now: datetime) -> Revocation:
     """The worst standing of the certificates below the root at ``then``."""
     certificates = [x509.load_der_x509_certificate(each.dump()) for each in path.iter_certs(include_root=True)]
     standings = [_standing(certificate, issuer, trust, then, now) for issuer, certificate in pairwise(certificates)]
@@ -113,8 +115,10 @@ def revocation(path: ValidationPath, trust: TrustMaterial, *, then: datetime, no
     return Revocation(Standing.GOOD)
 
 
-def _standing(certificate: x509.Certificate, issuer: x509.Certificate, trust: TrustMaterial, then: datetime, now: datetime) -> Revocation:
-    current = next((crl for crl in trust.crls_of(issuer) if _is_current(crl, now)), None)
+def _standing(
+    certificate: x509.Certificate, issuer: x509.Certificate, trust: TrustMaterial | OutsideTsas, then: datetime, now: datetime
+) -> Revocation:
+    current = next((crl for crl in trust.crls_of(issuer) if _is_current(crl, now) and speaks_of(crl, certificate)), None)
     if current is None:
         return Revocation(Standing.UNKNOWN)
     entry = current.get_revoked_certificate_by_serial_number(certificate.serial_number)
@@ -125,10 +129,41 @@ def _standing(certificate: x509.Certificate, issuer: x509.Certificate, trust: Tr
 
 
 def _is_current(crl: x509.CertificateRevocationList, now: datetime) -> bool:
-    """Whether ``crl`` is its issuer's whole and present list."""
+    """Whether ``crl`` is a whole and present list, and says nothing that we do not understand."""
     if crl.next_update_utc is None or crl.next_update_utc < now:
         return False
-    return not any(each.oid in _UNUSABLE_EXTENSIONS or (each.critical and each.oid != _EXPIRED_CERTS_ON_CRL) for each in crl.extensions)
+    oids = {each.oid for each in crl.extensions}
+    return x509.DeltaCRLIndicator.oid not in oids and not any(
+        each.critical and each.oid not in _UNDERSTOOD_EXTENSIONS for each in crl.extensions
+    )
+
+
+def speaks_of(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:
+    """Whether the certificate is one of those that the list is for (RFC 5280 §6.3.3 (b))."""
+    try:
+        scope = crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
+    except x509.ExtensionNotFound:
+        return True  # its issuer's whole list
+    if scope.indirect_crl or scope.only_some_reasons or scope.only_contains_attribute_certs or scope.relative_name:
+        return False
+    if (scope.only_contains_user_certs and _is_authority(certificate)) or (scope.only_contains_ca_certs and not _is_authority(certificate)):
+        return False
+    return scope.full_name is None or not set(scope.full_name).isdisjoint(_distribution_points(certificate))
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+def _distribution_points(certificate: x509.Certificate) -> set[x509.GeneralName]:
+    try:
+        points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    except x509.ExtensionNotFound:
+        return set()
+    return {name for point in points for name in point.full_name or ()}
 
 
 def _would_name(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:

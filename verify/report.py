@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from verify.codes import REGISTRY, FindingCode, Row, Weight
 
 SCHEMA_ID: Final = "vermilion-verification-report-v1"
+Level = Literal["B-B", "B-T", "B-LT", "B-LTA"]  # ETSI EN 319 142-1 §6
 
 
 class Verdict(StrEnum):
@@ -144,7 +145,10 @@ class Digest:
 
 @dataclass(frozen=True)
 class Seal:
-    """One signature of the document. ``owner`` is the organisation, ``name`` the seal's own name, both from its certificate."""
+    """One signature of the document. ``owner`` is the organisation, ``name`` the seal's own name, both from its certificate.
+
+    ``level`` goes by what the document holds of it; None for a document timestamp, and for a signature that is not whole.
+    """
 
     field: str
     kind: SealKind
@@ -160,7 +164,7 @@ class Seal:
     authorised: Authorised = member(default_factory=Authorised)
     findings: tuple[Finding, ...] = ()
     certification: Certification = Certification.NONE
-    level: Literal["B-B", "B-T"] | None = None
+    level: Level | None = None
     digest: Digest | None = None
     signature_hash: str | None = None
     spki_sha256: str | None = None

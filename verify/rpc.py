@@ -14,7 +14,7 @@ from sealcore.config import Listen
 from sealcore.error_messages import to_message
 from sealcore.errors import Code, VermilionError
 from sealcore.log import get as get_log
-from sealcore.rpc import ERROR_METADATA, MESSAGE_LIMIT_BYTES, REQUEST_ID_METADATA, status_of
+from sealcore.rpc import ERROR_METADATA, MESSAGE_LIMIT_BYTES, REQUEST_ID_METADATA, server_credentials, status_of
 from sealcore.tracing import TRACEPARENT, span
 from verify import catalogue
 from verify.service import Verification
@@ -91,10 +91,7 @@ def create_server(verification: Verification, listen: Listen, tls: ServerTls | N
         if tls is None:
             port = server.add_insecure_port(listen.target)  # settings allow this on loopback alone
         else:
-            pair = (tls.key_file.read_bytes(), tls.certificate_file.read_bytes())
-            port = server.add_secure_port(listen.target, grpc.ssl_server_credentials([pair]))
-    except OSError as fault:
-        raise VermilionError(Code.CONFIGURATION_INVALID, f"the TLS files of listen_rpc cannot be read ({fault.strerror})") from None
+            port = server.add_secure_port(listen.target, server_credentials(tls, clients=False))
     except RuntimeError:
         port = 0
     if port == 0:

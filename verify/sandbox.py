@@ -22,6 +22,7 @@ from verify.trust import TrustMaterial
 LIMITS = Limits(cpu_s=20, wall_s=40.0, memory_bytes=768 * 1024 * 1024, answer_bytes=4 * 1024 * 1024)
 _READING = TypeAdapter(Reading)
 _FINDINGS = {Code.DOCUMENT_TOO_COMPLEX: FindingCode.TOO_COMPLEX, Code.DOCUMENT_DAMAGED: FindingCode.DAMAGED}
+_CERTIFICATES = ("roots", "issuers", "timestamp_anchors", "timestamp_issuers")  # of the trust, in the order in which they are sent
 
 
 class Sandbox:
@@ -57,17 +58,17 @@ def read_parts(parts: list[bytes]) -> Sequence[bytes]:
     """What the child runs; the inverse of ``_pack``, then ``read``."""
     header, document, *rest = parts
     facts = json.loads(header)
-    certificates, crls = rest[: facts["roots"] + facts["issuers"]], rest[facts["roots"] + facts["issuers"] :]
-    loaded = [x509.load_der_x509_certificate(each) for each in certificates]
-    trust = TrustMaterial(
-        tuple(loaded[: facts["roots"]]), tuple(loaded[facts["roots"] :]), tuple(x509.load_der_x509_crl(each) for each in crls)
-    )
+    certificates = {}
+    for name in _CERTIFICATES:
+        taken, rest = rest[: facts[name]], rest[facts[name] :]
+        certificates[name] = tuple(x509.load_der_x509_certificate(each) for each in taken)
+    trust = TrustMaterial(**certificates, crls=tuple(x509.load_der_x509_crl(each) for each in rest))
     return [_READING.dump_json(read(document, trust, datetime.fromisoformat(facts["now"])))]
 
 
 def _pack(document: bytes, trust: TrustMaterial, now: datetime) -> list[bytes]:
-    header = {"now": now.isoformat(), "roots": len(trust.roots), "issuers": len(trust.issuers)}
-    authorities = [each.public_bytes(Encoding.DER) for each in trust.authorities]
+    header = {"now": now.isoformat()} | {name: len(getattr(trust, name)) for name in _CERTIFICATES}
+    authorities = [each.public_bytes(Encoding.DER) for name in _CERTIFICATES for each in getattr(trust, name)]
     return [json.dumps(header).encode(), document, *authorities, *(crl.public_bytes(Encoding.DER) for crl in trust.crls)]
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from sealcore.config import Block, Listen, TlsSettings
 from sealcore.tracing import TracingSettings
+from verify.trust import TrustMaterial
 
 MEBIBYTE = 1024 * 1024
 
@@ -16,6 +17,8 @@ MEBIBYTE = 1024 * 1024
 class TrustSettings(Block):
     """What we trust: PEM files of the root and of the CA that issues seals and timestamp units, and our own CRL addresses.
 
+    ``timestamp_anchors_files`` are the roots of outside TSAs, ``timestamp_issuers_files`` the CAs below them: they count for timestamps
+    alone. Their CRLs are named in ``crl_urls`` too: without them revocation is unknown.
     ``crl_urls`` are those of the root and of the seals CA; ``crl_cache`` is a folder that keeps them over a restart.
     """
 
@@ -23,6 +26,17 @@ class TrustSettings(Block):
     seals_file: Path
     crl_urls: tuple[str, ...] = ()
     crl_cache: Path | None = None
+    timestamp_anchors_files: tuple[Path, ...] = ()
+    timestamp_issuers_files: tuple[Path, ...] = ()
+
+    def load(self) -> TrustMaterial:
+        """Reads the files; raises CONFIGURATION_INVALID naming the one that cannot be used."""
+        return TrustMaterial.load(
+            self.root_file,
+            self.seals_file,
+            timestamp_anchors_files=self.timestamp_anchors_files,
+            timestamp_issuers_files=self.timestamp_issuers_files,
+        )
 
 
 class LogSettings(Block):
@@ -38,6 +52,11 @@ class ServerTls(Block):
 
     key_file: Path
     certificate_file: Path
+
+    @property
+    def trust_file(self) -> None:
+        """Nobody is asked for a certificate, so no CA is trusted."""
+        return None
 
 
 class Limits(Block):

@@ -6,21 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from verify.codes import Row
-from verify.report import Answer, AuthorisedState, Change, Changed, Finding, Report, Seal, SealKind
+from verify.report import Answer, AuthorisedState, Change, Changed, Finding, Level, Report, Seal, SealKind
 
 _VALID_ORDER = (Answer.NO, Answer.UNKNOWN, Answer.YES)
+_LEVEL_ORDER: tuple[Level | None, ...] = (None, "B-B", "B-T", "B-LT", "B-LTA")
 _AUTHORISED_ORDER = (AuthorisedState.NOT_AUTHORISED, AuthorisedState.UNDETERMINED, AuthorisedState.NOT_ASKED, AuthorisedState.AUTHORISED)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The worst answer to each question, and what was found that explains it."""
+    """The worst answer to each question, and what was found that explains it. ``level`` is the lowest; None where one has none."""
 
     valid: Answer
     changed: Changed
     authorised: AuthorisedState
     last: Seal
     findings: dict[Row, tuple[Finding, ...]]
+    level: Level | None = None
 
 
 def ours(seals: Sequence[Seal]) -> list[Seal]:
@@ -57,4 +59,5 @@ def summarise(report: Report) -> Summary | None:
         authorised=min((seal.authorised.state for seal in own), key=_AUTHORISED_ORDER.index),
         last=own[-1],
         findings=findings,
+        level=min((seal.level for seal in own), key=_LEVEL_ORDER.index),
     )

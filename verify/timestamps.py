@@ -1,4 +1,4 @@
-"""Step 4: the timestamp over the signature (RFC 3161), and whether we trust who made it."""
+"""Step 4: the timestamp over the signature (RFC 3161), and whether we trust who made it: a unit of ours, or a configured outside TSA."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from verify.case import Case, Signature, name_of, owner_of, plain
 from verify.codes import FindingCode
 from verify.paths import PathFault, Standing, completed, context, fault_of, revocation
 from verify.report import Answer, Timestamp, finding, written
-from verify.trust import TrustMaterial
+from verify.trust import OutsideTsas, TrustMaterial
 
 MOST_TOKENS = 4  # each costs a path
 CLOCK_SKEW = timedelta(seconds=60)  # between the timestamp unit's machine and ours
@@ -25,7 +25,7 @@ _HARMLESS_REASONS = {"affiliationChanged", "superseded", "cessationOfOperation"}
 
 
 def step_4_timestamp(case: Case) -> None:
-    """For each seal: a timestamp over its signature value, by a unit under our root."""
+    """For each seal: a timestamp over its signature value, by a unit under our root or by an outside TSA that is configured."""
     for signature in case.signatures:
         if signature.signer_info is None or not signature.is_ours:
             continue
@@ -56,9 +56,10 @@ def _examine(case: Case, signature: Signature) -> None:
 def _judge(case: Case, signature: Signature, token: cms.ContentInfo) -> tuple[FindingCode | None, datetime, Timestamp]:
     signed_data = token["content"]
     info: tsp.TSTInfo = signed_data["encap_content_info"]["content"].parsed
-    status = completed(_validate(signed_data, signature, context(case.trust, case.now)))
     moment: datetime = info["gen_time"].native
-    code = _code_of(status, case.trust, moment, case.now)
+    status, code = _against(case.trust, case, signature, signed_data, moment)
+    if code is FindingCode.TIMESTAMP_UNTRUSTED and case.trust.timestamp_anchors:
+        status, code = _against(case.trust.outside_tsas, case, signature, signed_data, moment)
     certificate = x509.load_der_x509_certificate(status.signing_cert.dump())
     described = Timestamp(
         time=written(moment),
@@ -70,12 +71,20 @@ def _judge(case: Case, signature: Signature, token: cms.ContentInfo) -> tuple[Fi
     return code, moment, described
 
 
+def _against(
+    trust: TrustMaterial | OutsideTsas, case: Case, signature: Signature, signed_data: Any, moment: datetime
+) -> tuple[TimestampSignatureStatus, FindingCode | None]:
+    """The token judged by these roots alone."""
+    status = completed(_validate(signed_data, signature, context(trust, case.now)))
+    return status, _code_of(status, trust, moment, case.now)
+
+
 async def _validate(signed_data: cms.SignedData, signature: Signature, trust_context: Any) -> TimestampSignatureStatus:
     facts = await validate_tst_signed_data(signed_data, trust_context, message_imprint_checker(signature.signer_info))
     return TimestampSignatureStatus(**facts)
 
 
-def _code_of(status: TimestampSignatureStatus, trust: TrustMaterial, moment: datetime, now: datetime) -> FindingCode | None:
+def _code_of(status: TimestampSignatureStatus, trust: TrustMaterial | OutsideTsas, moment: datetime, now: datetime) -> FindingCode | None:
     """What speaks against the token; None when it is trusted.
 
     The unit's certificate is judged now, not at the time that the token itself claims.

@@ -16,8 +16,23 @@ from sealcore.errors import Code, VermilionError
 
 
 @dataclass(frozen=True)
+class OutsideTsas:
+    """The anchors of outside TSAs, CAs that may lie below them, and verified CRLs: they count for timestamps and for nothing else."""
+
+    roots: tuple[x509.Certificate, ...] = ()
+    issuers: tuple[x509.Certificate, ...] = ()
+    crls: tuple[x509.CertificateRevocationList, ...] = ()
+
+    def crls_of(self, issuer: x509.Certificate) -> list[x509.CertificateRevocationList]:
+        """The CRLs that ``issuer`` signed, newest first."""
+        return _newest_first(self.crls, issuer)
+
+
+@dataclass(frozen=True)
 class TrustMaterial:
     """Roots, the issuing CAs for seals and timestamp units, and verified CRLs.
+
+    timestamp_anchors  end the chains of outside TSAs; timestamp_issuers  may lie in between
 
     Construction checks that each issuing CA comes from a root and that each CRL is signed by one of them; raises
     CONFIGURATION_INVALID. An empty ``crls`` is allowed: revocation is then unknown and nothing is found valid.
@@ -26,12 +41,14 @@ class TrustMaterial:
     roots: tuple[x509.Certificate, ...]
     issuers: tuple[x509.Certificate, ...]
     crls: tuple[x509.CertificateRevocationList, ...] = ()
+    timestamp_anchors: tuple[x509.Certificate, ...] = ()
+    timestamp_issuers: tuple[x509.Certificate, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.roots:
             raise VermilionError(Code.CONFIGURATION_INVALID, "a verifier needs at least one root")
         for issuer in self.issuers:
-            if not any(_issued(issuer, root) for root in self.roots):
+            if not any(issued(issuer, root) for root in self.roots):
                 raise VermilionError(Code.CONFIGURATION_INVALID, f"{issuer.subject.rfc4514_string()} does not come from a trusted root")
         for crl in self.crls:
             if signer_of(crl, self.authorities) is None:
@@ -39,8 +56,13 @@ class TrustMaterial:
 
     @property
     def authorities(self) -> tuple[x509.Certificate, ...]:
-        """Roots and issuing CAs."""
-        return (*self.roots, *self.issuers)
+        """Everyone whose CRLs count."""
+        return (*self.roots, *self.issuers, *self.timestamp_anchors, *self.timestamp_issuers)
+
+    @property
+    def outside_tsas(self) -> OutsideTsas:
+        """What outside TSAs are judged by."""
+        return OutsideTsas(self.timestamp_anchors, self.timestamp_issuers, self.crls)
 
     def with_crls(self, crls: Iterable[x509.CertificateRevocationList]) -> TrustMaterial:
         """The same with other CRLs."""
@@ -48,18 +70,30 @@ class TrustMaterial:
 
     def issuer_of(self, certificate: x509.Certificate) -> x509.Certificate | None:
         """Which of our issuing CAs signed ``certificate``, whatever else is true of it."""
-        return next((issuer for issuer in self.issuers if _issued(certificate, issuer)), None)
+        return next((issuer for issuer in self.issuers if issued(certificate, issuer)), None)
 
     def crls_of(self, issuer: x509.Certificate) -> list[x509.CertificateRevocationList]:
         """The CRLs that ``issuer`` signed, newest first."""
-        return sorted(
-            (crl for crl in self.crls if signer_of(crl, (issuer,)) is not None), key=lambda crl: crl.last_update_utc, reverse=True
-        )
+        return _newest_first(self.crls, issuer)
 
     @classmethod
-    def load(cls, root_file: Path, issuers_file: Path, crl_files: Iterable[Path] = ()) -> TrustMaterial:
+    def load(
+        cls,
+        root_file: Path,
+        issuers_file: Path,
+        crl_files: Iterable[Path] = (),
+        *,
+        timestamp_anchors_files: Iterable[Path] = (),
+        timestamp_issuers_files: Iterable[Path] = (),
+    ) -> TrustMaterial:
         """From PEM files (CRLs PEM or DER); raises CONFIGURATION_INVALID naming the file."""
-        return cls(certificates(root_file), certificates(issuers_file), tuple(crl_of(path.read_bytes()) for path in crl_files))
+        return cls(
+            certificates(root_file),
+            certificates(issuers_file),
+            tuple(crl_of(path.read_bytes()) for path in crl_files),
+            tuple(each for path in timestamp_anchors_files for each in certificates(path)),
+            tuple(each for path in timestamp_issuers_files for each in certificates(path)),
+        )
 
 
 def certificates(path: Path) -> tuple[x509.Certificate, ...]:
@@ -78,6 +112,11 @@ def crl_of(data: bytes) -> x509.CertificateRevocationList:
         raise VermilionError(Code.CONFIGURATION_INVALID, "a CRL cannot be read") from None
 
 
+def _newest_first(crls: Iterable[x509.CertificateRevocationList], issuer: x509.Certificate) -> list[x509.CertificateRevocationList]:
+    signed = (crl for crl in crls if signer_of(crl, (issuer,)) is not None)
+    return sorted(signed, key=lambda crl: crl.last_update_utc, reverse=True)
+
+
 def signer_of(crl: x509.CertificateRevocationList, authorities: Iterable[x509.Certificate]) -> x509.Certificate | None:
     """Which authority signed ``crl``."""
     for authority in authorities:
@@ -86,7 +125,8 @@ def signer_of(crl: x509.CertificateRevocationList, authorities: Iterable[x509.Ce
     return None
 
 
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether ``issuer`` signed ``certificate``, whatever else is true of it."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature):

@@ -84,6 +84,13 @@ class Identity:
         return self.certificate.public_bytes(Encoding.PEM)
 
 
+POINT = x509.UniformResourceIdentifier("http://ca.test/crl/seals.crl")
+_WHOLE: dict[str, Any] = {
+    "full_name": None, "relative_name": None, "only_contains_user_certs": False, "only_contains_ca_certs": False,
+    "only_some_reasons": None, "indirect_crl": False, "only_contains_attribute_certs": False,
+}  # fmt: skip
+
+
 @dataclass
 class Authority:
     """A CA with the list of what it has revoked: (serial, when, reason, invalidity date)."""
@@ -91,12 +98,17 @@ class Authority:
     identity: Identity
     revoked: list[tuple[int, datetime, str, datetime | None]] = field(default_factory=list)
 
-    def crl(self, *, at: datetime = NOW - timedelta(hours=1), lifetime: timedelta = 7 * DAY, keeps_expired: bool = True) -> Any:
+    def crl(
+        self, *, at: datetime = NOW - timedelta(hours=1), lifetime: timedelta = 7 * DAY, keeps_expired: bool = True, **scope: Any
+    ) -> Any:
+        """``scope`` is that of an IssuingDistributionPoint; without any, the list is the whole one and has none."""
         builder = x509.CertificateRevocationListBuilder(self.identity.certificate.subject, at, at + lifetime)
         builder = builder.add_extension(x509.CRLNumber(1), critical=False)
         if keeps_expired:  # X.509 expiredCertsOnCRL: a GeneralizedTime
             value = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.60"), b"\x18\x0f20000101000000Z")
             builder = builder.add_extension(value, critical=False)
+        if scope:
+            builder = builder.add_extension(x509.IssuingDistributionPoint(**(_WHOLE | scope)), critical=True)
         for serial, when, reason, invalid_since in self.revoked:
             entry = x509.RevokedCertificateBuilder(serial, when)
             if reason:
@@ -143,6 +155,8 @@ def issue(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
     )
+    if not is_authority:
+        builder = builder.add_extension(x509.CRLDistributionPoints([x509.DistributionPoint([POINT], None, None, None)]), critical=False)
     if usage == "tsa":
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
     return Identity(key, builder.sign(signing_key, hashes.SHA256()))

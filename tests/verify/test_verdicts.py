@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import io
 from datetime import datetime, timedelta
+from typing import Any
 
 import pikepdf
 import pytest
+from cryptography import x509
 from pyhanko.sign.fields import MDPPerm
 
 from tests.verify.conftest import Check, codes
-from tests.verify.office import DAY, NOW, Authority, Office, Sealed, TileLog, fill_in, issue, page_document
+from tests.verify.office import DAY, NOW, POINT, Authority, Office, Sealed, TileLog, fill_in, issue, page_document
 from verify.report import Answer, AuthorisedState, Certification, Change, SealKind, Verdict
 from verify.trust import TrustMaterial
 
@@ -155,6 +157,30 @@ def test_without_a_current_crl_nothing_is_found_valid(office: Office, sealed: Se
     trust = office.trust().with_crls([]) if held == "none" else office.trust(at=NOW - 30 * DAY)
     report = check(sealed.data, trust=trust)
     assert report.verdict is Verdict.UNDETERMINED and codes(report) >= {"REVOCATION_UNKNOWN"}
+
+
+ELSEWHERE = x509.UniformResourceIdentifier("http://ca.test/crl/other.crl")
+
+
+@pytest.mark.parametrize(
+    ("scope", "verdict"),
+    [
+        ({"full_name": [POINT]}, Verdict.VALID),
+        ({"full_name": [ELSEWHERE, POINT]}, Verdict.VALID),
+        ({"only_contains_user_certs": True}, Verdict.VALID),
+        ({"full_name": [POINT], "only_contains_user_certs": True}, Verdict.VALID),
+        ({"full_name": [ELSEWHERE]}, Verdict.UNDETERMINED),
+        ({"only_contains_ca_certs": True}, Verdict.UNDETERMINED),
+        ({"only_contains_attribute_certs": True}, Verdict.UNDETERMINED),
+        ({"indirect_crl": True}, Verdict.UNDETERMINED),
+        ({"only_some_reasons": frozenset({x509.ReasonFlags.key_compromise})}, Verdict.UNDETERMINED),
+    ],
+)
+def test_a_crl_speaks_only_of_the_certificates_in_its_scope(
+    office: Office, sealed: Sealed, check: Check, scope: dict[str, Any], verdict: Verdict
+) -> None:
+    trust = office.trust().with_crls([office.root.crl(), office.seals.crl(**scope)])
+    assert check(sealed.data, trust=trust).verdict is verdict
 
 
 def test_a_seal_without_a_timestamp_is_undetermined(office: Office, check: Check) -> None:
