@@ -2,6 +2,7 @@
 # Gives each service of an office its own account, so that none can reach another's token, database or mTLS key.
 #   deploy/accounts.sh STATE                  accounts vermilion-NAME, made when missing
 #   deploy/accounts.sh STATE --numbers 64000  the bare numbers 64000, 64001, …, no account made
+# It also makes timestamps depend on a synchronised clock (`clock = "require-synchronised"`), which the demo does not.
 # Run it as root after `vermilion init --state STATE`; the office must not be running. Running it again changes nothing.
 set -euo pipefail
 
@@ -10,13 +11,16 @@ state=${1:?usage: deploy/accounts.sh STATE [--numbers FIRST]}
 [ -f "$state/vermilion.toml" ] || { echo "accounts: $state holds no office" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || { echo "accounts: only root can give files to other accounts" >&2; exit 1; }
 
-services=(signer ca timestamp workflow ledger witness verify)
+services=(signer ca timestamp workflow ledger witness verify ocsp)
 
 account() { # index, service → who owns what is the service's
   if [ -n "$first" ]; then echo $((first + $1)); return; fi
   id -u "vermilion-$2" >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin "vermilion-$2"
   echo "vermilion-$2"
 }
+
+# An office in earnest stamps no time that nobody vouches for (docs/timestamp-practice-statement.md, 7.7.2).
+sed -i 's/^clock = "trust-machine"$/clock = "require-synchronised"/' "$state/vermilion.toml" "$state"/config/{timestamp,signer}.toml
 
 # Passing through is allowed to all, listing to none; what is public stays readable. The rest belongs to root.
 chown -R root:root "$state"
@@ -30,4 +34,15 @@ for index in "${!services[@]}"; do
     if [ -e "$own" ]; then chown -R "$owner:$owner" "$own"; chmod -R u=rwX,go= "$own"; fi
   done
   printf '%-10s %s\n' "$name" "$owner"
+done
+
+# The OCSP responder reads the CA's record and keeps its answers there. SQLite knows no finer right than a file's; an office that wants
+# one takes PostgreSQL, where the responder's account may change the table ocsp_answers alone (docs/authorities.md).
+for index in "${!services[@]}"; do
+  if [ "${services[$index]}" = ocsp ] && [ -d "$state/ca" ]; then
+    readers=$(id -g "$(account "$index" ocsp)" 2>/dev/null || account "$index" ocsp)
+    chgrp "$readers" "$state/ca" "$state"/ca/ca.db*
+    chmod 2770 "$state/ca"
+    chmod 660 "$state"/ca/ca.db*
+  fi
 done

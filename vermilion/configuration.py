@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ca.names import role_of
+from ca.pki import load_authorities
 from sealcore.config import TokenSettings, load
 from sealcore.ledger.note import VerifierKey, log_key, witness_key
-from vermilion import keyring, toml
+from vermilion import keyring, toml, trust_files, tsas
 from vermilion.layout import FOLDER_MODE, Layout
 from vermilion.office import DEFAULT_PORTS, Office
 
+OCSP_KEYS = {"seals": "ocsp.seals.1", "infrastructure": "ocsp.infrastructure.1"}
 SIGNER_TSA, PUBLIC_TSA = "tsa.signer.1", "tsa.public.1"
 TIMESTAMP_POLICY = "1.3.6.1.4.1.32473.1.1"  # under IANA's arc for examples (RFC 5612)
 
@@ -58,6 +61,7 @@ def services(layout: Layout, office: Office) -> Mapping[str, Mapping[str, Any]]:
     """The settings of each service by its name."""
     return {
         "ca": _ca(layout, office),
+        "ocsp": _ocsp(layout, office),
         "timestamp": _timestamp(layout, office),
         "signer": _signer(layout, office),
         "ledger": _ledger(layout, office),
@@ -73,6 +77,7 @@ def authority(layout: Layout, office: Office, token: str) -> dict[str, Any]:
         "token": token_of(layout, token),
         "database": _database(layout, "ca"),
         "public_url": office.url("ca_http"),
+        "ocsp_url": ocsp_url(office),
         "pki_folder": layout.pki,
         "organization": office.name,
         "country": "CN",
@@ -87,6 +92,7 @@ def token_of(layout: Layout, name: str) -> dict[str, Any]:
 def _ca(layout: Layout, office: Office) -> dict[str, Any]:
     return {
         "public_url": office.url("ca_http"),
+        "ocsp_url": ocsp_url(office),
         "pki_folder": layout.pki,
         "signer_target": office.listen("signer").target,
         "listen_http": _listen(office, "ca_http"),
@@ -98,13 +104,33 @@ def _ca(layout: Layout, office: Office) -> dict[str, Any]:
     }
 
 
+def ocsp_url(office: Office) -> str:
+    """Where the status of certificates is told; stands in every certificate of the issuing CAs."""
+    return f"{office.url('ocsp')}/ocsp"
+
+
+def _ocsp(layout: Layout, office: Office) -> dict[str, Any]:
+    return {
+        "pki_folder": layout.pki,
+        "state_folder": layout.service("ocsp"),
+        "keys": OCSP_KEYS,
+        "ca_target": office.listen("ca").target,
+        "listen": _listen(office, "ocsp"),
+        "metrics": _metrics(office, "ocsp"),
+        "token": token_of(layout, "ocsp"),
+        "tls": _tls(layout, office, "ocsp"),
+        "database": _database(layout, "ca"),
+    }
+
+
 def _timestamp(layout: Layout, office: Office) -> dict[str, Any]:
     return {
         "key_label": PUBLIC_TSA,
         "certificate_file": layout.pki / f"{PUBLIC_TSA}.pem",
-        "chain_file": layout.pki / "seals.pem",
+        "chain_file": trust_files.issuer_file(layout, layout.pki / f"{PUBLIC_TSA}.pem"),
         "policy_oid": TIMESTAMP_POLICY,
         "latest_time_file": layout.service("timestamp") / "latest-time",
+        "clock": office.clock,
         "listen": _listen(office, "timestamp"),
         "metrics": _metrics(office, "timestamp"),
         "token": token_of(layout, "timestamp"),
@@ -122,10 +148,17 @@ def _signer(layout: Layout, office: Office) -> dict[str, Any]:
         "timestamp": {
             "key_label": SIGNER_TSA,
             "certificate_file": layout.pki / f"{SIGNER_TSA}.pem",
-            "chain_file": layout.pki / "seals.pem",
+            "chain_file": trust_files.issuer_file(layout, layout.pki / f"{SIGNER_TSA}.pem"),
             "policy_oid": TIMESTAMP_POLICY,
+            "latest_time_file": layout.service("signer") / "latest-time",
+            "source": [tsas.resolved(layout, plan) for plan in office.timestamp_sources] or None,
+            "clock": office.clock,
         },
-        "trust": {"seals_chain_file": layout.pki / "seals-chain.pem", "seals_crl_url": office.url("ca_http") + "/crl/seals.crl"},
+        "trust": {
+            "seals_chain_file": layout.pki / "seals-chain.pem",
+            "seals_crl_url": office.url("ca_http") + "/crl/by-key/{key}.crl",
+            "outside": {"hosts": list(office.outside_ca_hosts)},
+        },
         "checkpoint": {
             "file": layout.service("ledger") / "public" / "checkpoint",
             "log_key": str(keys.log),
@@ -164,6 +197,7 @@ def workflow(layout: Layout, office: Office) -> dict[str, Any]:
     """Settings of the workflow; its seed is planted with them before it first runs."""
     return {
         "signer_target": office.listen("signer").target,
+        "ca_target": office.listen("ca").target,
         "office_unit": office.unit,
         "office_name": office.name_english,
         "listen": _listen(office, "workflow"),
@@ -176,7 +210,9 @@ def workflow(layout: Layout, office: Office) -> dict[str, Any]:
 
 def _verify(layout: Layout, office: Office) -> dict[str, Any]:
     keys = log_keys(layout, office)
-    crls = [f"{office.url('ca_http')}/crl/{name}.crl" for name in ("root", "seals")]
+    names = [name for name in load_authorities(layout.pki) if role_of(name) != "infrastructure"]
+    crls = [f"{office.url('ca_http')}/crl/{name}.crl" for name in names]
+    outside = tsas.trust(layout, office.timestamp_sources)
     return {
         "office": office.name,
         "signer_target": office.listen("signer").target,
@@ -184,9 +220,10 @@ def _verify(layout: Layout, office: Office) -> dict[str, Any]:
         "listen_rpc": _listen(office, "verify_rpc"),
         "metrics": _metrics(office, "verify"),
         "trust": {
-            "root_file": layout.root_certificate,
-            "seals_file": layout.pki / "seals.pem",
-            "crl_urls": crls,
+            **outside,
+            "root_file": layout.pki / "roots.pem",
+            "seals_file": layout.pki / "seals-cas.pem",
+            "crl_urls": [*crls, *outside["crl_urls"]],
             "crl_cache": layout.service("verify") / "crls",
         },
         "tls": _tls(layout, office, "verify"),
@@ -209,8 +246,9 @@ def _tls(layout: Layout, office: Office, name: str) -> dict[str, Any]:
         "key_file": folder / "key.pem",
         "certificate_file": folder / "cert.pem",
         "trust_file": folder / "trust.pem",
-        "crl_url": office.url("ca_http") + "/crl/infrastructure.crl",
-        "crl_cache": layout.service(name) / "infrastructure.crl",
+        "crl_urls": [office.url("ca_http") + "/crl/by-key/{key}.crl"],
+        "crl_cache": layout.service(name) / "infrastructure-crls.pem",
+        "ca_target": office.listen("ca").target,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from sealcore.approvals.canonical import b64url
@@ -20,6 +21,11 @@ def tls_of(layout: Layout, name: str) -> TlsSettings:
     folder = layout.tls(name)
     if not (folder / "key.pem").exists():
         raise VermilionError(Code.CONFIGURATION_INVALID, f"this office has no identity {name!r}")
+    return in_folder(folder)
+
+
+def in_folder(folder: Path) -> TlsSettings:
+    """The mTLS identity of a bundle."""
     return TlsSettings(key_file=folder / "key.pem", certificate_file=folder / "cert.pem", trust_file=folder / "trust.pem")
 
 

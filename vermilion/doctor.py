@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,9 +15,12 @@ from pathlib import Path
 import httpx
 from cryptography import x509
 
+from sealcore.clock import SystemClock
 from sealcore.config import SOFTHSM_MODULE
 from sealcore.errors import VermilionError
-from vermilion import launcher
+from timestamp.client.settings import HttpSource
+from timestamp.clock_sources import read_clock_state
+from vermilion import launcher, tsas
 from vermilion.layout import Layout
 from vermilion.messages import text
 from vermilion.office import Office, port_is_free
@@ -60,7 +65,7 @@ def examine(layout: Layout, now: datetime) -> list[Finding]:
         return [*findings, Finding(text("doctor.office.name"), Health.FAULT, fault.reason, text("doctor.office.mend_invalid"))]
     for check in (_ceremony, _secrets, _folders, _certificates):
         findings += check(layout, now)
-    return [*findings, *_services(layout, plan)]
+    return [*findings, *_services(layout, plan), *outside_tsas(layout, plan)]
 
 
 def worst(findings: list[Finding]) -> Health:
@@ -92,7 +97,15 @@ def _machine(layout: Layout) -> Iterator[Finding]:
     folder = next(parent for parent in (layout.state, *layout.state.parents) if parent.exists())
     free = shutil.disk_usage(folder).free
     megabytes = f"{free // 1_000_000:,}"
+    yield _clock()
     yield _well("disk", free=megabytes) if free >= LEAST_FREE_BYTES else _fault("disk", "full", free=megabytes, folder=folder)
+
+
+def _clock() -> Finding:
+    reading = read_clock_state(None)
+    if reading.bound_us is None:
+        return _fault("clock", "free", Health.WARNING)
+    return _well("clock", source=reading.source, bound=f"{reading.bound_us / 1000:.1f}")
 
 
 def _ceremony(layout: Layout, _now: datetime) -> Iterator[Finding]:
@@ -140,6 +153,27 @@ def _services(layout: Layout, plan: Office) -> Iterator[Finding]:
             yield _fault("services", "taken", name=service.name, ports=" ".join(map(str, taken)), file=layout.office_file)
         else:
             yield _well("services", "stopped", name=service.name, ports=shown)
+
+
+def outside_tsas(layout: Layout, plan: Office) -> Iterator[Finding]:
+    """Each outside TSA is asked for one timestamp, whose answer is checked in full."""
+    for source in tsas.outside(layout, plan.timestamp_sources):
+        try:
+            asyncio.run(_stamped(source))
+        except VermilionError as fault:
+            yield _fault("tsa", "fails", name=source.name, code=fault.code, reason=fault.reason, way_out=fault.way_out)
+        else:
+            yield _well("tsa", name=source.name)
+
+
+async def _stamped(source: HttpSource) -> None:
+    from timestamp.client.tsa import Tsa  # noqa: PLC0415  (only an office with an outside TSA needs its libraries)
+
+    tsa = Tsa(source, SystemClock())
+    try:
+        await tsa.stamp(os.urandom(32))
+    finally:
+        await tsa.close()
 
 
 def failing_parts(plan: Office, service: str) -> str:

@@ -49,6 +49,7 @@ SERVICES = (
     Service("ca", "ca", 1, ("ca", "ca_http", "ca_metrics")),
     Service("timestamp", "timestamp", 1, ("timestamp", "timestamp_metrics")),
     Service("witness", "ledger.witness", 1, ("witness", "witness_metrics")),
+    Service("ocsp", "ca.ocsp", 2, ("ocsp", "ocsp_metrics")),
     Service("signer", "signer", 2, ("signer", "signer_metrics")),
     Service("workflow", "workflow", 3, ("workflow", "workflow_metrics")),
     Service("ledger", "ledger", 3, ("ledger", "ledger_metrics")),

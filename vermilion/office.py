@@ -9,8 +9,10 @@ from pathlib import Path
 from pydantic import Field
 
 from sealcore.config import Block, Listen, load
+from timestamp.clock_watch import ClockPolicy
 from vermilion import toml
 from vermilion.layout import Layout
+from vermilion.tsas import SourcePlan
 
 DEFAULT_PORTS = {
     "signer": 8701,
@@ -22,6 +24,7 @@ DEFAULT_PORTS = {
     "verify": 8707,
     "verify_rpc": 8708,
     "workflow": 8709,
+    "ocsp": 8710,
     "signer_metrics": 8711,
     "ca_metrics": 8712,
     "timestamp_metrics": 8714,
@@ -29,6 +32,7 @@ DEFAULT_PORTS = {
     "witness_metrics": 8716,
     "verify_metrics": 8717,
     "workflow_metrics": 8719,
+    "ocsp_metrics": 8720,
 }
 HIGHEST_PORT = 32767  # above begins Linux's range for outgoing connections: such a port may be taken tomorrow
 
@@ -55,16 +59,24 @@ class PersonPlan(Block):
 
 
 class Office(Block):
-    """vermilion.toml."""
+    """vermilion.toml.
+
+    ``clock`` says whether timestamps stop while nothing synchronises the machine's clock (``require-synchronised``, for an office in
+    earnest), or whether such a clock is trusted, as a look at the demo on any machine wants it.
+    ``outside_ca_hosts`` are the hosts (``host`` or ``host:port``) that may be asked about seal certificates of outside CAs.
+    """
 
     name: str
     name_english: str
     slug: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     unit: str
+    clock: ClockPolicy = "trust-machine"
+    outside_ca_hosts: tuple[str, ...] = ()
     ports: dict[str, int]
     seals: tuple[SealPlan, ...] = ()
     people: tuple[PersonPlan, ...] = ()
     clients: dict[str, str] = Field(default_factory=dict)  # name → client id
+    timestamp_sources: tuple[SourcePlan, ...] = ()  # in order of preference; none named: the signer's own unit alone
 
     def listen(self, port: str) -> Listen:
         return Listen(port=self.ports[port])

@@ -49,6 +49,18 @@ class Registry:
         """The keys in the signer's token."""
         return list(_typed(lambda: self._register.ListKeys(signer_pb2.ListKeysRequest(), timeout=TIMEOUT_S)).keys)
 
+    def request_certificate(self, label: str, common_name: str, organization: str = "") -> signer_pb2.RequestCertificateResponse:
+        """A PKCS#10 request by a key of the signer's token, for an outside CA."""
+        request = signer_pb2.RequestCertificateRequest(label=label, common_name=common_name, organization=organization)
+        answer: signer_pb2.RequestCertificateResponse = _typed(lambda: self._register.RequestCertificate(request, timeout=TIMEOUT_S))
+        return answer
+
+    def certify_key(self, label: str, common_name: str) -> signer_pb2.CertifyKeyResponse:
+        """A certificate by the office's own CA for a key of the signer's token."""
+        request = signer_pb2.RequestCertificateRequest(label=label, common_name=common_name)
+        answer: signer_pb2.CertifyKeyResponse = _typed(lambda: self._register.CertifyKey(request, timeout=TIMEOUT_S))
+        return answer
+
     def grants(self) -> list[signer_pb2.GrantRecord]:
         """Standing approvals that the signer has seen used or stopped."""
         return list(_typed(lambda: self._register.ListGrants(signer_pb2.ListGrantsRequest(), timeout=TIMEOUT_S)).grants)

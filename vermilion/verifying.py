@@ -12,7 +12,7 @@ import httpx
 from sealcore.clock import SystemClock
 from sealcore.config import load
 from sealcore.errors import Code, VermilionError
-from sealcore.http import REQUEST_ID_HEADER, request_headers
+from sealcore.http_client import REQUEST_ID_HEADER, request_headers
 from sealcore.ledger.reader import LogReader
 from sealcore.ledger.sources import FolderSource
 from verify.crls import CrlStore
@@ -20,7 +20,6 @@ from verify.ledger import PublicLedger
 from verify.report import Report
 from verify.settings import VerifySettings
 from verify.signer_link import SignerLink
-from verify.trust import TrustMaterial
 from vermilion.desk import tls_of
 from vermilion.launcher import running
 from vermilion.layout import Layout
@@ -39,7 +38,7 @@ def examiner(layout: Layout, office: Office, language: str) -> Iterator[Callable
     settings, clock = load(layout.config("verify"), VerifySettings), SystemClock()
     assert settings.ledger is not None, "this office has a ledger"
     is_open = bool(running(layout))
-    trust = TrustMaterial.load(settings.trust.root_file, settings.trust.seals_file)
+    trust = settings.trust.load()
     crls = CrlStore(trust, settings.trust.crl_urls, settings.trust.crl_cache)
     if is_open:
         crls.refresh()

@@ -19,11 +19,12 @@ from sealcore.approvals.canonical import b64url, canonical_json
 from sealcore.ids import uuid7
 from sealcore.log import request_id
 from workflow import tables
-from workflow.model import Form, Performance
+from workflow.model import REVOKE_ACTION, Form, Performance
 from workflow.register import Append
 
 LABEL = b"vermilion-event-v1"
 SALT_BYTES = 16
+ACT, REVOCATION = "act.performed", "revocation.performed"  # what the outbox calls the handing over of an act: to the signer, to the CA
 FORM, AUDIT = "form", "audit"  # ledger kinds: what people decided, and what was done about the office itself
 
 
@@ -60,7 +61,8 @@ def record_form(connection: Connection, event: str, form: Form, now: int, *, per
 
 def queue_performance(connection: Connection, form: Form, token: str, now: int) -> None:
     """Has an approved act carried out, however often it must be tried."""
-    _queue(connection, kind="perform", key=form.context.jti, event="act.performed", created=now, number=form.number, body=token)
+    event = REVOCATION if form.context.action == REVOKE_ACTION else ACT
+    _queue(connection, kind="perform", key=form.context.jti, event=event, created=now, number=form.number, body=token)
 
 
 def _queue(connection: Connection, **values: str | int | None) -> None:

@@ -17,11 +17,11 @@ from sealcore.ids import service_uri, uuid7
 from sealcore.rpc import Peer
 from workflow import events, store
 from workflow.events import Recorded
-from workflow.model import ACT_ACTIONS, SEAL_ACTION, Client, Form, FormState, Performance, Role, Rule, choose_rule
+from workflow.model import ACT_ACTIONS, REVOKE_ACTION, SEAL_ACTION, Client, Form, FormState, Performance, Role, Rule, choose_rule
 from workflow.office import Office
 from workflow.quorum import least_persons
 
-ACT_SUBJECT = service_uri("workflow")  # who hands an act's token to the signer, so whom it must name
+ACT_SUBJECT = service_uri("workflow")  # who hands an act's token on, so whom it must name
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _check_caller(caller: Peer, application: Application) -> None:
     if isinstance(application.asked, ActRequest):
         if application.action not in ACT_ACTIONS:
             raise VermilionError(Code.ACTION_MISMATCH, f"the acts that a form can ask for are {', '.join(sorted(ACT_ACTIONS))}")
-        if (application.action == "register") == bool(application.seal):
+        if application.action != REVOKE_ACTION and (application.action == "register") == bool(application.seal):
             raise VermilionError(Code.INVALID_ARGUMENT, "an act names its seal; a change of the register names none")
         return
     if application.action != SEAL_ACTION:
@@ -240,7 +240,7 @@ def _context(office: Office, caller: Peer, application: Application, plan: _Plan
     return DecisionContext(
         jti=uuid7(),
         form=number,
-        aud=office.bounds.audience,
+        aud=_audience(office, application.action),
         sub=ACT_SUBJECT if isinstance(plan.covers, ActCovers) else caller.uri,
         seal=application.seal,
         action=application.action,
@@ -249,6 +249,14 @@ def _context(office: Office, caller: Peer, application: Application, plan: _Plan
         nbf=plan.nbf,
         exp=plan.exp,
     )
+
+
+def _audience(office: Office, action: str) -> str:
+    if action != REVOKE_ACTION:
+        return office.bounds.audience
+    if office.bounds.ca_audience is None:
+        raise VermilionError(Code.ACTION_MISMATCH, "this workflow knows no CA (`ca_target`), so nobody would carry out a revocation")
+    return office.bounds.ca_audience
 
 
 def _may_see(caller: Peer, form: Form) -> bool:

@@ -12,7 +12,8 @@ from sealcore.approvals.decision import Decision, DecisionContext
 from sealcore.errors import Code, VermilionError
 
 UNIT_PATTERN = r"^[A-Z][A-Z0-9]{0,15}$"
-ACT_ACTIONS = frozenset({"resume", "register"})  # carried out by the workflow itself, once approved
+REVOKE_ACTION = "revoke"  # of a certificate, or its release from a hold: the CA carries it out
+ACT_ACTIONS = frozenset({"resume", "register", REVOKE_ACTION})  # handed on by the workflow itself, once approved
 SEAL_ACTION = "seal"
 
 

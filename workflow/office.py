@@ -13,12 +13,13 @@ from workflow.register import Register
 
 @dataclass(frozen=True)
 class Bounds:
-    """Numbers and names from the settings that use cases obey."""
+    """Numbers and names from the settings that use cases obey. ``ca_audience`` is None where no CA takes acts."""
 
     audience: str
     office_unit: str
     token_validity_s: int
     grant_validity_s: int
+    ca_audience: str | None = None
 
 
 @dataclass(frozen=True)

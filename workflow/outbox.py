@@ -1,4 +1,6 @@
-"""Delivers what the database holds for the signer: events to its ledger, approved acts to its register. Nothing is lost while it is away.
+"""Delivers what the database holds for others: events to the signer's ledger, approved acts to its register or to the CA.
+
+Nothing is lost while they are away.
 
 Each row is tried until it is done or the signer refuses it for good. Keys make a repeat harmless, so a crash between the call and
 our own commit, or two replicas at once, only cause a repeat.
@@ -17,7 +19,8 @@ from sealcore.errors import Code, Kind, VermilionError
 from sealcore.log import get as get_log
 from sealcore.log import request
 from workflow import tables
-from workflow.events import append_of, request_of
+from workflow.authority import Authority
+from workflow.events import REVOCATION, append_of, request_of
 from workflow.register import Register
 
 IDLE_S = 0.2  # how soon a new row is looked for
@@ -29,8 +32,8 @@ _TRY_AGAIN = frozenset({Kind.BUSY, Kind.UNAVAILABLE, Kind.INTERNAL})
 class Outbox:
     """One background thread; ``deliver`` is also what tests call by hand."""
 
-    def __init__(self, engine: Engine, register: Register) -> None:
-        self._engine, self._register = engine, register
+    def __init__(self, engine: Engine, register: Register, authority: Authority | None = None) -> None:
+        self._engine, self._register, self._authority = engine, register, authority
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._log = get_log("outbox")
@@ -69,21 +72,34 @@ class Outbox:
             return list(connection.execute(query).all())
 
     def _deliver_one(self, row: Row[Any]) -> bool:
+        for_ca = row.event == REVOCATION
         try:
-            index = self._register.perform(row.body) if row.kind == "perform" else self._register.append(append_of(row.body))
+            index = self._hand_over(row)
         except VermilionError as fault:
+            receiver = "CA" if for_ca else "signer"
             if fault.kind in _TRY_AGAIN:
-                self._log.warning("the signer cannot take an event now", event_name=row.event, code=str(fault.code))
-                if fault.code is Code.SERVICE_UNAVAILABLE:
+                self._log.warning(f"the {receiver} cannot take an event now", event_name=row.event, code=str(fault.code))
+                if fault.code is Code.SERVICE_UNAVAILABLE and not for_ca:
                     raise _UnreachableError from fault
                 return False
             # Refused for good: kept with its code for the operator.
-            self._log.error("the signer refuses an event", event_name=row.event, code=str(fault.code), reason=fault.reason)
+            self._log.error(f"the {receiver} refuses an event", event_name=row.event, code=str(fault.code), reason=fault.reason)
             self._close(row.id, {"state": "refused", "code": str(fault.code), "reason": fault.reason})
             return True
         self._close(row.id, {"state": "done", "ledger_index": index})
         self._log.info("delivered", event_name=row.event, form=row.number, ledger_index=index)
         return True
+
+    def _hand_over(self, row: Row[Any]) -> int | None:
+        """The ledger index; of a revocation there is none yet, since the CA tells the ledger by itself."""
+        if row.kind == "append":
+            return self._register.append(append_of(row.body))
+        if row.event != REVOCATION:
+            return self._register.perform(row.body)
+        if self._authority is None:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, "this workflow knows no CA (`ca_target`)")
+        self._authority.perform(row.body)
+        return None
 
     def _close(self, row_id: int, values: Mapping[str, object]) -> None:
         with write(self._engine) as connection:

@@ -10,8 +10,8 @@ from sealcore.approvals import decision as decisions
 from sealcore.approvals.covers import Covers, GrantCovers
 from sealcore.approvals.decision import DecisionContext
 from sealcore.errors import Code, VermilionError
-from workflow.model import Form, Received, Standing
-from workflow.register import Register, RegisteredPerson
+from workflow.model import REVOKE_ACTION, Form, Received, Standing
+from workflow.register import Register, RegisteredPerson, RegisteredSeal
 
 UNTEMPLATED = "grant-untemplated"  # the register's higher tier for grants without a template
 
@@ -21,16 +21,22 @@ def least_persons(register: Register, seal: str, action: str, covers: Covers) ->
     if not seal:
         return register.own_quorum()
     registered = register.seal(seal)
+    if action == REVOKE_ACTION:
+        return _rule(registered, action)  # a seal in whatever state: it is suspended before its certificate is revoked
     if registered.state == "retired":
         raise VermilionError(Code.SEAL_RETIRED, f"the seal {seal} is retired")
     if registered.state != "active" and action != "resume":
         raise VermilionError(Code.SEAL_SUSPENDED, f"the seal {seal} is {registered.state}")
-    if action not in registered.quorum:
-        raise VermilionError(Code.ACTION_MISMATCH, f"no quorum is registered for {action!r} with this seal; nobody may do it")
-    least = registered.quorum[action]
+    least = _rule(registered, action)
     if isinstance(covers, GrantCovers) and covers.template is None:
         return max(least, registered.quorum.get(UNTEMPLATED, 0))
     return least
+
+
+def _rule(seal: RegisteredSeal, action: str) -> int:
+    if action not in seal.quorum:
+        raise VermilionError(Code.ACTION_MISMATCH, f"no quorum is registered for {action!r} with this seal; nobody may do it")
+    return seal.quorum[action]
 
 
 def check_signature(received: Received, context: DecisionContext, public_key: bytes) -> None:

@@ -15,7 +15,7 @@ DAY_S = 86_400
 class WorkflowSettings(Block):
     """All that the workflow needs to start.
 
-    ``office_unit`` is the unit of people and clients that are added without one. ``token_validity_s`` is the term of a
+    ``ca_target`` is ``host:port`` of the CA that takes approved revocations; without it there are no forms for them. ``office_unit`` is the unit of people and clients that are added without one. ``token_validity_s`` is the term of a
     form, from submission on; ``grant_validity_s`` the longest term of a standing approval. ``metrics`` is where monitoring reads
     /metrics, /healthz and /readyz; ``tracing`` where spans go, of which there are none without it.
     """
@@ -27,6 +27,8 @@ class WorkflowSettings(Block):
     signer_target: str
     issuer_key_label: str = "approval.issuer.1"
     audience: str = service_uri("signer")
+    ca_target: str | None = None
+    ca_audience: str = service_uri("ca")
     office_unit: str = Field(default="OFFICE", pattern=UNIT_PATTERN)
     office_name: str = Field(default="Office", min_length=1, max_length=200)
     token_validity_s: int = Field(default=7 * DAY_S, ge=60, le=92 * DAY_S)

@@ -29,7 +29,7 @@ def test_every_secret_file_is_for_its_owner_alone(office: RunningOffice) -> None
 
 
 def test_no_service_is_given_the_roots_token_or_another_services(office: RunningOffice) -> None:
-    for service in ("ca", "timestamp", "signer", "ledger", "witness", "workflow", "verify"):
+    for service in ("ca", "ocsp", "timestamp", "signer", "ledger", "witness", "workflow", "verify"):
         text = office.layout.config(service).read_text("utf-8")
         named = {token for token in office.layout.state.joinpath("hsm").iterdir() if f"{token}/" in text}
         assert {token.name for token in named} == ({service} if service != "verify" else set())

@@ -13,6 +13,8 @@ from tests.cli.running import RunningOffice
 from tests.conftest import EXAMPLES, REPOSITORY
 from vermilion import exits
 
+pytestmark = pytest.mark.xdist_group("demo")  # what they share is slow to make
+
 SCHEMA = json.loads((REPOSITORY / "docs" / "schemas" / "demo-report.json").read_text("utf-8"))
 
 

@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 import socket
 import stat
+import tomllib
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
+from sealcore import identity
 from tests.cli.running import RunningOffice, vermilion
 from tests.conftest import EXAMPLES
+from tests.pki import InfrastructureCa
 from vermilion import exits
+from vermilion.client.rest import Rest
+from vermilion.desk import in_folder
 from vermilion.layout import Layout
 
 INVOICE = EXAMPLES / "invoice.pdf"
@@ -193,6 +200,31 @@ def test_a_client_is_added_with_a_bundle_of_its_own(office: RunningOffice, tmp_p
     assert "CONFLICT" in again.stderr
 
 
+def test_a_bundle_is_renewed_by_its_holder_and_once_expired_by_the_office(office: RunningOffice, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    assert office.run("clients", "add", "archive", "--out", bundle).returncode == exits.DONE
+    tls = in_folder(bundle)
+    first = identity.read(tls).certificate
+    renewed = office.run("clients", "renew", bundle)
+    assert renewed.returncode == exits.DONE, renewed.stderr
+    second = identity.read(tls).certificate
+    assert second.serial_number != first.serial_number and second.public_key() != first.public_key()
+    away = office.run("clients", "renew", bundle, "--ca", office.office.listen("ca").target)
+    assert away.returncode == exits.DONE, away.stderr
+    san = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    (uri,) = san.get_values_for_type(x509.UniformResourceIdentifier)
+    expired = InfrastructureCa(tmp_path / "past").identity("expired", uri, lifetime=timedelta(hours=-1))
+    identity.replace(tls, expired.key_file.read_bytes(), expired.certificate_file.read_bytes())
+    refused = office.run("clients", "renew", bundle, "--ca", office.office.listen("ca").target)
+    assert refused.returncode == exits.REFUSED and "CERTIFICATE_EXPIRED" in refused.stderr
+    assert office.run("clients", "renew", bundle).returncode == exits.DONE
+    last = identity.read(tls).certificate
+    assert last.extensions.get_extension_for_class(x509.SubjectAlternativeName).value == san
+    workflow = Rest(office.office.url("workflow", scheme="https"), tls)
+    assert workflow.get("/v1/seals")["seals"]
+    workflow.close()
+
+
 def test_keys_are_listed_and_those_of_the_signer_are_locked_in_their_token(office: RunningOffice) -> None:
     keys = office.json("keys", "list")
     assert {"ca.root", "seal.contract.1", "approval.issuer.1", "ledger.checkpoint.1"} <= {key["label"] for key in keys}
@@ -250,3 +282,13 @@ def test_doctor_names_a_port_that_another_program_holds(tmp_path: Path) -> None:
     assert signer["health"] == "fault"
     assert str(port) in signer["what"]
     assert "vermilion.toml" in signer["mend"]
+
+
+def test_both_timestamp_units_keep_their_latest_time_in_the_state_folder(office: RunningOffice) -> None:
+    for name, settings in (
+        ("timestamp", tomllib.loads(office.layout.config("timestamp").read_text("utf-8"))),
+        ("signer", tomllib.loads(office.layout.config("signer").read_text("utf-8"))["timestamp"]),
+    ):
+        file = Path(settings["latest_time_file"])
+        assert file == office.layout.service(name) / "latest-time" and file.stat().st_size == 8
+        assert settings["clock"] == "trust-machine", "the demo runs on any machine, and says so"

@@ -85,7 +85,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     station.seed()
     listen = free_port()
     workflow_tls = ca.identity("workflow", service_uri("workflow")).model_copy(
-        update={"crl_url": f"{crls.url}/infrastructure.crl", "crl_cache": folder / "workflow.crl"}
+        update={"crl_urls": (f"{crls.url}/infrastructure.crl",), "crl_cache": folder / "workflow.crl"}
     )
     config = configuration(
         folder / "workflow.toml",

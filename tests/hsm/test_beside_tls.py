@@ -10,7 +10,7 @@ import pytest
 from sealcore.config import TokenSettings
 from sealcore.hsm import softhsm
 from sealcore.hsm.token import Token
-from sealcore.http import client_context
+from sealcore.http_client import client_context
 from tests.pki import InfrastructureCa
 
 

@@ -31,13 +31,14 @@ def refusal(done: subprocess.CompletedProcess[str]) -> tuple[str, str]:
 
 def test_the_office_declares_its_tokens_and_keys() -> None:
     inventory = load()
-    assert inventory.tokens == ("root", "ca", "signer", "timestamp", "workflow", "ledger", "witness", "people")
+    assert inventory.tokens == ("root", "ca", "ocsp", "signer", "timestamp", "workflow", "ledger", "witness", "people")
     algorithms = {(key.token, key.label): key.algorithm for key in inventory.keys}
     assert algorithms == {
         ("root", "ca.root"): "rsa-4096",
         ("ca", "ca.seals"): "rsa-3072",
         ("ca", "ca.infrastructure"): "p-256",
-        ("ca", "ca.ocsp"): "p-256",
+        ("ocsp", "ocsp.seals.1"): "p-256",
+        ("ocsp", "ocsp.infrastructure.1"): "p-256",
         ("signer", "seal.contract.1"): "rsa-2048",
         ("signer", "seal.invoice.1"): "p-256",
         ("signer", "seal.official.1"): "rsa-3072",
@@ -104,7 +105,7 @@ def test_two_runs_at_once_make_each_key_once(settings: TokenSettings) -> None:
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [json.loads(process.communicate(timeout=120)[0]) for process in running]
     assert said[0] == said[1]
-    assert len(said[0]) == 3
+    assert len(said[0]) == 2
 
 
 def test_an_unknown_token_is_refused_before_any_is_opened(settings: TokenSettings) -> None:

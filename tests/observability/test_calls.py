@@ -19,7 +19,8 @@ from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore import log, rpc, tracing
 from sealcore.config import Listen, TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.http import client_context, install_errors, request_headers
+from sealcore.http import install_errors
+from sealcore.http_client import client_context, request_headers
 from sealcore.metrics import CallMetrics, exposition
 from sealcore.service import HttpEndpoint
 from sealcore.tracing import TracingSettings

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import create_engine
 
@@ -23,6 +24,7 @@ from signer.metrics import SignerMetrics
 from tests.cli.running import RunningOffice
 from tests.conftest import EXAMPLES, REPOSITORY
 from tests.observability.promql import parse
+from timestamp.client.metrics import SourceMetrics
 from timestamp.metrics import ParentMetrics, WorkerMetrics
 from verify.service import Metrics
 from vermilion.configuration import monitoring_targets
@@ -37,6 +39,7 @@ DASHBOARD: dict[str, Any] = json.loads((MONITORING / "dashboard.json").read_text
 PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 EXPRESSIONS = [rule["expr"] for rule in ALERTS] + [target["expr"] for panel in PANELS for target in panel.get("targets", ())]
 OF_PROMETHEUS = {"up"}
+OF_OUTSIDE_TSAS = set(SourceMetrics(CollectorRegistry()).registry._names_to_collectors)  # served where one is configured
 OF_THE_TARGET = {"job", "instance"}
 
 
@@ -45,7 +48,8 @@ def declared() -> dict[str, set[str]]:
     nobody: Any = None  # what these objects read when they are asked; nobody asks here
     objects = (
         SignerMetrics(SystemClock()),
-        CaMetrics(create_engine("sqlite://"), (), waiting=int, clock=SystemClock()),
+        SourceMetrics(CollectorRegistry()),
+        CaMetrics(create_engine("sqlite://"), tuple, waiting=int, clock=SystemClock()),
         LedgerMetrics(nobody, Path()),
         WitnessMetrics(Path()),
         Metrics(),
@@ -95,7 +99,7 @@ def test_every_expression_is_about_series_that_are_served(served: dict[str, set[
     named = parse(expression)
     assert named.metrics
     for metric, filtered in named.metrics.items():
-        assert metric in served or metric in OF_PROMETHEUS, f"{metric} is served by nobody"
+        assert metric in served or metric in OF_PROMETHEUS | OF_OUTSIDE_TSAS, f"{metric} is served by nobody"
         labels = served[metric] | DECLARED.get(metric, set()) | OF_THE_TARGET
         assert filtered | named.groups <= labels, f"{metric} has no label {(filtered | named.groups) - labels}"
 
@@ -109,9 +113,10 @@ def test_every_part_of_every_service_is_ready(office: RunningOffice) -> None:
         assert httpx.get(f"{url}/healthz", timeout=30).status_code == 200
         parts[target["labels"]["job"]] = set(answer.json()["parts"])
     assert parts == {
-        "signer": {"database", "workers"},
+        "signer": {"database", "workers", "clock"},
         "ca": {"database", "hsm", "crls"},
-        "timestamp": {"token"},
+        "ocsp": {"database", "answers"},
+        "timestamp": {"token", "clock"},
         "ledger": {"hsm", "log"},
         "witness": {"hsm"},
         "verify": {"crls", "ledger"},

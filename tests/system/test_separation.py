@@ -17,7 +17,15 @@ from tests.system.conftest import Demo, Up
 
 pytestmark = pytest.mark.xdist_group("office")
 
-OWN_TOKEN = {"signer": "signer", "ca": "ca", "timestamp": "timestamp", "workflow": "workflow", "ledger": "ledger", "witness": "witness"}
+OWN_TOKEN = {
+    "signer": "signer",
+    "ca": "ca",
+    "ocsp": "ocsp",
+    "timestamp": "timestamp",
+    "workflow": "workflow",
+    "ledger": "ledger",
+    "witness": "witness",
+}
 
 
 def _touched(pid: int) -> set[str]:
@@ -33,7 +41,7 @@ def test_a_process_touches_no_other_processes_token_or_database(up: Up, service:
     folders = {match[1] for one in _touched(up.pids[service]) if (match := re.search(re.escape(state) + r"/hsm/(\w+)", one))}
     assert folders <= {OWN_TOKEN.get(service)}
     databases = {match[1] for one in _touched(up.pids[service]) if (match := re.search(re.escape(state) + r"/(\w+)/\w+\.db", one))}
-    assert databases <= {service}
+    assert databases <= {"ca" if service == "ocsp" else service}  # the responder reads the CA's record
 
 
 def test_the_workflows_configuration_names_nothing_of_the_signers(demo: Demo) -> None:
@@ -65,12 +73,15 @@ def test_with_accounts_of_their_own_the_file_system_shuts_them_out_too(demo: Dem
         [repository / "deploy" / "accounts.sh", state, "--numbers", "64000"], capture_output=True, text=True, check=True
     ).stdout
     accounts = {name: int(number) for name, number in (line.split() for line in said.splitlines())}
+    for file in ("vermilion.toml", "config/timestamp.toml", "config/signer.toml"):
+        assert 'clock = "require-synchronised"' in (state / file).read_text("utf-8"), "an office in earnest stamps no unproven time"
     private = ("hsm/{0}/pin", "hsm/{0}/softhsm2.conf", "tls/{0}/key.pem", "{0}/{0}.db", "config/{0}.toml")
     for name, number in accounts.items():
         for other in accounts:
             for file in (state / one.format(other) for one in private):
                 if file.exists():
-                    assert _readable(file, number) == (name == other), f"{name} and {file.relative_to(state)}"
+                    shared = (name, file.name) == ("ocsp", "ca.db")  # the responder reads the CA's record
+                    assert _readable(file, number) == (name == other or shared), f"{name} and {file.relative_to(state)}"
         assert _readable(state / "pki" / "root.pem", number)
         assert not _readable(state / "hsm" / "root" / "pin", number)
 

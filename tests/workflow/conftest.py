@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealcore.approvals.leaf import Placement
 from sealcore.approvals.manifest import DocumentEntry, Manifest
@@ -21,7 +23,7 @@ from sealcore.clock import FixedClock
 from sealcore.config import TlsSettings, TokenSettings
 from sealcore.db import connect, write
 from sealcore.hsm import softhsm
-from sealcore.http import client_context
+from sealcore.http_client import client_context
 from sealcore.ids import client_uri, operator_uri, service_uri, uuid7
 from sealcore.migrate import scripts, upgrade
 from sealcore.rpc import Peer
@@ -58,9 +60,9 @@ def signer_tls(ca: InfrastructureCa) -> TlsSettings:
 @pytest.fixture(scope="session")
 def workflow_tls(ca: InfrastructureCa, tmp_path_factory: pytest.TempPathFactory) -> TlsSettings:
     cache = tmp_path_factory.mktemp("workflow-crl") / "infrastructure.crl"
-    cache.write_bytes(ca.crl())
+    cache.write_bytes(x509.load_der_x509_crl(ca.crl()).public_bytes(Encoding.PEM))
     identity = ca.identity("workflow", service_uri("workflow"))
-    return identity.model_copy(update={"crl_url": "http://127.0.0.1:1/infrastructure.crl", "crl_cache": cache})
+    return identity.model_copy(update={"crl_urls": ("http://127.0.0.1:1/infrastructure.crl",), "crl_cache": cache})
 
 
 @dataclass
@@ -191,7 +193,7 @@ def configuration(path: Path, *, listen: int, tls: TlsSettings, token: TokenSett
     assert tls.crl_cache is not None
     path.write_text(
         f'signer_target = "{signer}"\n[listen]\nport = {listen}\n[tls]\nkey_file = "{tls.key_file}"\ncertificate_file = "{tls.certificate_file}"\n'
-        f'trust_file = "{tls.trust_file}"\ncrl_url = "{tls.crl_url}"\ncrl_cache = "{tls.crl_cache}"\n[token]\nlabel = "{token.label}"\n'
+        f'trust_file = "{tls.trust_file}"\ncrl_urls = ["{tls.crl_urls[0]}"]\ncrl_cache = "{tls.crl_cache}"\n[token]\nlabel = "{token.label}"\n'
         f'pin_file = "{token.pin_file}"\nsofthsm_conf = "{token.softhsm_conf}"\n[database]\nurl = "{database}"\n'
     )
     return path

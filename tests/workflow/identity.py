@@ -8,7 +8,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from sealcore.config import TlsSettings
-from sealcore.http import client_context
+from sealcore.http_client import client_context
 from tests.workflow.conftest import Running
 
 

@@ -20,6 +20,7 @@ from tests.workflow.conftest import Desk
 from tests.workflow.signer_side import Human
 from workflow import decisions, directory, events, forms, stops, store, tables
 from workflow.model import Client, FormState, Person, Role, Rule
+from workflow.outbox import Outbox
 
 
 def refusal(act: Callable[[], Any]) -> Code:
@@ -305,6 +306,66 @@ def test_acts_and_uses_do_not_mix(desk: Desk) -> None:
     assert refusal(lambda: desk.submit(seal, asked=act, action="register")) is Code.INVALID_ARGUMENT
     assert refusal(lambda: desk.submit("", asked=act, action="resume")) is Code.INVALID_ARGUMENT
     assert refusal(lambda: desk.submit(seal, action="resume")) is Code.ACTION_MISMATCH
+
+
+class Ca:
+    """Stands where the CA stands, and keeps what it is handed."""
+
+    def __init__(self) -> None:
+        self.performed: list[tokens.Claims] = []
+        self.refuses: VermilionError | None = None
+
+    def perform(self, token: str) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        self.performed.append(tokens.parse(token).claims)
+
+
+def with_ca(desk: Desk) -> tuple[Desk, Ca]:
+    """A desk whose workflow knows a CA."""
+    ca = Ca()
+    office = replace(desk.office, bounds=replace(desk.office.bounds, ca_audience=service_uri("ca")))
+    return replace(desk, office=office, outbox=Outbox(office.engine, office.register, ca)), ca
+
+
+REVOKE = {"change": "revoke", "issuer": "seals", "serial": "abc", "reason": "keyCompromise"}
+
+
+@pytest.mark.parametrize("state", ["suspended", "retired"])
+def test_an_approved_revocation_goes_to_the_ca_and_not_to_the_signer(desk: Desk, state: str) -> None:
+    desk, ca = with_ca(desk)
+    seal = desk.signer.state.add_seal(state=state, seal=1, revoke=2)
+    form = desk.submit(seal, asked=forms.ActRequest(REVOKE), action="revoke", caller=desk.operator)
+    assert (form.context.aud, form.context.sub, form.context.policy.quorum) == (service_uri("ca"), service_uri("workflow"), 2)
+    for _person in range(2):
+        decide(desk, form, desk.human("approver"))
+    ca.refuses = VermilionError(Code.SERVICE_UNAVAILABLE, "the CA is away")
+    assert not desk.outbox.deliver()
+    assert forms.show(desk.office, desk.operator, form.number).performance.state == "pending"
+    assert len(desk.signer.state.appended) > 0  # the signer gets its events meanwhile
+    ca.refuses = None
+    assert desk.outbox.deliver()
+    assert [(done.jti, done.action, done.covers) for done in ca.performed] == [(form.context.jti, "revoke", ActCovers(REVOKE))]
+    assert desk.signer.state.performed == []
+    assert forms.show(desk.office, desk.operator, form.number).performance.state == "done"
+
+
+def test_a_revocation_that_the_ca_refuses_keeps_its_code(desk: Desk) -> None:
+    desk, ca = with_ca(desk)
+    ca.refuses = VermilionError(Code.CONFLICT, "the seal is active at the signer")
+    form = desk.submit(desk.signer.state.add_seal(revoke=0), asked=forms.ActRequest(REVOKE), action="revoke")
+    assert desk.outbox.deliver()
+    performance = forms.show(desk.office, desk.client, form.number).performance
+    assert (performance.state, performance.code) == ("refused", "CONFLICT")
+
+
+def test_a_revocation_needs_a_ca_and_its_own_quorum(desk: Desk) -> None:
+    act = forms.ActRequest(REVOKE)
+    assert refusal(lambda: desk.submit(desk.signer.state.add_seal(revoke=1), asked=act, action="revoke")) is Code.ACTION_MISMATCH
+    desk, _ = with_ca(desk)
+    assert refusal(lambda: desk.submit(desk.signer.state.add_seal(resume=1), asked=act, action="revoke")) is Code.ACTION_MISMATCH
+    desk.signer.state.register_quorum = 3  # of a certificate that is no seal's: the register's own
+    assert desk.submit("", asked=act, action="revoke", caller=desk.operator).context.policy.quorum == 3
 
 
 def test_an_act_that_the_signer_refuses_keeps_its_code(desk: Desk) -> None:

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from sealcore.http import client_context
+from sealcore.http_client import client_context
 from sealcore.ids import client_uri, operator_uri
 from tests.workflow.conftest import Running
 from tests.workflow.identity import session_of

@@ -19,7 +19,7 @@ from sealcore.approvals import token as tokens
 from sealcore.approvals.canonical import b64url
 from sealcore.approvals.json_forms import context_from_json
 from sealcore.config import TokenSettings
-from sealcore.http import client_context
+from sealcore.http_client import client_context
 from sealcore.ids import client_uri, service_uri, uuid7
 from tests.pki import InfrastructureCa
 from tests.workflow.conftest import Running

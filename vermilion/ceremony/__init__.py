@@ -6,13 +6,13 @@ because every step may be repeated: what it made before is found and kept.
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable
 from pathlib import Path
 
 from sealcore.clock import Clock, SystemClock
-from sealcore.errors import Code, VermilionError
+from vermilion import trust_files
 from vermilion.ceremony import authorities, beginnings, plan
+from vermilion.ceremony.alone import alone
 from vermilion.ceremony.room import Room
 from vermilion.layout import Layout
 from vermilion.office import Office, choose_ports, port_is_free
@@ -22,6 +22,7 @@ Step = Callable[[Room], None]
 STEPS: tuple[tuple[str, Step], ...] = (
     ("tokens", beginnings.tokens),
     ("keys", beginnings.keys),
+    ("responder", beginnings.responder),
     ("people", beginnings.people),
     ("root", authorities.root),
     ("certificates", authorities.certificates),
@@ -39,11 +40,7 @@ def ensure(
     CONFLICT while another process makes it; otherwise the typed error of the step that failed, which the next run takes up again.
     """
     layout.make_folders()
-    with layout.run("ceremony.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise VermilionError(Code.CONFLICT, "another process is making this office at this moment") from None
+    with alone(layout):
         if not layout.office_file.exists():
             report("plan")
             plan.draw(ports_from).save(layout)
@@ -54,6 +51,7 @@ def ensure(
                 report(name)
                 step(room)
                 _mark(marker)
+        trust_files.write_all(layout, room.clock.now())  # an authority may have ended
         if not layout.ready:
             _mark(layout.ceremony / "finished")
         if authorities.identities_due(room):

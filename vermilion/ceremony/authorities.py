@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sealcore.ids import client_uri, operator_uri, service_uri
-from vermilion import configuration, toml
+from vermilion import configuration, toml, trust_files
 from vermilion import identities as certificate_identities
 from vermilion.ceremony.room import Room
 from vermilion.configuration import PUBLIC_TSA, SIGNER_TSA
@@ -17,7 +17,7 @@ from vermilion.layout import FOLDER_MODE
 from vermilion.programs import run
 
 SERVERS = ("ca", "signer", "workflow", "verify")  # they answer over mTLS
-CALLERS = ("ledger",)  # it only calls
+CALLERS = ("ledger", "ocsp")  # they only call
 OPERATOR = "operator"
 
 
@@ -25,9 +25,8 @@ def root(room: Room) -> None:
     """The root, the two issuing CAs, their first CRLs; the root's token is opened here and never by a service."""
     room.layout.service("ca").mkdir(mode=FOLDER_MODE, exist_ok=True)
     for step, token in (("requests", "ca"), ("root", "root"), ("issuing", "ca")):
-        run("ca.ceremony", step, "--config", _settings(room, token))
-    chain = (room.layout.pki / "seals.pem").read_bytes() + room.layout.root_certificate.read_bytes()
-    private_file(room.layout.pki / "seals-chain.pem", chain)
+        run("ca.ceremony", step, "--config", settings_file(room, token))
+    trust_files.write_all(room.layout, room.clock.now())
 
 
 def certificates(room: Room) -> None:
@@ -52,6 +51,15 @@ def certificates(room: Room) -> None:
     _issue(room, [*orders, *_identity_orders(room)])
 
 
+def timestamp_unit(room: Room, label: str, common_name: str) -> Path:
+    """The certificate of a key in the timestamp unit's token, PEM; one that it has under this name stays. CONFLICT for another name."""
+    request, out = _request_file(room, label), room.layout.pki / f"{label}.pem"
+    wanted = [{"label": label, "common_name": common_name, "organization": room.office.name, "out": str(request)}]
+    run("vermilion.token_requests", "--settings", room.layout.token_settings("timestamp"), stdin=json.dumps(wanted).encode())
+    _issue(room, [{"profile": "tsa", "request": request, "out": out}])
+    return out
+
+
 def identities_due(room: Room) -> bool:
     """Whether an mTLS certificate is missing or about to end."""
     return any(not certificate_identities.current(room.layout.tls(name), room.clock.now()) for name in _identities(room))
@@ -64,7 +72,7 @@ def identities(room: Room) -> None:
 
 def _identity_orders(room: Room) -> list[dict[str, Any]]:
     """What is to be issued for services, the operator and the clients of the plan; makes keys and requests."""
-    trust = (room.layout.pki / "infrastructure.pem").read_bytes()
+    trust = trust_files.mtls_trust(room.layout, room.clock.now())
     orders: list[dict[str, Any]] = []
     for name, (profile, uri) in _identities(room).items():
         folder = room.layout.tls(name)
@@ -90,10 +98,11 @@ def _identities(room: Room) -> dict[str, tuple[str, str]]:
 def _issue(room: Room, orders: Sequence[dict[str, Any]]) -> None:
     file = room.layout.ceremony / "orders.toml"
     toml.write(file, {"order": list(orders)})
-    run("ca.ceremony", "issue", "--config", _settings(room, "ca"), "--orders", file)
+    run("ca.ceremony", "issue", "--config", settings_file(room, "ca"), "--orders", file)
 
 
-def _settings(room: Room, token: str) -> Path:
+def settings_file(room: Room, token: str) -> Path:
+    """The settings of a step of the CA's ceremony in this token."""
     file = room.layout.ceremony / f"ca-{token}.toml"
     toml.write(file, configuration.authority(room.layout, room.office, token))
     return file

@@ -22,6 +22,7 @@ from vermilion.layout import FOLDER_MODE
 from vermilion.programs import run
 
 KEYED = ("root", "ca", "signer", "timestamp", "workflow", "ledger", "witness")
+RESPONDER = "ocsp"
 PEOPLE = "people"
 AT_ONCE = 2  # tokens whose keys are made side by side; the root's RSA-4096 keeps one core busy for a while
 REGISTERED = ("approver", "officer")
@@ -39,12 +40,15 @@ def keys(room: Room) -> None:
     """Exactly the keys that the inventory declares, one process for each token; their public halves are recorded."""
     (room.layout.pki / "keys").mkdir(mode=FOLDER_MODE, exist_ok=True)
 
-    def make(name: str) -> None:
-        made = run("hsm_config.keygen", "--token", name, "--settings", room.layout.token_settings(name))
-        private_file(keyring.record_file(room.layout, name), made)
-
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(make, KEYED))
+        list(pool.map(lambda name: _make_keys(room, name), KEYED))
+
+
+def responder(room: Room) -> None:
+    """Token and keys of the OCSP responder: a step of its own, so that an office from before there was one gets them too."""
+    if not room.layout.token(RESPONDER).exists():
+        softhsm.create(room.layout.token(RESPONDER), f"vermilion-{RESPONDER}")
+    _make_keys(room, RESPONDER)
 
 
 def people(room: Room) -> None:
@@ -108,6 +112,11 @@ def workflow(room: Room) -> None:
     run("workflow.seed", "--config", room.layout.config("workflow"), "--seed", file)
 
 
+def _make_keys(room: Room, token: str) -> None:
+    made = run("hsm_config.keygen", "--token", token, "--settings", room.layout.token_settings(token))
+    private_file(keyring.record_file(room.layout, token), made)
+
+
 def _seal(room: Room, kind: str) -> dict[str, Any]:
     seal = room.office.seal(kind)
     certificate = x509.load_pem_x509_certificates((room.layout.pki / f"{seal.label}.pem").read_bytes())[0]
@@ -121,7 +130,12 @@ def _seal(room: Room, kind: str) -> dict[str, Any]:
         "certificate": b64url(certificate.public_bytes(Encoding.DER)),
         "chain": [b64url(one.public_bytes(Encoding.DER)) for one in chain],
         "pictures": [hashlib.sha256(picture).hexdigest()],
-        "quorum": [f"seal:{seal.quorum}", f"resume:{seal.resume_quorum}", f"grant-untemplated:{UNTEMPLATED_QUORUM}"],
+        "quorum": [
+            f"seal:{seal.quorum}",
+            f"resume:{seal.resume_quorum}",
+            f"revoke:{seal.resume_quorum}",
+            f"grant-untemplated:{UNTEMPLATED_QUORUM}",
+        ],
     }
 
 

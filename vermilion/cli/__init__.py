@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 from sealcore.errors import Code, VermilionError
 from sealcore.log import configure, request
 from vermilion import exits
-from vermilion.cli import clients, forms, grants, keys, ledger, office, people, sealing, seals, verifying
+from vermilion.cli import ca, clients, extending, forms, grants, keys, ledger, office, people, sealing, seals, verifying
 from vermilion.messages import text
 from vermilion.terminal import console, show_error
 
@@ -33,6 +33,7 @@ for name, command, panel in (
     ("doctor", office.doctor, "office"),
     ("seal", sealing.seal, "documents"),
     ("verify", verifying.verify, "documents"),
+    ("extend", extending.extend, "documents"),
     ("witness", ledger.witness, "office"),
 ):
     app.command(name, help=text(f"help.{name}"), rich_help_panel=text(f"panel.{panel}"))(command)
@@ -42,6 +43,7 @@ for name, group, panel in (
     ("grants", grants.app, "duties"),
     ("people", people.app, "duties"),
     ("clients", clients.app, "duties"),
+    ("ca", ca.app, "authorities"),
     ("keys", keys.app, "evidence"),
     ("ledger", ledger.app, "evidence"),
 ):

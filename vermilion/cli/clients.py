@@ -16,11 +16,6 @@ from vermilion.terminal import emit_json, say, show_pairs
 app = typer.Typer(help=text("help.clients"))
 
 
-@app.callback()
-def group() -> None:
-    """Keeps `add` a command of its own while it is the only one."""
-
-
 @app.command("add", help=text("help.clients_add"))
 def add_client(
     name: Annotated[str, typer.Argument(metavar="NAME", help=text("argument.client_name"))],
@@ -47,3 +42,22 @@ def add_client(
             (text("column.workflow"), office.office.url("workflow", scheme="https")),
         ]
     )
+
+
+@app.command("renew", help=text("help.clients_renew"))
+def renew_client(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help=text("argument.bundle"))],
+    ca: Annotated[str | None, typer.Option("--ca", metavar="HOST:PORT", help=text("option.ca"))] = None,
+    state: State = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    if ca is not None:
+        until = identities.renew_client(folder.absolute(), ca)
+    else:
+        office = here(state)
+        target = office.office.listen("ca").target
+        until = identities.renew_client(folder.absolute(), target, (office.layout, office.office))
+    if as_json:
+        emit_json({"bundle": str(folder.absolute()), "until": until.isoformat()})
+        return
+    say("clients.renewed", folder=folder, until=until.strftime("%Y-%m-%d"))

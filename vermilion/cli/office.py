@@ -9,12 +9,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from sealcore.errors import VermilionError
 from vermilion import doctor as doctors
 from vermilion import exits
 from vermilion.ceremony import ensure
 from vermilion.cli.common import DEFAULT, AsJson, State
 from vermilion.configuration import write_all
 from vermilion.doctor import Health
+from vermilion.keeper import Keeper
 from vermilion.launcher import Launcher, require_ports
 from vermilion.layout import Layout
 from vermilion.messages import text
@@ -40,10 +42,11 @@ def up(state: State = DEFAULT, ports_from: Ports = None) -> None:
         write_all(layout, office)
         launcher.start(lambda name: say("up.ready", "quiet", name=name))
         _addresses(layout, office)
-        try:
-            launcher.wait(lambda: False)
-        except KeyboardInterrupt:
-            say("up.stopping", "quiet")
+        with Keeper(layout, office.listen("ca").target, _not_renewed):
+            try:
+                launcher.wait(lambda: False)
+            except KeyboardInterrupt:
+                say("up.stopping", "quiet")
     say("up.stopped")
 
 
@@ -78,6 +81,10 @@ def doctor(state: State = DEFAULT, as_json: AsJson = False) -> None:
 
 def _report(key: str) -> None:
     say(f"ceremony.{key}", "quiet")
+
+
+def _not_renewed(folder: Path, fault: VermilionError) -> None:
+    say("clients.not_renewed", "undetermined", folder=folder, reason=fault.reason)
 
 
 def _end_like_interrupt() -> None:

@@ -9,8 +9,10 @@ import typer
 from cryptography import x509
 
 from protos.vermilion.v1 import signer_pb2
+from sealcore.approvals.decision import MOST_PERSONS
 from vermilion import acts
-from vermilion.cli.common import DEFAULT, As, AsJson, Reason, State, find_person, find_seal, here
+from vermilion.cli.common import DEFAULT, As, AsJson, Here, Reason, State, find_person, find_seal, here
+from vermilion.desk import Desk
 from vermilion.messages import text
 from vermilion.people_token import PeopleToken
 from vermilion.terminal import emit_json, say, shortened, show_pairs, show_table
@@ -75,14 +77,41 @@ def resume(seal: Seal, persons: Several = None, state: State = DEFAULT) -> None:
         found = find_seal(registry, seal)
     with office.desk() as desk:
         form = acts.apply(desk, "resume", seal=found.id, title=text("seals.resume_title", kind=found.kind))
-        if not persons:
-            say("acts.applied", number=form["number"], quorum=form["context"]["policy"]["quorum"])
-            return
-        with PeopleToken.open(office.layout.token_settings("people")) as token:
-            for person in persons:
-                acts.approve(desk, token, form, find_person(desk, person)["id"], datetime.now(UTC))
-        done = acts.await_performed(desk, form["number"])
-    say("seals.resumed", kind=found.kind, number=form["number"], index=done["ledger_index"])
+        done = _approved(office, desk, form, persons)
+    if done is not None:
+        say("seals.resumed", kind=found.kind, number=form["number"], index=done["ledger_index"])
+
+
+@app.command("quorum", help=text("help.seals_quorum"))
+def quorum(
+    seal: Seal,
+    action: Annotated[str, typer.Option("--action", help=text("option.quorum_action"))],
+    least: Annotated[int, typer.Option("--least", min=1, max=MOST_PERSONS, help=text("option.quorum_least"))],
+    persons: Several = None,
+    state: State = DEFAULT,
+) -> None:
+    office = here(state)
+    with office.registry() as registry:
+        found = find_seal(registry, seal)
+    rules = {rule.action: rule.least_persons for rule in found.quorum} | {action: least}
+    parameters = {"change": "seal_quorum", "id": found.id, "quorum": [f"{name}:{count}" for name, count in rules.items()]}
+    with office.desk() as desk:
+        title = text("seals.quorum_title", kind=found.kind, action=action, least=least)
+        form = acts.apply(desk, "register", title=title, parameters=parameters)
+        done = _approved(office, desk, form, persons)
+    if done is not None:
+        say("seals.quorum_set", kind=found.kind, action=action, least=least, number=form["number"], index=done["ledger_index"])
+
+
+def _approved(office: Here, desk: Desk, form: Any, persons: list[str] | None) -> Any:
+    """What became of the act after these people approved; None, with a word on what is to be done, when nobody is named."""
+    if not persons:
+        say("acts.applied", number=form["number"], quorum=form["context"]["policy"]["quorum"])
+        return None
+    with PeopleToken.open(office.layout.token_settings("people")) as token:
+        for person in persons:
+            acts.approve(desk, token, form, find_person(desk, person)["id"], datetime.now(UTC))
+    return acts.await_performed(desk, form["number"])
 
 
 def _quorum(seal: signer_pb2.SealRecord) -> str:

@@ -77,6 +77,8 @@ def _show(report: Report, language: str) -> None:
         _row("changed", summary.changed.state, catalogue.text(language, "row", f"changed_{summary.changed.state}", kinds=kinds), language)
         answer = catalogue.text(language, "row", key, form=authorised.form, index=authorised.ledger_index)
         _row("authorised", summary.authorised, answer, language)
+        if summary.level is not None:
+            console().print(Text.assemble("    ", (f"{catalogue.text(language, 'page', 'level')}: ", "quiet"), f"PAdES {summary.level}"))
     findings = [*report.findings, *(finding for seal in report.seals for finding in seal.findings)]
     told = dict.fromkeys((one.code, one.sentence) for one in findings)
     show_pairs([(f"  {code}", f"{sentence} {catalogue.way_out(language, code)}".rstrip()) for code, sentence in told])

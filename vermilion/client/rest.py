@@ -8,7 +8,8 @@ import httpx
 
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.http import REQUEST_ID_HEADER, client_context, request_headers
+from sealcore.http_client import REQUEST_ID_HEADER, context_of_client, request_headers
+from sealcore.identity import IdentityWatch, require_current
 from sealcore.log import request_id
 
 TIMEOUT_S = 60.0  # a form with thousands of documents takes a while to check
@@ -18,7 +19,10 @@ class Rest:
     """A connection to the workflow as the holder of ``tls``."""
 
     def __init__(self, url: str, tls: TlsSettings) -> None:
-        self._client = httpx.Client(base_url=url, verify=client_context(tls), timeout=TIMEOUT_S, trust_env=False)
+        self._watch = IdentityWatch(tls)
+        self._identity = self._watch.current
+        self._context = context_of_client(self._identity)
+        self._client = httpx.Client(base_url=url, verify=self._context, timeout=TIMEOUT_S, trust_env=False)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -33,6 +37,7 @@ class Rest:
         return self._request("POST", path, json=body)
 
     def _request(self, method: str, path: str, **content: Any) -> Any:
+        self._take_up_renewal()
         try:
             answer = self._client.request(method, path, headers=request_headers(), **content)
             value = answer.json()
@@ -43,6 +48,15 @@ class Rest:
         if answer.is_success:
             return value
         raise _under(_problem(value, answer.status_code), answer.headers.get(REQUEST_ID_HEADER))
+
+    def _take_up_renewal(self) -> None:
+        """New connections are made with the certificate that lies in the files now; open ones stay as they are."""
+        identity = self._watch.current
+        if identity is not self._identity:
+            self._context.load_verify_locations(cadata=identity.trust.decode("ascii"))
+            self._context.load_cert_chain(str(identity.certificate_file), str(identity.key_file))
+            self._identity = identity
+        require_current(identity)
 
 
 def _under(fault: VermilionError, named: str | None = None) -> VermilionError:

@@ -25,6 +25,7 @@ from signer.pades.fill import fill
 from signer.pades.plan import ContentPolicy, Plan
 from signer.pades.prepare import prepare
 from signer.settings import SignerSettings
+from timestamp.clock_watch import ClockWatch
 from timestamp.unit import TimestampUnit
 
 
@@ -40,8 +41,7 @@ def sign(settings: SignerSettings, label: str, certificate_file: Path, document:
             x509.load_pem_x509_certificates(unit_file.read_bytes())[0],
             x509.load_pem_x509_certificates(unit_chain.read_bytes()),
             policy_oid=settings.timestamp.policy_oid,
-            accuracy_ms=settings.timestamp.accuracy_ms,
-            clock=SystemClock(),
+            watch=ClockWatch("trust-machine", accuracy_ms=settings.timestamp.accuracy_ms, clock=SystemClock()),
         )
         template = SignatureTemplate(certificate, chain, key.algorithm)
         hole = template.largest_bytes(unit.largest_token_bytes)

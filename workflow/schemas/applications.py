@@ -131,10 +131,14 @@ Parameters = Annotated[
 
 
 class ActApplication(_Applied):
-    """Have an act carried out once it is approved: `resume` a seal, or change the `register` (then `seal` is empty)."""
+    """Have an act carried out once it is approved.
+
+    `resume` a seal, change the `register` (then `seal` is empty), or `revoke` a certificate or release it from a hold (`seal` is empty
+    where the certificate is no seal's).
+    """
 
     seal: Uuid | Literal[""] = ""
-    action: Literal["resume", "register"]
+    action: Literal["resume", "register", "revoke"]
     act: Parameters
 
     def to_domain(self) -> forms.Application:
