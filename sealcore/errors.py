@@ -40,6 +40,7 @@ class Code(StrEnum):
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
     UNAUTHENTICATED = "UNAUTHENTICATED"
     CERTIFICATE_REVOKED = "CERTIFICATE_REVOKED"
+    CERTIFICATE_EXPIRED = "CERTIFICATE_EXPIRED"
     PERMISSION_DENIED = "PERMISSION_DENIED"
     NOT_FOUND = "NOT_FOUND"
     CONFLICT = "CONFLICT"
@@ -64,6 +65,7 @@ class Code(StrEnum):
     SEAL_SUSPENDED = "SEAL_SUSPENDED"
     SEAL_RETIRED = "SEAL_RETIRED"
     SEAL_CERTIFICATE_INVALID = "SEAL_CERTIFICATE_INVALID"
+    SEAL_CERTIFICATE_REVOKED = "SEAL_CERTIFICATE_REVOKED"
     ACTION_MISMATCH = "ACTION_MISMATCH"
     GRANT_WITHDRAWN = "GRANT_WITHDRAWN"
     GRANT_EXCEEDED = "GRANT_EXCEEDED"
@@ -92,12 +94,31 @@ class Code(StrEnum):
     DOCUMENT_READBACK = "DOCUMENT_READBACK"
     MARK_OFF_PAGE = "MARK_OFF_PAGE"
     PICTURE_UNKNOWN = "PICTURE_UNKNOWN"
+    # --- long-term proof
+    DOCUMENT_UNSIGNED = "DOCUMENT_UNSIGNED"
+    SIGNATURE_BROKEN = "SIGNATURE_BROKEN"
+    SIGNATURE_UNTRUSTED = "SIGNATURE_UNTRUSTED"
+    SIGNATURE_REVOKED = "SIGNATURE_REVOKED"
+    EVIDENCE_NOT_YET = "EVIDENCE_NOT_YET"
+    FETCH_FORBIDDEN = "FETCH_FORBIDDEN"
     # --- parts we depend on
     HSM_UNAVAILABLE = "HSM_UNAVAILABLE"
     HSM_PIN_REFUSED = "HSM_PIN_REFUSED"
     HSM_KEY_MISSING = "HSM_KEY_MISSING"
     HSM_TIMEOUT = "HSM_TIMEOUT"
     TIMESTAMP_UNAVAILABLE = "TIMESTAMP_UNAVAILABLE"
+    TSA_UNREACHABLE = "TSA_UNREACHABLE"
+    TSA_SLOW = "TSA_SLOW"
+    TSA_REFUSED = "TSA_REFUSED"
+    TSA_RESTS = "TSA_RESTS"
+    TSA_ANSWER_MALFORMED = "TSA_ANSWER_MALFORMED"
+    TSA_ANSWER_TOO_LARGE = "TSA_ANSWER_TOO_LARGE"
+    TSA_WRONG_NONCE = "TSA_WRONG_NONCE"
+    TSA_WRONG_IMPRINT = "TSA_WRONG_IMPRINT"
+    TSA_WRONG_POLICY = "TSA_WRONG_POLICY"
+    TSA_WRONG_TIME = "TSA_WRONG_TIME"
+    TSA_SIGNATURE_INVALID = "TSA_SIGNATURE_INVALID"
+    TSA_UNTRUSTED = "TSA_UNTRUSTED"
     REVOCATION_UNAVAILABLE = "REVOCATION_UNAVAILABLE"
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
     STORAGE_FULL = "STORAGE_FULL"
@@ -127,6 +148,11 @@ REGISTRY: dict[Code, CodeEntry] = {
     Code.CERTIFICATE_REVOKED: _row(
         Kind.UNAUTHENTICATED, "A revoked certificate opens nothing.", "Ask the operator for a new bundle: `vermilion clients add`."
     ),
+    Code.CERTIFICATE_EXPIRED: _row(
+        Kind.UNAUTHENTICATED,
+        "A certificate counts until its end.",
+        "Services and operator: start again with `vermilion up`, which issues anew. Clients: `vermilion clients renew FOLDER`.",
+    ),
     Code.PERMISSION_DENIED: _row(_F, "Each method has a list of those who may call it.", "Use the identity that this method is meant for."),
     Code.NOT_FOUND: _row(Kind.NOT_FOUND, "What is named must exist.", "Check the identifier; the `list` commands show what exists."),
     Code.CONFLICT: _row(_C, "Two things cannot both be so.", "Look at the present state, then decide again."),
@@ -152,6 +178,9 @@ REGISTRY: dict[Code, CodeEntry] = {
     Code.SEAL_SUSPENDED: _row(_F, "A suspended seal seals nothing.", "Have it resumed by its quorum: `vermilion seals resume`."),
     Code.SEAL_RETIRED: _row(_F, "A retired or destroyed seal seals nothing.", "Use the seal's successor."),
     Code.SEAL_CERTIFICATE_INVALID: _row(_F, "A seal is used only under a valid certificate.", "Renew the seal's certificate."),
+    Code.SEAL_CERTIFICATE_REVOKED: _row(
+        _F, "Nothing is sealed under a revoked certificate.", "Have a new key certified and register it: `vermilion ca request`, `import`."
+    ),
     Code.ACTION_MISMATCH: _row(_F, "A token counts only for its action.", "Submit a form for this action."),
     Code.GRANT_WITHDRAWN: _row(_F, "A withdrawn grant covers nothing.", "Apply for a new grant or a single approval."),
     Code.GRANT_EXCEEDED: _row(_F, "A grant covers only its number of uses.", "Apply for a new grant."),
@@ -195,11 +224,47 @@ REGISTRY: dict[Code, CodeEntry] = {
     ),
     Code.MARK_OFF_PAGE: _row(_D, "A mark lies wholly on an existing page.", "Choose a page and rectangle inside the page."),
     Code.PICTURE_UNKNOWN: _row(_D, "A mark shows a registered picture of the seal.", "Use a picture of `vermilion seals show`."),
+    Code.DOCUMENT_UNSIGNED: _row(_D, "Only signatures are extended.", "Give a signed PDF."),
+    Code.SIGNATURE_BROKEN: _row(_D, "Only a whole signature is extended.", "Ask whoever signed for an unharmed copy."),
+    Code.SIGNATURE_UNTRUSTED: _row(
+        _D, "Each certificate leads to a trust anchor, at the time it was used.", "Name the root by --trust if you trust it."
+    ),
+    Code.SIGNATURE_REVOKED: _row(
+        _D, "A signature counts if it is proven to be older than a revocation.", "Have the document signed again; no later proof mends it."
+    ),
+    Code.EVIDENCE_NOT_YET: _row(
+        Kind.BUSY, "Proof of good standing is younger than the timestamp.", "Run the same command again after that time, or with --wait."
+    ),
+    Code.FETCH_FORBIDDEN: _row(_F, "Nothing is fetched from a host that nobody allowed.", "If you trust it, allow it by --allow-host."),
     Code.HSM_UNAVAILABLE: _row(_U, "Keys stay in the HSM.", "Check the token with `vermilion doctor`; then send the same request again."),
     Code.HSM_PIN_REFUSED: _row(_U, "A wrong PIN is never tried twice.", "Correct the PIN file, then restart the service."),
     Code.HSM_KEY_MISSING: _row(_U, "Each declared key is in its token.", "Compare `vermilion keys list` with the inventory."),
     Code.HSM_TIMEOUT: _row(_U, "An HSM call ends in bounded time.", "Check the HSM; then send the same request again."),
-    Code.TIMESTAMP_UNAVAILABLE: _row(_U, "No seal without a timestamp.", "Check the timestamp unit; then send the same request again."),
+    Code.TIMESTAMP_UNAVAILABLE: _row(
+        _U, "No seal without a timestamp.", "Check the timestamp unit and the machine's clock; then send the same request again."
+    ),
+    Code.TSA_UNREACHABLE: _row(_U, "An outside TSA is reached at its configured address.", "Check the network, the address and its TLS."),
+    Code.TSA_SLOW: _row(_U, "An outside TSA answers within its deadlines.", "Ask its operator, or name another TSA after it."),
+    Code.TSA_REFUSED: _row(_U, "An outside TSA must grant the timestamp.", "Read what it says; check account, secret and policy."),
+    Code.TSA_RESTS: _row(_U, "An outside TSA that failed is left alone for a while.", "Wait; it is tried again by itself."),
+    Code.TSA_ANSWER_MALFORMED: _row(
+        _U, "A TSA answers by a TimeStampResp in DER (RFC 3161).", "Check that the address is that of a TSA; ask its operator."
+    ),
+    Code.TSA_ANSWER_TOO_LARGE: _row(
+        _U,
+        "A token fits into the room that documents keep for it.",
+        "Raise `largest_token_bytes` of this source, if its tokens are honest.",
+    ),
+    Code.TSA_WRONG_NONCE: _row(_U, "A token repeats the nonce of its request.", "Distrust this TSA until its operator explains it."),
+    Code.TSA_WRONG_IMPRINT: _row(_U, "A token is over the digest that was sent.", "Distrust this TSA until its operator explains it."),
+    Code.TSA_WRONG_POLICY: _row(_U, "A token is made under the policy that was asked for.", "Check `policy_oid` of this source."),
+    Code.TSA_WRONG_TIME: _row(_U, "A token's time agrees with our clock.", "Check both clocks; one of them is wrong."),
+    Code.TSA_SIGNATURE_INVALID: _row(
+        _U, "A token is signed by the certificate that it names.", "Distrust this TSA until its operator explains it."
+    ),
+    Code.TSA_UNTRUSTED: _row(
+        _U, "A token's signer is for timestamps alone and comes from a configured anchor.", "Check `anchors_file` of this source."
+    ),
     Code.REVOCATION_UNAVAILABLE: _row(_U, "In doubt about revocation the answer is no.", "Check the CA's CRL; then try again."),
     Code.DATABASE_UNAVAILABLE: _row(_U, "Nothing leaves before it is durable.", "Check the database; then send the same request again."),
     Code.STORAGE_FULL: _row(_U, "Nothing leaves before it is durable.", "Free disk space; then send the same request again."),

@@ -33,7 +33,7 @@ def _left(folder: Path) -> list[str]:
 
 def test_a_tiny_run_measures_writes_draws_and_leaves_nothing_running(tmp_path: Path) -> None:
     done = subprocess.run(
-        _command(tmp_path, "cpu_ms_per_document", "tsa.of_limit"),
+        _command(tmp_path, "cpu_ms_per_document", "tsa.of_limit", "extend"),
         cwd=REPOSITORY, capture_output=True, text=True, timeout=RUN_S, check=False, env={**os.environ, "NO_COLOR": "1", "COLUMNS": "140"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -47,6 +47,9 @@ def test_a_tiny_run_measures_writes_draws_and_leaves_nothing_running(tmp_path: P
     assert figures["cpu_ms_per_document.hsm"]["value"] > 0 and figures["cpu_ms_per_document.front"]["value"] > 0
     assert figures["tsa.tokens"]["value"] > 0
     assert figures["tsa.of_limit"]["value"] == pytest.approx(figures["tsa.tokens"]["value"] / figures["tsa.hsm_limit"]["value"])
+    assert figures["extend.documents_per_s"]["value"] > 0 and figures["extend.cpu_ms"]["value"] > 0
+    ratio = figures["extend.documents_per_s"]["value"] / figures["extend.pyhanko_documents_per_s"]["value"]
+    assert figures["extend.vs_pyhanko"]["value"] == pytest.approx(ratio)
     assert "24 sealed documents of all classes and variants verified: valid" in done.stdout
     assert re.search(r"cpu_ms_per_document\s+[0-9.]+", done.stdout)
     assert (tmp_path / "out" / "aims.png").exists() and (tmp_path / "out" / "cpu.png").exists()
