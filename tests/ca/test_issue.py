@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -227,7 +228,7 @@ def test_request_signed_by_another_key_is_refused(desk: Desk) -> None:
     assert "Proof of possession" in error.rule
 
 
-@pytest.mark.parametrize("request_der", [b"", b"0", secrets.token_bytes(300), bytes(20_000)])
+@pytest.mark.parametrize("request_der", [b"", b"0", hashlib.shake_256(b"noise").digest(300), bytes(20_000)], ids=len)
 def test_what_is_no_request_is_refused(request_der: bytes, desk: Desk) -> None:
     refusal(Code.INVALID_ARGUMENT, lambda: desk.issue("seal", request_der))
 
