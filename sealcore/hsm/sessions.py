@@ -19,7 +19,7 @@ from pkcs11.exceptions import PKCS11Error
 
 from sealcore.config import TokenSettings, read_pin
 from sealcore.errors import Code, VermilionError
-from sealcore.hsm import library, watch
+from sealcore.hsm import library, softhsm, watch
 from sealcore.hsm.exclusion import Exclusion
 from sealcore.hsm.faults import PIN_FAULTS, TokenGoneError, is_harmless, may_repeat, translate
 from sealcore.hsm.native import NativeModule, SigningHandle, handle_of
@@ -302,6 +302,7 @@ class SessionPool:
         with self._exclusion.opening():
             REFUSALS.check(self._settings)  # another process may have tried while we waited
             pin = read_pin(self._settings.pin_file)
+            softhsm.mend(self._settings)
             self._library.start()
             return self._open_all(pin)
 

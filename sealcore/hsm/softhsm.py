@@ -12,11 +12,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from sealcore import durable
 from sealcore.config import SOFTHSM_MODULE, TokenSettings
 from sealcore.errors import Code, VermilionError
+from sealcore.log import get as get_log
 
 _PIN_BYTES: Final = 16  # random bytes, written as 32 hexadecimal digits: SoftHSM does not lock, so the PIN must resist guessing
 _LABEL_BYTES: Final = 32  # CK_TOKEN_INFO.label
@@ -55,6 +58,26 @@ def create(folder: Path, label: str, *, module: Path = SOFTHSM_MODULE) -> TokenS
         shutil.rmtree(draft, ignore_errors=True)
     _sync(folder.parent)
     return settings
+
+
+def mend(settings: TokenSettings) -> None:
+    """Keeps a copy of the token's own record, and puts it back where the record is cut off. Nobody may be logging in meanwhile.
+
+    SoftHSM writes that record anew, in place, at every login; a process that is killed in this instant leaves it empty, and the token
+    would be lost with all its keys.
+    """
+    if settings.softhsm_conf is None:
+        return
+    folder = settings.softhsm_conf.parent
+    for record in (folder / "tokens").glob("*/token.object"):
+        copy = folder / f".{record.parent.name}.token.object"
+        data, kept = durable.read(record) or b"", durable.read(copy)
+        if kept is None and data:
+            with suppress(VermilionError):  # without it this token is as safe as SoftHSM makes it
+                durable.write(copy, data, mode=durable.PRIVATE)
+        elif kept is not None and len(data) < len(kept):
+            get_log("hsm").error("the token's record was cut off, by a process killed at its login; put back", token=settings.label)
+            durable.write(record, kept, mode=durable.PRIVATE)
 
 
 def _furnish(draft: Path, settings: TokenSettings) -> None:

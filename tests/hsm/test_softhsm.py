@@ -67,3 +67,19 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
         create(tmp_path / "hsm", "office", module=Path("/nowhere/module.so"))
     assert refused.value.code is Code.HSM_UNAVAILABLE
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("left_bytes", [0, 100])
+def test_a_record_that_a_killed_login_cut_off_is_put_back(settings: TokenSettings, left_bytes: int) -> None:
+    """SoftHSM opens the record for writing at every login; SIGKILL between that and the writing leaves it empty."""
+    with Token.open(settings) as token:
+        key = token.generate("key", Algorithm.P256)
+    (record,) = settings.pin_file.parent.glob("tokens/*/token.object")
+    whole = record.read_bytes()
+    record.write_bytes(whole[:left_bytes])
+    with Token.open(settings) as token:
+        assert token.key("key").spki_der == key.spki_der
+        token.key("key").sign(b"data")
+    assert len(record.read_bytes()) == len(whole)
+    (copy,) = settings.pin_file.parent.glob(".*.token.object")
+    assert copy.stat().st_mode & 0o777 == 0o600
