@@ -23,12 +23,22 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLES = REPOSITORY / "examples" / "documents"
 CORPUS = REPOSITORY.parent / "shared" / "corpus"
 _SAID = "said"
+_BY_MODULE = frozenset({"ca", "client", "observability", "timestamp", "verify", "workflow"})
 
 
 def pytest_configure() -> None:
     """A run in the background ignores SIGINT, and what it starts would too; the tests press Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules of these folders have services of their own, which take long to start: each module stays on one worker."""
+    for item in items:
+        folder = item.path.relative_to(REPOSITORY / "tests").parts[0]
+        if folder in _BY_MODULE and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.stem}"))
 
 
 def pytest_report_header() -> list[str]:

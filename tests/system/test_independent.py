@@ -69,7 +69,9 @@ def _run(*command: str | Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.usefixtures("up")
 def test_pdfsig_trusts_every_sealed_file(demo: Demo, tmp_path: Path) -> None:
+    """With the office up: pdfsig asks the certificate's OCSP responder."""
     _run("certutil", "-N", "-d", f"sql:{tmp_path}", "--empty-password")
     _run("certutil", "-A", "-d", f"sql:{tmp_path}", "-n", "root", "-t", "CT,C,C", "-i", demo.out / "demo" / "root.pem")
     for path in demo.sealed:
