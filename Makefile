@@ -14,7 +14,7 @@ SEALS ?= 200000
 KILLS ?= 1000
 SEED ?=
 BIN := .venv/bin
-LONG_TESTS := tests/benchmarks/test_run.py tests/augment/test_corpus.py
+LONG_TESTS := tests/benchmarks/test_run.py tests/augment/test_corpus.py tests/ca/test_rollover_services.py $(addprefix tests/cli/,test_rollover.py test_extending.py test_demo.py)
 PACKAGES := sealcore signer ca timestamp ledger verify workflow vermilion hsm_config benchmarks
 
 .PHONY: help setup setup-test setup-bench demo up test test-long fuzz crash lint format proto docs documents bench bench-peers soak clean
@@ -47,7 +47,7 @@ up: setup ## start the office and leave it running until Ctrl-C
 test: setup-test lint ## lint, types, layers and the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(addprefix --ignore=,$(LONG_TESTS))
 
-test-long: test fuzz ## all that, the benchmarks' own tests, long-term proof over the corpus, the property tests for MINUTES, and the demo over the documents in CORPUS
+test-long: test fuzz ## all that, the benchmarks' own tests, rollover and long-term proof at length, the property tests for MINUTES, and the demo over the documents in CORPUS
 	@$(BIN)/python -m pytest $(LONG_TESTS)
 	@$(BIN)/vermilion demo --state "$(STATE)" --documents "$(CORPUS)" --out out/corpus
 
