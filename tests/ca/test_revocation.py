@@ -11,38 +11,18 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 from sqlalchemy import select, update
 
 from ca.change import LEAF_REASONS
-from ca.crl import PublishedCrl, newest
 from ca.lint import crl_findings
 from ca.rpc import OwnRecord
 from ca.tables import issuers, outbox
 from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
-from sealcore.ids import uuid7
-from tests.ca.office import Desk, software_request
+from tests.ca.office import Desk
+from tests.ca.standing import client, crl, published, seal
 
 Run = Callable[..., str]
-
-
-def seal(desk: Desk) -> x509.Certificate:
-    return desk.issue("seal", software_request((NameOID.COMMON_NAME, "章")))
-
-
-def client(desk: Desk) -> x509.Certificate:
-    return desk.issue("client", software_request((NameOID.COMMON_NAME, "c")), uri=f"https://vermilion.internal/client/{uuid7()}")
-
-
-def published(desk: Desk, issuer: str = "seals") -> PublishedCrl:
-    found = newest(desk.engine, issuer)
-    assert found is not None
-    return found
-
-
-def crl(desk: Desk, issuer: str = "seals") -> x509.CertificateRevocationList:
-    return x509.load_der_x509_crl(published(desk, issuer).der)
 
 
 def verify_with_crls(desk: Desk, certificate: x509.Certificate, folder: Path, run: Run) -> str:

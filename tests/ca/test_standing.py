@@ -14,21 +14,20 @@ from asn1crypto import crl as asn1_crl
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathValidationError
 from sqlalchemy import select
 
 from ca.certificate import crl_url
 from ca.change import AUTHORITY_REASONS, LEAF_REASONS, Change, Kind, change_of
-from ca.crl import EXPIRED_CERTS_ON_CRL, PublishedCrl, newest
+from ca.crl import EXPIRED_CERTS_ON_CRL
 from ca.lint import crl_findings
 from ca.rpc import OwnRecord
 from ca.tables import acts, crls, outbox
 from sealcore.db import read
 from sealcore.errors import Code, VermilionError
-from sealcore.ids import uuid7
-from tests.ca.office import PUBLIC_URL, Desk, software_request
+from tests.ca.office import PUBLIC_URL, Desk
+from tests.ca.standing import client, crl, published, seal
 
 Run = Callable[..., str]
 HOUR = timedelta(hours=1)
@@ -37,24 +36,6 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(name="desk")
 def _desk(own_desk: Desk) -> Desk:
     return own_desk
-
-
-def seal(desk: Desk) -> x509.Certificate:
-    return desk.issue("seal", software_request((NameOID.COMMON_NAME, "章")))
-
-
-def client(desk: Desk) -> x509.Certificate:
-    return desk.issue("client", software_request((NameOID.COMMON_NAME, "c")), uri=f"https://vermilion.internal/client/{uuid7()}")
-
-
-def published(desk: Desk, issuer: str = "seals") -> PublishedCrl:
-    found = newest(desk.engine, issuer)
-    assert found is not None
-    return found
-
-
-def crl(desk: Desk, issuer: str = "seals") -> x509.CertificateRevocationList:
-    return x509.load_der_x509_crl(published(desk, issuer).der)
 
 
 def entry_of(desk: Desk, certificate: x509.Certificate, issuer: str = "seals") -> x509.RevokedCertificate | None:
