@@ -18,6 +18,7 @@ from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathBuildingError, PathValidationError, ValidationError
 
 from sealcore.errors import Code, VermilionError
+from timestamp.client.signed import completed
 
 ONE_AT_A_TIME: Final = threading.RLock()  # around asn1crypto's objects (``sealcore.asn1``): those of certificates are shared
 MOST_FETCHED: Final = 6  # issuers of one chain, by caIssuers
@@ -139,7 +140,7 @@ class Chains:
             allow_fetching=False,
             revocation_mode="soft-fail",  # revocation is judged by ``collecting``, against the time of the signature
         )
-        path = _completed(CertificateValidator(leaf.asn1, validation_context=context).async_validate_usage(set()))
+        path = completed(CertificateValidator(leaf.asn1, validation_context=context).async_validate_usage(set()))
         return tuple(certificate(each.dump()) for each in reversed(list(path.iter_certs(include_root=True))))
 
 
@@ -153,16 +154,6 @@ def _certificates(data: bytes) -> list[Certificate]:
         return [certificate(each.public_bytes(Encoding.DER)) for each in pkcs7.load_der_pkcs7_certificates(data)]
     except ValueError:
         raise VermilionError(Code.SIGNATURE_UNTRUSTED, "what caIssuers points to is no certificate") from None
-
-
-def _completed(work: Any) -> Any:
-    """The result of a coroutine that waits for nothing, since fetching is off; stepped here, with no event loop."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        return done.value
-    work.close()
-    raise VermilionError(Code.INTERNAL, "a certificate path waits for something")
 
 
 def _untrusted(leaf: Certificate, why: str) -> VermilionError:

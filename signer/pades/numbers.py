@@ -17,7 +17,7 @@ from signer.pades.plan import Document
 
 LARGEST_OBJECT_NUMBER: Final = 4_000_000  # PDFium reads no larger ones
 BLOCK: Final = 10  # numbers that share all digits but the last are looked for at once
-_MOST_TRIES: Final = 256
+_MOST_TRIES: Final = 32  # each may go over the whole document
 
 _BETWEEN: Final = rb"(?:[\0\t\n\f\r ]|%[^\r\n]*+)++"
 _REFERENCE: Final = rb"[0-9][0-9.+-]*+" + _BETWEEN + rb"[0-9.+-]++" + _BETWEEN + rb"R"

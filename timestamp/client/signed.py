@@ -71,7 +71,7 @@ class Signers:
         )
         validator: Any = CertificateValidator(found, validation_context=context)
         try:
-            path = _completed(validator.async_validate_usage({"digital_signature"}, {"time_stamping"}, extended_optional=False))
+            path = completed(validator.async_validate_usage({"digital_signature"}, {"time_stamping"}, extended_optional=False))
         except (PathBuildingError, PathValidationError, ValidationError, ValueError) as fault:
             raise VermilionError(Code.TSA_UNTRUSTED, f"the token's signer is not trusted: {fault}") from None
         chain = list(path.iter_certs(include_root=False))  # an anchor is trusted as it is, whatever its dates say
@@ -174,7 +174,7 @@ def _require_purpose(certificate: x509.Certificate) -> None:
         raise VermilionError(Code.TSA_UNTRUSTED, "the token's signer is not certified for timeStamping, critical and alone")
 
 
-def _completed(work: Any) -> Any:
+def completed(work: Any) -> Any:
     """The result of a coroutine that waits for nothing, since nothing is fetched; inside an event loop or not."""
     try:
         work.send(None)
