@@ -64,6 +64,17 @@ class Draft:
     not_after: datetime
 
 
+@dataclass(frozen=True)
+class Linted:
+    """A draft that the linter found no error in. Only ``ca.lint`` makes one.
+
+    tbs  the very bytes that were linted and that will be signed
+    """
+
+    draft: Draft
+    tbs: bytes
+
+
 def build(
     profile_name: str, profile: Profile, request: CertificateRequest, parent: Parent, *, serial: int, now: datetime, days: int | None = None
 ) -> Draft:

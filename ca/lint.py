@@ -20,24 +20,13 @@ from pkilint.etsi.etsi_constants import CertificateType
 from pkilint.pkix import certificate, crl, extension, name
 from pkilint.validation import ValidationFindingSeverity
 
-from ca.certificate import Draft
+from ca.certificate import Draft, Linted
 from ca.conformity import require_conformity
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm
 from sealcore.log import get as get_log
 
 ThrowawayKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-
-
-@dataclass(frozen=True)
-class Linted:
-    """A draft that the linter found no error in. Only ``Linter.certificate`` makes one.
-
-    tbs  the very bytes that were linted and that will be signed
-    """
-
-    draft: Draft
-    tbs: bytes
 
 
 def hash_for(algorithm: Algorithm) -> hashes.SHA256 | hashes.SHA384:

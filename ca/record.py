@@ -15,9 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection, Engine, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ca.certificate import Draft
+from ca.certificate import Draft, Linted
 from ca.instants import to_text
-from ca.lint import Linted
 from ca.names import Role
 from ca.tables import State, certificates, outbox
 from sealcore.db import read, write

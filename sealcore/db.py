@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import psycopg
 from sqlalchemy import Connection, Engine, Row, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 
@@ -34,7 +33,7 @@ _PATIENT_S = 0.02
 
 # Suffixes of some kilobytes fill pages of 8 kB best; measured against 4 and 16 kB (docs/adr). An existing file keeps its own size.
 _PAGE_BYTES = 8192
-_CACHE_KIB = 16_384  # a batch of 64 documents fits, so that a transaction spills nothing before its commit
+_CACHE_KIB = 16_384  # a batch of small documents fits, so that a transaction spills nothing before its commit
 _CHECKPOINT_PAGES = 2048  # 16 MiB of log: the copying back is a pause of some 20 ms for one writer, and for no reader
 
 _POSTGRESQL_OPTIONS = {
@@ -111,6 +110,8 @@ def _begin_immediate(connection: Any, *, urgent: bool) -> None:
 
 def _still_there(connection: Any, _record: Any, _proxy: Any) -> None:
     """Sorts out connections that the server has ended, without a round trip: an idle one has nothing to read but its end."""
+    import psycopg  # noqa: PLC0415  (it takes long to load; a service on SQLite does without)
+
     poll = select.poll()
     try:
         poll.register(connection.pgconn.socket, select.POLLIN)
@@ -143,19 +144,19 @@ def write(engine: Engine, *, urgent: bool = False) -> Iterator[Connection]:
     """
     if urgent:
         engine = engine.execution_options(vermilion_urgent=True)
-    with _translated(), engine.begin() as connection:
+    with _translated(engine), engine.begin() as connection:
         yield connection
 
 
 @contextmanager
 def read(engine: Engine) -> Iterator[Connection]:
     """A transaction for reading only; on SQLite it takes no write lock."""
-    with _translated(), engine.connect().execution_options(vermilion_read=True) as connection, connection.begin():
+    with _translated(engine), engine.connect().execution_options(vermilion_read=True) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(engine: Engine) -> Iterator[None]:
     """Turns a database's own failures into our codes; statement values never reach a message."""
     try:
         yield
@@ -165,7 +166,7 @@ def _translated() -> Iterator[None]:
         if fault.connection_invalidated:
             raise VermilionError(Code.DATABASE_UNAVAILABLE, "the connection to the database broke") from fault
         raise
-    except (sqlite3.OperationalError, psycopg.OperationalError) as fault:  # from the driver's own cursor
+    except engine.dialect.loaded_dbapi.OperationalError as fault:  # from the driver's own cursor
         _refuse(fault, fault)
 
 

@@ -53,7 +53,7 @@ class Limits(Block):
 
     document_bytes: int = Field(default=256 * MEBIBYTE, ge=1)
     in_flight_bytes: int = Field(default=512 * MEBIBYTE, ge=1)
-    batch: int = Field(default=64, ge=1, le=1024)
+    batch: int = Field(default=128, ge=1, le=1024)
     lease_s: int = Field(default=60, ge=1)
     hsm_s: float = Field(default=15.0, gt=0)
 

@@ -6,11 +6,10 @@ in a circle.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Index, Integer, LargeBinary, MetaData, Row, SmallInteger, String, Table, Text, text
-from sqlalchemy.dialects.postgresql import insert as _postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as _sqlite_insert
 
 from sealcore.ledger import store
 
@@ -128,5 +127,5 @@ def insert_missing(connection: Connection, table: Table, rows: list[dict[str, ob
     """Inserts those ``rows`` whose primary key is not there yet; the others stay as they are, whoever wrote them."""
     if not rows:
         return
-    insert = _sqlite_insert if connection.dialect.name == "sqlite" else _postgresql_insert
+    insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert
     connection.execute(insert(table).on_conflict_do_nothing(), rows)

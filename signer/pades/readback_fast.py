@@ -37,14 +37,18 @@ def _value_pattern(depth: int) -> bytes:
 
 
 _VALUE: Final = _value_pattern(_DEEPEST)
+_FLAT: Final = rb"(?>%b|\[(?>%b*+(?>%b))*+%b*+\])" % (_SIMPLE, _W, _SIMPLE, _W)
 
 
-def _entries_pattern(first_group: int, *wanted: bytes, never: bytes = b"") -> bytes:
-    """Entries of a dictionary, in any order; the values of the wanted ones are groups, and none of these is there twice."""
+def _entries_pattern(first_group: int, *wanted: bytes, never: bytes = b"", value: bytes = _FLAT) -> bytes:
+    """Entries of a dictionary, in any order; the values of the wanted ones are groups, and none of these is there twice.
+
+    A wanted value nests no deeper than ``value`` does: what is large here is compiled anew in every process.
+    """
     keys = b"|".join((*wanted, never) if never else wanted)
-    each = [rb"/%b%b%b*+(?(%d)(?!)|(%b))" % (key, _DELIMITED, _W, group, _VALUE) for group, key in enumerate(wanted, first_group)]
-    other = rb"/(?!(?:%b)%b)%b%b*+%b" % (keys, _DELIMITED, _NAME[1:], _W, _VALUE)
-    return rb"(?>%b*+(?>%b))*+%b*+" % (_W, b"|".join((*each, other)), _W)
+    each = [rb"%b%b%b*+(?(%d)(?!)|(%b))" % (key, _DELIMITED, _W, group, value) for group, key in enumerate(wanted, first_group)]
+    other = rb"(?!(?:%b)%b)%b%b*+%b" % (keys, _DELIMITED, _NAME[1:], _W, _VALUE)
+    return rb"(?>%b*+/(?>%b))*+%b*+" % (_W, b"|".join((*each, other)), _W)
 
 
 _HEAD: Final = rb"(\d{1,10})%b++\d{1,5}%b++obj%b*+<<" % (_W, _W, _W)
@@ -66,7 +70,7 @@ _SUBSECTION: Final = _compiled(rb"(\d{1,10}) (\d{1,10}) ?+\r?+\n((?>%b)++)" % _R
 _STREAM_KEYS: Final = (b"Root", b"Type", b"W", b"Index", b"Size", b"Length", b"Filter")
 _STREAM: Final = _compiled(_HEAD + _entries_pattern(2, *_STREAM_KEYS, never=b"Encrypt|DecodeParms") + rb">>%b*+stream\r?+\n" % _W)
 _STREAM_END: Final = _compiled(rb"%b*+endstream" % _W)
-_CATALOG: Final = _compiled(_HEAD + _entries_pattern(2, b"AcroForm") + _CLOSE)
+_CATALOG: Final = _compiled(_HEAD + _entries_pattern(2, b"AcroForm", value=_VALUE) + _CLOSE)
 _FORM: Final = _compiled(_HEAD + _entries_pattern(2, b"Fields") + _CLOSE)
 _FORM_INLINE: Final = _compiled(b"(<<)" + _entries_pattern(2, b"Fields") + b">>")
 _FIELD: Final = _compiled(_HEAD + _entries_pattern(2, b"FT", b"T", b"V") + _CLOSE)
