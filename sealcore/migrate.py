@@ -10,11 +10,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 
-from sealcore.db import write
+from sealcore.db import read, write
 
 _ADVISORY_LOCK = 0x5645_524D  # "VERM": replicas that start together upgrade one after the other
 _one_at_a_time = threading.Lock()  # Alembic keeps its running environment in module globals
@@ -27,6 +25,11 @@ def scripts(service: str) -> Path:
 
 def upgrade(engine: Engine, script_location: Path) -> None:
     """Upgrades to head in one transaction: after a crash the database has the old schema or the new one, nothing between."""
+    if _is_newest(engine, script_location):
+        return  # as at nearly every start, which Alembic would double
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(script_location).replace("%", "%%"))
     with _one_at_a_time, write(engine) as connection:
@@ -35,6 +38,15 @@ def upgrade(engine: Engine, script_location: Path) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _is_newest(engine: Engine, script_location: Path) -> bool:
+    """Whether the database is at the last script's revision, which the scripts' names begin with."""
+    newest = max(script.stem.partition("_")[0] for script in (script_location / "versions").glob("[0-9]*.py"))
+    with read(engine) as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [newest]
 
 
 def run(context: Any) -> None:

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 from signer.pades.syntax import unescape
 
-_DEEPEST: Final = 4  # nesting of values that is read here
+_DEEPEST: Final = 4  # nesting of values that is read here, in catalog and form
+_SHALLOW: Final = 2  # in what the writers make by themselves: cross-references, field, signature
 _END_BYTES: Final = 64  # where startxref is looked for
 _MOST_ROWS_BYTES: Final = 1024 * 1024  # of a cross-reference stream that is read here
 _LENGTH_DIGITS: Final = 12  # tag and length of any CMS that fits into a hole
@@ -29,25 +30,19 @@ _SIMPLE: Final = rb"%b|%b|[+-]?+(?:\d++\.?+\d*+|\.\d++)|\((?>[^()\\]++|\\.)*+\)|
 
 
 def _value_pattern(depth: int) -> bytes:
-    """A value with that much nesting."""
+    """A value with that much nesting. Each level doubles the expression, which is compiled anew in every process."""
     if depth == 0:
         return rb"(?>%b)" % _SIMPLE
     inner = _value_pattern(depth - 1)
     return rb"(?>%b|\[(?>%b*+%b)*+%b*+\]|<<(?>%b*+%b%b*+%b)*+%b*+>>)" % (_SIMPLE, _W, inner, _W, _W, _NAME, _W, inner, _W)
 
 
-_VALUE: Final = _value_pattern(_DEEPEST)
-_FLAT: Final = rb"(?>%b|\[(?>%b*+(?>%b))*+%b*+\])" % (_SIMPLE, _W, _SIMPLE, _W)
-
-
-def _entries_pattern(first_group: int, *wanted: bytes, never: bytes = b"", value: bytes = _FLAT) -> bytes:
-    """Entries of a dictionary, in any order; the values of the wanted ones are groups, and none of these is there twice.
-
-    A wanted value nests no deeper than ``value`` does: what is large here is compiled anew in every process.
-    """
+def _entries_pattern(first_group: int, *wanted: bytes, never: bytes = b"", depth: int = _SHALLOW, wanted_depth: int = 1) -> bytes:
+    """Entries of a dictionary, in any order; the values of the wanted ones are groups, and none of these is there twice."""
+    value, other_value = _value_pattern(wanted_depth), _value_pattern(depth)
     keys = b"|".join((*wanted, never) if never else wanted)
     each = [rb"%b%b%b*+(?(%d)(?!)|(%b))" % (key, _DELIMITED, _W, group, value) for group, key in enumerate(wanted, first_group)]
-    other = rb"(?!(?:%b)%b)%b%b*+%b" % (keys, _DELIMITED, _NAME[1:], _W, _VALUE)
+    other = rb"(?!(?:%b)%b)%b%b*+%b" % (keys, _DELIMITED, _NAME[1:], _W, other_value)
     return rb"(?>%b*+/(?>%b))*+%b*+" % (_W, b"|".join((*each, other)), _W)
 
 
@@ -70,9 +65,9 @@ _SUBSECTION: Final = _compiled(rb"(\d{1,10}) (\d{1,10}) ?+\r?+\n((?>%b)++)" % _R
 _STREAM_KEYS: Final = (b"Root", b"Type", b"W", b"Index", b"Size", b"Length", b"Filter")
 _STREAM: Final = _compiled(_HEAD + _entries_pattern(2, *_STREAM_KEYS, never=b"Encrypt|DecodeParms") + rb">>%b*+stream\r?+\n" % _W)
 _STREAM_END: Final = _compiled(rb"%b*+endstream" % _W)
-_CATALOG: Final = _compiled(_HEAD + _entries_pattern(2, b"AcroForm", value=_VALUE) + _CLOSE)
-_FORM: Final = _compiled(_HEAD + _entries_pattern(2, b"Fields") + _CLOSE)
-_FORM_INLINE: Final = _compiled(b"(<<)" + _entries_pattern(2, b"Fields") + b">>")
+_CATALOG: Final = _compiled(_HEAD + _entries_pattern(2, b"AcroForm", depth=_DEEPEST, wanted_depth=_DEEPEST - 1) + _CLOSE)
+_FORM: Final = _compiled(_HEAD + _entries_pattern(2, b"Fields", depth=_DEEPEST) + _CLOSE)
+_FORM_INLINE: Final = _compiled(b"(<<)" + _entries_pattern(2, b"Fields", depth=_DEEPEST) + b">>")
 _FIELD: Final = _compiled(_HEAD + _entries_pattern(2, b"FT", b"T", b"V") + _CLOSE)
 _BEFORE_HOLE: Final = _compiled(_HEAD + _entries_pattern(2, b"ByteRange", never=b"Contents") + rb"/Contents%b*+<(?=[0-9A-Fa-f])" % _W)
 _BEHIND_HOLE: Final = _compiled(_entries_pattern(1, b"ByteRange", never=b"Contents") + _CLOSE)

@@ -15,9 +15,10 @@ from typing import Any, Final, Protocol
 
 from signer.pades.lean.grammar import (
     ARRAY,
-    ARRAY_OBJECT,
+    ARRAY_HEAD,
     DICTIONARY_END,
     DICTIONARY_HEAD,
+    END,
     ENDSTREAM,
     FOLLOWING,
     HEAD,
@@ -345,8 +346,11 @@ class File:
             if packed is None:
                 raise NotLeanError("an object in a stream is no array")
             return packed[0]
-        text: bytes = self._plain(ARRAY_OBJECT, place, number, generation)[3]
-        return text
+        start = self._plain(ARRAY_HEAD, place, number, generation).end()
+        plain = ARRAY.match(self.document, start, place[1] + LARGEST_OBJECT_BYTES)
+        if plain is None or END.match(self.document, plain.end()) is None:
+            raise NotLeanError("an object is no array")
+        return plain[0]
 
     def entries(self, value: bytes | None) -> dict[bytes, bytes] | None:
         """Of a dictionary that stands there or is referred to; None where it is missing or null."""

@@ -1,0 +1,40 @@
+"""Bringing databases to their newest schema."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from sealcore.migrate import scripts
+
+SERVICES = ("ca", "signer", "workflow")
+_START = """
+import sys
+from pathlib import Path
+from sealcore.db import connect
+from sealcore.migrate import scripts, upgrade
+upgrade(connect(sys.argv[1]), Path(sys.argv[2]))
+print("alembic" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_scripts_are_named_by_their_revisions_and_the_last_is_the_head(service: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(scripts(service)))
+    revisions = list(ScriptDirectory.from_config(config).walk_revisions())
+    names = sorted(Path(one.path).stem.partition("_")[0] for one in revisions)
+    assert names == sorted(one.revision for one in revisions)
+    assert ScriptDirectory.from_config(config).get_current_head() == names[-1]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_database_at_the_newest_schema_starts_without_alembic(service: str, tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", _START, f"sqlite:///{tmp_path / 'some.db'}", str(scripts(service))]
+    said = [subprocess.run(arguments, check=True, capture_output=True, text=True).stdout.strip() for _ in range(2)]
+    assert said == ["True", "False"]
