@@ -162,7 +162,10 @@ class Desk:
             self._metrics.waiting_documents.labels(lane).set(turns.documents)
 
     def _choose(self) -> tuple[Worker, Lane] | None:
-        """Interactive parcels go to an interactive worker, else to one that is idle, else, where none is kept for them, to any free one."""
+        """Interactive parcels go to an interactive worker, else to one that is idle, else, where none is kept for them, to any free one.
+
+        Beside what a worker is at, only a whole bulk batch is laid ready: what comes in meanwhile makes a larger and so a cheaper one.
+        """
         if self._lanes[Lane.INTERACTIVE].documents:
             own = [worker for worker in self._workers if worker.lane is Lane.INTERACTIVE and worker.alive]
             for worker in (*own, *self._workers):
@@ -170,9 +173,9 @@ class Desk:
                     return worker, Lane.INTERACTIVE
         if self._lanes[Lane.BULK].documents:
             free = [worker for worker in self._workers if worker.lane is Lane.BULK and worker.is_free]
-            free.sort(key=lambda worker: not worker.is_idle)
-            if free:
-                return free[0], Lane.BULK
+            idle = [worker for worker in free if worker.is_idle]
+            if idle or (free and self._lanes[Lane.BULK].documents >= self._settings.limits.batch):
+                return (idle or free)[0], Lane.BULK
         return None
 
     def _wanted(self, parcel: Parcel) -> bool:

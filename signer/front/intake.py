@@ -20,7 +20,7 @@ from signer.worker.jobs import Sent
 STALLED_S = 60.0  # a client that stops in the middle of a document does not hold memory for longer
 MOST_JOINED = 16  # answers in one look at the queue
 LAST_WORD_S = 0.1
-WINDOW_DOCUMENTS = 512  # of one stream, taken in and not yet answered to the client: who reads slowly is read slowly
+WINDOW_DOCUMENTS = 768  # of one stream, taken in and not yet answered to the client: who reads slowly is read slowly
 WINDOW_BYTES = 64 * 1024 * 1024
 
 Messages = AsyncIterator[bytes]
