@@ -100,7 +100,7 @@ def test_when_a_client_goes_what_was_begun_is_finished_the_rest_given_up_and_its
     approved, large = many(office, 60), office.approve([padded(0) + b" " * 3_000_000])
     scene.points.arm("signer", "worker", "signed", act=Act.HOLD)
     call = station.signer().SealStream(messages(approved), timeout=TIMEOUT_S)
-    until(lambda: scene.metric("waiting_documents", lane="bulk") == 60 - 2 * A_MESSAGE)
+    until(lambda: scene.metric("waiting_documents", lane="bulk") == 60 - A_MESSAGE)
     half = station.signer().SealStream(half_a_document(large), timeout=TIMEOUT_S)
     until(lambda: scene.metric("held_bytes") > 3_000_000)
     for one in (call, half):
@@ -109,8 +109,8 @@ def test_when_a_client_goes_what_was_begun_is_finished_the_rest_given_up_and_its
     scene.points.disarm("signer")
     until(lambda: scene.metric("held_bytes") == scene.metric("waiting_documents") == scene.metric("streams_open") == 0)
     begun = {entry.index for entry in entries_of(station, approved)}
-    assert begun == set(range(2 * A_MESSAGE))  # what a worker had
-    assert scene.metric("documents", code="CANCELLED") == 60 - 2 * A_MESSAGE
+    assert begun == set(range(A_MESSAGE))  # what a worker had
+    assert scene.metric("documents", code="CANCELLED") == 60 - A_MESSAGE
     again = station.stream(approved.token, approved.items)
     everything_sealed_once(station, approved, again)
     assert {index for index, sealed in again.sealed.items() if sealed.repeated} == begun
@@ -151,7 +151,7 @@ def test_sigterm_answers_all_that_was_taken_in_and_refuses_the_rest(scenes: Scen
             ends.append(fault)
 
     got = in_background(exchange)
-    until(lambda: scene.metric("waiting_documents", lane="bulk") == taken - 2 * A_MESSAGE)
+    until(lambda: scene.metric("waiting_documents", lane="bulk") == taken - A_MESSAGE)
     process = station.process
     assert process is not None
     process.terminate()
