@@ -10,9 +10,12 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certificates
-from fastapi import FastAPI, Request, Response
 from sqlalchemy import Engine
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from ca.certificate import der
 from ca.crl import is_alone_in_its_second, newest
@@ -32,13 +35,13 @@ CRL_CACHE_S: Final = 60
 CERTIFICATE_CACHE_S: Final = 86_400
 
 
-def create(engine: Engine, present: Callable[[], Hierarchy], *, clock: Clock) -> FastAPI:
+def create(engine: Engine, present: Callable[[], Hierarchy], *, clock: Clock) -> Starlette:
     """The public HTTP interface of the CAs that ``present`` names; a cross certificate is handed out with the authority it is for."""
-    app = FastAPI(title="Vermilion certificate authorities", docs_url=None, redoc_url=None, openapi_url=None)
-    install_errors(app)
 
-    @app.api_route("/crl/{name}.crl", methods=["GET", "HEAD"])
-    def crl(name: str, request: Request) -> Response:
+    def crl(request: Request) -> Response:
+        return crl_of(request.path_params["name"], request)
+
+    def crl_of(name: str, request: Request) -> Response:
         present().certificates_of(name)  # refuses what is no CA of ours
         published = newest(engine, name)
         if published is None:
@@ -54,23 +57,21 @@ def create(engine: Engine, present: Callable[[], Hierarchy], *, clock: Clock) ->
             headers["Last-Modified"] = _http_date(published.this_update)
         return _answer(request, published.der, CRL_TYPE, headers)
 
-    @app.api_route("/crl/by-key/{key}.crl", methods=["GET", "HEAD"])
-    def crl_of_key(key: str, request: Request) -> Response:
+    def crl_of_key(request: Request) -> Response:
         """For who knows a CA by its certificate alone: ``key`` is its subjectKeyIdentifier in hex."""
+        key = request.path_params["key"]
         for name, certificate in present().authorities.items():
             if key == certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex():
-                return crl(name, request)
+                return crl_of(name, request)
         raise VermilionError(Code.NOT_FOUND, "there is no CA with this key")
 
-    @app.api_route("/ca/{name}.cer", methods=["GET", "HEAD"])
-    def certificate(name: str, request: Request) -> Response:
-        found = present().certificates_of(name)
+    def certificate(request: Request) -> Response:
+        found = present().certificates_of(request.path_params["name"])
         headers = {"Cache-Control": f"public, max-age={CERTIFICATE_CACHE_S}", "ETag": _tag(found)}
         if len(found) == 1:
             return _answer(request, der(found[0]), CERTIFICATE_TYPE, headers)
         return _answer(request, serialize_certificates(found, Encoding.DER), CERTIFICATES_TYPE, headers)
 
-    @app.api_route("/root.pem", methods=["GET", "HEAD"])
     def root(request: Request) -> Response:
         """The roots in force, oldest first."""
         now = clock.now()
@@ -78,8 +79,7 @@ def create(engine: Engine, present: Callable[[], Hierarchy], *, clock: Clock) ->
         headers = {"Cache-Control": f"public, max-age={CERTIFICATE_CACHE_S}", "ETag": _tag(roots)}
         return _answer(request, b"".join(each.public_bytes(Encoding.PEM) for each in roots), PEM_TYPE, headers)
 
-    @app.get("/healthz")
-    def healthy() -> Response:
+    def healthy(_request: Request) -> Response:
         """Fails once a CRL has lapsed: relying parties would then refuse every certificate."""
         for name in present().authorities:
             published = newest(engine, name)
@@ -89,6 +89,16 @@ def create(engine: Engine, present: Callable[[], Hierarchy], *, clock: Clock) ->
                 raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"the CRL of the CA {name} has lapsed")
         return Response("ok\n", media_type="text/plain")
 
+    app = Starlette(
+        routes=[
+            Route("/crl/{name}.crl", crl),
+            Route("/crl/by-key/{key}.crl", crl_of_key),
+            Route("/ca/{name}.cer", certificate),
+            Route("/root.pem", root),
+            Route("/healthz", healthy),
+        ]
+    )
+    install_errors(app)
     return app
 
 

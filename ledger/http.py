@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 
 from ledger.publisher import CHECKPOINT, SIGNED_CHECKPOINT, Publisher
 from sealcore import durable
@@ -18,10 +20,8 @@ _IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 _FRESH = {"Cache-Control": "no-cache"}
 
 
-def create(publisher: Publisher, public_folder: Path, key: VerifierKey, witness: VerifierKey | None) -> FastAPI:
+def create(publisher: Publisher, public_folder: Path, key: VerifierKey, witness: VerifierKey | None) -> Starlette:
     """The application over one log's public folder."""
-    app = FastAPI(title="Vermilion ledger", docs_url=None, redoc_url=None, openapi_url=None)
-    install_errors(app)
 
     def note(name: str) -> Response:
         data = durable.read(public_folder / name)
@@ -29,32 +29,27 @@ def create(publisher: Publisher, public_folder: Path, key: VerifierKey, witness:
             raise VermilionError(Code.NOT_FOUND, "no checkpoint is published yet")
         return Response(data, media_type="text/plain; charset=utf-8", headers=_FRESH)
 
-    @app.get(f"/{CHECKPOINT}")
-    def checkpoint() -> Response:
+    def checkpoint(_request: Request) -> Response:
         """The newest checkpoint that the witness cosigned."""
         return note(CHECKPOINT)
 
-    @app.get(f"/{SIGNED_CHECKPOINT}")
-    def signed_checkpoint() -> Response:
+    def signed_checkpoint(_request: Request) -> Response:
         """The newest checkpoint that the log signed, cosigned or not."""
         return note(SIGNED_CHECKPOINT)
 
-    @app.get("/tile/{path:path}")
-    def tile(path: str) -> Response:
+    def tile(request: Request) -> Response:
         """A tile or an entry bundle; only names of the layout reach the file system."""
-        name = TileName.parse(f"tile/{path}")
+        name = TileName.parse(f"tile/{request.path_params['path']}")
         data = durable.read(public_folder / name.path) if name is not None else None
         if data is None:
             raise VermilionError(Code.NOT_FOUND, "there is no such tile")
         return Response(data, media_type="application/octet-stream", headers=_IMMUTABLE)
 
-    @app.get("/log-key")
-    def log_key() -> Response:
+    def log_key(_request: Request) -> Response:
         """The log's key and its witness's, a line each (NAME+KEYID+BASE64). Convenient; trust comes from elsewhere."""
         return PlainTextResponse("".join(f"{one}\n" for one in (key, witness) if one is not None), headers=_FRESH)
 
-    @app.get("/healthz")
-    def health() -> Response:
+    def health(_request: Request) -> Response:
         """200 while checkpoints follow the signer; else 503 with the reason."""
         now = publisher.health()
         body = {"status": "ok", "signed_size": now.signed_size, "published_size": now.published_size}
@@ -62,4 +57,14 @@ def create(publisher: Publisher, public_folder: Path, key: VerifierKey, witness:
             return JSONResponse(body, headers=_FRESH)
         return JSONResponse({**body, "status": "unhealthy", **now.fault.as_dict()}, status_code=503, headers=_FRESH)
 
+    app = Starlette(
+        routes=[
+            Route(f"/{CHECKPOINT}", checkpoint),
+            Route(f"/{SIGNED_CHECKPOINT}", signed_checkpoint),
+            Route("/tile/{path:path}", tile),
+            Route("/log-key", log_key),
+            Route("/healthz", health),
+        ]
+    )
+    install_errors(app)
     return app

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import sys
 
-from fastapi import FastAPI, Request
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 
 from ledger.cosigner import MOST_REQUEST_BYTES, Cosigner
 from ledger.metrics import WitnessMetrics
@@ -25,12 +27,9 @@ from sealcore.service import HttpEndpoint, main
 SIZE_TYPE = "text/x.tlog.size"
 
 
-def create(cosigner: Cosigner, key: VerifierKey, metrics: WitnessMetrics) -> FastAPI:
+def create(cosigner: Cosigner, key: VerifierKey, metrics: WitnessMetrics) -> Starlette:
     """The application: add-checkpoint, the witness's key, health."""
-    app = FastAPI(title="Vermilion witness", docs_url=None, redoc_url=None, openapi_url=None)
-    install_errors(app)
 
-    @app.post("/add-checkpoint")
     async def add_checkpoint(request: Request) -> Response:
         body = bytearray()
         async for part in request.stream():
@@ -43,14 +42,20 @@ def create(cosigner: Cosigner, key: VerifierKey, metrics: WitnessMetrics) -> Fas
             return Response(answer.body, status_code=409, headers={"Content-Type": SIZE_TYPE})
         return PlainTextResponse(answer.body, status_code=answer.status)
 
-    @app.get("/witness-key")
-    def public_key() -> Response:
+    def public_key(_request: Request) -> Response:
         return PlainTextResponse(f"{key}\n")
 
-    @app.get("/healthz")
-    def health() -> Response:
+    def health(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
+    app = Starlette(
+        routes=[
+            Route("/add-checkpoint", add_checkpoint, methods=["POST"]),
+            Route("/witness-key", public_key),
+            Route("/healthz", health),
+        ]
+    )
+    install_errors(app)
     return app
 
 

@@ -11,10 +11,10 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -53,32 +53,27 @@ def problem(error: VermilionError, *, status: int | None = None) -> JSONResponse
     return JSONResponse(body, status_code=status, media_type="application/problem+json")
 
 
-def install_errors(app: FastAPI) -> None:
+def install_errors(app: Starlette) -> None:
     """Every fault leaves ``app`` as problem+json with a stable code."""
     log = get_log("http")
 
-    @app.exception_handler(VermilionError)
-    async def _typed(_request: Request, fault: VermilionError) -> JSONResponse:
+    async def typed(_request: Request, fault: VermilionError) -> JSONResponse:
         return problem(fault)
 
-    @app.exception_handler(RequestValidationError)
-    async def _invalid(_request: Request, fault: RequestValidationError) -> JSONResponse:
-        first = fault.errors()[0]
-        reason = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-        return problem(VermilionError(Code.INVALID_ARGUMENT, reason.encode("utf-8", "replace").decode("utf-8")))  # lone surrogates
-
-    @app.exception_handler(HTTPException)
-    async def _http(_request: Request, fault: HTTPException) -> JSONResponse:
+    async def http(_request: Request, fault: HTTPException) -> JSONResponse:
         code = Code.NOT_FOUND if fault.status_code == 404 else Code.INVALID_ARGUMENT
         response = problem(VermilionError(code, str(fault.detail)))
         response.status_code = fault.status_code
         response.headers.update(fault.headers or {})  # Allow, with 405
         return response
 
-    @app.exception_handler(Exception)
-    async def _fault(request: Request, fault: Exception) -> JSONResponse:
+    async def unforeseen(request: Request, fault: Exception) -> JSONResponse:
         log.error("fault", path=request.url.path, exc_info=fault)
         return problem(VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
+
+    handlers: dict[type[Exception], Any] = {VermilionError: typed, HTTPException: http, Exception: unforeseen}
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
 
 
 class Followed:

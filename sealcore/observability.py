@@ -12,11 +12,13 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy import Engine, text
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 
 from sealcore.config import Listen
 from sealcore.db import read
@@ -144,24 +146,19 @@ class ObservabilityEndpoint:
         if self._endpoint is not None:
             await self._endpoint.stop()
 
-    def app(self) -> FastAPI:
+    def app(self) -> Starlette:
         """The application."""
-        app = FastAPI(title="Vermilion monitoring", docs_url=None, redoc_url=None, openapi_url=None)
-        install_errors(app)
         log = get_log("monitoring")
 
-        @app.get("/metrics")
-        async def metrics() -> Response:
+        async def metrics(_request: Request) -> Response:
             families, parts = await asyncio.gather(self._families(), self.readiness.examine())
             body = await asyncio.to_thread(exposition, [*families, _ready(parts)])
             return Response(body, media_type=CONTENT_TYPE_LATEST)
 
-        @app.get("/healthz")
-        async def alive() -> Response:
+        async def alive(_request: Request) -> Response:
             return PlainTextResponse("ok\n")
 
-        @app.get("/readyz")
-        async def ready() -> Response:
+        async def ready(_request: Request) -> Response:
             parts = await self.readiness.examine()
             failing = {part: fault for part, fault in parts.items() if fault is not None}
             if failing:
@@ -172,6 +169,8 @@ class ObservabilityEndpoint:
             }
             return JSONResponse(body, status_code=503 if failing else 200, headers={"Cache-Control": "no-store"})
 
+        app = Starlette(routes=[Route("/metrics", metrics), Route("/healthz", alive), Route("/readyz", ready)])
+        install_errors(app)
         return app
 
     def _told(self, part: str, fault: VermilionError | None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """RFC 3161 over HTTP (§3.4): POST a TimeStampReq, get a TimeStampResp. Open to everyone, hence every input is bounded.
 
-Requests for timestamps are answered here, straight from ASGI; all else goes to a small FastAPI application.
+Requests for timestamps are answered here, straight from ASGI; all else goes to a small Starlette application.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import PlainTextResponse
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from sealcore.errors import Code, VermilionError
 from sealcore.http import install_errors
@@ -117,12 +119,9 @@ class TimestampApp:
         return status, rejection(refusal)
 
 
-def _explaining(unit: TimestampUnit) -> FastAPI:
+def _explaining(unit: TimestampUnit) -> Starlette:
     """What is not a request for a timestamp."""
-    app = FastAPI(title="Vermilion timestamp authority", docs_url=None, redoc_url=None, openapi_url=None)
-    install_errors(app)
 
-    @app.api_route("/", methods=["GET", "POST"])  # POST never comes here, but 405 names it
     async def explain(request: Request) -> Response:
         certificate = unit.certificate
         text = _EXPLANATION.format(
@@ -137,10 +136,12 @@ def _explaining(unit: TimestampUnit) -> FastAPI:
         )
         return PlainTextResponse(text)
 
-    @app.get("/healthz")
-    async def healthy() -> Response:
+    async def healthy(_request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
+    at_root = Route("/", explain, methods=["GET", "POST"])  # POST never comes here, but 405 names it
+    app = Starlette(routes=[at_root, Route("/healthz", healthy)])
+    install_errors(app)
     return app
 
 

@@ -8,15 +8,19 @@ from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
-from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import Message
 
 from sealcore.errors import Code, VermilionError
 from sealcore.http import install_errors, problem
-from verify import catalogue
+from verify import catalogue, openapi
 from verify.page import Office, upload_page
 from verify.page_result import refused_page, result_page
 from verify.report import schema
@@ -35,22 +39,19 @@ _HEADERS = {
 }
 
 
-def create_app(verification: Verification, office_name: str, health: Callable[[], dict[str, Any]]) -> FastAPI:
+def create_app(verification: Verification, office_name: str, health: Callable[[], dict[str, Any]]) -> Starlette:
     """The application; ``health`` says how the parts are."""
-    app = FastAPI(title="Vermilion verification", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    install_errors(app)
     office = _office(verification, office_name)
     root_pem = b"".join(each.public_bytes(Encoding.PEM) for each in verification.trust.roots)
+    description = openapi.description()
     static = {name: files("verify").joinpath("static", name).read_bytes() for name in _STATIC}
 
-    @app.middleware("http")
     async def headers(request: Request, call_next: Callable[[Request], Any]) -> Response:
         response: Response = await call_next(request)
         response.headers.update(_HEADERS)
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
-    @app.post("/v1/verify", response_class=JSONResponse, openapi_extra=_UPLOAD)
     async def verify_document(request: Request) -> Response:
         """The report on one PDF. A document that is not valid is still an answer: status 200, the verdict inside."""
         try:
@@ -60,15 +61,12 @@ def create_app(verification: Verification, office_name: str, health: Callable[[]
         report = await verification.check(document, name, _language(request))
         return JSONResponse(report.as_dict())
 
-    @app.get("/v1/verify/schema", include_in_schema=False)
-    def report_schema() -> Response:
+    def report_schema(_request: Request) -> Response:
         return JSONResponse(schema(), media_type="application/schema+json")
 
-    @app.get("/", include_in_schema=False)
     def page(request: Request) -> Response:
         return HTMLResponse(upload_page(office, _language(request)), headers={"Vary": "Accept-Language"})
 
-    @app.post("/", include_in_schema=False)
     async def check(request: Request) -> Response:
         language = _language(request)
         try:
@@ -78,20 +76,35 @@ def create_app(verification: Verification, office_name: str, health: Callable[[]
             return HTMLResponse(refused_page(office, language, fault), status_code=_problem(fault).status_code)
         return HTMLResponse(result_page(office, language, report))
 
-    @app.get("/root.pem", include_in_schema=False)
-    def root() -> Response:
+    def root(_request: Request) -> Response:
         return Response(root_pem, media_type="application/x-pem-file", headers={"Cache-Control": "public, max-age=3600"})
 
-    @app.get("/static/{name}", include_in_schema=False)
-    def static_file(name: str) -> Response:
+    def static_file(request: Request) -> Response:
+        name = request.path_params["name"]
         if name not in static:
             raise VermilionError(Code.NOT_FOUND, "there is no such file")
         return Response(static[name], media_type=_STATIC[name], headers={"Cache-Control": "public, max-age=600"})
 
-    @app.get("/healthz", include_in_schema=False)
-    def healthz() -> Response:
+    def healthz(_request: Request) -> Response:
         return JSONResponse(health())
 
+    async def described(_request: Request) -> Response:
+        return JSONResponse(description)
+
+    app = Starlette(
+        routes=[
+            Route("/openapi.json", described),
+            Route("/v1/verify", verify_document, methods=["POST"]),
+            Route("/v1/verify/schema", report_schema),
+            Route("/", page),
+            Route("/", check, methods=["POST"]),
+            Route("/root.pem", root),
+            Route("/static/{name}", static_file),
+            Route("/healthz", healthz),
+        ],
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=headers)],
+    )
+    install_errors(app)
     return app
 
 
@@ -145,16 +158,3 @@ def _language(request: Request) -> str:
 def _office(verification: Verification, name: str) -> Office:
     root = verification.trust.roots[0]
     return Office(name, root.fingerprint(hashes.SHA256()).hex(), verification.limits.document_bytes)
-
-
-_UPLOAD = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
-            }
-        },
-    },
-    "responses": {"200": {"description": "The report.", "content": {"application/json": {"schema": schema()}}}},
-}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import JSONResponse
 
 from sealcore.approvals.canonical import b64url_decode
 from sealcore.approvals.decision import Decision
 from sealcore.approvals.stop import StopStatement
-from sealcore.errors import Code
-from sealcore.http import install_errors, peer
+from sealcore.errors import Code, VermilionError
+from sealcore.http import install_errors, peer, problem
 from sealcore.log import get as get_log
 from sealcore.rpc import Peer, Revocations
 from workflow import decisions, directory, forms, stops
@@ -44,6 +46,7 @@ def app(office: Office, revocations: Revocations) -> FastAPI:
         redoc_url=None,
     )
     install_errors(result)
+    result.exception_handler(RequestValidationError)(_malformed)
     known, operator = _allow(CLIENT_OR_OPERATOR, revocations), _allow(OPERATOR, revocations)
     result.include_router(_forms(office, known), prefix="/v1")
     result.include_router(_directory(office, operator), prefix="/v1")
@@ -51,6 +54,12 @@ def app(office: Office, revocations: Revocations) -> FastAPI:
     install_openapi(result)
     result.add_middleware(BodyLimit)
     return result
+
+
+async def _malformed(_request: Request, fault: RequestValidationError) -> JSONResponse:
+    first = fault.errors()[0]
+    reason = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return problem(VermilionError(Code.INVALID_ARGUMENT, reason.encode("utf-8", "replace").decode("utf-8")))  # lone surrogates
 
 
 def _allow(roles: frozenset[str], revocations: Revocations) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,33 +27,19 @@ from sealcore.clock import FixedClock
 from sealcore.config import TokenSettings
 from sealcore.hsm import softhsm
 from sealcore.hsm.token import Token
+from tests.nursed.programs import program
 
 SoftwareKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 PUBLIC_URL = "http://pki.example"
 OCSP_URL = "http://ocsp.example/ocsp"
-ROOT_KEYS = {"ca.root": "rsa-4096"}
 CA_KEYS = {
-    "ca.seals": "rsa-3072",
     "ca.infrastructure": "p-256",
     "ocsp.seals.1": "p-256",
     "ocsp.infrastructure.1": "p-256",
     "seal.test": "rsa-2048",
     "tsa.test": "p-256",
 }
-
-_GENERATE = """
-import json, sys
-from pathlib import Path
-from sealcore.config import TokenSettings
-from sealcore.hsm.request import certificate_request
-from sealcore.hsm.token import Algorithm, Token
-order = json.load(sys.stdin)
-with Token.open(TokenSettings.model_validate(order["token"])) as token:
-    for label, algorithm in order["keys"].items():
-        key = token.generate(label, Algorithm(algorithm))
-        Path(order["folder"], label + ".csr").write_bytes(certificate_request(key, label))
-"""
 
 
 def toml(values: dict[str, object]) -> str:
@@ -94,7 +79,7 @@ class Office:
         """Runs a step of the ceremony."""
         is_roots = step in ("root", "root-crl", "rollover", "revoke")
         config = self.config("root" if is_roots else "ca", self.root_token if is_roots else self.ca_token)
-        command = [sys.executable, "-m", "ca.ceremony", step, "--config", str(config), *arguments]
+        command = program("ca.ceremony", step, "--config", config, *arguments)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, done.stderr
         return done
@@ -106,15 +91,15 @@ class Office:
 def generate_keys(token: TokenSettings, keys: dict[str, str], folder: Path) -> None:
     """Makes keys in a token, and a PKCS#10 request LABEL.csr for each, in a process of its own."""
     order = {"token": token.model_dump(mode="json"), "keys": keys, "folder": str(folder)}
-    subprocess.run([sys.executable, "-c", _GENERATE], input=json.dumps(order), text=True, check=True)
+    subprocess.run(program("tests.ca.programs.generate", of="ca"), input=json.dumps(order), text=True, check=True)
 
 
-def new_office(folder: Path, database_url: str | None = None) -> Office:
-    """An office whose keys are made, but no certificate yet."""
-    root, ca = softhsm.create(folder / "hsm-root", "root"), softhsm.create(folder / "hsm-ca", "ca")
-    generate_keys(root, ROOT_KEYS, folder)
-    generate_keys(ca, CA_KEYS, folder)
-    return Office(folder, database_url or f"sqlite:///{folder / 'ca.db'}", root, ca)
+def new_office(folder: Path, database_url: str | None = None, *, root: str = "rsa-4096", seals: str = "rsa-3072") -> Office:
+    """An office whose keys are made, but no certificate yet. RSA keys take seconds: where they are not what matters, others will do."""
+    root_token, ca_token = softhsm.create(folder / "hsm-root", "root"), softhsm.create(folder / "hsm-ca", "ca")
+    generate_keys(root_token, {"ca.root": root}, folder)
+    generate_keys(ca_token, CA_KEYS | {"ca.seals": seals}, folder)
+    return Office(folder, database_url or f"sqlite:///{folder / 'ca.db'}", root_token, ca_token)
 
 
 def software_request(

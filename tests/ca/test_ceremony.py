@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import stat
 import subprocess
-import sys
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -18,6 +17,7 @@ from ca.lint import certificate_findings
 from ca.plan import load
 from sealcore.errors import Code, VermilionError
 from tests.ca.office import Office, new_office, software_request
+from tests.nursed.programs import program
 
 STEPS = ("requests", "root", "issuing")
 
@@ -66,7 +66,7 @@ def test_root_crl_step_makes_a_new_one(office: Office) -> None:
 
 
 def test_ceremony_runs_on_postgresql_too(tmp_path: Path, postgresql_url: str) -> None:
-    office = new_office(tmp_path, postgresql_url)
+    office = new_office(tmp_path, postgresql_url, root="p-384", seals="p-256")
     for step in STEPS:
         office.ceremony(step)
     office.ceremony("issue", "--profile", "seal", "--request", str(tmp_path / "seal.test.csr"), "--out", str(tmp_path / "seal.pem"))
@@ -107,7 +107,7 @@ def test_refusal_names_code_and_rule_and_leaves_no_file(office: Office, tmp_path
 
 def test_step_with_the_wrong_token_is_refused(office: Office) -> None:
     config = office.config("wrong", office.ca_token)
-    command = [sys.executable, "-m", "ca.ceremony", "root-crl", "--config", config]
+    command = program("ca.ceremony", "root-crl", "--config", config)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "HSM_KEY_MISSING" in done.stderr and "Traceback" not in done.stderr
 

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from fastapi.testclient import TestClient
+from starlette.testclient import TestClient
 
 from ca.http import CRL_CACHE_S, create
 from ca.pki import Hierarchy

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 
-import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -19,9 +17,11 @@ from cryptography.x509.oid import NameOID
 from protos.vermilion.v1 import ca_pb2
 from sealcore.errors import Code
 from sealcore.hsm import softhsm
+from tests import plain_http
 from tests.ca.office import Office, generate_keys, software_request, toml
 from tests.ca.test_service import IDENTITIES, Running, issue_message, refusal, unused_port
 from tests.ca.test_service import running as running  # noqa: PLC0414  (its fixture)
+from tests.nursed.programs import program
 
 PATIENCE_S = 60.0  # for a machine that is busy with other tests
 IDENTITIES.setdefault("ocsp", ("service", "https://vermilion.internal/service/ocsp"))
@@ -48,7 +48,7 @@ def responder(office: Office, running: Running, tmp_path_factory: pytest.TempPat
     config = folder / "ocsp.toml"
     config.write_text(toml(values), "utf-8")
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "ca.ocsp", "--config", config], stdout=subprocess.PIPE, stderr=log, text=True)
+        process = subprocess.Popen(program("ca.ocsp", "--config", config), stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n", (folder / "log").read_text()
     yield f"http://127.0.0.1:{port}/ocsp", f"http://127.0.0.1:{monitoring}"
@@ -68,20 +68,20 @@ def until(what: Callable[[], bool]) -> None:
 
 def status(url: str, certificate: x509.Certificate, issuer: x509.Certificate) -> ocsp.OCSPResponse:
     asked = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA256()).build().public_bytes(Encoding.DER)
-    answer = httpx.post(url, content=asked, headers={"content-type": "application/ocsp-request"}, timeout=30)
+    answer = plain_http.post(url, content=asked, headers={"content-type": "application/ocsp-request"}, timeout=30)
     return ocsp.load_der_ocsp_response(answer.content)
 
 
 def test_it_is_certified_by_the_ca_and_tells_of_a_revocation(office: Office, running: Running, responder: tuple[str, str]) -> None:
     url, monitoring = responder
-    until(lambda: httpx.get(f"{monitoring}/readyz", timeout=30).status_code == 200)
+    until(lambda: plain_http.get(f"{monitoring}/readyz", timeout=30).status_code == 200)
     issued = running.stub("signer").Issue(issue_message("seal", names=((NameOID.COMMON_NAME, "Contract"),)))
     certificate, seals = x509.load_der_x509_certificate(issued.certificate), office.authority("seals")
     assert status(url, certificate, seals).certificate_status is OCSPCertStatus.GOOD
     serial = certificate.serial_number.to_bytes(20, "big")
     running.stub("operator").Hold(ca_pb2.HoldRequest(serial=serial, issuer="seals"))
     assert status(url, certificate, seals).certificate_status is OCSPCertStatus.REVOKED
-    until(lambda: 'vermilion_ocsp_waiting{ca="seals"} 0.0' in httpx.get(f"{monitoring}/metrics", timeout=30).text)
+    until(lambda: 'vermilion_ocsp_waiting{ca="seals"} 0.0' in plain_http.get(f"{monitoring}/metrics", timeout=30).text)
     answer = status(url, certificate, seals)
     assert answer.revocation_reason is x509.ReasonFlags.certificate_hold
     answer.certificates[0].verify_directly_issued_by(seals)

@@ -41,7 +41,7 @@ class Before:
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Before:
-    office = new_office(tmp_path_factory.mktemp("revoked"))
+    office = new_office(tmp_path_factory.mktemp("revoked"), root="p-384", seals="p-256")
     generate_keys(office.ca_token, {"ca.seals.2": "p-256"}, office.folder)
     generate_keys(office.root_token, {"ca.root.2": "p-384"}, office.folder)
     for step in ("requests", "root", "issuing"):

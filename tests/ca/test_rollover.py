@@ -7,7 +7,6 @@ import itertools
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
 import pytest
 from asn1crypto import crl as asn1_crl
 from asn1crypto import x509 as asn1_x509
@@ -54,8 +52,10 @@ from sealcore.db import read as reading
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token
 from sealcore.rpc import channel, from_rpc_error
+from tests import plain_http
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, generate_keys, new_office, software_request, toml
 from tests.ca.test_service import unused_port
+from tests.nursed.programs import program
 
 pytestmark = pytest.mark.xdist_group("ca rollover")  # what they share is slow to make
 
@@ -85,7 +85,7 @@ class Rolled:
 def rolled(tmp_path_factory: pytest.TempPathFactory) -> Rolled:
     office = new_office(tmp_path_factory.mktemp("rollover"))
     generate_keys(office.ca_token, {"ca.seals.2": "rsa-3072", "ca.infrastructure.2": "p-256"}, office.folder)
-    generate_keys(office.root_token, {"ca.root.2": "rsa-4096"}, office.folder)
+    generate_keys(office.root_token, {"ca.root.2": "p-384"}, office.folder)
     for step in ("requests", "root", "issuing"):
         office.ceremony(step)
     before = _leaves(office, "before", "seal.test")
@@ -273,7 +273,7 @@ def service(rolled: Rolled, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     }
     (folder / "ca.toml").write_text(toml(values), "utf-8")
     with (folder / "ca.log").open("w") as log:
-        command = [sys.executable, "-m", "ca", "--config", folder / "ca.toml"]
+        command = program("ca", "--config", folder / "ca.toml")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n", (folder / "ca.log").read_text()
@@ -325,7 +325,7 @@ def test_revocation_in_the_old_generation_is_published_and_its_holder_is_out(ser
     with channel(service.rpc, service.identities["operator-2"]) as line:
         stub: Any = ca_pb2_grpc.CertificateAuthorityStub(line)  # type: ignore[no-untyped-call]
         stub.Revoke(order, timeout=30)
-    crl = x509.load_der_x509_crl(httpx.get(f"{service.http}/crl/infrastructure.crl").content)
+    crl = x509.load_der_x509_crl(plain_http.get(f"{service.http}/crl/infrastructure.crl").content)
     assert crl.get_revoked_certificate_by_serial_number(leaver.serial_number) is not None
     assert crl.is_signature_valid(load_authorities(rolled.office.pki)["infrastructure"].public_key())  # type: ignore[arg-type]
     with pytest.raises(grpc.RpcError) as refused:
@@ -338,7 +338,7 @@ def test_everything_that_leads_on_is_published(service: Service, rolled: Rolled)
     """Where several certificates lead on, caIssuers answers with certs-only CMS (RFC 5280 §4.2.2.1)."""
     authorities = load_authorities(rolled.office.pki)
     for name, certificate in authorities.items():
-        answer = httpx.get(f"{service.http}/ca/{name}.cer")
+        answer = plain_http.get(f"{service.http}/ca/{name}.cer")
         expected = {certificate, *(one for cross, one in load_crosses(rolled.office.pki, authorities).items() if cross.subject == name)}
         if len(expected) == 1:
             assert answer.headers["content-type"] == "application/pkix-cert"
@@ -348,11 +348,11 @@ def test_everything_that_leads_on_is_published(service: Service, rolled: Rolled)
             assert set(load_der_pkcs7_certificates(answer.content)) == expected
         key = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
         for path in (f"{name}.crl", f"by-key/{key}.crl"):
-            crl = x509.load_der_x509_crl(httpx.get(f"{service.http}/crl/{path}").content)
+            crl = x509.load_der_x509_crl(plain_http.get(f"{service.http}/crl/{path}").content)
             assert crl.is_signature_valid(certificate.public_key())  # type: ignore[arg-type]
-    roots = x509.load_pem_x509_certificates(httpx.get(f"{service.http}/root.pem").content)
+    roots = x509.load_pem_x509_certificates(plain_http.get(f"{service.http}/root.pem").content)
     assert roots == [authorities["root"], authorities["root.2"]]
-    assert httpx.get(f"{service.http}/ca/seals.3.cer").status_code == 404
+    assert plain_http.get(f"{service.http}/ca/seals.3.cer").status_code == 404
 
 
 def test_what_a_rollover_adds_is_published_without_a_restart(rolled: Rolled, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -27,8 +25,10 @@ from sealcore.config import TlsSettings
 from sealcore.errors import Code
 from sealcore.hsm import softhsm
 from sealcore.rpc import channel, from_rpc_error
+from tests import plain_http
 from tests.ca.office import PUBLIC_URL, Office, generate_keys, new_office, software_request, toml
 from tests.ca.test_service import IDENTITIES, make_identities, unused_port
+from tests.nursed.programs import program
 
 PATIENCE_S = 90.0  # for a machine that is busy with other tests
 IDENTITIES.setdefault("ocsp", ("service", "https://vermilion.internal/service/ocsp"))
@@ -58,7 +58,7 @@ class World:
 
     def status(self, leaf: x509.Certificate, issuer: x509.Certificate) -> ocsp.OCSPResponse:
         asked = ocsp.OCSPRequestBuilder().add_certificate(leaf, issuer, hashes.SHA256()).build().public_bytes(Encoding.DER)
-        answer = httpx.post(self.ocsp, content=asked, headers={"content-type": "application/ocsp-request"}, timeout=60)
+        answer = plain_http.post(self.ocsp, content=asked, headers={"content-type": "application/ocsp-request"}, timeout=60)
         return ocsp.load_der_ocsp_response(answer.content)
 
     def answers(self, leaf: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -71,7 +71,7 @@ class World:
 
     def served(self, monitoring: str, name: str) -> set[str]:
         """The CAs that a gauge is about."""
-        text = httpx.get(f"{monitoring}/metrics", timeout=60).text
+        text = plain_http.get(f"{monitoring}/metrics", timeout=60).text
         return {line.split('"')[1] for line in text.splitlines() if line.startswith(f"{name}{{")}
 
 
@@ -88,7 +88,7 @@ def process(module: str, folder: Path, values: dict[str, object]) -> Iterator[No
     config, log = folder / f"{module}.toml", folder / f"{module}.log"
     config.write_text(toml(values), "utf-8")
     with log.open("w") as said:
-        running = subprocess.Popen([sys.executable, "-m", module, "--config", config], stdout=subprocess.PIPE, stderr=said, text=True)
+        running = subprocess.Popen(program(module, "--config", config), stdout=subprocess.PIPE, stderr=said, text=True)
     assert running.stdout is not None
     try:
         assert running.stdout.readline() == "ready\n", log.read_text()
@@ -101,7 +101,7 @@ def process(module: str, folder: Path, values: dict[str, object]) -> Iterator[No
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    office = new_office(tmp_path_factory.mktemp("rolling"))
+    office = new_office(tmp_path_factory.mktemp("rolling"), root="p-384", seals="p-256")
     for step in ("requests", "root", "issuing"):
         office.ceremony(step)
     folder = tmp_path_factory.mktemp("services")
@@ -138,7 +138,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def ready(monitoring: str) -> bool:
-    return httpx.get(f"{monitoring}/readyz", timeout=60).status_code == 200
+    return plain_http.get(f"{monitoring}/readyz", timeout=60).status_code == 200
 
 
 def test_new_generations_are_taken_up_by_both_services_while_they_run(world: World) -> None:
@@ -177,7 +177,7 @@ def revoked(world: World, leaf: x509.Certificate, issuer: x509.Certificate, name
     """The CA puts a certificate of this generation on hold; its CRL and the responder say so."""
     serial = leaf.serial_number.to_bytes(20, "big")
     world.stub("operator").Hold(ca_pb2.HoldRequest(serial=serial, issuer=name), timeout=60)
-    crl = x509.load_der_x509_crl(httpx.get(f"{world.http}/crl/{name}.crl", timeout=60).content)
+    crl = x509.load_der_x509_crl(plain_http.get(f"{world.http}/crl/{name}.crl", timeout=60).content)
     assert crl.get_revoked_certificate_by_serial_number(leaf.serial_number) is not None
     answer = world.status(leaf, issuer)
     assert answer.certificate_status is OCSPCertStatus.REVOKED

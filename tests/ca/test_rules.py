@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +36,7 @@ from sealcore.db import read as reading
 from sealcore.errors import Code, VermilionError
 from tests.ca.office import Desk, Office, software_request
 from tests.ca.test_issue import CN, count, issue, refusal
+from tests.nursed.programs import program
 
 ROOT = Path(__file__).parents[2]
 
@@ -311,8 +311,7 @@ def test_two_replicas_with_different_settings_never_give_one_serial_twice(office
             "token": office.ca_token.model_dump(mode="json"), "public_url": f"http://{name}.example", "ocsp_url": f"http://{name}.example/ocsp",
         }  # fmt: skip
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.ca.programs.replica"],
-            cwd=ROOT,
+            program("tests.ca.programs.replica", of="ca"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -36,8 +36,10 @@ from sealcore.db import connect, write
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.rpc import channel, from_rpc_error
+from tests import plain_http
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, software_request, toml
 from tests.ca.test_acts import People, spki
+from tests.nursed.programs import program
 
 CN = NameOID.COMMON_NAME
 IDENTITIES = {
@@ -173,7 +175,7 @@ def running(office: Office, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     config = tmp_path / "ca.toml"
     config.write_text(toml(values), "utf-8")
     with (tmp_path / "ca.log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "ca", "--config", config], stdout=subprocess.PIPE, stderr=log, text=True)
+        process = subprocess.Popen(program("ca", "--config", config), stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n", (tmp_path / "ca.log").read_text()
     yield Running(process, f"127.0.0.1:{rpc}", f"http://127.0.0.1:{http}", f"http://127.0.0.1:{metrics}", ledger, identities)
@@ -205,7 +207,7 @@ def test_operator_issues_lists_and_revokes_and_the_ledger_hears_of_it(running: R
     issuer.verify_directly_issued_by(root)
     serial = certificate.serial_number.to_bytes(16, "big")
     number = desk.Revoke(ca_pb2.RevokeRequest(serial=serial, reason="superseded", issuer="infrastructure")).crl_number
-    crl = x509.load_der_x509_crl(httpx.get(f"{running.http}/crl/infrastructure.crl").content)
+    crl = x509.load_der_x509_crl(plain_http.get(f"{running.http}/crl/infrastructure.crl").content)
     assert crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
     assert str(crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number) == number
     listed = {record.serial: record for record in desk.ListCertificates(ca_pb2.ListCertificatesRequest(profile="client")).certificates}
@@ -233,7 +235,7 @@ def test_operator_holds_and_releases_and_publishes(running: Running) -> None:
     listed = {one.issuer: one for one in desk.ListCrls(ca_pb2.ListCrlsRequest()).crls}
     assert set(listed) == {"root", "seals", "infrastructure"} and listed["infrastructure"] == again
     assert again.url == f"{PUBLIC_URL}/crl/infrastructure.crl"
-    assert httpx.get(f"{running.http}/crl/infrastructure.crl").content == again.crl
+    assert plain_http.get(f"{running.http}/crl/infrastructure.crl").content == again.crl
     invalid = ca_pb2.RevokeRequest(**named, reason="keyCompromise", invalidity_date="2999-01-01T00:00:00Z")
     refusal(Code.INVALID_ARGUMENT, lambda: desk.Revoke(invalid))
     refusal(Code.INVALID_ARGUMENT, lambda: desk.PublishCrl(ca_pb2.PublishCrlRequest(issuer="root")))
@@ -276,7 +278,7 @@ def test_readiness_fails_while_a_crl_is_stale(running: Running, office: Office) 
             connection.execute(update(table).where((crls.c.issuer if table is crls else issuers.c.name) == "root").values(**columns))
 
     def readiness() -> httpx.Response:
-        return httpx.get(f"{running.metrics}/readyz", timeout=30)
+        return plain_http.get(f"{running.metrics}/readyz", timeout=30)
 
     published = newest(engine, "root")
     assert published is not None and readiness().status_code == 200
@@ -297,7 +299,7 @@ def octets(certificate: x509.Certificate) -> bytes:
 
 
 def serial_on(running: Running, certificate: x509.Certificate) -> x509.RevokedCertificate | None:
-    crl = x509.load_der_x509_crl(httpx.get(f"{running.http}/crl/seals.crl").content)
+    crl = x509.load_der_x509_crl(plain_http.get(f"{running.http}/crl/seals.crl").content)
     return crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
 
 

@@ -61,6 +61,8 @@ def test_request_goes_out_chain_comes_in_and_the_next_seal_stands_on_it(office: 
     assert signature.signer_cert.dump() == certificates[0].public_bytes(Encoding.DER)
     roots = tmp_path / "roots.pem"
     roots.write_bytes(certificates[-1].public_bytes(Encoding.PEM))
-    judged = subprocess.run(["openssl", "verify", "-CAfile", roots, "-untrusted", chain, chain], capture_output=True, text=True, check=False)
+    judged = subprocess.run(
+        ["openssl", "verify", "-CAfile", roots, "-untrusted", chain, chain], capture_output=True, text=True, check=False
+    )
     assert judged.returncode == 0, judged.stderr
     assert any(path.startswith("/ocsp") or path.endswith(".crl") for path in outside.asked), "nobody asked whether it is revoked"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,17 @@ from sealcore.config import TlsSettings
 from sealcore.hsm import softhsm
 from sealcore.ids import operator_uri, service_uri, uuid7
 from sealcore.ledger.entry import Entry
+from tests.crash.nursery import Nursery
+from tests.nursed.programs import program
 from tests.pki import InfrastructureCa
+from tests.signer import nursed
 from tests.signer.office import Office as Staff
 from tests.signer.office import Person, document, spki
 from tests.signer.station import Crls, Station
 from tests.workflow.conftest import GENERATE, configuration
 from vermilion.client import Document, Form, Office, people
+
+BRIEF = Document("brief.pdf", document("Brief"))
 
 
 def free_port() -> int:
@@ -48,6 +53,8 @@ class House:
     tls: TlsSettings
     operator_tls: TlsSettings
     office: Office
+    brief: Form = field(init=False)
+    """An approved form over ``BRIEF`` that expires a few seconds after the start."""
 
     def seal(self, kind: str = "contract") -> str:
         return self.staff.seals[kind].id
@@ -64,6 +71,15 @@ class House:
         self.decide(form, self.staff.bo, self.staff.chen)
         return self.office.wait_approved(form.number, timeout_s=30)
 
+    def kill_signer(self) -> None:
+        """Returns once nobody listens at its port: what is killed at first is what stands for it (``tests/crash/stub.py``)."""
+        assert self.station.process is not None
+        self.station.process.kill()
+        self.station.process.wait()
+        with contextlib.suppress(OSError):
+            while True:
+                socket.create_connection(("127.0.0.1", self.station.port)).close()
+
     def seal_entries(self, number: str) -> int:
         """How many entries of sealed documents the ledger has for a form."""
         stub = self.station.ledger(operator_uri("test"))
@@ -71,14 +87,20 @@ class House:
         return sum(str(Entry.decode(one.entry).kind) == "seal" for one in found)
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+@pytest.fixture(scope="session")
+def signer_nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    with nursed.shared(tmp_path_factory.mktemp("nursery")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory, signer_nursery: Nursery) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
     ca, staff = InfrastructureCa(folder / "pki"), Staff.in_softhsm(folder / "staff")
     crls = Crls(ca, staff)
     token = softhsm.create(folder / "hsm" / "workflow", "workflow")
     made = subprocess.run([sys.executable, "-c", GENERATE], input=token.model_dump_json().encode(), check=True, capture_output=True)
-    station = Station(folder / "signer", staff, ca, crls, f"sqlite:///{folder / 'signer.db'}", free_port())
+    station = Station(folder / "signer", staff, ca, crls, f"sqlite:///{folder / 'signer.db'}", free_port(), nursery=signer_nursery)
     seed = staff.seed()
     seed["issuers"].append(b64url(made.stdout))
     staff.seed = lambda: seed  # type: ignore[method-assign]
@@ -100,14 +122,14 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     _plant(folder, config, staff)
     log = (folder / "workflow.log").open("w")
     with station.running():
-        process = subprocess.Popen(
-            [sys.executable, "-m", "workflow", "--config", str(config)], stdout=subprocess.PIPE, stderr=log, text=True
-        )
+        process = subprocess.Popen(program("workflow", "--config", config), stdout=subprocess.PIPE, stderr=log, text=True)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n", (folder / "workflow.log").read_text()
         url, tls = f"https://localhost:{listen}", ca.identity("erp", staff.client)
         with Office(url, f"127.0.0.1:{station.port}", tls) as office:
-            yield House(staff, station, url, f"http://127.0.0.1:{monitoring}", tls, ca.identity("desk", operator_uri("desk")), office)
+            house = House(staff, station, url, f"http://127.0.0.1:{monitoring}", tls, ca.identity("desk", operator_uri("desk")), office)
+            house.brief = house.approved([BRIEF], valid_s=8)
+            yield house
         process.terminate()
         assert process.wait(30) == 0
     crls.close()
@@ -134,7 +156,7 @@ def _plant(folder: Path, config: Path, staff: Staff) -> None:
             }
         )
     )
-    subprocess.run([sys.executable, "-m", "workflow.seed", "--config", str(config), "--seed", str(seed)], check=True, capture_output=True)
+    subprocess.run(program("workflow.seed", "--config", config, "--seed", seed), check=True, capture_output=True)
 
 
 @pytest.fixture

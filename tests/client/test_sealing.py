@@ -16,11 +16,13 @@ import pytest
 from sealcore.approvals.canonical import b64url
 from sealcore.approvals.leaf import Placement
 from sealcore.errors import Code, VermilionError
-from tests.client.conftest import Cutter, House
+from tests.client.conftest import BRIEF, Cutter, House
 from tests.signer.office import document, person, spki
 from vermilion.client import Document, Office, Progress, bottom_right, in_folder, people
 from vermilion.client.journal import path_of
 from vermilion.client.rest import Rest
+
+pytestmark = pytest.mark.xdist_group("client")
 
 
 def test_documents_are_approved_by_people_and_sealed_whole(house: House, papers: list[Document], tmp_path: Path) -> None:
@@ -73,10 +75,7 @@ def test_a_signer_that_dies_in_the_middle_finishes_after_its_restart(house: Hous
     def kill_once(progress: Progress) -> None:
         if progress.done and not killed.is_set():
             killed.set()
-            process = house.station.process
-            assert process is not None
-            process.kill()
-            process.wait()
+            house.kill_signer()
             house.station.start()
 
     outcomes = house.office.seal(form, papers, tmp_path, progress=kill_once)
@@ -203,12 +202,12 @@ def test_waiting_ends_at_its_deadline_and_with_a_withdrawal(house: House, papers
     assert form.number in [one.number for one in house.office.forms("withdrawn")]
 
 
-def test_an_expired_form_gives_no_token(house: House, papers: list[Document], tmp_path: Path) -> None:
-    form = house.approved(papers[:1], valid_s=8)
+def test_an_expired_form_gives_no_token(house: House, tmp_path: Path) -> None:
+    form = house.brief
     while time.time() < form.context.exp:
         time.sleep(0.1)
     with pytest.raises(VermilionError) as refusal:
-        house.office.seal(form, papers[:1], tmp_path)
+        house.office.seal(form, [BRIEF], tmp_path)
     assert refusal.value.code is Code.TOKEN_EXPIRED
 
 

@@ -21,6 +21,8 @@ from vermilion.client.journal import path_of
 from vermilion.client.sealing import AWAY_ITEMS, RETRYABLE, TRIES
 from vermilion.client.stream import ITEMS_A_MESSAGE
 
+pytestmark = pytest.mark.xdist_group("client")
+
 
 @pytest.fixture
 def moody(house: House, free_port: Callable[[], int]) -> Iterator[Callable[[Mood], tuple[Moody, Office]]]:
@@ -167,18 +169,14 @@ def test_a_restarted_signer_is_found_by_the_workflow_and_by_the_client_at_once(h
     form = house.approved(papers[:1])
     house.office.seals()
     for _ in range(3):
-        assert house.station.process is not None
-        house.station.process.kill()
-        house.station.process.wait()
+        house.kill_signer()
         house.station.start()
         assert house.office.seals()  # through the workflow
         house.office.uses(form)  # straight to the signer
 
 
 def test_a_signer_that_is_away_is_said_so_with_the_request_id(house: House) -> None:
-    assert house.station.process is not None
-    house.station.process.kill()
-    house.station.process.wait()
+    house.kill_signer()
     try:
         with pytest.raises(VermilionError) as away, log.request("mine"):
             house.office.seals()

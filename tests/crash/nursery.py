@@ -56,7 +56,9 @@ class Nursery:
         environment = {**os.environ, "LD_PRELOAD": preload}
         self._faults = folder / "nursery.err"
         with self._faults.open("w", encoding="utf-8") as faults:
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=faults, text=True, cwd=REPOSITORY, env=environment)
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=faults, text=True, cwd=REPOSITORY, env=environment
+            )
 
     def ready(self) -> None:
         """Waits until it serves."""
@@ -76,8 +78,9 @@ class Nursery:
         status = self._process.poll()
         self._process.kill()
         self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        for end in (self._process.stdin, self._process.stdout):
+            if end is not None:
+                end.close()
         assert status is None, f"the nursery ended with status {status}: {self._faults.read_text('utf-8')}"
 
 
@@ -112,6 +115,7 @@ def _serve(path: str, log: str, module: str) -> None:
     signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     waiting.register(listening, selectors.EVENT_READ)
     waiting.register(ours, selectors.EVENT_READ)
+    waiting.register(sys.stdin, selectors.EVENT_READ)
     children: dict[int, tuple[socket.socket, str]] = {}
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -133,6 +137,8 @@ def _serve(path: str, log: str, module: str) -> None:
                 with contextlib.suppress(OSError):  # it was killed meanwhile: below, its end is read
                     stub.send(str(pid).encode())
                 waiting.register(stub, selectors.EVENT_READ, pid)
+            elif key.fileobj is sys.stdin:  # whoever made it is gone
+                return
             elif key.fileobj is ours:
                 with contextlib.suppress(BlockingIOError):
                     ours.recv(4096)

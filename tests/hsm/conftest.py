@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -12,19 +13,46 @@ import pytest
 
 from sealcore.config import TokenSettings
 from sealcore.hsm import library
-from sealcore.hsm.softhsm import create
+from sealcore.hsm.softhsm import create, settings_of
 from sealcore.hsm.token import Algorithm, Token
 from tests.hsm.wrapping import WrappedModule
 
 PROGRAMS = Path(__file__).with_name("programs")
+SEAL, TIMESTAMP = "seal.contract.1", "tsa.signer.1"
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> TokenSettings:
+    """The token without keys of which every test gets a copy."""
+    return create(tmp_path_factory.mktemp("blank") / "hsm", "office")
+
+
+@pytest.fixture(scope="session")
+def furnished(blank: TokenSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The objects of the same token with a seal key and a timestamp key (P-256)."""
+    settings = _copy(blank, tmp_path_factory.mktemp("furnished") / "hsm")
+    with Token.open(settings) as token:
+        token.generate(SEAL, Algorithm.P256)
+        token.generate(TIMESTAMP, Algorithm.P256)
+    return settings.pin_file.parent / "tokens"
+
+
+def _copy(settings: TokenSettings, folder: Path) -> TokenSettings:
+    """The same token in another folder, as if it had been made there."""
+    original = settings.pin_file.parent
+    shutil.copytree(original, folder)
+    for name in ("softhsm2.conf", "token.toml"):
+        text = (folder / name).read_text("utf-8")
+        (folder / name).write_text(text.replace(str(original), str(folder)), "utf-8")
+    return settings_of(folder, settings.label)
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> TokenSettings:
+def settings(blank: TokenSettings, tmp_path: Path) -> TokenSettings:
     """A new token without keys, closed."""
-    return create(tmp_path / "hsm", "office")
+    return _copy(blank, tmp_path / "hsm")
 
 
 @pytest.fixture
@@ -46,15 +74,12 @@ def run_program() -> Run:
     return run
 
 
-SEAL, TIMESTAMP = "seal.contract.1", "tsa.signer.1"
-
-
 @pytest.fixture
-def wrapped(settings: TokenSettings, tmp_path: Path) -> Iterator[WrappedModule]:
+def wrapped(settings: TokenSettings, furnished: Path, tmp_path: Path) -> Iterator[WrappedModule]:
     """A module before a token with a seal key and a timestamp key (P-256), nothing counted yet. Afterwards nothing hangs in it."""
-    with Token.open(settings) as token:
-        token.generate(SEAL, Algorithm.P256)
-        token.generate(TIMESTAMP, Algorithm.P256)
+    objects = settings.pin_file.with_name("tokens")
+    shutil.rmtree(objects)
+    shutil.copytree(furnished, objects)
     module = WrappedModule.build(tmp_path / "module")
     yield module
     module.clear()

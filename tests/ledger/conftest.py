@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,9 @@ from sealcore.ledger.entry import Entry, jti_hash, signature_hash
 from sealcore.ledger.note import VerifierKey, log_key, witness_key
 from sealcore.ledger.store import Draft
 from tests.conftest import REPOSITORY
+from tests.crash.nursery import Nursery
 from tests.pki import InfrastructureCa
+from tests.signer import nursed
 
 ORIGIN = "vermilion.test/ledger"
 WITNESS = "vermilion.test/witness"
@@ -139,6 +141,7 @@ class Process:
     module: str
     settings: Path
     url: str
+    nursery: Nursery | None = None
     running: subprocess.Popen[str] | None = None
     log: Path = field(init=False)
     http: httpx.Client = field(init=False)
@@ -149,9 +152,10 @@ class Process:
 
     def start(self) -> None:
         """Returns once it says ``ready``."""
+        program = self.nursery.program(self.module) if self.nursery else ("-m", self.module)
         with self.log.open("a") as errors:
             self.running = subprocess.Popen(
-                [sys.executable, "-m", self.module, "--config", self.settings],
+                [sys.executable, *program, "--config", self.settings],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -234,11 +238,30 @@ def _token_with_key(folder: Path, label: str, key_label: str) -> tuple[TokenSett
     return settings, bytes.fromhex(subprocess.run(command, check=True, capture_output=True, text=True, cwd=REPOSITORY).stdout.strip())
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What the houses of a session share: a SoftHSM token with an Ed25519 key for each of both, and where they are forked."""
+
+    log: tuple[TokenSettings, bytes]
+    witness: tuple[TokenSettings, bytes]
+    nursery: Nursery
+
+
+@pytest.fixture(scope="session")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    folder = tmp_path_factory.mktemp("ground")
+    with ThreadPoolExecutor() as pool, nursed.shared(folder / "nursery") as nursery:
+        log = pool.submit(_token_with_key, folder / "ledger-token", "ledger", "ledger.checkpoint.1")
+        witness = pool.submit(_token_with_key, folder / "witness-token", "witness", "witness.cosign.1")
+        yield Ground(log.result(), witness.result(), nursery)
+
+
 @pytest.fixture
-def house(signer: tuple[SignerDouble, str], ca: InfrastructureCa, tmp_path: Path, free_port: Callable[[], int]) -> Iterator[House]:
+def house(
+    signer: tuple[SignerDouble, str], ca: InfrastructureCa, ground: Ground, tmp_path: Path, free_port: Callable[[], int]
+) -> Iterator[House]:
     """Log process and witness, configured but not started, each with an Ed25519 key in a SoftHSM token of its own."""
-    token, log_spki = _token_with_key(tmp_path / "ledger-token", "ledger", "ledger.checkpoint.1")
-    witness_token, witness_spki = _token_with_key(tmp_path / "witness-token", "witness", "witness.cosign.1")
+    (token, log_spki), (witness_token, witness_spki) = ground.log, ground.witness
     log, witness = log_key(ORIGIN, log_spki), witness_key(WITNESS, witness_spki)
     public, state, witness_state = tmp_path / "public", tmp_path / "state", tmp_path / "witness-state"
     port, witness_port = free_port(), free_port()
@@ -255,8 +278,8 @@ def house(signer: tuple[SignerDouble, str], ca: InfrastructureCa, tmp_path: Path
         {"name": WITNESS, "state_folder": witness_state, "logs": [str(log)], "listen": {"port": witness_port}, "token": witness_token},
     )
     made = House(
-        Process("ledger", ledger_file, f"http://127.0.0.1:{port}"),
-        Process("ledger.witness", witness_file, f"http://127.0.0.1:{witness_port}"),
+        Process("ledger", ledger_file, f"http://127.0.0.1:{port}", ground.nursery),
+        Process("ledger.witness", witness_file, f"http://127.0.0.1:{witness_port}", ground.nursery),
         public, state, witness_state, log, witness,
     )  # fmt: skip
     yield made

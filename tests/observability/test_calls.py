@@ -12,8 +12,11 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore import log, rpc, tracing
@@ -171,15 +174,15 @@ def test_a_service_that_comes_back_a_little_later_is_waited_for(server: Server, 
 @pytest.fixture
 def website(ca: InfrastructureCa, free_port: Callable[[], int]) -> Iterator[tuple[str, CollectorRegistry]]:
     """An HTTPS service that answers with the request id that its code sees."""
-    app, registry, port = FastAPI(), CollectorRegistry(), free_port()
-    install_errors(app)
+    registry, port = CollectorRegistry(), free_port()
 
-    @app.get("/forms/{number}")
-    def form(number: str) -> dict[str, str | None]:
-        if number == "broken":
+    def form(request: Request) -> JSONResponse:
+        if request.path_params["number"] == "broken":
             raise RuntimeError("a text that must stay inside")
-        return {"seen": log.request_id()}
+        return JSONResponse({"seen": log.request_id()})
 
+    app = Starlette(routes=[Route("/forms/{number}", form)])
+    install_errors(app)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -19,7 +19,10 @@ import grpc
 import httpx
 import pytest
 from cryptography import x509
-from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore import rpc
@@ -289,12 +292,11 @@ def test_what_has_expired_opens_nothing_and_says_the_way_out(ca: InfrastructureC
 
 
 def test_https_follows_the_files_too(ca: InfrastructureCa, free_port: Callable[[], int]) -> None:
-    app = FastAPI()
-    install_errors(app)
+    def who(request: Request) -> JSONResponse:
+        return JSONResponse({"uri": peer(request, frozenset({"operator"}), _NobodyRevoked()).uri})
 
-    @app.get("/who")
-    def who(request: Request) -> dict[str, str]:
-        return {"uri": peer(request, frozenset({"operator"}), _NobodyRevoked()).uri}
+    app = Starlette(routes=[Route("/who", who)])
+    install_errors(app)
 
     tls, desk, port = ca.bundle("https", SERVER), ca.identity("desk", DESK), free_port()
     server = uvicorn_server(app, Listen(port=port), tls)

@@ -13,7 +13,10 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore import rpc
@@ -158,12 +161,11 @@ def test_without_a_current_crl_nobody_is_let_in(ca: InfrastructureCa, tmp_path: 
 
 
 def test_https_knows_the_caller_and_refuses_the_nameless(ca: InfrastructureCa, watch: CrlWatch, free_port: Callable[[], int]) -> None:
-    app = FastAPI()
-    install_errors(app)
+    def who(request: Request) -> JSONResponse:
+        return JSONResponse({"uri": peer(request, frozenset({"operator"}), watch).uri})
 
-    @app.get("/who")
-    def who(request: Request) -> dict[str, str]:
-        return {"uri": peer(request, frozenset({"operator"}), watch).uri}
+    app = Starlette(routes=[Route("/who", who)])
+    install_errors(app)
 
     port = free_port()
     server = uvicorn_server(app, Listen(port=port), ca.identity("https", "https://vermilion.internal/service/workflow"))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.crash.fixtures import house, scenes
+from tests.crash.nursery import Nursery
 from tests.pki import InfrastructureCa
+from tests.signer import nursed
 from tests.signer.office import Office
 from tests.signer.station import Crls, Station
 
@@ -28,6 +30,13 @@ def port() -> int:
 def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
     """An office whose seal keys are in SoftHSM."""
     return Office.in_softhsm(tmp_path_factory.mktemp("office"))
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Where the signers of these tests are forked."""
+    with nursed.shared(tmp_path_factory.mktemp("nursery")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -51,23 +60,32 @@ def _url(kind: str, folder: Path, request: pytest.FixtureRequest) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def stations(office: Office, infrastructure: InfrastructureCa, crls: Crls, nursery: Nursery) -> Callable[..., Station]:
+    """A function that makes a signer over a database and seeds it."""
+
+    def make(folder: Path, database_url: str, extra: dict[str, Any] | None = None) -> Station:
+        made = Station(folder, office, infrastructure, crls, database_url, port(), extra or {}, nursery=nursery)
+        made.seed()
+        return made
+
+    return make
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def station(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, office: Office, infrastructure: InfrastructureCa, crls: Crls
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, stations: Callable[..., Station]
 ) -> Iterator[Station]:
     """A seeded, running signer that the tests of a module share; on SQLite and on PostgreSQL."""
     folder = tmp_path_factory.mktemp("station")
-    made = Station(folder, office, infrastructure, crls, _url(request.param, folder, request), port())
-    made.seed()
-    with made.running():
+    with stations(folder, _url(request.param, folder, request)).running() as made:
         yield made
 
 
 @pytest.fixture
-def own_station(tmp_path: Path, database_url: str, office: Office, infrastructure: InfrastructureCa, crls: Crls) -> Iterator[Station]:
+def own_station(tmp_path: Path, database_url: str, stations: Callable[..., Station]) -> Iterator[Station]:
     """A seeded signer for one test, not started; on SQLite and on PostgreSQL."""
-    made = Station(tmp_path / "station", office, infrastructure, crls, database_url, port())
-    made.seed()
+    made = stations(tmp_path / "station", database_url)
     yield made
     if made.process is not None:
         made.process.kill()
@@ -75,15 +93,13 @@ def own_station(tmp_path: Path, database_url: str, office: Office, infrastructur
 
 
 @pytest.fixture
-def sqlite_station(tmp_path: Path, office: Office, infrastructure: InfrastructureCa, crls: Crls) -> Iterator[Any]:
+def sqlite_station(tmp_path: Path, stations: Callable[..., Station]) -> Iterator[Any]:
     """A seeded signer for one test on SQLite, not started; made with further settings."""
     made: list[Station] = []
 
     def make(**extra: Any) -> Station:
-        station = Station(tmp_path / "station", office, infrastructure, crls, f"sqlite:///{tmp_path / 'signer.db'}", port(), extra)
-        station.seed()
-        made.append(station)
-        return station
+        made.append(stations(tmp_path / "station", f"sqlite:///{tmp_path / 'signer.db'}", extra))
+        return made[-1]
 
     yield make
     for one in made:

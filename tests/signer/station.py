@@ -23,6 +23,7 @@ from sealcore.error_messages import from_message
 from sealcore.errors import VermilionError
 from sealcore.ids import operator_uri, service_uri
 from sealcore.rpc import channel, from_rpc_error
+from tests.crash.nursery import Nursery
 from tests.pki import InfrastructureCa
 from tests.signer.office import UNIT, Approved, Office, pem, write_toml
 
@@ -74,12 +75,20 @@ class Station:
     port: int
     extra: dict[str, Any] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
+    nursery: Nursery | None = None
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "signer.log"
         self.write_config()
         self._channels: dict[str, grpc.Channel] = {}
+
+    def program(self, module: str) -> tuple[str, ...]:
+        """What to tell Python to run for one of the signer's programs: in the nursery when there is one."""
+        if self.nursery is None:
+            return ("-m", module)
+        worker = (*self.nursery.program("signer.worker"), "--") if module == "signer" else ()
+        return self.nursery.program(module, *worker)
 
     @property
     def config(self) -> Path:
@@ -122,7 +131,10 @@ class Station:
     def ceremony(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs the signer's part of the ceremony."""
         return subprocess.run(
-            [sys.executable, "-m", "signer.ceremony", "--config", self.config, *arguments], capture_output=True, text=True, check=False
+            [sys.executable, *self.program("signer.ceremony"), "--config", self.config, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def seed(self) -> None:
@@ -137,7 +149,7 @@ class Station:
 
     def start(self, *program: str) -> None:
         """Starts the signer, or a program that builds it in another way, and waits until it serves."""
-        command = [sys.executable, *(program or ("-m", "signer")), "--config", str(self.config)]
+        command = [sys.executable, *(program or self.program("signer")), "--config", str(self.config)]
         with self.log.open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self.process.stdout is not None
@@ -147,7 +159,11 @@ class Station:
     def refused_start(self) -> str:
         """Starts a signer that must not come up; what it says."""
         done = subprocess.run(
-            [sys.executable, "-m", "signer", "--config", self.config], capture_output=True, text=True, check=False, timeout=TIMEOUT_S
+            [sys.executable, *self.program("signer"), "--config", self.config],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_S,
         )
         assert done.returncode == 1, done.stderr
         return done.stderr

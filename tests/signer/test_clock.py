@@ -15,7 +15,9 @@ __all__ = ["chrony"]
 def test_nothing_is_sealed_while_the_clock_is_not_synchronised(sqlite_station: Callable[..., Station], chrony: Chrony) -> None:
     chrony.follow()
     timestamp = {"clock": "require-synchronised", "chrony": chrony.address}
-    with sqlite_station(timestamp=timestamp).running() as station:
+    made = sqlite_station(timestamp=timestamp)
+    made.nursery = None  # it takes from its environment where chronyc is
+    with made.running() as station:
         approved = station.office.approve([document("One")])
 
         def outcome() -> Code | None:

@@ -54,12 +54,12 @@ def vermilion(*arguments: str | Path, cwd: Path, timeout_s: float = 120) -> subp
     return subprocess.run([program, *arguments], cwd=cwd, capture_output=True, text=True, timeout=timeout_s, check=False, env=environment)
 
 
-def run_demo(demo: Demo, documents: Path = EXAMPLES) -> None:
+def run_demo(demo: Demo) -> None:
     """Runs the demo and watches the process list meanwhile."""
     ended = threading.Event()
     watcher = threading.Thread(target=_watch, args=(demo.command_lines, ended))
     watcher.start()
-    arguments = ("demo", "--state", "var", "--out", "out", "--documents", documents, "--ports-from", str(PORTS_FROM))
+    arguments = ("demo", "--state", "var", "--out", "out", "--documents", EXAMPLES, "--ports-from", str(PORTS_FROM))
     try:
         done = vermilion(*arguments, cwd=demo.folder, timeout_s=DEMO_TIMEOUT_S)
     finally:
@@ -70,12 +70,18 @@ def run_demo(demo: Demo, documents: Path = EXAMPLES) -> None:
 
 
 def _watch(seen: set[str], ended: threading.Event) -> None:
+    """Looks 20 times a second at processes younger than half a second, whose program may still change; once a second at all."""
+    ages: dict[str, int] = {}
+    look = 0
     while not ended.wait(0.05):
-        for line in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                seen.add(line.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
-            except OSError:
-                continue
+        look += 1
+        ages = {pid: ages.get(pid, 0) + 1 for pid in os.listdir("/proc") if pid.isdecimal()}  # noqa: PTH208  (a Path for each costs more)
+        for pid, age in ages.items():
+            if age <= 10 or look % 20 == 0:
+                try:
+                    seen.add(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+                except OSError:
+                    continue
 
 
 @pytest.fixture(scope="session")

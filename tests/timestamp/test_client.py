@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import ssl
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +21,7 @@ from pydantic import ValidationError
 
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
+from tests.nursed.programs import program
 from tests.timestamp.kit import Response, SmallCa, UnitKeys, write_config
 from tests.timestamp.outside import REPLY, Answer, OpensslCa, Web, openssl_tsa, past, pyhanko_tsa
 from timestamp.client import answer
@@ -93,7 +93,7 @@ def test_our_own_service_under_another_ca_is_believed(
     public = unit_keys.public["p-256"].public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "unit.pem").write_bytes(ca.certify(public, "ours").read_bytes())
     (tmp_path / "chain.pem").write_bytes(ca.issuing.read_bytes())
-    process = subprocess.Popen([sys.executable, "-m", "timestamp", "--config", config], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(program("timestamp", "--config", config), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         assert process.stdout.readline() == "ready\n"

@@ -11,13 +11,11 @@ import http.client
 import itertools
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 import rfc3161ng
 from asn1crypto import tsp
@@ -30,6 +28,8 @@ from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
 from pyhanko_certvalidator import ValidationContext
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, VerifierBuilder, decode_timestamp_response
 
+from tests import plain_http
+from tests.nursed.programs import program
 from tests.timestamp.chrony import SOON_S
 from tests.timestamp.kit import Response, SmallCa, UnitKeys, write_config
 from timestamp.request import REQUEST_LIMIT_BYTES
@@ -72,7 +72,7 @@ def tsa(tmp_path_factory: pytest.TempPathFactory, unit_keys: UnitKeys) -> Iterat
 
     def start() -> subprocess.Popen[bytes]:
         with (folder / "log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-m", "timestamp", "--config", config], stdout=subprocess.PIPE, stderr=log)
+            process = subprocess.Popen(program("timestamp", "--config", config), stdout=subprocess.PIPE, stderr=log)
         assert process.stdout is not None and process.stdout.readline() == b"ready\n", (folder / "log").read_text()
         return process
 
@@ -153,7 +153,7 @@ def test_openssl_reads_every_other_refusal(tsa: Tsa, tmp_path: Path, run: Run) -
         .replace(b"\x02\x01\x01", b"\x02\x01\x07", 1),
     }
     for failure, body in asked.items():
-        answer = httpx.post(tsa.url, content=body, headers={"Content-Type": QUERY})
+        answer = plain_http.post(tsa.url, content=body, headers={"Content-Type": QUERY})
         assert answer.status_code == 200 and answer.headers["content-type"] == REPLY
         (tmp_path / "reply").write_bytes(answer.content)
         text = run("openssl", "ts", "-reply", "-in", tmp_path / "reply", "-text")
@@ -185,7 +185,7 @@ def test_a_slow_body_is_waited_for_and_holds_up_nobody_else(tsa: Tsa) -> None:
     with socket.create_connection(("127.0.0.1", tsa.port), timeout=SOON_S) as slow:
         slow.sendall(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {QUERY}\r\nContent-Length: {len(query)}\r\n\r\n".encode() + query[:9])
         for _ in range(8):
-            assert info_of(httpx.post(tsa.url, content=query, headers={"Content-Type": QUERY}).content)
+            assert info_of(plain_http.post(tsa.url, content=query, headers={"Content-Type": QUERY}).content)
         slow.sendall(query[9:])
         answer = http.client.HTTPResponse(slow)
         answer.begin()
@@ -200,7 +200,7 @@ def test_rfc3161_client_asks_and_verifies(hash_algorithm: HashAlgorithm, tsa: Ts
     request = (
         TimestampRequestBuilder().data(MESSAGE).hash_algorithm(hash_algorithm).nonce(nonce=True).cert_request(cert_request=True).build()
     )
-    answer = httpx.post(tsa.url, content=request.as_bytes(), headers={"Content-Type": QUERY})
+    answer = plain_http.post(tsa.url, content=request.as_bytes(), headers={"Content-Type": QUERY})
     response = decode_timestamp_response(answer.content)
     builder = VerifierBuilder.from_request(request).policy_id(x509.ObjectIdentifier(DEFAULT_POLICY_OID))
     verifier = builder.add_root_certificate(tsa.root.certificate).add_intermediate_certificate(tsa.issuing.certificate).build()
@@ -244,7 +244,7 @@ def test_serials_are_unique_and_time_does_not_go_back_over_workers_and_restarts(
     ).dump()
 
     def stamp(_: int) -> tsp.TSTInfo:
-        return info_of(httpx.post(tsa.url, content=query, headers={"Content-Type": QUERY}).content)
+        return info_of(plain_http.post(tsa.url, content=query, headers={"Content-Type": QUERY}).content)
 
     rounds = []
     for _ in range(3):
@@ -264,7 +264,7 @@ def test_serials_are_unique_and_time_does_not_go_back_over_workers_and_restarts(
 def test_a_token_is_as_en_319_422_has_it(tsa: Tsa) -> None:
     imprint = {"hash_algorithm": {"algorithm": "sha512"}, "hashed_message": hashlib.sha512(MESSAGE).digest()}
     asked = tsp.TimeStampReq({"version": 1, "message_imprint": imprint, "nonce": 2**64 + 1, "cert_req": True})
-    answer = httpx.post(tsa.url, content=asked.dump(), headers={"Content-Type": QUERY}).content
+    answer = plain_http.post(tsa.url, content=asked.dump(), headers={"Content-Type": QUERY}).content
     signed = Response.load(answer, strict=True)["time_stamp_token"]["content"]
     info = info_of(answer)
     assert (info["version"].native, info["policy"].dotted, info["nonce"].native) == ("v1", DEFAULT_POLICY_OID, 2**64 + 1)

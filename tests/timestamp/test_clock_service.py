@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 from asn1crypto import tsp
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests import plain_http
+from tests.nursed.programs import program
 from tests.timestamp.chrony import SOON_S, Chrony, eventually
 from tests.timestamp.kit import Response, SmallCa, UnitKeys, write_config
 from timestamp.http import QUERY_TYPE
@@ -34,22 +34,20 @@ def test_all_workers_stop_and_go_on_with_the_clock(
 
     def outcomes() -> set[str]:
         """Of some requests, each over a connection of its own, so that either worker may get it."""
-        answers = [httpx.post(f"http://127.0.0.1:{port}/", content=query(), headers={"Content-Type": QUERY_TYPE}) for _ in range(12)]
+        answers = [plain_http.post(f"http://127.0.0.1:{port}/", content=query(), headers={"Content-Type": QUERY_TYPE}) for _ in range(12)]
         statuses = [Response.load(answer.content)["status"] for answer in answers]
         return {next(iter(status["fail_info"].native or ()), status["status"].native) for status in statuses}
 
     def samples(name: str) -> dict[str, float]:
-        families = text_string_to_metric_families(httpx.get(f"http://127.0.0.1:{monitoring}/metrics").text)
+        families = text_string_to_metric_families(plain_http.get(f"http://127.0.0.1:{monitoring}/metrics").text)
         return {each.labels["worker"]: each.value for family in families for each in family.samples if each.name == NAME + name}
 
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "timestamp", "--config", config], stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(program("timestamp", "--config", config), stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
     try:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n", (tmp_path / "log").read_text()
         assert outcomes() == {"time_not_available"}
-        ready = httpx.get(f"http://127.0.0.1:{monitoring}/readyz")
+        ready = plain_http.get(f"http://127.0.0.1:{monitoring}/readyz")
         assert ready.status_code == 503 and ready.json()["parts"]["clock"]["code"] == "TIMESTAMP_UNAVAILABLE"
         assert samples("stopped") == {"1": 1, "2": 1} and samples("synchronised") == {"1": 0, "2": 0}
 
@@ -57,8 +55,8 @@ def test_all_workers_stop_and_go_on_with_the_clock(
         eventually(lambda: outcomes() == {"granted"}, "every worker goes on by itself")
         eventually(lambda: samples("stopped") == {"1": 0, "2": 0}, "and says so")
         assert all(bound_s < samples("accuracy_seconds")["1"] == 1 for bound_s in samples("bound_seconds").values())
-        eventually(lambda: httpx.get(f"http://127.0.0.1:{monitoring}/readyz").status_code == 200, "monitoring too")
-        clock = httpx.get(f"http://127.0.0.1:{monitoring}/readyz").json()["parts"]["clock"]
+        eventually(lambda: plain_http.get(f"http://127.0.0.1:{monitoring}/readyz").status_code == 200, "monitoring too")
+        clock = plain_http.get(f"http://127.0.0.1:{monitoring}/readyz").json()["parts"]["clock"]
         assert clock["status"] == "ok" and clock["note"].startswith("chrony: off by at most")
 
         chrony.end("leader")

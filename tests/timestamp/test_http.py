@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 from asn1crypto import algos, core, tsp
-from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.testclient import TestClient
 
 from sealcore.clock import FixedClock
 from sealcore.hsm.token import Token

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
+from tests.nursed.programs import program
 from tests.timestamp.kit import SmallCa, UnitKeys, write_config
 
 Run = Callable[..., str]
@@ -28,9 +28,7 @@ def service(
     """Address and process of a running service with two workers."""
     port = free_port()
     config = write_config(tmp_path, unit_keys, small_ca, port)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "timestamp", "--config", config], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(program("timestamp", "--config", config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n", process.stderr.read() if process.stderr else ""
     yield f"http://127.0.0.1:{port}/", process
@@ -103,9 +101,7 @@ def test_service_that_cannot_start_says_why(
         if fault == "port taken":
             other.bind(("127.0.0.1", port))
             other.listen()
-        done = subprocess.run(
-            [sys.executable, "-m", "timestamp", "--config", config], capture_output=True, text=True, timeout=60, check=False
-        )
+        done = subprocess.run(program("timestamp", "--config", config), capture_output=True, text=True, timeout=60, check=False)
     expected = {"no such key": "HSM_KEY_MISSING", "port taken": "CONFIGURATION_INVALID", "unknown setting": "CONFIGURATION_INVALID"}
     assert done.returncode == 1 and done.stdout == ""
     assert expected[fault] in done.stderr and "Traceback" not in done.stderr

@@ -18,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 from asn1crypto import tsp
 from cryptography import x509
@@ -27,6 +26,7 @@ from rfc3161_client import VerifierBuilder, decode_timestamp_response
 
 from sealcore.clock import SystemClock
 from sealcore.config import load
+from tests import plain_http
 from tests.timestamp.kit import Response, SmallCa, UnitKeys, write_config
 from timestamp.app import build
 from timestamp.http import QUERY_TYPE
@@ -78,7 +78,7 @@ class Office:
 
     def sample(self, name: str, **labels: str) -> dict[str, float]:
         """The values of a metric by worker."""
-        families = text_string_to_metric_families(httpx.get(f"{self.monitoring}/metrics").text)
+        families = text_string_to_metric_families(plain_http.get(f"{self.monitoring}/metrics").text)
         samples = [sample for family in families for sample in family.samples if sample.name == name]
         return {each.labels["worker"]: each.value for each in samples if labels.items() <= each.labels.items()}
 
@@ -121,7 +121,7 @@ def test_a_killed_worker_is_replaced_while_the_others_serve(office: Office) -> N
     eventually(lambda: office.sample("vermilion_timestamp_workers") == {"parent": 2}, "another worker serves in its place")
     assert survivor in office.workers() and len(office.workers()) == 2
     assert office.sample("vermilion_timestamp_worker_restarts_total") == {"parent": 1}
-    assert httpx.get(f"{office.monitoring}/readyz").status_code == 200
+    assert plain_http.get(f"{office.monitoring}/readyz").status_code == 200
 
 
 def test_a_killed_parent_leaves_no_worker_behind(office: Office) -> None:
@@ -166,8 +166,8 @@ def test_on_sigterm_every_request_that_was_taken_is_answered(office: Office) -> 
 
 
 def test_readiness_follows_the_token(office: Office, unit_keys: UnitKeys) -> None:
-    assert httpx.get(f"{office.monitoring}/healthz").text == "ok\n" == httpx.get(f"http://127.0.0.1:{office.port}/healthz").text
-    ready = httpx.get(f"{office.monitoring}/readyz")
+    assert plain_http.get(f"{office.monitoring}/healthz").text == "ok\n" == plain_http.get(f"http://127.0.0.1:{office.port}/healthz").text
+    ready = plain_http.get(f"{office.monitoring}/readyz")
     parts = ready.json()["parts"]
     assert ready.status_code == 200 and parts["token"] == {"status": "ok"}
     assert parts["clock"]["status"] == "ok" and re.search("not synchronised|off by at most", parts["clock"]["note"])
@@ -177,11 +177,11 @@ def test_readiness_follows_the_token(office: Office, unit_keys: UnitKeys) -> Non
     folder.rename(away)
     try:
         assert Response.load(office.stamp())["status"]["status"].native == "rejection"
-        ready = httpx.get(f"{office.monitoring}/readyz")
+        ready = plain_http.get(f"{office.monitoring}/readyz")
         assert ready.status_code == 503 and ready.json()["parts"]["token"]["code"].startswith("HSM_")
     finally:
         away.rename(folder)
-    eventually(lambda: httpx.get(f"{office.monitoring}/readyz").status_code == 200, "it recovers by itself")
+    eventually(lambda: plain_http.get(f"{office.monitoring}/readyz").status_code == 200, "it recovers by itself")
     assert gen_time(office.stamp())
 
 
@@ -195,7 +195,7 @@ def test_gen_time_never_decreases_over_all_workers_whatever_their_clocks_say(
 
     def client(_: int) -> None:
         begun_ns = time.monotonic_ns()
-        answer = httpx.post(f"http://127.0.0.1:{port}/", content=query(), headers={"Content-Type": QUERY_TYPE})
+        answer = plain_http.post(f"http://127.0.0.1:{port}/", content=query(), headers={"Content-Type": QUERY_TYPE})
         seen.append((begun_ns, time.monotonic_ns(), gen_time(answer.content)))
 
     async def run() -> None:
@@ -248,7 +248,7 @@ def test_heads_without_end_and_without_haste_are_cut_off(
         assert b" 413 " in talk(
             head + b"Content-Length: 9999999\r\nContent-Type: application/timestamp-query\r\nConnection: close\r\n\r\n" + bytes(5000)
         )
-        answer = httpx.post(f"http://127.0.0.1:{port}/", content=query(), headers={"Content-Type": QUERY_TYPE})
+        answer = plain_http.post(f"http://127.0.0.1:{port}/", content=query(), headers={"Content-Type": QUERY_TYPE})
         assert gen_time(answer.content)
 
     async def run() -> None:

@@ -7,8 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
-
+from tests import plain_http
 from tests.verify.conftest import take_port
 from tests.verify.office import Office
 
@@ -21,8 +20,8 @@ def test_the_process_says_that_it_is_ready_answers_and_ends_cleanly(office: Offi
     )
     try:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        assert httpx.get(f"http://127.0.0.1:{port}/healthz").json()["status"] == "degraded"  # no CRL address is configured
-        answer = httpx.post(f"http://127.0.0.1:{port}/v1/verify", files={"file": ("x.pdf", b"junk")})
+        assert plain_http.get(f"http://127.0.0.1:{port}/healthz").json()["status"] == "degraded"  # no CRL address is configured
+        answer = plain_http.post(f"http://127.0.0.1:{port}/v1/verify", files={"file": ("x.pdf", b"junk")})
         assert answer.json()["verdict"] == "unreadable"
     finally:
         process.send_signal(signal.SIGTERM)

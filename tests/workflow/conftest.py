@@ -27,6 +27,7 @@ from sealcore.http_client import client_context
 from sealcore.ids import client_uri, operator_uri, service_uri, uuid7
 from sealcore.migrate import scripts, upgrade
 from sealcore.rpc import Peer
+from tests.nursed.programs import program
 from tests.pki import InfrastructureCa
 from tests.workflow.signer_side import Human, SignerSide
 from workflow import forms, store
@@ -171,9 +172,7 @@ class Running:
 
     def start(self) -> None:
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "workflow", "--config", str(self.config)], stdout=subprocess.PIPE, stderr=log, text=True
-            )
+            self.process = subprocess.Popen(program("workflow", "--config", self.config), stdout=subprocess.PIPE, stderr=log, text=True)
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n", self.log.read_text()
 

@@ -6,7 +6,6 @@ import base64
 import json
 import sqlite3
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from sealcore.approvals.json_forms import context_from_json
 from sealcore.config import TokenSettings
 from sealcore.http_client import client_context
 from sealcore.ids import client_uri, service_uri, uuid7
+from tests.nursed.programs import program
 from tests.pki import InfrastructureCa
 from tests.workflow.conftest import Running
 from tests.workflow.signer_side import Human
@@ -226,9 +226,7 @@ def test_a_service_that_cannot_start_says_why(running: Running, tmp_path: Path) 
         text = running.config.read_text().replace(old, new) if new else 'issuer_key_label = "no.such.key"\n' + running.config.read_text()
         config = tmp_path / "workflow.toml"
         config.write_text(text.replace("workflow.db", "other.db"))
-        ended = subprocess.run(
-            [sys.executable, "-m", "workflow", "--config", str(config)], check=False, capture_output=True, text=True, timeout=60
-        )
+        ended = subprocess.run(program("workflow", "--config", config), check=False, capture_output=True, text=True, timeout=60)
         assert ended.returncode == 1
         assert code in ended.stderr
         assert ended.stdout == ""
@@ -249,7 +247,7 @@ def test_a_seed_plants_what_is_missing_and_may_come_again(running: Running, tmp_
             }
         )
     )
-    command = [sys.executable, "-m", "workflow.seed", "--config", str(config), "--seed", str(seed)]
+    command = program("workflow.seed", "--config", config, "--seed", seed)
     first, second = (json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(2))
     assert first == {"units": 1, "people": 1, "clients": 1, "policies": 0}
     assert second == {"units": 0, "people": 0, "clients": 0, "policies": 0}

@@ -1,0 +1,7 @@
+"""The nursery of the timestamp service; its workers stay processes that Python started."""
+
+import sealcore.service
+import timestamp.app
+from tests.nursed.programs import main
+
+__all__ = ["main", "sealcore", "timestamp"]
