@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import atexit
 import fcntl
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.crash.nursery import Nursery
+from tests.nursed.programs import program
 from vermilion.launcher import running
 from vermilion.layout import Layout
 from vermilion.office import Office
@@ -34,23 +30,12 @@ def vermilion(*arguments: str | Path, cwd: Path | None = None, **environment: st
     """Runs the command line as a person does, in a process of its own; a nursery has its imports ready."""
     place = json.dumps([str(cwd or Path.cwd()), {**os.environ, "COLUMNS": "140", "PYTHONSAFEPATH": "1", **environment}])
     return subprocess.run(
-        [sys.executable, *_nursery().program("vermilion", place, *map(str, arguments))],
+        program("vermilion", place, *arguments, of="cli"),
         capture_output=True,
         text=True,
         timeout=COMMAND_S,
         check=False,
     )
-
-
-@cache
-def _nursery() -> Nursery:
-    """One a test process; it ends with it."""
-    folder = Path(tempfile.mkdtemp(prefix="vmn-cli-", dir="/tmp"))  # short, as a socket's path must be
-    made = Nursery(folder, "tests.cli.nursed")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(made.close)
-    made.ready()
-    return made
 
 
 @dataclass(frozen=True)

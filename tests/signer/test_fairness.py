@@ -19,7 +19,7 @@ from tests.signer.test_faults import in_background, ledger_of, until
 
 A_BATCH, A_MESSAGE = 8, 4
 FLOOD = 64
-TAKEN = 2 * A_MESSAGE  # the batch that is held and the one that lies ready beside it, of one message each
+TAKEN = A_MESSAGE + A_BATCH  # the first message, which is held, and the whole batch that lies ready beside it
 Scenes = Callable[..., Scene]
 
 
