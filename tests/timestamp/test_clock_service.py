@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from asn1crypto import tsp
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests import plain_http
-from tests.nursed.programs import program
 from tests.timestamp.chrony import SOON_S, Chrony, eventually
 from tests.timestamp.kit import Response, SmallCa, UnitKeys, write_config
 from timestamp.http import QUERY_TYPE
@@ -43,7 +43,8 @@ def test_all_workers_stop_and_go_on_with_the_clock(
         return {each.labels["worker"]: each.value for family in families for each in family.samples if each.name == NAME + name}
 
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(program("timestamp", "--config", config), stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "timestamp", "--config", config]  # not from a nursery, which would not know this chronyc's place
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
     try:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n", (tmp_path / "log").read_text()
         assert outcomes() == {"time_not_available"}
