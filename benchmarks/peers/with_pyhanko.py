@@ -37,7 +37,7 @@ from benchmarks.load import MARK, Order
 from benchmarks.signing import Turns
 from sealcore.config import TokenSettings, read_pin
 
-RESERVED_BYTES = 16 * 1024  # for the CMS with its timestamp, in hexadecimal
+RESERVED_BYTES = 24 * 1024  # for the CMS with its timestamp, in hexadecimal
 KEPT_PAPERS = 200  # signed in turn; pyHanko remembers nothing between two documents
 _BOX = MARK.x0 // 1000, MARK.y0 // 1000, MARK.x1 // 1000, MARK.y1 // 1000  # pyHanko takes whole points
 
