@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.nursed.programs import program
 from vermilion.launcher import running
 from vermilion.layout import Layout
 from vermilion.office import Office
 
+ONE_AT_A_TIME = pytest.mark.xdist_group("ceremonies of the shared office")  # a second one beside it would be refused: CONFLICT
 READY_S = 240.0
 STOP_S = 90.0
 COMMAND_S = 280.0

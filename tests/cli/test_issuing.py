@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from sealcore.ids import uuid7
 from tests.ca.office import software_request
-from tests.cli.running import RunningOffice
+from tests.cli.running import ONE_AT_A_TIME, RunningOffice
 from tests.signer.outside_ca import SEAL, OutsideCa
 from vermilion import exits
 
@@ -60,6 +60,7 @@ def test_refusal_names_code_rule_and_way_out(office: RunningOffice, tmp_path: Pa
     assert "INVALID_ARGUMENT" in office.run("ca", "issue", "--profile", "seal").stderr
 
 
+@ONE_AT_A_TIME
 def test_key_of_the_signers_token_is_certified_once(office: RunningOffice) -> None:
     done = office.run("ca", "issue", "--label", LABEL, "--name", "another")
     assert done.returncode == 1 and "CONFLICT" in done.stderr and "A key has one certificate" in " ".join(done.stderr.split())

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from sealcore.ids import uuid7
 from tests.ca.office import software_request
-from tests.cli.running import RunningOffice
+from tests.cli.running import ONE_AT_A_TIME, RunningOffice
 from vermilion import exits
 
 PEOPLE = ("--as", "Chen Rui", "--as", "Zhao Ming")
@@ -113,6 +113,7 @@ def test_key_that_is_certified_in_another_way_is_refused_with_that_way(office: R
     assert "rollover" in said or "itself" in said or "PKCS#10" in said
 
 
+@ONE_AT_A_TIME
 def test_key_of_the_timestamp_unit_is_certified_by_the_ceremony(office: RunningOffice) -> None:
     """It has its certificate: the same name gets it again, another name is refused."""
     present = (office.layout.pki / "tsa.public.1.pem").read_bytes()
@@ -127,6 +128,7 @@ def test_key_of_the_timestamp_unit_is_certified_by_the_ceremony(office: RunningO
     assert (office.layout.pki / "tsa.public.1.pem").read_bytes() == present
 
 
+@ONE_AT_A_TIME
 def test_cas_that_the_office_cannot_do_without_or_does_not_have_are_not_revoked(office: RunningOffice) -> None:
     for name, reason, code in (
         ("infrastructure", "cACompromise", "CONFLICT"),

@@ -22,11 +22,11 @@ from tests.signer.test_faults import entries_of, everything_sealed_once, in_back
 
 Scenes = Callable[..., Scene]
 Request = signer_pb2.SealStreamRequest
-MANY, A_MESSAGE = 2000, 10
+MANY, A_MESSAGE = 2600, 10
 PADDING_BYTES, LARGE_BYTES = 20_000, 60_000
 WINDOW_DOCUMENTS = 768  # of one stream (``signer.front.intake``)
 MOST_UNDER_WAY = 1000  # answers that gRPC and the kernel hold on both sides: some 8 MiB, whatever we do
-MOST_GROWN_BYTES = 96 * 1024 * 1024  # of all processes together
+MOST_GROWN_BYTES = 128 * 1024 * 1024  # of all processes together
 QUIET_S = 0.7
 
 
