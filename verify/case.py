@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from asn1crypto import cms
 from cryptography import x509
@@ -16,8 +16,8 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from sealcore.ledger.entry import signature_hash
-from verify.codes import Row, Weight, heaviest
-from verify.report import Answer, Certification, Changed, Digest, Finding, Level, Seal, SealKind, Timestamp, written
+from verify.codes import FindingCode, Row, Weight, heaviest
+from verify.report import Answer, Certification, Changed, Digest, Finding, Level, Seal, SealKind, Timestamp, finding, written
 from verify.trust import TrustMaterial
 
 NAME_LIMIT = 200  # characters of a name that a stranger chose
@@ -31,6 +31,7 @@ class Signature:
     embedded: EmbeddedPdfSignature | None
     signer_info: cms.SignerInfo | None = None
     certificate: x509.Certificate | None = None
+    facts: dict[str, str] = field(default_factory=dict)  # what the report says of its certificate
     kind: SealKind = SealKind.FOREIGN
     findings: list[Finding] = field(default_factory=list)
     timestamp: Timestamp | None = None
@@ -47,8 +48,28 @@ class Signature:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing found so far speaks against the signature itself."""
-        return not any(each.row is Row.VALID and each.weight is Weight.INVALID for each in self.findings)
+        """Whether it could be checked, and nothing found so far speaks against the signature itself."""
+        return not any(
+            each.row is Row.VALID and (each.weight is Weight.INVALID or each.code is FindingCode.CERTIFICATE_UNREADABLE)
+            for each in self.findings
+        )
+
+    @property
+    def has_key(self) -> bool:
+        """Whether its certificate holds a key that we can load."""
+        return "spki_sha256" in self.facts
+
+    def describe(self, certificate: x509.Certificate) -> None:
+        """Takes on the certificate, and names what of it cannot be read: others choose it, and may choose what no library knows."""
+        self.certificate = certificate
+        unread = []
+        for name, read in _FACTS.items():
+            try:
+                self.facts[name] = read(certificate)
+            except Exception:  # noqa: BLE001  (cryptography reads each part when it is asked for, and raises anything)
+                unread.append(_PARTS.get(name, name))
+        if unread:
+            self.findings.append(finding(FindingCode.CERTIFICATE_UNREADABLE, ", ".join(dict.fromkeys(unread))))
 
     def freeze(self) -> Seal:
         """What the report says of it."""
@@ -64,7 +85,7 @@ class Signature:
             level=self.level,
             digest=_digest_of(self.embedded),
             signature_hash=signature_hash(self.signer_info["signature"].native).hex() if self.signer_info is not None else None,
-            **_facts_of(self.certificate),
+            **self.facts,  # type: ignore[arg-type]  # by the names of Seal's members
         )
 
     def _valid(self) -> Answer:
@@ -103,19 +124,10 @@ def plain(text: str) -> str:
     return kept if len(kept) <= NAME_LIMIT else kept[: NAME_LIMIT - 1] + "…"
 
 
-def _facts_of(certificate: x509.Certificate | None) -> dict[str, Any]:
-    if certificate is None:
-        return {}
+def _spki_sha256(certificate: x509.Certificate) -> str:
     spki = hashes.Hash(hashes.SHA256())
     spki.update(certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-    return {
-        "owner": plain(owner_of(certificate)),
-        "name": plain(name_of(certificate)),
-        "subject": plain(certificate.subject.rfc4514_string()),
-        "issuer": plain(certificate.issuer.rfc4514_string()),
-        "serial": f"{certificate.serial_number:x}",
-        "spki_sha256": spki.finalize().hex(),
-    }
+    return spki.finalize().hex()
 
 
 def owner_of(certificate: x509.Certificate) -> str:
@@ -129,6 +141,17 @@ def owner_of(certificate: x509.Certificate) -> str:
 def name_of(certificate: x509.Certificate) -> str:
     """The common name, or nothing."""
     return next((str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)), "")
+
+
+_FACTS: dict[str, Callable[[x509.Certificate], str]] = {
+    "owner": lambda certificate: plain(owner_of(certificate)),
+    "name": lambda certificate: plain(name_of(certificate)),
+    "subject": lambda certificate: plain(certificate.subject.rfc4514_string()),
+    "issuer": lambda certificate: plain(certificate.issuer.rfc4514_string()),
+    "serial": lambda certificate: f"{certificate.serial_number:x}",
+    "spki_sha256": _spki_sha256,
+}
+_PARTS = {"owner": "subject", "name": "subject", "spki_sha256": "key"}
 
 
 def _digest_of(embedded: EmbeddedPdfSignature | None) -> Digest | None:

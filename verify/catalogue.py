@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 from verify.codes import FindingCode, Weight
-from verify.report import Authorised, AuthorisedState, Change, Changed, Finding, Seal, Verdict
+from verify.report import Authorised, AuthorisedState, Change, Changed, Finding, Seal, SealKind, Verdict
 from verify.summary import ours, overall_change
 
 LANGUAGES = ("en", "zh")
@@ -46,9 +46,22 @@ def shown(moment: str | None) -> str:
     return "" if moment is None else datetime.fromisoformat(moment).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def with_sentences(found: Sequence[Finding], language: str) -> tuple[Finding, ...]:
-    """The findings, each with its sentence."""
-    return tuple(replace(each, sentence=_capital(text(language, "finding", each.code))) for each in found)
+def with_sentences(found: Sequence[Finding], language: str, kind: SealKind = SealKind.SEAL) -> tuple[Finding, ...]:
+    """The findings about the document or one of its signatures, each with its sentence."""
+    sentences = messages(language)["finding"]
+    if kind is not SealKind.SEAL:
+        sentences = sentences | messages(language)["finding_of_others"]
+    return tuple(replace(each, sentence=_capital(sentences[each.code])) for each in found)
+
+
+def titles(seals: Sequence[Seal], language: str) -> list[str]:
+    """What each signature of a document is called: whose it is, and its name."""
+    found, number = [], 0
+    for seal in seals:
+        number += seal.kind is SealKind.SEAL
+        kind = text(language, "page", str(seal.kind), number=number)
+        found.append(" · ".join(filter(None, (kind, seal.name or seal.owner or seal.field))))
+    return found
 
 
 def who(seal: Seal, language: str) -> str:

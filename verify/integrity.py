@@ -58,7 +58,7 @@ def _check(document: bytes, signature: Signature, embedded: EmbeddedPdfSignature
     embedded.coverage = embedded.evaluate_signature_coverage()  # type: ignore[assignment]  # declared by its first value
     if embedded.coverage < SignatureCoverageLevel.ENTIRE_REVISION:
         signature.findings.append(finding(FindingCode.BYTE_RANGE, "the signature does not cover its whole revision"))
-    if signature.kind is not SealKind.DOCUMENT_TIMESTAMP:
+    if signature.kind is not SealKind.DOCUMENT_TIMESTAMP and signature.has_key:  # without: step 2 has said so
         _check_value(signature, embedded)
 
 

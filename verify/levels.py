@@ -95,7 +95,8 @@ class _Judge:
         """Certificates inside the signatures and their timestamps (§6.3: they need not be in the DSS as well)."""
         for signature in self._case.signatures:
             if signature.embedded is not None and signature.is_sound:
-                yield from _certificates(signature.embedded.signed_data)
+                with suppress(Exception):  # a certificate that cannot be read helps nobody, and hinders only its own signature
+                    yield from _certificates(signature.embedded.signed_data)
                 for token in _tokens(signature.embedded):
                     yield from token.certificates
 

@@ -156,11 +156,8 @@ def _notes(found: Sequence[Finding]) -> str:
 
 
 def _details(report: Report, language: str) -> str:
-    tiles = []
-    number = 0
-    for seal in report.seals:
-        number += seal.kind is SealKind.SEAL
-        tiles.append(_tile(seal, number, language, explain=len(report.seals) > 1))
+    titles = catalogue.titles(report.seals, language)
+    tiles = [_tile(seal, title, language, explain=_explains(report, seal)) for seal, title in zip(report.seals, titles, strict=True)]
     document_findings = [each for each in report.findings if REGISTRY[each.code].weight is Weight.NOTE or each.detail]
     if not tiles and not document_findings:
         return ""
@@ -168,22 +165,24 @@ def _details(report: Report, language: str) -> str:
     return f'<section class="section"><h2>{heading}</h2>{_notes(document_findings)}{"".join(tiles)}</section>'
 
 
-def _tile(seal: Seal, number: int, language: str, *, explain: bool) -> str:
-    def say(key: str, **values: object) -> str:
-        return escape(catalogue.text(language, "page", key, **values))
+def _explains(report: Report, seal: Seal) -> bool:
+    """Whether what was found stands with the signature: of the only seal, the rows above have said it."""
+    return len(report.seals) > 1 or seal.kind is not SealKind.SEAL
 
-    title, state = say("foreign" if seal.kind is SealKind.FOREIGN else "document_timestamp"), ""
+
+def _tile(seal: Seal, title: str, language: str, *, explain: bool) -> str:
+    state = ""
     if seal.kind is SealKind.SEAL:
         weight = heaviest([each.weight for each in seal.findings])
         verdict = Verdict.VALID if weight is Weight.NOTE else Verdict(weight)
-        tone, title = _TONE[verdict], say("seal", number=number)
+        tone = _TONE[verdict]
         state = f'<span class="state {tone}">{icon(tone)}{escape(catalogue.text(language, "verdict", verdict))}</span>'
     return f"""\
 <article class="tile">
-<div class="tile-head"><h3>{title}{f" · {escape(seal.name or seal.owner)}" if seal.name or seal.owner else ""}</h3>{state}</div>
+<div class="tile-head"><h3>{escape(title)}</h3>{state}</div>
 {_notes(seal.findings) if explain else ""}
 {_facts(_main_facts(seal, language))}
-<details><summary>{say("technical")}</summary>{_facts(_technical_facts(seal, language))}</details>
+<details><summary>{escape(catalogue.text(language, "page", "technical"))}</summary>{_facts(_technical_facts(seal, language))}</details>
 </article>"""
 
 

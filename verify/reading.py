@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -9,9 +10,9 @@ from asn1crypto import cms
 from cryptography import x509
 from pyhanko.pdf_utils import misc
 from pyhanko.pdf_utils.crypt import AuthStatus
-from pyhanko.pdf_utils.generic import IndirectObject
+from pyhanko.pdf_utils.generic import ArrayObject, DictionaryObject, IndirectObject, Reference
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
+from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.general import extract_certificate_info, extract_signer_info
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, extract_contents
 
@@ -21,6 +22,7 @@ from verify.report import Certification, Finding, SealKind, finding
 
 HEADER_WINDOW_BYTES = 1024  # readers look for "%PDF-" this far (ISO 32000-1 Annex H.3.4.1)
 MOST_SIGNATURES = 64  # each costs a comparison of revisions
+MOST_FIELDS = 50_000
 _CERTIFICATION = {
     MDPPerm.NO_CHANGES: Certification.FINAL,
     MDPPerm.FILL_FORMS: Certification.FORM_FILL,
@@ -62,20 +64,60 @@ def _opens(reader: PdfFileReader) -> bool:
 def step_2_signatures(case: Case) -> None:
     """Every filled signature field, oldest first, and whether its certificate is ours."""
     found: list[Signature] = []
-    for name, value, field in enumerate_sig_fields(case.readable, filled_status=True):
+    for name, value, field in _filled_fields(case):
         if len(found) == MOST_SIGNATURES:
             case.findings.append(finding(FindingCode.TOO_COMPLEX, f"more than {MOST_SIGNATURES} signatures"))
             break
-        found.append(_signature(case, str(name), value, field))
+        found.append(_signature(case, name, value, field))
     case.signatures = sorted(found, key=lambda each: each.embedded.signed_revision if each.embedded else -1)
     if not case.signatures:
         case.findings.append(finding(FindingCode.NO_SEAL))
 
 
+def _filled_fields(case: Case) -> Iterator[tuple[str, Any, IndirectObject]]:
+    """Full name, value and field of each signature field with a value. What is broken elsewhere in the form hides none of them."""
+    form = _member(case.readable.root, "/AcroForm")
+    waiting: list[tuple[Any, str, Any]] = [(each, "", None) for each in _items(form, "/Fields")]
+    seen: set[Reference] = set()
+    while waiting:
+        reference, above, kind = waiting.pop()
+        if not isinstance(reference, IndirectObject) or reference.reference in seen:
+            continue
+        if len(seen) == MOST_FIELDS:
+            case.findings.append(finding(FindingCode.TOO_COMPLEX, f"more than {MOST_FIELDS} form fields"))
+            return
+        seen.add(reference.reference)
+        try:
+            field = reference.get_object()
+            if not isinstance(field, DictionaryObject) or "/T" not in field:
+                continue  # what has no name is a widget of the field above it
+            name = ".".join(filter(None, (above, str(field["/T"]))))
+            kind = _member(field, "/FT") or kind  # inherited (ISO 32000-2 table 226)
+            value, kids = field.get("/V"), _items(field, "/Kids")
+        except misc.PdfStrictReadError:
+            raise
+        except Exception:  # noqa: BLE001, S112  (a field that cannot be read holds no signature that could be)
+            continue
+        if kind == "/Sig" and value:
+            yield name, value, reference
+        waiting += [(each, name, kind) for each in kids]
+
+
+def _member(holder: Any, key: str) -> Any:
+    return holder[key] if isinstance(holder, DictionaryObject) and key in holder else None
+
+
+def _items(holder: Any, key: str) -> list[Any]:
+    """The entries of an array, the last first."""
+    array = _member(holder, key)
+    return list(array)[::-1] if isinstance(array, ArrayObject) else []
+
+
 def _signature(case: Case, name: str, value: Any, field: Any) -> Signature:
     try:
         embedded = EmbeddedPdfSignature(case.readable, field, name)
-        signature = Signature(name, embedded, embedded.signer_info, _certificate(embedded.signer_cert.dump()))
+        signature = Signature(name, embedded, embedded.signer_info)
+        signature.describe(_certificate(embedded.signer_cert.dump()))
         signature.certification = (
             _CERTIFICATION.get(embedded.docmdp_level, Certification.NONE) if embedded.docmdp_level else Certification.NONE
         )
@@ -99,9 +141,9 @@ def _broken(case: Case, name: str, value: Any, fault: Exception) -> Signature:
         dictionary = value.get_object() if indirect else value
         signed_data = cms.ContentInfo.load(extract_contents(dictionary))["content"]
         signature.signer_info = extract_signer_info(signed_data)
-        signature.certificate = _certificate(extract_certificate_info(signed_data).signer_cert.dump())
+        signature.describe(_certificate(extract_certificate_info(signed_data).signer_cert.dump()))
     except Exception:  # noqa: BLE001  (nothing to be learned from it)
-        signature.signer_info = signature.certificate = None
+        signature.signer_info = None
     if signature.certificate is not None and case.trust.issuer_of(signature.certificate) is not None:
         signature.kind = SealKind.SEAL
         signature.findings.append(finding(FindingCode.SIGNATURE_INVALID, "the signature dictionary is broken"))

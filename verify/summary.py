@@ -53,9 +53,12 @@ def summarise(report: Report) -> Summary | None:
     findings: dict[Row, tuple[Finding, ...]] = {}
     for row in Row:
         findings[row] = tuple({each.code: each for seal in own for each in seal.findings if each.row is row}.values())
+    changed = overall_change(own)
+    if changed.state is Change.NONE:
+        findings[Row.CHANGED] = ()  # that seals of ours followed each other stands with each of them
     return Summary(
         valid=min((seal.valid for seal in own), key=_VALID_ORDER.index),
-        changed=overall_change(own),
+        changed=changed,
         authorised=min((seal.authorised.state for seal in own), key=_AUTHORISED_ORDER.index),
         last=own[-1],
         findings=findings,

@@ -74,7 +74,7 @@ def verify(
         sha256=hashlib.sha256(document).hexdigest(),
         size_bytes=len(document),
         verified_at=written(now.replace(microsecond=0)),
-        seals=tuple(replace(seal, findings=catalogue.with_sentences(seal.findings, language)) for seal in reading.seals),
+        seals=tuple(replace(seal, findings=catalogue.with_sentences(seal.findings, language, seal.kind)) for seal in reading.seals),
         findings=catalogue.with_sentences(reading.findings, language),
     )
 

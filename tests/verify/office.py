@@ -23,6 +23,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign import fields, signers
 from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
 from pyhanko.sign.timestamps import DummyTimeStamper
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 from reportlab.pdfgen import canvas
 
@@ -216,6 +217,7 @@ class Office:
         certify: MDPPerm | None = None,
         box: tuple[int, int, int, int] | None = None,
         strict: bool = True,
+        bytes_reserved: int | None = None,
     ) -> Sealed:
         """Seals with pyHanko; ``at`` None leaves the timestamp out."""
         by = by or self.seal
@@ -232,7 +234,7 @@ class Office:
         )
         pdf_signer = signers.PdfSigner(metadata, signer, timestamper=self.stamper(at, tsa) if at else None)
         with ThreadPoolExecutor(max_workers=1) as aside:  # pyHanko starts an event loop; a browser test runs in one already
-            out = aside.submit(pdf_signer.sign_pdf, writer).result()
+            out = aside.submit(pdf_signer.sign_pdf, writer, bytes_reserved=bytes_reserved).result()
         return describe(out.getvalue(), field_name)
 
     def stamper(self, at: datetime, tsa: Identity | None = None) -> DummyTimeStamper:
@@ -243,7 +245,9 @@ class Office:
 
 def describe(data: bytes, field_name: str) -> Sealed:
     """Signature value and token of one signature."""
-    embedded = next(each for each in PdfFileReader(io.BytesIO(data), strict=False).embedded_signatures if each.field_name == field_name)
+    reader = PdfFileReader(io.BytesIO(data), strict=False)
+    name, _value, reference = next(fields.enumerate_sig_fields(reader, filled_status=True, with_name=field_name))
+    embedded = EmbeddedPdfSignature(reader, reference, name)
     signer_info: cms.SignerInfo = embedded.signer_info
     tokens = [
         value.dump()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from sealcore.errors import Code, VermilionError
 from verify import catalogue
-from verify.report import Answer, AuthorisedState, Change, Report, Verdict
+from verify.report import Answer, AuthorisedState, Change, Finding, Report, SealKind, Verdict
 from verify.summary import summarise
 from vermilion import exits
 from vermilion.cli.common import DEFAULT, AsJson, State, here
@@ -56,14 +57,15 @@ def verify(
                 unopened = True
                 continue
             if not as_json:
-                _show(reports[-1], language)
+                show(reports[-1], language)
     if as_json:
         emit_json(reports[0].as_dict() if len(files) == 1 and reports else [report.as_dict() for report in reports])
     worst = exit_status(report.verdict for report in reports)
     raise typer.Exit(exits.UNREADABLE if unopened and worst in (exits.DONE, exits.UNDETERMINED) else worst)
 
 
-def _show(report: Report, language: str) -> None:
+def show(report: Report, language: str) -> None:
+    """Prints a report for people."""
     out = console()
     out.print(verdict(report.verdict, report.document))
     out.print(f"  {report.sentence}")
@@ -79,11 +81,28 @@ def _show(report: Report, language: str) -> None:
         _row("authorised", summary.authorised, answer, language)
         if summary.level is not None:
             console().print(Text.assemble("    ", (f"{catalogue.text(language, 'page', 'level')}: ", "quiet"), f"PAdES {summary.level}"))
-    findings = [*report.findings, *(finding for seal in report.seals for finding in seal.findings)]
-    told = dict.fromkeys((one.code, one.sentence) for one in findings)
-    show_pairs([(f"  {code}", f"{sentence} {catalogue.way_out(language, code)}".rstrip()) for code, sentence in told])
+    _show_findings(report, language)
     if report.verdict is not Verdict.VALID:
         out.print()
+
+
+def _show_findings(report: Report, language: str) -> None:
+    """What was found, each under the signature that it is about; a document with one seal needs no heading for it."""
+    ours = [seal for seal in report.seals if seal.kind is SealKind.SEAL]
+    if len(report.seals) == len(ours) == 1:
+        _list(1, (*report.findings, *ours[0].findings), language)
+        return
+    _list(1, report.findings, language)
+    for seal, title in zip(report.seals, catalogue.titles(report.seals, language), strict=True):
+        console().print(Text(f"    {title}", "title"))
+        _list(2, seal.findings, language, way=seal.kind is SealKind.SEAL)
+
+
+def _list(depth: int, found: Sequence[Finding], language: str, *, way: bool = True) -> None:
+    """Findings with what to do about them; about others' signatures there is nothing to do but to know."""
+    told = dict.fromkeys((one.code, one.sentence) for one in found)
+    rows = [(code, " ".join(filter(None, (sentence, catalogue.way_out(language, code) if way else "")))) for code, sentence in told]
+    show_pairs([("  " * depth + code, sentence) for code, sentence in rows])
 
 
 def _row(name: str, state: Answer | Change | AuthorisedState, answer: str, language: str) -> None:
