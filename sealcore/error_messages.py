@@ -7,10 +7,9 @@ from sealcore.errors import Code, VermilionError
 
 
 def to_message(error: VermilionError) -> common_pb2.Error:
-    """The wire form of an error."""
-    return common_pb2.Error(
-        code=str(error.code), reason=error.reason, rule=error.rule, document=error.document or "", way_out=error.way_out
-    )
+    """The wire form of an error. Reasons may quote what a stranger wrote: characters that UTF-8 does not have become question marks."""
+    reason, rule, document = (text.encode("utf-8", "replace").decode() for text in (error.reason, error.rule, error.document or ""))
+    return common_pb2.Error(code=str(error.code), reason=reason, rule=rule, document=document, way_out=error.way_out)
 
 
 def from_message(message: common_pb2.Error) -> VermilionError:

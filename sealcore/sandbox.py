@@ -39,6 +39,7 @@ Work = Callable[[list[bytes]], Sequence[bytes]]
 START_TIMEOUT_S = 60.0  # importing on a busy machine
 ANSWER_GRACE_S = 5.0  # beyond the wall limit, for a machine that is slow to kill
 PARTS_LIMIT = 64
+LONGEST_TEXT = 1000  # characters of a reason, which a hostile document may have written
 _STARTED, _ANSWER, _REFUSED, _LIMIT, _FAULT = b"S", b"A", b"R", b"L", b"F"
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x1000_0000, 0x4000_0000
 _FORBIDDEN_EVENTS = (
@@ -178,7 +179,8 @@ def _converse(ours: socket.socket, parts: Sequence[bytes], limit_bytes: int) -> 
 def _refusal(answer: list[bytes]) -> VermilionError:
     try:
         told = json.loads(answer[0])
-        return VermilionError(Code(told["code"]), str(told["reason"]), document=told["document"], rule=told["rule"])
+        reason, document, rule = (str(told[key])[:LONGEST_TEXT] if told[key] else None for key in ("reason", "document", "rule"))
+        return VermilionError(Code(told["code"]), reason or "no reason is given", document=document, rule=rule)
     except (ValueError, LookupError, TypeError):
         return VermilionError(Code.DOCUMENT_DAMAGED, "the document cannot be read")
 

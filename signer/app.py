@@ -176,8 +176,7 @@ class SignerProcess:
         return CertificateRequests(make, declared=declared, database=self._held.database, ca=ca, executor=self._requests, clock=self._clock)
 
     async def _workers_serve(self) -> None:
-        if not self._desk.serves:
-            raise self._desk.failure or VermilionError(Code.SERVICE_UNAVAILABLE, "no worker of the signer serves at this moment")
+        self._desk.require_lanes()
 
     def _housekeeping(self) -> None:
         while True:

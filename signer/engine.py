@@ -38,6 +38,7 @@ from signer.metrics import SignerMetrics, Stage
 from signer.pades.fill import fill
 from signer.pades.lean.prepare import prepare_lean
 from signer.pades.plan import ContentPolicy, Plan
+from signer.reading import Reading
 from signer.register import Register
 from signer.register_store import RegisterStore
 from signer.sandbox import Sandbox
@@ -71,6 +72,7 @@ class Parts:
     largest_document_bytes: int
     sandboxed_at_once: int
     urgent: bool
+    reading: Reading
     reached: Reached
 
 
@@ -270,6 +272,7 @@ class Engine:
         sandboxed: list[Underway] = []
         with self._stage("prepare", documents=len(documents)):
             for document in documents:
+                self._parts.reading.begin(document.request.document_sha256)
                 try:
                     document.prepared = prepare_lean(document.content, self._plan(document), document.digest())
                 except VermilionError as refusal:
@@ -279,6 +282,7 @@ class Engine:
                     self._unforeseen(fault)
                 if document.prepared is None:
                     sandboxed.append(document)
+            self._parts.reading.end()
         self._parts.metrics.prepared("lean", len(documents) - len(sandboxed))
         if not lean_alone:
             self._prepare_in_sandbox(sandboxed)
@@ -357,10 +361,12 @@ class Engine:
                 suffixes.append(fill(prepared, document.seal_key.template.assemble(prepared.digest, document.signature, document.token)))
         with self._stage("read_back", documents=len(documents)):
             for document, suffix in zip(documents, suffixes, strict=True):
+                self._parts.reading.begin(document.request.document_sha256)
                 try:
                     document.finished = document.read_back(suffix)
                 except VermilionError as refusal:
                     document.refuse(refusal)
+            self._parts.reading.end()
         self._parts.reached("read back")
 
     def _commit(self, documents: Documents) -> None:

@@ -16,6 +16,8 @@ from typing import Any, Final
 
 import cbor2
 
+from sealcore.errors import Code, VermilionError
+
 LONGEST_MESSAGE_BYTES: Final = 128 * 1024
 MOST_DESCRIPTORS: Final = 64  # of one message
 HALF_BYTES: Final = 8 * 1024 * 1024  # of a slot: documents in the first half, answers in the second
@@ -33,8 +35,10 @@ class Line:
         return self._end.fileno()
 
     def send(self, message: Any, descriptors: Sequence[int] = ()) -> None:
-        """One message; raises OSError when the other side is gone."""
+        """One message; raises OSError when the other side is gone, INVALID_ARGUMENT for one that would be cut off."""
         data = cbor2.dumps(message)
+        if len(data) > LONGEST_MESSAGE_BYTES or len(descriptors) > MOST_DESCRIPTORS:
+            raise VermilionError(Code.INVALID_ARGUMENT, "what is asked of a worker is too long for one message")
         with self._sending:
             if descriptors:
                 socket.send_fds(self._end, [data], list(descriptors))

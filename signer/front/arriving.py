@@ -23,6 +23,11 @@ class Arriving:
         self._documents: dict[int, _Arriving] = {}
 
     @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self._documents)
+
+    @property
     def is_empty(self) -> bool:
         """Whether no document is incomplete."""
         return not self._documents

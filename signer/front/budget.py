@@ -16,7 +16,7 @@ class ByteBudget:
     """
 
     def __init__(self, most_bytes: int, held: Callable[[float], None]) -> None:
-        self._most = self._free = most_bytes
+        self.most_bytes = self._free = most_bytes
         self._line: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._held = held
 
@@ -50,4 +50,4 @@ class ByteBudget:
 
     def _grant(self, size_bytes: int) -> None:
         self._free -= size_bytes
-        self._held(self._most - self._free)
+        self._held(self.most_bytes - self._free)

@@ -14,14 +14,15 @@ from sealcore.ids import uuid7
 from sealcore.log import get as get_log
 from signer.front.parcel import Lane, Parcel
 from signer.front.turns import Turns
-from signer.front.workers import Family, Hooks, Worker
+from signer.front.workers import Family, Left, Worker
 from signer.metrics import SignerMetrics
 from signer.settings import SignerSettings
 from signer.worker.jobs import ROOM_BYTES
 
 MOST_TRIES = 2  # a document whose worker died is tried once more: it may have been the cause
 DEAD_REMEMBERED = 1000  # older ones' leases have ended
-RESTART_PAUSE_S = 0.5  # after a worker that died young
+RESTART_PAUSE_S = 0.5  # after a worker that died young; doubled as long as they do
+LONGEST_PAUSES = 16  # of that length together
 DRAIN_S = 30.0
 _DIED = "the process that worked on the document died; sent again, the same request finishes it"
 
@@ -40,11 +41,8 @@ class Desk:
         self._family = Family(settings, str(uuid7()), command, latest, [])
         self._lanes = {lane: Turns() for lane in Lane}
         self._workers: list[Worker] = []
-        self._hooks = Hooks(self._pump, self._died)
-        self._restarts: set[asyncio.Task[None]] = set()
-        self._watch: asyncio.Task[None] | None = None
-        self._closing = False
-        self._failure: VermilionError | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failures: dict[Lane, VermilionError] = {}  # what keeps a worker of that lane from being replaced
         self._settled = asyncio.Event()
         self._documents = 0  # taken in, not yet answered
         self._log = get_log("desk")
@@ -56,14 +54,12 @@ class Desk:
         for lane in Lane:
             self._metrics.workers_wanted.labels(lane).set(lanes.count(lane))
             self._metrics.workers.labels(lane).set_function(partial(self._serving, lane))
-        self._workers = [self._worker(lane) for lane in lanes]
-        try:
-            for worker in self._workers:
-                await worker.ready()
-        except BaseException:
-            self._closing = True
-            raise
-        self._watch = asyncio.get_running_loop().create_task(self._watch_over())
+        for lane in lanes:
+            self._workers.append(self._worker(lane))
+        for worker in self._workers:
+            await worker.ready()
+        begin = asyncio.get_running_loop().create_task
+        self._tasks = [begin(self._watch_over()), *(begin(self._keep(place)) for place in range(len(lanes)))]
 
     async def drain(self) -> None:
         """Waits until everything that was taken in is answered; what is not by then is refused."""
@@ -75,13 +71,14 @@ class Desk:
                     await self._settled.wait()
         except TimeoutError:
             self._log.warning("documents left behind", documents=self._documents)
-        self._refuse_waiting(VermilionError(Code.SERVICE_UNAVAILABLE, "the service stops; the document was not begun"))
+        for lane in Lane:
+            self._refuse_waiting(lane, VermilionError(Code.SERVICE_UNAVAILABLE, "the service stops; the document was not begun"))
 
     async def stop(self) -> None:
         """Ends the workers."""
-        self._closing = True
-        for task in (*self._restarts, *filter(None, (self._watch,))):
+        for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(worker.stop() for worker in self._workers))
         os.close(self._cell)
 
@@ -89,17 +86,23 @@ class Desk:
         silent_s = self._settings.workers.silent_s
         while True:
             await asyncio.sleep(silent_s / 4)
-            await asyncio.gather(*(worker.require_life(silent_s) for worker in self._workers if worker.alive))
+            looks = [worker.require_life(silent_s) for worker in self._workers if worker.alive]
+            for fault in await asyncio.gather(*looks, return_exceptions=True):
+                if fault is not None:
+                    self._log.error("worker cannot be watched", exc_info=fault)
 
-    @property
-    def serves(self) -> bool:
-        """Whether any worker does."""
-        return any(worker.alive for worker in self._workers)
+    def require_lanes(self) -> None:
+        """Raises why, where no worker serves that is kept for one of the lanes."""
+        for lane in dict.fromkeys(worker.lane for worker in self._workers):
+            if not self._serving(lane):
+                why = self._failures.get(lane) or VermilionError(Code.SERVICE_UNAVAILABLE, "it ended and is being replaced")
+                raise VermilionError(why.code, f"no worker of the {lane} lane serves: {why.reason}")
 
-    @property
-    def failure(self) -> VermilionError | None:
-        """What kept a worker from being replaced; None when all could be."""
-        return self._failure
+    def _hopeless(self, lane: Lane) -> VermilionError | None:
+        """What keeps workers from starting, where nobody is left who takes parcels of this lane; None where there is hope."""
+        if any(worker.alive and (worker.lane is lane or lane is Lane.INTERACTIVE) for worker in self._workers):
+            return None
+        return self._failures.get(lane) or (next(iter(self._failures.values()), None) if lane is Lane.INTERACTIVE else None)
 
     def _serving(self, lane: Lane) -> int:
         return sum(worker.alive and worker.lane is lane for worker in self._workers)
@@ -114,7 +117,8 @@ class Desk:
         """The answer of one of them."""
         named = self._named()
         if not named:
-            raise self._failure or VermilionError(Code.SERVICE_UNAVAILABLE, "no worker of the signer serves at this moment")
+            fault = next(iter(self._failures.values()), None)
+            raise fault or VermilionError(Code.SERVICE_UNAVAILABLE, "no worker of the signer serves at this moment")
         return await next(iter(named.values())).ask(what, timeout_s, **details)
 
     def _named(self) -> dict[str, Worker]:
@@ -131,8 +135,8 @@ class Desk:
         if parcel.weight_bytes > ROOM_BYTES - 4096:
             self._refuse(parcel, VermilionError(Code.INVALID_ARGUMENT, "token and documents are too large for one message"))
             return
-        if self._failure is not None and not self.serves:
-            self._refuse(parcel, self._failure)
+        if (fault := self._hopeless(lane)) is not None:
+            self._refuse(parcel, fault)
             return
         self._documents += parcel.left
         parcel.lane, parcel.answered, parcel.came_s = lane, self._answered, time.monotonic()
@@ -156,7 +160,12 @@ class Desk:
                 now_s = time.monotonic()
                 for parcel in batch:
                     self._metrics.wait_seconds.labels(lane).observe(now_s - parcel.came_s)
-                worker.give(batch)
+                try:
+                    worker.give(batch)
+                except Exception as fault:  # noqa: BLE001  (these parcels are refused; everybody else's go on)
+                    self._log.error("job not given", exc_info=fault)
+                    for parcel in batch:
+                        self._refuse(parcel, VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
                 self._reached("dispatched")
         for lane, turns in self._lanes.items():
             self._metrics.waiting_documents.labels(lane).set(turns.documents)
@@ -190,46 +199,80 @@ class Desk:
     # --- workers that end ------------------------------------------------------------------------------------------------------
 
     def _worker(self, lane: Lane) -> Worker:
-        return Worker.start(self._family, lane, self._hooks)
+        return Worker.start(self._family, lane, self._pump)
 
-    def _died(self, worker: Worker, left: list[Parcel]) -> None:
-        """Its documents go to the others, which may take its uses over at once; another process takes its place."""
+    async def _keep(self, place: int) -> None:
+        """As long as the desk is open: whatever ends the worker of this place, and whatever goes wrong then, another takes its place."""
+        pause_s = RESTART_PAUSE_S
+        while True:
+            worker = self._workers[place]
+            try:
+                await worker.ended.wait()
+                self._hand_on(worker)
+                await worker.reaped()
+                if worker.died_young:  # whatever it died of may be there still
+                    await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSES * RESTART_PAUSE_S) if worker.died_young else RESTART_PAUSE_S
+                await self._replace(place)
+            except Exception as fault:  # noqa: BLE001  (no memory, no process, no descriptor: there may be again)
+                self._not_replaced(worker.lane, fault)
+                worker.died_young = True
+
+    async def _replace(self, place: int) -> None:
+        """Raises what keeps another worker from serving in that place."""
+        worker = self._workers[place] = self._worker(self._workers[place].lane)
+        try:
+            await worker.ready()
+        finally:
+            if not worker.alive:  # one that does not start in time is ended, too
+                worker.process.kill()
+        self._failures.pop(worker.lane, None)
+
+    def _not_replaced(self, lane: Lane, fault: Exception) -> None:
+        if isinstance(fault, VermilionError):
+            self._log.warning("worker not replaced", code=str(fault.code), reason=fault.reason)
+        else:
+            self._log.error("worker not replaced", exc_info=fault)
+            fault = VermilionError(Code.SERVICE_UNAVAILABLE, f"a worker of the signer cannot be started ({type(fault).__name__})")
+        self._failures[lane] = fault
+        for each in Lane:
+            if (hopeless := self._hopeless(each)) is not None:
+                self._refuse_waiting(each, hopeless)
+
+    def _hand_on(self, worker: Worker) -> None:
+        """What it left goes to the others, which may take its uses over at once. A second time there is nothing to do."""
+        if worker.name in self._family.dead:
+            return
         self._metrics.worker_deaths.inc()
         self._family.dead.append(worker.name)
         del self._family.dead[:-DEAD_REMEMBERED]
         for other in self._workers:
             other.tell({"dead": worker.name})
-        for parcel in reversed(left):
-            parcel.tries += 1
-            if parcel.tries < MOST_TRIES:
-                self._lanes[parcel.lane].put_back(parcel.again())
-            else:
-                self._refuse(parcel, VermilionError(Code.SERVICE_UNAVAILABLE, _DIED))
-        if worker in self._workers and not self._closing:
-            task = asyncio.get_running_loop().create_task(self._replace(worker))
-            self._restarts.add(task)
-            task.add_done_callback(self._restarts.discard)
+        for left in reversed(worker.left()):
+            self._try_again(left)
         self._pump()
 
-    async def _replace(self, dead: Worker) -> None:
-        if dead.died_young:  # whatever it died of may be there still
-            await asyncio.sleep(RESTART_PAUSE_S)
-        worker = self._worker(dead.lane)
-        self._workers[self._workers.index(dead)] = worker
+    def _try_again(self, left: Left) -> None:
+        """By another worker, by itself if it may have been the cause; not for ever."""
+        parcel = left.parcel
+        parcel.tries += left.begun
+        parcel.alone |= left.begun
+        if parcel.tries >= MOST_TRIES:
+            self._refuse(parcel, VermilionError(Code.SERVICE_UNAVAILABLE, _DIED))
+            return
         try:
-            await worker.ready()
-            self._failure = None
-        except VermilionError as fault:  # its end brings us here again
-            self._log.warning("worker not replaced", code=str(fault.code), reason=fault.reason)
-            self._failure = fault
-            if not self.serves:
-                self._refuse_waiting(fault)
+            self._lanes[parcel.lane].put_back(parcel.again())
+        except Exception as fault:  # noqa: BLE001  (it ends its own call, nobody else's)
+            self._log.error("documents cannot be handed on", exc_info=fault)
+            self._refuse(parcel, VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
 
     def _refuse(self, parcel: Parcel, fault: VermilionError) -> None:
         self._metrics.outcomes({str(fault.code): parcel.left})
-        parcel.refuse(fault)
+        try:
+            parcel.refuse(fault)
+        except Exception as unforeseen:  # noqa: BLE001  (whoever cannot be told has gone)
+            self._log.error("refusal not passed on", exc_info=unforeseen)
 
-    def _refuse_waiting(self, fault: VermilionError) -> None:
-        for lane in self._lanes.values():
-            for parcel in lane.drain():
-                self._refuse(parcel, fault)
+    def _refuse_waiting(self, lane: Lane, fault: VermilionError) -> None:
+        for parcel in self._lanes[lane].drain():
+            self._refuse(parcel, fault)

@@ -1,7 +1,8 @@
 """Looks into a serialised SealStreamRequest: its kind, and where its items begin and end.
 
-Documents pass through the front as the bytes that came. A message that is not in the plain form that every serialiser writes is
-parsed and written again first.
+Documents pass through the front as the bytes that came. Borders are read from these bytes themselves, never computed from what was
+parsed: a field has many spellings, and what workers get must be the very items that were looked at here. A message whose outermost
+fields are not in the plain form that every serialiser writes is parsed and written again first.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from signer.messages import parsed
 
+MOST_ITEMS: Final = 4096  # of one message: an item takes two bytes at least, and hundreds once it is parsed
 _DELIMITED: Final = 2  # wire type of messages, strings and bytes
+_LONGEST_LENGTH: Final = 4  # bytes of a varint for the length of something in a message of gRPC
 
 
 class Kind(Enum):
@@ -28,6 +31,7 @@ class Kind(Enum):
     CHUNK = 3 << 3 | _DELIMITED
 
 
+_ITEM: Final = 1 << 3 | _DELIMITED  # Items.items
 _KINDS: Final = {kind.value: kind for kind in Kind}
 _FIELDS: Final = {"open": Kind.OPEN, "items": Kind.ITEMS, "chunk": Kind.CHUNK}
 
@@ -71,15 +75,19 @@ def chunk_of(message: Framed) -> signer_pb2.SealStreamRequest.Chunk:
 
 
 def items_of(message: Framed) -> Items:
-    """The items of a message; INVALID_ARGUMENT when it cannot be read."""
+    """The items of a message; INVALID_ARGUMENT when it cannot be read or holds very many."""
+    body, starts = message.body, _starts(message.body)
     try:
-        items = parsed(signer_pb2.SealStreamRequest.Items, message.body)
+        items = parsed(signer_pb2.SealStreamRequest.Items, body)
     except DecodeError:
         raise VermilionError(Code.INVALID_ARGUMENT, "a message of the stream cannot be read") from None
-    body, starts = message.body, _starts(items)
-    if starts[-1] != len(body):  # written in another way than ours: longer lengths, or fields that we do not know
+    if starts is None:  # fields that we do not know, or longer lengths
+        _require_few(len(items.items))
         items.DiscardUnknownFields()
-        body, starts = memoryview(items.SerializeToString()), _starts(items)
+        body = memoryview(items.SerializeToString())
+        starts = _starts(body)
+    if starts is None or len(starts) != len(items.items) + 1:
+        raise VermilionError(Code.INVALID_ARGUMENT, "a message of the stream is spelled in a way that can be read as two things")
     return Items(list(items.items), body, starts)
 
 
@@ -103,13 +111,25 @@ class Items:
         return self._starts[place + 1] - self._starts[place]
 
 
-def _starts(items: signer_pb2.SealStreamRequest.Items) -> list[int]:
-    starts, position = [0], 0
-    for item in items.items:
-        length = item.ByteSize()
-        position += 1 + (length.bit_length() + 6) // 7 + length if length else 2
+def _starts(body: memoryview) -> list[int] | None:
+    """Where each item begins and the last ends; None when there is anything but items with lengths in their shortest form."""
+    starts, position, end = [0], 0, len(body)
+    while position < end:
+        if body[position] != _ITEM:
+            return None
+        length, position = _varint(body, position + 1)
+        position += length
+        if position > end:
+            return None
         starts.append(position)
+        if len(starts) > MOST_ITEMS + 1:
+            _require_few(len(starts))
     return starts
+
+
+def _require_few(count: int) -> None:
+    if count > MOST_ITEMS:
+        raise VermilionError(Code.INVALID_ARGUMENT, f"a message of a stream holds at most {MOST_ITEMS} items")
 
 
 def _parsed(message: bytes) -> signer_pb2.SealStreamRequest:
@@ -120,13 +140,10 @@ def _parsed(message: bytes) -> signer_pb2.SealStreamRequest:
 
 
 def _varint(view: memoryview, position: int) -> tuple[int, int]:
-    """A length and where it ends; a length that runs out of the message is too large to fit it."""
-    value = shift = 0
-    while position < len(view):
-        byte = view[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
+    """A length in its shortest form, and where it ends; for any other, a length that is too large for the message."""
+    value = 0
+    for number, byte in enumerate(view[position : position + _LONGEST_LENGTH]):
+        value |= (byte & 0x7F) << 7 * number
         if byte < 0x80:
-            return value, position
-        shift += 7
+            return (value if byte or not number else len(view) + 1), position + number + 1
     return len(view) + 1, position

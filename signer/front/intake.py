@@ -22,6 +22,8 @@ MOST_JOINED = 16  # answers in one look at the queue
 LAST_WORD_S = 0.1
 WINDOW_DOCUMENTS = 768  # of one stream, taken in and not yet answered to the client: who reads slowly is read slowly
 WINDOW_BYTES = 64 * 1024 * 1024
+MOST_ARRIVING = 16  # documents of one stream that are not complete
+MOST_IN_MEMORY = 256  # documents of all streams that came in chunks: each has a descriptor, of which a process has 1024
 
 Messages = AsyncIterator[bytes]
 
@@ -45,6 +47,7 @@ class Intake:
         self.budget = budget
         self.metrics = metrics
         self.largest_document_bytes = largest_document_bytes
+        self.least_bytes = budget.most_bytes // MOST_IN_MEMORY  # what a document in chunks counts as, however small it is
         self.stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -230,12 +233,17 @@ class Stream:
                 raise VermilionError(Code.INVALID_ARGUMENT, "this index is arriving already")
             if item.document:
                 raise VermilionError(Code.INVALID_ARGUMENT, "a document comes whole or in chunks, not both")
-            await self._intake.budget.take(item.size_bytes, wait=self._arriving.is_empty)
+            if self._arriving.count >= MOST_ARRIVING:
+                raise VermilionError(Code.OVERLOADED, f"at most {MOST_ARRIVING} documents of a stream arrive in chunks at a time")
+            await self._intake.budget.take(self._weight_bytes(item), wait=self._arriving.is_empty)
         except VermilionError as refusal:
             self._refuse([item.index], refusal)
             return
-        self._arriving_bytes += item.size_bytes
+        self._arriving_bytes += self._weight_bytes(item)
         self._arriving.begin(item)
+
+    def _weight_bytes(self, item: signer_pb2.Item) -> int:
+        return max(item.size_bytes, self._intake.least_bytes)
 
     def _chunk(self, chunk: signer_pb2.SealStreamRequest.Chunk) -> None:
         if not self._arriving.holds(chunk.index):
@@ -244,14 +252,14 @@ class Stream:
             whole = self._arriving.add(chunk)
         except VermilionError as refusal:
             dropped = self._arriving.drop(chunk.index)
-            self._give_back_arriving(dropped.size_bytes)
+            self._give_back_arriving(self._weight_bytes(dropped))
             self._refuse([dropped.index], refusal)
             return
         if whole is not None:
             item, descriptor = whole
-            self._arriving_bytes -= item.size_bytes
+            self._arriving_bytes -= self._weight_bytes(item)
             items = signer_pb2.SealStreamRequest.Items(items=[item]).SerializeToString()
-            self._submit(items, [item.index], item.size_bytes, descriptor)
+            self._submit(items, [item.index], self._weight_bytes(item), descriptor)
 
     def _submit(self, items: bytes | memoryview, indexes: list[int], size_bytes: int, descriptor: int | None = None) -> None:
         """``size_bytes`` are in the budget, and given back when the last answer is here, not when the client goes."""
@@ -277,7 +285,7 @@ class Stream:
     def _drop_incomplete(self, reason: str) -> None:
         dropped = self._arriving.drop_all()
         if dropped:
-            self._give_back_arriving(sum(item.size_bytes for item in dropped))
+            self._give_back_arriving(sum(map(self._weight_bytes, dropped)))
             self._refuse([item.index for item in dropped], VermilionError(Code.INVALID_ARGUMENT, reason))
 
     def _give_back_arriving(self, size_bytes: int) -> None:

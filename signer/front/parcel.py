@@ -39,6 +39,7 @@ class Parcel:
         self.answered: Callable[[int], None] = _nobody  # the desk, once it has the parcel
         self.given_up = False  # by its caller: not to be begun
         self.tries = 0
+        self.alone = False  # a worker ended over it: it is given out by itself, so that nobody else suffers with it
         self.came_s = 0.0  # to the desk; monotonic
         self._receive = receive
         self._open = Counter(indexes)
@@ -54,9 +55,10 @@ class Parcel:
         return weight_bytes(self.sent.items, self.sent.jws)
 
     def take(self, parts: Sequence[bytes], indexes: Sequence[int]) -> None:
-        """Answers of a worker."""
-        self._open.subtract(indexes)
-        self._pass_on(parts, len(indexes))
+        """Answers of a worker. Those for documents that have theirs already (work went on after a refusal) are thrown away."""
+        if not (Counter(indexes) - self._open):
+            self._open.subtract(indexes)
+            self._pass_on(parts, len(indexes))
 
     def refuse(self, fault: VermilionError) -> None:
         """The same refusal for everything that has no answer yet."""

@@ -6,6 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator
 
 from signer.front.parcel import Parcel
+from signer.line import MOST_DESCRIPTORS
 
 
 class Turns:
@@ -36,13 +37,13 @@ class Turns:
         batch: list[Parcel] = []
         documents = weight_bytes = 0
         for parcel in self._next():
-            if batch and (documents + parcel.left > most_documents or weight_bytes + parcel.weight_bytes > most_bytes):
+            if batch and (parcel.alone or documents + parcel.left > most_documents or weight_bytes + parcel.weight_bytes > most_bytes):
                 self.put_back(parcel)
                 break
             batch.append(parcel)
             documents += parcel.left
             weight_bytes += parcel.weight_bytes
-            if documents >= most_documents:
+            if parcel.alone or documents >= most_documents or len(batch) >= MOST_DESCRIPTORS:  # a parcel has one at most
                 break
         return batch
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from sealcore.ids import uuid7
 from sealcore.log import get as get_log
 from signer.front.parcel import Lane, Parcel
 from signer.line import Line, Slot, pair, taken
+from signer.reading import Reading
 from signer.settings import SignerSettings
 from signer.worker.jobs import write_job
 
@@ -32,7 +34,6 @@ YOUNG_S: Final = 5.0
 class _Job:
     parcels: list[Parcel]
     slot: int | None
-    documents: int
 
 
 @dataclass(frozen=True)
@@ -52,26 +53,34 @@ class Family:
     dead: list[str]
 
 
-@dataclass
-class Hooks:
-    """What the owner of the workers wants to hear of."""
+@dataclass(frozen=True)
+class Left:
+    """A parcel that a worker left unanswered when it ended; ``begun`` unless it only lay ready."""
 
-    free: Callable[[], None]
-    died: Callable[[Worker, list[Parcel]], None]
+    parcel: Parcel
+    begun: bool
 
 
-@dataclass
+@dataclass(eq=False)
 class Worker:
-    """One process. Used on the event loop only."""
+    """One process. Used on the event loop only.
+
+    ended  set once it is gone, whatever it went of
+    over   SHA-256 of the documents that it was reading then
+    """
 
     name: str
     lane: Lane
     process: subprocess.Popen[bytes]
     line: Line
     slots: list[Slot]
-    hooks: Hooks
+    reading: Reading
+    free: Callable[[], None]
+    threads: int = 1
     alive: bool = False
     started_s: float = math.inf
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    over: frozenset[bytes] = frozenset()
     died_young: bool = True
     _free: list[int] = field(default_factory=list)
     _jobs: dict[int, _Job] = field(default_factory=dict)
@@ -81,28 +90,35 @@ class Worker:
     _asked: dict[str, asyncio.Future[bytes]] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, family: Family, lane: Lane, hooks: Hooks) -> Worker:
-        """Starts the process; ``ready`` tells when it serves."""
-        settings = family.settings
-        name = str(uuid7())
-        ours, theirs = pair()
-        slots = [Slot.create() for _ in range(settings.workers.threads + 1)]
-        try:
-            process = subprocess.Popen([sys.executable, *family.command, "--line", str(theirs.fileno())], pass_fds=(theirs.fileno(),))
-        finally:
-            theirs.close()
-        worker = cls(name, lane, process, Line(ours), slots, hooks, _free=list(range(len(slots))))
-        told = {
-            "settings": settings.model_dump_json(exclude_unset=True),
-            "boot": family.boot,
-            "worker": name,
-            "latest": str(family.latest_time_file),
-            "urgent": lane is Lane.INTERACTIVE,
-            "dead": family.dead,
-        }
-        with contextlib.suppress(OSError):  # it ended at once; its end is noticed as any other
-            worker.line.send(told, [slot.descriptor for slot in slots])
-        asyncio.get_running_loop().add_reader(ours.fileno(), worker._receive)
+    def start(cls, family: Family, lane: Lane, free: Callable[[], None]) -> Worker:
+        """Starts the process; ``ready`` tells when it serves, ``free`` is called when it can take a job. Raises what keeps it from it."""
+        settings, name = family.settings, str(uuid7())
+        with ExitStack() as opened:
+            ours, theirs = pair()
+            opened.callback(ours.close)
+            slots: list[Slot] = []
+            for _ in range(settings.workers.threads + 1):
+                slots.append(Slot.create())
+                opened.callback(slots[-1].close)
+            reading = Reading.create()
+            opened.callback(reading.close)
+            with theirs:
+                command = [sys.executable, *family.command, "--line", str(theirs.fileno())]
+                process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
+            opened.callback(process.kill)
+            worker = cls(name, lane, process, Line(ours), slots, reading, free, settings.workers.threads, _free=list(range(len(slots))))
+            told = {
+                "settings": settings.model_dump_json(exclude_unset=True),
+                "boot": family.boot,
+                "worker": name,
+                "latest": str(family.latest_time_file),
+                "urgent": lane is Lane.INTERACTIVE,
+                "dead": family.dead,
+            }
+            with contextlib.suppress(OSError):  # it ended at once; its end is noticed as any other
+                worker.line.send(told, [*(slot.descriptor for slot in slots), reading.descriptor])
+            asyncio.get_running_loop().add_reader(ours.fileno(), worker._receive)
+            opened.pop_all()
         return worker
 
     async def ready(self) -> None:
@@ -123,13 +139,24 @@ class Worker:
         return self.alive and len(self._free) == len(self.slots)
 
     def give(self, parcels: list[Parcel]) -> None:
-        """A job for it."""
-        slot = self._free.pop()
+        """A job for it; raises what keeps these parcels from being one."""
+        slot = self._free[-1]
+        message, descriptors = write_job(self.slots[slot], self._number + 1, slot, [parcel.sent for parcel in parcels])
+        self._free.pop()
         self._number += 1
-        self._jobs[self._number] = _Job(parcels, slot, sum(parcel.left for parcel in parcels))
-        message, descriptors = write_job(self.slots[slot], self._number, slot, [parcel.sent for parcel in parcels])
-        with contextlib.suppress(OSError):  # gone: ``_receive`` will see it and pass the parcels on
+        self._jobs[self._number] = _Job(parcels, slot)
+        try:
             self.line.send(message, descriptors)
+        except OSError:  # it cannot be told of its job, which is passed on when it has ended
+            self.process.kill()
+
+    def left(self) -> list[Left]:
+        """What it did not answer, once it has ended; asked for once. A thread takes one job after the other."""
+        undone = [job for job in self._jobs.values() if job.slot is not None]
+        waiting = undone[self.threads :]
+        left = [Left(parcel, job not in waiting) for job in self._jobs.values() for parcel in job.parcels if parcel.left]
+        self._jobs.clear()
+        return left
 
     def tell(self, message: dict[str, Any]) -> None:
         """Anything else; nothing when it is gone."""
@@ -172,14 +199,21 @@ class Worker:
         self._forget()
 
     def _receive(self) -> None:
-        received = self.line.receive()
-        if received is None:
-            self._gone()
-            return
-        message, descriptors = received
+        """Hears what it says. One that cannot be understood is ended: its documents go to another."""
+        try:
+            received = self.line.receive()
+            if received is not None:
+                self._hear(*received)
+                return
+        except Exception as fault:  # noqa: BLE001  (whatever a worker says, the front goes on)
+            get_log("workers").error("worker is not understood and is ended", worker=self.name, exc_info=fault)
+        self._gone()
+
+    def _hear(self, message: Any, descriptors: list[int]) -> None:
         match message:
             case {"answer": number, "parcel": place, "indexes": indexes, "parts": parts, "at": at}:
-                self._answer(self._jobs[number], place, indexes, _cut(self._bytes_at(number, at, sum(parts), descriptors), parts))
+                answers = _cut(self._bytes_at(number, at, sum(parts), descriptors), parts)
+                self._jobs[number].parcels[place].take(answers, indexes)
                 self._forget_job(number)
             case {"done": number}:
                 job = self._jobs[number]
@@ -187,7 +221,10 @@ class Worker:
                 self._free.append(job.slot)
                 job.slot = None
                 self._forget_job(number)
-                self.hooks.free()
+                self.free()
+            case {"unread": number, "parcel": place}:
+                fault = VermilionError(Code.INVALID_ARGUMENT, "the documents cannot be read as they were sent")
+                self._jobs[number].parcels[place].refuse(fault)
             case {"told": question}:
                 if not (asked := self._asked.pop(question)).done():
                     asked.set_result(taken(descriptors[0]))
@@ -196,8 +233,9 @@ class Worker:
                     asked.set_exception(VermilionError(Code(code), reason))
             case {"ready": True}:
                 self.alive, self.started_s = True, time.monotonic()
-                self._ready.set_result(None)
-                self.hooks.free()
+                if not self._ready.done():
+                    self._ready.set_result(None)
+                self.free()
             case {"failed": code, "reason": reason}:
                 self._fail(VermilionError(Code(code), reason))
 
@@ -208,28 +246,28 @@ class Worker:
         assert slot is not None
         return bytes(self.slots[slot].answers[at : at + size_bytes])
 
-    def _answer(self, job: _Job, place: int, indexes: list[int], parts: list[bytes]) -> None:
-        job.documents -= len(indexes)
-        job.parcels[place].take(parts, indexes)
-
     def _forget_job(self, number: int) -> None:
         job = self._jobs[number]
-        if not job.documents and job.slot is None:
+        if job.slot is None and not any(parcel.left for parcel in job.parcels):
             del self._jobs[number]
 
     def _gone(self) -> None:
         """The process has ended, or is about to: it lets go of the line last."""
+        if self.alive:
+            self.over, self.died_young = self.reading.documents(), time.monotonic() - self.started_s < YOUNG_S
         self._forget()
-        if self._ending:  # as it was told
-            return
-        self.process.kill()
-        status = self.process.wait()
+        if not self._ending:  # as it was told
+            self.process.kill()
+        self._fail(VermilionError(Code.SERVICE_UNAVAILABLE, "a worker of the signer ended at its start"))
+        self.ended.set()
+
+    async def reaped(self) -> None:
+        """Waits for the end of a process that is gone; not for ever, since one that hangs in the kernel cannot be waited for."""
+        try:
+            status: int | str = await asyncio.to_thread(self.process.wait, END_S)
+        except subprocess.TimeoutExpired:
+            status = "not ended yet"
         get_log("workers").warning("worker ended", worker=self.name, status=status)
-        self._fail(VermilionError(Code.SERVICE_UNAVAILABLE, f"a worker of the signer ended at its start ({status})"))
-        left = [parcel for job in self._jobs.values() for parcel in job.parcels if parcel.left]
-        self._jobs.clear()
-        self.died_young = time.monotonic() - self.started_s < YOUNG_S
-        self.hooks.died(self, left)
 
     def _fail(self, fault: VermilionError) -> None:
         if not self._ready.done():
@@ -237,12 +275,13 @@ class Worker:
             self._ready.exception()  # whether anybody waits for it or not
 
     def _forget(self) -> None:
+        self.alive = False
         if self.line.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self.line.fileno())
             self.line.close()
+            self.reading.close()
             for slot in self.slots:
                 slot.close()
-        self.alive = False
 
 
 def _cut(data: bytes, sizes: Sequence[int]) -> list[bytes]:

@@ -19,6 +19,7 @@ from signer.engine import Engine, Parts
 from signer.examiner import Examiner
 from signer.keys import SealKeys
 from signer.metrics import SignerMetrics
+from signer.reading import Reading
 from signer.register_store import RegisterStore
 from signer.sandbox import Sandbox
 from signer.settings import SignerSettings, TimestampSettings
@@ -43,12 +44,14 @@ class Place:
     boot              of the front, worker  of this process: they tell whose an unfinished use is (``UseStore``)
     latest_time_file  the latest time of the timestamp unit that all workers share
     urgent            its callers wait for single documents
+    reading           where it says which documents it reads
     """
 
     boot: str
     worker: str
     latest_time_file: Path
     urgent: bool
+    reading: Reading
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ class Bench:
                 largest_document_bytes=limits.document_bytes,
                 sandboxed_at_once=settings.sandbox.workers,
                 urgent=place.urgent,
+                reading=place.reading,
                 reached=reached,
             )
             engine = Engine(parts)

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import cbor2
+from google.protobuf.message import DecodeError
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.errors import VermilionError
+from sealcore.errors import Code, VermilionError
 from signer.gate import ItemRequest
 from signer.line import HALF_BYTES, Line, Slot, stored
 from signer.messages import Outcome, parsed, request_of
@@ -41,14 +42,14 @@ class Sent:
 
 @dataclass(frozen=True)
 class Received:
-    """A parcel as the worker reads it; ``malformed`` are items that are none."""
+    """A parcel as the worker reads it; ``malformed`` are items that are none. ``requests`` is None when nothing of it can be read."""
 
     jws: str
     peer: str
     request_id: str
     traceparent: str
     deadline_ns: int | None
-    requests: list[ItemRequest]
+    requests: list[ItemRequest] | None
     malformed: list[Outcome]
 
 
@@ -85,15 +86,19 @@ def read_job(slot: Slot, head_bytes: int, descriptors: Sequence[int]) -> list[Re
     position = head_bytes
     parcels: list[Received] = []
     for token, request_id, traceparent, deadline_ns, length, descriptor in rows:
-        items = parsed(signer_pb2.SealStreamRequest.Items, slot.documents[position : position + length]).items
+        data = slot.documents[position : position + length]
         position += length
-        large = None if descriptor is None else _mapped(descriptors[descriptor])
         jws, peer = tokens[token]
-        parcels.append(Received(jws, peer, request_id, traceparent, deadline_ns, *_requests(items, large)))
+        large = None if descriptor is None else _mapped(descriptors[descriptor])
+        parcels.append(Received(jws, peer, request_id, traceparent, deadline_ns, *_read(data, large)))
     return parcels
 
 
-def _requests(items: Sequence[signer_pb2.Item], large: mmap.mmap | None) -> tuple[list[ItemRequest], list[Outcome]]:
+def _read(data: memoryview, large: mmap.mmap | None) -> tuple[list[ItemRequest] | None, list[Outcome]]:
+    try:
+        items = parsed(signer_pb2.SealStreamRequest.Items, data).items
+    except DecodeError:
+        return None, []
     requests: list[ItemRequest] = []
     malformed: list[Outcome] = []
     for item in items:
@@ -102,6 +107,8 @@ def _requests(items: Sequence[signer_pb2.Item], large: mmap.mmap | None) -> tupl
             requests.append(request if large is None else replace(request, document=large))
         except VermilionError as refusal:
             malformed.append(Outcome(item.index, refusal))
+        except Exception as fault:  # noqa: BLE001  (one item is refused; the others of the job are not touched)
+            malformed.append(Outcome(item.index, VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})")))
     return requests, malformed
 
 
@@ -151,6 +158,10 @@ class Reply:
             self._line.send(answer_message(self._job, parcel, outcomes, parts, None), [descriptor])
         finally:
             os.close(descriptor)
+
+    def unread(self, parcel: int) -> None:
+        """A parcel that cannot be read: its documents are refused by the front, which knows which they are."""
+        self._line.send({"unread": self._job, "parcel": parcel})
 
     def done(self) -> None:
         """Gives the slot back; what is still being worked on is answered apart."""

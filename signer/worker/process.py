@@ -23,6 +23,7 @@ from sealcore.metrics import snapshot
 from signer.gate import ItemRequest
 from signer.line import Line, Slot, stored
 from signer.messages import Outcome, serialised
+from signer.reading import Reading
 from signer.settings import SignerSettings
 from signer.uses import Reached
 from signer.worker.bench import Bench, Place
@@ -44,13 +45,13 @@ class _Job:
 class _Asked:
     """A parcel as the engine sees it (``engine.Asked``)."""
 
-    def __init__(self, received: Received, place: int, reply: Reply) -> None:
+    def __init__(self, received: Received, requests: Sequence[ItemRequest], place: int, reply: Reply) -> None:
         self._received = received
         self._place = place
         self._reply = reply
         self.jws, self.peer, self.request_id = received.jws, received.peer, received.request_id
         self.deadline_ns, self.traceparent = received.deadline_ns, received.traceparent
-        self.requests: Sequence[ItemRequest] = received.requests
+        self.requests = requests
 
     def answer(self, outcomes: Sequence[Outcome]) -> None:
         """With the batch; what could not even be asked is answered here too."""
@@ -141,7 +142,14 @@ class WorkerProcess:
         reply = Reply(self._line, slot, job.number)
         with self._bench.metrics.stage("wire"):
             received = read_job(slot, job.head_bytes, job.descriptors)
-        self._bench.engine.run([_Asked(one, place, reply) for place, one in enumerate(received)])
+        asked: list[_Asked] = []
+        for place, one in enumerate(received):
+            if one.requests is None:
+                reply.unread(place)
+            else:
+                asked.append(_Asked(one, one.requests, place, reply))
+        if asked:
+            self._bench.engine.run(asked)
         reply.done()
         self._reached("answered")
 
@@ -161,7 +169,8 @@ def main(arguments: Sequence[str] | None = None, *, reached: Reached = lambda _s
     settings = SignerSettings.model_validate_json(told["settings"])
     configure("signer", worker=told["worker"])
     try:
-        place = Place(told["boot"], told["worker"], Path(told["latest"]), told["urgent"])
+        slots, reading = [Slot(descriptor) for descriptor in descriptors[:-1]], Reading(descriptors[-1])
+        place = Place(told["boot"], told["worker"], Path(told["latest"]), told["urgent"], reading)
         dead: Sequence[str] = told["dead"]
         tracing.start("signer", settings.tracing, worker=place.worker)
         bench = Bench.open(settings, place, clock=clock or SystemClock(), reached=reached)
@@ -174,7 +183,7 @@ def main(arguments: Sequence[str] | None = None, *, reached: Reached = lambda _s
     gc.freeze()  # what is here now stays: the collector need not look at it again
     try:
         line.send({"ready": True})
-        WorkerProcess(line, [Slot(descriptor) for descriptor in descriptors], bench, settings.workers.threads, reached).serve()
+        WorkerProcess(line, slots, bench, settings.workers.threads, reached).serve()
     except ConnectionError:
         return _FRONT_IS_GONE
     finally:

@@ -1,0 +1,59 @@
+"""Which documents a worker is reading at this moment, in memory that the front sees as well: also when the worker has ended over one."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+from typing import Final, Self
+
+_HASH_BYTES: Final = 32
+_MOST_THREADS: Final = 128  # that read: batches (64 at most) and what goes beside them (64)
+_SIZE_BYTES: Final = _HASH_BYTES * _MOST_THREADS
+_NOTHING: Final = bytes(_HASH_BYTES)
+
+
+class Reading:
+    """One cell a thread. ``begin`` and ``end`` cost a tenth of a microsecond; each thread calls them for itself."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._memory = mmap.mmap(descriptor, _SIZE_BYTES)
+        self._own = threading.local()
+        self._threads = 0
+        self._lock = threading.Lock()
+
+    @classmethod
+    def create(cls) -> Self:
+        """A new one; its descriptor is passed on to the worker."""
+        descriptor = os.memfd_create("vermilion-reading", os.MFD_CLOEXEC)
+        os.ftruncate(descriptor, _SIZE_BYTES)
+        return cls(descriptor)
+
+    def begin(self, document_sha256: bytes) -> None:
+        """From now on this thread reads that document."""
+        start = self._start()
+        self._memory[start : start + _HASH_BYTES] = document_sha256
+
+    def end(self) -> None:
+        """It reads none."""
+        self.begin(_NOTHING)
+
+    def documents(self) -> frozenset[bytes]:
+        """SHA-256 of all that are being read."""
+        cells = (self._memory[start : start + _HASH_BYTES] for start in range(0, _SIZE_BYTES, _HASH_BYTES))
+        return frozenset(cells) - {_NOTHING}
+
+    def close(self) -> None:
+        """Gives this process's view back."""
+        self._memory.close()
+        os.close(self.descriptor)
+
+    def _start(self) -> int:
+        try:
+            return self._own.start  # type: ignore[no-any-return]
+        except AttributeError:
+            with self._lock:
+                self._own.start = self._threads % _MOST_THREADS * _HASH_BYTES
+                self._threads += 1
+            return self._start()
