@@ -58,7 +58,8 @@ def admit(presented: Presented) -> Change:
     judging.require_subject(claims, presented.peer)
     judging.require_begun(claims, presented.now)
     judging.require_not_ended(claims, presented.now)
-    _require_after_restore(claims, presented.restored_at)
+    judging.require_after_restore(claims, presented.restored_at.timestamp() if presented.restored_at else None, "the CA's database")
+    parsed.require_low_s()
     judging.require_decisions(claims, lambda person: _approver(register, person), register.people.get)
     if claims.action != ACTION or not isinstance(claims.covers, ActCovers):
         raise VermilionError(Code.ACTION_MISMATCH, f"the CA does not carry out the action {claims.action!r}")
@@ -75,16 +76,10 @@ def admit_seal(claims: Claims, change: Change, spki_sha256: bytes, register: Reg
     if claims.seal != (seal.id if seal is not None else ""):
         named = f"the seal {seal.id}" if seal is not None else "no registered seal"
         raise VermilionError(Code.SEAL_UNKNOWN, f"the certificate is of {named}, but the token names {claims.seal or 'none'}")
-    judging.require_quorum(claims, _least(seal, register))
+    judging.require_quorum(claims, _least(seal, register), judging.distinct_approvers(claims, register.people.get))
     if seal is not None and seal.state == "active" and change.kind is Kind.REVOKE:
         reason = f"the seal {seal.id} is active at the signer; suspend it first: `vermilion seals suspend {seal.id}`"
         raise VermilionError(Code.CONFLICT, reason, rule=SIGNER_FIRST)
-
-
-def _require_after_restore(claims: Claims, restored_at: datetime | None) -> None:
-    """An older token may have been carried out in what the backup does not know."""
-    if restored_at is not None and claims.iat < restored_at.timestamp():
-        raise VermilionError(Code.TOKEN_BEFORE_RESTORE, f"the token {claims.jti} was issued before the restore of the CA's database")
 
 
 def _least(seal: RegisteredSeal | None, register: RegisterView) -> int:

@@ -22,12 +22,12 @@ CRL_NUMBERS_SKIPPED: Final = 1_000_000
 
 
 def record_restore(engine: Engine, *, clock: Clock) -> datetime:
-    """From the returned moment on: no approval token that was issued before it counts, and CRLs are made anew under higher numbers.
+    """From the returned moment on: no approval token counts in which anything is dated before it, and CRLs are made anew under higher numbers.
 
     Noted for the ledger.
     """
     now = clock.now()
-    counts_from = now.replace(microsecond=0) + timedelta(seconds=1)  # a token's iat is in whole seconds
+    counts_from = now.replace(microsecond=0) + timedelta(seconds=1)  # a token's times are in whole seconds
     act, salt = uuid7(), b64url(secrets.token_bytes(SALT_BYTES))
     evidence = canonical_json({"kind": "restore", "restored_at": to_text(counts_from), "salt": salt}).decode("utf-8")
     digest = hashlib.sha256(LABEL + evidence.encode("utf-8")).digest()

@@ -109,7 +109,7 @@ restores = Table(
     "restores",
     metadata,
     Column("act", String(36), primary_key=True),  # its row in ``acts``
-    Column("restored_at", String(20), nullable=False),  # approval tokens issued before it do not count
+    Column("restored_at", String(20), nullable=False),  # approval tokens in which anything is dated before it do not count
 )
 
 ocsp_answers = Table(

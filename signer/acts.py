@@ -13,15 +13,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sealcore.approvals import stop as stops
-from sealcore.approvals.canonical import b64url, b64url_decode, canonical_json, strict_json
+from sealcore.approvals.canonical import b64url, b64url_decode, canonical_json, require, strict_json
 from sealcore.approvals.covers import ActCovers
+from sealcore.approvals.p256 import require_low_s
 from sealcore.approvals.token import parse
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger.entry import Entry, EntryKind, jti_hash, people_value
 from sealcore.ledger.store import Draft
 from signer.changes import changed, restored, resumed, seeded, stopped
 from signer.gate import Admission, admit_act
-from signer.register import Register
+from signer.narrowing import raised_where_narrower
+from signer.register import RULES, Register
 
 LABEL = b"vermilion-act-v1"
 MICROSECONDS = 1_000_000
@@ -31,7 +33,7 @@ MICROSECONDS = 1_000_000
 class Act:
     """One change of the register with its evidence: the seed, a token, an officer's signed stop, or a restore.
 
-    evidence    a JSON object with ``kind``; hashed in its RFC 8785 form behind ``vermilion-act-v1``
+    evidence    a JSON object with ``kind`` and, once recorded, ``rules``; hashed in its RFC 8785 form behind ``vermilion-act-v1``
     time_us     when it was carried out, microseconds since 1970 UTC; the ledger entry carries the same time
     """
 
@@ -52,6 +54,29 @@ class Act:
     def kind(self) -> str:
         """seed, perform, stop or restore."""
         return str(self.evidence["kind"])
+
+    @property
+    def rules(self) -> int:
+        """The rules that it was accepted by (``signer.register.RULES``)."""
+        return int(self.evidence.get("rules", 1))
+
+    @property
+    def identity(self) -> bytes:
+        """SHA-256 of what is ordered, the same however it was signed: a stop's statement, which names its officer; a token's signed part."""
+        evidence = self.evidence
+        match self.kind:
+            case "perform":
+                signed = str(evidence["token"]).rpartition(".")[0].encode("utf-8")
+            case "stop":
+                signed = stops.statement(_statement(evidence))
+            case _:
+                signed = canonical_json({name: value for name, value in evidence.items() if name != "rules"})
+        return hashlib.sha256(self.kind.encode("utf-8") + b"\x00" + signed).digest()
+
+    def accepted(self) -> Act:
+        """The act as it is recorded today: it says which rules it was judged by. INVALID_ARGUMENT when it says so itself."""
+        require("rules" not in self.evidence, "an act does not choose its rules")
+        return replace(self, evidence={**self.evidence, "rules": RULES})
 
     @property
     def time(self) -> datetime:
@@ -103,30 +128,42 @@ class Carried:
 
 
 def carry_out(register: Register, act: Act, *, audience: str, peer: str | None = None) -> Carried:
-    """The register after ``act``; raises what the gate or the change refuses.
+    """The register after ``act``; raises what the gate or the change refuses, CONFLICT for what was ordered before.
 
     peer    who presents the token; None when acts are replayed, where the token's own subject stands in
     """
-    evidence = act.evidence
+    if act.rules < register.rules or act.rules > RULES:
+        raise VermilionError(
+            Code.REGISTER_INCONSISTENT, f"an act by the rules {act.rules} does not follow one by the rules {register.rules}"
+        )
+    identity = act.identity
+    if act.rules >= 2 and identity in register.orders:
+        raise VermilionError(Code.CONFLICT, "this was ordered and carried out before")
+    carried = _carried(register, act, audience, peer)
+    after = raised_where_narrower(register, carried.register) if act.rules >= 2 else carried.register
+    orders = {identity: register.version, **register.orders}
+    return replace(carried, register=replace(after, version=register.version + 1, rules=act.rules, orders=orders))
+
+
+def _carried(register: Register, act: Act, audience: str, peer: str | None) -> Carried:
     match act.kind:
         case "seed":
             if register.version:
                 raise VermilionError(Code.CONFLICT, "the register is seeded once")
-            return Carried(seeded(evidence))
+            return Carried(seeded({name: value for name, value in act.evidence.items() if name != "rules"}, act.rules))
         case "perform":
-            carried = _perform(register, act, audience, peer)
+            return _perform(register, act, audience, peer)
         case "stop":
-            carried = _stop(register, evidence)
+            return _stop(register, act)
         case "restore":
-            carried = Carried(restored(register, int(evidence["at"])))
+            return Carried(restored(register, int(act.evidence["at"])))
         case _:
             raise VermilionError(Code.REGISTER_INCONSISTENT, f"an act of the unknown kind {act.kind[:40]!r}")
-    return replace(carried, register=replace(carried.register, version=register.version + 1))
 
 
 def _perform(register: Register, act: Act, audience: str, peer: str | None) -> Carried:
     jws = str(act.evidence["token"])
-    admission = admit_act(jws, peer=peer or _subject(jws), register=register, now=act.time, audience=audience)
+    admission = admit_act(jws, peer=peer or _subject(jws), register=register, now=act.time, audience=audience, rules=act.rules)
     claims = admission.claims
     assert isinstance(claims.covers, ActCovers)  # the gate's step action_act
     if claims.action == "resume":
@@ -135,7 +172,7 @@ def _perform(register: Register, act: Act, audience: str, peer: str | None) -> C
             raise VermilionError(Code.ACTION_MISMATCH, "the act's parameters name another seal than the token")
         after = resumed(register, claims.seal)
     else:
-        after = changed(register, claims.covers.parameters)
+        after = changed(register, claims.covers.parameters, act.rules)
     return Carried(after, admission.people, admission)
 
 
@@ -143,10 +180,16 @@ def _subject(jws: str) -> str:
     return parse(jws).claims.sub
 
 
-def _stop(register: Register, evidence: Mapping[str, Any]) -> Carried:
-    stop = stops.StopStatement(evidence["subject_kind"], evidence["subject"], evidence["officer"], evidence["reason"], evidence["time"])
+def _statement(evidence: Mapping[str, Any]) -> stops.StopStatement:
+    return stops.StopStatement(evidence["subject_kind"], evidence["subject"], evidence["officer"], evidence["reason"], evidence["time"])
+
+
+def _stop(register: Register, act: Act) -> Carried:
+    stop, signature = _statement(act.evidence), b64url_decode(act.evidence["signature"], Code.DECISION_INVALID)
     officer = register.person(stop.officer, "officer")
-    stops.verify(stop, b64url_decode(evidence["signature"], Code.DECISION_INVALID), officer.key)
+    stops.verify(stop, signature, officer.key)
+    if act.rules >= 2:
+        require_low_s(signature, "the officer's")
     return Carried(stopped(register, stop.subject_kind, stop.subject), (stop.officer,))
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -67,14 +68,14 @@ def _files(folder: Path | None, named: frozenset[bytes]) -> dict[bytes, bytes]:
 
 
 def restored(store: RegisterStore, clock: Clock, at: str) -> Recorded:
-    """Records a restore: from now on no token that was issued before ``at`` counts."""
+    """Records a restore: from now on no token counts in which anything is dated before ``at``."""
     try:
         moment = datetime.fromisoformat(at)
     except ValueError:
         moment = datetime.min
     if moment.tzinfo is None:
         raise VermilionError(Code.INVALID_ARGUMENT, "--restored-at is an RFC 3339 time with its offset, such as 2026-01-31T08:00:00Z")
-    return store.record(restore_act(int(moment.timestamp()), time_us(clock.now())))
+    return store.record(restore_act(math.ceil(moment.timestamp()), time_us(clock.now())))
 
 
 def _open(settings: SignerSettings) -> Engine:

@@ -6,6 +6,7 @@ Bytes travel as base64url, digests as lower hex, a quorum as ``action:persons``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -16,13 +17,14 @@ from cryptography.exceptions import InvalidSignature
 
 from sealcore.approvals.canonical import b64url_decode, is_integer, is_text, require
 from sealcore.approvals.decision import MOST_PERSONS
+from sealcore.approvals.p256 import canonical_spki, require_canonical
 from sealcore.errors import Code, VermilionError
-from signer.register import EpochKind, Issuer, Person, Register, Seal, Template
+from signer.register import RULES, EpochKind, Issuer, Person, Register, Seal, Template
 
 Parameters = Mapping[str, Any]
 
 
-def seeded(seed: Parameters) -> Register:
+def seeded(seed: Parameters, rules: int = RULES) -> Register:
     """The first register. The seed is the key ceremony's; nothing stands before it that could approve it."""
     _exactly(seed, {"kind", "office", "people", "issuers", "seals", "register_quorum"})
     require(is_text(seed["office"], 200), "the office has a name")
@@ -34,16 +36,21 @@ def seeded(seed: Parameters) -> Register:
         register = _issuer_add(register, {"public_key": public_key})
     for seal in seed["seals"]:
         register = _seal_add(register, seal)
-    return replace(register, version=1)
+    if rules >= 2:
+        _require_distinct_keys(Register(), register)
+    return register
 
 
-def changed(register: Register, parameters: Parameters) -> Register:
+def changed(register: Register, parameters: Parameters, rules: int = RULES) -> Register:
     """The register after one change of a ``register`` act; raises INVALID_ARGUMENT or CONFLICT for what cannot be done."""
     change = parameters.get("change")
     apply = _CHANGES.get(change) if isinstance(change, str) else None
     if apply is None:
         raise VermilionError(Code.INVALID_ARGUMENT, f"a register act's change is one of {', '.join(sorted(_CHANGES))}")
-    return apply(register, {name: value for name, value in parameters.items() if name != "change"})
+    after = apply(register, {name: value for name, value in parameters.items() if name != "change"})
+    if rules >= 2:
+        _require_distinct_keys(register, after)
+    return after
 
 
 def resumed(register: Register, seal_id: str) -> Register:
@@ -71,6 +78,19 @@ def restored(register: Register, at: int) -> Register:
     return replace(register, restored_at=max(at, register.restored_at or 0))
 
 
+def _require_distinct_keys(before: Register, after: Register) -> None:
+    """Each key that came is in its one encoding (INVALID_ARGUMENT) and nobody else's, who is or was registered (CONFLICT)."""
+    known = {(one.id, one.public_key) for one in before.people.values()} | {(one.kid, one.active) for one in before.issuers.values()}
+    people = [one.public_key for one in after.people.values() if (one.id, one.public_key) not in known]
+    issuers = [one.public_key for one in after.issuers.values() if one.active and (one.kid, True) not in known]
+    for public_key in (*people, *issuers):
+        require_canonical(public_key)
+    holders = Counter(canonical_spki(one.key) for one in after.people.values())
+    holders.update(canonical_spki(one.key) for one in after.issuers.values())
+    if any(holders[public_key] > 1 for public_key in (*people, *issuers)):
+        raise VermilionError(Code.CONFLICT, "another person or issuer holds this key; one key under two names would count twice")
+
+
 def named_attachments(parameters: Parameters) -> frozenset[bytes]:
     """SHA-256 of each file (picture, base PDF) that a change or a seal of the seed names."""
     digests = [*parameters.get("pictures", []), *(parameters[name] for name in ("picture", "pdf") if name in parameters)]
@@ -83,8 +103,6 @@ def _person_add(register: Register, parameters: Parameters) -> Register:
     person = Person(parameters["id"], frozenset(_texts(parameters["roles"])), key, name_hash=parameters.get("name_hash", ""))
     if person.id in register.people:
         raise VermilionError(Code.CONFLICT, f"the person {person.id} is in the register already")
-    if any(known.public_key == key for known in register.people.values()):
-        raise VermilionError(Code.CONFLICT, "another person holds this key; one key under two names would count twice")
     return register.with_person(person)
 
 

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sealcore.approvals import judging
 from sealcore.approvals.canonical import require
@@ -21,7 +20,7 @@ from sealcore.approvals.manifest import Prover
 from sealcore.approvals.token import Claims, ParsedToken, parse, verify_signature
 from sealcore.errors import Code, VermilionError
 from signer.pades.plan import Document
-from signer.register import EpochKind, Epochs, Register, Seal
+from signer.register import RULES, EpochKind, Epochs, Register, Seal
 
 WORKFLOW_ALONE = "approved by the workflow alone"
 NO_TEMPLATE = "under a grant without a template"
@@ -31,7 +30,10 @@ _NO_SALT = bytes(16)
 
 @dataclass(frozen=True)
 class Presented:
-    """A token as it stands before the gate."""
+    """A token as it stands before the gate.
+
+    rules   by which it is judged: those of now, or for an act of the past those by which it was recorded
+    """
 
     token: ParsedToken
     jws: str
@@ -39,6 +41,7 @@ class Presented:
     register: Register
     now: datetime
     audience: str
+    rules: int = RULES
 
     @property
     def claims(self) -> Claims:
@@ -137,9 +140,9 @@ def admit_token(jws: str, *, peer: str, register: Register, now: datetime, audie
     return _admission(presented)
 
 
-def admit_act(jws: str, *, peer: str, register: Register, now: datetime, audience: str) -> Admission:
+def admit_act(jws: str, *, peer: str, register: Register, now: datetime, audience: str, rules: int = RULES) -> Admission:
     """The admission of a token for an act of the signer (resume, register); also judged again whenever the acts are replayed."""
-    presented = Presented(token_form(jws), jws, peer, register, now, audience)
+    presented = Presented(token_form(jws), jws, peer, register, now, audience, rules)
     for step in ACT_STEPS:
         step(presented)
     return _admission(presented)
@@ -183,29 +186,33 @@ def not_ended(presented: Presented) -> None:
 
 
 def after_restore(presented: Presented) -> None:
-    """It was issued after the last restore: an older one may have been used up in what the backup does not know."""
+    """It was made and decided after the last restore: an older one may have been used up in what the backup does not know."""
     restored_at = presented.register.restored_at
-    if restored_at is not None and presented.claims.iat < restored_at:
-        raise VermilionError(
-            Code.TOKEN_BEFORE_RESTORE, f"the token {presented.claims.jti} was issued before the restore of the signer's database"
-        )
+    if presented.rules < 2 and restored_at is not None and presented.claims.iat >= restored_at:
+        return  # recorded when ``iat`` alone was asked
+    judging.require_after_restore(presented.claims, restored_at, "the signer's database")
+
+
+def low_s(presented: Presented) -> None:
+    """Its signatures have low s (acts only)."""
+    if presented.rules >= 2:
+        presented.token.require_low_s()
 
 
 def decisions(presented: Presented) -> None:
     """Every decision is by a registered person over exactly this request; none rejects, and nobody approves their own request."""
     register = presented.register
 
-    def applicant_key(person: str) -> Any | None:
-        applicant = register.people.get(person)
-        return applicant.key if applicant is not None else None
-
-    judging.require_decisions(presented.claims, lambda person: register.person(person, "approver").key, applicant_key)
+    judging.require_decisions(presented.claims, lambda person: register.person(person, "approver").key, register.key_of)
 
 
 def quorum(presented: Presented) -> None:
     """Enough distinct persons approved: the register's number, which a policy may raise and never lower."""
-    claims = presented.claims
-    judging.require_quorum(claims, presented.register.least_persons(claims.action, claims.seal, untemplated=presented.untemplated))
+    claims, register = presented.claims, presented.register
+    least = register.least_persons(claims.action, claims.seal, untemplated=presented.untemplated)
+    counted_by_key = presented.rules >= 2
+    given = judging.distinct_approvers(claims, register.key_of) if counted_by_key else len(judging.approvers(claims))
+    judging.require_quorum(claims, least, given)
 
 
 def seal_state(presented: Presented) -> None:
@@ -270,6 +277,7 @@ ACT_STEPS: Sequence[Callable[[Presented], None]] = (
     not_before,
     not_ended,
     after_restore,
+    low_s,
     decisions,
     action_act,
     quorum,
@@ -281,12 +289,14 @@ def _admission(presented: Presented) -> Admission:
     people = tuple(sorted(judging.approvers(claims)))
     epochs: dict[tuple[EpochKind, str], int] = {
         ("seal", claims.seal): register.epoch("seal", claims.seal),
-        ("grant", claims.jti): register.epoch("grant", claims.jti),
         ("client", claims.sub): register.epoch("client", claims.sub),
+        ("issuer", presented.token.kid): register.epoch("issuer", presented.token.kid),
         **{("person", person): register.epoch("person", person) for person in people},
     }
-    if not isinstance(claims.covers, GrantCovers):
-        del epochs[("grant", claims.jti)]
+    if isinstance(claims.covers, GrantCovers):
+        epochs["grant", claims.jti] = register.epoch("grant", claims.jti)
+        if claims.covers.template is not None:
+            epochs["template", claims.covers.template] = register.epoch("template", claims.covers.template)
     warnings = (*((WORKFLOW_ALONE,) if not people else ()), *((NO_TEMPLATE,) if presented.untemplated else ()))
     prover = Prover(claims.covers) if isinstance(claims.covers, ManifestCovers) else None
     return Admission(claims, presented.jws, presented.token.signing_input, register, epochs, people, warnings, presented.now, prover)

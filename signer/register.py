@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from sealcore.approvals.canonical import b64url, is_digest, is_integer, is_text, is_uuid7, require
 from sealcore.approvals.decision import ACTIONS, MOST_PERSONS
+from sealcore.approvals.p256 import canonical_spki, p256_key
 from sealcore.approvals.token import key_id
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm, algorithm_of
@@ -29,19 +29,15 @@ CONTENT_POLICIES = frozenset({"report", "strict"})
 UNTEMPLATED = "grant-untemplated"
 """Quorum rule for grants without a template, the higher tier; where a seal has none, its rule for ``seal`` counts."""
 
-EpochKind = Literal["seal", "grant", "client", "person"]
+RULES = 2
+"""By which acts are accepted now; each act is kept with the rules that it was accepted by, and judged by them for ever.
+
+1  (those that say nothing) as they were first: an act is its evidence, byte for byte; a restore looks at ``iat``; stops raise epochs
+2  an act is its statement; low s; keys in their one encoding; a restore looks at every time; whatever narrows raises epochs
+"""
+
+EpochKind = Literal["seal", "grant", "client", "person", "issuer", "template"]
 Epochs = Mapping[tuple[EpochKind, str], int]
-
-
-def p256_key(spki_der: bytes) -> ec.EllipticCurvePublicKey:
-    """The P-256 key of a SubjectPublicKeyInfo; raises INVALID_ARGUMENT for anything else."""
-    try:
-        key = load_der_public_key(spki_der)
-    except ValueError:
-        raise VermilionError(Code.INVALID_ARGUMENT, "a public key cannot be read") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise VermilionError(Code.INVALID_ARGUMENT, "people and issuers hold P-256 keys")
-    return key
 
 
 @dataclass(frozen=True)
@@ -145,7 +141,7 @@ class Seal:
     @cached_property
     def spki_sha256(self) -> bytes:
         """SHA-256 of the seal key's SubjectPublicKeyInfo."""
-        return hashlib.sha256(self.leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+        return hashlib.sha256(canonical_spki(self.leaf.public_key())).digest()
 
     @cached_property
     def algorithm(self) -> Algorithm:
@@ -182,9 +178,11 @@ class Register:
     """Everything that the gate believes.
 
     version       number of acts that led here
-    epochs        raised by every stop, per seal, grant, client and person; what is not there is at 0
+    epochs        raised by whatever narrows what may be done, per seal, grant, client, person, issuer and template; else 0
     stopped       grants (jti) withdrawn and clients (URI) shut out
-    restored_at   NumericDate of the last restore from a backup; tokens issued before it do not count
+    restored_at   NumericDate of the last restore from a backup; tokens in which anything is dated before it do not count
+    rules         by which the last act was accepted
+    orders        what each act ordered (``Act.identity``) → the number of the first act that did
     """
 
     office: str = ""
@@ -197,6 +195,8 @@ class Register:
     stopped: frozenset[tuple[EpochKind, str]] = frozenset()
     register_quorum: int = 1
     restored_at: int | None = None
+    rules: int = 1
+    orders: Mapping[bytes, int] = field(default_factory=dict)
 
     def person(self, person_id: str, role: str) -> Person:
         """The active person with ``role``; raises APPROVER_UNKNOWN."""
@@ -208,6 +208,11 @@ class Register:
         if role not in person.roles:
             raise VermilionError(Code.APPROVER_UNKNOWN, f"the person {person_id} is not registered as {role}")
         return person
+
+    def key_of(self, person_id: str) -> ec.EllipticCurvePublicKey | None:
+        """The key of a person in whatever role, active or not; None for who is not registered."""
+        person = self.people.get(person_id)
+        return person.key if person is not None else None
 
     def issuer(self, kid: str) -> Issuer:
         """The pinned issuer; raises ISSUER_NOT_PINNED."""

@@ -58,12 +58,13 @@ class RegisterStore:
     def record(self, act: Act, files: Mapping[bytes, bytes] | None = None, *, peer: str | None = None) -> Recorded:
         """Carries out and records ``act`` with its ledger entry, in one durable transaction.
 
-        An act that is recorded already is not carried out again; CONFLICT when another spelling of its token was.
+        What was ordered already is not carried out again, however it is signed this time; CONFLICT for another token of the same jti.
         """
+        act = act.accepted()
         with db.write(self._engine, urgent=True) as connection:  # a stop does not queue behind batches
             _lock_head(connection)
             before = self._newest(connection)
-            if (known := _known(connection, act)) is not None:
+            if (known := _known(connection, before, act)) is not None:
                 return Recorded(before, known)
             carried = carry_out(before, act, audience=self._audience, peer=peer)
             _refuse_second(connection, carried)
@@ -80,8 +81,9 @@ class RegisterStore:
     def recorded(self, act: Act) -> Recorded | None:
         """The act's place, if it was carried out before."""
         with db.read(self._engine) as connection:
-            known = _known(connection, act)
-            return None if known is None else Recorded(self._newest(connection), known)
+            register = self._newest(connection)
+            known = _known(connection, register, act)
+            return None if known is None else Recorded(register, known)
 
     def attachment(self, sha256: bytes) -> bytes:
         """The file (picture, base PDF) with this digest; raises NOT_FOUND, REGISTER_INCONSISTENT when it was altered."""
@@ -108,10 +110,12 @@ class RegisterStore:
         return newest
 
 
-def _known(connection: Connection, act: Act) -> int | None:
-    """Where an act with this very evidence is in the ledger, if it was carried out before."""
-    known = select(register_acts.c.ledger_index).where(register_acts.c.sha256 == act.sha256)
-    return connection.execute(known).scalar_one_or_none()
+def _known(connection: Connection, register: Register, act: Act) -> int | None:
+    """Where the act that ordered the same is in the ledger, if it was carried out before."""
+    number = register.orders.get(act.identity)
+    if number is None:
+        return None
+    return int(connection.execute(select(register_acts.c.ledger_index).where(register_acts.c.number == number)).scalar_one())
 
 
 def _refuse_second(connection: Connection, carried: Carried) -> None:

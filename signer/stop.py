@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sealcore.approvals.stop import StopStatement
+from sealcore.approvals.p256 import require_low_s
+from sealcore.approvals.stop import StopStatement, verify
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger.entry import time_us
@@ -34,6 +35,9 @@ def stop(store: RegisterStore, clock: Clock, statement: StopStatement, signature
     signed_at = datetime.fromisoformat(statement.time)
     if not now - FRESH <= signed_at <= now + AHEAD:
         raise VermilionError(Code.INVALID_ARGUMENT, "the stop was not signed within the last 24 hours")
+    register = store.current()  # a repeat is answered with what was done; it, too, is the officer's own or nobody's
+    verify(statement, signature, register.person(statement.officer, "officer").key)
+    require_low_s(signature, "the officer's")
     recorded = store.record(stop_act(statement, signature, time_us(now)))
     kind: EpochKind = "seal" if statement.subject_kind == "seal" else "grant"
     return Stopped(recorded.register.epoch(kind, statement.subject), recorded.ledger_index)

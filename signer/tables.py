@@ -65,8 +65,8 @@ attachments = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
-# What a stop raises and Commit re-reads under lock. Kinds: seal, grant, client, person. Derived from the acts; a row exists
-# from the first use on, because a lock needs a row.
+# What every act that narrows raises and Commit re-reads under lock. Kinds: seal, grant, client, person, issuer, template. Derived
+# from the acts; a row exists from the first use on, because a lock needs a row.
 epochs = Table(
     "epochs",
     metadata,

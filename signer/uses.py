@@ -387,11 +387,17 @@ def stop_refusal(seen: Epochs, present: Epochs) -> VermilionError | None:
     """The refusal that a stop since the gate means, if there was one."""
     kinds = {kind: subject for (kind, subject), epoch in seen.items() if present.get((kind, subject)) != epoch}
     if "seal" in kinds:
-        return VermilionError(Code.SEAL_SUSPENDED, f"the seal {kinds['seal']} was stopped meanwhile")
+        return VermilionError(Code.SEAL_SUSPENDED, f"the seal {kinds['seal']} was stopped, or its rules were tightened, meanwhile")
     if "grant" in kinds:
         return VermilionError(Code.GRANT_WITHDRAWN, f"the grant {kinds['grant']} was withdrawn meanwhile")
     if "client" in kinds:
         return VermilionError(Code.PERMISSION_DENIED, f"{kinds['client']} was shut out meanwhile")
+    if "issuer" in kinds:
+        return VermilionError(
+            Code.ISSUER_NOT_PINNED, "the token's issuer was removed from the register, or a restore was recorded, meanwhile"
+        )
+    if "template" in kinds:
+        return VermilionError(Code.TEMPLATE_MISMATCH, "the grant's template was changed or removed from the register meanwhile")
     if "person" in kinds:
         return VermilionError(Code.APPROVER_UNKNOWN, f"the approver {kinds['person']} has left the register meanwhile")
     return None

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_der_public_key
-
 from sealcore.approvals.canonical import is_uuid7
+from sealcore.approvals.p256 import require_canonical
 from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
 from workflow import events, store
@@ -87,13 +85,8 @@ def check_id(value: str) -> None:
 
 
 def check_key(spki_der: bytes) -> None:
-    """INVALID_ARGUMENT unless it is a P-256 key."""
-    try:
-        key = load_der_public_key(spki_der)
-    except ValueError:
-        raise VermilionError(Code.INVALID_ARGUMENT, "the public key cannot be read") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise VermilionError(Code.INVALID_ARGUMENT, "people hold P-256 keys")
+    """INVALID_ARGUMENT unless it is a P-256 key in its one encoding: the database tells keys apart by their bytes."""
+    require_canonical(spki_der)
 
 
 def _check_unit(connection: Any, code: str) -> None:

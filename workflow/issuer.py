@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sealcore.approvals import token
 from sealcore.approvals.decision import Decision, DecisionContext
+from sealcore.approvals.p256 import low_s
 from sealcore.errors import Code, VermilionError
 
 
@@ -35,7 +37,10 @@ class Issuer:
         self.public_key: ec.EllipticCurvePublicKey = key.public_key
 
     def issue(self, context: DecisionContext, decisions: Iterable[Decision], issued: int) -> str:
-        """The token for an approved request; ``issued`` (NumericDate) becomes iat."""
+        """The token for an approved request; ``issued`` (NumericDate) becomes iat.
+
+        Decisions go out with low s, as the signer asks of acts: people sign with whatever they have, and both s are equally theirs.
+        """
         claims = token.Claims(
             jti=context.jti,
             iss=token.ISSUER,
@@ -49,6 +54,6 @@ class Issuer:
             action=context.action,
             covers=context.covers,
             policy=context.policy,
-            decisions=tuple(decisions),
+            decisions=tuple(replace(one, signature=low_s(one.signature)) for one in decisions),
         )
         return token.encode(claims, kid=self.kid, sign=self._key.sign)

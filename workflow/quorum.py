@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from sealcore.approvals import decision as decisions
 from sealcore.approvals.covers import Covers, GrantCovers
 from sealcore.approvals.decision import DecisionContext
+from sealcore.approvals.p256 import canonical_spki, p256_key
 from sealcore.errors import Code, VermilionError
 from workflow.model import REVOKE_ACTION, Form, Received, Standing
 from workflow.register import Register, RegisteredPerson, RegisteredSeal
@@ -57,17 +58,20 @@ def standing(form: Form, people: Mapping[str, RegisteredPerson], least: int) -> 
 
     least   the register's rule of this moment; the form's own quorum may be higher, never lower
     """
-    approvers = set()
+    approvers: dict[bytes, str] = {}  # by key: whoever is registered twice counts once
     for received in form.decisions:
         given = received.decision
         if given.verdict != "approve" or given.person == form.applicant:
             continue
         try:
-            check_signature(received, form.context, approver(people, given.person).public_key)
+            public_key = approver(people, given.person).public_key
+            check_signature(received, form.context, public_key)
         except VermilionError:
             continue
-        approvers.add(given.person)
+        approvers[canonical_spki(p256_key(public_key))] = given.person
+    if form.applicant is not None and form.applicant in people:
+        approvers.pop(canonical_spki(p256_key(people[form.applicant].public_key)), None)
     signed = form.applicant is None or any(
         received.decision.verdict == "apply" and received.decision.person == form.applicant for received in form.decisions
     )
-    return Standing(frozenset(approvers), max(least, form.context.policy.quorum), signed)
+    return Standing(frozenset(approvers.values()), max(least, form.context.policy.quorum), signed)

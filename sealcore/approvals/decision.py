@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from sealcore.approvals.canonical import canonical_json, is_integer, is_text, is_urn, is_uuid7, require
 from sealcore.approvals.covers import Covers, to_json
+from sealcore.approvals.p256 import low_s
 from sealcore.errors import Code, VermilionError
 
 LABEL = b"vermilion-decision-v1"
@@ -121,8 +122,8 @@ def statement(context: DecisionContext, person: str, verdict: str, time: int) ->
 
 
 def sign(context: DecisionContext, person: str, verdict: str, time: int, sign: Sign) -> Decision:
-    """The decision of ``person``, signed with their key."""
-    return Decision(person, verdict, time, sign(statement(context, person, verdict, time)))
+    """The decision of ``person``, signed with their key; with low s, whichever a token happens to make."""
+    return Decision(person, verdict, time, low_s(sign(statement(context, person, verdict, time))))
 
 
 def verify(decision: Decision, context: DecisionContext, public_key: Any) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sealcore.approvals import decision as decisions
+from sealcore.approvals.p256 import canonical_spki
 from sealcore.approvals.token import Claims
 from sealcore.errors import Code, VermilionError
 
@@ -40,6 +41,22 @@ def require_not_ended(claims: Claims, now: datetime) -> None:
         raise VermilionError(Code.TOKEN_EXPIRED, "the token has expired")
 
 
+def require_after_restore(claims: Claims, restored_at: float | None, database: str) -> None:
+    """TOKEN_BEFORE_RESTORE unless everything in it is later than the restore: an older token may have been used up in what the backup
+    does not know.
+
+    Nobody but the issuer vouches for ``iat``; ``nbf`` and the decisions' times are what people signed.
+    """
+    if restored_at is None:
+        return
+    times = {"iat": claims.iat, "nbf": claims.nbf} | {f"the decision of {one.person}": one.time for one in claims.decisions}
+    for name, time in times.items():
+        if time < restored_at:
+            raise VermilionError(
+                Code.TOKEN_BEFORE_RESTORE, f"the token {claims.jti} is older than the restore of {database}: {name} lies before it"
+            )
+
+
 def require_decisions(claims: Claims, approver_key: Callable[[str], Any], applicant_key: Callable[[str], Any | None]) -> None:
     """Every decision is over exactly this request; none rejects (DECISION_INVALID), and nobody approves their own (OWN_REQUEST).
 
@@ -59,11 +76,21 @@ def require_decisions(claims: Claims, approver_key: Callable[[str], Any], applic
             decisions.verify(one, context, key)
 
 
-def require_quorum(claims: Claims, least: int) -> None:
+def require_quorum(claims: Claims, least: int, given: int) -> None:
     """QUORUM_NOT_MET unless enough distinct persons approved: the register's number, which a policy may raise and never lower."""
-    needed, given = max(least, claims.policy.quorum), len(approvers(claims))
+    needed = max(least, claims.policy.quorum)
     if given < needed:
         raise VermilionError(Code.QUORUM_NOT_MET, f"{given} of {needed} distinct approvers have decided")
+
+
+def distinct_approvers(claims: Claims, key_of: Callable[[str], Any | None]) -> int:
+    """How many approved, counted by their keys and without the applicant's: one key under several names is one person."""
+
+    def keys(verdict: str) -> set[bytes]:
+        found = (key_of(one.person) for one in claims.decisions if one.verdict == verdict)
+        return {canonical_spki(key) for key in found if key is not None}
+
+    return len(keys("approve") - keys("apply"))
 
 
 def approvers(claims: Claims) -> frozenset[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sealcore.approvals.canonical import canonical_json, is_text, is_uuid7, require
 from sealcore.approvals.decision import Sign, verify_p256
+from sealcore.approvals.p256 import low_s
 
 LABEL = b"vermilion-stop-v1"
 SUBJECT_KINDS = frozenset({"seal", "grant"})
@@ -46,8 +47,8 @@ def statement(stop: StopStatement) -> bytes:
 
 
 def sign(stop: StopStatement, sign: Sign) -> bytes:
-    """The officer's signature (DER ECDSA-Sig-Value)."""
-    return sign(statement(stop))
+    """The officer's signature (DER ECDSA-Sig-Value, low s)."""
+    return low_s(sign(statement(stop)))
 
 
 def verify(stop: StopStatement, signature: bytes, public_key: Any) -> None:

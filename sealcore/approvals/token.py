@@ -14,11 +14,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sealcore.approvals.canonical import b64url, b64url_decode, canonical_json, is_integer, members, require, strict_json
 from sealcore.approvals.covers import Covers, from_json, to_json
 from sealcore.approvals.decision import MOST_PERSONS, Decision, DecisionContext, Policy, Sign
+from sealcore.approvals.p256 import canonical_spki, low_s, require_low_s
 from sealcore.errors import Code, VermilionError
 
 __all__ = ["ISSUER", "Claims", "ParsedToken", "Policy", "encode", "key_id", "parse", "verify_signature"]
@@ -81,6 +81,21 @@ class ParsedToken:
     signing_input: bytes
     signature: bytes  # r ‖ s, 64 bytes (RFC 7518 §3.4)
 
+    @property
+    def der_signature(self) -> bytes:
+        """The same as DER ECDSA-Sig-Value."""
+        halves = (self.signature[:_COORDINATE_BYTES], self.signature[_COORDINATE_BYTES:])
+        return encode_dss_signature(*(int.from_bytes(half, "big") for half in halves))
+
+    def require_low_s(self) -> None:
+        """DECISION_INVALID unless its own signature and each decision's have low s: asked of acts, which are kept as evidence.
+
+        What a token counts for is known by ``signing_input``, so the twin of its signature is the same token wherever it is used.
+        """
+        require_low_s(self.der_signature, "the token's")
+        for one in self.claims.decisions:
+            require_low_s(one.signature, f"the person {one.person}'s")
+
 
 def key_id(spki_der: bytes) -> str:
     """base64url of the SHA-256 of a SubjectPublicKeyInfo: how issuers are pinned."""
@@ -88,10 +103,10 @@ def key_id(spki_der: bytes) -> str:
 
 
 def encode(claims: Claims, *, kid: str, sign: Sign) -> str:
-    """The JWS over ``claims``; ``sign`` returns DER ECDSA over SHA-256 of its argument."""
+    """The JWS over ``claims``, with low s; ``sign`` returns DER ECDSA over SHA-256 of its argument."""
     header = canonical_json({"alg": ALGORITHM, "kid": kid, "typ": TYPE})
     signing_input = f"{b64url(header)}.{b64url(canonical_json(_claims_json(claims)))}"
-    r, s = decode_dss_signature(sign(signing_input.encode("ascii")))
+    r, s = decode_dss_signature(low_s(sign(signing_input.encode("ascii"))))
     return f"{signing_input}.{b64url(r.to_bytes(_COORDINATE_BYTES, 'big') + s.to_bytes(_COORDINATE_BYTES, 'big'))}"
 
 
@@ -119,11 +134,10 @@ def verify_signature(parsed: ParsedToken, public_key: ec.EllipticCurvePublicKey)
     """Raises ISSUER_NOT_PINNED when ``public_key`` is not the one that ``kid`` names, TOKEN_SIGNATURE_INVALID when it did not sign."""
     if not isinstance(public_key.curve, ec.SECP256R1):
         raise VermilionError(Code.ISSUER_NOT_PINNED, "an issuer's key is on P-256")
-    if key_id(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)) != parsed.kid:
+    if key_id(canonical_spki(public_key)) != parsed.kid:
         raise VermilionError(Code.ISSUER_NOT_PINNED, "the token names another key than the pinned one")
-    r, s = (int.from_bytes(half, "big") for half in (parsed.signature[:_COORDINATE_BYTES], parsed.signature[_COORDINATE_BYTES:]))
     try:
-        public_key.verify(encode_dss_signature(r, s), parsed.signing_input, ec.ECDSA(SHA256()))
+        public_key.verify(parsed.der_signature, parsed.signing_input, ec.ECDSA(SHA256()))
     except InvalidSignature:
         raise VermilionError(Code.TOKEN_SIGNATURE_INVALID, "the token's signature is not its issuer's") from None
 

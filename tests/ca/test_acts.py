@@ -28,6 +28,7 @@ from sealcore.approvals.token import ISSUER, Claims, Policy, encode, key_id, par
 from sealcore.db import read
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import service_uri, uuid7
+from tests.attacks.encodings import high_s, twin_token
 from tests.ca.office import Desk, software_request
 
 pytestmark = pytest.mark.xdist_group("ca acts")  # what they share is slow to make
@@ -203,6 +204,31 @@ def test_another_token_of_the_same_jti_is_a_conflict(case: Case) -> None:
     with pytest.raises(VermilionError) as refused:
         case.perform(case.token(jti=jti, form="TEST-2026-000002"))
     assert refused.value.code is Code.CONFLICT
+
+
+def test_token_with_the_twin_of_its_signature_is_the_same_token(case: Case) -> None:
+    """(r, n - s) can be computed by anybody: it opens nothing anew, and nothing at all before the first."""
+    token = case.token()
+    assert case.refused(twin_token(token)) is Code.DECISION_INVALID
+    number = case.perform(token)
+    case.desk.publisher.publish("seals")
+    assert case.perform(twin_token(token)) == number
+    with read(case.desk.engine) as connection:
+        count = select(func.count()).where(acts.c.serial == f"{case.certificate.serial_number:x}")
+        assert connection.execute(count).scalar_one() == 1
+
+
+def test_decision_with_a_high_s_does_not_carry_an_act(case: Case) -> None:
+    claims = parse(case.token()).claims
+    first = replace(claims.decisions[0], signature=high_s(claims.decisions[0].signature))
+    assert case.refused(case.token(jti=claims.jti, decisions=(first, *claims.decisions[1:]))) is Code.DECISION_INVALID
+
+
+def test_one_key_under_two_names_is_one_person(case: Case) -> None:
+    """The signer's register refuses it; one that is older than this rule may still hold it."""
+    first = next(iter(case.people.approvers.values()))
+    case.people.approvers.update(dict.fromkeys(case.people.approvers, first))
+    assert case.refused(case.token()) is Code.QUORUM_NOT_MET
 
 
 def test_signer_that_cannot_be_asked_means_no_act(case: Case) -> None:

@@ -37,6 +37,21 @@ def test_release_token_that_the_backup_does_not_know_does_not_release_again(repl
     assert not case.is_listed, "a new form counts"
 
 
+@pytest.mark.parametrize("early", ["iat", "nbf", "a decision"])
+def test_after_a_restore_everything_in_a_token_is_later(own_desk: Desk, early: str) -> None:
+    """The issuer's key alone dates ``iat``; ``nbf`` and the decisions' times are what people signed."""
+    case = new_case(own_desk)
+    before = int(own_desk.clock.now().timestamp())
+    record_restore(own_desk.engine, clock=own_desk.clock)
+    own_desk.clock.advance(5)
+    after = before + 5
+    dates = {"iat": after, "nbf": after, "exp": after + 3600} | ({early: before} if early != "a decision" else {})
+    decided = before if early == "a decision" else after  # when the people of this token decide
+    token = case.people.token(decided, case.change(), seal=case.seal, **dates)
+    assert case.refused(token) is Code.TOKEN_BEFORE_RESTORE
+    case.perform(case.token())
+
+
 def test_token_that_the_backup_knows_gets_its_answer_again(replicas: tuple[Desk, Desk]) -> None:
     case = new_case(replicas[0])
     token = case.token()

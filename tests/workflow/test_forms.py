@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
+from protos.vermilion.v1 import signer_pb2
 from sealcore.approvals import token as tokens
 from sealcore.approvals.covers import ActCovers, GrantCovers
 from sealcore.approvals.decision import Decision
@@ -16,6 +17,7 @@ from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, service_uri, uuid7
 from sealcore.rpc import Peer
+from tests.attacks.encodings import high_s, spellings
 from tests.workflow.conftest import Desk
 from tests.workflow.signer_side import Human
 from workflow import decisions, directory, events, forms, stops, store, tables
@@ -247,6 +249,26 @@ def test_a_policy_raises_the_quorum_and_never_lowers_it(desk: Desk) -> None:
         assert decide(desk, form, approver).form.state is FormState.APPLIED
 
 
+def test_one_key_under_two_names_in_the_register_is_one_approver(desk: Desk) -> None:
+    """The signer would count it once; a token that it refuses is not issued."""
+    first, second = desk.human("approver"), desk.human("approver")
+    compressed = spellings(first.key.public_key())["compressed"]
+    desk.signer.state.people[second.id] = signer_pb2.PersonRecord(id=second.id, roles=["approver"], public_key=compressed, active=True)
+    second.key = first.key
+    form = desk.submit(desk.signer.state.add_seal(seal=2))
+    decide(desk, form, first)
+    assert decide(desk, form, second).form.state is FormState.APPLIED
+
+
+def test_a_token_carries_decisions_with_low_s_whatever_people_sign_with(desk: Desk) -> None:
+    approver = desk.human("approver")
+    form = desk.submit(desk.signer.state.add_seal(seal=1))
+    given = approver.decide(form.context, "approve", desk.now())
+    decisions.decide(desk.office, form.number, replace(given, signature=high_s(given.signature)), "")
+    (carried,) = claims(desk, form.number).decisions
+    assert carried == given
+
+
 def test_a_quorum_raised_in_the_register_counts_for_open_forms(desk: Desk) -> None:
     seal = desk.signer.state.add_seal(seal=1)
     form = desk.submit(seal)
@@ -429,6 +451,9 @@ def test_one_key_is_one_person(desk: Desk) -> None:
     twin = Person(uuid7(), "Twin", "OFFICE", frozenset({Role.APPROVER}), human.spki)
     assert refusal(lambda: directory.add_person(desk.office, "desk", twin)) is Code.CONFLICT
     assert refusal(lambda: directory.add_person(desk.office, "desk", replace(twin, public_key=b"no key"))) is Code.INVALID_ARGUMENT
+    for encoding, spki in spellings(human.key.public_key()).items():
+        code = Code.CONFLICT if encoding == "canonical" else Code.INVALID_ARGUMENT
+        assert refusal(lambda spki=spki: directory.add_person(desk.office, "desk", replace(twin, public_key=spki))) is code, encoding
     assert refusal(lambda: directory.add_person(desk.office, "desk", replace(twin, unit="NONE", public_key=Human().spki))) is Code.NOT_FOUND
 
 
