@@ -14,11 +14,14 @@ from urllib.parse import unquote
 
 from asn1crypto import ocsp
 
+from sealcore.pem import is_der
+
 REQUEST_LIMIT_BYTES: Final = 16 * 1024  # a signed request with its chain has under 8 kB
 MOST_CERTIFICATES: Final = 16
 NONCE_LENGTHS: Final = range(1, 129)  # octets; RFC 9654 §2.1: others are malformed
 SERIAL_LIMIT_BITS: Final = 168  # RFC 5280 §4.1.2.2: 20 octets; one more is only ever unknown
 _MOST_UNQUOTINGS: Final = 3
+_LINE_ENDS: Final = dict.fromkeys(map(ord, "\r\n\t\v\f"))
 _KNOWN_EXTENSIONS: Final = frozenset({"nonce", "acceptable_responses", "preferred_signature_algorithms"})
 
 
@@ -112,13 +115,23 @@ def _nonce(extensions: Any) -> bytes | None:
 def from_path(path: str) -> bytes:
     """The DER behind a GET's path (RFC 6960 A.1): base64, whose slashes and pluses may or may not have been percent-encoded.
 
-    ``//`` inside it counts, white space and missing padding do not; the URL-safe alphabet is taken too.
+    ``//`` inside it counts, line ends and missing padding do not; the URL-safe alphabet is taken too. A space is what a form's
+    decoder made of a plus, unless the request is whole without it; a slash may have been put at the end. DER tells which.
     """
     for _ in range(_MOST_UNQUOTINGS):
         if "%" in path:
             path = unquote(path)
-    text = "".join(path.split()).lstrip("/").rstrip("=").replace("-", "+").replace("_", "/")  # DER begins with 0x30, base64 with M
+    text = path.translate(_LINE_ENDS).lstrip("/ ").replace("-", "+").replace("_", "/")  # DER begins with 0x30, base64 with M
+    ways = [way for one in (text.replace(" ", "+"), text.replace(" ", "")) for way in (one, one.removesuffix("/"))]
+    decoded = [one for one in map(_decoded, ways) if one is not None]
+    if not decoded:
+        raise _malformed("the path is not base64")
+    return next((one for one in decoded if is_der(one)), decoded[0])
+
+
+def _decoded(text: str) -> bytes | None:
+    digits = text.rstrip("=")
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except (ValueError, binascii.Error):
-        raise _malformed("the path is not base64") from None
+        return None

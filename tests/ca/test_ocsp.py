@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -383,6 +384,36 @@ def test_requests_with_slashes_pluses_and_no_padding_in_the_path_are_read() -> N
     der = base64.b64decode(text)
     for path in (text, "/" + text, "//" + text, text.rstrip("="), text.replace("/", "%2F").replace("+", "%2b"), text.replace("/", "%252F")):
         assert from_path(path) == der
+
+
+@pytest.mark.parametrize("shift", [0, 1, 2])
+def test_a_get_is_understood_whatever_was_made_of_its_pluses_and_slashes(station: Station, shift: int) -> None:
+    """A decoder of forms turns + into a space, a URL library that into %20, a proxy encodes once more, a client ends with a slash."""
+    certificate = station.seal()
+    nonce = bytes(shift) + base64.b64decode("+++//+/++/v/++//")
+    text = base64.b64encode(station.request(certificate, nonce=nonce)).decode()
+    assert "+" in text and "/" in text
+    spaced = quote(text.replace("+", " "), safe="/=")
+    variants = [
+        text,
+        spaced,
+        quote(text, safe=""),
+        quote(quote(text, safe=""), safe=""),
+        quote(spaced, safe=""),
+        spaced.rstrip("="),
+        text.replace("+", "%20").replace("/", "%2F"),
+        text.replace("+", "-").replace("/", "_").rstrip("="),
+        "%0D%0A".join(text[at : at + 64] for at in range(0, len(text), 64)) + "%0A",
+        "%20".join(text[at : at + 64] for at in range(0, len(text), 64)),
+        text + "/",
+        spaced + "/",
+        "%20" + text,
+    ]
+    for variant in variants:
+        answer = ocsp.load_der_ocsp_response(station.send("GET", f"/ocsp/seals/{variant}").content)
+        assert answer.response_status is OCSPResponseStatus.SUCCESSFUL, variant
+        assert answer.certificate_status is OCSPCertStatus.GOOD and answer.serial_number == certificate.serial_number
+        assert answer.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce == nonce, variant
 
 
 @pytest.mark.parametrize(
