@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
+
+# How far the clock of anybody else may be off from ours. The one allowance, wherever their times meet our clock: the start of an
+# approval token, a person's decision, a CA's CRL or OCSP answer, a TSA's time. Ends of tokens and certificates get none.
+SKEW: Final = timedelta(seconds=30)
 
 
 class Clock(Protocol):
@@ -46,3 +50,19 @@ class FixedClock:
         """Moves both clocks forward."""
         self._now += timedelta(seconds=seconds)
         self._monotonic_s += seconds
+
+
+def why_not_current(now: datetime, *, made: datetime, ends: datetime | None = None) -> str | None:
+    """What speaks against a statement of another party with these times; None where it counts at ``now``, give or take ``SKEW``.
+
+    made  when it was made: thisUpdate, genTime; ends  from when on it says nothing: nextUpdate
+    """
+    if made > now + SKEW:
+        return f"comes from the future: it is of {_text(made)} and our clock says {_text(now)}, {SKEW.seconds} s are allowed"
+    if ends is not None and ends < now - SKEW:
+        return f"is stale: it counted until {_text(ends)} and our clock says {_text(now)}"
+    return None
+
+
+def _text(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -17,8 +17,8 @@ import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sealcore import durable
-from sealcore.clock import Clock
+from sealcore import durable, pem
+from sealcore.clock import Clock, why_not_current
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.log import get as get_log
@@ -111,8 +111,6 @@ class CrlWatch:
         before = self._state
         self._follow_trust()
         failing = frozenset(url for url in self._urls() if not self._fetch(url))
-        for url in failing - self._failing:  # once, not every second of an outage
-            self._log.warning("crl cannot be fetched", url=url)
         self._failing, self._asked_s = failing, time.monotonic()
         if self._state.held != before.held:
             self._keep()
@@ -148,8 +146,12 @@ class CrlWatch:
             answer.raise_for_status()
             if len(answer.content) > LARGEST_CRL_BYTES:
                 raise ValueError("the CRL is too large")
-            self._take(x509.load_der_x509_crl(answer.content))
-        except (httpx.HTTPError, ValueError):
+            self._take(pem.crl(answer.content))
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as fault:
+            if url not in self._failing:  # once, not every second of an outage
+                self._log.warning(
+                    "crl cannot be fetched", url=url, reason=str(fault) if isinstance(fault, ValueError) else type(fault).__name__
+                )
             return False
         self._tags.pop(url, None)
         if "ETag" in answer.headers:
@@ -172,11 +174,13 @@ class CrlWatch:
 
     def _take(self, crl: x509.CertificateRevocationList) -> None:
         """Takes a complete CRL of a trusted CA, unless a newer one is held; ValueError for any other."""
-        issuer = next((one for one in self._state.issuers if one.subject == crl.issuer and _signed(crl, one)), None)
+        issuer = next((one for one in self._state.issuers if one.subject == crl.issuer and pem.is_signed_by(crl, one)), None)
         if issuer is None:
             raise ValueError("the CRL is not signed by an infrastructure CA that we trust")
         if not _complete(crl) or crl.next_update_utc is None:
             raise ValueError("the CRL does not cover every certificate of its CA")
+        if (why := why_not_current(self._clock.now(), made=crl.last_update_utc)) is not None:
+            raise ValueError(f"the CRL {why}")  # a newer one would never replace it
         held = self._state.held.get(issuer)
         if held is not None and crl.last_update_utc < held.crl.last_update_utc:
             return  # an older CRL never replaces a newer one
@@ -198,10 +202,6 @@ def _state(trust: bytes, issuers: tuple[x509.Certificate, ...], held: Mapping[x5
     kept = {issuer: held[issuer] for issuer in issuers if issuer in held}
     until_s = min(one.until_s for one in kept.values()) if issuers and len(kept) == len(set(issuers)) else float("-inf")
     return _State(trust, issuers, kept, until_s, frozenset().union(*(one.serials for one in kept.values())))
-
-
-def _signed(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
-    return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
 
 
 def _complete(crl: x509.CertificateRevocationList) -> bool:

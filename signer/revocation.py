@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import httpx
 from cryptography import x509
 
-from sealcore.clock import Clock
+from sealcore import pem
+from sealcore.clock import Clock, why_not_current
 from sealcore.errors import Code, VermilionError
 from sealcore.revocation import KEY_PLACE
 from signer.register import Seal
@@ -35,10 +35,12 @@ class SealRevocations:
         if issuer is None:
             raise VermilionError(Code.REVOCATION_UNAVAILABLE, "the seal's certificate is not by the issuing CA of seals that we trust")
         crl = self._fetch(issuer)
-        signed = crl.issuer == issuer.subject and crl.is_signature_valid(cast(Any, issuer.public_key()))
-        current = crl.next_update_utc is not None and crl.last_update_utc <= self._clock.now() <= crl.next_update_utc
-        if not signed or not current:
-            raise VermilionError(Code.REVOCATION_UNAVAILABLE, "the CA's CRL is not signed by the issuing CA of seals, or not current")
+        if crl.issuer != issuer.subject or not pem.is_signed_by(crl, issuer):
+            raise VermilionError(Code.REVOCATION_UNAVAILABLE, "the CA's CRL is not signed by the issuing CA of seals")
+        if crl.next_update_utc is None:
+            raise VermilionError(Code.REVOCATION_UNAVAILABLE, "the CA's CRL does not say until when it counts")
+        if (why := why_not_current(self._clock.now(), made=crl.last_update_utc, ends=crl.next_update_utc)) is not None:
+            raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"the CA's CRL {why}")
         if crl.get_revoked_certificate_by_serial_number(seal.leaf.serial_number) is not None:
             raise VermilionError(Code.CERTIFICATE_REVOKED, f"the certificate of the seal {seal.id} is revoked")
 
@@ -51,6 +53,8 @@ class SealRevocations:
             answer.raise_for_status()
             if len(answer.content) > LARGEST_CRL_BYTES:
                 raise ValueError("too large")
-            return x509.load_der_x509_crl(answer.content)
+            return pem.crl(answer.content)
+        except pem.EncodingError as fault:
+            raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"the CA's CRL {fault}") from None
         except (httpx.HTTPError, ValueError, x509.ExtensionNotFound) as fault:
             raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"the CA's CRL cannot be fetched ({type(fault).__name__})") from None

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sealcore.approvals.p256 import require_low_s
 from sealcore.approvals.stop import StopStatement, verify
-from sealcore.clock import Clock
+from sealcore.clock import SKEW, Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger.entry import time_us
 from signer.acts import stop_act
@@ -15,7 +15,6 @@ from signer.register import EpochKind
 from signer.register_store import RegisterStore
 
 FRESH = timedelta(hours=24)  # an officer may sign away from the machine; an older paper is no order any more
-AHEAD = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ def stop(store: RegisterStore, clock: Clock, statement: StopStatement, signature
     """
     now = clock.now()
     signed_at = datetime.fromisoformat(statement.time)
-    if not now - FRESH <= signed_at <= now + AHEAD:
+    if not now - FRESH <= signed_at <= now + SKEW:
         raise VermilionError(Code.INVALID_ARGUMENT, "the stop was not signed within the last 24 hours")
     register = store.current()  # a repeat is answered with what was done; it, too, is the officer's own or nobody's
     verify(statement, signature, register.person(statement.officer, "officer").key)

@@ -49,7 +49,8 @@ class CrlStore:
             try:
                 self._take(url, _fetch(url))
             except (httpx.HTTPError, httpx.InvalidURL, VermilionError, OSError, ValueError) as fault:
-                self._log.warning("crl refresh failed", url=url, reason=type(fault).__name__)
+                reason = fault.reason if isinstance(fault, VermilionError) else str(fault) or type(fault).__name__
+                self._log.warning("crl refresh failed", url=url, reason=reason)
 
     def start(self) -> None:
         """Refreshes in the background until ``stop``."""

@@ -23,6 +23,7 @@ from pyhanko.sign.ades.report import AdESIndeterminate
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.path import ValidationPath
 
+from sealcore.clock import why_not_current
 from verify.trust import OutsideTsas, TrustMaterial
 
 ResultT = TypeVar("ResultT")
@@ -130,7 +131,7 @@ def _standing(
 
 def _is_current(crl: x509.CertificateRevocationList, now: datetime) -> bool:
     """Whether ``crl`` is a whole and present list, and says nothing that we do not understand."""
-    if crl.next_update_utc is None or crl.next_update_utc < now:
+    if crl.next_update_utc is None or why_not_current(now, made=crl.last_update_utc, ends=crl.next_update_utc) is not None:
         return False
     oids = {each.oid for each in crl.extensions}
     return x509.DeltaCRLIndicator.oid not in oids and not any(

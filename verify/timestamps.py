@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from asn1crypto import cms, tsp
@@ -12,6 +12,7 @@ from pyhanko.sign.general import find_cms_attribute_iter
 from pyhanko.sign.validation.generic_cms import message_imprint_checker, validate_tst_signed_data
 from pyhanko.sign.validation.status import TimestampSignatureStatus
 
+from sealcore.clock import why_not_current
 from sealcore.ledger.entry import timestamp_hash
 from verify.case import Case, Signature, name_of, owner_of, plain
 from verify.codes import FindingCode
@@ -20,7 +21,6 @@ from verify.report import Answer, Timestamp, finding, written
 from verify.trust import OutsideTsas, TrustMaterial
 
 MOST_TOKENS = 4  # each costs a path
-CLOCK_SKEW = timedelta(seconds=60)  # between the timestamp unit's machine and ours
 _HARMLESS_REASONS = {"affiliationChanged", "superseded", "cessationOfOperation"}  # RFC 3161 §4: earlier tokens stay valid
 
 
@@ -95,7 +95,7 @@ def _code_of(status: TimestampSignatureStatus, trust: TrustMaterial | OutsideTsa
     fault = fault_of(status.trust_problem_indic, path, trust)
     if fault is not None or path is None:
         return FindingCode.TIMESTAMP_EXPIRED if fault is PathFault.NOT_IN_FORCE else FindingCode.TIMESTAMP_UNTRUSTED
-    if moment > now + CLOCK_SKEW:
+    if why_not_current(now, made=moment) is not None:
         return FindingCode.TIMESTAMP_UNTRUSTED
     found = revocation(path, trust, then=now, now=now)
     if found.standing is Standing.REVOKED and found.at is not None and found.at > moment and found.reason in _HARMLESS_REASONS:

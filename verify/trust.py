@@ -12,6 +12,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+from sealcore import pem
 from sealcore.errors import Code, VermilionError
 
 
@@ -97,19 +98,21 @@ class TrustMaterial:
 
 
 def certificates(path: Path) -> tuple[x509.Certificate, ...]:
-    """The PEM certificates of a file; raises CONFIGURATION_INVALID."""
+    """The certificates of a file, PEM or DER; raises CONFIGURATION_INVALID."""
     try:
-        return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
-    except (OSError, ValueError):
-        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name} holds no PEM certificates") from None
+        return tuple(pem.certificates(path.read_bytes()))
+    except OSError as fault:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name} cannot be read ({type(fault).__name__})") from None
+    except pem.EncodingError as fault:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name} {fault}") from None
 
 
 def crl_of(data: bytes) -> x509.CertificateRevocationList:
     """A CRL from DER or PEM; raises CONFIGURATION_INVALID."""
     try:
-        return x509.load_pem_x509_crl(data) if data.lstrip().startswith(b"-----BEGIN") else x509.load_der_x509_crl(data)
-    except ValueError:
-        raise VermilionError(Code.CONFIGURATION_INVALID, "a CRL cannot be read") from None
+        return pem.crl(data)
+    except pem.EncodingError as fault:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"the CRL {fault}") from None
 
 
 def _newest_first(crls: Iterable[x509.CertificateRevocationList], issuer: x509.Certificate) -> list[x509.CertificateRevocationList]:
@@ -120,7 +123,7 @@ def _newest_first(crls: Iterable[x509.CertificateRevocationList], issuer: x509.C
 def signer_of(crl: x509.CertificateRevocationList, authorities: Iterable[x509.Certificate]) -> x509.Certificate | None:
     """Which authority signed ``crl``."""
     for authority in authorities:
-        if authority.subject == crl.issuer and crl.is_signature_valid(authority.public_key()):  # type: ignore[arg-type]
+        if authority.subject == crl.issuer and pem.is_signed_by(crl, authority):
             return authority
     return None
 

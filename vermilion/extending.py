@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from prometheus_client import CollectorRegistry
 
-from sealcore import durable
+from sealcore import durable, pem
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, VermilionError
 from signer.augment.augmenter import Aim, Augmenter, Outcome
@@ -224,6 +224,8 @@ def _read(job: Job) -> bytes:
 
 def _anchors(file: Path) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificates(file.read_bytes())
-    except (OSError, ValueError):
-        raise VermilionError(Code.CONFIGURATION_INVALID, f"{file} holds no certificates in PEM") from None
+        return pem.certificates(file.read_bytes())
+    except OSError as fault:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"{file} cannot be read ({type(fault).__name__})") from None
+    except pem.EncodingError as fault:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"{file} {fault}") from None

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.names import IssuerName, Role, generations
 from ca.pki import Hierarchy, authority_file, is_issued_by, load_hierarchy
-from sealcore import durable
+from sealcore import durable, pem
 from sealcore.errors import Code, VermilionError
 from vermilion.layout import Layout
 
@@ -44,9 +44,16 @@ def mtls_trust(layout: Layout, now: datetime) -> bytes:
 
 def is_revoked(layout: Layout, authority: x509.Certificate) -> bool:
     """Whether a root's CRL lists an authority's certificate."""
-    crls = [x509.load_der_x509_crl(file.read_bytes()) for file in layout.pki.glob("root*.crl")]
+    crls = [_crl(file) for file in layout.pki.glob("root*.crl")]
     listed = (crl.get_revoked_certificate_by_serial_number(authority.serial_number) for crl in crls if crl.issuer == authority.issuer)
     return any(entry is not None for entry in listed)
+
+
+def _crl(file: Path) -> x509.CertificateRevocationList:
+    try:
+        return pem.crl(file.read_bytes())
+    except pem.EncodingError as fault:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"{file.name} {fault}") from None
 
 
 def in_force(hierarchy: Hierarchy, role: Role, now: datetime) -> list[IssuerName]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from sealcore.approvals.decision import Decision
+from sealcore.clock import SKEW
 from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
 from workflow import events, store
@@ -14,8 +15,6 @@ from workflow.forms import announce_approval
 from workflow.model import Form, Person, Received, Standing
 from workflow.office import Office
 from workflow.quorum import approver, check_signature, least_persons, standing
-
-CLOCK_SKEW_S = 30  # how far the clock of a person's machine may be off
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def _opened(connection: Connection, received: Received, number: str) -> tuple[Fo
     person = store.person(connection, decision.person)
     form.check_open(now)
     form.check_may_decide(person, decision.verdict)
-    if not form.created - CLOCK_SKEW_S <= decision.time <= now + CLOCK_SKEW_S:
+    if not form.created - SKEW.seconds <= decision.time <= now + SKEW.seconds:
         raise VermilionError(Code.DECISION_INVALID, "the decision's time is not between the form's submission and now")
     return form, person
 

@@ -12,9 +12,8 @@ from typing import Any
 from sealcore.approvals import decision as decisions
 from sealcore.approvals.p256 import canonical_spki
 from sealcore.approvals.token import Claims
+from sealcore.clock import SKEW
 from sealcore.errors import Code, VermilionError
-
-NOT_BEFORE_SKEW_S = 30  # PROTOCOL: the only allowance for clocks that differ
 
 
 def require_audience(claims: Claims, audience: str) -> None:
@@ -31,7 +30,7 @@ def require_subject(claims: Claims, peer: str) -> None:
 
 def require_begun(claims: Claims, now: datetime) -> None:
     """TOKEN_NOT_YET_VALID before its start."""
-    if now.timestamp() + NOT_BEFORE_SKEW_S < claims.nbf:
+    if (now + SKEW).timestamp() < claims.nbf:
         raise VermilionError(Code.TOKEN_NOT_YET_VALID, "the token is not valid yet")
 
 

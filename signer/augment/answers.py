@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from asn1crypto.keys import PublicKeyInfo
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, Hash
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
+from sealcore import pem
 from signer.augment.certificates import Certificate, certificate
 
 _KNOWN_ON_CRL: Final = (ExtensionOID.ISSUING_DISTRIBUTION_POINT, ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.CRL_NUMBER)
@@ -48,7 +48,9 @@ def from_crl(der: bytes, about: Certificate, issuer: Certificate) -> Answer:
     crl = _crl(der, issuer)
     _require_scope(crl, about)
     entry = crl.get_revoked_certificate_by_serial_number(about.parsed.serial_number)
-    return Answer(der, True, crl.last_update_utc, crl.next_update_utc, _revoked_at(entry) if entry is not None else None)
+    return Answer(
+        der, True, crl.last_update_utc, crl.next_update_utc, _revoked_at(entry) if entry is not None else None
+    )
 
 
 @lru_cache(maxsize=256)
@@ -58,11 +60,11 @@ def _crl(der: bytes, issuer: Certificate) -> x509.CertificateRevocationList:
         if crl.issuer != issuer.parsed.subject:
             raise UnfitError("it is another CA's")
         usage = issuer.extension(x509.KeyUsage)
-        if (usage is not None and not usage.crl_sign) or not crl.is_signature_valid(issuer.parsed.public_key()):  # type: ignore[arg-type]
+        if (usage is not None and not usage.crl_sign) or not pem.is_signed_by(crl, issuer.parsed):
             raise UnfitError("its signature does not verify")
         if any(each.critical and each.oid not in _KNOWN_ON_CRL for each in crl.extensions):
             raise UnfitError("it has a critical extension that is not known here")
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as fault:
+    except pem.UNREADABLE as fault:
         raise UnfitError(f"it cannot be read ({type(fault).__name__})") from None
     return crl
 
@@ -111,7 +113,7 @@ def from_ocsp(der: bytes, about: Certificate, issuer: Certificate) -> Answer:
         revoked_at = single.revocation_time_utc if single.certificate_status is ocsp.OCSPCertStatus.REVOKED else None
         nocheck = delegate is None or delegate.extension(x509.OCSPNoCheck) is not None
         return Answer(der, False, single.this_update_utc, single.next_update_utc, revoked_at, delegate, nocheck)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.DuplicateExtension) as fault:
+    except pem.UNREADABLE as fault:
         raise UnfitError(f"it cannot be read, or its signature does not verify ({type(fault).__name__})") from None
 
 

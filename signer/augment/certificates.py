@@ -17,6 +17,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathBuildingError, PathValidationError, ValidationError
 
+from sealcore import pem
 from sealcore.errors import Code, VermilionError
 from timestamp.client.signed import completed
 
@@ -145,15 +146,16 @@ class Chains:
 
 
 def _certificates(data: bytes) -> list[Certificate]:
-    """What caIssuers points to: one certificate, or a bag of them (RFC 5280 §4.2.2.1)."""
+    """What caIssuers points to: one certificate, or a bag of them (RFC 5280 §4.2.2.1), in DER or PEM."""
     try:
-        return [certificate(x509.load_der_x509_certificate(data).public_bytes(Encoding.DER))]
-    except ValueError:
-        pass
+        return [certificate(each.public_bytes(Encoding.DER)) for each in pem.certificates(data)]
+    except pem.EncodingError as fault:
+        why = str(fault)
     try:
-        return [certificate(each.public_bytes(Encoding.DER)) for each in pkcs7.load_der_pkcs7_certificates(data)]
-    except ValueError:
-        raise VermilionError(Code.SIGNATURE_UNTRUSTED, "what caIssuers points to is no certificate") from None
+        bag = pkcs7.load_der_pkcs7_certificates(pem.der(data, pem.PKCS7))
+    except pem.UNREADABLE:
+        raise VermilionError(Code.SIGNATURE_UNTRUSTED, f"what caIssuers points to {why}") from None
+    return [certificate(each.public_bytes(Encoding.DER)) for each in bag]
 
 
 def _untrusted(leaf: Certificate, why: str) -> VermilionError:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
-from sealcore.clock import Clock
+from sealcore.clock import Clock, why_not_current
 from sealcore.errors import Code, VermilionError
 from signer.augment.answers import Answer, UnfitError, from_crl, from_ocsp
 from signer.augment.certificates import Certificate, Chain
 from signer.augment.model import Store
 from signer.augment.sources import Sources
-
-SKEW: Final = timedelta(minutes=5)  # how far ahead of our clock an answer may have been made
 
 
 @dataclass(frozen=True)
@@ -158,12 +155,12 @@ class Collector:
         need, about, now = question.need, question.about, self._clock.now()
         if answer.revoked_at is not None and (need.proven is None or answer.revoked_at <= need.proven):
             raise _revoked(question, answer.revoked_at)
-        ended = answer.next_update is not None and answer.next_update <= (
-            now if fetched else need.after if question.is_leaf else need.until
-        )
+        if (why := why_not_current(now, made=answer.this_update, ends=answer.next_update if fetched else None)) is not None:
+            return _unavailable(question, f"the answer {why}")
+        until = need.after if question.is_leaf else need.until
+        if answer.next_update is not None and answer.next_update <= until and not (fetched and question.is_leaf):
+            return _unavailable(question, f"the answer counted until {_text(answer.next_update)}, and it is needed for {_text(until)}")
         delegate = answer.delegate.parsed if answer.delegate is not None else None
-        if answer.this_update > now + SKEW or ended:
-            return _unavailable(question, "the answer has lapsed, or is from the future")
         if delegate is not None and not delegate.not_valid_before_utc <= answer.this_update <= delegate.not_valid_after_utc:
             return _unavailable(question, "the responder's certificate was not valid when it answered")
         if answer.this_update > about.parsed.not_valid_after_utc:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
+from sealcore import pem
 from sealcore.errors import Code, VermilionError
 from signer.augment.certificates import Certificate
 
@@ -70,8 +71,8 @@ class Sources:
         return self._once(("get", url), lambda: self._fetched(url, MOST_CERTIFICATE_BYTES), again=False)
 
     def crl(self, url: str, *, again: bool = False) -> bytes:
-        """A CRL, DER; ``again`` asks anew, unless that was done a moment ago. FETCH_FORBIDDEN, REVOCATION_UNAVAILABLE."""
-        return self._once(("get", url), lambda: self._fetched(url, MOST_CRL_BYTES), again=again)
+        """A CRL, in DER whatever it comes in; ``again`` asks anew, unless that was done a moment ago. FETCH_FORBIDDEN, REVOCATION_UNAVAILABLE."""
+        return self._once(("crl", url), lambda: _der(self._fetched(url, MOST_CRL_BYTES), pem.CRL, f"the CRL from {url}"), again=again)
 
     def ocsp(self, url: str, about: Certificate, issuer: Certificate, *, live: bool = False) -> bytes:
         """An OCSP answer; ``live`` sends a nonce, so that it is made now (RFC 9654). FETCH_FORBIDDEN, REVOCATION_UNAVAILABLE."""
@@ -102,7 +103,8 @@ class Sources:
         nonce = os.urandom(_NONCE_BYTES) if live else b""
         if live:
             builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
-        body = self._fetched(url, MOST_OCSP_BYTES, builder.build().public_bytes(Encoding.DER))
+        answered = self._fetched(url, MOST_OCSP_BYTES, builder.build().public_bytes(Encoding.DER))
+        body = _der(answered, pem.OCSP_RESPONSE, f"the OCSP answer from {url}")
         if live and not _has_nonce(body, nonce):
             raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"the OCSP responder {origin(url)} gives no live answers")
         return body
@@ -131,6 +133,14 @@ class Sources:
             return
         name = host if int(port) in _PORTS.values() else where
         raise VermilionError(Code.FETCH_FORBIDDEN, f"{url} is needed, and its host is not allowed; allow it by `--allow-host {name}`")
+
+
+def _der(data: bytes, label: str, what: str) -> bytes:
+    """What a document's DSS can hold: DER, never PEM."""
+    try:
+        return pem.der(data, label)
+    except pem.EncodingError as fault:
+        raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"{what} {fault}") from None
 
 
 def _has_nonce(body: bytes, nonce: bytes) -> bool:

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from sealcore import pem
+from sealcore.clock import SKEW, why_not_current
 from sealcore.errors import Code, VermilionError
 
 Kind = Literal["ocsp", "crl"]
@@ -38,7 +39,7 @@ class Link:
 class Answer:
     """A verified answer about one certificate.
 
-    der          as the CA signed it
+    der          as the CA signed it, whatever it came in
     next_update  from then on it says nothing any more
     """
 
@@ -49,14 +50,17 @@ class Answer:
     next_update: datetime
 
 
-def read(kind: Kind, der: bytes, link: Link, now: datetime) -> Answer:
-    """The answer; raises REVOCATION_UNAVAILABLE when it is not about this certificate, not signed for it, or not from the past."""
+def read(kind: Kind, data: bytes, link: Link, now: datetime) -> Answer:
+    """The answer, DER or PEM; raises REVOCATION_UNAVAILABLE when it is not about this certificate, not signed for it, or not from the
+    past. Whether it still counts, whoever uses it asks."""
     try:
-        answer = _ocsp(der, link, now) if kind == "ocsp" else _crl(der, link)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound) as fault:
+        answer = _ocsp(pem.der(data, pem.OCSP_RESPONSE), link, now) if kind == "ocsp" else _crl(pem.der(data, pem.CRL), link)
+    except pem.EncodingError as fault:
+        raise _unusable(f"the {kind.upper()} answer {fault}") from None
+    except (*pem.UNREADABLE, x509.ExtensionNotFound) as fault:
         raise _unusable(f"the {kind.upper()} answer cannot be verified ({type(fault).__name__})") from None
-    if answer.this_update > now:
-        raise _unusable(f"the {kind.upper()} answer comes from the future: one of the clocks is wrong")
+    if (why := why_not_current(now, made=answer.this_update)) is not None:
+        raise _unusable(f"the {kind.upper()} answer {why}")
     return answer
 
 
@@ -66,7 +70,7 @@ def _unusable(reason: str) -> VermilionError:
 
 def _crl(der: bytes, link: Link) -> Answer:
     crl = x509.load_der_x509_crl(der)
-    if crl.issuer != link.issuer.subject or not crl.is_signature_valid(link.issuer.public_key()):  # type: ignore[arg-type]
+    if crl.issuer != link.issuer.subject or not pem.is_signed_by(crl, link.issuer):
         raise _unusable("the CRL is not signed by the certificate's issuer")
     if crl.next_update_utc is None:
         raise _unusable("the CRL does not say until when it counts")
@@ -135,7 +139,7 @@ def _require_signed(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: 
         if signer != issuer:
             signer.verify_directly_issued_by(issuer)
             purposes = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-            current = signer.not_valid_before_utc <= now <= signer.not_valid_after_utc
+            current = signer.not_valid_before_utc <= now + SKEW and now <= signer.not_valid_after_utc
             if ExtendedKeyUsageOID.OCSP_SIGNING not in purposes or not current:
                 raise _unusable("the OCSP responder's certificate is not for OCSP, or not valid now")
         _verify(signer, response)

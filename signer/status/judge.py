@@ -12,7 +12,7 @@ from typing import Final
 
 from cryptography import x509
 
-from sealcore.clock import Clock
+from sealcore.clock import Clock, why_not_current
 from sealcore.errors import Code, VermilionError
 from signer.register import Seal
 from signer.status.answers import Answer, Link, read, spki
@@ -95,10 +95,9 @@ def require_good(answer: Answer | None, link: Link, seal_id: str, clock: Clock) 
         raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"its CA has not said yet whether {named} is revoked")
     if answer.revoked:
         raise VermilionError(Code.SEAL_CERTIFICATE_REVOKED, f"{named} is revoked by its CA")
-    if clock.now() > answer.next_update:
-        ended = answer.next_update.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if (why := why_not_current(clock.now(), made=answer.this_update, ends=answer.next_update)) is not None:
         raise VermilionError(
             Code.REVOCATION_UNAVAILABLE,
-            f"what its CA said of {named} counted until {ended}, and nothing newer came",
+            f"what its CA said of {named} {why}; nothing newer came",
             rule="Whether a certificate is revoked is known from an answer whose nextUpdate has not passed (RFC 5280 §5.1.2.5).",
         )

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from sealcore.clock import Clock
+from sealcore.clock import Clock, why_not_current
 from sealcore.errors import Code, VermilionError
 from signer.settings import OutsideCaSettings
 from signer.status.answers import Answer, Kind, Link, read
@@ -66,10 +66,11 @@ class Sources:
             except VermilionError as fault:
                 faults.append(f"{source.url}: {fault.reason}")
                 continue
-            if answer.next_update >= self._clock.now():
+            why = why_not_current(self._clock.now(), made=answer.this_update, ends=answer.next_update)
+            if why is None:
                 answers.append(answer)
             else:
-                faults.append(f"{source.url}: the answer is stale")
+                faults.append(f"{source.url}: the answer {why}")
         if answers:
             return max(answers, key=lambda answer: (answer.this_update, answer.revoked))
         raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"no current answer about {_named(link)} ({'; '.join(faults)})")

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from protos.vermilion.v1 import ledger_pb2, signer_pb2
 from sealcore.approvals.canonical import b64url
-from sealcore.clock import FixedClock
+from sealcore.clock import SKEW, FixedClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, service_uri, uuid7
 from sealcore.ledger.entry import Entry
@@ -113,7 +113,8 @@ def test_answer_past_its_next_update_counts_no_more_and_is_kept_over_a_restart_u
         outside.serves = False
     with station.running():
         assert sealing(station) is None  # the CA is away, and what it said still counts
-        outside.crl("-crlsec", "5")
+        ends = datetime.now(UTC) - SKEW + timedelta(seconds=5)  # counts until 30 s after its nextUpdate
+        outside.crl("-crl_lastupdate", f"{datetime.now(UTC):%y%m%d%H%M%SZ}", "-crl_nextupdate", f"{ends:%y%m%d%H%M%SZ}")
         outside.serves = True
         becomes(lambda: sealing(station), Code.REVOCATION_UNAVAILABLE)
         outside.crl()

@@ -8,12 +8,14 @@ from typing import Any, Final
 
 from asn1crypto import cms, core, tsp
 
+from sealcore import pem
 from sealcore.errors import Code, VermilionError
 from timestamp.client.question import Question
 from timestamp.der import LENGTH_OCTETS_LIMIT
 
 CONTENT_TYPE: Final = "application/timestamp-reply"
 DEEPEST: Final = 64
+_LABEL: Final = "TIMESTAMP RESPONSE"  # no standard names one
 _GRANTED: Final = ("granted", "granted_with_mods")  # what was modified shows when the token is checked
 _CONSTRUCTED: Final = 0x20
 _MOST_TEXT: Final = 200  # characters of a stranger's text
@@ -54,6 +56,7 @@ def read(data: bytes, question: Question, *, most_bytes: int) -> Token:
     TSA_WRONG_POLICY.
     """
     try:
+        data = pem.der(data, _LABEL)
         _require_der(data, 0, len(data), 0)  # the token becomes part of a DER signature
         response = _Response.load(data, strict=True)
         _require_granted(response["status"])
@@ -65,6 +68,8 @@ def read(data: bytes, question: Question, *, most_bytes: int) -> Token:
         return _token(encoded, question)
     except VermilionError:
         raise
+    except pem.EncodingError as fault:
+        raise malformed(str(fault)) from None
     except Exception as fault:  # noqa: BLE001  (whatever a stranger's bytes provoke speaks against them)
         raise malformed(f"is no TimeStampResp in DER ({type(fault).__name__})") from None
 
@@ -74,7 +79,8 @@ def require_time(token: Token, *, sent: datetime, received: datetime, window_s: 
     window = timedelta(seconds=window_s)
     if not sent - window <= token.time <= received + window:
         off_s = (token.time - received).total_seconds()
-        raise VermilionError(Code.TSA_WRONG_TIME, f"the token's time is {off_s:+.0f} s from our clock, {window_s:g} s are allowed")
+        times = f"{token.time:%Y-%m-%dT%H:%M:%SZ} is {off_s:+.0f} s from our clock's {received:%Y-%m-%dT%H:%M:%SZ}"
+        raise VermilionError(Code.TSA_WRONG_TIME, f"the token's time {times}, {window_s:g} s are allowed")
     if not 0 <= token.accuracy_s <= window_s:
         reason = f"the token says that its time may be {token.accuracy_s:g} s off, {window_s:g} s are allowed"
         raise VermilionError(Code.TSA_WRONG_TIME, reason)

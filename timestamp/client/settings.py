@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from sealcore.clock import SKEW
 from sealcore.config import Block
 
 MOST_TOKEN_BYTES: Final = 64 * 1024
@@ -61,7 +62,7 @@ class HttpSource(Block):
     connect_s: float = Field(default=3.0, gt=0)
     read_s: float = Field(default=3.0, gt=0)
     total_s: float = Field(default=5.0, gt=0)
-    clock_window_s: float = Field(default=60.0, gt=0)
+    clock_window_s: float = Field(default=SKEW.total_seconds(), gt=0)
     patience: int = Field(default=3, ge=1)
     rest_s: float = Field(default=30.0, gt=0)
     distrust_s: float = Field(default=3600.0, gt=0)

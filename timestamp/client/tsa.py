@@ -11,6 +11,7 @@ from typing import Final
 import httpx
 from cryptography import x509
 
+from sealcore import pem
 from sealcore.clock import Clock
 from sealcore.config import read_secret
 from sealcore.errors import Code, VermilionError
@@ -140,6 +141,8 @@ def _tls(settings: HttpSource) -> ssl.SSLContext:
 
 def _certificates(path: Path) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError):
-        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name} holds no PEM certificates") from None
+        return pem.certificates(path.read_bytes())
+    except OSError as fault:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name} cannot be read ({type(fault).__name__})") from None
+    except pem.EncodingError as fault:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name} {fault}") from None
