@@ -91,15 +91,18 @@ def _rectangle(x_mm: float, y_mm: float, width_mm: float, height_mm: float) -> R
     return Rectangle(left, bottom, left + round(width_mm * MILLIPOINTS_A_MM), bottom + round(height_mm * MILLIPOINTS_A_MM))
 
 
-def collect(paths: Iterable[Path]) -> list[Document]:
+def collect(paths: Iterable[Path], *, without: Path | None = None) -> list[Document]:
     """Every file named, and every PDF under every folder named, in order; hidden ones stay out. INVALID_ARGUMENT when there is none.
 
+    ``without`` is a folder whose files stay out where it lies below one that was named: results are no new documents.
     A PDF is known by its suffix or by its header, so that a damaged one is refused with its code and not passed over.
     """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            files += sorted(one for one in path.rglob("*") if not _hidden(one.relative_to(path)) and one.is_file() and _looks_like_pdf(one))
+            found = sorted(one for one in path.rglob("*") if not _hidden(one.relative_to(path)) and one.is_file() and _looks_like_pdf(one))
+            results = without.resolve() if without is not None and path.resolve() in without.resolve().parents else None
+            files += [one for one in found if results is None or results not in one.resolve().parents]
         elif path.is_file():
             files.append(path)
         else:

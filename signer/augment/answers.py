@@ -48,9 +48,7 @@ def from_crl(der: bytes, about: Certificate, issuer: Certificate) -> Answer:
     crl = _crl(der, issuer)
     _require_scope(crl, about)
     entry = crl.get_revoked_certificate_by_serial_number(about.parsed.serial_number)
-    return Answer(
-        der, True, crl.last_update_utc, crl.next_update_utc, _revoked_at(entry) if entry is not None else None
-    )
+    return Answer(der, True, crl.last_update_utc, crl.next_update_utc, _revoked_at(entry) if entry is not None else None)
 
 
 @lru_cache(maxsize=256)

@@ -127,7 +127,32 @@ def test_ctrl_c_stops_it_and_the_same_command_goes_on_with_the_same_form(office:
     assert before.items() <= after.items()  # what was there was not written again
     entries = [entry for entry in office.json("ledger", "show", number) if entry["kind"] == "seal"]
     assert len(entries) == MANY
-    assert not list(out.glob(".vermilion-*"))
+    assert [path.name for path in out.glob(".vermilion-*")] == [f".vermilion-{number}.sealed"]
+
+
+def test_the_same_command_again_seals_nothing_and_says_so(office: RunningOffice, tmp_path: Path) -> None:
+    folder, out = papers(tmp_path / "papers", 3), tmp_path / "papers" / "sealed"
+    number = applied(office, folder, out)
+    assert office.run("seal", folder, "--out", out).returncode == exits.DONE
+    before = {path.name: (path.stat().st_ino, path.read_bytes()) for path in out.glob("*.pdf")}
+    again = office.run("seal", folder, "--out", out)
+    assert again.returncode == exits.DONE, again.stderr
+    assert "Sealed already: all 3 documents" in again.stdout and number in again.stdout
+    told = office.json("seal", folder, "--out", out)
+    assert told["form"] == number and [one["outcome"] for one in told["results"]] == ["sealed"] * 3
+    (folder / "合同 0001a.pdf").write_bytes(document("Added later"))
+    added = applied(office, folder, out)
+    assert added != number
+    done = office.run("seal", folder, "--out", out)
+    assert done.returncode == exits.DONE and "4 sealed, 0 refused" in done.stdout, done.stdout + done.stderr
+    assert len([entry for entry in office.json("ledger", "show", added) if entry["kind"] == "seal"]) == 1
+    (folder / "合同 0000.pdf").write_bytes(document("Changed since"))
+    forms = len(office.json("forms", "list"))
+    refused = office.run("seal", folder, "--out", out)
+    assert refused.returncode == exits.REFUSED and "CONFLICT" in refused.stderr and "合同 0000.pdf" in refused.stderr
+    assert len(office.json("forms", "list")) == forms, "nothing was applied for"
+    after = {path.name: (path.stat().st_ino, path.read_bytes()) for path in out.glob("*.pdf")}
+    assert len(after) == 4 and before.items() <= after.items()
 
 
 def test_a_form_of_which_nothing_will_come_is_not_gone_on_with(office: RunningOffice, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +25,7 @@ from vermilion.people_token import PeopleToken
 from vermilion.sealing import results_of
 from vermilion.terminal import console, duration, emit_json, rate_text, say, show_pairs, show_table
 
+MOST_NAMES = 5  # of files that are in the way
 MOST_WARNINGS = 5  # kinds of warnings in the summary; --json has each document's
 
 
@@ -43,17 +44,25 @@ def seal(
     as_json: AsJson = False,
 ) -> None:
     office = here(state)
-    documents = placing.collect(files)
+    documents = placing.collect(files, without=out)
     with client.Office(
         office.office.url("workflow", scheme="https"), office.office.listen("signer").target, tls_of(office.layout, identity)
     ) as line:
         asked = _Asked(files, documents, kind, title, applicant, visible, out)
-        form = line.form(form_number) if form_number is not None else _form(office, line, asked, quiet=as_json)
+        work: _Work | client.Earlier
+        if form_number is not None:
+            work = _Work(line.form(form_number), tuple(range(len(documents))), client.Folder(out), {})
+        else:
+            work = _work(office, line, asked, quiet=as_json)
+        if isinstance(work, client.Earlier):
+            _finished(work, out, as_json=as_json)
+            return
+        form = work.form
         began_s = time.monotonic()
         try:
             form = _wait(line, form.number, wait_s)
             began_s = time.monotonic()
-            ended_now, outcomes = _seal(line, form, documents, out, quiet=as_json)
+            ended_now, sealed = _seal(line, form, [documents[each] for each in work.positions], work.folder, quiet=as_json)
         except KeyboardInterrupt:
             console(stderr=True).print(text("seal.interrupted", number=form.number, out=out))
             raise typer.Exit(exits.INTERRUPTED) from None
@@ -62,6 +71,7 @@ def seal(
                 console(stderr=True).print(text("seal.goes_on", number=form.number, out=out))
             raise
     elapsed_s = time.monotonic() - began_s
+    outcomes = [one for _, one in sorted((work.done | dict(zip(work.positions, sealed, strict=True))).items())]
     if as_json:
         emit_json({"form": form.number, "request_id": request_id(), "results": [one.as_json() for one in results_of(outcomes)]})
     else:
@@ -70,7 +80,7 @@ def seal(
 
 
 def _seal(
-    line: client.Office, form: client.Form, documents: list[client.Document], out: Path, *, quiet: bool
+    line: client.Office, form: client.Form, documents: list[client.Document], out: client.Folder, *, quiet: bool
 ) -> tuple[int, list[client.Outcome]]:
     """How many documents came to their end in this run, and the outcome of each."""
     if quiet:
@@ -93,24 +103,62 @@ class _Asked:
     out: Path
 
 
-def _form(office: Here, line: client.Office, asked: _Asked, *, quiet: bool) -> client.Form:
-    """The form of an unfinished run over the same documents in the same folder, else one that is applied for now."""
+@dataclass(frozen=True)
+class _Work:
+    """What is to be sealed under a form: the documents at ``positions``, in its order; ``done`` came of earlier runs."""
+
+    form: client.Form
+    positions: tuple[int, ...]
+    folder: client.Folder
+    done: dict[int, client.Outcome]
+
+
+def _work(office: Here, line: client.Office, asked: _Asked, *, quiet: bool) -> _Work | client.Earlier:
+    """What is left to do in the folder: under the form of an unfinished run, else under one that is applied for now, for what no run has
+    sealed yet. Nothing is applied for whose files could not get their names: CONFLICT. All done: what earlier runs made of it.
+    """
     with office.registry() as registry:
         seal = find_seal(registry, asked.kind)
-    found = line.resumable(asked.out, asked.documents, seal=seal.id)
-    if found is not None:
-        state = line.form(found.number).state
-        if state in ("applied", "approved") and found.context.exp > datetime.now(UTC).timestamp():
-            if not quiet:
-                done = line.uses(found).get("sealed", 0) if state == "approved" else 0
-                say("seal.resuming", number=found.number, done=done, total=len(asked.documents))
+    with client.locked(asked.out):
+        found = line.earlier(asked.out, asked.documents, seal=seal.id)
+        if not found.others:
             return found
-        line.forget(asked.out, found.number)  # rejected, withdrawn or past its term: nothing will come of it
-    form = _apply(office, line, asked, seal)
-    line.remember(asked.out, form)
+        if found.form is not None:
+            state = line.form(found.form.number).state
+            if state in ("applied", "approved") and found.form.context.exp > datetime.now(UTC).timestamp():
+                if not quiet:
+                    done = line.uses(found.form).get("sealed", 0) if state == "approved" else 0
+                    say("seal.resuming", number=found.form.number, done=done, total=len(found.others))
+                return _Work(found.form, found.others, found.folder(asked.out), found.beside_form)
+            line.forget(asked.out, found.form.number)  # rejected, withdrawn or past its term: nothing will come of it
+            found = found.without_form()
+        work = _applied(office, line, asked, seal, found)
     if not quiet:
-        say("seal.applied", number=form.number, quorum=form.context.policy.quorum)
-    return form
+        say("seal.applied", number=work.form.number, quorum=work.form.context.policy.quorum)
+        if found.done:
+            say("seal.partly", numbers=", ".join(found.forms), done=len(found.done), total=len(asked.documents))
+    return work
+
+
+def _applied(office: Here, line: client.Office, asked: _Asked, seal: signer_pb2.SealRecord, found: client.Earlier) -> _Work:
+    left = replace(asked, documents=[asked.documents[each] for each in found.others])
+    folder = found.folder(asked.out)
+    folder.prepare(left.documents)
+    if there := folder.in_the_way():
+        names = ", ".join(there[:MOST_NAMES]) + (f" and {len(there) - MOST_NAMES} more" if len(there) > MOST_NAMES else "")
+        raise VermilionError(Code.CONFLICT, text("seal.in_the_way", out=asked.out, names=names), rule=text("seal.in_the_way_rule"))
+    form = _apply(office, line, left, seal)
+    line.remember(asked.out, form)
+    return _Work(form, found.others, folder, found.done)
+
+
+def _finished(found: client.Earlier, out: Path, *, as_json: bool) -> None:
+    outcomes = [one for _, one in sorted(found.done.items())]
+    if as_json:
+        results = [one.as_json() for one in results_of(outcomes)]
+        emit_json({"form": found.forms[-1], "request_id": request_id(), "results": results})
+    else:
+        say("seal.finished", "valid", count=len(outcomes), numbers=", ".join(found.forms), out=out)
 
 
 def _wait(line: client.Office, number: str, wait_s: float) -> client.Form:

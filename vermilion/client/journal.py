@@ -1,19 +1,23 @@
-"""The resume journal: which documents of a form are safely in the folder, and the manifest with its salts to go on from.
+"""The journal of a form in a folder: which documents are safely there, and the manifest with its salts to go on from.
 
-It may be begun when the form is applied for, so that who comes back before people have decided finds the same form again.
+It may be begun when the form is applied for, so that who comes back before people have decided finds the same form again. When all is
+done it stays, under another name, as the record by which the same run is known again.
 
 One JSON object a line: first the form, then a line for each file. A torn last line is no harm: that document is asked for again and
-the signer gives the same bytes.
+the signer gives the same bytes. Whoever writes holds a lock on the file.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, Final
 
 from sealcore.approvals.json_forms import context_to_json
 from sealcore.errors import Code, VermilionError
@@ -21,15 +25,17 @@ from vermilion.client.forms import Form, documents_to_json, from_json
 from vermilion.client.outcomes import Outcome
 from vermilion.client.sink import OWN_PREFIX
 
-VERSION = 1
+VERSION: Final = 2
+_UNFINISHED, _SETTLED = ".resume", ".sealed"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file that is done; ``position`` counts the documents of the run, ``index`` the uses of the token."""
+    """A file that is done: the name of its document and its own in the folder; ``index`` counts the uses of the token."""
 
-    position: int
     index: int
+    name: str
+    file: str
     document_sha256: bytes
     sealed_sha256: bytes
     ledger_index: int
@@ -40,44 +46,62 @@ class Entry:
         return Outcome(self.index, name, "sealed", warnings=self.warnings, ledger_index=self.ledger_index, path=path, repeated=True)
 
 
+@dataclass(frozen=True)
+class Record:
+    """What a journal says: the form, and what of it is done."""
+
+    form: Form
+    entries: tuple[Entry, ...]
+
+
 class Journal:
-    """The journal of one form in one folder; opened for a run, removed when everything is acknowledged."""
+    """The journal of one form in one folder; opened for a run, settled when everything is acknowledged."""
 
     def __init__(self, folder: Path, form: Form) -> None:
         self.path = path_of(folder, form.number)
+        self._settled = self.path.with_suffix(_SETTLED)
         self._form = form
-        self._file: TextIO | None = None
+        self._file: BinaryIO | None = None
         self._lock = threading.Lock()  # writers of files note them at the same time
         self.done: Mapping[int, Entry] = {}
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether an earlier run came to its end here."""
+        return self._settled.exists()
+
     def open(self) -> None:
-        """Reads what an earlier run left, and begins or goes on writing."""
-        lines = _lines(self.path)
-        if lines and lines[0].get("jti") == self._form.context.jti:
-            self.done = {entry.position: entry for entry in map(_entry, lines[1:])}
-        header = {
-            "version": VERSION,
-            "jti": self._form.context.jti,
-            "form": {
-                "number": self._form.number,
-                "state": self._form.state,
-                "reason": self._form.reason,
-                "context": context_to_json(self._form.context),
-                "documents": documents_to_json(self._form.entries, self._form.salts),
-            },
+        """Reads what an earlier run left, and begins or goes on writing; CONFLICT while another run of this form is at work here."""
+        if self.is_settled and not self.path.exists():
+            with contextlib.suppress(FileNotFoundError):  # another run was quicker
+                self._settled.rename(self.path)
+        self._file = _locked(self.path, self._form.number)
+        found, size_bytes = _parsed(self._file.read())
+        if found is not None and found.form.context.jti == self._form.context.jti:
+            self.done = {entry.index: entry for entry in found.entries}
+            self._file.truncate(size_bytes)  # drops a torn line
+            self._file.seek(size_bytes)
+            return
+        self._file.seek(0)
+        self._file.truncate()
+        form = self._form
+        about: dict[str, Any] = {
+            "number": form.number,
+            "state": form.state,
+            "reason": form.reason,
+            "context": context_to_json(form.context),
         }
-        self.path.touch(0o600)
-        self._file = self.path.open("w", encoding="utf-8")  # rewritten whole: drops a torn line
-        self._write(header)
-        for entry in self.done.values():
-            self.add(entry)
+        about["documents"] = documents_to_json(form.entries, form.salts)
+        self._write({"version": VERSION, "jti": form.context.jti, "form": about})
+        os.fsync(self._file.fileno())
 
     def add(self, entry: Entry) -> None:
         """Notes a file that is durable."""
         self._write(
             {
-                "position": entry.position,
                 "index": entry.index,
+                "name": entry.name,
+                "file": entry.file,
                 "document_sha256": entry.document_sha256.hex(),
                 "sealed_sha256": entry.sealed_sha256.hex(),
                 "ledger_index": entry.ledger_index,
@@ -86,69 +110,101 @@ class Journal:
         )
 
     def close(self, *, finished: bool) -> None:
-        """Ends the run; a finished form needs no journal any more."""
+        """Ends the run; of a finished one the journal stays as its record."""
         if self._file is not None:
+            if finished:
+                self.path.rename(self._settled)
             self._file.close()
-        if finished:
-            self.path.unlink(missing_ok=True)
 
     def _write(self, value: Any) -> None:
         assert self._file is not None
-        text = json.dumps(value, ensure_ascii=False) + "\n"
+        line = json.dumps(value).encode("ascii") + b"\n"  # names may be no Unicode
         try:
             with self._lock:
-                self._file.write(text)
+                self._file.write(line)
                 self._file.flush()
         except OSError as fault:
             raise VermilionError(Code.STORAGE_FULL, f"the resume journal cannot be written ({type(fault).__name__})") from fault
 
 
-def path_of(folder: Path, number: str) -> Path:
-    """Where the journal of a form lies."""
-    return folder / f"{OWN_PREFIX}{number}.resume"
-
-
-def forms_in(folder: Path) -> list[Form]:
-    """The forms of all unfinished runs in ``folder``, the newest first."""
-    numbers = sorted(path.name.removeprefix(OWN_PREFIX).removesuffix(".resume") for path in folder.glob(f"{OWN_PREFIX}*.resume"))
-    found = []
-    for number in reversed(numbers):
+def _locked(path: Path, number: str) -> BinaryIO:
+    """The journal's file, which nobody else holds. The lock is on the file, whose name changes when it is settled: hence the loop."""
+    while True:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
         try:
-            found.append(form_of(folder, number))
-        except (VermilionError, KeyError, TypeError, ValueError):
-            continue  # torn in its first line: nothing was begun
-    return found
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.path.sameopenfile(file.fileno(), (again := os.open(path, os.O_RDONLY))):
+                os.close(again)
+                return file
+        except BlockingIOError:
+            file.close()
+            raise VermilionError(Code.CONFLICT, f"another run of form {number} is at work in {path.parent}; wait for its end") from None
+        file.close()
+
+
+def path_of(folder: Path, number: str) -> Path:
+    """Where the journal of an unfinished form lies."""
+    return folder / f"{OWN_PREFIX}{number}{_UNFINISHED}"
+
+
+def records(folder: Path) -> Iterator[Record]:
+    """What all journals in ``folder`` say, of finished runs and of others, the newest form first."""
+    paths = [path for kind in (_UNFINISHED, _SETTLED) for path in folder.glob(f"{OWN_PREFIX}*{kind}")]
+    for path in sorted(paths, key=lambda path: path.stem, reverse=True):
+        found, _size_bytes = _parsed(path.read_bytes())
+        if found is not None:  # else it is torn in its first line: nothing was begun
+            yield found
 
 
 def form_of(folder: Path, number: str) -> Form:
     """The form that an unfinished run in ``folder`` was about; NOT_FOUND."""
-    lines = _lines(path_of(folder, number))
-    if not lines:
+    path = path_of(folder, number)
+    found, _size_bytes = _parsed(path.read_bytes() if path.is_file() else b"")
+    if found is None:
         raise VermilionError(Code.NOT_FOUND, f"there is no unfinished run of form {number} in this folder")
-    return from_json(lines[0]["form"])
+    return found.form
+
+
+def retire(folder: Path, number: str) -> None:
+    """Ends the journal of a form that will not be gone on with; what it has sealed stays on record."""
+    path = path_of(folder, number)
+    if path.is_file():
+        found, _size_bytes = _parsed(path.read_bytes())
+        if found is not None and found.entries:
+            path.rename(path.with_suffix(_SETTLED))
+        else:
+            path.unlink()
+
+
+def _parsed(data: bytes) -> tuple[Record | None, int]:
+    """The record, None where the first line is no form's, and how many bytes of whole lines there are. A line that is damaged counts for
+    nothing: its document is asked for again."""
+    form: Form | None = None
+    entries: list[Entry] = []
+    size_bytes = 0
+    for line in data.splitlines(keepends=True):
+        if not line.endswith(b"\n"):
+            break
+        size_bytes += len(line)
+        try:
+            value = json.loads(line)
+            if form is None:
+                form = from_json(value["form"])
+            else:
+                entries.append(_entry(value))
+        except (VermilionError, ValueError, TypeError, LookupError, AttributeError):
+            if form is None:
+                return None, 0
+    return (Record(form, tuple(entries)) if form is not None else None), size_bytes
 
 
 def _entry(line: Mapping[str, Any]) -> Entry:
     return Entry(
-        line["position"],
         line["index"],
+        line["name"],
+        line["file"],
         bytes.fromhex(line["document_sha256"]),
         bytes.fromhex(line["sealed_sha256"]),
         line["ledger_index"],
         tuple(line["warnings"]),
     )
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines; the first that is torn ends them."""
-    lines: list[dict[str, Any]] = []
-    if path.is_file():
-        for text in path.read_text("utf-8", errors="replace").splitlines():
-            try:
-                value = json.loads(text)
-            except ValueError:
-                break
-            if not isinstance(value, dict):
-                break
-            lines.append(value)
-    return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from sealcore.log import get as get_log
 from sealcore.log import request
 from sealcore.rpc import call, channel
 from vermilion.client import documents as documents_of
-from vermilion.client import forms, jobs, journal
+from vermilion.client import earlier, forms, jobs, journal
 from vermilion.client.documents import Document
+from vermilion.client.earlier import Earlier
 from vermilion.client.forms import Form, Place
 from vermilion.client.outcomes import Outcome, Progress
 from vermilion.client.placement import MILLIPOINTS, Picture
@@ -222,36 +224,41 @@ class Office:
         sink = folder if isinstance(folder, Folder) else Folder(folder)
         given = documents_of.of(documents)
         sink.prepare(given)
-        token = self.token(form.number)
         notes = journal.Journal(sink.path, form)
+        token, was_settled = cache(lambda: self.token(form.number)), notes.is_settled
+        if not was_settled:
+            token()  # a form that is not approved, or past its term, begins no journal
         notes.open()
         finished = False
         try:
             run = Run(self._target, self._tls, token, folder=sink, journal=notes, progress=progress, ended=ended, patience_s=patience_s)
             outcomes = run.complete(self._jobs(form, given, placement, notes))
-            finished = self._acknowledge(form, outcomes) and all(outcome.outcome == "sealed" for outcome in outcomes)
+            finished = all(outcome.outcome == "sealed" for outcome in outcomes) and (
+                (was_settled and all(outcome.repeated for outcome in outcomes)) or self._acknowledge(form, outcomes)
+            )
         finally:
             notes.close(finished=finished)
         return outcomes
 
     def remember(self, folder: Path, form: Form) -> None:
-        """Begins the journal of a form that is applied for, so that ``resumable`` finds it again whatever happens meanwhile."""
+        """Begins the journal of a form that is applied for, so that ``earlier`` finds it again whatever happens meanwhile."""
         Folder(folder).prepare(())
         notes = journal.Journal(folder, form)
         notes.open()
         notes.close(finished=False)
 
     def forget(self, folder: Path, number: str) -> None:
-        """Removes the journal of a form that will not be gone on with; sealed files stay."""
-        journal.path_of(folder, number).unlink(missing_ok=True)
+        """Ends the journal of a form that will not be gone on with; sealed files and their record stay."""
+        journal.retire(folder, number)
 
     def resumable(self, folder: Path, documents: Documents, *, seal: str) -> Form | None:
         """The form of an unfinished run in ``folder`` over exactly these documents and this seal, if there is one."""
-        remembered = [form for form in journal.forms_in(folder) if form.entries and form.context.seal == seal]
-        if not remembered:
-            return None
-        given = [(entry.name, entry.sha256) for entry in forms.describe(documents_of.of(documents), Placement())]
-        return next((form for form in remembered if [(entry.name, entry.sha256) for entry in form.entries] == given), None)
+        found = self.earlier(folder, given := documents_of.of(documents), seal=seal)
+        return found.form if found.form is not None and found.others == tuple(range(len(given))) else None
+
+    def earlier(self, folder: Path, documents: Documents, *, seal: str) -> Earlier:
+        """What earlier runs with this seal into ``folder`` have made of these documents."""
+        return earlier.find(folder, documents_of.of(documents), seal=seal)
 
     def uses(self, form: Form) -> dict[str, int]:
         """How many uses of a form's token are in each state at the signer: intended, sealed, voided."""

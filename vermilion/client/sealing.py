@@ -60,7 +60,7 @@ class Run:
         self,
         target: str,
         tls: TlsSettings,
-        token: str,
+        token: Callable[[], str],
         *,
         folder: Folder,
         journal: Journal,
@@ -68,7 +68,8 @@ class Run:
         ended: Callable[[Outcome], None] | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        self._target, self._tls, self._token = target, tls, token
+        self._target, self._tls, self._fetch_token = target, tls, token
+        self._token = ""
         self._folder, self._journal = folder, journal
         self._report, self._ended, self._patience_s = progress, ended, patience_s
         self._open: dict[int, Job] = {}
@@ -88,6 +89,8 @@ class Run:
         self._total = len(jobs)
         self._take_journal(jobs)
         self._tell()
+        if self._open:
+            self._token = self._fetch_token()
         pause_s, breaks = FIRST_PAUSE_S, 0
         while self._open:
             before, self._put_off = len(self._outcomes), {}
@@ -113,9 +116,8 @@ class Run:
 
     def _take_journal(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
-            entry = self._journal.done.get(job.position)
-            same = entry is not None and entry.index == job.index and entry.document_sha256 == job.sha256
-            if entry is not None and same and self._folder.holds(job.position, entry.sealed_sha256):
+            entry = self._journal.done.get(job.index)
+            if entry is not None and entry.document_sha256 == job.sha256 and self._folder.holds(job.position, entry.sealed_sha256):
                 self._outcomes[job.position] = entry.outcome(job.document.name, self._folder.file(job.position))
             else:
                 self._open[job.index] = job
@@ -168,9 +170,11 @@ class Run:
         return fault
 
     def _write(self, job: Job, sealed: signer_pb2.Sealed) -> Outcome:
-        path = self._folder.write(job.position, job.document, sealed.suffix, sealed.sealed_sha256)
+        known = self._journal.done.get(job.index)
+        ours = known is not None and known.document_sha256 == job.sha256
+        path = self._folder.write(job.position, job.document, sealed.suffix, sealed.sealed_sha256, ours=ours)
         warnings = tuple(sealed.warnings)
-        entry = Entry(job.position, job.index, job.sha256, sealed.sealed_sha256, sealed.ledger_index, warnings)
+        entry = Entry(job.index, job.document.name, path.name, job.sha256, sealed.sealed_sha256, sealed.ledger_index, warnings)
         self._journal.add(entry)
         return Outcome(job.index, job.document.name, "sealed", None, None, warnings, sealed.ledger_index, path, sealed.repeated)
 

@@ -3,54 +3,71 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
 import secrets
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sealcore.errors import Code, VermilionError
+from sealcore.log import get as get_log
 from vermilion.client.documents import READ_BYTES, Document
 
 OWN_PREFIX = ".vermilion-"  # our journals and unfinished files; no document may take such a name
 _MOST_NAME_BYTES = 255
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
 class Folder:
     """A folder of sealed documents, each under its document's own name.
 
-    A name is reduced to its last component, so none leads out of the folder; of two equal names the later gets its index.
+    A name is reduced to its last component, so none leads out of the folder; of two equal names the later gets its index. Names are equal
+    where some file system takes them for one: whatever their case and Unicode form. No file that is there is ever replaced.
+
+    taken  names that belong to other documents of the same set
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, taken: Iterable[str] = ()) -> None:
         self.path = path
+        self._taken = frozenset(map(_folded, taken))
         self._names: list[str] = []
 
     def prepare(self, documents: Sequence[Document]) -> None:
-        """Settles each document's file; INVALID_ARGUMENT when a sealed file would replace one of the sources."""
+        """Settles each document's file; INVALID_ARGUMENT when a sealed file would have the place of one of the sources."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
             raise _storage(fault, self.path.name) from fault
-        self._names = list(_file_names(documents))
+        self._names = list(_file_names(documents, set(self._taken)))
+        sources: set[tuple[int, int]] | None = None
         for document, name in zip(documents, self._names, strict=True):
-            target = self.path / name
-            if document.path is not None and target.exists() and target.samefile(document.path):
+            if (there := _identity(self.path / name)) is None:
+                continue
+            if sources is None:
+                sources = {one for each in documents if each.path is not None and (one := _identity(each.path)) is not None}
+            if there in sources:
                 raise VermilionError(
                     Code.INVALID_ARGUMENT, "the sealed file would replace its source; choose another folder", document=document.name
                 )
+
+    def in_the_way(self) -> list[str]:
+        """The names of settled files that are there already."""
+        return [name for name in self._names if os.path.lexists(self.path / name)]
 
     def file(self, position: int) -> Path:
         """Where the document at ``position`` goes."""
         return self.path / self._names[position]
 
-    def write(self, position: int, document: Document, suffix: bytes, sealed_sha256: bytes) -> Path:
+    def write(self, position: int, document: Document, suffix: bytes, sealed_sha256: bytes, *, ours: bool = False) -> Path:
         """Writes document ‖ suffix under a temporary name, makes it durable, then gives it its name.
 
-        DOCUMENT_MISMATCH when the bytes are not those that were sealed (the file changed meanwhile); STORAGE_FULL. The folder's own
-        entry is durable after ``flush``.
+        DOCUMENT_MISMATCH when the bytes are not those that were sealed (the file changed meanwhile); STORAGE_FULL; CONFLICT when another
+        file has the name. One that was ``ours`` before somebody changed it is set aside. The folder's own entry is durable after ``flush``.
         """
         target = self.file(position)
         temporary = self.path / f"{OWN_PREFIX}{secrets.token_hex(8)}.part"  # short: a name may be as long as the file system allows
@@ -64,7 +81,11 @@ class Folder:
                     raise VermilionError(Code.DOCUMENT_MISMATCH, "the file changed while it was being sealed", document=document.name)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.rename(target)
+            while not _given_name(temporary, target) and not self.holds(position, sealed_sha256):
+                if not ours:
+                    reason = f"{target.name} is in {self.path} already and is not this document under this seal; nothing is replaced"
+                    raise VermilionError(Code.CONFLICT, reason, document=document.name)
+                _set_aside(target)
         except OSError as fault:
             raise _storage(fault, document.name) from fault
         finally:
@@ -73,14 +94,7 @@ class Folder:
 
     def holds(self, position: int, sealed_sha256: bytes) -> bool:
         """Whether the document's file is there with exactly these bytes."""
-        digest = hashlib.sha256()
-        try:
-            with self.file(position).open("rb") as file:
-                while block := file.read(READ_BYTES):
-                    digest.update(block)
-        except OSError:
-            return False
-        return digest.digest() == sealed_sha256
+        return holds(self.file(position), sealed_sha256)
 
     def flush(self) -> None:
         """Makes the names of all files written so far durable."""
@@ -91,13 +105,71 @@ class Folder:
             os.close(descriptor)
 
 
+def holds(path: Path, sealed_sha256: bytes) -> bool:
+    """Whether there is a file with exactly these bytes."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(READ_BYTES):
+                digest.update(block)
+    except OSError:
+        return False
+    return digest.digest() == sealed_sha256
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Makes the folder, and lets one after another decide what is to be done with it: processes that seal into it wait here."""
+    Folder(path).prepare(())
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _followed(document: Document, suffix: bytes) -> Iterator[bytes]:
     yield from document.blocks()
     yield suffix
 
 
-def _file_names(documents: Iterable[Document]) -> Iterator[str]:
-    taken: set[str] = set()
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _given_name(temporary: Path, target: Path) -> bool:
+    """Gives the file its name; False when one of that name is there. A link never replaces; without links an empty file holds the place."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    except OSError as fault:
+        if fault.errno not in _NO_LINKS:
+            raise
+        try:
+            target.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        temporary.rename(target)
+    return True
+
+
+def _set_aside(target: Path) -> None:
+    kept = target.with_name(f"{OWN_PREFIX}{secrets.token_hex(4)}.changed")  # short, as the name itself may be as long as allowed
+    target.rename(kept)
+    get_log("client").warning("a sealed file was changed by somebody; it is set aside and fetched again", file=target.name, kept=kept.name)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
+def _file_names(documents: Iterable[Document], taken: set[str]) -> Iterator[str]:
     for index, document in enumerate(documents):
         name = re.sub(r"\x00", "_", document.file_name.rsplit("/", 1)[-1])
         if name in ("", ".", ".."):
@@ -105,9 +177,9 @@ def _file_names(documents: Iterable[Document]) -> Iterator[str]:
         if name.startswith(OWN_PREFIX):
             name = "_" + name
         name, addition = _shortened(name, ""), f"~{index}"
-        while name in taken:
+        while _folded(name) in taken:
             name, addition = _shortened(name, addition), addition + "~"
-        taken.add(name)
+        taken.add(_folded(name))
         yield name
 
 
