@@ -92,6 +92,7 @@ class Code(StrEnum):
     DOCUMENT_TOO_COMPLEX = "DOCUMENT_TOO_COMPLEX"
     DOCUMENT_CHANGEABLE = "DOCUMENT_CHANGEABLE"
     DOCUMENT_READBACK = "DOCUMENT_READBACK"
+    DOCUMENT_PAGE_REPEATED = "DOCUMENT_PAGE_REPEATED"
     MARK_OFF_PAGE = "MARK_OFF_PAGE"
     PICTURE_UNKNOWN = "PICTURE_UNKNOWN"
     # --- long-term proof
@@ -221,6 +222,9 @@ REGISTRY: dict[Code, CodeEntry] = {
     ),
     Code.DOCUMENT_READBACK: _row(
         _D, "A seal that no reader finds is not released.", "Repair or print it to a new PDF, then have that approved."
+    ),
+    Code.DOCUMENT_PAGE_REPEATED: _row(
+        _D, "A mark shows on the approved page alone.", "Print the document to a new PDF, where each page stands once; have that approved."
     ),
     Code.MARK_OFF_PAGE: _row(_D, "A mark lies wholly on an existing page.", "Choose a page and rectangle inside the page."),
     Code.PICTURE_UNKNOWN: _row(_D, "A mark shows a registered picture of the seal.", "Use a picture of `vermilion seals show`."),

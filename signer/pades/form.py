@@ -7,7 +7,8 @@ from typing import Final
 
 from pyhanko.pdf_utils import generic
 
-from signer.pades.objects import dictionary, found, found_array, found_dictionary, number
+from sealcore.errors import Code, VermilionError
+from signer.pades.objects import dictionary, found_array, found_dictionary, number
 from signer.pades.pages import Page
 from signer.pades.update import Opened, Update
 
@@ -37,22 +38,19 @@ def add_field(opened: Opened, field: generic.IndirectObject, *, first_signature:
         root["/AcroForm"] = update.add_object(fresh)
         update.update_container(root)
         return
-    fields = found_array(form, "/Fields")
-    if fields is None:
-        form["/Fields"] = generic.ArrayObject([field])
-        update.update_container(form)
-    else:
-        fields.append(field)
-        update.update_container(fields)
+    form["/Fields"] = extended(found_array(form, "/Fields"), field)
+    update.update_container(form)
     if opened.encrypted:
         update.update_container(root)
-        update.update_container(form)
     redraws = first_signature and "/NeedAppearances" in form
     if redraws:
         del form["/NeedAppearances"]
-    if redraws or found(form, "/SigFlags") != SIGNATURES_EXIST_AND_APPEND_ONLY:
-        form["/SigFlags"] = number(SIGNATURES_EXIST_AND_APPEND_ONLY)
-        update.update_container(form)
+    form["/SigFlags"] = number(SIGNATURES_EXIST_AND_APPEND_ONLY)
+
+
+def extended(array: generic.ArrayObject | None, added: generic.IndirectObject) -> generic.ArrayObject:
+    """The elements and one more, as a new array: the old one may be another page's annotations, or the fields, as well."""
+    return generic.ArrayObject([*(array.raw_get(index) for index in range(len(array))), added] if array is not None else [added])
 
 
 def own_object(update: Update, page: Page) -> Page:
@@ -66,12 +64,11 @@ def own_object(update: Update, page: Page) -> Page:
 
 
 def add_annotation(update: Update, page: Page, annotation: generic.IndirectObject) -> None:
-    """Adds the annotation to a page that is an object of its own."""
+    """Adds the annotation to a page that is an object of its own, in an array of its own."""
     assert page.reference is not None
-    annotations = found_array(page.content, "/Annots")
-    if annotations is None:
-        page.content["/Annots"] = generic.ArrayObject([annotation])
-        update.mark_update(page.reference)
-        return
-    annotations.append(annotation)
-    update.update_container(annotations)
+    if page.annotated_above and found_array(page.content, "/Annots") is None:
+        raise VermilionError(
+            Code.DOCUMENT_DAMAGED, "annotations hang in the page tree above the page, and readers do not agree whether the page has them"
+        )
+    page.content["/Annots"] = extended(found_array(page.content, "/Annots"), annotation)
+    update.mark_update(page.reference)

@@ -1,8 +1,10 @@
-"""Numbers for new objects, the lowest that no reference anywhere in the document means.
+"""Numbers for new objects, the lowest that no reference anywhere in the document means and that no object there has.
 
 A document may refer to objects that it does not have; such a reference means null (ISO 32000-2 §7.3.10). An update that took one of these
 numbers would bring the reference to life: a page could show the seal's picture at a place that nobody approved.
-Numbers stay dense but for such references: some readers take objects with far too high numbers for damage.
+Nor is a number taken that an object has which no table names: a cross-reference stream's own need be in none (§7.5.8), and readers that
+search a damaged file find objects of older revisions.
+Numbers stay dense but for these: some readers take objects with far too high numbers for damage.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ BLOCK: Final = 10  # numbers that share all digits but the last are looked for a
 _MOST_TRIES: Final = 32  # each may go over the whole document
 
 _BETWEEN: Final = rb"(?:[\0\t\n\f\r ]|%[^\r\n]*+)++"
-_REFERENCE: Final = rb"[0-9][0-9.+-]*+" + _BETWEEN + rb"[0-9.+-]++" + _BETWEEN + rb"R"
+_REFERENCE: Final = rb"[0-9][0-9.+-]*+" + _BETWEEN + rb"[0-9.+-]++" + _BETWEEN + rb"(?:R|obj)"
 """How one goes on after the digits of a block; lenient readers take odd numbers for whole ones."""
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pyhanko.pdf_utils import generic
 
 from sealcore.errors import Code, VermilionError
+from signer.pades.kids import more_kids
 from signer.pades.marks import Box, intersection
 from signer.pades.objects import found, found_array
 
@@ -27,6 +29,7 @@ class Page:
     reference  to its object; None where it stands in its parent's ``kids`` itself, at ``position``, which PDF does not allow
     visible    box in default user space
     rotation   clockwise turn in degrees when shown
+    annotated_above  whether a node that it is below has /Annots, which is not inherited, yet some readers think so
     """
 
     index: int
@@ -36,6 +39,64 @@ class Page:
     rotation: int
     kids: generic.ArrayObject | None = None
     position: int = 0
+    annotated_above: bool = False
+
+    @property
+    def key(self) -> object:
+        """The same for the same object, however often it is named."""
+        return self.reference.idnum if self.reference is not None else id(self.content)
+
+
+def require_single(root: generic.DictionaryObject, pages: Collection[Page], texts: Iterable[bytes]) -> None:
+    """DOCUMENT_PAGE_REPEATED where one of these pages, or a node above it, is named more than once in the whole tree.
+
+    An annotation belongs to the page's object: it would show wherever that stands. DOCUMENT_DAMAGED where a broken node may name a page.
+
+    texts  all of the document's objects: the file, and its decoded object streams
+    """
+    named, parents, nodes = _named(root)
+    if nodes is not None and more_kids(texts, nodes):
+        raise VermilionError(Code.DOCUMENT_DAMAGED, "a part of the document's page tree cannot be read")
+    for page in pages:
+        key: Any = page.key
+        while key in parents:
+            if named[key] > 1:
+                raise VermilionError(Code.DOCUMENT_PAGE_REPEATED, f"page {page.index + 1} stands more than once in the document")
+            key = parents[key]
+
+
+def _named(root: generic.DictionaryObject) -> tuple[Counter[Any], dict[Any, Any], int | None]:
+    """How often each node but the root is named as a kid, and by which node first; each node is looked into once.
+
+    Where one cannot be read, the number of those that have kids as well.
+    """
+    broken, nodes = False, 0
+    named: Counter[Any] = Counter()
+    parents: dict[Any, Any] = {}
+    top = _raw(root, "/Pages")
+    first = _key(top)
+    stack = [(first, top)]
+    while stack:
+        own, raw = stack.pop()
+        try:
+            node = raw.get_object() if isinstance(raw, generic.IndirectObject) else raw
+            kids = found_array(node, "/Kids") if isinstance(node, generic.DictionaryObject) else None
+        except Exception:  # noqa: BLE001  (pyHanko raises anything)
+            kids, broken = None, True
+        nodes += kids is not None
+        for kid in [kids.raw_get(i) for i in range(len(kids))] if kids is not None else ():
+            key = _key(kid)
+            named[key] += 1
+            if key not in parents and key != first:
+                parents[key] = own
+                stack.append((key, kid))
+        if len(parents) > MOST_PAGES:
+            raise VermilionError(Code.DOCUMENT_TOO_COMPLEX, f"the page tree has more than {MOST_PAGES} entries")
+    return named, parents, nodes if broken else None
+
+
+def _key(raw: Any) -> Any:
+    return raw.idnum if isinstance(raw, generic.IndirectObject) else id(raw)
 
 
 def find_pages(root: generic.DictionaryObject, wanted: Collection[int]) -> dict[int, Page]:
@@ -54,6 +115,7 @@ class _Visit:
     raw: Any
     attributes: Mapping[str, Any]
     above: frozenset[tuple[int, int]] = frozenset()
+    annotated: bool = False
     kids: generic.ArrayObject | None = None
     position: int = 0
 
@@ -81,7 +143,8 @@ def _walk(root: generic.DictionaryObject) -> Iterator[Page]:
             if own in above or len(above) > DEEPEST:
                 continue  # a loop: readers leave it out
             above |= {own}
-        stack.extend(_Visit(kids.raw_get(i), attributes, above, kids, i) for i in reversed(range(len(kids))))
+        annotated = visit.annotated or bool(found_array(node, "/Annots"))
+        stack.extend(_Visit(kids.raw_get(i), attributes, above, annotated, kids, i) for i in reversed(range(len(kids))))
     raise VermilionError(Code.DOCUMENT_TOO_COMPLEX, f"the page tree has more than {MOST_PAGES} entries")
 
 
@@ -99,7 +162,7 @@ def _page(index: int, visit: _Visit, node: generic.DictionaryObject, attributes:
     turn = attributes.get("/Rotate", 0)
     rotation = int(turn) % 360 if isinstance(turn, generic.NumberObject) and turn % 90 == 0 else 0
     reference = visit.raw if isinstance(visit.raw, generic.IndirectObject) else None
-    return Page(index, reference, node, visible, rotation, visit.kids, visit.position)
+    return Page(index, reference, node, visible, rotation, visit.kids, visit.position, visit.annotated)
 
 
 def _box(value: Any) -> Box | None:

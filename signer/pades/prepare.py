@@ -22,8 +22,8 @@ from signer.pades.independent import require_found
 from signer.pades.locks import FormState, form_state
 from signer.pades.marks import Impression, impressions
 from signer.pades.names import exact_names
-from signer.pades.objects import ByteRange, Hole, dictionary, name, number, plainly
-from signer.pades.pages import Page, find_pages
+from signer.pades.objects import ByteRange, Hole, dictionary, found_dictionary, name, number, plainly
+from signer.pades.pages import Page, find_pages, require_single
 from signer.pades.plan import ContentPolicy, Plan, Prepared
 from signer.pades.reasons import MARKED_LATER, NOT_CERTIFIED, REPAIRED, RESTRICTED, require_fixed
 from signer.pades.repair import repair
@@ -63,12 +63,12 @@ def _prepared(document: bytes, mending: bytes, plan: Plan, hash_name: str) -> Pr
         state = form_state(opened.root)
     if mending and state.signed:
         raise VermilionError(Code.DOCUMENT_DAMAGED, "the document is broken and carries signatures, which a repair would put in doubt")
-    warnings = _warnings(opened, file, plan, state, repaired=bool(mending))
+    warnings = _warnings(opened, plan, state, repaired=bool(mending))
     field_name = unique_name(plan.field_name, state.names)
     signature = _signature(plan, state)
     _place(opened, plan, state, field_name, signature)
     with plainly("the document"):
-        update = opened.update.written(opened.size_bytes)
+        update = opened.update.written(len(opened.file))
     prepared = _finished(document, mending + update, signature, field_name=field_name, hash_name=hash_name, warnings=warnings)
     require_found(document, prepared)
     return prepared
@@ -80,8 +80,8 @@ def _identifier(document: bytes, plan: Plan) -> bytes:
     return hashlib.sha256(seed).digest()[:16]
 
 
-def _warnings(opened: Opened, file: bytes, plan: Plan, state: FormState, *, repaired: bool) -> tuple[str, ...]:
-    content = changeable_content(opened.update.reader, opened.root, file)
+def _warnings(opened: Opened, plan: Plan, state: FormState, *, repaired: bool) -> tuple[str, ...]:
+    content = changeable_content(opened.update.reader, opened.root, opened.file)
     if plan.content_policy == ContentPolicy.STRICT:
         require_fixed(content)
     others = {
@@ -137,6 +137,8 @@ def _place(opened: Opened, plan: Plan, state: FormState, field_name: str, signat
     state.require_allowed(field_name, visible=bool(wanted))
     with plainly("the document's page tree"):
         pages = find_pages(root, {0, *(each.page for each in wanted)})
+        if marked := {each.page for each in wanted} & pages.keys():
+            require_single(root, [pages[index] for index in marked], (opened.file, *update.reader.object_streams()))
     pages = {index: own_object(update, page) for index, page in pages.items()}
     first = require_on_page(wanted[0], pages.get(wanted[0].page)) if wanted else pages[0]
     reference = update.add_object(signature.dictionary)
@@ -164,14 +166,9 @@ def _stamp(opened: Opened, impression: Impression, pages: dict[int, Page], looks
 
 
 def _certify(opened: Opened, signature: generic.IndirectObject) -> None:
-    permissions = opened.root.get("/Perms")
-    holder = permissions.get_object() if permissions is not None else None
-    if isinstance(holder, generic.DictionaryObject):
-        holder["/DocMDP"] = signature
-        opened.update.update_container(holder)
-    else:
-        opened.root["/Perms"] = dictionary(DocMDP=signature)
-        opened.update.update_container(opened.root)
+    others = found_dictionary(opened.root, "/Perms") or generic.DictionaryObject()
+    opened.root["/Perms"] = generic.DictionaryObject({key: others.raw_get(key) for key in others} | {"/DocMDP": signature})
+    opened.update.update_container(opened.root)
 
 
 def _finished(

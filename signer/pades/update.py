@@ -75,11 +75,11 @@ class Update(IncrementalPdfFileWriter):
 
 @dataclass(frozen=True)
 class Opened:
-    """A document ready to be updated. ``size_bytes`` is that of the file that the update goes behind."""
+    """A document ready to be updated; the update goes behind ``file``."""
 
     update: Update
     root: generic.DictionaryObject
-    size_bytes: int
+    file: bytes
     encrypted: bool
     restricted: bool
 
@@ -106,7 +106,7 @@ def open_document(file: bytes, identifier: bytes) -> Opened:
     with plainly("the document's catalog"):
         update = Update(file, reader, identifier)
         root = update.root
-    return Opened(update, root, len(file), encrypted, restricted)
+    return Opened(update, root, file, encrypted, restricted)
 
 
 def _decrypt(reader: PdfFileReader) -> tuple[bool, bool]:

@@ -111,6 +111,6 @@ def test_a_document_that_leaves_no_number_is_refused() -> None:
 
 
 def test_digits_that_are_no_reference_take_no_number_away() -> None:
-    numbers = FreeNumbers(7, [b"10 20 30 m 10 0 obj 11 0 rg", b"0000000013 00000 n \n"])
+    numbers = FreeNumbers(7, [b"10 20 30 m 10 0 ob 11 0 rg", b"0000000013 00000 n \n"])
     assert [numbers.take(), numbers.take(9), numbers.take(2), numbers.take(25), numbers.take()] == [10, 11, 20, 30, 55]
     assert numbers.size == 56

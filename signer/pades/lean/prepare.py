@@ -20,7 +20,7 @@ from signer.pades.lean.form import Form, read_form, require_allowed
 from signer.pades.lean.grammar import NotLeanError, is_reference, reference
 from signer.pades.lean.look import appearance, read_picture
 from signer.pades.lean.text import text_string
-from signer.pades.lean.tree import Page, find_pages, first_page, rotation, visible_box
+from signer.pades.lean.tree import Page, find_pages, first_page, require_single, rotation, visible_box
 from signer.pades.lean.update import Update, dictionary
 from signer.pades.marks import (
     Box,
@@ -133,6 +133,7 @@ def _write_marks(file: File, update: Update, plan: Plan, marks: Sequence[Impress
     wanted = {0, *[mark.page for mark in marks]}
     pages = {0: first_page(file, tree)} if len(wanted) == 1 else find_pages(file, tree, wanted)
     first = pages[marks[0].page]
+    require_single(file, tree, first)
     update.write(field.number, b"%b%b/P %d %d R>>" % (entries, looks.shown(marks[0], first), first.number, first.generation))
     if len(marks) == 1:
         annotate(file, update, first, b" %d 0 R" % field.number)
@@ -194,29 +195,31 @@ def _rectangle(rectangle: Rectangle, turn: int) -> tuple[Box, tuple[float, float
 
 
 def _write_annotations(file: File, update: Update, added: list[_Added]) -> None:
-    """Each page, or each array that its annotations are in, is written anew once."""
-    together: dict[bytes, tuple[Page, bytes]] = {}
+    """Each page is written anew once."""
+    together: dict[int, tuple[Page, bytes]] = {}
     for page, annotation in added:
-        value = page.content.entries.get(b"Annots", b"")
-        array = b"%d %d" % (reference(value) if value and is_reference(value) else (page.number, -1))
-        together[array] = (page, b"%b %d 0 R" % (together.get(array, (page, b""))[1], annotation))
+        together[page.number] = (page, b"%b %d 0 R" % (together.get(page.number, (page, b""))[1], annotation))
     for page, references in together.values():
         annotate(file, update, page, references)
 
 
 def annotate(file: File, update: Update, page: Page, references: bytes) -> None:
-    """Writes the page anew, or the array that its annotations are in, with ``references`` (each after a blank) behind what was there."""
+    """Writes the page anew with ``references`` (each after a blank) behind its annotations.
+
+    These always stand in the page itself then: an array elsewhere may be other pages' as well.
+    """
     value = page.content.entries.get(b"Annots")
     if value is None:
+        if any(b"Annots" in above for above in page.line[:-1]):
+            raise NotLeanError("annotations hang above the page")
         update.write(page.number, b"%b/Annots[%b]>>" % (page.content.text[:-2], references), page.generation)
-    elif value.startswith(b"["):
-        body = dictionary(page.content.entries | {b"Annots": b"%b%b]" % (value[:-1], references)})
-        update.write(page.number, body, page.generation)
-    elif is_reference(value):
-        number, generation = reference(value)
-        update.write(number, b"%b%b]" % (file.array(number, generation)[:-1], references), generation)
-    else:
+        return
+    if is_reference(value):
+        value = file.array(*reference(value))
+    elif not value.startswith(b"["):
         raise NotLeanError("a page's annotations are no array")
+    body = dictionary(page.content.entries | {b"Annots": b"%b%b]" % (value[:-1], references)})
+    update.write(page.number, body, page.generation)
 
 
 def _catalog(update: Update, catalog: Found, form: Form, field: int, certifying: int | None) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from signer.pades.kids import more_kids
 from signer.pades.lean.file import File, Found
 from signer.pades.lean.grammar import NotLeanError, integer, is_reference, reference
 from signer.pades.marks import Box, intersection
@@ -64,6 +65,18 @@ def find_pages(file: File, root: bytes | None, wanted: Collection[int]) -> dict[
         if index == last:
             return pages
     raise NotLeanError("a page is not there")
+
+
+def require_single(file: File, root: bytes | None, page: Page) -> None:
+    """Every page stands once in the whole tree; ``page`` is one of them. A mark on one that stands twice would show twice."""
+    if not more_kids((file.document, *file.object_streams()), 1):  # only the root has any: all its kids are pages
+        kids = page.line[0][b"Kids"]
+        numbers = [int(kid[1]) for kid in _REFERENCE.finditer(file.array(*reference(kids)) if is_reference(kids) else kids)]
+        if len(set(numbers)) != len(numbers):
+            raise NotLeanError("a page stands twice in the page tree")
+        return
+    for _page in _Walk(file).pages(reference(root or b"?"), None, []):
+        pass
 
 
 def _node(file: File, number: int, generation: int, above: tuple[int, int] | None) -> tuple[Found, bytes | None]:

@@ -1,0 +1,79 @@
+"""How documents look before and after a seal, in two renderers that share nothing: PDFium and Poppler."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from collections.abc import Callable, Mapping
+
+import pypdfium2
+from PIL import Image, ImageChops, ImageDraw
+
+from signer.pades.marks import Box
+
+DPI = 36
+_POINTS = 72
+_MARGIN_PIXELS = 2  # where the seal's edge is smoothed
+
+Renderer = Callable[[bytes], list[Image.Image]]
+
+
+def by_pdfium(file: bytes) -> list[Image.Image]:
+    """All pages with annotations and form fields, as PDFium (Chromium) shows them."""
+    opened = pypdfium2.PdfDocument(file)
+    try:
+        opened.init_forms()
+        return [page.render(scale=DPI / _POINTS).to_pil().convert("RGB") for page in opened]
+    finally:
+        opened.close()
+
+
+def by_poppler(file: bytes) -> list[Image.Image]:
+    """The same as Poppler (Evince, Okular) shows them."""
+    done = subprocess.run(["pdftoppm", "-r", str(DPI), "-"], input=file, capture_output=True, check=False, timeout=60)
+    return _images(done.stdout)
+
+
+def _images(stream: bytes) -> list[Image.Image]:
+    """Of PPM files one behind the other."""
+    images, source = [], io.BytesIO(stream)
+    while source.tell() < len(stream):
+        magic, size, depth = source.readline(), source.readline(), source.readline()
+        assert magic == b"P6\n" and depth == b"255\n", (magic, depth)
+        width, height = map(int, size.split())
+        images.append(Image.frombytes("RGB", (width, height), source.read(3 * width * height)))
+    return images
+
+
+RENDERERS: dict[str, Renderer] = {"PDFium": by_pdfium, "Poppler": by_poppler}
+
+
+def surplus(document: bytes, sealed: bytes, marks: Mapping[int, Box], render: Renderer) -> list[str]:
+    """What the sealed file shows that is not the document plus its marks; ``marks`` by page, boxes in the page's space, unrotated.
+
+    A mark that does not show at all is named too.
+    """
+    before, after = render(document), render(sealed)
+    if len(before) != len(after):
+        return [f"{len(before)} pages became {len(after)}"]
+    found = []
+    for index, (one, other) in enumerate(zip(before, after, strict=True)):
+        if one.size != other.size:
+            found.append(f"page {index + 1} has another size")
+            continue
+        difference = ImageChops.difference(one, other)
+        if index in marks:
+            if difference.getbbox() is None:
+                found.append(f"page {index + 1} does not show its mark")
+            _erase(difference, marks[index])
+        if (box := difference.getbbox()) is not None:
+            found.append(f"page {index + 1} differs in {box}")
+    return found
+
+
+def _erase(difference: Image.Image, box: Box) -> None:
+    scale = DPI / _POINTS
+    left, bottom, right, top = (value * scale for value in box)
+    height = difference.height
+    corners = (left - _MARGIN_PIXELS, height - top - _MARGIN_PIXELS, right + _MARGIN_PIXELS, height - bottom + _MARGIN_PIXELS)
+    ImageDraw.Draw(difference).rectangle(corners, fill=0)
