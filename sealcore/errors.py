@@ -92,6 +92,7 @@ class Code(StrEnum):
     DOCUMENT_TOO_COMPLEX = "DOCUMENT_TOO_COMPLEX"
     DOCUMENT_CHANGEABLE = "DOCUMENT_CHANGEABLE"
     DOCUMENT_READBACK = "DOCUMENT_READBACK"
+    DOCUMENT_FORM_UNDRAWN = "DOCUMENT_FORM_UNDRAWN"
     DOCUMENT_PAGE_REPEATED = "DOCUMENT_PAGE_REPEATED"
     MARK_OFF_PAGE = "MARK_OFF_PAGE"
     PICTURE_UNKNOWN = "PICTURE_UNKNOWN"
@@ -222,6 +223,9 @@ REGISTRY: dict[Code, CodeEntry] = {
     ),
     Code.DOCUMENT_READBACK: _row(
         _D, "A seal that no reader finds is not released.", "Repair or print it to a new PDF, then have that approved."
+    ),
+    Code.DOCUMENT_FORM_UNDRAWN: _row(
+        _D, "A form's values are drawn in the document itself.", "Save it with a program that fills forms, or print it to a new PDF."
     ),
     Code.DOCUMENT_PAGE_REPEATED: _row(
         _D, "A mark shows on the approved page alone.", "Print the document to a new PDF, where each page stands once; have that approved."

@@ -27,8 +27,8 @@ def unique_name(wanted: str, taken: set[str]) -> str:
 def add_field(opened: Opened, field: generic.IndirectObject, *, first_signature: bool) -> None:
     """Enters the field; every other entry of the form stays, but for /NeedAppearances ahead of the first signature.
 
-    That flag makes readers redraw the form when they open it, which is a change after sealing; behind earlier signatures it stays,
-    since taking it away would be a change too. In an encrypted document catalog and form are written anew, so that reading back
+    That flag makes readers redraw the form when they open it, which is a change after sealing; where it may go, ``undrawn`` says.
+    Behind earlier signatures it stays, since taking it away would be a change too. In an encrypted document catalog and form are written anew, so that reading back
     needs no key.
     """
     update, root = opened.update, opened.root
@@ -42,8 +42,7 @@ def add_field(opened: Opened, field: generic.IndirectObject, *, first_signature:
     update.update_container(form)
     if opened.encrypted:
         update.update_container(root)
-    redraws = first_signature and "/NeedAppearances" in form
-    if redraws:
+    if first_signature and "/NeedAppearances" in form:
         del form["/NeedAppearances"]
     form["/SigFlags"] = number(SIGNATURES_EXIST_AND_APPEND_ONLY)
 

@@ -108,6 +108,11 @@ def find_pages(root: generic.DictionaryObject, wanted: Collection[int]) -> dict[
     return {index: page for index, page in pages.items() if index in wanted}
 
 
+def every_page(root: generic.DictionaryObject) -> Iterator[generic.DictionaryObject]:
+    """The dictionaries of all pages, in order."""
+    return (page.content for page in _walk(root))
+
+
 @dataclass(frozen=True)
 class _Visit:
     """A node of the tree to be looked at: as it stands in ``kids``, with what it inherits and the references above it."""

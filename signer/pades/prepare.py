@@ -27,6 +27,7 @@ from signer.pades.pages import Page, find_pages, require_single
 from signer.pades.plan import ContentPolicy, Plan, Prepared
 from signer.pades.reasons import MARKED_LATER, NOT_CERTIFIED, REPAIRED, RESTRICTED, require_fixed
 from signer.pades.repair import repair
+from signer.pades.undrawn import needs_drawing, require_drawn
 from signer.pades.update import Opened, open_document, refuse_what_is_no_pdf
 
 _MENDABLE: Final = (Code.DOCUMENT_DAMAGED, Code.DOCUMENT_NO_PAGES, Code.DOCUMENT_READBACK)
@@ -66,12 +67,24 @@ def _prepared(document: bytes, mending: bytes, plan: Plan, hash_name: str) -> Pr
     warnings = _warnings(opened, plan, state, repaired=bool(mending))
     field_name = unique_name(plan.field_name, state.names)
     signature = _signature(plan, state)
+    _require_drawn(opened, state, visible=bool(plan.placement.marks))
     _place(opened, plan, state, field_name, signature)
     with plainly("the document"):
         update = opened.update.written(len(opened.file))
     prepared = _finished(document, mending + update, signature, field_name=field_name, hash_name=hash_name, warnings=warnings)
     require_found(document, prepared)
     return prepared
+
+
+def _require_drawn(opened: Opened, state: FormState, *, visible: bool) -> None:
+    """DOCUMENT_FORM_UNDRAWN where values or the seal itself would show with some readers alone."""
+    if not needs_drawing(found_dictionary(opened.root, "/AcroForm")):
+        return
+    if state.signed == 0:
+        with plainly("the document's form"):
+            require_drawn(opened.root)
+    elif visible:
+        raise VermilionError(Code.DOCUMENT_FORM_UNDRAWN, "the signed form leaves its drawing to readers, some of which leave the seal out")
 
 
 def _identifier(document: bytes, plan: Plan) -> bytes:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import subprocess
 from collections.abc import Callable, Mapping
 
 import pypdfium2
+import pypdfium2.raw as pdfium
 from PIL import Image, ImageChops, ImageDraw
 
 from signer.pades.marks import Box
@@ -28,9 +30,21 @@ def by_pdfium(file: bytes) -> list[Image.Image]:
         opened.close()
 
 
+def visible(file: bytes) -> list[Box]:
+    """The crop box of each page; empty where the file cannot be opened without a password."""
+    try:
+        opened = pypdfium2.PdfDocument(file)
+    except pypdfium2.PdfiumError:
+        return []
+    try:
+        return [page.get_cropbox() for page in opened]
+    finally:
+        opened.close()
+
+
 def by_poppler(file: bytes) -> list[Image.Image]:
     """The same as Poppler (Evince, Okular) shows them."""
-    done = subprocess.run(["pdftoppm", "-r", str(DPI), "-"], input=file, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(["pdftoppm", "-cropbox", "-r", str(DPI), "-"], input=file, capture_output=True, check=False, timeout=60)
     return _images(done.stdout)
 
 
@@ -49,7 +63,7 @@ RENDERERS: dict[str, Renderer] = {"PDFium": by_pdfium, "Poppler": by_poppler}
 
 
 def surplus(document: bytes, sealed: bytes, marks: Mapping[int, Box], render: Renderer) -> list[str]:
-    """What the sealed file shows that is not the document plus its marks; ``marks`` by page, boxes in the page's space, unrotated.
+    """What the sealed file shows that is not the document plus its marks; ``marks`` by page, boxes in the page's own space.
 
     A mark that does not show at all is named too.
     """
@@ -65,15 +79,25 @@ def surplus(document: bytes, sealed: bytes, marks: Mapping[int, Box], render: Re
         if index in marks:
             if difference.getbbox() is None:
                 found.append(f"page {index + 1} does not show its mark")
-            _erase(difference, marks[index])
+            ImageDraw.Draw(difference).rectangle(_pixels(sealed, index, marks[index], difference), fill=0)
         if (box := difference.getbbox()) is not None:
             found.append(f"page {index + 1} differs in {box}")
     return found
 
 
-def _erase(difference: Image.Image, box: Box) -> None:
-    scale = DPI / _POINTS
-    left, bottom, right, top = (value * scale for value in box)
-    height = difference.height
-    corners = (left - _MARGIN_PIXELS, height - top - _MARGIN_PIXELS, right + _MARGIN_PIXELS, height - bottom + _MARGIN_PIXELS)
-    ImageDraw.Draw(difference).rectangle(corners, fill=0)
+def _pixels(file: bytes, index: int, box: Box, image: Image.Image) -> tuple[int, int, int, int]:
+    """Where a box of a page is in its image, however the page is turned and cropped."""
+    opened = pypdfium2.PdfDocument(file)
+    try:
+        page = opened[index]
+        corners = [_pixel(page, box[i], box[j], image) for i, j in ((0, 1), (2, 3))]
+    finally:
+        opened.close()
+    (x0, y0), (x1, y1) = corners
+    return min(x0, x1) - _MARGIN_PIXELS, min(y0, y1) - _MARGIN_PIXELS, max(x0, x1) + _MARGIN_PIXELS, max(y0, y1) + _MARGIN_PIXELS
+
+
+def _pixel(page: pypdfium2.PdfPage, x: float, y: float, image: Image.Image) -> tuple[int, int]:
+    column, row = ctypes.c_int(), ctypes.c_int()
+    assert pdfium.FPDF_PageToDevice(page, 0, 0, *image.size, 0, x, y, ctypes.byref(column), ctypes.byref(row))
+    return column.value, row.value

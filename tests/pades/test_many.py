@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pikepdf
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -27,6 +29,12 @@ def _signed_by_pyhanko(folder: Path) -> dict[str, str]:
         return {row["file"]: row["pyhanko_0.38_signs_it"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)}
 
 
+def _left_to_readers(document: bytes) -> bool:
+    """Whether the form has the flag that makes readers draw it, which pyHanko takes away whatever becomes of the look."""
+    with pikepdf.open(io.BytesIO(document), suppress_warnings=True) as opened:
+        return bool(opened.Root.AcroForm.NeedAppearances)
+
+
 @pytest.mark.corpus
 @pytest.mark.timeout(900)
 def test_every_document_is_sealed_validly_or_refused_for_a_reason(
@@ -43,6 +51,8 @@ def test_every_document_is_sealed_validly_or_refused_for_a_reason(
             sealed = seal.finish(document, prepare(document, seal.plan()))
         except VermilionError as refusal:
             outcomes[mark, refusal.code] += 1
+            if refusal.code is Code.DOCUMENT_FORM_UNDRAWN and _left_to_readers(document):
+                continue
             if mark == "sealed" or refusal.kind is not Kind.DOCUMENT or refusal.code is Code.DOCUMENT_READBACK:
                 faults.append(f"{file.name}: {refusal}")
             continue

@@ -66,6 +66,8 @@ def prepared(document: Document, plan: Plan, document_digest: hashlib._Hash) -> 
     warnings = _warnings(changeable_content(file, catalog.entries, form, root), form, plan, len(marks))
     field_name = form.unique_name(plan.field_name)
     require_allowed(form, file, field_name, visible=bool(marks))
+    if form.entries is not None and form.entries.get(b"NeedAppearances", b"false") != b"false" and (form.signed == 0 or marks):
+        raise NotLeanError("readers draw the form by themselves")
     update = Update(file)
     signature = update.reserve(2)
     field = signature + 1
