@@ -51,10 +51,11 @@ def verify(token: Token, name: str, inventory: Inventory) -> list[TokenKey]:
 
 def check(token: Token, name: str, inventory: Inventory) -> Sequence[DeclaredKey]:
     """The declared keys that are missing; CONFLICT names keys that are undeclared or not as declared."""
-    held = token.keys()
-    comparison = inventory.compare(name, [FoundKey(key.label, key.algorithm, key.extractable, key.sensitive) for key in held])
-    if comparison.undeclared:
-        raise VermilionError(Code.CONFLICT, f"the token {name} holds undeclared keys: {', '.join(comparison.undeclared)}")
+    held = token.found()
+    comparison = inventory.compare(name, [FoundKey(key.label, key.algorithm, key.extractable, key.sensitive) for key in held.keys])
+    undeclared = [*comparison.undeclared, *(f"{key.label} ({key.described})" for key in held.foreign)]
+    if undeclared:
+        raise VermilionError(Code.CONFLICT, f"the token {name} holds undeclared keys: {', '.join(undeclared)}")
     if comparison.deviating:
         raise VermilionError(Code.CONFLICT, f"keys of the token {name} are not as declared: {', '.join(comparison.deviating)}")
     return comparison.missing

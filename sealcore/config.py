@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sealcore.errors import Code, VermilionError
 
+_BYTE_ORDER_MARK = "\ufeff"
+_LINE_ENDS = frozenset("\n\r\0")
 SOFTHSM_MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 
 
@@ -89,16 +91,42 @@ def load(path: Path, model: type[SettingsT]) -> SettingsT:
 
 
 def read_pin(path: Path) -> str:
-    """The PIN in a file that only its owner may read; a file open to others is refused."""
+    """The PIN in a file that only its owner may read: UTF-8 (PKCS#11 v2.40 §5.1), as ``read_secret``."""
     return read_secret(path, "PIN file")
 
 
 def read_secret(path: Path, what: str) -> str:
-    """The one line of a file that only its owner may read; CONFIGURATION_INVALID naming ``what`` when it is open to others."""
+    """The one line of text, UTF-8, of a file that only its owner may read: all but the line's end, blanks too, belongs to the secret.
+
+    CONFIGURATION_INVALID naming ``what`` when it is open to others, empty, of several lines, or begins with a byte order mark: a secret
+    that is presumably not meant so is not tried, for an HSM may lock.
+    """
+    require_private(path, what)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError:
+        raise _unfit(path, what, "cannot be read") from None
+    except UnicodeDecodeError:
+        raise _unfit(path, what, "is not UTF-8") from None
+    secret = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    if not secret:
+        raise _unfit(path, what, "is empty")
+    if secret.startswith(_BYTE_ORDER_MARK):
+        raise _unfit(path, what, "begins with a byte order mark; write it without")
+    if _LINE_ENDS.intersection(secret):
+        raise _unfit(path, what, "has more than one line, or a NUL")
+    return secret
+
+
+def require_private(path: Path, what: str) -> None:
+    """CONFIGURATION_INVALID naming ``what`` unless the file is there and only its owner may read it."""
     try:
         mode = path.stat().st_mode & 0o777
-        if mode & 0o077:
-            raise VermilionError(Code.CONFIGURATION_INVALID, f"the {what} {path.name} is open to others (mode {mode:o}); make it 0600")
-        return path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        raise VermilionError(Code.CONFIGURATION_INVALID, f"the {what} {path.name} cannot be read") from None
+    except OSError:
+        raise _unfit(path, what, "cannot be read") from None
+    if mode & 0o077:
+        raise _unfit(path, what, f"is open to others (mode {mode:o}); make it 0600")
+
+
+def _unfit(path: Path, what: str, why: str) -> VermilionError:
+    return VermilionError(Code.CONFIGURATION_INVALID, f"the {what} {path.name} {why}")

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from sealcore.errors import Code, VermilionError
+from sealcore.hsm.keys import Found
 from sealcore.hsm.request import certificate_request
 from sealcore.hsm.token import Token, TokenKey
 from sealcore.hsm.watch import Watched
@@ -60,7 +61,7 @@ class SealKeys:
             known = self._known.get(certificate_sha256)
         if known is not None:
             return known
-        key = self._found(seal.key_label)
+        key = self._found(seal.key_label, seal.spki_sha256)
         if key.spki_sha256 != seal.spki_sha256:
             raise VermilionError(
                 Code.HSM_KEY_MISSING, f"the key {seal.key_label} in the token is not the one that the seal's certificate names"
@@ -80,9 +81,9 @@ class SealKeys:
         """The outcome of other jobs that call the HSM (timestamps), in order, under the same watch."""
         return self._watched.run(jobs)
 
-    def listed(self) -> list[TokenKey]:
+    def listed(self) -> Found:
         """Every key of the token; HSM_UNAVAILABLE, HSM_TIMEOUT."""
-        return _only(self._watched.run([self._token.keys]))
+        return _only(self._watched.run([self._token.found]))
 
     def certificate_request(self, label: str, common_name: str, organization: str | None) -> bytes:
         """A PKCS#10 request (DER) by the key of this label; as ``listed``, and HSM_KEY_MISSING, INVALID_ARGUMENT."""
@@ -93,8 +94,8 @@ class SealKeys:
         """Takes no further calls; does not wait for a hung one."""
         self._watched.close()
 
-    def _found(self, label: str) -> TokenKey:
-        return _only(self._watched.run([lambda: self._token.key(label)]))
+    def _found(self, label: str, spki_sha256: bytes | None = None) -> TokenKey:
+        return _only(self._watched.run([lambda: self._token.key(label, spki_sha256)]))
 
 
 def _only(outcomes: Sequence[Result | VermilionError]) -> Result:

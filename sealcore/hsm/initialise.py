@@ -30,7 +30,7 @@ def initialise(module: Path, label: str, pin: str, so_pin: str) -> None:
     slots = (ctypes.c_ulong * count.value)()
     _check("C_GetSlotList", native.C_GetSlotList(ctypes.c_ubyte(0), slots, ctypes.byref(count)))
     slot = ctypes.c_ulong(slots[count.value - 1])  # SoftHSM appends one free slot after the initialised ones
-    so, user, session = so_pin.encode("ascii"), pin.encode("ascii"), ctypes.c_ulong()
+    so, user, session = so_pin.encode(), pin.encode(), ctypes.c_ulong()
     _check("C_InitToken", native.C_InitToken(slot, so, ctypes.c_ulong(len(so)), label.encode().ljust(_LABEL_BYTES)))
     _check("C_OpenSession", native.C_OpenSession(slot, ctypes.c_ulong(_CKF_RW_SERIAL_SESSION), None, None, ctypes.byref(session)))
     _check("C_Login", native.C_Login(session, ctypes.c_ulong(_CKU_SO), so, ctypes.c_ulong(len(so))))

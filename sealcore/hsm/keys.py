@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pkcs11
 from asn1crypto.core import OctetString
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -27,6 +28,9 @@ EC_PARAMS: Final = {
     Algorithm.P384: bytes.fromhex("06052b81040022"),
     Algorithm.ED25519: bytes.fromhex("06032b6570"),
 }
+_ED25519_PARAMS: Final = (EC_PARAMS[Algorithm.ED25519], b"\x13\x0cedwards25519")  # the latter: PKCS#11 v3.0 §2.3.5
+# What an object answers that lacks an attribute, or was destroyed meanwhile. Some tokens say FUNCTION_FAILED.
+_MISSING: Final = (pkcs11.AttributeTypeInvalid, pkcs11.AttributeSensitive, pkcs11.FunctionFailed, pkcs11.ObjectHandleInvalid, LookupError)
 _CURVES: Final[dict[bytes, ec.EllipticCurve]] = {EC_PARAMS[Algorithm.P256]: ec.SECP256R1(), EC_PARAMS[Algorithm.P384]: ec.SECP384R1()}
 
 
@@ -92,50 +96,113 @@ class TokenKey:
         return private_key_of(self)
 
 
-def read_keys(session: PooledSession, pool: SessionPool, label: str | None = None) -> list[TokenKey]:
-    """The key pairs of the token, or those of one label, by label. Faults come as PKCS11Error."""
+@dataclass(frozen=True)
+class ForeignKey:
+    """A private key of the token that the office cannot use. It stands in lists beside our keys, and does them no harm.
+
+    label    as the token gives it, for people: what is no text is escaped
+    refusal  why it cannot be used; its code is what asking for it by its label raises
+    """
+
+    label: str
+    refusal: VermilionError
+
+    @property
+    def described(self) -> str:
+        """In the place of an algorithm."""
+        return f"unreadable: {self.refusal.reason}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The private keys of the token, or those of one label, by label."""
+
+    keys: list[TokenKey]
+    foreign: list[ForeignKey]
+
+
+def read_keys(session: PooledSession, pool: SessionPool, label: str | None = None) -> Found:
+    """Looks at each private key by itself. Faults of the token come as PKCS11Error; those of an object are part of what is found."""
     wanted: dict[pkcs11.Attribute, object] = {pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PRIVATE_KEY}
     if label is not None:
         wanted[pkcs11.Attribute.LABEL] = label
     found = [_read_key(session, pool, private) for private in session.objects(wanted)]
-    return sorted(found, key=lambda key: key.label)
+    keys = sorted((one for one in found if isinstance(one, TokenKey)), key=lambda key: key.label)
+    return Found(keys, sorted((one for one in found if isinstance(one, ForeignKey)), key=lambda key: key.label))
 
 
-def _read_key(session: PooledSession, pool: SessionPool, private: pkcs11.Object) -> TokenKey:
-    label, key_id = str(private[pkcs11.Attribute.LABEL]), bytes(private[pkcs11.Attribute.ID])
-    public_key = _read_public_key(session, label, key_id)
-    return TokenKey(
-        label=label,
-        algorithm=algorithm_of(public_key),
-        public_key=public_key,
-        spki_der=public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
-        extractable=bool(private[pkcs11.Attribute.EXTRACTABLE]),
-        sensitive=bool(private[pkcs11.Attribute.SENSITIVE]),
-        key_id=key_id,
-        _pool=pool,
-    )
+def _read_key(session: PooledSession, pool: SessionPool, private: pkcs11.Object) -> TokenKey | ForeignKey:
+    label = "?"
+    try:
+        label = _attribute(session, private, pkcs11.Attribute.LABEL)
+        key_id = bytes(_attribute(session, private, pkcs11.Attribute.ID))
+        public_key = _read_public_key(session, label, key_id)
+        return TokenKey(
+            label=label,
+            algorithm=algorithm_of(public_key),
+            public_key=public_key,
+            spki_der=public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+            extractable=bool(_attribute(session, private, pkcs11.Attribute.EXTRACTABLE)),
+            sensitive=bool(_attribute(session, private, pkcs11.Attribute.SENSITIVE)),
+            key_id=key_id,
+            _pool=pool,
+        )
+    except UnicodeDecodeError as fault:
+        return ForeignKey(fault.object.decode("utf-8", "backslashreplace"), _unreadable("its label is not UTF-8"))
+    except VermilionError as fault:
+        return ForeignKey(label, fault)
+
+
+def _attribute(session: PooledSession, found: pkcs11.Object, name: pkcs11.Attribute) -> Any:
+    """An attribute of an object; HSM_KEY_MISSING where the object does not have it, does not give it, or is gone by now."""
+    try:
+        return found[name]
+    except (*_MISSING, ValueError) as fault:
+        if isinstance(fault, UnicodeDecodeError):
+            raise
+        session.require_token()  # else it is the token that is away, and no object's fault
+        raise _unreadable(f"it gives no {name.name} that can be read ({type(fault).__name__})") from None
+
+
+def _unreadable(reason: str) -> VermilionError:
+    return VermilionError(Code.HSM_KEY_MISSING, reason)
 
 
 def _read_public_key(session: PooledSession, label: str, key_id: bytes) -> TokenPublicKey:
+    """The public half has the same label and id. Several are one if they say the same."""
     wanted = {
         pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PUBLIC_KEY,
         pkcs11.Attribute.LABEL: label,
         pkcs11.Attribute.ID: key_id,
     }
     matches = session.objects(wanted)
-    if len(matches) != 1:
-        raise VermilionError(Code.HSM_KEY_MISSING, f"the public half of the key {label} is not in the token")
-    public = matches[0]
+    if not matches:
+        raise _unreadable(f"the public half of the key {label} is not in the token")
+    read = [_public_key_of(session, public) for public in matches]
+    if any(one != read[0] for one in read):
+        raise VermilionError(Code.CONFLICT, f"{len(read)} different public keys have the label and id of the key {label}")
+    return read[0]
+
+
+def _public_key_of(session: PooledSession, public: pkcs11.Object) -> TokenPublicKey:
+    kind = _attribute(session, public, pkcs11.Attribute.KEY_TYPE)
     try:
-        if public[pkcs11.Attribute.KEY_TYPE] == pkcs11.KeyType.RSA:
-            exponent, modulus = (int.from_bytes(public[name]) for name in (pkcs11.Attribute.PUBLIC_EXPONENT, pkcs11.Attribute.MODULUS))
+        if kind == pkcs11.KeyType.RSA:
+            exponent, modulus = (
+                int.from_bytes(_attribute(session, public, name)) for name in (pkcs11.Attribute.PUBLIC_EXPONENT, pkcs11.Attribute.MODULUS)
+            )
             return rsa.RSAPublicNumbers(exponent, modulus).public_key()
-        parameters, point = public[pkcs11.Attribute.EC_PARAMS], _point(public[pkcs11.Attribute.EC_POINT])
+        if kind not in (pkcs11.KeyType.EC, pkcs11.KeyType.EC_EDWARDS):
+            raise VermilionError(Code.INVALID_ARGUMENT, f"the key is of the kind {kind.name}, which the office does not use")
+        parameters = bytes(_attribute(session, public, pkcs11.Attribute.EC_PARAMS))
+        if parameters not in _CURVES and parameters not in _ED25519_PARAMS:
+            raise VermilionError(Code.INVALID_ARGUMENT, f"the key is on a curve that the office does not use ({parameters[:16].hex()})")
+        point = _point(_attribute(session, public, pkcs11.Attribute.EC_POINT))
         if parameters in _CURVES:
             return ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[parameters], point)
         return ed25519.Ed25519PublicKey.from_public_bytes(point)
-    except ValueError:
-        raise VermilionError(Code.HSM_UNAVAILABLE, f"the token gives a public key for {label} that cannot be read") from None
+    except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm):
+        raise VermilionError(Code.HSM_UNAVAILABLE, "the token gives a public key that cannot be read") from None
 
 
 def _point(value: bytes) -> bytes:

@@ -76,11 +76,15 @@ class PooledSession:
         """
         found = list(self.session.get_objects(dict(wanted)))
         if not found:
-            try:
-                self.token.slot.get_token()
-            except PKCS11Error:
-                raise TokenGoneError from None
+            self.require_token()
         return found
+
+    def require_token(self) -> None:
+        """TokenGoneError when the token itself is away."""
+        try:
+            self.token.slot.get_token()
+        except PKCS11Error:
+            raise TokenGoneError from None
 
     def sign(self, name: PrivateKeyName, data: bytes) -> bytes:
         """The token's signature by this key; SigningError, or HSM_KEY_MISSING if it is not, or no longer, there."""

@@ -13,10 +13,10 @@ from sealcore.config import TokenSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm
 from sealcore.hsm.generation import generate_pair
-from sealcore.hsm.keys import TokenKey, read_keys
+from sealcore.hsm.keys import ForeignKey, Found, TokenKey, read_keys
 from sealcore.hsm.sessions import PooledSession, SessionPool
 
-__all__ = ["Algorithm", "Token", "TokenKey"]
+__all__ = ["Algorithm", "ForeignKey", "Token", "TokenKey"]
 
 _LONGEST_LABEL_BYTES: Final = 255  # our own bound: labels also stand in certificates' file names and in reports
 
@@ -71,7 +71,8 @@ class Token:
 
         def make(pooled: PooledSession) -> TokenKey:
             with pooled.exclusion.alone():
-                if read_keys(pooled, self._pool, label):
+                there = read_keys(pooled, self._pool, label)
+                if there.keys or there.foreign:
                     raise VermilionError(Code.CONFLICT, f"the token has a key {label} already")
                 with _writing(pooled) as session:
                     generate_pair(session, label, algorithm)
@@ -79,19 +80,26 @@ class Token:
 
         return self._pool.run(make, "generating a key")
 
-    def key(self, label: str) -> TokenKey:
-        """The key of this label; HSM_KEY_MISSING if there is none, CONFLICT if several bear it."""
+    def key(self, label: str, spki_sha256: bytes | None = None) -> TokenKey:
+        """The key of this label; HSM_KEY_MISSING if there is none, CONFLICT if several bear it and none is the one that ``spki_sha256``
+        names; for a foreign key, what it lacks."""
 
         def find(pooled: PooledSession) -> TokenKey:
             with pooled.exclusion.undisturbed():
-                return self._one(read_keys(pooled, self._pool, label), label)
+                found = read_keys(pooled, self._pool, label)
+            meant = [key for key in found.keys if key.spki_sha256 == spki_sha256]
+            return meant[0] if len(meant) == 1 else self._one(found, label)
 
         return self._pool.run(find, "looking for a key")
 
     def keys(self) -> list[TokenKey]:
-        """All keys of the token, by label."""
+        """All keys of the token that the office can use, by label."""
+        return self.found().keys
 
-        def read(pooled: PooledSession) -> list[TokenKey]:
+    def found(self) -> Found:
+        """All private keys of the token: ours, and those of others that the office cannot use."""
+
+        def read(pooled: PooledSession) -> Found:
             with pooled.exclusion.undisturbed():
                 return read_keys(pooled, self._pool)
 
@@ -124,12 +132,14 @@ class Token:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _one(self, found: list[TokenKey], label: str) -> TokenKey:
-        if not found:
+    def _one(self, found: Found, label: str) -> TokenKey:
+        if not found.keys and found.foreign:
+            raise found.foreign[0].refusal
+        if not found.keys:
             raise VermilionError(Code.HSM_KEY_MISSING, f"the key {label} is not in the token {self.label}")
-        if len(found) > 1:
-            raise VermilionError(Code.CONFLICT, f"{len(found)} keys of the token {self.label} are called {label}")
-        return found[0]
+        if len(found.keys) > 1:
+            raise VermilionError(Code.CONFLICT, f"{len(found.keys)} keys of the token {self.label} are called {label}")
+        return found.keys[0]
 
 
 @contextmanager

@@ -129,8 +129,10 @@ class Bench:
             return cls(engine, uses, keys, metrics, opened.pop_all())
 
     def key_facts(self) -> list[KeyFacts]:
-        """The keys of the token."""
-        return [KeyFacts(key.label, str(key.algorithm), key.spki_sha256, key.extractable, key.sensitive) for key in self.keys.listed()]
+        """The keys of the token; of those of others, why they cannot be used stands in the place of the algorithm."""
+        found = self.keys.listed()
+        ours = [KeyFacts(key.label, str(key.algorithm), key.spki_sha256, key.extractable, key.sensitive) for key in found.keys]
+        return [*ours, *(KeyFacts(key.label, key.described, b"", extractable=True, sensitive=False) for key in found.foreign)]
 
     def close(self) -> None:
         """Waits for what is being worked on, and gives everything back."""

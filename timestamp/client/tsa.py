@@ -13,7 +13,7 @@ from cryptography import x509
 
 from sealcore import pem
 from sealcore.clock import Clock
-from sealcore.config import read_secret
+from sealcore.config import read_secret, require_private
 from sealcore.errors import Code, VermilionError
 from timestamp.client import answer, question
 from timestamp.client.answer import malformed
@@ -119,6 +119,8 @@ def _login_header(settings: HttpSource) -> dict[str, str]:
     if settings.secret_file is None or settings.login is Login.BASIC:
         return {}
     secret = read_secret(settings.secret_file, "secret file")
+    if not (secret.isascii() and secret.isprintable()):
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"the secret file {settings.secret_file.name} holds what no HTTP header carries")
     return {settings.header: secret} if settings.login is Login.HEADER else {"Authorization": f"Bearer {secret}"}
 
 
@@ -132,7 +134,7 @@ def _tls(settings: HttpSource) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.tls_anchors_file)
         if settings.certificate_file is not None and settings.key_file is not None:
-            read_secret(settings.key_file, "key file")
+            require_private(settings.key_file, "key file")
             context.load_cert_chain(settings.certificate_file, settings.key_file)
     except (OSError, ssl.SSLError):
         raise VermilionError(Code.CONFIGURATION_INVALID, f"the TLS files of the timestamp source {settings.name} cannot be used") from None
