@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cryptography import x509
 from sqlalchemy import Engine, select
 
 from ca.change import Change
-from ca.gate import Presented, admit, admit_seal, order_of
-from ca.record import serial_text
+from ca.enrolment import Enrolment
+from ca.gate import CREATE, Presented, admit, admit_enrolment, admit_seal, order_of
+from ca.holders import Approved
+from ca.issue import Issuance
+from ca.issue import Order as Wanted
+from ca.profiles import BY_ACT
+from ca.record import Act, serial_text
 from ca.register import Register
 from ca.restore import restored_at
-from ca.revoke import Revocation
-from ca.tables import certificates
+from ca.revoke import Order, Revocation, is_same_token
+from ca.tables import acts, certificates
 from sealcore.clock import Clock
 from sealcore.db import read
 from sealcore.errors import Code, VermilionError
@@ -20,30 +26,59 @@ from sealcore.errors import Code, VermilionError
 
 @dataclass(frozen=True)
 class Carried:
-    """What was done, and the published CRL that shows it. ``change`` is None for a token that was carried out before."""
+    """What was done: a change, with the published CRL that shows it, or a certificate issued. Neither for a token that was carried out before."""
 
-    crl_number: int
+    crl_number: int | None = None
     change: Change | None = None
+    issued: x509.Certificate | None = None
+    profile: str = ""
 
 
 class Acts:
     """Carries out tokens. Safe to use from several threads and processes: a token's jti is recorded with what it changes."""
 
-    def __init__(self, engine: Engine, revocation: Revocation, register: Register, *, clock: Clock) -> None:
+    def __init__(self, engine: Engine, revocation: Revocation, issuance: Issuance, register: Register, *, clock: Clock) -> None:
         self._engine = engine
         self._revocation = revocation
+        self._issuance = issuance
         self._register = register
         self._clock = clock
 
     def perform(self, jws: str, peer: str) -> Carried:
-        """Raises what the gate or the change refuses, and SERVICE_UNAVAILABLE when the signer's register cannot be asked."""
+        """Raises what the gate, the change or the profile refuses, and SERVICE_UNAVAILABLE when the signer's register cannot be asked."""
         order, claims = order_of(jws)
-        if (number := self._revocation.performed(order)) is not None:
+        if claims.action == CREATE:
+            if self._certified(order):
+                return Carried()
+        elif (number := self._revocation.performed(order)) is not None:
             return Carried(number)
         register = self._register.view()
-        change = admit(Presented(jws, peer, self._clock.now(), register, restored_at(self._engine)))
-        admit_seal(claims, change, self._spki_sha256(change), register)
-        return Carried(self._revocation.perform(change, order), change)
+        wanted = admit(Presented(jws, peer, self._clock.now(), register, restored_at(self._engine)))
+        if isinstance(wanted, Enrolment):
+            admit_enrolment(claims, register)
+            return self._enrol(wanted, order)
+        admit_seal(claims, wanted, self._spki_sha256(wanted), register)
+        return Carried(self._revocation.perform(wanted, order), wanted)
+
+    def _enrol(self, wanted: Enrolment, order: Order) -> Carried:
+        if BY_ACT not in self._issuance.profile(wanted.profile).callers:
+            raise VermilionError(Code.PERMISSION_DENIED, f"no act gives a certificate of the profile {wanted.profile}")
+        act = Act(order.token, order.encoded, order.form, order.people, order.policy)
+        try:
+            issued = self._issuance.issue(Wanted(wanted.profile, wanted.request, claim=Approved(), act=act))
+        except VermilionError as fault:
+            if fault.code is Code.CONFLICT and self._certified(order):
+                return Carried()  # another process carried out the same token meanwhile
+            raise
+        return Carried(issued=issued, profile=wanted.profile)
+
+    def _certified(self, order: Order) -> bool:
+        """Whether this very token has had its certificate."""
+        with read(self._engine) as connection:
+            evidence = connection.execute(select(acts.c.evidence).where(acts.c.id == order.token)).scalar_one_or_none()
+        if evidence is not None and not is_same_token(evidence, order):
+            raise VermilionError(Code.CONFLICT, f"another token {order.token} was carried out")
+        return evidence is not None
 
     def _spki_sha256(self, change: Change) -> bytes:
         serial = serial_text(change.serial)

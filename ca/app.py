@@ -151,7 +151,7 @@ def build(settings: CaSettings, *, clock: Clock) -> CaService:
     publisher = CrlPublisher(engine, issuers, declared, linter, clock=clock)
     revocation = Revocation(engine, publisher, clock=clock)
     register = SignerRegister(settings.signer_target, settings.tls)
-    acts = Acts(engine, revocation, register, clock=clock)
+    acts = Acts(engine, revocation, issuance, register, clock=clock)
     outbox = LedgerOutbox(engine, settings.signer_target, settings.tls)
     metrics = CaMetrics(engine, lambda: issuers.authorities, waiting=outbox.waiting, clock=clock)
     means = Means(engine, revocation, acts, publisher, lambda: _urls(settings, folder, issuers), metrics)
@@ -164,7 +164,7 @@ def build(settings: CaSettings, *, clock: Clock) -> CaService:
         outbox=outbox,
         register=register,
         endpoint=HttpEndpoint(http.create(engine, lambda: folder.current, clock=clock), settings.listen_http, metrics=metrics.http),
-        servicer=CertificateAuthority(engine, issuance, means, lambda: folder.current.authorities, metrics),
+        servicer=CertificateAuthority(engine, issuance, means, folder, metrics),
         metrics=metrics,
         monitoring=ObservabilityEndpoint(settings.metrics, metrics.registry, checks),
     )

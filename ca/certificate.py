@@ -20,7 +20,7 @@ from ca.subject import deceptive
 from sealcore.errors import Code, VermilionError
 
 BACKDATE: Final = timedelta(seconds=60)  # so that a machine whose clock is a little behind takes a new certificate
-_URI_TAIL: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_URI_TAIL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")  # plain ASCII, and no mark at an end that goes unseen
 _DNS_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 KEY_USAGE_NAMES: Final = (
     "digital_signature",
@@ -56,6 +56,7 @@ class Draft:
     profile_name: str
     profile: Profile
     issuer: IssuerName
+    uri: str | None
     subject: x509.Name
     names_sha256: bytes
     spki_sha256: bytes
@@ -110,6 +111,7 @@ def build(
         profile_name=profile_name,
         profile=profile,
         issuer=parent.name,
+        uri=request.names.uri,
         subject=subject,
         names_sha256=hashlib.sha256(names).digest(),
         spki_sha256=hashlib.sha256(request.spki_der).digest(),

@@ -1,15 +1,18 @@
-"""The CA's gate for approval tokens (PROTOCOL "Approval token", action ``revoke``): what must be true before a certificate's standing changes.
+"""The CA's gate for approval tokens (PROTOCOL "Approval token"): what must be true before a certificate's standing changes (action
+``revoke``), or before an identity gets its certificate (``create``).
 
 The steps have the signer's order. Whose word counts is asked of the signer's register at this very moment; no answer, no act.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from ca.change import Change, Kind, change_of
+from ca.enrolment import Enrolment, enrolment_of
 from ca.register import RegisteredSeal, RegisterView
 from ca.revoke import Order
 from sealcore.approvals import judging
@@ -20,7 +23,8 @@ from sealcore.ids import service_uri
 from sealcore.ledger.entry import people_value
 
 AUDIENCE: Final = service_uri("ca")
-ACTION: Final = "revoke"
+REVOKE: Final = "revoke"
+CREATE: Final = "create"
 SIGNER_FIRST: Final = "The signer's state changes first, the revocation follows."
 
 
@@ -44,10 +48,10 @@ class Presented:
     restored_at: datetime | None = None
 
 
-def admit(presented: Presented) -> Change:
-    """The change that a token orders, once issuer, addressee, time, restore, decisions and action are right; raises the refusing step's code.
+def admit(presented: Presented) -> Change | Enrolment:
+    """What a token orders, once issuer, addressee, time, restore, decisions and action are right; raises the refusing step's code.
 
-    ``admit_seal`` judges the rest, for which the certificate must be known.
+    ``admit_seal`` and ``admit_enrolment`` judge the rest, for which that must be known.
     """
     parsed, register = parse(presented.jws), presented.register
     claims = parsed.claims
@@ -61,9 +65,12 @@ def admit(presented: Presented) -> Change:
     judging.require_after_restore(claims, presented.restored_at.timestamp() if presented.restored_at else None, "the CA's database")
     parsed.require_low_s()
     judging.require_decisions(claims, lambda person: _approver(register, person), register.people.get)
-    if claims.action != ACTION or not isinstance(claims.covers, ActCovers):
+    if claims.action not in _PARAMETERS or not isinstance(claims.covers, ActCovers):
         raise VermilionError(Code.ACTION_MISMATCH, f"the CA does not carry out the action {claims.action!r}")
-    return change_of(claims.covers.parameters)
+    return _PARAMETERS[claims.action](claims.covers.parameters)
+
+
+_PARAMETERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Change | Enrolment]]] = {REVOKE: change_of, CREATE: enrolment_of}
 
 
 def admit_seal(claims: Claims, change: Change, spki_sha256: bytes, register: RegisterView) -> None:
@@ -82,12 +89,19 @@ def admit_seal(claims: Claims, change: Change, spki_sha256: bytes, register: Reg
         raise VermilionError(Code.CONFLICT, reason, rule=SIGNER_FIRST)
 
 
+def admit_enrolment(claims: Claims, register: RegisterView) -> None:
+    """Enough persons approved of a new identity, under the register's own quorum; raises SEAL_UNKNOWN, QUORUM_NOT_MET."""
+    if claims.seal:
+        raise VermilionError(Code.SEAL_UNKNOWN, f"an identity is no seal's, but the token names the seal {claims.seal}")
+    judging.require_quorum(claims, register.own_quorum, judging.distinct_approvers(claims, register.people.get))
+
+
 def _least(seal: RegisteredSeal | None, register: RegisterView) -> int:
     if seal is None:
         return register.own_quorum
-    if ACTION not in seal.quorum:
-        raise VermilionError(Code.ACTION_MISMATCH, f"no quorum is registered for the action {ACTION!r} of this seal; nobody may do it")
-    return seal.quorum[ACTION]
+    if REVOKE not in seal.quorum:
+        raise VermilionError(Code.ACTION_MISMATCH, f"no quorum is registered for the action {REVOKE!r} of this seal; nobody may do it")
+    return seal.quorum[REVOKE]
 
 
 def _approver(register: RegisterView, person: str) -> Any:

@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Engine
 
 from ca.certificate import Draft, Parent, build
+from ca.holders import CEREMONY, Claim
 from ca.lint import Linter, hash_for
 from ca.names import IssuerName, Role, name_of, newest
 from ca.profiles import Profile
-from ca.record import Recorded, find_same, has_revoked, record, store
+from ca.record import Act, Recorded, find_same, has_revoked, record, store
 from ca.request import CertificateRequest
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
@@ -53,6 +54,8 @@ class Order:
     issuer      where a profile has several
     generation  of the issuer; the newest one issues where none is named
     days        where the profile leaves them open
+    claim       on whose word an identity is issued; matters where the profile has a SAN URI
+    act         the approval token that ordered it, which then counts as used
     """
 
     profile: str
@@ -60,6 +63,8 @@ class Order:
     issuer: Role | None = None
     generation: int | None = None
     days: int | None = None
+    claim: Claim = CEREMONY
+    act: Act | None = None
 
 
 class Issuance:
@@ -99,12 +104,12 @@ class Issuance:
         return self._profiles[name]
 
     def issue(self, order: Order) -> x509.Certificate:
-        """A new certificate; raises PROFILE_VIOLATION, LINT_FAILED, CONFLICT (key or serial number used), HSM_*, DATABASE_*."""
+        """A new certificate; raises PROFILE_VIOLATION, LINT_FAILED, CONFLICT (key, serial number or SAN URI taken), HSM_*, DATABASE_*."""
         draft, issuer = self._draft(order)
         linted = self._linter.certificate(draft, issuer.key.algorithm)
-        recorded = record(self._engine, linted, now=self._clock.now())
+        recorded = record(self._engine, linted, order.claim, now=self._clock.now())
         certificate = _sign(recorded, issuer)
-        store(self._engine, recorded, certificate, now=self._clock.now())
+        store(self._engine, recorded, certificate, order.act, now=self._clock.now())
         return certificate
 
     def ensure(self, order: Order) -> x509.Certificate:

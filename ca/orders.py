@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ca.names import Role
 from sealcore.config import Block, load
 from sealcore.errors import Code, VermilionError
+from sealcore.unreadable import UNREADABLE
 
 _PEM_BEGIN = b"-----BEGIN"
 
@@ -37,7 +38,7 @@ class FileOrder(Block):
         try:
             data = self.request.read_bytes()
             return x509.load_pem_x509_csr(data).public_bytes(Encoding.DER) if data.startswith(_PEM_BEGIN) else data
-        except (OSError, ValueError):
+        except (OSError, *UNREADABLE):
             raise VermilionError(Code.INVALID_ARGUMENT, f"the request {self.request.name} cannot be read") from None
 
 

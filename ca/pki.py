@@ -53,6 +53,11 @@ class PkiFolder:
         self._seen = self._stamp(), load_hierarchy(folder)
 
     @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self._folder
+
+    @property
     def current(self) -> Hierarchy:
         """The newest hierarchy that could be read; while a rollover has written a part of its files, perhaps the one before."""
         stamp, present = self._seen

@@ -37,6 +37,7 @@ ATTRIBUTES: Final[Mapping[AttributeName, x509.ObjectIdentifier]] = MappingProxyT
     }
 )
 
+BY_ACT: Final = "act"  # among a profile's callers: an approved act, which is no caller's own word
 SERVICE_DAYS_LIMIT: Final = 30  # PROTOCOL "Keys and trust": mTLS keys are files, so they must not live long
 
 
@@ -61,6 +62,13 @@ class Authority(Block):
     certified_as: Literal["root", "issuing"] | None = None
 
 
+class DeclaredKeys(Block):
+    """The keys that a service may have certified: of its token, under labels that begin so, and recorded by the ceremony."""
+
+    token: Literal["signer", "ocsp"]
+    labels: str = Field(min_length=1)
+
+
 class Profile(Block):
     """One kind of certificate; the fields are explained at the top of ``profiles.toml``."""
 
@@ -80,6 +88,7 @@ class Profile(Block):
     practice_statement: str | None = None
     qc: QcStatements = QcStatements()
     callers: tuple[str, ...] = ()
+    keys: DeclaredKeys | None = None
     renewable: bool = False
     etsi: str | None = None
 
@@ -96,6 +105,10 @@ class Profile(Block):
             raise ValueError("the private key is used for less long than the certificate lives")
         if self.practice_statement is not None and not self.policies:
             raise ValueError("a practice statement belongs to a policy (RFC 5280 §4.2.1.4)")
+        if self.uri is not None and set(self.callers) - {BY_ACT}:
+            raise ValueError("an identity is never taken from a request: its certificate comes by the ceremony, an act or renewal")
+        if (self.keys is not None) != any(one.startswith("service:") for one in self.callers):
+            raise ValueError("a service that may ask has its declared keys certified, and nothing else")
         if "1.3.6.1.5.5.7.3.1" in self.extended_key_usage and (self.days or 0) > SERVICE_DAYS_LIMIT:
             raise ValueError(f"a service's certificate lives at most {SERVICE_DAYS_LIMIT} days")
         return self

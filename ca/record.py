@@ -8,22 +8,42 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection, Engine, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from ca import holders
 from ca.certificate import Draft, Linted
 from ca.instants import to_text
 from ca.names import Role
-from ca.tables import State, certificates, outbox
+from ca.tables import State, acts, certificates, outbox
 from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
 
 RENEWED_BY_KEY: Final = "ocsp"
 """The one profile under which a key gets a certificate again."""
+
+
+ACT_LABEL: Final = b"vermilion-act-v1"  # as the signer's register hashes its acts
+
+
+@dataclass(frozen=True)
+class Act:
+    """An approval token on whose word a certificate is issued.
+
+    id                    its jti
+    evidence              RFC 8785 JSON that is kept; the ledger holds its hash
+    form, people, policy  what the ledger commits to
+    """
+
+    id: str
+    evidence: str
+    form: str
+    people: str
+    policy: str
 
 
 @dataclass(frozen=True)
@@ -38,8 +58,8 @@ def serial_text(serial: int) -> str:
     return f"{serial:x}"
 
 
-def record(engine: Engine, linted: Linted, *, now: datetime) -> Recorded:
-    """Writes the row; raises CONFLICT for a serial number or a key that a certificate has already.
+def record(engine: Engine, linted: Linted, claim: holders.Claim, *, now: datetime) -> Recorded:
+    """Writes the row; raises CONFLICT for a serial number or a key that a certificate has already, or a URI that has a holder.
 
     A row of the same key that was never finished is abandoned: what was signed for it, if anything, never left, and the
     process that may still be at it loses its update (``store``).
@@ -48,13 +68,14 @@ def record(engine: Engine, linted: Linted, *, now: datetime) -> Recorded:
     same key and names: a new key in the HSM each month would prove nothing more, and the answers that it signed stay valid.
     """
     draft = linted.draft
-    row = {
+    row: dict[str, Any] = {
         "serial": serial_text(draft.serial),
         "issuer": draft.issuer,
         "profile": draft.profile_name,
         "subject": draft.subject.rfc4514_string(),
         "names_sha256": draft.names_sha256,
         "spki_sha256": draft.spki_sha256,
+        "uri": draft.uri.lower() if draft.uri is not None else None,
         "not_before": to_text(draft.not_before),
         "not_after": to_text(draft.not_after),
         "tbs": linted.tbs,
@@ -66,11 +87,15 @@ def record(engine: Engine, linted: Linted, *, now: datetime) -> Recorded:
         unfinished &= certificates.c.issuer == draft.issuer
     try:
         with write(engine) as connection:
+            holder = None
+            if draft.uri is not None:
+                holders.lock(connection)
+                holder = holders.claimed(connection, draft.uri, claim, serial=row["serial"], now=now)
             if is_cross(draft):
                 _require_own_certificate(connection, draft)
             connection.execute(update(certificates).where(unfinished).values(state=State.ABANDONED))
             renewal = _renewals(connection, draft) if draft.profile_name == RENEWED_BY_KEY else 0
-            connection.execute(insert(certificates).values({**row, "renewal": renewal}))
+            connection.execute(insert(certificates).values({**row, "renewal": renewal, "holder": holder}))
     except IntegrityError:
         raise _conflict(engine, draft) from None
     return Recorded(linted)
@@ -117,14 +142,16 @@ def _conflict(engine: Engine, draft: Draft) -> VermilionError:
     return VermilionError(Code.CONFLICT, "the key has a certificate already, or had one", rule=rule)
 
 
-def store(engine: Engine, recorded: Recorded, certificate: x509.Certificate, *, now: datetime) -> None:
-    """Keeps the signed certificate and the note for the ledger, in one transaction; only then may it leave.
+def store(engine: Engine, recorded: Recorded, certificate: x509.Certificate, act: Act | None, *, now: datetime) -> None:
+    """Keeps the signed certificate, the act that ordered it and the notes for the ledger, in one transaction; only then may it leave.
 
-    Raises CONFLICT when the row was abandoned meanwhile: the certificate must be thrown away.
+    Raises CONFLICT when the row was abandoned meanwhile, or the act was carried out: the certificate must be thrown away.
     """
     serial = serial_text(recorded.linted.draft.serial)
     der = certificate.public_bytes(Encoding.DER)
     with write(engine) as connection:
+        if recorded.linted.draft.uri is not None:
+            holders.lock(connection)  # whoever abandons the row must see it as it is, not as it was a moment ago
         changed = connection.execute(
             update(certificates)
             .where(certificates.c.serial == serial, certificates.c.state == State.RECORDED)
@@ -134,6 +161,21 @@ def store(engine: Engine, recorded: Recorded, certificate: x509.Certificate, *, 
             raise VermilionError(Code.CONFLICT, "another request for the same key overtook this one; its certificate counts")
         note = {"idempotency_key": f"certificate:{serial}", "kind": "certificate", "subject_sha256": hashlib.sha256(der).digest()}
         connection.execute(insert(outbox).values(note))
+        if act is not None:
+            _keep(connection, act, recorded.linted.draft.issuer, serial, now)
+
+
+def _keep(connection: Connection, act: Act, issuer: str, serial: str, now: datetime) -> None:
+    """The act counts as carried out from here on: its id is unique."""
+    kept = {"id": act.id, "evidence": act.evidence, "issuer": issuer, "serial": serial, "performed_at": to_text(now)}
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(acts).values(kept))
+    except IntegrityError:
+        raise VermilionError(Code.CONFLICT, f"the act {act.id} was carried out already; its certificate counts") from None
+    subject = hashlib.sha256(ACT_LABEL + act.evidence.encode("utf-8")).digest()
+    note = {"idempotency_key": f"act:{act.id}", "kind": "certificate", "subject_sha256": subject}
+    connection.execute(insert(outbox).values(note | {"form": act.form, "people": act.people, "policy": act.policy}))
 
 
 def find_same(engine: Engine, draft: Draft, *, now: datetime) -> x509.Certificate | None:

@@ -1,7 +1,8 @@
 """Renewal: the holder of a certificate gets its successor, with a new key and nothing else that is new.
 
 The old key is proven by the mTLS connection, the new one by the PKCS#10 request. Profile, SAN and subject are those of the record;
-a request may repeat them, and is refused when it asks for others.
+a request may repeat them, and is refused when it asks for others. Whether the old certificate is in force is asked of the record, in the
+transaction that writes the new one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Final
 from cryptography import x509
 from sqlalchemy import Engine, select
 
+from ca.holders import Renewal
 from ca.issue import Issuance, Order
 from ca.names import role_of
 from ca.profiles import ATTRIBUTES, AttributeName, Profile
@@ -50,7 +52,7 @@ class Renewals:
             raise VermilionError(Code.PERMISSION_DENIED, f"the request of {holder.uri} asks for other names than it has", rule=_RULE)
         if wanted.public_key == present.public_key():
             raise VermilionError(Code.CONFLICT, f"the request of {holder.uri} is for the key that it has", rule=_RULE)
-        order = Order(row.profile, replace(wanted, names=names, attributes=attributes))
+        order = Order(row.profile, replace(wanted, names=names, attributes=attributes), claim=Renewal(row.serial))
         return row.profile, self._issuance.ensure(order)
 
     def _record(self, holder: Peer) -> Any:

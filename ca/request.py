@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -17,6 +16,7 @@ from ca.profiles import ATTRIBUTES, AttributeName
 from ca.weak_keys import weakness
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm, algorithm_of
+from sealcore.unreadable import UNREADABLE
 
 REQUEST_LIMIT_BYTES: Final = 16 * 1024  # an RSA-4096 request with many names has under 4 kB
 _BY_OID: Final = {oid: name for name, oid in ATTRIBUTES.items()}
@@ -61,11 +61,11 @@ def read(der: bytes, *, uri: str = "", dns: Sequence[str] = (), addresses: Seque
         raise VermilionError(Code.INVALID_ARGUMENT, f"a certificate request has at most {REQUEST_LIMIT_BYTES} bytes")
     try:
         request = x509.load_der_x509_csr(der)
-        subject, extensions = request.subject, request.extensions
-    except (ValueError, UnsupportedAlgorithm):
-        raise VermilionError(Code.INVALID_ARGUMENT, "the certificate request is not PKCS#10") from None
+        _require_each_attribute_once(request)
+        subject, asked = request.subject, _asked_names(request.extensions)
+    except UNREADABLE:
+        raise VermilionError(Code.INVALID_ARGUMENT, "the certificate request is not PKCS#10, or asks for something twice") from None
     public_key, algorithm = _checked_key(request)
-    asked = _asked_names(extensions)
     given = Names(uri or None, tuple(dns), tuple(_address(text) for text in addresses))
     if asked.uri and given.uri and asked.uri != given.uri:
         raise VermilionError(Code.INVALID_ARGUMENT, f"the request asks for {asked.uri}, but {given.uri} was named beside it")
@@ -76,19 +76,26 @@ def read(der: bytes, *, uri: str = "", dns: Sequence[str] = (), addresses: Seque
     return CertificateRequest(public_key, algorithm, _attributes(subject), names)
 
 
+def _require_each_attribute_once(request: x509.CertificateSigningRequest) -> None:
+    """ValueError for a doubled one: of two lists of extensions a reader sees the first, and another reader the last (RFC 2986 §4.1)."""
+    kinds = [attribute.oid for attribute in request.attributes]
+    if len(set(kinds)) < len(kinds):
+        raise ValueError("an attribute stands there twice")
+
+
 def _checked_key(request: x509.CertificateSigningRequest) -> tuple[CertificateIssuerPublicKeyTypes, Algorithm]:
     rule = "A key is RSA of 2048, 3072 or 4096 bits with exponent 65537, P-256, P-384 or Ed25519."
     try:
         public_key = request.public_key()
         algorithm = algorithm_of(public_key)
-    except (ValueError, UnsupportedAlgorithm, VermilionError):
+    except (*UNREADABLE, VermilionError):
         raise VermilionError(Code.PROFILE_VIOLATION, "the request's key is weak or of a kind that no profile takes", rule=rule) from None
     if (how := weakness(public_key)) is not None:
         rule = "A key whose secret can be found from its public part is certified for nobody."
         raise VermilionError(Code.PROFILE_VIOLATION, f"the request's key is weak: {how}", rule=rule)
     try:
         proven = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         proven = False
     if not proven:
         rule = "Proof of possession: a request is signed by its own key (RFC 2986 §3)."

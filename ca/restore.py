@@ -10,7 +10,8 @@ from typing import Final
 from sqlalchemy import Engine, func, insert, select, update
 
 from ca.instants import from_text, to_text
-from ca.revoke import LABEL, SALT_BYTES
+from ca.record import ACT_LABEL
+from ca.revoke import SALT_BYTES
 from ca.tables import acts, issuers, outbox, restores
 from sealcore.approvals.canonical import b64url, canonical_json
 from sealcore.clock import Clock
@@ -30,7 +31,7 @@ def record_restore(engine: Engine, *, clock: Clock) -> datetime:
     counts_from = now.replace(microsecond=0) + timedelta(seconds=1)  # a token's times are in whole seconds
     act, salt = uuid7(), b64url(secrets.token_bytes(SALT_BYTES))
     evidence = canonical_json({"kind": "restore", "restored_at": to_text(counts_from), "salt": salt}).decode("utf-8")
-    digest = hashlib.sha256(LABEL + evidence.encode("utf-8")).digest()
+    digest = hashlib.sha256(ACT_LABEL + evidence.encode("utf-8")).digest()
     with write(engine) as connection:
         kept = {"id": act, "evidence": evidence, "issuer": "", "serial": "", "performed_at": to_text(now)}
         connection.execute(insert(acts).values(kept))

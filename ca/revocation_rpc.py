@@ -68,12 +68,16 @@ class RevocationCalls:
         return await self._on_own_word(Change(Kind.RELEASE, request.issuer, _serial(request.serial)))
 
     async def Perform(self, request: ca_pb2.ActRequest, context: Any) -> ca_pb2.RevokeResponse:  # noqa: N802
-        """Carries out an approval token, once; the same token again gets the same answer."""
+        """Carries out an approval token, once; the same token again gets the same answer. A new identity's certificate is then listed."""
         peer = caller().uri
         carried = await asyncio.to_thread(self._means.acts.perform, request.token, peer)
         if carried.change is not None:
             self._told(carried.change, peer)
-        return ca_pb2.RevokeResponse(crl_number=str(carried.crl_number))
+        if carried.issued is not None:
+            self._means.metrics.issued.labels(carried.profile).inc()
+            serial, subject = f"{carried.issued.serial_number:x}", carried.issued.subject.rfc4514_string()
+            self._revocation_log.info("issued by an act", caller=peer, serial=serial, subject=subject)
+        return ca_pb2.RevokeResponse(crl_number="" if carried.crl_number is None else str(carried.crl_number))
 
     async def PublishCrl(self, request: ca_pb2.PublishCrlRequest, context: Any) -> ca_pb2.CrlRecord:  # noqa: N802
         """A new CRL."""

@@ -13,10 +13,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from ca import holders
 from ca.change import Change, Kind
 from ca.crl import CrlPublisher
 from ca.instants import to_text
-from ca.record import serial_text
+from ca.names import role_of
+from ca.record import ACT_LABEL, serial_text
 from ca.tables import State, acts, certificates, issuers, outbox
 from sealcore.approvals.canonical import b64url, canonical_json
 from sealcore.clock import Clock
@@ -24,7 +26,6 @@ from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 
-LABEL: Final = b"vermilion-act-v1"  # as the signer's register hashes its acts
 SALT_BYTES: Final = 16
 
 
@@ -75,41 +76,43 @@ class Revocation:
             row = connection.execute(select(acts).where(acts.c.id == order.token)).one_or_none()
         if row is None:
             return None
-        if row.evidence != order.encoded and not _is_same_token(row.evidence, order):
+        if row.evidence != order.encoded and not is_same_token(row.evidence, order):
             raise VermilionError(Code.CONFLICT, f"another token {order.token} was carried out")
         return int(row.crl_number) if row.crl_number is not None else self._publish(row.id, row.issuer)
 
     def perform(self, change: Change, order: Order) -> int:
         """Makes the change, and returns the number of a published CRL that shows it.
 
-        A revocation or a hold that stands already changes nothing and makes sure of the CRL. Raises INVALID_ARGUMENT (an invalidity
-        date before the certificate or in the future), NOT_FOUND, CONFLICT (revoked for another reason; a release of what is not on
-        hold), HSM_* (recorded for good, but the CRL waits for the HSM; it is tried again by itself).
+        An mTLS identity's other certificates in force change with it (``ca.holders``). A revocation or a hold that stands already changes
+        nothing and makes sure of the CRL. Raises INVALID_ARGUMENT (an invalidity date before the certificate or in the future), NOT_FOUND,
+        CONFLICT (revoked for another reason; a release of what is not on hold), HSM_* (recorded for good, but the CRL waits for the HSM; it
+        is tried again by itself).
         """
         self._publisher.require_key(change.issuer)
         act_id = order.token or uuid7()
         try:
             with write(self._engine) as connection:
                 # Behind this lock no CRL is in the making: what is recorded here is on the next one, whoever makes it.
-                connection.execute(select(issuers.c.name).where(issuers.c.name == change.issuer).with_for_update())
+                _lock(connection, change.issuer)
                 now = self._clock.now()
                 row = _issued(connection, change)
-                values = _values(row, change, now)
-                if values:
-                    connection.execute(update(certificates).where(certificates.c.serial == row.serial).values(values))
-                    due = update(issuers).where(issuers.c.name == change.issuer)
-                    connection.execute(due.values(crl_due=True))
-                    connection.execute(due.where(issuers.c.due_since.is_(None)).values(due_since=to_text(now)))
+                changed = [(row, _values(row, change, now))]
+                changed += [(other, _with_holder(other, change, now)) for other in holders.others(connection, row, now)]
+                changed = [(one, values) for one, values in changed if values]
+                for one, values in changed:
+                    _change(connection, one, values, now)
                     if change.kind is Kind.REVOKE:
-                        _note(connection, order, f"revocation:{row.serial}", row.certificate)
-                if values or order.token:
+                        _note(connection, order, f"revocation:{one.serial}", one.certificate)
+                if changed or order.token:
                     kept = {"id": act_id, "evidence": order.encoded, "issuer": change.issuer, "serial": row.serial}
                     connection.execute(insert(acts).values(kept | {"performed_at": to_text(now)}))
-                    _note(connection, order, f"act:{act_id}", LABEL + order.encoded.encode("utf-8"))
+                    _note(connection, order, f"act:{act_id}", ACT_LABEL + order.encoded.encode("utf-8"))
         except IntegrityError:
             if (number := self.performed(order)) is None:
                 raise
             return number  # another process carried out the same token meanwhile
+        for issuer in sorted({one.issuer for one, _ in changed} - {change.issuer}):
+            self._publisher.publish(issuer, only_if_due=True)
         return self._publish(act_id, change.issuer)
 
     def _publish(self, act_id: str, issuer: str) -> int:
@@ -119,10 +122,25 @@ class Revocation:
         return number
 
 
-def _is_same_token(evidence: str, order: Order) -> bool:
+def is_same_token(evidence: str, order: Order) -> bool:
     """Whether both rest on one token. What was signed names it: a signature has a twin, (r, n - s), that anybody can compute."""
     signed = [str(each.get("token", "")).rpartition(".")[0] for each in (json.loads(evidence), order.evidence)]
     return bool(signed[0]) and signed[0] == signed[1]
+
+
+def _lock(connection: Connection, issuer: str) -> None:
+    """The CRLs on which the change may have to stand; under the infrastructure CA those of all generations, which share their holders."""
+    if role_of(issuer) == holders.ROLE:
+        holders.lock(connection)
+    else:
+        connection.execute(select(issuers.c.name).where(issuers.c.name == issuer).with_for_update())
+
+
+def _change(connection: Connection, row: Row[Any], values: Mapping[str, str | None], now: datetime) -> None:
+    connection.execute(update(certificates).where(certificates.c.serial == row.serial).values(dict(values)))
+    due = update(issuers).where(issuers.c.name == row.issuer)
+    connection.execute(due.values(crl_due=True))
+    connection.execute(due.where(issuers.c.due_since.is_(None)).values(due_since=to_text(now)))
 
 
 def _issued(connection: Connection, change: Change) -> Row[Any]:
@@ -145,6 +163,16 @@ def _values(row: Row[Any], change: Change, now: datetime) -> dict[str, str | Non
     if row.state != State.HELD:
         raise VermilionError(Code.CONFLICT, "the certificate is not on hold; there is nothing to release")
     return {"state": State.ISSUED, "held_at": None}
+
+
+def _with_holder(row: Row[Any], change: Change, now: datetime) -> dict[str, str | None]:
+    """The columns that change with those of another certificate of the same holder, which is in force."""
+    if change.kind is Kind.HOLD:
+        return {"state": State.HELD, "held_at": to_text(now)} if row.state == State.ISSUED else {}
+    if change.kind is Kind.RELEASE:
+        return {"state": State.ISSUED, "held_at": None} if row.state == State.HELD else {}
+    invalid = max(to_text(change.invalidity_date), row.not_before) if change.invalidity_date is not None else None
+    return {"state": State.REVOKED, "revoked_at": row.held_at or to_text(now), "reason": change.reason, "invalidity_date": invalid}
 
 
 def _revoked(row: Row[Any], change: Change, now: datetime) -> dict[str, str | None]:

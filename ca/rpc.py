@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cryptography import x509
@@ -11,10 +10,11 @@ from sqlalchemy import Engine
 
 from ca import revocation_rpc
 from ca.certificate import der
+from ca.declared import require_declared
 from ca.issue import Issuance, Order
 from ca.metrics import CaMetrics
-from ca.names import IssuerName, parts
-from ca.pki import root_of
+from ca.names import parts
+from ca.pki import PkiFolder, root_of
 from ca.profiles import Profile
 from ca.record import is_revoked, list_certificates
 from ca.renew import Renewals
@@ -28,13 +28,13 @@ from sealcore.rpc import Rules, caller
 _SERVICE: Final = "/vermilion.v1.CertificateAuthority/"
 
 RULES: Final[Rules] = {
-    f"{_SERVICE}Issue": frozenset({"operator", "service:signer", "service:ocsp"}),
+    f"{_SERVICE}Issue": frozenset({"service:signer", "service:ocsp"}),
     **revocation_rpc.RULES,
     f"{_SERVICE}ListCertificates": frozenset({"operator"}),
     f"{_SERVICE}ListProfiles": frozenset({"operator"}),
     f"{_SERVICE}Renew": frozenset({"any"}),
 }
-"""Who may call; for Issue each profile narrows it further (an operator gets no seal's certificate: D1)."""
+"""Who may call; for Issue each profile narrows it further. Identities come by ceremony, approved act (``Perform``) and renewal alone."""
 
 
 class OwnRecord:
@@ -56,24 +56,25 @@ class CertificateAuthority(RevocationCalls, ca_pb2_grpc.CertificateAuthorityServ
         engine: Engine,
         issuance: Issuance,
         means: Means,
-        authorities: Callable[[], Mapping[IssuerName, x509.Certificate]],
+        folder: PkiFolder,
         metrics: CaMetrics,
     ) -> None:
         super().__init__(means)
         self._engine = engine
         self._issuance = issuance
         self._renewals = Renewals(engine, issuance)
-        self._authorities = authorities
+        self._folder = folder
         self._metrics = metrics
         self._log = get_log("ca")
 
     async def Issue(self, request: ca_pb2.IssueRequest, context: Any) -> ca_pb2.IssueResponse:
-        """A certificate for a PKCS#10 request."""
-        peer = caller()
-        if not peer.roles & set(self._issuance.profile(request.profile).callers):
+        """A certificate for a PKCS#10 request by a key of the caller's own token."""
+        peer, profile = caller(), self._issuance.profile(request.profile)
+        if profile.keys is None or not peer.roles & set(profile.callers):
             raise VermilionError(Code.PERMISSION_DENIED, f"{peer.uri} gets no certificate of the profile {request.profile}")
         role, generation = parts(request.issuer) if request.issuer else (None, None)
         wanted = read(request.request, uri=request.subject_uri, dns=request.dns_names, addresses=request.ip_addresses)
+        await asyncio.to_thread(require_declared, self._folder.folder, profile.keys, wanted.spki_der)
         certificate = await asyncio.to_thread(self._issuance.issue, Order(request.profile, wanted, role, generation))
         self._metrics.issued.labels(request.profile).inc()
         self._log.info("issued", profile=request.profile, serial=f"{certificate.serial_number:x}", caller=peer.uri)
@@ -97,7 +98,7 @@ class CertificateAuthority(RevocationCalls, ca_pb2_grpc.CertificateAuthorityServ
         return ca_pb2.ListProfilesResponse(profiles=[_profile(name, one) for name, one in self._issuance.profiles.items()])
 
     def _answer(self, certificate: x509.Certificate) -> ca_pb2.IssueResponse:
-        present = self._authorities()
+        present = self._folder.current.authorities
         issuer = next(each for each in present.values() if each.subject == certificate.issuer)
         return ca_pb2.IssueResponse(certificate=der(certificate), chain=[der(issuer), der(present[root_of(issuer, present)])])
 

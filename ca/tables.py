@@ -52,6 +52,8 @@ certificates = Table(
     Column("reason", String(32)),  # CRLReason (RFC 5280 §5.3.1)
     Column("invalidity_date", String(20)),  # since when the key is known or suspected not to be safe (RFC 5280 §5.3.2)
     Column("held_at", String(20)),  # of a certificate that is on hold, or that was when it was revoked
+    Column("uri", String(300)),  # the SAN URI of an mTLS identity, in lower case: two that differ in case alone are one to a reader
+    Column("holder", String(40)),  # of the URI: the serial number of the holder's first certificate (ca.holders)
     Column("renewal", Integer, nullable=False, server_default="0"),  # how many certificates its key had before; above 0 for "ocsp" alone
     # one key, one certificate: a second one, also under another CA, is refused by the database itself
     Index(
@@ -73,6 +75,8 @@ certificates = Table(
         postgresql_where=text("state <> 'abandoned'"),
     ),
     Index("certificates_issuer_state", "issuer", "state"),
+    Index("certificates_uri", "uri"),
+    Index("certificates_holder", "holder"),
 )
 
 crls = Table(

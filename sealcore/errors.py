@@ -148,7 +148,9 @@ REGISTRY: dict[Code, CodeEntry] = {
         "Use a certificate bundle from `vermilion clients add`.",
     ),
     Code.CERTIFICATE_REVOKED: _row(
-        Kind.UNAUTHENTICATED, "A revoked certificate opens nothing.", "Ask the operator for a new bundle: `vermilion clients add`."
+        Kind.UNAUTHENTICATED,
+        "A revoked certificate opens nothing.",
+        "Ask the office for a new bundle, which its people approve: `vermilion clients add`.",
     ),
     Code.CERTIFICATE_EXPIRED: _row(
         Kind.UNAUTHENTICATED,

@@ -19,6 +19,7 @@ from sealcore.approvals.canonical import b64url_decode, is_integer, is_text, req
 from sealcore.approvals.decision import MOST_PERSONS
 from sealcore.approvals.p256 import canonical_spki, require_canonical
 from sealcore.errors import Code, VermilionError
+from sealcore.unreadable import UNREADABLE
 from signer.register import RULES, EpochKind, Issuer, Person, Register, Seal, Template
 
 Parameters = Mapping[str, Any]
@@ -228,7 +229,7 @@ def _certified(parameters: Parameters) -> tuple[bytes, tuple[bytes, ...]]:
         certificates = [x509.load_der_x509_certificate(one) for one in der]
         for child, parent in pairwise(certificates):
             child.verify_directly_issued_by(parent)
-    except (ValueError, TypeError, InvalidSignature):
+    except (*UNREADABLE, InvalidSignature):
         raise VermilionError(Code.INVALID_ARGUMENT, "a seal's certificates do not form a chain") from None
     return der[0], tuple(der[1:])
 

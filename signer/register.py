@@ -21,6 +21,7 @@ from sealcore.approvals.p256 import canonical_spki, p256_key
 from sealcore.approvals.token import key_id
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm, algorithm_of
+from sealcore.unreadable import UNREADABLE
 
 ROLES = frozenset({"approver", "officer"})
 SEAL_KINDS = frozenset({"official", "contract", "finance", "invoice", "legal-representative", "department", "job", "personal"})
@@ -272,6 +273,8 @@ class Register:
 
 def _certificate(der: bytes) -> x509.Certificate:
     try:
-        return x509.load_der_x509_certificate(der)
-    except ValueError:
+        certificate = x509.load_der_x509_certificate(der)
+        certificate.public_key()  # read when it is asked for; a key of an unknown kind must show here
+    except UNREADABLE:
         raise VermilionError(Code.INVALID_ARGUMENT, "a certificate cannot be read") from None
+    return certificate

@@ -14,6 +14,7 @@ from ca.change import Change, Kind
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.errors import Code, VermilionError
 from sealcore.rpc import call, channel
+from sealcore.unreadable import UNREADABLE
 from vermilion.desk import tls_of
 from vermilion.layout import Layout
 from vermilion.office import Office
@@ -42,11 +43,6 @@ class Authority:
     def certificates(self, profile: str = "") -> list[ca_pb2.CertificateRecord]:
         """Every certificate, or those of one profile, oldest first."""
         return list(self._call(self._stub.ListCertificates, ca_pb2.ListCertificatesRequest(profile=profile)).certificates)
-
-    def issue(self, request: ca_pb2.IssueRequest) -> ca_pb2.IssueResponse:
-        """A certificate for a PKCS#10 request."""
-        answer: ca_pb2.IssueResponse = self._call(self._stub.Issue, request)
-        return answer
 
     def find(self, wanted: Callable[[ca_pb2.CertificateRecord], bool], what: str) -> ca_pb2.CertificateRecord:
         """The one certificate that ``wanted`` takes; NOT_FOUND, or CONFLICT when it takes several."""
@@ -119,6 +115,6 @@ def _certificate(path: Path) -> bytes:
     data = path.read_bytes()
     try:
         read = x509.load_pem_x509_certificate(data) if data.startswith(_PEM) else x509.load_der_x509_certificate(data)
-    except ValueError:
+    except UNREADABLE:
         raise VermilionError(Code.INVALID_ARGUMENT, f"{path.name} holds no certificate") from None
     return read.public_bytes(Encoding.DER)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sealcore.approvals.canonical import is_uuid7
 from sealcore.approvals.p256 import require_canonical
 from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
-from workflow import events, store
+from workflow import events, policies, store
 from workflow.model import Client, Person, Rule, Unit
 from workflow.office import Office
 
@@ -37,8 +38,9 @@ def add_person(office: Office, by: str, person: Person) -> Person:
 
 
 def add_client(office: Office, by: str, client: Client) -> Client:
-    """Adds a business system; its certificate comes from the CA."""
+    """Adds a business system; its certificate takes an act, and until that is approved people must approve what it submits."""
     check_id(client.id)
+    client = replace(client, approved=False)
 
     def add(connection: Any) -> None:
         _check_unit(connection, client.unit)
@@ -49,8 +51,8 @@ def add_client(office: Office, by: str, client: Client) -> Client:
 
 
 def add_policy(office: Office, by: str, rule: Rule) -> Rule:
-    """Adds a version of a policy. Forms that are open keep the version that they were submitted under."""
-    _add(office, by, "policy.added", f"{rule.id}@{rule.version}", lambda connection: store.add_rule(connection, rule))
+    """Adds a version of a policy that asks no less than those in force. Forms that are open keep the version they were submitted under."""
+    _add(office, by, "policy.added", f"{rule.id}@{rule.version}", lambda connection: policies.add(connection, rule))
     return rule
 
 
@@ -72,7 +74,7 @@ def clients(office: Office, after: str, limit: int) -> list[Client]:
         return store.clients(connection, after, limit)
 
 
-def policies(office: Office) -> list[Rule]:
+def all_policies(office: Office) -> list[Rule]:
     """All versions of all policies."""
     with read(office.engine) as connection:
         return store.rules(connection)

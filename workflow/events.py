@@ -16,15 +16,18 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from sealcore.approvals.canonical import b64url, canonical_json
+from sealcore.errors import VermilionError
 from sealcore.ids import uuid7
 from sealcore.log import request_id
 from workflow import tables
-from workflow.model import REVOKE_ACTION, Form, Performance
+from workflow.model import CREATE_ACTION, REVOKE_ACTION, Form, Performance
 from workflow.register import Append
 
 LABEL = b"vermilion-event-v1"
 SALT_BYTES = 16
-ACT, REVOCATION = "act.performed", "revocation.performed"  # what the outbox calls the handing over of an act: to the signer, to the CA
+# What the outbox calls the handing over of an act: to the signer, to the CA, and what the workflow carries out by itself.
+ACT, REVOCATION, CERTIFICATE, OWN = "act.performed", "revocation.performed", "certificate.performed", "policy.performed"
+FOR_CA = frozenset({REVOCATION, CERTIFICATE})
 FORM, AUDIT = "form", "audit"  # ledger kinds: what people decided, and what was done about the office itself
 
 
@@ -61,12 +64,20 @@ def record_form(connection: Connection, event: str, form: Form, now: int, *, per
 
 def queue_performance(connection: Connection, form: Form, token: str, now: int) -> None:
     """Has an approved act carried out, however often it must be tried."""
-    event = REVOCATION if form.context.action == REVOKE_ACTION else ACT
+    event = {REVOKE_ACTION: REVOCATION, CREATE_ACTION: CERTIFICATE}.get(form.context.action, ACT)
     _queue(connection, kind="perform", key=form.context.jti, event=event, created=now, number=form.number, body=token)
 
 
+def note_performance(connection: Connection, form: Form, token: str, now: int, fault: VermilionError | None = None) -> None:
+    """Records that an act was carried out here, in this transaction, or why it could not be."""
+    outcome: dict[str, str | int | None] = {"state": "done"}
+    if fault is not None:
+        outcome = {"state": "refused", "code": str(fault.code), "reason": fault.reason}
+    _queue(connection, kind="perform", key=form.context.jti, event=OWN, created=now, number=form.number, body=token, **outcome)
+
+
 def _queue(connection: Connection, **values: str | int | None) -> None:
-    connection.execute(insert(tables.outbox).values(values | {"state": "pending"}))
+    connection.execute(insert(tables.outbox).values({"state": "pending"} | values))
 
 
 def append_of(body: str) -> Append:

@@ -15,13 +15,27 @@ from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import service_uri, uuid7
 from sealcore.rpc import Peer
-from workflow import events, store
+from workflow import events, policies, store
 from workflow.events import Recorded
-from workflow.model import ACT_ACTIONS, REVOKE_ACTION, SEAL_ACTION, Client, Form, FormState, Performance, Role, Rule, choose_rule
+from workflow.model import (
+    ACT_ACTIONS,
+    CA_ACTIONS,
+    CREATE_ACTION,
+    REVOKE_ACTION,
+    SEAL_ACTION,
+    Client,
+    Form,
+    FormState,
+    Performance,
+    Role,
+    Rule,
+    choose_rule,
+)
 from workflow.office import Office
 from workflow.quorum import least_persons
 
-ACT_SUBJECT = service_uri("workflow")  # who hands an act's token on, so whom it must name
+ACT_SUBJECT = service_uri("workflow")  # who hands an act's token on, so whom it must name; the audience of what the workflow does itself
+CLIENT_PROFILE = "client"  # the CA's profile of business systems
 
 
 @dataclass(frozen=True)
@@ -99,6 +113,9 @@ def submit(office: Office, caller: Peer, application: Application) -> Form:
             raise VermilionError(Code.NOT_FOUND, f"there is no unit {unit}")
         if application.applicant is not None:
             _check_applicant(store.person(connection, application.applicant).may(Role.APPLICANT, Role.APPROVER), application.applicant)
+        least = max(least, client.least_persons if client is not None else 0)
+        if (policy := _policy_asked(application)) is not None:
+            policies.require_new(connection, policy)
         rule = choose_rule(store.rules(connection), application.seal, application.action)
         number = store.next_number(connection, unit, office.clock.now().year)
         form = Form(
@@ -127,8 +144,15 @@ def submit(office: Office, caller: Peer, application: Application) -> Form:
 def announce_approval(office: Office, connection: Any, form: Form, token: str, now: int) -> None:
     """Tells the ledger, and has an act carried out."""
     events.record_form(connection, "form.approved", form, now, approvers=len(form.decisions))
-    if form.is_act:
-        events.queue_performance(connection, form, token, now)
+    covers = form.context.covers
+    if not isinstance(covers, ActCovers):
+        return
+    if form.context.aud == ACT_SUBJECT:
+        policies.perform(connection, form, covers.parameters, token, now)
+        return
+    if form.context.action == CREATE_ACTION and covers.parameters.get("profile") == CLIENT_PROFILE:
+        store.approve_client(connection, str(covers.parameters.get("uri")))
+    events.queue_performance(connection, form, token, now)
 
 
 def show(office: Office, caller: Peer, number: str) -> Dossier:
@@ -195,8 +219,9 @@ def _check_caller(caller: Peer, application: Application) -> None:
     if isinstance(application.asked, ActRequest):
         if application.action not in ACT_ACTIONS:
             raise VermilionError(Code.ACTION_MISMATCH, f"the acts that a form can ask for are {', '.join(sorted(ACT_ACTIONS))}")
-        if application.action != REVOKE_ACTION and (application.action == "register") == bool(application.seal):
-            raise VermilionError(Code.INVALID_ARGUMENT, "an act names its seal; a change of the register names none")
+        without_seal = application.action in ("register", CREATE_ACTION)
+        if application.action != REVOKE_ACTION and without_seal == bool(application.seal):
+            raise VermilionError(Code.INVALID_ARGUMENT, "an act names its seal; a change of the register or a new identity names none")
         return
     if application.action != SEAL_ACTION:
         raise VermilionError(Code.ACTION_MISMATCH, "documents and grants are for the action seal")
@@ -240,7 +265,7 @@ def _context(office: Office, caller: Peer, application: Application, plan: _Plan
     return DecisionContext(
         jti=uuid7(),
         form=number,
-        aud=_audience(office, application.action),
+        aud=_audience(office, application),
         sub=ACT_SUBJECT if isinstance(plan.covers, ActCovers) else caller.uri,
         seal=application.seal,
         action=application.action,
@@ -251,12 +276,22 @@ def _context(office: Office, caller: Peer, application: Application, plan: _Plan
     )
 
 
-def _audience(office: Office, action: str) -> str:
-    if action != REVOKE_ACTION:
+def _audience(office: Office, application: Application) -> str:
+    if _policy_asked(application) is not None:
+        return ACT_SUBJECT
+    if application.action not in CA_ACTIONS:
         return office.bounds.audience
     if office.bounds.ca_audience is None:
-        raise VermilionError(Code.ACTION_MISMATCH, "this workflow knows no CA (`ca_target`), so nobody would carry out a revocation")
+        raise VermilionError(Code.ACTION_MISMATCH, f"this workflow knows no CA (`ca_target`), so nobody would {application.action}")
     return office.bounds.ca_audience
+
+
+def _policy_asked(application: Application) -> Rule | None:
+    """The policy that an act is to add to our own, whatever it asks; None for anything else."""
+    asked = application.asked
+    if isinstance(asked, ActRequest) and application.action == "register" and asked.parameters.get("change") == policies.POLICY_ADD:
+        return policies.rule_of(asked.parameters)
+    return None
 
 
 def _may_see(caller: Peer, form: Form) -> bool:

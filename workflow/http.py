@@ -149,17 +149,21 @@ def _directory(office: Office, operator: Any) -> APIRouter:
 
     @routes.post("/clients", status_code=201)
     def add_client(body: directory_schemas.NewClient, caller: Peer = operator) -> directory_schemas.Client:
-        """Adds a business system. Its certificate comes from the CA: `vermilion clients add` does both."""
+        """Adds a business system. Its certificate takes an approved act (`create`), which `vermilion clients add` asks for.
+
+        Until that is approved, `approved` is false, and a seal whose quorum is 0 asks one approver of it."""
         return directory_schemas.client(directory.add_client(office, caller.uri, body.to_domain(office.bounds.office_unit)))
 
     @routes.get("/policies")
     def list_policies(_caller: Peer = operator) -> directory_schemas.Policies:
         """All versions of all policies."""
-        return directory_schemas.Policies(policies=[directory_schemas.policy(one) for one in directory.policies(office)])
+        return directory_schemas.Policies(policies=[directory_schemas.policy(one) for one in directory.all_policies(office)])
 
     @routes.post("/policies", status_code=201)
     def add_policy(body: directory_schemas.Policy, caller: Peer = operator) -> directory_schemas.Policy:
-        """Adds a version of a policy. It may raise the quorum of the signer's register; it never lowers it."""
+        """Adds a version of a policy. It may raise the quorum of the signer's register; it never lowers it.
+
+        Nor does it ask less than the policies in force do: that takes an approved act (`register`, with `change` = `policy_add`)."""
         return directory_schemas.policy(directory.add_policy(office, caller.uri, body.to_domain()))
 
     return routes

@@ -13,7 +13,9 @@ from sealcore.errors import Code, VermilionError
 
 UNIT_PATTERN = r"^[A-Z][A-Z0-9]{0,15}$"
 REVOKE_ACTION = "revoke"  # of a certificate, or its release from a hold: the CA carries it out
-ACT_ACTIONS = frozenset({"resume", "register", REVOKE_ACTION})  # handed on by the workflow itself, once approved
+CREATE_ACTION = "create"  # of an identity: the CA issues its certificate
+CA_ACTIONS = frozenset({REVOKE_ACTION, CREATE_ACTION})
+ACT_ACTIONS = frozenset({"resume", "register", *CA_ACTIONS})  # handed on by the workflow itself, once approved
 SEAL_ACTION = "seal"
 
 
@@ -77,13 +79,23 @@ class Person:
 
 @dataclass(frozen=True)
 class Client:
-    """A business system that may submit forms and fetch their tokens; known by the SAN URI of its certificate."""
+    """A business system that may submit forms and fetch their tokens; known by the SAN URI of its certificate.
+
+    approved  whether people let it in (the ceremony, or an approved act on its certificate). Until then the workflow alone approves
+              nothing for it, whatever a seal's quorum is
+    """
 
     id: str
     name: str
     uri: str
     unit: str
     active: bool = True
+    approved: bool = True
+
+    @property
+    def least_persons(self) -> int:
+        """The least number of approvers of what it submits, below which no seal's quorum goes for it."""
+        return 0 if self.approved else 1
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from sealcore.log import get as get_log
 from sealcore.log import request
 from workflow import tables
 from workflow.authority import Authority
-from workflow.events import REVOCATION, append_of, request_of
+from workflow.events import FOR_CA, append_of, request_of
 from workflow.register import Register
 
 IDLE_S = 0.2  # how soon a new row is looked for
@@ -72,7 +72,7 @@ class Outbox:
             return list(connection.execute(query).all())
 
     def _deliver_one(self, row: Row[Any]) -> bool:
-        for_ca = row.event == REVOCATION
+        for_ca = row.event in FOR_CA
         try:
             index = self._hand_over(row)
         except VermilionError as fault:
@@ -91,10 +91,10 @@ class Outbox:
         return True
 
     def _hand_over(self, row: Row[Any]) -> int | None:
-        """The ledger index; of a revocation there is none yet, since the CA tells the ledger by itself."""
+        """The ledger index; of what the CA carries out there is none yet, since it tells the ledger by itself."""
         if row.kind == "append":
             return self._register.append(append_of(row.body))
-        if row.event != REVOCATION:
+        if row.event not in FOR_CA:
             return self._register.perform(row.body)
         if self._authority is None:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, "this workflow knows no CA (`ca_target`)")

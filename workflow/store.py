@@ -73,7 +73,7 @@ def add_person(connection: Connection, new: Person) -> None:
 
 
 def _client(row: Row[Any]) -> Client:
-    return Client(row.id, row.name, row.uri, row.unit, row.active)
+    return Client(row.id, row.name, row.uri, row.unit, row.active, row.approved)
 
 
 def client_by_uri(connection: Connection, uri: str) -> Client | None:
@@ -90,13 +90,19 @@ def clients(connection: Connection, after: str, limit: int) -> list[Client]:
 
 def add_client(connection: Connection, new: Client) -> None:
     """CONFLICT when the id or the URI is taken."""
-    values = {"id": new.id, "name": new.name, "uri": new.uri, "unit": new.unit, "active": new.active}
+    values = {"id": new.id, "name": new.name, "uri": new.uri, "unit": new.unit, "active": new.active, "approved": new.approved}
     _insert(connection, tables.clients, values, "a client with this id or this URI exists")
 
 
-def rules(connection: Connection) -> list[Rule]:
-    """All versions of all policies."""
+def approve_client(connection: Connection, uri: str) -> None:
+    """Notes that people let this client in; nothing for a URI that no client has."""
+    connection.execute(update(tables.clients).where(tables.clients.c.uri == uri).values(approved=True))
+
+
+def rules(connection: Connection, *, lock: bool = False) -> list[Rule]:
+    """All versions of all policies. With ``lock`` they stay ours until the transaction ends."""
     query = select(tables.policies).order_by(tables.policies.c.id, tables.policies.c.version)
+    query = query.with_for_update() if lock else query
     return [Rule(row.id, row.version, row.quorum, row.seal, row.action) for row in connection.execute(query)]
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -53,6 +54,7 @@ clients = Table(
     Column("uri", _URI, nullable=False, unique=True),
     Column("unit", _UNIT, ForeignKey("units.code"), nullable=False),
     Column("active", Boolean, nullable=False),
+    Column("approved", Boolean, nullable=False, server_default=false()),  # people let it in; an operator alone does not
 )
 
 policies = Table(

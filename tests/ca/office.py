@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Engine
 
 from ca.change import Change, Kind
@@ -112,6 +113,27 @@ def software_request(
         builder = builder.add_extension(x509.SubjectAlternativeName(san), critical=False)
     key = key or ec.generate_private_key(ec.SECP256R1())
     return builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def declare(pki: Path, token: str, keys: Mapping[str, bytes]) -> None:
+    """Records keys (label → SPKI, DER) as the ceremony does, beside those recorded before."""
+    file = pki / "keys" / f"{token}.json"
+    file.parent.mkdir(exist_ok=True)
+    present = json.loads(file.read_bytes()) if file.exists() else {}
+    file.write_text(json.dumps(present | {label: base64.b64encode(spki).decode() for label, spki in keys.items()}))
+
+
+def declare_made(pki: Path, token: str, folder: Path, *labels: str) -> None:
+    """Records keys that ``generate_keys`` has made."""
+    keys = {label: x509.load_der_x509_csr((folder / f"{label}.csr").read_bytes()).public_key() for label in labels}
+    declare(pki, token, {label: key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for label, key in keys.items()})
+
+
+def declared_request(pki: Path, token: str, label: str, *names: tuple[x509.ObjectIdentifier, str]) -> bytes:
+    """A PKCS#10 request of a new software key that is recorded as one of a token; a token could attest no more."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    declare(pki, token, {label: key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)})
+    return software_request(*names, key=key)
 
 
 @dataclass(frozen=True)

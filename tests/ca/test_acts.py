@@ -144,7 +144,7 @@ class Case:
 def new_case(desk: Desk, people: People | None = None) -> Case:
     people = people or People()
     certificate = desk.issue("seal", software_request((NameOID.COMMON_NAME, "章")))
-    case = Case(desk, people, certificate, uuid7(), Acts(desk.engine, desk.revocation, people, clock=desk.clock))
+    case = Case(desk, people, certificate, uuid7(), Acts(desk.engine, desk.revocation, desk.issuance, people, clock=desk.clock))
     case.at_signer("suspended", revoke=2)
     return case
 
@@ -189,7 +189,7 @@ def test_token_of_a_release_that_came_before_a_new_hold_does_not_release_again(c
 
 def test_two_replicas_carry_out_one_token_once(replicas: tuple[Desk, Desk]) -> None:
     case = new_case(replicas[0])
-    both = [Acts(desk.engine, desk.revocation, case.people, clock=desk.clock) for desk in replicas]
+    both = [Acts(desk.engine, desk.revocation, desk.issuance, case.people, clock=desk.clock) for desk in replicas]
     token = case.token()
     with ThreadPoolExecutor(4) as pool:
         numbers = set(pool.map(lambda index: both[index % 2].perform(token, WORKFLOW).crl_number, range(8)))

@@ -19,7 +19,7 @@ from sealcore.hsm.token import Algorithm
 from sealcore.migrate import scripts, upgrade
 from signer.requests import CertificateRequests, OwnCa
 from signer.tables import ledger
-from tests.ca.office import Desk
+from tests.ca.office import Desk, declare
 from tests.ca.test_service import Running
 from tests.ca.test_service import running as running  # noqa: PLC0414  (its fixture)
 
@@ -37,6 +37,7 @@ def test_key_without_a_certificate_gets_one_and_no_second(
     desk: Desk, running: Running, database: Engine, label: str, key_usage: str
 ) -> None:
     key = desk.token.generate(label, Algorithm.P256)
+    declare(running.pki, "signer", {label: key.spki_der})
 
     async def make(wanted: str, common_name: str, organization: str) -> bytes:
         return certificate_request(desk.token.key(wanted), common_name, organization=organization or None)

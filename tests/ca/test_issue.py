@@ -21,6 +21,7 @@ from sqlalchemy import select
 
 from ca import profiles
 from ca.certificate import build
+from ca.holders import CEREMONY
 from ca.issue import Issuance, Order
 from ca.lint import certificate_findings
 from ca.record import Recorded, record, store
@@ -286,14 +287,14 @@ def draft_and_record(desk: Desk, key: ec.EllipticCurvePrivateKey) -> Recorded:
     issuer = desk.issuers["seals"]
     request = read(software_request((CN, "interrupted"), key=key))
     draft = build("seal", profiles.load()["seal"], request, issuer.parent, serial=secrets.randbits(127), now=desk.clock.now())
-    return record(desk.engine, desk.linter.certificate(draft, issuer.key.algorithm), now=desk.clock.now())
+    return record(desk.engine, desk.linter.certificate(draft, issuer.key.algorithm), CEREMONY, now=desk.clock.now())
 
 
 def test_interrupted_issue_can_be_repeated_and_its_late_end_is_thrown_away(desk: Desk) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     recorded = draft_and_record(desk, key)
     certificate = desk.issue("seal", software_request((CN, "interrupted"), key=key))
-    refusal(Code.CONFLICT, lambda: store(desk.engine, recorded, certificate, now=desk.clock.now()))
+    refusal(Code.CONFLICT, lambda: store(desk.engine, recorded, certificate, None, now=desk.clock.now()))
     with reading(desk.engine) as connection:
         wanted = select(certificates.c.serial, certificates.c.state).where(certificates.c.state == State.ABANDONED)
         abandoned = {row.serial for row in connection.execute(wanted)}

@@ -12,14 +12,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.ocsp import OCSPCertStatus
-from cryptography.x509.oid import NameOID
 
 from protos.vermilion.v1 import ca_pb2
 from sealcore.errors import Code
 from sealcore.hsm import softhsm
 from tests import plain_http
-from tests.ca.office import Office, generate_keys, software_request, toml
-from tests.ca.test_service import IDENTITIES, Running, issue_message, refusal, unused_port
+from tests.ca.office import Office, declare_made, generate_keys, toml
+from tests.ca.test_service import IDENTITIES, Running, declared_message, issue_message, refusal, unused_port
 from tests.ca.test_service import running as running  # noqa: PLC0414  (its fixture)
 from tests.nursed.programs import program
 
@@ -33,6 +32,7 @@ def responder(office: Office, running: Running, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("ocsp")
     token = softhsm.create(folder / "hsm", "ocsp")
     generate_keys(token, {"ocsp.own.1": "p-256", "ocsp.own.2": "p-256"}, folder)
+    declare_made(office.pki, "ocsp", folder, "ocsp.own.1", "ocsp.own.2")
     port, monitoring = unused_port(), unused_port()
     values: dict[str, object] = {
         "keys": {"seals": "ocsp.own.1", "infrastructure": "ocsp.own.2"},
@@ -75,7 +75,7 @@ def status(url: str, certificate: x509.Certificate, issuer: x509.Certificate) ->
 def test_it_is_certified_by_the_ca_and_tells_of_a_revocation(office: Office, running: Running, responder: tuple[str, str]) -> None:
     url, monitoring = responder
     until(lambda: plain_http.get(f"{monitoring}/readyz", timeout=30).status_code == 200)
-    issued = running.stub("signer").Issue(issue_message("seal", names=((NameOID.COMMON_NAME, "Contract"),)))
+    issued = running.stub("signer").Issue(declared_message(office.pki, "seal", "Contract"))
     certificate, seals = x509.load_der_x509_certificate(issued.certificate), office.authority("seals")
     assert status(url, certificate, seals).certificate_status is OCSPCertStatus.GOOD
     serial = certificate.serial_number.to_bytes(20, "big")
@@ -93,5 +93,7 @@ def test_nobody_but_the_responder_gets_such_a_certificate_and_it_gets_no_other(r
     for profile in ("seal", "tsa", "service", "client", "operator"):
         message = issue_message(profile)
         refusal(Code.PERMISSION_DENIED, lambda message=message: running.stub("ocsp").Issue(message))  # type: ignore[misc]
-    message = ca_pb2.IssueRequest(request=software_request((NameOID.COMMON_NAME, "x")), profile="ocsp", issuer="root")
+    refusal(Code.PERMISSION_DENIED, lambda: running.stub("ocsp").Issue(issue_message("ocsp")))
+    message = declared_message(running.pki, "ocsp")
+    message.issuer = "root"
     refusal(Code.PROFILE_VIOLATION, lambda: running.stub("ocsp").Issue(message))

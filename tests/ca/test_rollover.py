@@ -309,10 +309,9 @@ def test_holder_of_an_old_certificate_still_gets_in_and_one_of_a_new_one_too(ser
 
 def test_what_the_service_issues_now_is_of_the_newest_generation_with_its_own_root(service: Service, rolled: Rolled) -> None:
     authorities = load_authorities(rolled.office.pki)
-    request = software_request((NameOID.COMMON_NAME, "fresh"))
     with channel(service.rpc, service.identities["operator-1"]) as line:
         stub: Any = ca_pb2_grpc.CertificateAuthorityStub(line)  # type: ignore[no-untyped-call]
-        answer = stub.Issue(ca_pb2.IssueRequest(request=request, profile="client", subject_uri=CLIENT + "fresh"), timeout=30)
+        answer = stub.Renew(ca_pb2.RenewRequest(request=software_request()), timeout=30)
     chain = [x509.load_der_x509_certificate(one) for one in answer.chain]
     assert chain == [authorities["infrastructure.2"], authorities["root.2"]]
     x509.load_der_x509_certificate(answer.certificate).verify_directly_issued_by(chain[0])

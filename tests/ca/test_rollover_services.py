@@ -14,10 +14,9 @@ import grpc
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.ocsp import OCSPCertStatus
-from cryptography.x509.oid import NameOID
 
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore import durable
@@ -26,13 +25,12 @@ from sealcore.errors import Code
 from sealcore.hsm import softhsm
 from sealcore.rpc import channel, from_rpc_error
 from tests import plain_http
-from tests.ca.office import PUBLIC_URL, Office, generate_keys, new_office, software_request, toml
-from tests.ca.test_service import IDENTITIES, make_identities, unused_port
+from tests.ca.office import PUBLIC_URL, Office, declare, declare_made, generate_keys, new_office, software_request, toml
+from tests.ca.test_service import IDENTITIES, declared_message, make_identities, unused_port
 from tests.nursed.programs import program
 
 PATIENCE_S = 90.0  # for a machine that is busy with other tests
 IDENTITIES.setdefault("ocsp", ("service", "https://vermilion.internal/service/ocsp"))
-CLIENT = "https://vermilion.internal/client/"
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,12 @@ class World:
     def stub(self, name: str) -> Any:
         return ca_pb2_grpc.CertificateAuthorityStub(channel(self.rpc, self.identities[name]))  # type: ignore[no-untyped-call]
 
-    def issue(self, caller: str, profile: str, uri: str = "") -> tuple[x509.Certificate, x509.Certificate]:
-        """A certificate and its issuer."""
-        message = ca_pb2.IssueRequest(request=software_request((NameOID.COMMON_NAME, "x")), profile=profile, subject_uri=uri)
-        answer = self.stub(caller).Issue(message, timeout=60)
+    def issue(self, profile: str) -> tuple[x509.Certificate, x509.Certificate]:
+        """A new certificate and its issuer: a seal's, or the client's next."""
+        if profile == "client":
+            answer = self.stub("client").Renew(ca_pb2.RenewRequest(request=software_request()), timeout=60)
+        else:
+            answer = self.stub("signer").Issue(declared_message(self.office.pki, profile), timeout=60)
         return x509.load_der_x509_certificate(answer.certificate), x509.load_der_x509_certificate(answer.chain[0])
 
     def status(self, leaf: x509.Certificate, issuer: x509.Certificate) -> ocsp.OCSPResponse:
@@ -111,6 +111,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     identities = {name: one.model_copy(update={"trust_file": trust}) for name, one in identities.items()}
     token = softhsm.create(folder / "hsm", "ocsp")
     generate_keys(token, {"ocsp.own.1": "p-256", "ocsp.own.2": "p-256"}, folder)
+    declare_made(office.pki, "ocsp", folder, "ocsp.own.1", "ocsp.own.2")
     rpc, http, ca_metrics, answers, ocsp_metrics = (unused_port() for _ in range(5))
     shared: dict[str, object] = {"pki_folder": str(office.pki), "database": {"url": office.database_url}}
     ca: dict[str, object] = {
@@ -143,7 +144,7 @@ def ready(monitoring: str) -> bool:
 
 def test_new_generations_are_taken_up_by_both_services_while_they_run(world: World) -> None:
     office = world.office
-    before = [world.issue("operator", "client", CLIENT + "before"), world.issue("signer", "seal")]
+    before = [world.issue("client"), world.issue("seal")]
     until(lambda: ready(world.ocsp_monitoring) and all(world.answers(*one) for one in before))
     generate_keys(office.ca_token, {"ca.seals.2": "p-256", "ca.infrastructure.2": "p-256"}, office.folder)
     for name in ("seals.2", "infrastructure.2"):
@@ -151,17 +152,17 @@ def test_new_generations_are_taken_up_by_both_services_while_they_run(world: Wor
         office.ceremony("rollover", "--authority", name)
         assert ready(world.ca_monitoring) and ready(world.ocsp_monitoring), "a half-made generation disturbs nobody"
         office.ceremony("issuing")
-    _leaf, issuer = world.issue("operator", "client", CLIENT + "between")
+    _leaf, issuer = world.issue("client")
     assert issuer == office.authority("infrastructure"), "its successor is not trusted by the services yet"
     trust = b"".join((office.pki / f"{name}.pem").read_bytes() for name in ("infrastructure", "infrastructure.2"))
     durable.write(world.identities["ca"].trust_file, trust)
 
-    def issued_by(caller: str, profile: str, name: str) -> Callable[[], bool]:
-        return lambda: world.issue(caller, profile, CLIENT + "x" if profile == "client" else "")[1] == office.authority(name)
+    def issued_by(profile: str, name: str) -> Callable[[], bool]:
+        return lambda: world.issue(profile)[1] == office.authority(name)
 
-    until(issued_by("operator", "client", "infrastructure.2"))
-    until(issued_by("signer", "seal", "seals.2"))
-    after = [world.issue("operator", "client", CLIENT + "after"), world.issue("signer", "seal")]
+    until(issued_by("client", "infrastructure.2"))
+    until(issued_by("seal", "seals.2"))
+    after = [world.issue("client"), world.issue("seal")]
     until(lambda: all(world.answers(*one) for one in (*before, *after)))
     every = {"seals", "seals.2", "infrastructure", "infrastructure.2"}
     until(lambda: ready(world.ca_monitoring) and ready(world.ocsp_monitoring))
@@ -191,10 +192,12 @@ def test_key_of_a_new_root_gets_no_other_certificate_from_the_running_ca(world: 
     names = [path.stem for path in office.pki.glob("*.pem") if path.stem != "root"]
     office.ceremony("requests", *(argument for name in names for argument in ("--authority", name)))
     office.ceremony("rollover", "--authority", "root.2")
+    key = x509.load_der_x509_csr((office.folder / "ca.root.2.csr").read_bytes()).public_key()
+    declare(office.pki, "signer", {"seal.false.1": key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)})
     message = ca_pb2.IssueRequest(request=(office.folder / "ca.root.2.csr").read_bytes(), profile="seal")
     with pytest.raises(grpc.RpcError) as refused:
         world.stub("signer").Issue(message, timeout=60)
     assert from_rpc_error(refused.value).code is Code.CONFLICT
-    certificate, issuer = world.issue("operator", "client", CLIENT + "later")
+    certificate, issuer = world.issue("client")
     until(lambda: world.answers(certificate, issuer))
     until(lambda: "root.2" in world.served(world.ca_monitoring, "vermilion_ca_crl_seconds_left") and ready(world.ca_monitoring))

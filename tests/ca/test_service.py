@@ -37,7 +37,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.rpc import channel, from_rpc_error
 from tests import plain_http
-from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, software_request, toml
+from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, declared_request, software_request, toml
 from tests.ca.test_acts import People, spki
 from tests.nursed.programs import program
 
@@ -49,6 +49,8 @@ IDENTITIES = {
     "leaver": ("operator", "https://vermilion.internal/operator/leaver"),
     "workflow": ("service", "https://vermilion.internal/service/workflow"),
     "client": ("client", "https://vermilion.internal/client/test"),
+    "first": ("client", "https://vermilion.internal/client/first"),
+    "second": ("client", "https://vermilion.internal/client/second"),
 }
 
 
@@ -123,6 +125,7 @@ class Running:
     http: str
     metrics: str
     ledger_port: int
+    pki: Path
     identities: dict[str, TlsSettings]
 
     def stub(self, name: str) -> Any:
@@ -178,11 +181,18 @@ def running(office: Office, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         process = subprocess.Popen(program("ca", "--config", config), stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n", (tmp_path / "ca.log").read_text()
-    yield Running(process, f"127.0.0.1:{rpc}", f"http://127.0.0.1:{http}", f"http://127.0.0.1:{metrics}", ledger, identities)
+    yield Running(process, f"127.0.0.1:{rpc}", f"http://127.0.0.1:{http}", f"http://127.0.0.1:{metrics}", ledger, office.pki, identities)
     process.terminate()
     assert process.wait(30) == 0, (tmp_path / "ca.log").read_text()
     log_text = (tmp_path / "ca.log").read_text()
     assert "Traceback" not in log_text and office.ca_token.pin_file.read_text().strip() not in log_text
+
+
+def declared_message(pki: Path, profile: str, name: str = "x") -> ca_pb2.IssueRequest:
+    """As a service asks that owns the key's token."""
+    token = "ocsp" if profile == "ocsp" else "signer"
+    request = declared_request(pki, token, f"{profile}.{uuid7()}", (CN, name))
+    return ca_pb2.IssueRequest(request=request, profile=profile)
 
 
 def issue_message(profile: str, uri: str = "", names: Sequence[tuple[x509.ObjectIdentifier, str]] = ((CN, "x"),)) -> ca_pb2.IssueRequest:
@@ -197,10 +207,16 @@ def refusal(code: Code, call: Callable[[], object]) -> VermilionError:
     return error
 
 
-def test_operator_issues_lists_and_revokes_and_the_ledger_hears_of_it(running: Running) -> None:
+def renewed(running: Running, name: str) -> ca_pb2.IssueResponse:
+    """A fresh certificate of the infrastructure CA: the successor of an identity's own."""
+    answer: ca_pb2.IssueResponse = running.stub(name).Renew(ca_pb2.RenewRequest(request=software_request()))
+    return answer
+
+
+def test_operator_lists_and_revokes_and_the_ledger_hears_of_it(running: Running) -> None:
     ledger = RecordingLedger()
     desk = running.stub("operator")
-    answer = desk.Issue(issue_message("client", "https://vermilion.internal/client/one"))
+    answer = renewed(running, "first")
     certificate = x509.load_der_x509_certificate(answer.certificate)
     issuer, root = (x509.load_der_x509_certificate(each) for each in answer.chain)
     certificate.verify_directly_issued_by(issuer)
@@ -224,7 +240,7 @@ def test_operator_issues_lists_and_revokes_and_the_ledger_hears_of_it(running: R
 
 def test_operator_holds_and_releases_and_publishes(running: Running) -> None:
     desk = running.stub("operator")
-    certificate = x509.load_der_x509_certificate(desk.Issue(issue_message("client", "https://vermilion.internal/client/held")).certificate)
+    certificate = x509.load_der_x509_certificate(renewed(running, "second").certificate)
     named = {"serial": octets(certificate), "issuer": "infrastructure"}
     held = desk.Hold(ca_pb2.HoldRequest(**named)).crl_number
     (record,) = [one for one in desk.ListCertificates(ca_pb2.ListCertificatesRequest()).certificates if one.serial == octets(certificate)]
@@ -243,7 +259,7 @@ def test_operator_holds_and_releases_and_publishes(running: Running) -> None:
 
 def test_under_the_seals_ca_an_operator_holds_and_only_a_quorum_releases_and_revokes(running: Running) -> None:
     operator, workflow = running.stub("operator"), running.stub("workflow")
-    certificate = x509.load_der_x509_certificate(running.stub("signer").Issue(issue_message("seal")).certificate)
+    certificate = x509.load_der_x509_certificate(running.stub("signer").Issue(declared_message(running.pki, "seal")).certificate)
     named = {"serial": octets(certificate), "issuer": "seals"}
     refusal(Code.PERMISSION_DENIED, lambda: operator.Revoke(ca_pb2.RevokeRequest(**named, reason="superseded")))
     assert operator.Hold(ca_pb2.HoldRequest(**named)).crl_number
@@ -306,7 +322,7 @@ def serial_on(running: Running, certificate: x509.Certificate) -> x509.RevokedCe
 def test_signer_gets_seals_and_timestamp_units_alone(running: Running) -> None:
     signer = running.stub("signer")
     for profile in ("seal", "tsa"):
-        assert signer.Issue(issue_message(profile)).certificate
+        assert signer.Issue(declared_message(running.pki, profile)).certificate
     for profile in ("client", "operator", "service", "ocsp", "root", "issuing"):
         refusal(
             Code.PERMISSION_DENIED, lambda profile=profile: signer.Issue(issue_message(profile, "https://vermilion.internal/operator/evil"))
@@ -317,7 +333,7 @@ def test_signer_gets_seals_and_timestamp_units_alone(running: Running) -> None:
 
 def test_operator_gets_no_seal_and_client_gets_nothing(running: Running) -> None:
     operator, client = running.stub("operator"), running.stub("client")
-    for profile in ("seal", "tsa", "ocsp"):
+    for profile in ("seal", "tsa", "ocsp", "service", "client", "operator", "device", "person"):
         refusal(Code.PERMISSION_DENIED, lambda profile=profile: operator.Issue(issue_message(profile)))  # type: ignore[misc]
     refusal(Code.PERMISSION_DENIED, lambda: client.Issue(issue_message("client", "https://vermilion.internal/client/x")))
     refusal(Code.PERMISSION_DENIED, lambda: client.ListCertificates(ca_pb2.ListCertificatesRequest()))
@@ -333,11 +349,13 @@ def test_revoked_operator_is_refused_on_the_next_call_of_the_open_connection(run
 
 
 def test_refusals_cross_the_wire_with_their_rule(running: Running) -> None:
-    operator = running.stub("operator")
-    error = refusal(Code.PROFILE_VIOLATION, lambda: operator.Issue(issue_message("client", "https://vermilion.internal/service/signer")))
-    assert error.rule == "Profile client: SAN URI: https://vermilion.internal/client/…."
-    refusal(Code.INVALID_ARGUMENT, lambda: operator.Issue(issue_message("nothing")))
-    refusal(Code.INVALID_ARGUMENT, lambda: operator.Issue(ca_pb2.IssueRequest(request=b"x", profile="client")))
+    operator, signer = running.stub("operator"), running.stub("signer")
+    message = declared_message(running.pki, "seal")
+    message.subject_uri = "https://vermilion.internal/service/signer"
+    error = refusal(Code.PROFILE_VIOLATION, lambda: signer.Issue(message))
+    assert error.rule == "Profile seal: SAN URI: none."
+    refusal(Code.INVALID_ARGUMENT, lambda: signer.Issue(issue_message("nothing")))
+    refusal(Code.INVALID_ARGUMENT, lambda: signer.Issue(ca_pb2.IssueRequest(request=b"x", profile="seal")))
     for request in (
         ca_pb2.RevokeRequest(serial=b"\x01", reason="superseded", issuer="nobody"),
         ca_pb2.RevokeRequest(serial=b"", reason="superseded", issuer="seals"),

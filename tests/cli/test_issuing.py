@@ -38,7 +38,11 @@ def test_certificate_is_issued_listed_and_shown(office: RunningOffice, tmp_path:
     request = request_file(tmp_path, (NameOID.COMMON_NAME, "machine 7"), (NameOID.SERIAL_NUMBER, "SM-0007"))
     uri = f"https://vermilion.internal/device/{uuid7()}"
     out = tmp_path / "device.pem"
-    done = office.run("ca", "issue", request, "--profile", "device", "--uri", uri, "--out", out)
+    order = ("ca", "issue", request, "--profile", "device", "--uri", uri, "--out", out)
+    asked = office.run(*order)
+    assert asked.returncode == 0 and "forms approve" in " ".join(asked.stdout.split()), asked.stderr
+    assert not out.exists() and office.run(*order).returncode == 0, "asking again is the same form"
+    done = office.run(*order, "--as", "Chen Rui", "--as", "Zhao Ming")
     assert done.returncode == 0, done.stderr
     leaf, issuing, root = x509.load_pem_x509_certificates(out.read_bytes())
     leaf.verify_directly_issued_by(issuing)

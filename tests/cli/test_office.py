@@ -22,6 +22,7 @@ from vermilion.client.rest import Rest
 from vermilion.desk import in_folder
 from vermilion.layout import Layout
 
+PEOPLE = ("--as", "Chen Rui", "--as", "Zhao Ming")
 INVOICE = EXAMPLES / "invoice.pdf"
 
 
@@ -191,6 +192,10 @@ def test_a_person_is_added_and_counts_once_the_registers_quorum_says_so(office: 
 
 def test_a_client_is_added_with_a_bundle_of_its_own(office: RunningOffice, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
+    asked = office.json("clients", "add", "billing", "--out", bundle)
+    assert {path.name for path in bundle.iterdir()} == {"key.pem"}, "nobody has approved it"
+    for name in ("Chen Rui", "Zhao Ming"):
+        assert office.run("forms", "approve", asked["form"], "--as", name).returncode == exits.DONE
     added = office.run("clients", "add", "billing", "--out", bundle)
     assert added.returncode == exits.DONE, added.stderr
     assert stat.S_IMODE((bundle / "key.pem").stat().st_mode) == 0o600
@@ -202,7 +207,7 @@ def test_a_client_is_added_with_a_bundle_of_its_own(office: RunningOffice, tmp_p
 
 def test_a_bundle_is_renewed_by_its_holder_and_once_expired_by_the_office(office: RunningOffice, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
-    assert office.run("clients", "add", "archive", "--out", bundle).returncode == exits.DONE
+    assert office.run("clients", "add", "archive", "--out", bundle, *PEOPLE).returncode == exits.DONE
     tls = in_folder(bundle)
     first = identity.read(tls).certificate
     renewed = office.run("clients", "renew", bundle)
@@ -217,7 +222,11 @@ def test_a_bundle_is_renewed_by_its_holder_and_once_expired_by_the_office(office
     identity.replace(tls, expired.key_file.read_bytes(), expired.certificate_file.read_bytes())
     refused = office.run("clients", "renew", bundle, "--ca", office.office.listen("ca").target)
     assert refused.returncode == exits.REFUSED and "CERTIFICATE_EXPIRED" in refused.stderr
-    assert office.run("clients", "renew", bundle).returncode == exits.DONE
+    taken = office.run("clients", "renew", bundle, *PEOPLE)
+    assert taken.returncode == exits.REFUSED and "CONFLICT" in taken.stderr, "its successors are in force"
+    assert office.run("ca", "revoke", f"{first.serial_number:x}", "--reason", "superseded").returncode == exits.DONE
+    anew = office.run("clients", "renew", bundle, *PEOPLE)
+    assert anew.returncode == exits.DONE, anew.stderr
     last = identity.read(tls).certificate
     assert last.extensions.get_extension_for_class(x509.SubjectAlternativeName).value == san
     workflow = Rest(office.office.url("workflow", scheme="https"), tls)

@@ -23,7 +23,7 @@ def device(office: RunningOffice, folder: Path) -> Path:
     request, out = folder / "device.csr", folder / "device.pem"
     request.write_bytes(software_request((NameOID.COMMON_NAME, "machine"), (NameOID.SERIAL_NUMBER, "SM-1")))
     uri = f"https://vermilion.internal/device/{uuid7()}"
-    done = office.run("ca", "issue", request, "--profile", "device", "--uri", uri, "--out", out)
+    done = office.run("ca", "issue", request, "--profile", "device", "--uri", uri, "--out", out, *PEOPLE)
     assert done.returncode == 0, done.stderr
     return out
 

@@ -243,8 +243,9 @@ def test_a_policy_raises_the_quorum_and_never_lowers_it(desk: Desk) -> None:
     directory.add_policy(desk.office, "desk", Rule("strict", 1, 3, seal=seal, action="seal"))
     form = desk.submit(seal)
     assert (form.context.policy.id, form.context.policy.version, form.context.policy.quorum) == ("strict", 1, 3)
-    directory.add_policy(desk.office, "desk", Rule("strict", 2, 1, seal=seal, action="seal"))
-    assert desk.submit(seal).context.policy.quorum == 2
+    refusal_of = refusal(lambda: directory.add_policy(desk.office, "desk", Rule("strict", 2, 1, seal=seal, action="seal")))
+    assert refusal_of is Code.PERMISSION_DENIED
+    assert desk.submit(seal).context.policy.quorum == 3
     for approver in (desk.human("approver"), desk.human("approver")):
         assert decide(desk, form, approver).form.state is FormState.APPLIED
 

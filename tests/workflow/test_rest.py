@@ -207,9 +207,15 @@ def test_a_killed_service_comes_back_with_everything_and_stops_cleanly(running: 
     running.start()
 
 
-def test_no_pin_and_no_token_in_the_log(running: Running, client: httpx.Client, issuer_token: tuple[TokenSettings, bytes]) -> None:
-    seal = running.signer.state.add_seal(seal=0)
+def test_no_pin_and_no_token_in_the_log(
+    running: Running, operator: httpx.Client, client: httpx.Client, issuer_token: tuple[TokenSettings, bytes]
+) -> None:
+    seal, human = running.signer.state.add_seal(seal=0), Human("approver")
+    running.enrol(operator, human)
+    running.signer.state.register(human)
     form = client.post("/v1/forms", json=application(seal)).json()
+    assert (form["state"], form["context"]["policy"]["quorum"]) == ("applied", 1), "nobody but an operator let this client in"
+    client.post(f"/v1/forms/{form['number']}/decisions", json=decision(form, human))
     token = client.get(f"/v1/forms/{form['number']}/token").json()["token"]
     log = running.log.read_text()
     assert issuer_token[0].pin_file.read_text().strip() not in log

@@ -1,42 +1,60 @@
-"""`vermilion clients`: business systems that may apply for seals, each with a certificate of its own."""
+"""`vermilion clients`: business systems that may apply for seals, each with a certificate of its own, which people approve."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sealcore.ids import client_uri, uuid7
+from ca.enrolment import enrolment, enrolment_of
+from sealcore import identity
+from sealcore.clock import SystemClock
+from sealcore.errors import Code, VermilionError
+from sealcore.ids import uuid7
 from vermilion import identities
-from vermilion.cli.common import DEFAULT, AsJson, State, here
+from vermilion.cli import enrolling
+from vermilion.cli.common import DEFAULT, AsJson, Here, State, here
+from vermilion.cli.enrolling import Issued, Waiting
+from vermilion.desk import in_folder
 from vermilion.messages import text
 from vermilion.terminal import emit_json, say, show_pairs
+from vermilion.trust_files import mtls_trust
 
 app = typer.Typer(help=text("help.clients"))
+PROFILE = "client"
+Several = Annotated[list[str] | None, typer.Option("--as", metavar="PERSON", help=text("option.as_several"))]
 
 
 @app.command("add", help=text("help.clients_add"))
 def add_client(
     name: Annotated[str, typer.Argument(metavar="NAME", help=text("argument.client_name"))],
+    *,
     unit: Annotated[str | None, typer.Option("--unit", help=text("option.unit"))] = None,
     out: Annotated[Path | None, typer.Option("--out", help=text("option.bundle"))] = None,
+    persons: Several = None,
     state: State = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     office = here(state)
-    client_id = uuid7()
-    with office.desk() as desk:
-        client = desk.post("/v1/clients", {"id": client_id, "name": name, "unit": unit or office.office.unit})
     folder = (out or office.layout.tls(name)).absolute()
-    identities.issue_client(office.layout, office.office, client["uri"] or client_uri(client_id), folder)
+    if (folder / "cert.pem").exists():
+        raise VermilionError(Code.CONFLICT, f"{folder} holds a bundle already; take another name or --out")
+    uri, outcome = _certified(office, folder, name, unit or office.office.unit, persons or [])
+    if isinstance(outcome, Waiting):
+        _told_waiting(outcome, as_json, uri=uri, bundle=str(folder))
+        return
+    identities.store(folder, outcome.certificate, outcome.chain, mtls_trust(office.layout, SystemClock().now()))
     if as_json:
-        emit_json({**client, "bundle": str(folder)})
+        emit_json({"name": name, "uri": uri, "bundle": str(folder)})
         return
     say("clients.added", name=name)
     show_pairs(
         [
-            (text("column.client"), client["uri"]),
+            (text("column.client"), uri),
             (text("column.bundle"), str(folder)),
             (text("column.signer"), office.office.listen("signer").target),
             (text("column.workflow"), office.office.url("workflow", scheme="https")),
@@ -47,17 +65,62 @@ def add_client(
 @app.command("renew", help=text("help.clients_renew"))
 def renew_client(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help=text("argument.bundle"))],
+    *,
     ca: Annotated[str | None, typer.Option("--ca", metavar="HOST:PORT", help=text("option.ca"))] = None,
+    persons: Several = None,
     state: State = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    if ca is not None:
-        until = identities.renew_client(folder.absolute(), ca)
-    else:
-        office = here(state)
-        target = office.office.listen("ca").target
-        until = identities.renew_client(folder.absolute(), target, (office.layout, office.office))
+    folder = folder.absolute()
+    try:
+        until = identities.renew_client(folder, ca or here(state).office.listen("ca").target)
+    except VermilionError as fault:
+        if fault.code is not Code.CERTIFICATE_EXPIRED or ca is not None:
+            raise
+        outcome = _certified_anew(here(state), folder, persons or [])
+        if isinstance(outcome, Waiting):
+            _told_waiting(outcome, as_json, bundle=str(folder))
+            return
+        until = outcome.certificate.not_valid_after_utc
     if as_json:
-        emit_json({"bundle": str(folder.absolute()), "until": until.isoformat()})
+        emit_json({"bundle": str(folder), "until": until.isoformat()})
         return
     say("clients.renewed", folder=folder, until=until.strftime("%Y-%m-%d"))
+
+
+def _certified(office: Here, folder: Path, name: str, unit: str, persons: list[str]) -> tuple[str, Issued | Waiting]:
+    """The client's URI, and its certificate or the form for it; one that was begun before goes on with its key."""
+    spki = identities.own_key(folder).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    with office.desk() as desk:
+        if (form := enrolling.asked(desk, spki)) is not None:
+            wanted = enrolment_of(form["context"]["covers"]["act"])
+        else:
+            client = desk.post("/v1/clients", {"id": uuid7(), "name": name, "unit": unit})
+            request = identities.request(folder, client["uri"], server=False, common_name=name)
+            wanted = enrolment(PROFILE, client["uri"], {"common_name": name}, request)
+    return wanted.uri, enrolling.enrol(office, wanted, title=text("clients.form_title", name=name), persons=persons)
+
+
+def _certified_anew(office: Here, folder: Path, persons: list[str]) -> Issued | Waiting:
+    """A new key and certificate for the URI of a bundle that has expired: its holder's end, so that a new one takes people's approval."""
+    present, waiting = identity.read(in_folder(folder)).certificate, folder / ".waiting"
+    (uri,) = present.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+        x509.UniformResourceIdentifier
+    )
+    name = str(present.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+    request = identities.request(waiting, uri, server=False, common_name=name)
+    wanted = enrolment(PROFILE, uri, {"common_name": name}, request)
+    outcome = enrolling.enrol(office, wanted, title=text("clients.form_title", name=name), persons=persons)
+    if isinstance(outcome, Issued):
+        chain = identities.chain_pem(outcome.certificate, outcome.chain)
+        identity.replace(in_folder(folder), (waiting / "key.pem").read_bytes(), chain)
+        shutil.rmtree(waiting)
+    return outcome
+
+
+def _told_waiting(waiting: Waiting, as_json: bool, **about: str) -> None:
+    if as_json:
+        emit_json({"form": waiting.number, "quorum": waiting.quorum, **about})
+        return
+    say("acts.applied", number=waiting.number, quorum=waiting.quorum)
+    say("acts.then_again", "quiet")

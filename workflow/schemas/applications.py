@@ -133,12 +133,13 @@ Parameters = Annotated[
 class ActApplication(_Applied):
     """Have an act carried out once it is approved.
 
-    `resume` a seal, change the `register` (then `seal` is empty), or `revoke` a certificate or release it from a hold (`seal` is empty
-    where the certificate is no seal's).
+    `resume` a seal; change the `register`, or with `policy_add` the workflow's policies (then `seal` is empty); `revoke` a certificate
+    or release it from a hold (`seal` is empty where the certificate is no seal's); `create` an identity: a client's, an operator's, a
+    machine's or a person's certificate (`seal` is empty).
     """
 
     seal: Uuid | Literal[""] = ""
-    action: Literal["resume", "register", "revoke"]
+    action: Literal["resume", "register", "revoke", "create"]
     act: Parameters
 
     def to_domain(self) -> forms.Application:

@@ -80,13 +80,14 @@ class NewClient(Body):
 
 
 class Client(Body):
-    """A business system."""
+    """A business system; `approved` once people let it in. Until then nothing of it is approved without a person."""
 
     id: Uuid
     name: str
     uri: str
     unit: str
     active: bool
+    approved: bool
 
 
 class Clients(Body):
@@ -103,7 +104,7 @@ class Policy(Body):
     version: Annotated[int, Field(ge=1, le=SINT32)]
     quorum: Quorum
     seal: Uuid | None = None
-    action: Literal["seal", "resume", "register"] | None = None
+    action: Literal["seal", "resume", "register", "revoke", "create"] | None = None
 
     def to_domain(self) -> model.Rule:
         return model.Rule(self.id, self.version, self.quorum, self.seal, self.action)
@@ -131,7 +132,7 @@ def person(one: model.Person) -> Person:
 
 def client(one: model.Client) -> Client:
     """A client."""
-    return Client(id=one.id, name=one.name, uri=one.uri, unit=one.unit, active=one.active)
+    return Client(id=one.id, name=one.name, uri=one.uri, unit=one.unit, active=one.active, approved=one.approved)
 
 
 def policy(one: model.Rule) -> Policy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -10,21 +11,28 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from ca.enrolment import enrolment
 from ca.pki import is_issued_by, load_authorities, root_of
+from ca.profiles import BY_ACT
+from ca.request import read
 from protos.vermilion.v1 import ca_pb2
 from sealcore import durable
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
+from sealcore.unreadable import UNREADABLE
 from vermilion import keyring
 from vermilion.authority import Authority, by_serial_or_file
 from vermilion.ceremony.alone import alone
 from vermilion.ceremony.authorities import timestamp_unit
 from vermilion.ceremony.room import Room
+from vermilion.cli import enrolling
 from vermilion.cli.common import DEFAULT, AsJson, Here, State, here
+from vermilion.cli.enrolling import Issued, Waiting
 from vermilion.messages import text
 from vermilion.terminal import emit_json, say, show_pairs, show_table
 
 ProfileOption = Annotated[str, typer.Option("--profile", help=text("option.profile"))]
+Several = Annotated[list[str] | None, typer.Option("--as", metavar="PERSON", help=text("option.as_several"))]
 Request = Annotated[Path | None, typer.Argument(metavar="REQUEST", help=text("argument.request"))]
 _PEM = b"-----BEGIN"
 
@@ -50,39 +58,36 @@ def issue(
     label: Annotated[str | None, typer.Option("--label", metavar="KEY", help=text("option.issue_label"))] = None,
     name: Annotated[str | None, typer.Option("--name", help=text("option.common_name"))] = None,
     uri: Annotated[str, typer.Option("--uri", help=text("option.san_uri"))] = "",
-    dns: Annotated[list[str] | None, typer.Option("--dns", help=text("option.san_dns"))] = None,
-    address: Annotated[list[str] | None, typer.Option("--ip", help=text("option.san_ip"))] = None,
+    persons: Several = None,
     out: Annotated[Path | None, typer.Option("--out", help=text("option.certificate_out"))] = None,
     state: State = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     office = here(state)
     if label is not None and request is None:
-        if not name or profile or uri or dns or address:
+        if not name or profile or uri or persons:
             raise VermilionError(Code.INVALID_ARGUMENT, "with --label goes --name alone: the kind of key settles all else")
-        chain = _for_key(office, label, name)
+        chain = [x509.load_der_x509_certificate(one) for one in _for_key(office, label, name)]
     elif request is not None and label is None:
         if not profile or name:
             raise VermilionError(
                 Code.INVALID_ARGUMENT, "with a request goes --profile (see `vermilion ca profiles`); its subject is the request's"
             )
-        message = ca_pb2.IssueRequest(
-            request=read_request(request), profile=profile, subject_uri=uri, dns_names=dns or (), ip_addresses=address or ()
-        )
-        with Authority(office.layout, office.office) as authority:
-            issued = authority.issue(message)
-        chain = [issued.certificate, *issued.chain]
+        outcome = _by_form(office, read_request(request), profile, uri, persons or [])
+        if isinstance(outcome, Waiting):
+            _told_waiting(outcome, as_json)
+            return
+        chain = [outcome.certificate, *outcome.chain]
     else:
         raise VermilionError(Code.INVALID_ARGUMENT, "give a PKCS#10 request, or --label of a key in a token")
-    certificates = [x509.load_der_x509_certificate(one) for one in chain]
-    pem = "".join(map(_pem, certificates))
-    serial = f"{certificates[0].serial_number:x}"
+    pem = "".join(map(_pem, chain))
+    serial = f"{chain[0].serial_number:x}"
     if out is not None:
         durable.write(out, pem.encode("ascii"))
     if as_json:
         emit_json({"serial": serial, "chain_pem": pem})
         return
-    say("ca.issued", serial=serial, subject=certificates[0].subject.rfc4514_string())
+    say("ca.issued", serial=serial, subject=chain[0].subject.rfc4514_string())
     if out is not None:
         say("ca.certificate_written", file=out)
     else:
@@ -159,12 +164,31 @@ def _for_key(office: Here, label: str, name: str) -> list[bytes]:
     raise VermilionError(Code.INVALID_ARGUMENT, f"the key {label} of the token {held_by} is not certified in this way", rule=rule)
 
 
+def _by_form(office: Here, request_der: bytes, profile: str, uri: str, persons: Sequence[str]) -> Issued | Waiting:
+    """The certificate of an identity, which people approve: the request's subject, and one SAN URI."""
+    enrolling.require_by_act(profile)
+    asked = read(request_der, uri=uri)
+    if asked.names.uri is None:
+        raise VermilionError(Code.INVALID_ARGUMENT, "the request names no SAN URI; give --uri")
+    wanted = enrolment(profile, asked.names.uri, asked.attributes, request_der)
+    title = text("ca.issue_title", profile=profile, uri=wanted.uri)
+    return enrolling.enrol(office, wanted, title=title, persons=persons)
+
+
+def _told_waiting(waiting: Waiting, as_json: bool) -> None:
+    if as_json:
+        emit_json({"form": waiting.number, "quorum": waiting.quorum})
+        return
+    say("acts.applied", number=waiting.number, quorum=waiting.quorum)
+    say("acts.then_again", "quiet")
+
+
 def read_request(path: Path) -> bytes:
     """A PKCS#10 request from a file, PEM or DER, as DER; INVALID_ARGUMENT."""
     try:
         data = path.read_bytes()
         return x509.load_pem_x509_csr(data).public_bytes(Encoding.DER) if data.lstrip().startswith(_PEM) else data
-    except (OSError, ValueError):
+    except (OSError, *UNREADABLE):
         raise VermilionError(Code.INVALID_ARGUMENT, f"{path} holds no certificate request that can be read") from None
 
 
@@ -183,7 +207,8 @@ def _days(days: int) -> str:
 
 
 def _callers(profile: ca_pb2.ProfileRecord) -> str:
-    return ", ".join(profile.callers) or text("ca.ceremony_alone")
+    named = [text("ca.approved_act") if one == BY_ACT else one for one in profile.callers]
+    return ", ".join(named) or text("ca.ceremony_alone")
 
 
 def _pem(certificate: x509.Certificate) -> str:

@@ -15,6 +15,7 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore import durable
 from sealcore.approvals.canonical import b64url
 from sealcore.errors import Code, VermilionError
+from sealcore.unreadable import UNREADABLE
 from signer.chain import require_seal_chain
 from vermilion import acts
 from vermilion.cli.common import DEFAULT, AsJson, State, find_person, here
@@ -60,10 +61,10 @@ def import_chain(
     office = here(state)
     with office.registry() as registry:
         seal = _seal_of(registry, label)
-    if _spki_sha256(leaf) != seal.spki_sha256:
-        raise VermilionError(Code.SEAL_CERTIFICATE_INVALID, f"the first certificate is not for the key {label}")
     encoded = [one.public_bytes(Encoding.DER) for one in (leaf, *issuers)]
     require_seal_chain(encoded[0], encoded[1:], datetime.now(UTC))  # the signer judges again; here it costs nobody a form
+    if _spki_sha256(leaf) != seal.spki_sha256:
+        raise VermilionError(Code.SEAL_CERTIFICATE_INVALID, f"the first certificate is not for the key {label}")
     parameters = {
         "change": "seal_certificate",
         "id": seal.id,
@@ -96,10 +97,8 @@ def add_to(app: typer.Typer) -> None:
 def _certificates(path: Path) -> list[x509.Certificate]:
     try:
         found = x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError):
-        raise VermilionError(Code.INVALID_ARGUMENT, f"{path} holds no certificates in PEM") from None
-    if len(found) < 2:
-        raise VermilionError(Code.INVALID_ARGUMENT, f"{path} holds one certificate; its chain down to the root belongs with it")
+    except (OSError, *UNREADABLE):
+        raise VermilionError(Code.INVALID_ARGUMENT, f"{path} holds no certificates in PEM that can be read") from None
     return found
 
 

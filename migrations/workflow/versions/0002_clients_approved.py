@@ -1,0 +1,14 @@
+"""Whether people let a client in. Those that are there were let in under the rules of their time."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("clients", sa.Column("approved", sa.Boolean, nullable=False, server_default=sa.false()))
+    op.execute(sa.update(sa.table("clients", sa.column("approved", sa.Boolean))).values(approved=True))

@@ -1,0 +1,176 @@
+"""What an operator alone cannot do at the workflow: ask less than is asked, or make a client that nobody but the workflow approves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import insert
+
+from sealcore.db import read, write
+from sealcore.errors import Code
+from sealcore.ids import client_uri, service_uri, uuid7
+from sealcore.rpc import Peer
+from tests.workflow.conftest import Desk
+from tests.workflow.test_forms import decide, refusal, with_ca
+from workflow import directory, forms, store, tables
+from workflow.model import Client, FormState, Rule
+
+SEAL = uuid7()
+IN_FORCE = (Rule("four-eyes", 1, 2), Rule("contract", 3, 3, seal=SEAL, action="seal"))
+
+
+def with_policies(desk: Desk) -> None:
+    for rule in IN_FORCE:
+        directory.add_policy(desk.office, "desk", rule)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule("four-eyes", 2, 1),  # less
+        Rule("four-eyes", 2, 0),
+        Rule("four-eyes", 9, 2, seal=SEAL),  # as much, but for one seal alone: the others lose it
+        Rule("four-eyes", 2, 5, action="seal"),  # more, but for one action alone
+        Rule("four-eyes", 2, 2, seal=uuid7()),
+        Rule("contract", 4, 2, seal=SEAL, action="seal"),
+        Rule("contract", 4, 3, seal=SEAL, action="resume"),  # moved away
+        Rule("contract", 4, 3, seal=uuid7(), action="seal"),
+        Rule("contract", 2**31 - 1, 0),
+    ],
+)
+def test_operator_adds_no_policy_that_asks_less_than_those_in_force(desk: Desk, rule: Rule) -> None:
+    with_policies(desk)
+    assert refusal(lambda: directory.add_policy(desk.office, "desk", rule)) is Code.PERMISSION_DENIED
+    assert set(directory.all_policies(desk.office)) == set(IN_FORCE)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule("four-eyes", 2, 2),
+        Rule("four-eyes", 2, 4),
+        Rule("contract", 4, 3, seal=SEAL),  # wider
+        Rule("contract", 4, 3),
+        Rule("another", 1, 0),  # beside the others: the strictest counts
+        Rule("contract", 2, 0, seal=SEAL, action="seal"),  # older than the newest: of no effect
+    ],
+)
+def test_operator_adds_what_asks_as_much_or_more(desk: Desk, rule: Rule) -> None:
+    with_policies(desk)
+    directory.add_policy(desk.office, "desk", rule)
+    assert rule in directory.all_policies(desk.office)
+
+
+def policy_act(**changed: str | int) -> forms.ActRequest:
+    return forms.ActRequest({"change": "policy_add", "id": "four-eyes", "version": 2, "quorum": 1, "seal": "", "action": "", **changed})
+
+
+def test_people_lower_a_policy_by_an_approved_act_that_goes_to_nobody_else(desk: Desk) -> None:
+    with_policies(desk)
+    form = desk.submit("", asked=policy_act(), action="register", caller=desk.operator)
+    assert (form.context.aud, form.context.policy.quorum) == (service_uri("workflow"), 2)
+    assert decide(desk, form, desk.human("approver")).form.state is FormState.APPLIED
+    assert Rule("four-eyes", 2, 1) not in directory.all_policies(desk.office)
+    assert decide(desk, form, desk.human("approver")).form.state is FormState.APPROVED
+    assert Rule("four-eyes", 2, 1) in directory.all_policies(desk.office)
+    assert forms.show(desk.office, desk.operator, form.number).performance.state == "done"
+    assert desk.outbox.deliver() and desk.signer.state.performed == []
+
+
+def test_policy_that_another_overtook_is_refused_and_says_so(desk: Desk) -> None:
+    with_policies(desk)
+    form = desk.submit("", asked=policy_act(), action="register", caller=desk.operator)
+    directory.add_policy(desk.office, "desk", Rule("four-eyes", 5, 2))
+    for _ in range(2):
+        decide(desk, form, desk.human("approver"))
+    performance = forms.show(desk.office, desk.operator, form.number).performance
+    assert (performance.state, performance.code) == ("refused", "CONFLICT")
+    assert refusal(lambda: desk.submit("", asked=policy_act(), action="register", caller=desk.operator)) is Code.CONFLICT
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": "Four Eyes"},
+        {"version": 0},
+        {"version": "2"},
+        {"quorum": -1},
+        {"quorum": "1"},
+        {"seal": "contract"},
+        {"action": "unlock"},
+        {"more": "x"},
+    ],
+)
+def test_policy_that_cannot_be_is_refused_before_anybody_is_asked(desk: Desk, wrong: dict[str, str | int]) -> None:
+    act = policy_act(**wrong)
+    assert refusal(lambda: desk.submit("", asked=act, action="register", caller=desk.operator)) is Code.INVALID_ARGUMENT
+
+
+def newcomer(desk: Desk) -> tuple[Client, Peer]:
+    """A client that an operator has added."""
+    client = directory.add_client(desk.office, "desk", Client(uuid7(), "New", client_uri(uuid7()), "OFFICE"))
+    return client, Peer(client.uri, 7)
+
+
+def test_client_that_an_operator_alone_added_has_nothing_approved_by_the_workflow_alone(desk: Desk) -> None:
+    seal = desk.signer.state.add_seal(seal=0, grant_untemplated=0)
+    client, caller = newcomer(desk)
+    assert not client.approved
+    grant = forms.GrantRequest(10, desk.now() + 3600, None)
+    for asked in (desk.documents(), grant):
+        form = desk.submit(seal, asked=asked, caller=caller)
+        assert (form.state, form.context.policy.quorum) == (FormState.APPLIED, 1)
+        assert refusal(lambda form=form: forms.fetch_token(desk.office, caller, form.number)) is Code.FORM_STATE  # type: ignore[misc]
+    assert decide(desk, form, desk.human("approver")).form.state is FormState.APPROVED
+    assert desk.submit(seal).state is FormState.APPROVED, "one that people let in"
+
+
+def test_operator_cannot_say_that_people_approved_a_client(desk: Desk) -> None:
+    uri = client_uri(uuid7())
+    directory.add_client(desk.office, "desk", Client(uuid7(), "New", uri, "OFFICE", approved=True))
+    with read(desk.office.engine) as connection:
+        found = store.client_by_uri(connection, uri)
+    assert found is not None and not found.approved
+
+
+def test_client_is_let_in_by_the_approved_act_for_its_own_uri_alone(desk: Desk) -> None:
+    desk, ca = with_ca(desk)
+    seal = desk.signer.state.add_seal(seal=0)
+    client, caller = newcomer(desk)
+    other, other_caller = newcomer(desk)
+    act = {"change": "certificate", "profile": "client", "uri": client.uri, "common_name": "New", "spki_sha256": "00", "request": "AA"}
+    operators = desk.submit(
+        "", asked=forms.ActRequest(act | {"profile": "operator", "uri": other.uri}), action="create", caller=desk.operator
+    )
+    form = desk.submit("", asked=forms.ActRequest(act), action="create", caller=desk.operator)
+    assert (form.context.aud, form.context.seal, form.context.policy.quorum) == (service_uri("ca"), "", 2)
+    for one in (form, operators):
+        for _ in range(2):
+            decide(desk, one, desk.human("approver"))
+    assert desk.submit(seal, caller=caller).state is FormState.APPROVED
+    assert desk.submit(seal, caller=other_caller).state is FormState.APPLIED
+    assert desk.outbox.deliver()
+    assert {done.jti for done in ca.performed} == {form.context.jti, operators.context.jti} and desk.signer.state.performed == []
+
+
+def test_identity_names_no_seal_and_takes_the_registers_quorum_even_where_it_is_small(desk: Desk) -> None:
+    desk, _ca = with_ca(desk)
+    act = forms.ActRequest({"change": "certificate"})
+    named = desk.signer.state.add_seal(seal=0)
+    assert refusal(lambda: desk.submit(named, asked=act, action="create", caller=desk.operator)) is Code.INVALID_ARGUMENT
+    desk.signer.state.register_quorum = 0
+    form = desk.submit("", asked=act, action="create", caller=desk.operator)
+    assert (form.state, form.context.policy.quorum) == (FormState.APPLIED, 1)
+
+
+def test_clients_from_before_count_as_let_in_and_seeded_ones_too(desk: Desk) -> None:
+    """A row of an older office, which the migration marks, and one that the ceremony puts in."""
+    client = Client(uuid7(), "Old", client_uri(uuid7()), "OFFICE")
+    with write(desk.office.engine) as connection:
+        store.add_client(connection, client)
+        row = {"id": uuid7(), "name": "Bare", "uri": client_uri(uuid7()), "unit": "OFFICE", "active": True}
+        connection.execute(insert(tables.clients).values(row))
+        bare = store.client_by_uri(connection, row["uri"])
+    assert client.approved and bare is not None and not bare.approved, "what says nothing is not approved"
+    assert replace(client, approved=False).least_persons == 1

@@ -1,0 +1,138 @@
+"""A new identity at the command line: a form for its certificate, people's approval, the certificate that the CA issues on their word.
+
+Nothing is kept between two runs: the key tells which form is its, and which certificate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca import profiles
+from ca.certificate import Parent, build
+from ca.enrolment import Enrolment
+from ca.names import newest
+from ca.pki import is_issued_by, load_authorities, root_of
+from ca.profiles import Profile
+from sealcore.errors import Code, VermilionError
+from vermilion import acts
+from vermilion.authority import Authority, spki_of
+from vermilion.cli.common import Here, find_person
+from vermilion.desk import PAGE, Desk
+from vermilion.people_token import PeopleToken
+
+ACTION: Final = "create"
+_NOWHERE: Final = "http://localhost"  # addresses in the certificate are the CA's to say
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A form that lacks approvals: how many it takes."""
+
+    number: str
+    quorum: int
+
+
+@dataclass(frozen=True)
+class Issued:
+    """The certificate, its issuer and the root."""
+
+    certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...]
+
+
+def enrol(office: Here, wanted: Enrolment, *, title: str, persons: Sequence[str] = ()) -> Issued | Waiting:
+    """The certificate for the key of ``wanted``, once people have approved; until then the form that asks them.
+
+    ``persons`` approve it here and now. Raises what the CA would refuse before anybody is asked (PROFILE_VIOLATION, PERMISSION_DENIED,
+    CONFLICT for a URI that has a holder), FORM_REJECTED, and the CA's own refusal of an approved form.
+    """
+    if (issued := find(office, wanted.request.spki_der)) is not None:
+        return issued
+    with office.desk() as desk:
+        form = asked(desk, wanted.request.spki_der)
+        if form is None:
+            _rehearse(office, wanted)
+            form = acts.apply(desk, ACTION, title=title, parameters=wanted.as_json())
+        if persons and form["state"] == "applied":
+            with PeopleToken.open(office.layout.token_settings("people")) as token:
+                for person in persons:
+                    acts.approve(desk, token, form, find_person(desk, person)["id"], datetime.now(UTC))
+        if desk.form(form["number"])["state"] == "applied":
+            return Waiting(form["number"], form["context"]["policy"]["quorum"])
+        acts.await_performed(desk, form["number"])
+    if (issued := find(office, wanted.request.spki_der)) is None:
+        raise VermilionError(Code.INTERNAL, f"form {form['number']} was carried out, but the CA lists no certificate for the key")
+    return issued
+
+
+def asked(desk: Desk, spki_der: bytes) -> Any | None:
+    """The form for the certificate of this key that is open, or approved and not refused by the CA; None when there is none."""
+    digest = hashlib.sha256(spki_der).hexdigest()
+    for state in ("applied", "approved"):
+        for one in desk.get("/v1/forms", state=state, limit=PAGE)["forms"]:
+            if one["context"]["covers"].get("act", {}).get("spki_sha256") == digest and not _is_refused(desk, one):
+                return one
+    return None
+
+
+def find(office: Here, spki_der: bytes) -> Issued | None:
+    """The certificate in force of a key, with its chain; None when the key has none; CERTIFICATE_REVOKED when it has one no more."""
+    with Authority(office.layout, office.office) as authority:
+        record = next((one for one in authority.certificates() if one.certificate and spki_of(one) == spki_der), None)
+    if record is None:
+        return None
+    if record.state != "issued":
+        raise VermilionError(Code.CERTIFICATE_REVOKED, f"the certificate of this key is {record.state}; take a new key")
+    present = load_authorities(office.layout.pki)
+    certificate = x509.load_der_x509_certificate(record.certificate)
+    issuer = next(one for one in present.values() if is_issued_by(certificate, one))
+    return Issued(certificate, (issuer, present[root_of(issuer, present)]))
+
+
+def require_by_act(name: str) -> Profile:
+    """The profile of this name; INVALID_ARGUMENT when there is none, PERMISSION_DENIED when no act gives such a certificate."""
+    known = profiles.load()
+    if name not in known:
+        raise VermilionError(Code.INVALID_ARGUMENT, f"there is no profile {name}; there are {', '.join(known)}")
+    if profiles.BY_ACT not in known[name].callers:
+        raise VermilionError(Code.PERMISSION_DENIED, f"no act gives a certificate of the profile {name}")
+    return known[name]
+
+
+def _is_refused(desk: Desk, form: Any) -> bool:
+    return form["state"] == "approved" and (desk.form(form["number"])["performance"] or {}).get("state") == "refused"
+
+
+def _rehearse(office: Here, wanted: Enrolment) -> None:
+    """Judges as the CA will, so that nobody is asked to approve what it would refuse."""
+    profile = require_by_act(wanted.profile)
+    present = load_authorities(office.layout.pki)
+    name = newest(profile.issuers[0], present)
+    assert name is not None, "load_authorities"
+    build(wanted.profile, profile, wanted.request, Parent(name, present[name], _NOWHERE), serial=1, now=datetime.now(UTC))
+    with Authority(office.layout, office.office) as authority:
+        held = [one for one in authority.certificates() if one.certificate and one.state in ("issued", "held")]
+    for certificate in (x509.load_der_x509_certificate(one.certificate) for one in held):
+        if certificate.not_valid_after_utc > datetime.now(UTC) and wanted.uri.lower() in _uris(certificate):
+            rule = "A URI has one holder: a second one needs the first one's end (`vermilion ca revoke`)."
+            raise VermilionError(Code.CONFLICT, f"{wanted.uri} has a holder: {certificate.serial_number:x}", rule=rule)
+
+
+def _uris(certificate: x509.Certificate) -> list[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [uri.lower() for uri in names.get_values_for_type(x509.UniformResourceIdentifier)]
+
+
+def pem(issued: Issued) -> str:
+    """Certificate and chain."""
+    return "".join(one.public_bytes(Encoding.PEM).decode("ascii") for one in (issued.certificate, *issued.chain))

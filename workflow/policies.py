@@ -1,0 +1,74 @@
+"""Policies: an operator raises what is asked; asking less takes an act of the register's own quorum (`register`, `policy_add`).
+
+The signer's register remains the floor below all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from sealcore.approvals.canonical import is_integer, is_uuid7, require
+from sealcore.errors import Code, VermilionError
+from workflow import events, store
+from workflow.model import ACT_ACTIONS, SEAL_ACTION, Form, Rule, choose_rule
+
+POLICY_ADD: Final = "policy_add"
+_ID: Final = re.compile(r"[a-z][a-z0-9-]{0,63}", re.ASCII)
+_ANOTHER: Final = ""  # a seal or an action that no policy names
+_RULE: Final = "An operator adds no policy that asks less than those in force: people approve it (an act `register`, `policy_add`)."
+
+
+def add(connection: Connection, rule: Rule) -> None:
+    """Adds a version on an operator's word; CONFLICT when it is there, PERMISSION_DENIED when it asks less than those in force."""
+    if (less := lowered(store.rules(connection, lock=True), rule)) is not None:
+        seal, action = less
+        about = f"{action or 'other actions'} with {seal or 'other seals'}"
+        raise VermilionError(Code.PERMISSION_DENIED, f"{rule.id} version {rule.version} would ask less for {about}", rule=_RULE)
+    store.add_rule(connection, rule)
+
+
+def lowered(present: Collection[Rule], added: Rule) -> tuple[str, str] | None:
+    """A seal and an action for which fewer persons would be asked with ``added`` than without; None when there are none.
+
+    A version that is newer and narrower lowers too: what it no longer speaks of, the one before did.
+    """
+    after = [*present, added]
+    for seal in {_ANOTHER, *(rule.seal for rule in after if rule.seal is not None)}:
+        for action in {_ANOTHER, *(rule.action for rule in after if rule.action is not None)}:
+            if choose_rule(after, seal, action).quorum < choose_rule(present, seal, action).quorum:
+                return seal, action
+    return None
+
+
+def rule_of(parameters: Mapping[str, Any]) -> Rule:
+    """The policy that an act asks for: `id`, `version`, `quorum`, and `seal` and `action` ("" for any); INVALID_ARGUMENT."""
+    require(parameters.keys() == {"change", "id", "version", "quorum", "seal", "action"}, "a policy is id, version, quorum, seal, action")
+    identifier, version, quorum, seal, action = (parameters[name] for name in ("id", "version", "quorum", "seal", "action"))
+    require(isinstance(identifier, str) and _ID.fullmatch(identifier) is not None, "a policy's id is lower-case letters, digits, hyphens")
+    require(is_integer(version, 1, 2**31 - 1) and is_integer(quorum, 0, 64), "version and quorum are whole numbers")
+    require(seal == "" or (isinstance(seal, str) and is_uuid7(seal)), "a policy is for one seal, by its id, or for any")
+    require(action == "" or action in ACT_ACTIONS | {SEAL_ACTION}, "a policy is for one action of a form, or for any")
+    return Rule(identifier, version, quorum, seal or None, action or None)
+
+
+def require_new(connection: Connection, rule: Rule) -> None:
+    """CONFLICT unless the version is the policy's newest: another would change nothing."""
+    if any(one.id == rule.id and one.version >= rule.version for one in store.rules(connection)):
+        raise VermilionError(Code.CONFLICT, f"the policy {rule.id} has a version {rule.version} or a later one")
+
+
+def perform(connection: Connection, form: Form, parameters: Mapping[str, Any], token: str, now: int) -> None:
+    """Carries an approved policy out, in the transaction of its approval; refused when another took the version meanwhile."""
+    rule = rule_of(parameters)
+    try:
+        require_new(connection, rule)
+        store.add_rule(connection, rule)
+    except VermilionError as fault:
+        events.note_performance(connection, form, token, now, fault)
+        return
+    events.record(connection, events.AUDIT, "policy.added", now, number=form.number, subject=f"{rule.id}@{rule.version}", by=form.number)
+    events.note_performance(connection, form, token, now)
