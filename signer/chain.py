@@ -1,7 +1,7 @@
 """Whether certificates may stand behind a seal: the profile of PROTOCOL "Profiles", and the path to the anchor given with them.
 
-First what each certificate says of itself, by named rules; then the path as a whole, by two libraries: ``cryptography`` (which path leads
-to the anchor) and ``pyhanko-certvalidator`` (RFC 5280 §6.1 with policies and name constraints). Whatever cannot be read is refused.
+First what each certificate says of itself and of the next, by named rules; then the path as a whole by a library (RFC 5280 §6.1 with path
+lengths, name constraints and policies). Whatever cannot be read is refused.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Final, TypeVar
 
 from asn1crypto import x509 as asn1
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, ObjectIdentifier
 
 from sealcore.errors import Code, VermilionError
@@ -59,7 +59,7 @@ def _require(certificate: bytes, chain: Sequence[bytes], now: datetime) -> None:
         raise _refusal("the chain is too long", f"A seal's chain has at most {MOST_CERTIFICATES} certificates.")
     leaf, *issuers = (x509.load_der_x509_certificate(one) for one in (certificate, *chain))
     _require_leaf(leaf)
-    *intermediates, anchor = issuers
+    anchor = issuers[-1]
     if anchor.subject != anchor.issuer:
         raise _refusal("the chain does not end in a root", "A chain goes down to its anchor, a certificate that signed itself.")
     for one in issuers:
@@ -67,7 +67,7 @@ def _require(certificate: bytes, chain: Sequence[bytes], now: datetime) -> None:
     for one in (leaf, *issuers):
         _require_sound(one, now, signed_by_another=one is not anchor)
     _require_different_keys((leaf, *issuers))
-    _require_path(leaf, intermediates, anchor, now)
+    _require_order((leaf, *issuers))
     _require_purposes(leaf, issuers)
     for child, parent in pairwise((leaf, *issuers)):
         _require_key_identifier(child, parent)
@@ -144,8 +144,8 @@ def _require_different_keys(certificates: Sequence[x509.Certificate]) -> None:
     keys = [one.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for one in certificates]
     if keys[0] in keys[1:]:
         raise _refusal("the seal's key is an issuer's too", "A seal's key signs no certificates: each issuer has a key of its own.")
-    if len(set(certificates)) < len(certificates):
-        raise _refusal("a certificate stands in the chain twice", "A chain names each issuer once, in order.")
+    if len(set(keys)) < len(keys):
+        raise _refusal("a key stands in the chain twice", "A chain names each issuer once, in order.")
 
 
 def _require_purposes(leaf: x509.Certificate, issuers: Sequence[x509.Certificate]) -> None:
@@ -174,18 +174,17 @@ def _require_key_identifier(child: x509.Certificate, parent: x509.Certificate) -
         raise _refusal(reason, "authorityKeyIdentifier names the issuer's subjectKeyIdentifier (RFC 5280 §4.2.1.1).")
 
 
-def _require_path(leaf: x509.Certificate, intermediates: Sequence[x509.Certificate], anchor: x509.Certificate, now: datetime) -> None:
-    """Which path leads to the anchor, by ``cryptography``: signatures, CA bits, path lengths, name constraints, validity."""
-    everything = verification.ExtensionPolicy.permit_all()
-    authorities = everything.require_present(x509.BasicConstraints, verification.Criticality.AGNOSTIC, None)
-    builder = verification.PolicyBuilder().store(verification.Store([anchor])).time(now).max_chain_depth(MOST_CERTIFICATES)
-    verifier = builder.extension_policies(ca_policy=authorities, ee_policy=everything).build_client_verifier()
-    try:
-        path = verifier.verify(leaf, list(intermediates)).chain
-    except verification.VerificationError as fault:
-        raise _refusal(f"the chain does not verify: {fault}", _PATH) from None
-    if list(path) != [leaf, *intermediates, anchor]:
-        raise _refusal("the chain holds certificates that do not belong to it", "A chain names each issuer once, in order.")
+def _require_order(certificates: Sequence[x509.Certificate]) -> None:
+    """Each is signed by the next, and no stranger stands between them."""
+    for position, (child, parent) in enumerate(pairwise(certificates)):
+        try:
+            child.verify_directly_issued_by(parent)
+        except (*UNREADABLE, InvalidSignature) as fault:
+            if parent.subject != child.issuer and any(one.subject == child.issuer for one in certificates[position + 2 :]):
+                reason = "the chain holds certificates that do not belong to it"
+                raise _refusal(reason, "A chain names each issuer once, in order.") from None
+            reason = f"{child.subject.rfc4514_string()} is not by {parent.subject.rfc4514_string()}: {fault}"
+            raise _refusal(reason.rstrip(": "), _PATH) from None
 
 
 def _require_rfc5280(certificate: bytes, chain: Sequence[bytes], now: datetime) -> None:
