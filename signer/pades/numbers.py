@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from time import monotonic
 from typing import Final
 
 from sealcore.errors import Code, VermilionError
@@ -20,10 +21,12 @@ from signer.pades.plan import Document
 LARGEST_OBJECT_NUMBER: Final = 4_000_000  # PDFium reads no larger ones
 BLOCK: Final = 10  # numbers that share all digits but the last are looked for at once
 _MOST_TRIES: Final = 32  # each may go over the whole document
+_LONGEST_COMMENT_BYTES: Final = 128  # that is read between the parts of a reference
+MOST_SECONDS: Final = 2.0  # of looking: a document of ordinary size takes well below a millisecond
 
-_BETWEEN: Final = rb"(?:[\0\t\n\f\r ]|%[^\r\n]*+)++"
-_REFERENCE: Final = rb"[0-9][0-9.+-]*+" + _BETWEEN + rb"[0-9.+-]++" + _BETWEEN + rb"(?:R|obj)"
-"""How one goes on after the digits of a block; lenient readers take odd numbers for whole ones."""
+_BLANK: Final = rb"[\0\t\n\f\r ]"
+_BETWEEN: Final = rb"(?=[\0\t\n\f\r %%])%b*+(?:%%[^\r\n]{0,%d}+(?:[\r\n]|\Z)%b*+)?+" % (_BLANK, _LONGEST_COMMENT_BYTES, _BLANK)
+_NUMERIC: Final = rb"[0-9.+-]"  # lenient readers take odd numbers for whole ones
 
 
 class FreeNumbers:
@@ -32,12 +35,13 @@ class FreeNumbers:
     texts  everything that may hold references: the file, and its decoded object streams
     """
 
-    __slots__ = ("_left", "_next", "_texts")
+    __slots__ = ("_ends_s", "_left", "_next", "_texts")
 
     def __init__(self, first: int, texts: Sequence[Document]) -> None:
         self._next = max(first, BLOCK)
         self._left = 0  # of the block that ``_next`` is in
         self._texts = texts
+        self._ends_s = 0.0
 
     @property
     def size(self) -> int:
@@ -57,12 +61,15 @@ class FreeNumbers:
         """Goes on to the next so many blocks in a row."""
         start = block = -(-self._next // BLOCK)
         tries = 0
-        while block - start < count and tries <= _MOST_TRIES:
+        now_s = monotonic()
+        self._ends_s = self._ends_s or now_s + MOST_SECONDS
+        while block - start < count and tries <= _MOST_TRIES and now_s < self._ends_s:
             if self._referred(b"%d" % block):
                 start, tries = block + 1, tries + 1
             block += 1
+            now_s = monotonic()
         self._next, self._left = start * BLOCK, count * BLOCK
-        if tries > _MOST_TRIES or self._next + self._left > LARGEST_OBJECT_NUMBER:
+        if block - start < count or self._next + self._left > LARGEST_OBJECT_NUMBER:
             raise VermilionError(Code.DOCUMENT_TOO_COMPLEX, "the document refers to very many objects that it does not have")
 
     def _referred(self, prefix: bytes) -> bool:
@@ -75,4 +82,12 @@ class FreeNumbers:
 
 @lru_cache(maxsize=2048)
 def _reference(prefix: bytes) -> re.Pattern[bytes]:
-    return re.compile(prefix + _REFERENCE)
+    """A reference to any number of a block, in linear time whatever the text.
+
+    Of all places in one run of digits where the block's digits stand, the last alone is followed to the end of the run: what comes behind
+    the run is the same for all of them. A comment between the parts that is long, or a second one, is not read: then the block counts as
+    referred to.
+    """
+    here = prefix + b"[0-9]"
+    rest = b"%b{0,12}+(?:(?!%b)%b)*+" % (_NUMERIC, here, _NUMERIC)  # the first few need no closer look
+    return re.compile(b"%b%b%b(?:%%|%b++%b(?:%%|R|obj))" % (here, rest, _BETWEEN, _NUMERIC, _BETWEEN))

@@ -14,7 +14,9 @@ from signer.pades.syntax import BLANK, DEEPEST, Ref, UnreadableError, parse
 
 MOST_SECTIONS: Final = 10_000  # cross-reference sections of one file: one an update
 MOST_DECODED_BYTES: Final = 64 * 1024 * 1024  # of one cross-reference or object stream
+MOST_WORK: Final = 1_000_000  # rows and objects of one file, each time that they are read: about 2 s
 TAIL_BYTES: Final = 2048  # where startxref is looked for
+_SEARCHED_BYTES: Final = 1000  # of the file, which cost as much as a row
 
 _HEADER: Final = re.compile(BLANK + rb"(\d{1,10})[\x00\t\n\x0c\r ]+(\d{1,5})[\x00\t\n\x0c\r ]+obj")
 _STREAM: Final = re.compile(BLANK + rb"stream(\r\n|\n|\r)")
@@ -47,6 +49,7 @@ class Reader:
         self._sections: list[_Section] = []
         self._seen: set[int] = set()
         self._broken = False
+        self._work = 0
         self._next: list[int] = [self._startxref()]
         newest = self._more()
         if newest is None:
@@ -66,7 +69,13 @@ class Reader:
             value = self._object(value)
         raise UnreadableError("references run in a circle")
 
+    def _spend(self, count: int) -> None:
+        self._work += count
+        if self._work > MOST_WORK:
+            raise UnreadableError("reading it takes too much work")
+
     def _object(self, ref: Ref) -> Any:
+        self._spend(1)
         entry = self._entry(ref.number)
         if entry is None or (entry.offset is None and entry.stream is None):
             return None
@@ -76,7 +85,9 @@ class Reader:
         header = _HEADER.match(self._file, entry.offset)
         if header is None or int(header[1]) != ref.number:
             raise UnreadableError(f"object {ref.number} is not where the cross-references say")
-        return parse(self._file, header.end())[0]
+        value, end = parse(self._file, header.end())
+        self._spend((end - header.end()) // 16)
+        return value
 
     def _entry(self, number: int) -> Entry | None:
         for section in self._sections:
@@ -98,6 +109,7 @@ class Reader:
 
     def _searched(self, number: int) -> Entry | None:
         """Where older sections are broken, readers search the file: the last object of that number counts."""
+        self._spend(len(self._file) // _SEARCHED_BYTES)
         pattern = rb"(?<![0-9])%d[\x00\t\n\x0c\r ]+(\d{1,5})[\x00\t\n\x0c\r ]+obj" % number
         last = max(re.finditer(pattern, self._file), key=re.Match.start, default=None)
         return Entry(last.start(), int(last[1])) if last else None
@@ -141,6 +153,7 @@ class Reader:
                     raise UnreadableError("a row of the cross-reference table is malformed")
                 entries[number] = Entry(int(row[1]) if row[3] == b"n" else None, int(row[2]))
                 position = row.end()
+            self._spend(count)
         trailer = _TRAILER.match(self._file, position)
         value = parse(self._file, trailer.end())[0] if trailer else None
         if not isinstance(value, dict):
@@ -158,7 +171,9 @@ class Reader:
         index: Any = head.get("Index") or [0, head.get("Size")]
         if not (_integers(widths, 3) and _integers(index)) or len(index) % 2 or max(widths) > 8:
             raise UnreadableError("a cross-reference stream is malformed")
-        return _Section(_rows(data, widths, index), head)
+        entries = _rows(data, widths, index)
+        self._spend(len(entries))
+        return _Section(entries, head)
 
     def _from_stream(self, number: int, wanted: int) -> Any:
         entry = self._entry(number)
@@ -183,7 +198,9 @@ class Reader:
         length = self.resolve(head.get("Length"))
         if not isinstance(length, int) or not 0 <= length <= len(self._file) - start.end():
             raise UnreadableError("a stream has no sound length")
-        return head, _decoded(head, self._file[start.end() : start.end() + length])
+        data = _decoded(head, self._file[start.end() : start.end() + length])
+        self._spend((length + len(data)) // 100)
+        return head, data
 
 
 def _integers(value: Any, count: int | None = None) -> bool:

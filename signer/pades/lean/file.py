@@ -46,6 +46,7 @@ MOST_PACKED: Final = 20_000  # objects in one stream
 LARGEST_OBJECT_BYTES: Final = 256 * 1024  # without the data of a stream; matching takes memory for each value
 LARGEST_SLOW_BYTES: Final = 32 * 1024  # of an object that is taken token by token
 MOST_DECODED_BYTES: Final = 4 * 1024 * 1024  # of all streams of one document: about 10 ms of inflating
+MOST_WORK_BYTES: Final = 8 * 1024 * 1024  # taken apart for one document, each time that it is: about 0.2 s; 400 kB is much already
 _TAIL_BYTES: Final = 1024
 
 _HEADER: Final = re.compile(rb"%PDF-[12]\.[0-9]")
@@ -162,14 +163,14 @@ class File:
     """
 
     __slots__ = (
-        *("_alone", "_counts", "_decoded_bytes", "_hybrid", "_object_streams", "_packed"),
+        *("_alone", "_counts", "_decoded_bytes", "_hybrid", "_object_streams", "_packed", "_work_bytes"),
         *("document", "in_streams", "next_number", "sections", "size_bytes", "trailer"),
     )
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self.size_bytes = len(document)
-        self._decoded_bytes = 0
+        self._decoded_bytes = self._work_bytes = 0
         self._hybrid = self.in_streams = False
         self._object_streams: list[bytes] | None = None
         self._alone: Table | Rows | None = None
@@ -194,6 +195,12 @@ class File:
                 self.next_number = max(self.next_number, first + count)
         if self.next_number > LARGEST_OBJECT_NUMBER:
             raise NotLeanError("object numbers are too large")
+
+    def spend(self, size_bytes: int) -> None:
+        """Notes that so many bytes were taken apart. What is referred to from many places costs as often: a document has one allowance."""
+        self._work_bytes += size_bytes
+        if self._work_bytes > MOST_WORK_BYTES:
+            raise NotLeanError("the document takes too much work")
 
     # --- cross-references --------------------------------------------------------------------------------------------------------
 
@@ -244,7 +251,9 @@ class File:
         if head is None:
             raise NotLeanError("a cross-reference table has an odd end")
         entries, end = entries_from(self.document, head.end(), head.end() + LARGEST_OBJECT_BYTES)
+        self.spend(end - position)
         if _TRAILER_END.match(self.document, end) is None:  # some writers put comments into it or behind it
+            self.spend(LARGEST_SLOW_BYTES)
             window = uncommented(self.document[head.end() : head.end() + LARGEST_SLOW_BYTES])
             entries, end = entries_from(window, 0, len(window))
             if _TRAILER_END.match(window, end) is None:
@@ -256,6 +265,7 @@ class File:
         if head is None:
             raise NotLeanError("there is no cross-reference section where one should be")
         trailer, position = entries_from(self.document, head.end(), head.end() + LARGEST_OBJECT_BYTES)
+        self.spend(position - offset)
         end_of_head = DICTIONARY_END.match(self.document, position)
         if end_of_head is None or end_of_head[1] == b"endobj":
             raise NotLeanError("there is no cross-reference section where one should be")
@@ -322,7 +332,10 @@ class File:
             return None
         kind, offset, own_generation = place
         if kind == PACKED:
-            return _packed_dictionary(*self._packed_at(place, number, generation))
+            data, position = self._packed_at(place, number, generation)
+            packed = _packed_dictionary(data, position)
+            self.spend(len(packed.text) if packed is not None else LARGEST_SLOW_BYTES)
+            return packed or _slowly(data, position)
         document = self.document
         head = DICTIONARY_HEAD.match(document, offset)
         if head is None or kind != PLAIN or not offset:
@@ -333,7 +346,9 @@ class File:
         entries, end = entries_from(document, start, start + LARGEST_OBJECT_BYTES)
         behind = DICTIONARY_END.match(document, end)
         if behind is None:
+            self.spend(LARGEST_SLOW_BYTES)
             return _slowly(document, start - 2, whole=True)
+        self.spend(behind.end() - offset)
         data_offset = None if behind[1] == b"endobj" else behind.end()
         return Found(b"<<%b>>" % document[start:end], entries, data_offset)
 
@@ -345,11 +360,13 @@ class File:
             packed = ARRAY.match(data, position, position + LARGEST_OBJECT_BYTES)
             if packed is None:
                 raise NotLeanError("an object in a stream is no array")
+            self.spend(len(packed[0]))
             return packed[0]
         start = self._plain(ARRAY_HEAD, place, number, generation).end()
         plain = ARRAY.match(self.document, start, place[1] + LARGEST_OBJECT_BYTES)
         if plain is None or END.match(self.document, plain.end()) is None:
             raise NotLeanError("an object is no array")
+        self.spend(plain.end() - place[1])
         return plain[0]
 
     def entries(self, value: bytes | None) -> dict[bytes, bytes] | None:
@@ -357,6 +374,7 @@ class File:
         if value is None or value == b"null":
             return None
         if value.startswith(b"<<"):
+            self.spend(len(value))
             return pairs(value)
         found = self.dictionary(*reference(value))
         return found.entries if found is not None else None
@@ -369,6 +387,7 @@ class File:
             return items(self.array(*reference(value)))
         if not value.startswith(b"["):
             raise NotLeanError("there is no array where one should be")
+        self.spend(len(value))
         return items(value)
 
     def position(self, number: int, generation: int) -> tuple[Document, int, bool] | None:
@@ -418,6 +437,7 @@ class File:
         match = pattern.match(self.document, place[1], place[1] + LARGEST_OBJECT_BYTES)
         if match is None:
             raise NotLeanError("an object cannot be read where it should be")
+        self.spend(match.end() - place[1])
         _require_own(match, place, number, generation)
         return match
 
@@ -490,12 +510,12 @@ def _require_own(match: re.Match[bytes], place: Place, number: int, generation: 
         raise NotLeanError("another object is where one should be")
 
 
-def _packed_dictionary(data: bytes, position: int) -> Found:
+def _packed_dictionary(data: bytes, position: int) -> Found | None:
     if data[position : position + 2] != b"<<":
-        return _slowly(data, position)
+        return None
     entries, end = entries_from(data, position + 2, position + LARGEST_OBJECT_BYTES)
     if closed(data, end) is None:
-        return _slowly(data, position)
+        return None
     return Found(b"%b>>" % data[position:end], entries)
 
 

@@ -11,6 +11,7 @@ from signer.pades.lean.grammar import NotLeanError, is_reference, reference
 from signer.pades.lean.text import read_text
 
 MOST_FIELDS: Final = 1_000  # a field costs about 10 µs
+MOST_LOCKS: Final = 32  # each names fields, and may name those that others name
 _NO_CHANGE, _ANNOTATE = 1, 3
 _PERMISSIONS: Final = {b"1": 1, b"2": 2, b"3": 3}
 _DEFAULT_PERMISSION: Final = 2  # of a DocMDP transform without /P
@@ -143,6 +144,8 @@ def _note_transforms(file: File, signature: dict[bytes, bytes], form: Form) -> N
                 raise NotLeanError("a certification is written oddly")
             form.permission = min(permission, form.permission or permission)
         elif method == b"/FieldMDP":
+            if len(form.locks) == MOST_LOCKS:
+                raise NotLeanError("there are very many locks")
             form.locks.append(parameters)
         elif method not in (b"/UR", b"/UR3", b"/Identity"):
             raise NotLeanError("a signature refers to an unknown transform")

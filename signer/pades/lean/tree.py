@@ -9,13 +9,13 @@ from typing import Final
 
 from signer.pades.kids import more_kids
 from signer.pades.lean.file import File, Found
-from signer.pades.lean.grammar import NotLeanError, integer, is_reference, reference
+from signer.pades.lean.grammar import SPACE, NotLeanError, integer, is_reference, reference
 from signer.pades.marks import Box, intersection
 
 MOST_NODES: Final = 2_000  # visited; a page costs about 10 µs
 DEEPEST: Final = 32
-_REFERENCE: Final = re.compile(rb"[\[\t\n\x0c\r ]*+(\d+)[\t\n\x0c\r ]+(\d+)[\t\n\x0c\r ]+R")
-_IN_REFERENCES: Final = b"0123456789R[]\t\n\x0c\r "
+_KIDS: Final = re.compile(rb"\[(?:" + SPACE + rb"*+\d++" + SPACE + rb"++\d++" + SPACE + rb"++R)*+" + SPACE + rb"*+\]")
+_REFERENCE: Final = re.compile(rb"(\d++)" + SPACE + rb"++(\d++)" + SPACE + rb"++R")  # in what ``_KIDS`` has matched
 _CORNERS: Final = re.compile(rb"\[ ?(-?[0-9.]++) (-?[0-9.]++) (-?[0-9.]++) (-?[0-9.]++) ?\]\Z")  # as nearly everybody writes it
 _WHOLE: Final = re.compile(rb"[+-]?\d{1,9}")
 
@@ -48,7 +48,7 @@ def first_page(file: File, root: bytes | None) -> Page:
         line.append(found.entries)
         if kids is None:
             return Page(number, generation, found, line)
-        kid = _REFERENCE.match(kids)
+        kid = _REFERENCE.search(kids)
         if kid is None:
             raise NotLeanError("a node of the page tree is empty")
         above = (number, generation)
@@ -96,7 +96,7 @@ def _node(file: File, number: int, generation: int, above: tuple[int, int] | Non
         raise NotLeanError("a node of the page tree is neither page nor pages")
     if is_reference(kids):
         kids = file.array(*reference(kids))
-    if kids.translate(None, _IN_REFERENCES):
+    if _KIDS.fullmatch(kids) is None:
         raise NotLeanError("a page stands within its parent")
     return found, kids
 
