@@ -5,7 +5,7 @@ Order within a pass, and what a crash leaves after each step:
   2. recompute, compare with the head    as above
   3. sign                                a signature that never left
   4. save the state, durable             signed and remembered, not yet shown
-  5. have it cosigned                    the witness knows it; asking again is harmless
+  5. have it cosigned                    the witness knows it; asking again is harmless. The log adds when it read the head
   6. publish /checkpoint                 done
 The first pass after a start runs the same steps: there is no recovery besides this.
 ``reached`` is told "tiles written", "signed", "state saved", "signed checkpoint written", "cosigned" and "published".
@@ -27,7 +27,7 @@ from sealcore import durable
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger.entry import Entry, entry_hash
-from sealcore.ledger.note import Checkpoint, SignedCheckpoint, VerifierKey, sign_checkpoint, verify_log
+from sealcore.ledger.note import Checkpoint, SignedCheckpoint, VerifierKey, cosign, head_key, sign_checkpoint, verify_log
 from sealcore.log import get as get_log
 
 CHECKPOINT = "checkpoint"  # the newest that satisfies the witness policy
@@ -103,6 +103,9 @@ class Publisher:
 
     def _pass(self) -> None:
         last = self._last or self._recall()
+        read_at_s = int(
+            self._clock.now().timestamp()
+        )  # before the head is read: what is committed by now is in it, however long the rest takes
         head = self._source.head()
         if head.size < last.size:
             raise _inconsistent(f"the signer shows {head.size} entries, but a checkpoint over {last.size} was signed")
@@ -110,7 +113,7 @@ class Publisher:
             last = self._sign_head(last, head)
         elif head.root != last.root:
             raise _inconsistent(f"the signer shows another history of the first {last.size} entries than the one that was signed")
-        self._publish(last)
+        self._publish(last, read_at_s)
 
     def _recall(self) -> LastSigned:
         """The last signed checkpoint, from our own state, with the tiles under it."""
@@ -161,7 +164,8 @@ class Publisher:
             Entry.decode(data)
             yield data
 
-    def _publish(self, last: LastSigned) -> None:
+    def _publish(self, last: LastSigned, read_at_s: int) -> None:
+        """Publishes ``last``, which is the head as the signer had it at ``read_at_s``: anew, so that readers learn that nothing came."""
         signed = last.signed
         assert signed is not None
         now_s = self._clock.monotonic_s()
@@ -171,7 +175,8 @@ class Publisher:
             durable.write(self._public_folder / SIGNED_CHECKPOINT, signed.encode())
         self._reached("signed checkpoint written")
         if self._witness is not None:
-            signed = signed.with_signatures(self._witness.cosign(signed, self._tiles.consistency_proof))
+            cosigned = self._witness.cosign(signed, self._tiles.consistency_proof)
+            signed = signed.with_signatures((*cosigned, cosign(signed.checkpoint, head_key(self._key), read_at_s, self._sign)))
             self._reached("cosigned")
         durable.write(self._public_folder / CHECKPOINT, signed.encode())
         self._reached("published")

@@ -18,13 +18,24 @@ from sealcore.approvals.canonical import is_text, require
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger import store as ledger_store
-from sealcore.ledger.entry import COMMITMENT_NAMES, MOST_WARNINGS, SALT_BYTES, EntryKind, UseEntries, jti_hash, people_value, time_us
+from sealcore.ledger.entry import (
+    COMMIT_WITHIN_S,
+    COMMITMENT_NAMES,
+    MOST_WARNINGS,
+    SALT_BYTES,
+    EntryKind,
+    UseEntries,
+    jti_hash,
+    people_value,
+    time_us,
+)
 from sealcore.ledger.store import Appended, Encoded
 from signer.gate import Admission
 from signer.packing import pack
 from signer.uses import Intent, Reached, SealedUse, held_epochs, seen_epochs, stop_refusal
 
 MOST_WARNING_CHARACTERS = 200  # of one warning in a ledger entry
+_LATEST_US = (COMMIT_WITHIN_S // 2) * 1_000_000  # after the lease, which is at most the other half (``settings.MOST_LEASE_S``)
 _MOST_SALTS_BYTES = SALT_BYTES * len(COMMITMENT_NAMES)
 
 _STATES = db.Keyed(
@@ -75,8 +86,8 @@ def commit(
     if not batch:
         return []
     with db.write(engine, urgent=urgent) as connection:
-        refusals = _refusals(connection, batch)
         now_us = time_us(clock.now())
+        refusals = _refusals(connection, batch, now_us)
         ending = [(one, no) for one, no in zip(batch, refusals, strict=True) if no is None or no.code is Code.USE_VOIDED]
         places = ledger_store.append_new(connection, _entries(ending, now_us))
         reached("commit: entries appended")
@@ -94,8 +105,8 @@ def commit(
     return results
 
 
-def _refusals(connection: Connection, batch: Sequence[Finished]) -> list[VermilionError | None]:
-    """USE_VOIDED where a stop has committed, USE_IN_PROGRESS where another attempt has moved the fence."""
+def _refusals(connection: Connection, batch: Sequence[Finished], now_us: int) -> list[VermilionError | None]:
+    """USE_VOIDED where a stop has committed, USE_IN_PROGRESS where another attempt has moved the fence or this one took too long."""
     admissions = {id(one.intent.item.admission): one.intent.item.admission for one in batch}
     present = held_epochs(connection, seen_epochs(admissions.values()))
     stops = {key: stop_refusal(admission.epochs, present) for key, admission in admissions.items()}
@@ -109,6 +120,13 @@ def _refusals(connection: Connection, batch: Sequence[Finished]) -> list[Vermili
         mine = (*one.intent.key, one.intent.attempt)
         if mine not in open_uses:
             results.append(VermilionError(Code.USE_IN_PROGRESS, "another attempt has taken this use over; this signature is discarded"))
+            continue
+        if (
+            now_us >= one.intent.lease_until_us + _LATEST_US
+        ):  # whoever searched the ledger for its timestamp's time has been told "not there"
+            results.append(
+                VermilionError(Code.USE_IN_PROGRESS, "this attempt took too long; its signature is discarded, send the request again")
+            )
             continue
         open_uses.discard(mine)  # a second end of the same attempt is none
         stopped = stops[id(one.intent.item.admission)]

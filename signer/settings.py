@@ -9,11 +9,13 @@ from pydantic import Field, field_validator, model_validator
 
 from sealcore.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
 from sealcore.ids import service_uri
+from sealcore.ledger.entry import COMMIT_WITHIN_S
 from sealcore.tracing import TracingSettings
 from timestamp.client.settings import OwnSource, Source
 from timestamp.clock_watch import ClockPolicy
 
 MEBIBYTE = 1024 * 1024
+MOST_LEASE_S = COMMIT_WITHIN_S // 2  # Commit grants as much again
 
 
 class TimestampSettings(Block):
@@ -54,7 +56,7 @@ class Limits(Block):
     document_bytes: int = Field(default=256 * MEBIBYTE, ge=1)
     in_flight_bytes: int = Field(default=512 * MEBIBYTE, ge=1)
     batch: int = Field(default=128, ge=1, le=1024)
-    lease_s: int = Field(default=60, ge=1)
+    lease_s: int = Field(default=60, ge=1, le=MOST_LEASE_S)
     hsm_s: float = Field(default=15.0, gt=0)
 
 

@@ -14,12 +14,11 @@ from typing import Protocol
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger.entry import Entry, EntryKind, commitment
+from sealcore.ledger.entry import COMMIT_WITHIN_S, Entry, EntryKind, commitment
 from sealcore.ledger.reader import LocatedEntry, LogReader, TrustedCheckpoint
 
-COMMIT_LAG = timedelta(seconds=5)  # from a seal's timestamp to its entry; no document leaves before its entry is durable (I3)
-FRESH = timedelta(seconds=60)  # so old a seal may still be on its way into the public log
-PATIENCE_S = 3.0  # how long a lookup waits for it; checkpoints come every second while something is new
+CLOCKS_DIFFER = timedelta(seconds=5)  # by which the log's clock may be ahead of ours or of the timestamp's
+PATIENCE_S = 3.0  # how long a lookup waits for entries on their way; checkpoints come every second while something is new
 _POLL_S = 0.5
 
 
@@ -35,7 +34,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Absent:
-    """Not among the entries up to ``checkpoint``. ``is_final`` when every entry that could be the seal's was searched."""
+    """Not among the entries up to ``checkpoint``. ``is_final`` when these are all that could be the seal's."""
 
     checkpoint: TrustedCheckpoint
     is_final: bool
@@ -64,11 +63,18 @@ class PublicLedger:
     """The published log of one office; safe to share between threads."""
 
     def __init__(
-        self, reader: LogReader, clock: Clock, disclosure: Disclosure | None = None, *, sleep: Callable[[float], None] = time.sleep
+        self,
+        reader: LogReader,
+        clock: Clock,
+        disclosure: Disclosure | None = None,
+        *,
+        patience_s: float = PATIENCE_S,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._reader = reader
         self._clock = clock
         self._disclosure = disclosure
+        self._patience_s = patience_s
         self._sleep = sleep
         self._followed: TrustedCheckpoint | None = None
 
@@ -83,33 +89,42 @@ class PublicLedger:
             known = self._reader.find(signature_hash)
             if known is not None:  # what was proven once stays proven, the log up or down
                 return self._found(known, signature_hash, self._followed)
-        until_s = self._clock.monotonic_s() + (PATIENCE_S if self._is_fresh(sealed_at) else 0.0)
+        received = self._clock.now()  # the document is here, so its entry is committed: it is released only then (I3)
+        until_s, committed = self._clock.monotonic_s() + self._patience_s, None
         while True:
             checkpoint = self.follow()
             located = self._reader.find(signature_hash)
             if located is not None:
                 return self._found(located, signature_hash, checkpoint)
-            if self._clock.monotonic_s() >= until_s:
-                return Absent(checkpoint, self._is_final(checkpoint, sealed_at))
+            committed = self._committed() if committed is None else committed
+            is_final = self._is_final(checkpoint, sealed_at, received, committed)
+            if is_final or self._clock.monotonic_s() >= until_s:
+                return Absent(checkpoint, is_final)
             self._sleep(_POLL_S)
 
-    def _is_fresh(self, sealed_at: datetime | None) -> bool:
-        return sealed_at is not None and self._clock.now() - sealed_at < FRESH
+    def _committed(self) -> int | None:
+        """How many entries the signer had committed at some moment since the document came; None when it cannot be asked."""
+        try:
+            return None if self._disclosure is None else self._disclosure.committed_size()
+        except VermilionError:
+            return None
 
-    def _is_final(self, checkpoint: TrustedCheckpoint, sealed_at: datetime | None) -> bool:
-        """Whether the entry of a seal made at ``sealed_at`` would have to be under ``checkpoint``.
+    @staticmethod
+    def _is_final(checkpoint: TrustedCheckpoint, sealed_at: datetime | None, received: datetime, committed: int | None) -> bool:
+        """Whether the document's entry, if it had one, would have to be under ``checkpoint``, which was searched whole.
 
-        The witness says as of when this was the newest tree head; for a seal made later than that, the signer's committed size
-        decides when it can be asked. A checkpoint that is older than the seal proves nothing about it.
+        It would when the signer's head was read after the document had come, by us or by the log; or so long after its timestamp that
+        nothing of then is committed any more. The witness's clock alone says nothing: a log that had to catch up, or whose checkpoints
+        are of an earlier release, may have read its head at any time before.
         """
         if checkpoint.cosigned_at_s is None:
             return False
-        if sealed_at is None or datetime.fromtimestamp(checkpoint.cosigned_at_s, UTC) > sealed_at + COMMIT_LAG:
+        if committed is not None and checkpoint.size >= committed:
             return True
-        try:
-            return self._disclosure is not None and self._disclosure.committed_size() == checkpoint.size
-        except VermilionError:
+        if checkpoint.complete_as_of_s is None:
             return False
+        complete_as_of = datetime.fromtimestamp(checkpoint.complete_as_of_s, UTC) - CLOCKS_DIFFER
+        return complete_as_of >= received or (sealed_at is not None and complete_as_of > sealed_at + timedelta(seconds=COMMIT_WITHIN_S))
 
     def _found(self, located: LocatedEntry, signature_hash: bytes, checkpoint: TrustedCheckpoint) -> Found:
         form = self._form(signature_hash, located) if located.entry.kind == EntryKind.SEAL else None

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import make_url
 
+from sealcore import db
 from sealcore.clock import SystemClock
 from sealcore.config import load
 from sealcore.errors import Code, VermilionError
 from sealcore.http_client import REQUEST_ID_HEADER, request_headers
+from sealcore.ledger import store
 from sealcore.ledger.reader import LogReader
 from sealcore.ledger.sources import FolderSource
+from signer.settings import SignerSettings
 from verify.crls import CrlStore
 from verify.ledger import PublicLedger
 from verify.report import Report
@@ -44,7 +48,9 @@ def examiner(layout: Layout, office: Office, language: str) -> Iterator[Callable
         crls.refresh()
     source = settings.ledger.url if is_open else FolderSource(layout.service("ledger") / "public")
     link = SignerLink(office.listen("signer").target, tls_of(layout, "operator")) if is_open else None
-    ledger = PublicLedger(LogReader(source, settings.ledger.log_key, settings.ledger.witness_key), clock, link)
+    reader = LogReader(source, settings.ledger.log_key, settings.ledger.witness_key)
+    # Nothing comes to a closed office's log any more: there is nothing to wait for.
+    ledger = PublicLedger(reader, clock, link) if is_open else PublicLedger(reader, clock, ClosedSigner(layout), patience_s=0)
     sandbox = Sandbox()
 
     def examine(file: Path) -> Report:
@@ -58,6 +64,30 @@ def examiner(layout: Layout, office: Office, language: str) -> Iterator[Callable
         sandbox.close()
         if link is not None:
             link.close()
+
+
+class ClosedSigner:
+    """What the signer's own database says while the signer is away, to who may read it: a ``verify.ledger.Disclosure`` without forms."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._config = layout.config("signer")
+
+    def form(self, _signature_hash: bytes, _index: int) -> tuple[str, bytes] | None:
+        """None: the number of a form is the signer's to disclose."""
+        return None
+
+    def committed_size(self) -> int:
+        """Entries that were committed; DATABASE_UNAVAILABLE, CONFIGURATION_INVALID."""
+        url = load(self._config, SignerSettings).database.url
+        file = make_url(url).database
+        if url.startswith("sqlite") and not (file and Path(file).is_file()):  # opening it would make it
+            raise VermilionError(Code.DATABASE_UNAVAILABLE, "the signer's database is not there")
+        engine = db.connect(url, pool_size=1)
+        try:
+            with db.read(engine) as connection:
+                return store.head(connection).size
+        finally:
+            engine.dispose()
 
 
 class Verifier:

@@ -23,6 +23,8 @@ from sealcore.errors import Code, VermilionError
 
 LABEL = b"vermilion-entry-v1"
 VERSION = 1
+COMMIT_WITHIN_S = 24 * 3600
+"""A use is committed at most so long after it was intended, and so after its timestamp, or not by that attempt at all."""
 MOST_ENTRY_BYTES = 65_535  # tlog-tiles: an entry's length is a big-endian uint16
 SALT_BYTES = 32
 COMMITMENT_NAMES = ("form", "people", "policy")  # in the order of deterministic CBOR

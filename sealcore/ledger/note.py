@@ -240,6 +240,22 @@ def verify_witness(signed: SignedCheckpoint, key: VerifierKey) -> int:
     return max(_verify_cosignature(signed.checkpoint, one, key) for one in found)
 
 
+def head_key(log: VerifierKey) -> VerifierKey:
+    """As what a log cosigns its own checkpoints: under its own name, the time at which it read the head that the checkpoint is of.
+
+    A witness's time says when it was asked; a log that had to catch up asks long after it looked.
+    """
+    return VerifierKey(log.name, SignatureType.COSIGNATURE_V1, log.public_key)
+
+
+def head_read_at(signed: SignedCheckpoint, log: VerifierKey) -> int | None:
+    """POSIX time at which the log read this head, None where it does not say; raises LEDGER_INCONSISTENT when what it says is not its own.
+
+    Whatever was committed before that time is under the checkpoint.
+    """
+    return verify_witness(signed, head_key(log)) if signed.by(head_key(log)) else None
+
+
 def _verify_cosignature(checkpoint: Checkpoint, signature: NoteSignature, key: VerifierKey) -> int:
     time_s = int.from_bytes(signature.value[:_TIMESTAMP_BYTES], "big")
     if len(signature.value) != _TIMESTAMP_BYTES + ED25519_BYTES or time_s > MOST_SIZE:

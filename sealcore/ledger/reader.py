@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sealcore import merkle
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger.entry import Entry, entry_hash
-from sealcore.ledger.note import MOST_NOTE_BYTES, Checkpoint, SignedCheckpoint, VerifierKey, verify_log, verify_witness
+from sealcore.ledger.note import MOST_NOTE_BYTES, Checkpoint, SignedCheckpoint, VerifierKey, head_read_at, verify_log, verify_witness
 from sealcore.ledger.sources import HttpSource, Source, load_tile
 from sealcore.ledger.tiles import WIDTH, TileName, TileTree, decode_bundle, width_at
 
@@ -27,11 +27,23 @@ class TrustedCheckpoint:
 
     cosigned_at_s   POSIX time of the witness's cosignature; None when no witness is configured
     note            the signed note as served, for evidence
+    head_read_at_s  POSIX time at which the log says that it read the head; None when it does not say
     """
 
     checkpoint: Checkpoint
     cosigned_at_s: int | None
     note: bytes
+    head_read_at_s: int | None = None
+
+    @property
+    def complete_as_of_s(self) -> int | None:
+        """POSIX time before which nothing was committed that it does not cover; None where that is not known.
+
+        The log's word, and never later than the witness's: whose clock is ahead gains nothing by it.
+        """
+        if self.cosigned_at_s is None or self.head_read_at_s is None:
+            return None
+        return min(self.cosigned_at_s, self.head_read_at_s)
 
     @property
     def size(self) -> int:
@@ -88,7 +100,7 @@ class LogReader:
         signed = SignedCheckpoint.parse(data)
         verify_log(signed, self._log_key)
         cosigned_at_s = verify_witness(signed, self._witness_key) if self._witness_key is not None else None
-        return TrustedCheckpoint(signed.checkpoint, cosigned_at_s, data)
+        return TrustedCheckpoint(signed.checkpoint, cosigned_at_s, data, head_read_at(signed, self._log_key))
 
     def update(self) -> TrustedCheckpoint:
         """Follows the log to its newest checkpoint, reading every new entry; raises LEDGER_INCONSISTENT when it does not continue."""

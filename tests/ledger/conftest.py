@@ -83,11 +83,17 @@ class _NothingRevoked:
 
 
 class SignerDouble(ledger_pb2_grpc.LedgerServicer):
-    """The signer's Ledger service over whichever books are open; counts what it is asked."""
+    """The signer's Ledger service over whichever books are open; counts what it is asked.
+
+    answers     how many more requests for entries are answered; the next one waits. None: all
+    is_waited   whether one waits
+    """
 
     def __init__(self, books: Books) -> None:
         self.books = books
         self.asked = 0
+        self.answers: int | None = None
+        self.is_waited = False
 
     async def Head(self, request: Any, context: Any) -> Any:
         self.asked += 1
@@ -96,6 +102,11 @@ class SignerDouble(ledger_pb2_grpc.LedgerServicer):
         return ledger_pb2.LedgerHead(size=head.size, root=head.root)
 
     async def Entries(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        while self.answers == 0:
+            self.is_waited = True
+            await asyncio.sleep(0.01)
+        self.is_waited = False
+        self.answers = None if self.answers is None else self.answers - 1
         with db.read(self.books.engine) as connection:
             data = store.entries(connection, request.start, request.end)
         for at in range(0, len(data), _ENTRIES_A_MESSAGE):

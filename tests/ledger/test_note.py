@@ -29,6 +29,10 @@ def test_keys_are_the_published_ones() -> None:
 def test_the_published_checkpoint_is_signed_and_cosigned() -> None:
     note.verify_log(COSIGNED, LOG)
     assert note.verify_witness(COSIGNED, WITNESS) == KNOWN["cosigned_at"]
+    published = note.SignedCheckpoint.parse(KNOWN["published"].encode())
+    note.verify_log(published, LOG)
+    assert note.verify_witness(published, WITNESS) == KNOWN["cosigned_at"]
+    assert (note.head_read_at(published, LOG), note.head_read_at(COSIGNED, LOG)) == (KNOWN["head_read_at"], None)
     assert COSIGNED.encode().decode() == KNOWN["cosigned"]
     assert COSIGNED.checkpoint == Checkpoint(KNOWN["origin"], KNOWN["size"], bytes.fromhex(KNOWN["root"]))
     with pytest.raises(VermilionError) as refusal:

@@ -18,7 +18,7 @@ from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
 from sealcore.ledger import store as ledger_store
-from sealcore.ledger.entry import time_us
+from sealcore.ledger.entry import COMMIT_WITHIN_S, time_us
 from sealcore.migrate import scripts, upgrade
 from signer import consistency
 from signer.acts import Act, stop_act
@@ -122,6 +122,18 @@ def sealed(ended: Ended | Intended) -> SealedUse:
     """The use, which must be sealed."""
     assert isinstance(ended, SealedUse), ended
     return ended
+
+
+def test_an_attempt_that_slept_for_half_a_day_does_not_commit_and_the_next_one_does(desk: Desk) -> None:
+    """Nobody has taken it over; but by now a stranger may have been told that no such seal is in the ledger."""
+    approved = desk.office.approve(DOCUMENTS, exp=int(desk.clock.now().timestamp()) + 2 * COMMIT_WITHIN_S)
+    late, in_time = (desk.intent(one) for one in (approved, desk.office.approve(DOCUMENTS)))
+    desk.clock.advance(LEASE_S + COMMIT_WITHIN_S / 2 - 1)
+    sealed(desk.commit(in_time)[0])
+    desk.clock.advance(1)
+    (ended,) = desk.commit(late)
+    assert isinstance(ended, VermilionError) and ended.code is Code.USE_IN_PROGRESS
+    assert sealed(desk.commit(desk.intent(approved))[0]).attempts == 2
 
 
 def test_a_use_is_intended_committed_and_repeated_with_the_same_bytes(desk: Desk) -> None:

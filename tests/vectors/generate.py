@@ -392,6 +392,9 @@ def checkpoint_vectors():
     cosignature = witness_key.key.sign(f"cosignature/v1\ntime {TIME}\n{body}".encode())
     line = f"— {origin} {b64(log_id + signature)}\n"
     witness_line = f"— {witness} {b64(witness_id + TIME.to_bytes(8, 'big') + cosignature)}\n"
+    head_id = sha256(origin.encode(), b"\n\x04", log_key.public)[:4]
+    head_read = log_key.key.sign(f"cosignature/v1\ntime {TIME - 7}\n{body}".encode())
+    head_line = f"— {origin} {b64(head_id + (TIME - 7).to_bytes(8, 'big') + head_read)}\n"
     entries = [bytes.fromhex(entry["encoded"]) for entry in entry_vectors()["entries"]]
     return {
         "origin": origin,
@@ -404,6 +407,8 @@ def checkpoint_vectors():
         "cosigned_at": TIME,
         "signed": f"{body}\n{line}",
         "cosigned": f"{body}\n{line}{witness_line}",
+        "head_read_at": TIME - 7,
+        "published": f"{body}\n{line}{witness_line}{head_line}",
         "tiles": {
             "tile/0/000.p/5": b"".join(sha256(b"\x00", entry) for entry in entries).hex(),
             "tile/entries/000.p/5": b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries).hex(),

@@ -38,6 +38,7 @@ from verify.ledger import Disclosure, PublicLedger
 from verify.trust import TrustMaterial
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+SEEN = NOW + timedelta(seconds=10)  # when the log and its witness looked, unless a test says otherwise: after the document had come
 DAY = timedelta(days=1)
 SALT = b"\x07" * 32
 OWNER = "Example Trading Ltd"
@@ -273,8 +274,8 @@ class TileLog:
         self.witness_key = note.witness_key("witness.test/w", _spki(self._witness))
         self.entries: list[bytes] = []
 
-    def publish(self, *entries: Entry, cosigned_at: datetime = NOW, cosign: bool = True) -> None:
-        """Adds entries and writes everything anew."""
+    def publish(self, *entries: Entry, cosigned_at: datetime = SEEN, read_at: datetime | None = SEEN, cosign: bool = True) -> None:
+        """Adds entries and writes everything anew; ``read_at`` None: as logs of earlier releases did."""
         self.entries += [entry.encode() for entry in entries]
         tree = merkle.Tree([entry_hash(each) for each in self.entries])
         for name in tiles_of(tree.size):
@@ -288,6 +289,9 @@ class TileLog:
         if cosign:
             line = note.cosign(checkpoint, self.witness_key, int(cosigned_at.timestamp()), self._witness.sign)
             signed = signed.with_signatures((line,))
+        if read_at is not None:
+            read = note.cosign(checkpoint, note.head_key(self.log_key), int(read_at.timestamp()), self._log.sign)
+            signed = signed.with_signatures((read,))
         self.write("checkpoint", signed.encode())
 
     def write(self, path: str, data: bytes) -> None:

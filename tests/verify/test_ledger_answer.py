@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import base64
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -100,21 +101,55 @@ def test_a_ledger_whose_proofs_do_not_hold_is_not_believed(office: Office, seale
 
 
 def test_a_checkpoint_older_than_the_seal_proves_nothing_about_it(sealed: Sealed, log: TileLog, check: Check) -> None:
-    log.publish(OTHER, cosigned_at=NOW - timedelta(hours=1))
+    log.publish(OTHER, cosigned_at=NOW - timedelta(hours=1), read_at=NOW - timedelta(hours=1))
     assert codes(check(sealed.data, log.view())) == {"LEDGER_BEHIND"}
     assert codes(check(sealed.data, log.view(Signer(size=2)))) == {"LEDGER_BEHIND"}
     assert codes(check(sealed.data, log.view(SignerAway()))) == {"LEDGER_BEHIND"}
 
 
+@pytest.mark.parametrize("read_at", [None, NOW - timedelta(seconds=301), NOW - timedelta(seconds=1), NOW + timedelta(seconds=4)])
+def test_a_cosignature_of_now_over_a_head_read_before_proves_nothing(
+    sealed: Sealed, log: TileLog, check: Check, read_at: datetime | None
+) -> None:
+    """A log that has to catch up is cosigned long after it read the head: an honest seal may have been committed in between."""
+    log.publish(OTHER, read_at=read_at)
+    for signer in (None, Signer(size=2), SignerAway()):
+        report = check(sealed.data, log.view(signer))
+        assert report.verdict is Verdict.UNDETERMINED and codes(report) == {"LEDGER_BEHIND"}
+
+
+def test_a_log_whose_clock_is_ahead_of_its_witness_proves_no_more_than_the_witness(sealed: Sealed, log: TileLog, check: Check) -> None:
+    log.publish(OTHER, cosigned_at=NOW - timedelta(minutes=4), read_at=NOW + timedelta(days=1))
+    assert codes(check(sealed.data, log.view())) == {"LEDGER_BEHIND"}
+
+
+def test_another_key_does_not_say_when_the_log_read_its_head(sealed: Sealed, log: TileLog, check: Check) -> None:
+    log.publish(OTHER)
+    checkpoint = log.folder / "checkpoint"
+    *lines, read = checkpoint.read_text().splitlines(keepends=True)
+    forged = base64.b64decode(read.split(" ")[2])
+    forged = forged[:4] + (int.from_bytes(forged[4:12], "big") + 1).to_bytes(8, "big") + forged[12:]
+    checkpoint.write_text("".join([*lines, f"— {log.ORIGIN} {base64.b64encode(forged).decode()}\n"]))
+    assert codes(check(sealed.data, log.view())) == {"LEDGER_UNTRUSTED"}
+
+
+def test_long_after_a_seal_a_copy_of_the_log_is_enough(office: Office, log: TileLog, check: Check) -> None:
+    """Nothing is committed a day after its timestamp, so what the log read later than that is all there is: without any service."""
+    log.publish(OTHER, cosigned_at=NOW - timedelta(minutes=5), read_at=NOW - timedelta(minutes=5))
+    for age_min, code in ((24 * 60, "LEDGER_BEHIND"), (24 * 60 + 6, "NOT_AUTHORISED")):
+        old = office.sign(page_document(), at=NOW - timedelta(minutes=age_min))
+        assert codes(check(old.data, log.view())) == {code}
+
+
 def test_an_old_checkpoint_with_everything_that_the_signer_committed_is_enough(sealed: Sealed, log: TileLog, check: Check) -> None:
-    log.publish(OTHER, cosigned_at=NOW - timedelta(hours=1))
+    log.publish(OTHER, cosigned_at=NOW - timedelta(hours=1), read_at=None)
     report = check(sealed.data, log.view(Signer(size=1)))
     assert report.verdict is Verdict.INVALID and codes(report) == {"NOT_AUTHORISED"}
 
 
 def test_a_seal_of_this_moment_is_waited_for(office: Office, log: TileLog, check: Check) -> None:
     fresh = office.sign(page_document(), at=NOW - timedelta(seconds=1))
-    log.publish(OTHER)
+    log.publish(OTHER, cosigned_at=NOW, read_at=NOW)
     view = log.view()
     waited: list[float] = []
 

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from ledger.check import check
 from sealcore.approvals.leaf import Placement
 from sealcore.ledger.reader import LogReader
-from verify.ledger import COMMIT_LAG
 from vermilion import approving, client, keyring, placing
 from vermilion.configuration import log_keys
 from vermilion.demo import independent
@@ -139,12 +138,12 @@ def log(stage: Stage) -> None:
 
 
 def _await_closing_cosignature(stage: Stage) -> None:
-    """Until the witness has cosigned well after the last seal: a closed office can then still be told what the log does not hold."""
+    """Until the log covers what is committed by now: a closed office can then still be told what the log does not hold."""
     keys_of_log, began_s = log_keys(stage.layout, stage.office), stage.clock.now().timestamp()
     reader = LogReader(stage.office.url("ledger"), keys_of_log.log, keys_of_log.witness)
     for _ in range(CLOSING_POLLS):
-        cosigned_at_s = reader.update().cosigned_at_s
-        if cosigned_at_s is None or cosigned_at_s > began_s + COMMIT_LAG.total_seconds():
+        complete_as_of_s = reader.update().complete_as_of_s
+        if complete_as_of_s is not None and complete_as_of_s >= began_s:
             return
         time.sleep(CLOSING_POLL_S)
 
