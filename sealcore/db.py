@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from sqlalchemy import Connection, Engine, Row, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError
 
 from sealcore.errors import Code, VermilionError
 
@@ -43,6 +43,7 @@ _POSTGRESQL_OPTIONS = {
 }
 # For a service that looks rows up by key on its hot path. Prepared statements keep the plan that they got when the tables were
 # small; a scan chosen then would cost more with every row.
+_UNIQUE_VIOLATION, _FOREIGN_KEY_VIOLATION = "23505", "23503"  # SQLSTATE
 _BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 
 
@@ -168,6 +169,22 @@ def _translated(engine: Engine) -> Iterator[None]:
         raise
     except engine.dialect.loaded_dbapi.OperationalError as fault:  # from the driver's own cursor
         _refuse(fault, fault)
+
+
+def is_duplicate(fault: IntegrityError) -> bool:
+    """Whether a row was refused because its key is taken, and not because of what it refers to, lacks or may not hold."""
+    original: Any = fault.orig
+    if isinstance(original, sqlite3.IntegrityError):
+        return original.sqlite_errorname in ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_ROWID")
+    return getattr(original, "sqlstate", None) == _UNIQUE_VIOLATION
+
+
+def is_dangling(fault: IntegrityError) -> bool:
+    """Whether a row was refused because what it refers to does not exist."""
+    original: Any = fault.orig
+    if isinstance(original, sqlite3.IntegrityError):
+        return original.sqlite_errorname == "SQLITE_CONSTRAINT_FOREIGNKEY"
+    return getattr(original, "sqlstate", None) == _FOREIGN_KEY_VIOLATION
 
 
 def _refuse(original: object, fault: Exception) -> NoReturn:

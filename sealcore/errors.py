@@ -67,6 +67,7 @@ class Code(StrEnum):
     SEAL_CERTIFICATE_INVALID = "SEAL_CERTIFICATE_INVALID"
     SEAL_CERTIFICATE_REVOKED = "SEAL_CERTIFICATE_REVOKED"
     ACTION_MISMATCH = "ACTION_MISMATCH"
+    ACTION_UNKNOWN = "ACTION_UNKNOWN"
     GRANT_WITHDRAWN = "GRANT_WITHDRAWN"
     GRANT_EXCEEDED = "GRANT_EXCEEDED"
     TEMPLATE_MISMATCH = "TEMPLATE_MISMATCH"
@@ -77,6 +78,11 @@ class Code(StrEnum):
     USE_IN_PROGRESS = "USE_IN_PROGRESS"
     USE_VOIDED = "USE_VOIDED"
     SEALED_BYTES_EXPIRED = "SEALED_BYTES_EXPIRED"
+    # --- acts
+    QUORUM_UNMEETABLE = "QUORUM_UNMEETABLE"
+    EFFECT_UNKNOWN = "EFFECT_UNKNOWN"
+    ATTACHMENT_MISSING = "ATTACHMENT_MISSING"
+    ATTACHMENT_UNNAMED = "ATTACHMENT_UNNAMED"
     # --- workflow
     FORM_STATE = "FORM_STATE"
     FORM_REJECTED = "FORM_REJECTED"
@@ -186,6 +192,9 @@ REGISTRY: dict[Code, CodeEntry] = {
         _F, "Nothing is sealed under a revoked certificate.", "Have a new key certified and register it: `vermilion ca request`, `import`."
     ),
     Code.ACTION_MISMATCH: _row(_F, "A token counts only for its action.", "Submit a form for this action."),
+    Code.ACTION_UNKNOWN: _row(
+        _I, "A quorum is for an action that a seal knows.", "Name an action that `vermilion seals show` lists, or `grant-untemplated`."
+    ),
     Code.GRANT_WITHDRAWN: _row(_F, "A withdrawn grant covers nothing.", "Apply for a new grant or a single approval."),
     Code.GRANT_EXCEEDED: _row(_F, "A grant covers only its number of uses.", "Apply for a new grant."),
     Code.TEMPLATE_MISMATCH: _row(
@@ -201,6 +210,16 @@ REGISTRY: dict[Code, CodeEntry] = {
     Code.USE_IN_PROGRESS: _row(Kind.BUSY, "A use is worked on once at a time.", "Wait a moment and send the same request again."),
     Code.USE_VOIDED: _row(_C, "A use that was stopped stays stopped.", "Submit a new form."),
     Code.SEALED_BYTES_EXPIRED: _row(_C, "Nothing is sealed twice.", "Take the sealed document from the archive or from who received it."),
+    Code.QUORUM_UNMEETABLE: _row(
+        _C, "After an act, every quorum can still be met.", "Register more people first, or ask for fewer: `vermilion people list`."
+    ),
+    Code.EFFECT_UNKNOWN: _row(
+        _C, "Who decides sees the whole effect in words.", "Do not approve it; install the version of this program that knows this act."
+    ),
+    Code.ATTACHMENT_MISSING: _row(_I, "A file that an act names comes with it.", "Send the file whose SHA-256 the act names."),
+    Code.ATTACHMENT_UNNAMED: _row(
+        _I, "Only files that an act names come with it.", "Leave the file out, or have the act name its SHA-256."
+    ),
     Code.FORM_STATE: _row(_C, "A form moves only along its states.", "Look at the form: `vermilion forms show`."),
     Code.FORM_REJECTED: _row(_C, "A rejected form yields no token.", "Read the reason, correct the documents, submit a new form."),
     Code.DOCUMENT_EMPTY: _row(_D, "A document has content.", "Export the document again; the file is empty."),

@@ -166,14 +166,17 @@ def _perform(register: Register, act: Act, audience: str, peer: str | None) -> C
     admission = admit_act(jws, peer=peer or _subject(jws), register=register, now=act.time, audience=audience, rules=act.rules)
     claims = admission.claims
     assert isinstance(claims.covers, ActCovers)  # the gate's step action_act
-    if claims.action == "resume":
-        named = claims.covers.parameters.get("seal", claims.seal)
-        if named != claims.seal:
-            raise VermilionError(Code.ACTION_MISMATCH, "the act's parameters name another seal than the token")
-        after = resumed(register, claims.seal)
-    else:
-        after = changed(register, claims.covers.parameters, act.rules)
+    after = ordered(register, claims.action, claims.seal, claims.covers.parameters, act.rules)
     return Carried(after, admission.people, admission)
+
+
+def ordered(register: Register, action: str, seal: str, parameters: Mapping[str, Any], rules: int = RULES) -> Register:
+    """The register after the act that a token orders; raises what the change refuses."""
+    if action != "resume":
+        return changed(register, parameters, rules)
+    if parameters.get("seal", seal) != seal:
+        raise VermilionError(Code.ACTION_MISMATCH, "the act's parameters name another seal than the token")
+    return resumed(register, seal)
 
 
 def _subject(jws: str) -> str:

@@ -16,11 +16,12 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from sealcore.approvals.canonical import b64url_decode, is_integer, is_text, require
+from sealcore.approvals.covers import require_kinds
 from sealcore.approvals.decision import MOST_PERSONS
 from sealcore.approvals.p256 import canonical_spki, require_canonical
 from sealcore.errors import Code, VermilionError
 from sealcore.unreadable import UNREADABLE
-from signer.register import RULES, EpochKind, Issuer, Person, Register, Seal, Template
+from signer.register import QUORUM_ACTIONS, RULES, EpochKind, Issuer, Person, Register, Seal, Template
 
 Parameters = Mapping[str, Any]
 
@@ -45,9 +46,10 @@ def seeded(seed: Parameters, rules: int = RULES) -> Register:
 def changed(register: Register, parameters: Parameters, rules: int = RULES) -> Register:
     """The register after one change of a ``register`` act; raises INVALID_ARGUMENT or CONFLICT for what cannot be done."""
     change = parameters.get("change")
-    apply = _CHANGES.get(change) if isinstance(change, str) else None
+    apply = CHANGES.get(change) if isinstance(change, str) else None
     if apply is None:
-        raise VermilionError(Code.INVALID_ARGUMENT, f"a register act's change is one of {', '.join(sorted(_CHANGES))}")
+        raise VermilionError(Code.INVALID_ARGUMENT, f"a register act's change is one of {', '.join(sorted(CHANGES))}")
+    require_kinds(parameters)
     after = apply(register, {name: value for name, value in parameters.items() if name != "change"})
     if rules >= 2:
         _require_distinct_keys(register, after)
@@ -199,7 +201,7 @@ def _register_quorum(register: Register, parameters: Parameters) -> Register:
     return replace(register, register_quorum=parameters["least_persons"])
 
 
-_CHANGES: Mapping[str, Callable[[Register, Parameters], Register]] = {
+CHANGES: Mapping[str, Callable[[Register, Parameters], Register]] = {
     "person_add": _person_add,
     "person_remove": _person_remove,
     "issuer_add": _issuer_add,
@@ -240,6 +242,11 @@ def _quorum(rules: Any) -> dict[str, int]:
     for rule in _texts(rules):
         action, _, persons = rule.partition(":")
         require(persons.isdecimal() and len(persons) < 4 and action not in quorum, "a quorum is action:persons, each action once")
+        require(
+            action in QUORUM_ACTIONS,
+            f"there is no action {action[:40]!r}; a seal knows {', '.join(sorted(QUORUM_ACTIONS))}",
+            Code.ACTION_UNKNOWN,
+        )
         quorum[action] = int(persons)
     return quorum
 

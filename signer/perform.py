@@ -6,16 +6,18 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from sealcore.approvals.canonical import require
 from sealcore.approvals.covers import ActCovers
 from sealcore.clock import Clock
-from sealcore.errors import Code, VermilionError
+from sealcore.errors import Code, Kind, VermilionError
 from sealcore.ledger.entry import time_us
-from signer.acts import perform_act
+from signer.acts import ordered, perform_act
 from signer.chain import require_seal_chain
-from signer.changes import changed, named_attachments
+from signer.changes import named_attachments
 from signer.examiner import Examiner
-from signer.gate import admit_act
-from signer.register import Seal
+from signer.gate import ACTS, admit_act
+from signer.meetable import require_meetable
+from signer.register import Register, Seal
 from signer.register_store import Recorded, RegisterStore
 from signer.revocation import SealRevocations
 from signer.status.watch import StatusWatch
@@ -50,18 +52,40 @@ class Performer:
         act = perform_act(jws, time_us(now))
         if (known := self._store.recorded(act)) is not None:
             return known
-        admission = admit_act(jws, peer=peer, register=register, now=now, audience=self._audience)
-        assert isinstance(admission.claims.covers, ActCovers)  # the gate's step action_act
-        parameters = admission.claims.covers.parameters
-        if admission.claims.action == "resume":
-            self._require_good(admission.seal)
-            return self._store.record(act, peer=peer)
-        after = changed(register, parameters)  # refuses what is malformed before anything else looks at it
-        if parameters["change"] in CERTIFYING:
+        claims = admit_act(jws, peer=peer, register=register, now=now, audience=self._audience).claims
+        assert isinstance(claims.covers, ActCovers)  # the gate's step action_act
+        named = self._judged(register, claims.action, claims.seal, claims.covers.parameters, files)
+        return self._store.record(act, named, peer=peer)
+
+    def check(self, action: str, seal: str, parameters: Mapping[str, Any], files: Sequence[bytes]) -> None:
+        """Raises what ``perform`` would raise for this act, were it approved. That a CA cannot be asked now is no reason to refuse it."""
+        if action not in ACTS or (action == "register") == bool(seal):
+            raise VermilionError(
+                Code.ACTION_MISMATCH, f"the acts here are {', '.join(sorted(ACTS))}; a change of the register names no seal"
+            )
+        register = self._store.current()
+        register.least_persons(action, seal)  # somebody must be able to order it
+        try:
+            self._judged(register, action, seal, ActCovers(parameters).parameters, files)
+        except VermilionError as fault:
+            if fault.kind is not Kind.UNAVAILABLE:
+                raise
+
+    def _judged(
+        self, register: Register, action: str, seal_id: str, parameters: Mapping[str, Any], files: Sequence[bytes]
+    ) -> dict[bytes, bytes]:
+        """The files that come with the act, once nothing speaks against it."""
+        require(action != "resume" or parameters.keys() <= {"seal"}, "resuming a seal takes no parameters")
+        after = ordered(register, action, seal_id, parameters)  # refuses what is malformed before anything else looks at it
+        require_meetable(register, after)
+        named = self._examined(parameters, files)
+        if action == "resume":
+            self._require_good(after.seal(seal_id))
+        elif parameters["change"] in CERTIFYING:
             seal = after.seal(str(parameters["id"]))
-            require_seal_chain(seal.certificate, seal.chain, now)
+            require_seal_chain(seal.certificate, seal.chain, self._clock.now())
             self._outside.ask_now(seal)
-        return self._store.record(act, self._examined(parameters, files), peer=peer)
+        return named
 
     def _require_good(self, seal: Seal) -> None:
         """The seal's CA, ours or an outside one, says now that its certificate is good."""
@@ -73,7 +97,10 @@ class Performer:
     def _examined(self, parameters: Mapping[str, Any], files: Sequence[bytes]) -> dict[bytes, bytes]:
         """The files that the act names, each there and fit for its purpose."""
         given = {hashlib.sha256(content).digest(): content for content in files}
-        named = {digest: given[digest] if digest in given else self._held(digest) for digest in named_attachments(parameters)}
+        wanted = named_attachments(parameters)
+        for digest in given.keys() - wanted:
+            raise VermilionError(Code.ATTACHMENT_UNNAMED, f"the act names no file {digest.hex()}")
+        named = {digest: given[digest] if digest in given else self._held(digest) for digest in sorted(wanted)}
         for content in named.values():
             if parameters["change"] != "template_add":
                 self._examiner.picture_size(content)
@@ -87,4 +114,4 @@ class Performer:
         except VermilionError as fault:
             if fault.code is not Code.NOT_FOUND:
                 raise
-            raise VermilionError(Code.INVALID_ARGUMENT, f"the file {digest.hex()[:16]}… that the act names was not sent along") from None
+            raise VermilionError(Code.ATTACHMENT_MISSING, f"the file {digest.hex()} that the act names was not sent along") from None

@@ -29,6 +29,8 @@ SEAL_STATES = frozenset({"active", "suspended", "retired"})
 CONTENT_POLICIES = frozenset({"report", "strict"})
 UNTEMPLATED = "grant-untemplated"
 """Quorum rule for grants without a template, the higher tier; where a seal has none, its rule for ``seal`` counts."""
+QUORUM_ACTIONS = ACTIONS | {UNTEMPLATED}
+"""What a seal's quorum may be for."""
 
 RULES = 2
 """By which acts are accepted now; each act is kept with the rules that it was accepted by, and judged by them for ever.
@@ -124,7 +126,7 @@ class Seal:
         require(self.content_policy in CONTENT_POLICIES, "a seal's content policy is report or strict")
         require(is_text(self.key_label, 255), "a seal has the label of its key")
         require(all(map(is_digest, self.pictures)), "a picture is named by its SHA-256")
-        require(self.quorum.keys() <= ACTIONS | {UNTEMPLATED}, "a quorum is for one of the protocol's actions")
+        require(self.quorum.keys() <= QUORUM_ACTIONS, "a quorum is for one of the protocol's actions")
         require(all(is_integer(least, 0, MOST_PERSONS) for least in self.quorum.values()), f"a quorum is 0 to {MOST_PERSONS} persons")
         object.__setattr__(self, "quorum", MappingProxyType(dict(self.quorum)))
         _ = self.algorithm

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
+from sealcore.approvals.canonical import strict_json
 from sealcore.approvals.covers import GrantCovers
 from sealcore.approvals.stop import StopStatement
 from sealcore.approvals.token import parse
@@ -138,6 +139,13 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         self._metrics.acts.labels("perform").inc()
         self._log.info("act carried out", ledger_index=recorded.ledger_index, acts=recorded.register.version)
         return signer_pb2.PerformResponse(ledger_index=recorded.ledger_index)
+
+    async def CheckAct(self, request: signer_pb2.CheckActRequest, context: Any) -> signer_pb2.CheckActResponse:  # noqa: N802
+        """Whether an act could be carried out now, were it approved."""
+        parameters = strict_json(request.parameters.encode("utf-8"), Code.INVALID_ARGUMENT)
+        files: Sequence[bytes] = list(request.attachments)
+        await in_thread(self._executor, self._performer.check, request.action, request.seal, parameters, files)
+        return signer_pb2.CheckActResponse()
 
     def _picture(self, sha256: bytes) -> tuple[bytes, tuple[int, int]]:
         if not any(sha256 in seal.pictures for seal in self._store.current().seals.values()):

@@ -18,6 +18,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ledger import store as ledger_store
 from sealcore.ledger.entry import Entry, EntryKind
 from signer.acts import Act, Carried, carry_out, draft, replay
+from signer.meetable import require_meetable
 from signer.register import Epochs, Register
 from signer.tables import attachments, epochs, insert_missing, ledger, register_acts, register_head, register_records
 
@@ -67,6 +68,7 @@ class RegisterStore:
             if (known := _known(connection, before, act)) is not None:
                 return Recorded(before, known)
             carried = carry_out(before, act, audience=self._audience, peer=peer)
+            require_meetable(before, carried.register)
             _refuse_second(connection, carried)
             insert_missing(connection, attachments, [{"sha256": digest, "content": content} for digest, content in (files or {}).items()])
             _store_epochs(connection, before.epochs, carried.register.epochs)

@@ -41,6 +41,7 @@ RULES: Rules = {
     _REGISTER + "ListGrants": _READERS,
     _REGISTER + "Stop": _GOVERNORS,
     _REGISTER + "Perform": _GOVERNORS,
+    _REGISTER + "CheckAct": _GOVERNORS,
     _REGISTER + "RequestCertificate": frozenset({"operator"}),
     _REGISTER + "CertifyKey": frozenset({"operator"}),
     _LEDGER + "Append": frozenset({"service:workflow", "service:ca"}),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from protos.vermilion.v1 import signer_pb2
+from sealcore.approvals.covers import ActCovers
 from sealcore.approvals.stop import StopStatement
 from sealcore.errors import Code, VermilionError
 from vermilion import approving
@@ -38,9 +40,25 @@ def stop(
     return registry.stop(statement, token.stop(statement))
 
 
-def apply(desk: Desk, action: str, *, title: str, seal: str = "", parameters: Mapping[str, Any] | None = None) -> Any:
-    """Submits a form for an act; the form."""
-    return desk.post("/v1/forms", {"seal": seal, "action": action, "title": title, "act": dict(parameters or {})})
+def apply(
+    desk: Desk,
+    action: str,
+    *,
+    title: str,
+    seal: str = "",
+    parameters: Mapping[str, Any] | None = None,
+    files: Sequence[bytes] = (),
+) -> Any:
+    """Submits a form for an act, with the files that it names; the form. PROOF_INVALID when the workflow made another act of it."""
+    covers = ActCovers(dict(parameters or {}))
+    asked: dict[str, Any] = {"seal": seal, "action": action, "title": title, "act": dict(covers.parameters)}
+    if files:
+        asked["attachments"] = [base64.b64encode(content).decode("ascii") for content in files]
+    form = desk.post("/v1/forms", asked)
+    context = approving.context_of(form)
+    if (context.action, context.seal, context.covers) != (action, seal, covers):
+        raise VermilionError(Code.PROOF_INVALID, f"the workflow made another act of what was asked for; do not approve {form['number']}")
+    return form
 
 
 def approve(desk: Desk, token: PeopleToken, form: Mapping[str, Any], person: str, now: datetime) -> Any:

@@ -43,7 +43,12 @@ class Registry:
 
     def people(self) -> list[signer_pb2.PersonRecord]:
         """Everyone whose decisions the signer counts."""
-        return list(_typed(lambda: self._register.ListPeople(signer_pb2.ListPeopleRequest(), timeout=TIMEOUT_S)).people)
+        return list(self.roll().people)
+
+    def roll(self) -> signer_pb2.ListPeopleResponse:
+        """The same with the quorum for changes of the register."""
+        answer: signer_pb2.ListPeopleResponse = _typed(lambda: self._register.ListPeople(signer_pb2.ListPeopleRequest(), timeout=TIMEOUT_S))
+        return answer
 
     def signer_keys(self) -> list[signer_pb2.KeyRecord]:
         """The keys in the signer's token."""

@@ -10,8 +10,10 @@ from sealcore.approvals.decision import Decision
 from sealcore.clock import SKEW
 from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
+from sealcore.rpc import Peer
 from workflow import events, store
-from workflow.forms import announce_approval
+from workflow.access import may_see, no_form
+from workflow.forms import announce_approval, check_act
 from workflow.model import Form, Person, Received, Standing
 from workflow.office import Office
 from workflow.quorum import approver, check_signature, least_persons, standing
@@ -25,27 +27,33 @@ class Outcome:
     standing: Standing
 
 
-def decide(office: Office, number: str, decision: Decision, reason: str) -> Outcome:
+def decide(office: Office, caller: Peer, number: str, decision: Decision, reason: str) -> Outcome:
     """Takes a decision in: verified on receipt, recorded, and the token issued once the register's quorum is met.
 
-    Raises DECISION_INVALID, OWN_REQUEST, APPROVER_UNKNOWN, CONFLICT (the person has decided before), FORM_STATE, TOKEN_EXPIRED,
-    and SERVICE_UNAVAILABLE when the signer's register cannot be asked: then nothing is recorded.
+    Any caller may carry a decision, since it proves itself by its signature; but to a caller who may not see the form, it exists only
+    together with a valid signature. So the signature is judged before anything that would tell the form's state.
+
+    Raises NOT_FOUND, DECISION_INVALID, OWN_REQUEST, APPROVER_UNKNOWN, CONFLICT (the person has decided before), FORM_STATE,
+    TOKEN_EXPIRED, what the signer would refuse an act for, and SERVICE_UNAVAILABLE when the signer's register cannot be asked: then
+    nothing is recorded.
     """
     now = office.now()
     received = Received(decision, reason, now)
-    with read(office.engine) as connection:
-        form = store.form(connection, number)
+    form, person = _presented(office, caller, received, number)
     if decision.verdict == "reject":
+        check_signature(received, form.context, person.public_key)
         return _reject(office, received, number)
     people = office.register.people()  # asked before the transaction: no lock is held while another service answers
+    # An applicant need not be registered; who is must sign with the registered key, as the signer will check.
+    check_signature(received, form.context, people[person.id].public_key if person.id in people else person.public_key)
+    form.check_open(now)
+    form.check_may_decide(person, decision.verdict)
+    if decision.verdict == "approve":
+        approver(people, person.id)
+        _check_act(office, form)
     least = least_persons(office.register, form.context.seal, form.context.action, form.context.covers)
     with write(office.engine) as connection:
-        form, person = _opened(connection, received, number)
-        if decision.verdict == "approve":
-            key = approver(people, person.id).public_key
-        else:  # an applicant need not be registered; one who is must sign with the registered key, as the signer will check
-            key = people[person.id].public_key if person.id in people else person.public_key
-        check_signature(received, form.context, key)
+        form = _opened(connection, received, number)
         decided = _recorded(connection, form, received)
         reached = standing(decided, people, least)
         if reached.complete:
@@ -56,26 +64,48 @@ def decide(office: Office, number: str, decision: Decision, reason: str) -> Outc
     return Outcome(decided, reached)
 
 
+def _presented(office: Office, caller: Peer, received: Received, number: str) -> tuple[Form, Person]:
+    """The form and who decides, to a caller who may see the form or carries that person's signature over it."""
+    with read(office.engine) as connection:
+        form = store.form(connection, number)
+        person = store.find_person(connection, received.decision.person)
+    if not may_see(caller, form):
+        try:
+            if person is None:
+                raise no_form(number)
+            check_signature(received, form.context, person.public_key)
+        except VermilionError:
+            raise no_form(number) from None
+    if person is None:
+        raise VermilionError(Code.NOT_FOUND, f"there is no person {received.decision.person}")
+    return form, person
+
+
+def _check_act(office: Office, form: Form) -> None:
+    """What has become impossible since the form was submitted is not approved any more."""
+    with read(office.engine) as connection:
+        files = store.attachments(connection, form.number)
+    check_act(office, form.context.seal, form.context.action, form.context.covers, files)
+
+
 def _reject(office: Office, received: Received, number: str) -> Outcome:
     """Final, and possible while the signer is away: saying no needs nobody's register."""
     with write(office.engine) as connection:
-        form, person = _opened(connection, received, number)
-        check_signature(received, form.context, person.public_key)
+        form = _opened(connection, received, number)
         decided = _recorded(connection, form, received).rejected(received.reason, received.received)
         store.settle(connection, decided)
     return Outcome(decided, Standing(frozenset(), form.context.policy.quorum, applicant_signed=False))
 
 
-def _opened(connection: Connection, received: Received, number: str) -> tuple[Form, Person]:
-    """The form, locked, and the person, when the person may decide so on it now."""
+def _opened(connection: Connection, received: Received, number: str) -> Form:
+    """The form, locked, when the person may decide so on it now."""
     decision, now = received.decision, received.received
     form = store.form(connection, number, lock=True)
-    person = store.person(connection, decision.person)
     form.check_open(now)
-    form.check_may_decide(person, decision.verdict)
+    form.check_may_decide(store.person(connection, decision.person), decision.verdict)
     if not form.created - SKEW.seconds <= decision.time <= now + SKEW.seconds:
         raise VermilionError(Code.DECISION_INVALID, "the decision's time is not between the form's submission and now")
-    return form, person
+    return form
 
 
 def _recorded(connection: Connection, form: Form, received: Received) -> Form:

@@ -103,4 +103,4 @@ def performance(connection: Connection, number: str) -> Performance | None:
     """How the carrying out of an act's form stands; None when there is none."""
     box = tables.outbox
     row = connection.execute(select(box).where(box.c.number == number, box.c.kind == "perform")).first()
-    return None if row is None else Performance(row.state, row.ledger_index, row.code, row.reason)
+    return None if row is None else Performance(row.state, row.ledger_index, row.code, row.reason, row.closed_by, row.closed_reason)

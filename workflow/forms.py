@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 from sealcore.approvals import token as tokens
 from sealcore.approvals.covers import ActCovers, Covers, GrantCovers
 from sealcore.approvals.decision import DecisionContext, Policy
+from sealcore.approvals.known import Effect
 from sealcore.approvals.leaf import Leaf
 from sealcore.approvals.manifest import DocumentEntry, Manifest
 from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import service_uri, uuid7
 from sealcore.rpc import Peer
-from workflow import events, policies, store
+from workflow import effects, events, policies, store
+from workflow.access import require_visible
 from workflow.events import Recorded
 from workflow.model import (
     ACT_ACTIONS,
@@ -34,6 +37,7 @@ from workflow.model import (
 from workflow.office import Office
 from workflow.quorum import least_persons
 
+MOST_ATTACHED_BYTES = 3 * 1024 * 1024  # with its token they fit into one message to the signer
 ACT_SUBJECT = service_uri("workflow")  # who hands an act's token on, so whom it must name; the audience of what the workflow does itself
 CLIENT_PROFILE = "client"  # the CA's profile of business systems
 
@@ -58,9 +62,10 @@ class GrantRequest:
 
 @dataclass(frozen=True)
 class ActRequest:
-    """An act asked for, with its parameters."""
+    """An act asked for, with its parameters and the files that they name by SHA-256."""
 
     parameters: Mapping[str, Any]
+    files: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,10 @@ class Dossier:
 
     form: Form
     documents: tuple[tuple[DocumentEntry, bytes], ...]
+    attachments: tuple[bytes, ...]
     events: tuple[Recorded, ...]
     performance: Performance | None
+    effect: Effect | None
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,8 @@ def submit(office: Office, caller: Peer, application: Application) -> Form:
     now = office.now()
     plan = _plan(office, application, now)
     least = least_persons(office.register, application.seal, application.action, plan.covers)
+    files = application.asked.files if isinstance(application.asked, ActRequest) else ()
+    check_act(office, application.seal, application.action, plan.covers, files)
     with write(office.engine) as connection:
         client = store.client_by_uri(connection, caller.uri)
         unit = _unit(office, caller, client, application)
@@ -135,10 +144,24 @@ def submit(office: Office, caller: Peer, application: Application) -> Form:
         store.add_form(connection, form, token)
         if plan.entries:
             store.add_documents(connection, number, plan.entries, plan.leaves)
+        store.add_attachments(connection, number, files)
         events.record_form(connection, "form.applied", form, now, person=application.applicant or "", submitted_by=caller.uri)
         if token is not None:
             announce_approval(office, connection, form, token, now)
     return form
+
+
+def check_act(office: Office, seal: str, action: str, covers: Covers, files: Sequence[bytes]) -> None:
+    """Refuses an act that its signer would refuse, before anybody is asked to approve it; raises the signer's own code."""
+    if not isinstance(covers, ActCovers):
+        return
+    if action in CA_ACTIONS or covers.parameters.get("change") == policies.POLICY_ADD:  # the signer has no part in these
+        if files:
+            raise VermilionError(Code.ATTACHMENT_UNNAMED, "this act names no file")
+        return
+    if (size_bytes := sum(map(len, files))) > MOST_ATTACHED_BYTES:
+        raise VermilionError(Code.DOCUMENT_TOO_LARGE, f"the act's files have {size_bytes} bytes; the limit is {MOST_ATTACHED_BYTES}")
+    office.register.check_act(action, seal, covers.parameters, files)
 
 
 def announce_approval(office: Office, connection: Any, form: Form, token: str, now: int) -> None:
@@ -159,14 +182,21 @@ def show(office: Office, caller: Peer, number: str) -> Dossier:
     """A form with its documents and history; to a client only its own, anything else does not exist for it."""
     with read(office.engine) as connection:
         form = store.form(connection, number)
-        if not _may_see(caller, form):
-            raise VermilionError(Code.NOT_FOUND, f"there is no form {number[:60]}")
-        return Dossier(
-            form,
-            tuple(store.documents(connection, number)),
-            tuple(events.of_form(connection, number)),
-            events.performance(connection, number),
-        )
+        require_visible(caller, form)
+        documents = tuple(store.documents(connection, number))
+        files = tuple(store.attachments(connection, number))
+        history, performance = tuple(events.of_form(connection, number)), events.performance(connection, number)
+    return Dossier(form, documents, files, history, performance, effects.of_form(office.register, form, documents))
+
+
+def attachment(office: Office, caller: Peer, number: str, sha256: bytes) -> bytes:
+    """A file that comes with a form's act; NOT_FOUND."""
+    with read(office.engine) as connection:
+        require_visible(caller, store.form(connection, number))
+        for content in store.attachments(connection, number):
+            if hashlib.sha256(content).digest() == sha256:
+                return content
+    raise VermilionError(Code.NOT_FOUND, f"the form {number} names no file {sha256.hex()}")
 
 
 def listing(office: Office, caller: Peer, *, state: FormState | None, before: str | None, limit: int) -> list[Form]:
@@ -181,8 +211,7 @@ def withdraw(office: Office, caller: Peer, number: str) -> Form:
     now = office.now()
     with write(office.engine) as connection:
         form = store.form(connection, number, lock=True)
-        if not _may_see(caller, form):
-            raise VermilionError(Code.NOT_FOUND, f"there is no form {number[:60]}")
+        require_visible(caller, form)
         form = form.withdrawn(caller.uri, now)
         store.settle(connection, form)
         events.record_form(connection, "form.withdrawn", form, now, by=caller.uri)
@@ -198,8 +227,7 @@ def fetch_token(office: Office, caller: Peer, number: str) -> str:
     with read(office.engine) as connection:
         form = store.form(connection, number)
         jws = store.token(connection, number)
-    if not _may_see(caller, form):
-        raise VermilionError(Code.NOT_FOUND, f"there is no form {number[:60]}")
+    require_visible(caller, form)
     if caller.uri != form.context.sub:
         raise VermilionError(Code.SUBJECT_MISMATCH, "the token of this form is for another caller")
     if form.state is FormState.REJECTED:
@@ -292,7 +320,3 @@ def _policy_asked(application: Application) -> Rule | None:
     if isinstance(asked, ActRequest) and application.action == "register" and asked.parameters.get("change") == policies.POLICY_ADD:
         return policies.rule_of(asked.parameters)
     return None
-
-
-def _may_see(caller: Peer, form: Form) -> bool:
-    return "operator" in caller.roles or caller.uri == form.submitted_by

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse
 
-from sealcore.approvals.canonical import b64url_decode
+from sealcore.approvals.canonical import MOST_INTEGER, b64url_decode
 from sealcore.approvals.decision import Decision
 from sealcore.approvals.stop import StopStatement
 from sealcore.errors import Code, VermilionError
 from sealcore.http import install_errors, peer, problem
 from sealcore.log import get as get_log
 from sealcore.rpc import Peer, Revocations
-from workflow import decisions, directory, forms, stops
+from workflow import decisions, directory, forms, refused, stops
 from workflow.limits import BodyLimit
 from workflow.model import FormState
 from workflow.office import Office
@@ -23,6 +23,7 @@ from workflow.openapi import PROBLEMS, install_openapi
 from workflow.schemas import applications, plain
 from workflow.schemas import directory as directory_schemas
 from workflow.schemas import forms as form_schemas
+from workflow.schemas import outbox as outbox_schemas
 from workflow.schemas import seals as seal_schemas
 
 API_VERSION = "1"
@@ -32,7 +33,10 @@ OPERATOR = frozenset({"operator"})
 
 Number = Annotated[str, Path(pattern=plain.FORM_NUMBER, max_length=40, description="A form's number.")]
 Id = Annotated[str, Path(pattern=plain.UUID7, description="A UUIDv7.")]
+Digest = Annotated[str, Path(pattern=plain.SHA256, description="The lower hex of a SHA-256.")]
 Limit = Annotated[int, Query(ge=1, le=MOST_PER_PAGE, description="Most entries of a page.")]
+Row = Annotated[int, Query(ge=0, le=MOST_INTEGER, description="`next` of the page before.")]
+RowId = Annotated[int, Path(ge=1, le=MOST_INTEGER, description="The refusal's id.")]
 After = Annotated[str, Query(pattern=plain.UUID7_OR_NOTHING, description="`next` of the page before.")]
 
 
@@ -51,6 +55,7 @@ def app(office: Office, revocations: Revocations) -> FastAPI:
     result.include_router(_forms(office, known), prefix="/v1")
     result.include_router(_directory(office, operator), prefix="/v1")
     result.include_router(_seals(office, known), prefix="/v1")
+    result.include_router(_outbox(office, operator), prefix="/v1")
     install_openapi(result)
     result.add_middleware(BodyLimit)
     return result
@@ -90,11 +95,16 @@ def _forms(office: Office, known: Any) -> APIRouter:
         """A form with its documents and their salts, its history, and how far an act has been carried out."""
         return form_schemas.dossier(forms.show(office, caller, number))
 
+    @routes.get("/forms/{number}/attachments/{sha256}")
+    def show_attachment(number: Number, sha256: Digest, caller: Peer = known) -> form_schemas.Attachment:
+        """A file that comes with a form's act, to whoever sees the form."""
+        return form_schemas.attachment(forms.attachment(office, caller, number, bytes.fromhex(sha256)))
+
     @routes.post("/forms/{number}/decisions", status_code=201)
-    def decide(number: Number, body: applications.Decision, _caller: Peer = known) -> form_schemas.Decided:
+    def decide(number: Number, body: applications.Decision, caller: Peer = known) -> form_schemas.Decided:
         """A person's signed decision. Any known caller may carry it: it proves itself by its signature."""
         signature = b64url_decode(body.signature, Code.INVALID_ARGUMENT)
-        outcome = decisions.decide(office, number, Decision(body.person, body.verdict, body.time, signature), body.reason)
+        outcome = decisions.decide(office, caller, number, Decision(body.person, body.verdict, body.time, signature), body.reason)
         return form_schemas.decided(outcome)
 
     @routes.get("/forms/{number}/token")
@@ -165,6 +175,25 @@ def _directory(office: Office, operator: Any) -> APIRouter:
 
         Nor does it ask less than the policies in force do: that takes an approved act (`register`, with `change` = `policy_add`)."""
         return directory_schemas.policy(directory.add_policy(office, caller.uri, body.to_domain()))
+
+    return routes
+
+
+def _outbox(office: Office, operator: Any) -> APIRouter:
+    routes = APIRouter(tags=["outbox"], responses=PROBLEMS)
+
+    @routes.get("/refused")
+    def list_refused(closed: bool = False, after: Row = 0, limit: Limit = 100, _caller: Peer = operator) -> outbox_schemas.Refusals:
+        """Events and acts that the signer or the CA refused for good, oldest first; with `closed` those that a person has seen to."""
+        found = refused.listing(office, closed=closed, after=after, limit=limit)
+        return outbox_schemas.Refusals(
+            refused=[outbox_schemas.refusal(one) for one in found], next=found[-1].id if len(found) == limit else None
+        )
+
+    @routes.post("/refused/{id}/close")
+    def close_refused(id: RowId, body: outbox_schemas.Closing, caller: Peer = operator) -> outbox_schemas.Refusal:
+        """Takes a refusal off the list of what waits, in the name of a person and for a reason. The ledger records both."""
+        return outbox_schemas.refusal(refused.close(office, caller.uri, id, body.person, body.reason))
 
     return routes
 

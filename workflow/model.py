@@ -83,6 +83,7 @@ class Client:
 
     approved  whether people let it in (the ceremony, or an approved act on its certificate). Until then the workflow alone approves
               nothing for it, whatever a seal's quorum is
+    units     those that it may apply for; its own ``unit`` is always among them
     """
 
     id: str
@@ -91,6 +92,10 @@ class Client:
     unit: str
     active: bool = True
     approved: bool = True
+    units: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "units", self.units | {self.unit})
 
     @property
     def least_persons(self) -> int:
@@ -120,12 +125,14 @@ class Received:
 
 @dataclass(frozen=True)
 class Performance:
-    """How the carrying out of an approved act stands: ``pending``, ``done`` or ``refused``."""
+    """How the carrying out of an approved act stands: ``pending``, ``done``, ``refused``, or ``closed``: refused, and seen to by a person."""
 
     state: str
     ledger_index: int | None = None
     code: str | None = None
     reason: str | None = None
+    closed_by: str | None = None
+    closed_reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sealcore.db import read, write
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.log import get as get_log
 from sealcore.log import request
-from workflow import tables
+from workflow import store, tables
 from workflow.authority import Authority
 from workflow.events import FOR_CA, append_of, request_of
 from workflow.register import Register
@@ -95,7 +95,9 @@ class Outbox:
         if row.kind == "append":
             return self._register.append(append_of(row.body))
         if row.event not in FOR_CA:
-            return self._register.perform(row.body)
+            with read(self._engine) as connection:
+                files = store.attachments(connection, row.number)
+            return self._register.perform(row.body, files)
         if self._authority is None:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, "this workflow knows no CA (`ca_target`)")
         self._authority.perform(row.body)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
+from sealcore.approvals.canonical import canonical_json
 from sealcore.clock import Clock
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
@@ -105,7 +106,9 @@ class Register(Protocol):
 
     def stop(self, stop: Stop) -> Stopped: ...
 
-    def perform(self, token: str) -> int: ...
+    def check_act(self, action: str, seal: str, parameters: Mapping[str, Any], files: Sequence[bytes]) -> None: ...
+
+    def perform(self, token: str, files: Sequence[bytes] = ()) -> int: ...
 
     def append(self, event: Append) -> int: ...
 
@@ -171,9 +174,14 @@ class SignerRegister:
         self._forget()
         return Stopped(answer.epoch, answer.ledger_index)
 
-    def perform(self, token: str) -> int:
-        """Has an approved act carried out; idempotent by its jti. Returns the ledger index."""
-        index: int = self._call(self._register.Perform, signer_pb2.PerformRequest(token=token)).ledger_index
+    def check_act(self, action: str, seal: str, parameters: Mapping[str, Any], files: Sequence[bytes]) -> None:
+        """Raises what the signer would refuse this act for if it were approved now; changes nothing."""
+        text = canonical_json(dict(parameters)).decode("utf-8")
+        self._call(self._register.CheckAct, signer_pb2.CheckActRequest(action=action, seal=seal, parameters=text, attachments=files))
+
+    def perform(self, token: str, files: Sequence[bytes] = ()) -> int:
+        """Has an approved act carried out, with the files that it names; idempotent by its jti. Returns the ledger index."""
+        index: int = self._call(self._register.Perform, signer_pb2.PerformRequest(token=token, attachments=files)).ledger_index
         self._forget()
         return index
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from sealcore import config, log
 from sealcore.clock import Clock, SystemClock
@@ -25,6 +25,7 @@ from workflow import events, store
 from workflow.app import open_database
 from workflow.directory import check_key
 from workflow.schemas import directory as schemas
+from workflow.schemas.plain import bytes_of
 from workflow.settings import WorkflowSettings
 
 BY = "seed"
@@ -54,33 +55,76 @@ def load(path: Path) -> Seed:
 
 
 def plant(engine: Engine, seed: Seed, *, office_unit: str, clock: Clock) -> dict[str, int]:
-    """Adds what is missing, all in one transaction; returns how many of each were added."""
+    """Adds what is missing, all in one transaction; returns how many of each were added.
+
+    Nothing is left out in silence: whatever cannot be added is named, all of it at once, and then nothing is (CONFIGURATION_INVALID).
+    """
     now = int(clock.now().timestamp())
-    units = [unit.to_domain() for unit in seed.units]
-    people = [person.to_domain(office_unit) for person in seed.people]
-    clients = [client.to_domain(office_unit) for client in seed.clients]
-    rules = [policy.to_domain() for policy in seed.policies]
-    for person in people:
-        check_key(person.public_key)
+    faults: list[str] = []
     with write(engine) as connection:
 
-        def put(event: str, subject: str, add: Callable[[], None]) -> bool:
+        def put(event: str, subject: str, known: bool, add: Callable[[], None]) -> bool:
+            if known:
+                return False
             try:
                 add()
             except VermilionError as fault:
-                if fault.code is not Code.CONFLICT:
-                    raise
+                faults.append(f"{subject}: {fault.reason}")
                 return False
             who = subject if event == "person.added" else ""
             events.record(connection, events.AUDIT, event, now, person=who, subject=subject, by=BY)
             return True
 
-        return {
-            "units": sum(put("unit.added", one.code, partial(store.add_unit, connection, one)) for one in units),
-            "people": sum(put("person.added", one.id, partial(store.add_person, connection, one)) for one in people),
-            "clients": sum(put("client.added", one.id, partial(store.add_client, connection, one)) for one in clients),
-            "policies": sum(put("policy.added", f"{one.id}@{one.version}", partial(store.add_rule, connection, one)) for one in rules),
+        def person(new: schemas.NewPerson) -> None:
+            one = new.to_domain(office_unit)
+            check_key(one.public_key)
+            store.add_person(connection, one)
+
+        planted = {
+            "units": sum(
+                put("unit.added", one.code, store.unit_exists(connection, one.code), partial(_unit, connection, one)) for one in seed.units
+            ),
+            "people": sum(
+                put("person.added", one.id or one.name, _is_person(connection, one), partial(person, one)) for one in seed.people
+            ),
+            "clients": sum(
+                put("client.added", one.id or one.name, _is_client(connection, one), partial(_client, connection, one, office_unit))
+                for one in seed.clients
+            ),
+            "policies": sum(
+                put("policy.added", f"{one.id}@{one.version}", one.to_domain() in store.rules(connection), partial(_rule, connection, one))
+                for one in seed.policies
+            ),
         }
+        if faults:
+            raise VermilionError(Code.CONFIGURATION_INVALID, f"the seed cannot be planted: {'; '.join(faults)}")
+    return planted
+
+
+def _unit(connection: Connection, new: schemas.Unit) -> None:
+    store.add_unit(connection, new.to_domain())
+
+
+def _client(connection: Connection, new: schemas.NewClient, office_unit: str) -> None:
+    store.add_client(connection, new.to_domain(office_unit))
+
+
+def _rule(connection: Connection, new: schemas.Policy) -> None:
+    store.add_rule(connection, new.to_domain())
+
+
+def _is_person(connection: Connection, new: schemas.NewPerson) -> bool:
+    """Whether the person is there: by the id or, where the seed leaves that to us, by the key."""
+    if new.id is not None:
+        return store.find_person(connection, new.id) is not None
+    return store.holds_key(connection, bytes_of(new.public_key))
+
+
+def _is_client(connection: Connection, new: schemas.NewClient) -> bool:
+    """Whether the client is there: by the id or, where the seed leaves that to us, by the URI."""
+    if new.id is not None:
+        return store.find_client(connection, new.id) is not None
+    return new.uri is not None and store.client_by_uri(connection, new.uri) is not None
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,8 +15,10 @@ from sealcore.approvals.decision import Decision
 from sealcore.approvals.json_forms import context_from_json, context_to_json, placement_from_json, placement_to_json
 from sealcore.approvals.leaf import Leaf
 from sealcore.approvals.manifest import DocumentEntry
+from sealcore.db import is_dangling, is_duplicate
 from sealcore.errors import Code, VermilionError
 from workflow import tables
+from workflow.access import no_form
 from workflow.model import Client, Form, FormState, Person, Received, Role, Rule, Unit
 
 
@@ -45,12 +48,23 @@ def _person(row: Row[Any]) -> Person:
     return Person(row.id, row.name, row.unit, frozenset(Role(name) for name in row.roles.split()), row.public_key, row.active)
 
 
+def find_person(connection: Connection, person_id: str) -> Person | None:
+    """One person, if there is such."""
+    row = connection.execute(select(tables.people).where(tables.people.c.id == person_id)).first()
+    return None if row is None else _person(row)
+
+
+def holds_key(connection: Connection, spki_der: bytes) -> bool:
+    """Whether somebody holds this key."""
+    return connection.execute(select(tables.people.c.id).where(tables.people.c.public_key == spki_der)).first() is not None
+
+
 def person(connection: Connection, person_id: str) -> Person:
     """One person; NOT_FOUND."""
-    row = connection.execute(select(tables.people).where(tables.people.c.id == person_id)).first()
-    if row is None:
+    found = find_person(connection, person_id)
+    if found is None:
         raise VermilionError(Code.NOT_FOUND, f"there is no person {person_id}")
-    return _person(row)
+    return found
 
 
 def people(connection: Connection, after: str, limit: int) -> list[Person]:
@@ -72,26 +86,35 @@ def add_person(connection: Connection, new: Person) -> None:
     _insert(connection, tables.people, values, "a person with this id or this public key exists")
 
 
-def _client(row: Row[Any]) -> Client:
-    return Client(row.id, row.name, row.uri, row.unit, row.active, row.approved)
+def _client(connection: Connection, row: Row[Any]) -> Client:
+    bound = select(tables.client_units.c.unit).where(tables.client_units.c.client == row.id)
+    return Client(row.id, row.name, row.uri, row.unit, row.active, row.approved, frozenset(connection.execute(bound).scalars()))
 
 
 def client_by_uri(connection: Connection, uri: str) -> Client | None:
     """The client whose certificate names ``uri``."""
     row = connection.execute(select(tables.clients).where(tables.clients.c.uri == uri)).first()
-    return None if row is None else _client(row)
+    return None if row is None else _client(connection, row)
+
+
+def find_client(connection: Connection, client_id: str) -> Client | None:
+    """The client with this id, if there is such."""
+    row = connection.execute(select(tables.clients).where(tables.clients.c.id == client_id)).first()
+    return None if row is None else _client(connection, row)
 
 
 def clients(connection: Connection, after: str, limit: int) -> list[Client]:
     """Clients by id, from ``after`` on."""
     query = select(tables.clients).where(tables.clients.c.id > after).order_by(tables.clients.c.id).limit(limit)
-    return [_client(row) for row in connection.execute(query)]
+    return [_client(connection, row) for row in connection.execute(query).all()]
 
 
 def add_client(connection: Connection, new: Client) -> None:
-    """CONFLICT when the id or the URI is taken."""
+    """CONFLICT when the id or the URI is taken, NOT_FOUND for a unit that is not there."""
     values = {"id": new.id, "name": new.name, "uri": new.uri, "unit": new.unit, "active": new.active, "approved": new.approved}
     _insert(connection, tables.clients, values, "a client with this id or this URI exists")
+    for unit in sorted(new.units):
+        _insert(connection, tables.client_units, {"client": new.id, "unit": unit}, "the client has this unit")
 
 
 def approve_client(connection: Connection, uri: str) -> None:
@@ -116,8 +139,17 @@ def _insert(connection: Connection, table: Any, values: dict[str, Any], taken: s
     try:
         with connection.begin_nested():  # a refused row leaves the transaction usable
             connection.execute(insert(table).values(values))
-    except IntegrityError:
-        raise VermilionError(Code.CONFLICT, taken) from None
+    except IntegrityError as fault:
+        if is_duplicate(fault):
+            raise VermilionError(Code.CONFLICT, taken) from None
+        if is_dangling(fault):
+            raise VermilionError(Code.NOT_FOUND, f"{_referred(values)} does not exist") from None
+        raise
+
+
+def _referred(values: dict[str, Any]) -> str:
+    named = [f"the {name} {values[name]}" for name in ("unit", "client", "person", "number") if name in values]
+    return " or ".join(named) or "what the row refers to"
 
 
 # --- forms
@@ -131,7 +163,10 @@ def next_number(connection: Connection, unit: str, year: int) -> str:
         try:
             with connection.begin_nested():
                 connection.execute(insert(counter).values(unit=unit, year=year, last=1))
-        except IntegrityError:  # another transaction made the row a moment ago
+        except IntegrityError as fault:
+            if not is_duplicate(fault):
+                raise VermilionError(Code.NOT_FOUND, f"there is no unit {unit}") from None
+            # another transaction made the row a moment ago
             connection.execute(update(counter).where(here).values(last=counter.c.last + 1))
     last: int = connection.execute(select(counter.c.last).where(here)).scalar_one()
     return f"{unit}-{year:04d}-{last:06d}"
@@ -182,12 +217,29 @@ def documents(connection: Connection, number: str) -> list[tuple[DocumentEntry, 
     ]
 
 
+def add_attachments(connection: Connection, number: str, files: Iterable[bytes]) -> None:
+    """Writes the files that come with a form's act, each once."""
+    rows = [{"number": number, "sha256": digest, "content": content} for digest, content in _by_digest(files).items()]
+    if rows:
+        connection.execute(insert(tables.attachments), rows)
+
+
+def attachments(connection: Connection, number: str) -> list[bytes]:
+    """The files that come with a form's act."""
+    query = select(tables.attachments).where(tables.attachments.c.number == number).order_by(tables.attachments.c.sha256)
+    return [bytes(row.content) for row in connection.execute(query)]
+
+
+def _by_digest(files: Iterable[bytes]) -> dict[bytes, bytes]:
+    return {hashlib.sha256(content).digest(): content for content in files}
+
+
 def form(connection: Connection, number: str, *, lock: bool = False) -> Form:
     """One form with its decisions; NOT_FOUND. With ``lock`` its row stays ours until the transaction ends."""
     query = select(tables.forms).where(tables.forms.c.number == number)
     row = connection.execute(query.with_for_update() if lock else query).first()
     if row is None:
-        raise VermilionError(Code.NOT_FOUND, f"there is no form {number[:60]}")
+        raise no_form(number)
     return _form(row, _decisions(connection, number))
 
 

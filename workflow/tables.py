@@ -57,6 +57,13 @@ clients = Table(
     Column("approved", Boolean, nullable=False, server_default=false()),  # people let it in; an operator alone does not
 )
 
+client_units = Table(  # the units that a client may apply for
+    "client_units",
+    metadata,
+    Column("client", _ID, ForeignKey("clients.id"), primary_key=True),
+    Column("unit", _UNIT, ForeignKey("units.code"), primary_key=True),
+)
+
 policies = Table(
     "policies",
     metadata,
@@ -106,6 +113,14 @@ documents = Table(
     Column("placement", _JSON, nullable=False),
 )
 
+attachments = Table(  # files that an act names, on their way to the signer
+    "form_attachments",
+    metadata,
+    Column("number", _NUMBER, ForeignKey("forms.number"), primary_key=True),
+    Column("sha256", LargeBinary, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
 decisions = Table(
     "decisions",
     metadata,
@@ -133,6 +148,9 @@ outbox = Table(
     Column("ledger_index", BigInteger),
     Column("code", String(64)),
     Column("reason", Text),
+    Column("closed", BigInteger),  # when a person closed a refused event, who, and why
+    Column("closed_by", _ID),
+    Column("closed_reason", Text),
     UniqueConstraint("kind", "key"),
     Index("ix_outbox_state_id", "state", "id"),
     Index("ix_outbox_number_id", "number", "id"),

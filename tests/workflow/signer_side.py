@@ -21,7 +21,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 
 _WORKFLOW = frozenset({"service:workflow"})
-_METHODS = ("GetSeal", "ListSeals", "ListPeople", "ListGrants", "Stop", "Perform")
+_METHODS = ("GetSeal", "ListSeals", "ListPeople", "ListGrants", "Stop", "Perform", "CheckAct")
 RULES = {f"/vermilion.v1.Register/{name}": _WORKFLOW for name in _METHODS} | {"/vermilion.v1.Ledger/Append": _WORKFLOW}
 
 
@@ -63,6 +63,9 @@ class State:
     stopped: list[signer_pb2.StopRequest] = field(default_factory=list)
     refuse_appends: VermilionError | None = None
     refuse_performs: VermilionError | None = None
+    refuse_checks: VermilionError | None = None
+    checked: list[signer_pb2.CheckActRequest] = field(default_factory=list)
+    files: list[list[bytes]] = field(default_factory=list)  # that came with each act
 
     def add_seal(self, *, state: str = "active", **quorum: int) -> str:
         """A seal with these rules (``grant_untemplated`` stands for ``grant-untemplated``); its id."""
@@ -108,6 +111,12 @@ class _Register(signer_pb2_grpc.RegisterServicer):
         self._state.stopped.append(request)
         return signer_pb2.StopResponse(epoch=len(self._state.stopped), ledger_index=70)
 
+    async def CheckAct(self, request: Any, context: Any) -> Any:
+        if self._state.refuse_checks is not None:
+            raise self._state.refuse_checks
+        self._state.checked.append(request)
+        return signer_pb2.CheckActResponse()
+
     async def Perform(self, request: Any, context: Any) -> Any:
         if self._state.refuse_performs is not None:
             raise self._state.refuse_performs
@@ -117,6 +126,7 @@ class _Register(signer_pb2_grpc.RegisterServicer):
             raise VermilionError(Code.SUBJECT_MISMATCH, "another's token")
         if parsed.claims.jti not in {claims.jti for claims in self._state.performed}:
             self._state.performed.append(parsed.claims)
+            self._state.files.append(list(request.attachments))
         return signer_pb2.PerformResponse(ledger_index=71)
 
 

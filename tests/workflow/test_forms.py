@@ -32,7 +32,7 @@ def refusal(act: Callable[[], Any]) -> Code:
 
 
 def decide(desk: Desk, form: forms.Form, human: Human, verdict: str = "approve", reason: str = "") -> decisions.Outcome:
-    return decisions.decide(desk.office, form.number, human.decide(form.context, verdict, desk.now()), reason)
+    return decisions.decide(desk.office, desk.client, form.number, human.decide(form.context, verdict, desk.now()), reason)
 
 
 def claims(desk: Desk, number: str) -> tokens.Claims:
@@ -115,7 +115,7 @@ def test_a_decision_counts_for_its_form_alone(desk: Desk) -> None:
     seal, approver = desk.signer.state.add_seal(seal=1), desk.human("approver")
     one, other = desk.submit(seal), desk.submit(seal)
     taken = approver.decide(one.context, "approve", desk.now())
-    assert refusal(lambda: decisions.decide(desk.office, other.number, taken, "")) is Code.DECISION_INVALID
+    assert refusal(lambda: decisions.decide(desk.office, desk.client, other.number, taken, "")) is Code.DECISION_INVALID
 
 
 @pytest.mark.parametrize("change", [{"verdict": "reject"}, {"time": 1}, {"signature": bytes(70)}])
@@ -123,7 +123,7 @@ def test_a_changed_decision_is_refused(desk: Desk, change: dict[str, Any]) -> No
     seal, approver = desk.signer.state.add_seal(seal=1), desk.human("approver")
     form = desk.submit(seal)
     changed = replace(approver.decide(form.context, "approve", desk.now()), **change)
-    assert refusal(lambda: decisions.decide(desk.office, form.number, changed, "because")) is Code.DECISION_INVALID
+    assert refusal(lambda: decisions.decide(desk.office, desk.client, form.number, changed, "because")) is Code.DECISION_INVALID
 
 
 def test_a_decision_from_the_future_or_from_before_the_form_is_refused(desk: Desk) -> None:
@@ -131,7 +131,7 @@ def test_a_decision_from_the_future_or_from_before_the_form_is_refused(desk: Des
     form = desk.submit(seal)
     for time in (desk.now() + 3600, form.created - 3600):
         given = approver.decide(form.context, "approve", time)
-        assert refusal(lambda given=given: decisions.decide(desk.office, form.number, given, "")) is Code.DECISION_INVALID
+        assert refusal(lambda given=given: decisions.decide(desk.office, desk.client, form.number, given, "")) is Code.DECISION_INVALID
 
 
 def test_a_rejection_needs_a_reason_and_is_final(desk: Desk) -> None:

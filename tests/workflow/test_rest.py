@@ -262,3 +262,38 @@ def test_a_seed_plants_what_is_missing_and_may_come_again(running: Running, tmp_
         assert connection.execute("SELECT count(*) FROM outbox").fetchone() == (3,)
     seed.write_text('{"peoples": []}')
     assert subprocess.run(command, check=False, capture_output=True).returncode == 1
+
+
+def test_a_seed_names_everything_that_cannot_be_planted_and_plants_nothing(running: Running, tmp_path: Path) -> None:
+    """A unit that is not there, a key or a URI that another holds, a policy that says something else: nothing vanishes in silence."""
+    config, seed, database = tmp_path / "workflow.toml", tmp_path / "seed.json", tmp_path / "seeded.db"
+    original = running.config.read_text()
+    config.write_text(original.replace(original.split("sqlite:///")[1].split('"')[0], str(database)))
+    command = program("workflow.seed", "--config", config, "--seed", seed)
+
+    def person(human: Human, name: str, unit: str) -> dict[str, Any]:
+        key = base64.b64encode(human.spki).decode()
+        return {"id": human.id, "name": name, "unit": unit, "roles": ["approver"], "public_key": key}
+
+    known, twin, lost, also_lost = (Human("approver") for _ in range(4))
+    client = {"id": uuid7(), "name": "ERP", "uri": client_uri("seeded"), "unit": "DEMO"}
+    units = [{"code": "DEMO", "name": "Demo"}]
+    policy = {"id": "eyes", "version": 1, "quorum": 2}
+    seed.write_text(json.dumps({"units": units, "people": [person(known, "Known", "DEMO")], "clients": [client], "policies": [policy]}))
+    subprocess.run(command, check=True, capture_output=True)
+    twin.spki = known.spki
+    faulty = {
+        "units": [*units, {"code": "NEWUNIT", "name": "New"}],
+        "people": [person(lost, "Lost", "NOWHERE"), person(also_lost, "Also", "ELSEWHERE"), person(twin, "Twin", "DEMO")],
+        "clients": [client | {"id": uuid7()}, client | {"id": uuid7(), "uri": client_uri("lost"), "unit": "NOWHERE"}],
+        "policies": [policy | {"quorum": 1}],
+    }
+    seed.write_text(json.dumps(faulty))
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "CONFIGURATION_INVALID" in ended.stderr
+    named = (lost.id, "NOWHERE", also_lost.id, "ELSEWHERE", twin.id, faulty["clients"][0]["id"], faulty["clients"][1]["id"], "eyes@1")
+    assert [name for name in named if name not in ended.stderr] == []
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM people").fetchone() == (1,)
+        assert connection.execute("SELECT code FROM units WHERE code = 'NEWUNIT'").fetchall() == []

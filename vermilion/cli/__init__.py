@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 from sealcore.errors import Code, VermilionError
 from sealcore.log import configure, request
 from vermilion import exits
-from vermilion.cli import ca, clients, extending, forms, grants, keys, ledger, office, people, sealing, seals, verifying
+from vermilion.cli import ca, clients, extending, forms, grants, keys, ledger, office, people, sealing, seals, templates, verifying
 from vermilion.messages import text
 from vermilion.terminal import console, show_error
 
@@ -41,6 +41,7 @@ for name, group, panel in (
     ("forms", forms.app, "duties"),
     ("seals", seals.app, "duties"),
     ("grants", grants.app, "duties"),
+    ("templates", templates.app, "duties"),
     ("people", people.app, "duties"),
     ("clients", clients.app, "duties"),
     ("ca", ca.app, "authorities"),

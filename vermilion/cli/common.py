@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from vermilion.registry import Registry
 State = Annotated[Path, typer.Option("--state", help=text("option.state"), show_default=True)]
 AsJson = Annotated[bool, typer.Option("--json", help=text("option.json"))]
 As = Annotated[str, typer.Option("--as", metavar="PERSON", help=text("option.as"))]
+Several = Annotated[list[str] | None, typer.Option("--as", metavar="PERSON", help=text("option.as_several"))]
 Reason = Annotated[str, typer.Option("--reason", help=text("option.reason"))]
 
 DEFAULT = DEFAULT_STATE
@@ -64,12 +66,25 @@ def people(desk: Desk) -> list[Any]:
 
 def find_person(desk: Desk, name_or_id: str) -> Any:
     """A person by id or full name; NOT_FOUND, or CONFLICT when two bear the name."""
-    matching = [person for person in people(desk) if name_or_id in (person["id"], person["name"])]
+    return among(people(desk), name_or_id)
+
+
+def among(found: Sequence[Any], name_or_id: str) -> Any:
+    """One of these people by id or full name; NOT_FOUND, or CONFLICT when two bear the name."""
+    matching = [person for person in found if name_or_id in (person["id"], person["name"])]
     if not matching:
         raise VermilionError(Code.NOT_FOUND, f"there is no person {name_or_id!r}; see `vermilion people list`")
     if len(matching) > 1:
         raise VermilionError(Code.CONFLICT, f"{len(matching)} people are called {name_or_id!r}; use the id")
     return matching[0]
+
+
+def read_file(path: Path) -> bytes:
+    """A file that the command was given; INVALID_ARGUMENT."""
+    try:
+        return path.read_bytes()
+    except OSError as fault:
+        raise VermilionError(Code.INVALID_ARGUMENT, f"{path.name} cannot be read ({type(fault).__name__})") from None
 
 
 def find_seal(registry: Registry, kind_or_id: str) -> signer_pb2.SealRecord:

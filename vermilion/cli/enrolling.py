@@ -23,9 +23,9 @@ from ca.profiles import Profile
 from sealcore.errors import Code, VermilionError
 from vermilion import acts
 from vermilion.authority import Authority, spki_of
-from vermilion.cli.common import Here, find_person
+from vermilion.cli import deciding
+from vermilion.cli.common import Here
 from vermilion.desk import PAGE, Desk
-from vermilion.people_token import PeopleToken
 
 ACTION: Final = "create"
 _NOWHERE: Final = "http://localhost"  # addresses in the certificate are the CA's to say
@@ -61,9 +61,7 @@ def enrol(office: Here, wanted: Enrolment, *, title: str, persons: Sequence[str]
             _rehearse(office, wanted)
             form = acts.apply(desk, ACTION, title=title, parameters=wanted.as_json())
         if persons and form["state"] == "applied":
-            with PeopleToken.open(office.layout.token_settings("people")) as token:
-                for person in persons:
-                    acts.approve(desk, token, form, find_person(desk, person)["id"], datetime.now(UTC))
+            deciding.sign(office, desk, form, persons, quiet=True)
         if desk.form(form["number"])["state"] == "applied":
             return Waiting(form["number"], form["context"]["policy"]["quorum"])
         acts.await_performed(desk, form["number"])

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from vermilion import approving
-from vermilion.cli import common
+from sealcore.errors import Code, VermilionError
+from vermilion import approving, effects
+from vermilion.cli import common, deciding
 from vermilion.cli.common import DEFAULT, As, AsJson, Reason, State, here
+from vermilion.desk import PAGE
 from vermilion.messages import text
 from vermilion.people_token import PeopleToken
 from vermilion.terminal import emit_json, say, shortened, show_pairs, show_table
@@ -37,36 +42,89 @@ def list_forms(
 
 @app.command("show", help=text("help.forms_show"))
 def show_form(number: Number, state: State = DEFAULT, as_json: AsJson = False) -> None:
-    with here(state).desk() as desk:
-        form = desk.form(number)
-        names = {person["id"]: person["name"] for person in common.people(desk)}
+    office = here(state)
+    with office.desk() as desk:
+        form, people = desk.form(number), common.people(desk)
+    effect = effects.of_form(form, deciding.known(office, people))
     if as_json:
-        emit_json(form)
+        emit_json({**form, "effect": effect.as_json()})
         return
-    context = form["context"]
-    show_pairs(
-        [
-            (text("column.form"), form["number"]),
-            (text("column.state"), form["state"] + (f" — {form['reason']}" if form.get("reason") else "")),
-            (text("column.title"), form["title"]),
-            (text("column.action"), context["action"]),
-            (text("column.seal"), context["seal"] or "–"),
-            (text("column.client"), context["sub"]),
-            (text("column.covers"), _covers(form)),
-            (text("column.quorum"), str(context["policy"]["quorum"])),
-            (text("column.until"), _date(context["exp"])),
-        ]
-    )
-    documents = form.get("documents") or []
-    if documents:
+    _show_head(form)
+    say("blank")
+    deciding.show(effect)
+    if documents := form.get("documents"):
         say("blank")
         rows = [[one["name"], f"{one['size_bytes']:,}", _marks(one), shortened(one["sha256"])] for one in documents]
         show_table(["document", "bytes", "marks", "sha256"], rows, empty="forms.no_documents")
     say("blank")
+    names = {person["id"]: person["name"] for person in people}
     rows = [
         [names.get(one["person"], one["person"]), one["verdict"], _date(one["time"]), one.get("reason") or ""] for one in form["decisions"]
     ]
     show_table(["person", "verdict", "time", "reason"], rows, empty="forms.no_decisions")
+
+
+def _show_head(form: Any) -> None:
+    context, performance = form["context"], form.get("performance") or {}
+    rows = [
+        (text("column.form"), form["number"]),
+        (text("column.state"), form["state"] + (f" — {form['reason']}" if form.get("reason") else "")),
+        (text("column.title"), text("forms.title", title=form["title"])),
+        (text("column.action"), context["action"]),
+        (text("column.seal"), context["seal"] or "–"),
+        (text("column.client"), context["sub"]),
+        (text("column.covers"), _covers(form)),
+        (text("column.quorum"), str(context["policy"]["quorum"])),
+        (text("column.until"), _date(context["exp"])),
+    ]
+    if performance:
+        told = [performance["state"], *(str(performance[name]) for name in ("code", "reason", "closed_reason") if performance.get(name))]
+        rows.append((text("column.performance"), " — ".join(told)))
+    show_pairs(rows)
+
+
+@app.command("attachments", help=text("help.forms_attachments"))
+def attachments(
+    number: Number, out: Annotated[Path, typer.Option("--out", help=text("option.attachments_out"))] = Path(), state: State = DEFAULT
+) -> None:
+    with here(state).desk() as desk:
+        for one in desk.form(number)["attachments"]:
+            content = base64.b64decode(desk.get(f"/v1/forms/{number}/attachments/{one['sha256']}")["content"])
+            if (digest := hashlib.sha256(content).hexdigest()) != one["sha256"]:
+                raise VermilionError(Code.DOCUMENT_MISMATCH, f"the workflow sent another file than {one['sha256']}")
+            file = out / f"{digest}.pdf"
+            file.write_bytes(content)
+            say("forms.attachment", file=file)
+
+
+@app.command("refused", help=text("help.forms_refused"))
+def list_refused(
+    closed: Annotated[bool, typer.Option("--closed", help=text("option.closed"))] = False, state: State = DEFAULT, as_json: AsJson = False
+) -> None:
+    with here(state).desk() as desk:
+        found: list[Any] = []
+        after: int | None = 0
+        while after is not None:
+            page = desk.get("/v1/refused", closed="true" if closed else "false", after=after, limit=PAGE)
+            found, after = [*found, *page["refused"]], page["next"]
+    if as_json:
+        emit_json(found)
+        return
+    rows = [
+        [str(one["id"]), one["event"], one["form"] or "–", one["code"], one["reason"], one["closed_reason"] or "", _date(one["created"])]
+        for one in found
+    ]
+    show_table(["id", "event", "form", "code", "reason", "closed", "time"], rows, empty="forms.none_refused")
+
+
+@app.command("close", help=text("help.forms_close"))
+def close_refused(
+    refusal: Annotated[int, typer.Argument(metavar="ID", help=text("argument.refusal"))], person: As, reason: Reason, state: State = DEFAULT
+) -> None:
+    with here(state).desk() as desk:
+        who = common.find_person(desk, person)
+        closed = desk.post(f"/v1/refused/{refusal}/close", {"person": who["id"], "reason": reason})
+    say("forms.closed", id=closed["id"], person=who["name"], code=closed["code"])
 
 
 @app.command("approve", help=text("help.forms_approve"))
@@ -74,9 +132,10 @@ def approve(
     number: Number,
     person: As,
     folder: Annotated[Path | None, typer.Option("--folder", help=text("option.folder"))] = None,
+    yes: Annotated[bool, typer.Option("--yes", help=text("option.yes"))] = False,
     state: State = DEFAULT,
 ) -> None:
-    _decide(number, person, "approve", state=state, folder=folder)
+    _decide(number, person, "approve", state=state, folder=folder, yes=yes)
 
 
 @app.command("reject", help=text("help.forms_reject"))
@@ -84,14 +143,20 @@ def reject(number: Number, person: As, reason: Reason, state: State = DEFAULT) -
     _decide(number, person, "reject", state=state, reason=reason)
 
 
-def _decide(number: str, person: str, verdict: str, *, state: Path, reason: str = "", folder: Path | None = None) -> None:
+def _decide(
+    number: str, person: str, verdict: str, *, state: Path, reason: str = "", folder: Path | None = None, yes: bool = False
+) -> None:
     office = here(state)
     with office.desk() as desk, PeopleToken.open(office.layout.token_settings("people")) as token:
-        form = desk.form(number)
-        who = common.find_person(desk, person)
+        form, people = desk.form(number), common.people(desk)
+        who = common.among(people, person)
         if folder is not None:
             compared = approving.compare(form, form["documents"], folder)
             say("forms.compared", "valid", documents=compared.documents, root=shortened(compared.root.hex()))
+        if verdict == "approve":
+            deciding.show(effects.of_form(form, deciding.known(office, people)))  # of the very context that is signed below
+            if not yes and sys.stdin.isatty() and not typer.confirm(text("forms.confirm", person=who["name"])):
+                raise typer.Abort
         answer = approving.decide(desk, token, form, person=who["id"], verdict=verdict, now=datetime.now(UTC), reason=reason)
     say(f"forms.{verdict}d" if verdict == "approve" else "forms.rejected", number=number, person=who["name"], state=answer["state"])
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +13,8 @@ from cryptography import x509
 from protos.vermilion.v1 import signer_pb2
 from sealcore.approvals.decision import MOST_PERSONS
 from vermilion import acts
-from vermilion.cli.common import DEFAULT, As, AsJson, Here, Reason, State, find_person, find_seal, here
+from vermilion.cli import deciding
+from vermilion.cli.common import DEFAULT, As, AsJson, Here, Reason, Several, State, find_seal, here, read_file
 from vermilion.desk import Desk
 from vermilion.messages import text
 from vermilion.people_token import PeopleToken
@@ -19,7 +22,6 @@ from vermilion.terminal import emit_json, say, shortened, show_pairs, show_table
 
 app = typer.Typer(help=text("help.seals"))
 Seal = Annotated[str, typer.Argument(metavar="SEAL", help=text("argument.seal"))]
-Several = Annotated[list[str] | None, typer.Option("--as", metavar="PERSON", help=text("option.as_several"))]
 
 
 @app.command("list", help=text("help.seals_list"))
@@ -103,15 +105,32 @@ def quorum(
         say("seals.quorum_set", kind=found.kind, action=action, least=least, number=form["number"], index=done["ledger_index"])
 
 
+@app.command("picture", help=text("help.seals_picture"))
+def picture(
+    seal: Seal,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=text("argument.picture"))],
+    persons: Several = None,
+    state: State = DEFAULT,
+) -> None:
+    office, content = here(state), read_file(file)
+    with office.registry() as registry:
+        found = find_seal(registry, seal)
+    digest = hashlib.sha256(content).hexdigest()
+    parameters = {"change": "seal_picture_add", "id": found.id, "picture": digest}
+    with office.desk() as desk:
+        title = text("seals.picture_title", kind=found.kind, file=file.name)
+        form = acts.apply(desk, "register", title=title, parameters=parameters, files=[content])
+        done = _approved(office, desk, form, persons)
+    if done is not None:
+        say("seals.picture_added", kind=found.kind, picture=digest, number=form["number"], index=done["ledger_index"])
+
+
 def _approved(office: Here, desk: Desk, form: Any, persons: list[str] | None) -> Any:
     """What became of the act after these people approved; None, with a word on what is to be done, when nobody is named."""
     if not persons:
         say("acts.applied", number=form["number"], quorum=form["context"]["policy"]["quorum"])
         return None
-    with PeopleToken.open(office.layout.token_settings("people")) as token:
-        for person in persons:
-            acts.approve(desk, token, form, find_person(desk, person)["id"], datetime.now(UTC))
-    return acts.await_performed(desk, form["number"])
+    return deciding.approve(office, desk, form, persons)
 
 
 def _quorum(seal: signer_pb2.SealRecord) -> str:

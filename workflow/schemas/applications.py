@@ -16,6 +16,7 @@ from workflow import forms
 from workflow.schemas.plain import (
     PLAIN,
     SINT32,
+    Base64,
     Body,
     FileName,
     Millipoints,
@@ -27,8 +28,10 @@ from workflow.schemas.plain import (
     Time,
     UnitCode,
     Uuid,
+    bytes_of,
 )
 
+MOST_ATTACHMENTS = 16  # of one act
 MOST_DOCUMENTS = 10_000  # of one form: its answer stays below some ten megabytes
 
 
@@ -141,9 +144,13 @@ class ActApplication(_Applied):
     seal: Uuid | Literal[""] = ""
     action: Literal["resume", "register", "revoke", "create"]
     act: Parameters
+    attachments: Annotated[list[Base64], Field(max_length=MOST_ATTACHMENTS, description="Files that the act names by SHA-256.")] = Field(
+        default_factory=list
+    )
 
     def to_domain(self) -> forms.Application:
-        return self._application(self.seal, self.action, forms.ActRequest(dict(self.act)))
+        files = tuple(map(bytes_of, self.attachments))
+        return self._application(self.seal, self.action, forms.ActRequest(dict(self.act), files))
 
 
 def _kind_of_application(body: Any) -> str:

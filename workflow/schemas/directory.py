@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
 from workflow import model
-from workflow.schemas.plain import SINT32, Body, Quorum, RoleName, Text200, UnitCode, Uuid
+from workflow.schemas.plain import SINT32, Body, Quorum, RoleName, Text200, UnitCode, Uuid, bytes_of
 
 
 class Unit(Body):
@@ -40,12 +38,8 @@ class NewPerson(Body):
     public_key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=400)]
 
     def to_domain(self, default_unit: str) -> model.Person:
-        try:
-            key = base64.b64decode(self.public_key, validate=True)
-        except binascii.Error:
-            raise VermilionError(Code.INVALID_ARGUMENT, "public_key is not base64") from None
         roles = frozenset(model.Role(name) for name in self.roles)
-        return model.Person(self.id or uuid7(), self.name, self.unit or default_unit, roles, key)
+        return model.Person(self.id or uuid7(), self.name, self.unit or default_unit, roles, bytes_of(self.public_key))
 
 
 class Person(Body):
@@ -73,10 +67,14 @@ class NewClient(Body):
     name: Text200
     uri: Annotated[str, StringConstraints(pattern=r"^https://vermilion.internal/client/[A-Za-z0-9._-]{1,100}$")] | None = None
     unit: UnitCode | None = None
+    units: Annotated[list[UnitCode], Field(max_length=200, description="Further units that it may apply for.")] = Field(
+        default_factory=list
+    )
 
     def to_domain(self, default_unit: str) -> model.Client:
         client_id = self.id or uuid7()
-        return model.Client(client_id, self.name, self.uri or client_uri(client_id), self.unit or default_unit)
+        units = frozenset(self.units)
+        return model.Client(client_id, self.name, self.uri or client_uri(client_id), self.unit or default_unit, units=units)
 
 
 class Client(Body):
@@ -86,6 +84,7 @@ class Client(Body):
     name: str
     uri: str
     unit: str
+    units: list[str]
     active: bool
     approved: bool
 
@@ -132,7 +131,7 @@ def person(one: model.Person) -> Person:
 
 def client(one: model.Client) -> Client:
     """A client."""
-    return Client(id=one.id, name=one.name, uri=one.uri, unit=one.unit, active=one.active, approved=one.approved)
+    return Client(id=one.id, name=one.name, uri=one.uri, unit=one.unit, units=sorted(one.units), active=one.active, approved=one.approved)
 
 
 def policy(one: model.Rule) -> Policy:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any, Literal
 
 from sealcore.approvals.canonical import b64url
@@ -73,7 +75,7 @@ class RecordedDecision(Body):
 
 
 class Form(Body):
-    """A form. `root` and `size` are there when it is about documents; `context` is what people sign."""
+    """A form. `title` is the applicant's words and binds nobody; `root` and `size` are there when it is about documents; `context` is what people sign."""
 
     number: str
     jti: Uuid
@@ -104,18 +106,52 @@ class Event(Body):
 class Performance(Body):
     """How far an approved act has been carried out."""
 
-    state: Literal["pending", "done", "refused"]
+    state: Literal["pending", "done", "refused", "closed"]
     ledger_index: int | None
     code: str | None
     reason: str | None
+    closed_by: Uuid | None
+    closed_reason: str | None
+
+
+class AttachmentRef(Body):
+    """A file that comes with an act, without its bytes."""
+
+    sha256: Sha256
+    size_bytes: int
+
+
+class Attachment(AttachmentRef):
+    """A file that comes with an act; `content` is base64."""
+
+    content: str
+
+
+class Fact(Body):
+    """One thing that a form would change; a missing value is null."""
+
+    name: str
+    before: str | int | None
+    after: str | int | None
+    words: str
+
+
+class Effect(Body):
+    """What a form would bring about, computed from `context` and not from the title, which is the applicant's words."""
+
+    kind: str
+    words: str
+    facts: list[Fact]
 
 
 class Dossier(Form):
     """A form with everything about it."""
 
     documents: list[Document]
+    attachments: list[AttachmentRef]
     events: list[Event]
     performance: Performance | None
+    effect: Effect | None
 
 
 class Forms(Body):
@@ -188,9 +224,17 @@ def dossier(one: forms.Dossier) -> Dossier:
     return Dossier(
         **_form(one.form),
         documents=[_document(entry, salt) for entry, salt in one.documents],
+        attachments=[AttachmentRef(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content)) for content in one.attachments],
         events=[Event(event=event.event, time=event.time, ledger_index=event.ledger_index) for event in one.events],
+        effect=None if one.effect is None else Effect.model_validate(one.effect.as_json()),
         performance=None if one.performance is None else Performance.model_validate(vars(one.performance)),
     )
+
+
+def attachment(content: bytes) -> Attachment:
+    """A file with its bytes."""
+    encoded = base64.b64encode(content).decode("ascii")
+    return Attachment(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content), content=encoded)
 
 
 def _document(entry: DocumentEntry, salt: bytes) -> Document:

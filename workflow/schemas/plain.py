@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -9,10 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sealcore.approvals.canonical import MOST_INTEGER
 from sealcore.approvals.decision import MOST_PERSONS
 from sealcore.approvals.leaf import TEXT_CHARACTERS
+from sealcore.errors import Code, VermilionError
 from workflow.model import UNIT_PATTERN
 
 UUID7 = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 UUID7_OR_NOTHING = r"^([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$"
+SHA256 = r"^[0-9a-f]{64}$"
 FORM_NUMBER = r"^[A-Z][A-Z0-9]{0,15}-[0-9]{4}-[0-9]{6,9}$"
 PLAIN = r"^[^\x00-\x1f\x7f]*$"  # no control characters; PostgreSQL takes no NUL
 SINT32 = 2**31 - 1
@@ -29,15 +33,24 @@ Reason = Annotated[str, StringConstraints(max_length=TEXT_CHARACTERS, pattern=PL
 FileName = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=PLAIN)]
 Uuid = Annotated[str, StringConstraints(pattern=UUID7)]
 UnitCode = Annotated[str, StringConstraints(pattern=UNIT_PATTERN)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=SHA256)]
 Salt = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{21}[AQgw]$")]  # 16 bytes
 Signature = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=120)]
 Time = Annotated[int, Field(ge=0, le=MOST_INTEGER)]
 Count = Annotated[int, Field(ge=0)]
 Millipoints = Annotated[int, Field(ge=-SINT32, le=SINT32)]
 Quorum = Annotated[int, Field(ge=0, le=MOST_PERSONS)]
+Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
 RoleName = Literal["applicant", "approver", "officer", "operator", "auditor"]
 State = Literal["applied", "approved", "rejected", "withdrawn"]
+
+
+def bytes_of(text: str) -> bytes:
+    """What base64 stands for; INVALID_ARGUMENT."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise VermilionError(Code.INVALID_ARGUMENT, "a member that holds bytes is not base64") from None
 
 
 class Problem(BaseModel):

@@ -278,6 +278,11 @@ class RegisterStub:
                 request_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.PerformRequest.SerializeToString,
                 response_deserializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.PerformResponse.FromString,
                 _registered_method=True)
+        self.CheckAct = channel.unary_unary(
+                '/vermilion.v1.Register/CheckAct',
+                request_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.CheckActRequest.SerializeToString,
+                response_deserializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.CheckActResponse.FromString,
+                _registered_method=True)
         self.ListGrants = channel.unary_unary(
                 '/vermilion.v1.Register/ListGrants',
                 request_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.ListGrantsRequest.SerializeToString,
@@ -344,6 +349,13 @@ class RegisterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckAct(self, request, context):
+        """Whether an act could be carried out now: judged as Perform judges it, but for approvals. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListGrants(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -401,6 +413,11 @@ def add_RegisterServicer_to_server(servicer, server):
                     servicer.Perform,
                     request_deserializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.PerformRequest.FromString,
                     response_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.PerformResponse.SerializeToString,
+            ),
+            'CheckAct': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckAct,
+                    request_deserializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.CheckActRequest.FromString,
+                    response_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.CheckActResponse.SerializeToString,
             ),
             'ListGrants': grpc.unary_unary_rpc_method_handler(
                     servicer.ListGrants,
@@ -608,6 +625,33 @@ class Register:
             '/vermilion.v1.Register/Perform',
             protos_dot_vermilion_dot_v1_dot_signer__pb2.PerformRequest.SerializeToString,
             protos_dot_vermilion_dot_v1_dot_signer__pb2.PerformResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckAct(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vermilion.v1.Register/CheckAct',
+            protos_dot_vermilion_dot_v1_dot_signer__pb2.CheckActRequest.SerializeToString,
+            protos_dot_vermilion_dot_v1_dot_signer__pb2.CheckActResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -18,9 +18,9 @@ from sealcore.errors import Code, VermilionError
 from sealcore.unreadable import UNREADABLE
 from signer.chain import require_seal_chain
 from vermilion import acts
-from vermilion.cli.common import DEFAULT, AsJson, State, find_person, here
+from vermilion.cli import deciding
+from vermilion.cli.common import DEFAULT, AsJson, State, here
 from vermilion.messages import text
-from vermilion.people_token import PeopleToken
 from vermilion.registry import Registry
 from vermilion.terminal import emit_json, say
 
@@ -75,10 +75,7 @@ def import_chain(
     with office.desk() as desk:
         form = acts.apply(desk, "register", title=text("ca.import_title", kind=seal.kind), parameters=parameters)
         if persons:
-            with PeopleToken.open(office.layout.token_settings("people")) as token:
-                for person in persons:
-                    acts.approve(desk, token, form, find_person(desk, person)["id"], datetime.now(UTC))
-            performed = acts.await_performed(desk, form["number"])
+            performed = deciding.approve(office, desk, form, persons, quiet=as_json)
     number, quorum = form["number"], form["context"]["policy"]["quorum"]
     if as_json:
         emit_json({"form": number, "seal": seal.id, "ledger_index": performed["ledger_index"] if performed else None})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,9 +18,9 @@ from sealcore import durable
 from sealcore.errors import Code, VermilionError
 from vermilion import acts, keyring
 from vermilion.authority import Authority, by_key, by_serial_or_file, spki_sha256
-from vermilion.cli.common import DEFAULT, AsJson, Here, State, find_person, here
+from vermilion.cli import deciding
+from vermilion.cli.common import DEFAULT, AsJson, Here, State, here
 from vermilion.messages import text
-from vermilion.people_token import PeopleToken
 from vermilion.terminal import emit_json, say, show_pairs, show_table
 
 Which = Annotated[str | None, typer.Argument(metavar="SERIAL|FILE", help=text("argument.certificate"))]
@@ -112,7 +112,7 @@ def _change(
             number = authority.change(change)
             _told(change, as_json, crl_number=number)
             return
-    form = _ask(office, record, change, persons)
+    form = _ask(office, record, change, persons, as_json=as_json)
     _told(change, as_json, form=form["number"], quorum=form["context"]["policy"]["quorum"], performed=bool(persons))
 
 
@@ -125,7 +125,7 @@ def _find(office: Here, authority: Authority, which: str | None, label: str | No
     return authority.find(by_serial_or_file(which), which)
 
 
-def _ask(office: Here, record: ca_pb2.CertificateRecord, change: Change, persons: list[str] | None) -> Any:
+def _ask(office: Here, record: ca_pb2.CertificateRecord, change: Change, persons: list[str] | None, *, as_json: bool) -> Any:
     """A form for what one person alone does not do; approved and waited for if people are named."""
     with office.registry() as registry:
         key = spki_sha256(record)
@@ -134,10 +134,7 @@ def _ask(office: Here, record: ca_pb2.CertificateRecord, change: Change, persons
         title = text(f"ca.{change.kind}_title", subject=record.subject)
         form = acts.apply(desk, "revoke", seal=seal, title=title, parameters=change.as_json())
         if persons:
-            with PeopleToken.open(office.layout.token_settings("people")) as token:
-                for person in persons:
-                    acts.approve(desk, token, form, find_person(desk, person)["id"], datetime.now(UTC))
-            acts.await_performed(desk, form["number"])
+            deciding.approve(office, desk, form, persons, quiet=as_json)
     return form
 
 

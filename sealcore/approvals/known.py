@@ -1,0 +1,73 @@
+"""The parts of an effect (``sealcore.approvals.effect``): facts with old and new values, and the register as the reader knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Value = str | int | None
+
+
+@dataclass(frozen=True)
+class KnownSeal:
+    """A seal of the signer's register; ``quorum`` by action, pictures as lower hex of their SHA-256, ``certificate`` DER."""
+
+    name: str
+    kind: str
+    state: str
+    quorum: Mapping[str, int]
+    content_policy: str = ""
+    pictures: frozenset[str] = frozenset()
+    certificate: bytes = b""
+
+
+@dataclass(frozen=True)
+class KnownPerson:
+    """A person of the signer's register."""
+
+    roles: frozenset[str]
+    active: bool
+
+
+@dataclass(frozen=True)
+class Known:
+    """The signer's register as the reader knows it. ``names``: what the workflow's directory calls people, which nobody signed."""
+
+    seals: Mapping[str, KnownSeal] = field(default_factory=dict)
+    people: Mapping[str, KnownPerson] = field(default_factory=dict)
+    register_quorum: int | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def seal(self, seal_id: str) -> str:
+        """A seal as people call it."""
+        seal = self.seals.get(seal_id)
+        return f"“{seal.name}” ({seal.kind}, {seal.state}, {seal_id})" if seal else seal_id
+
+    def person(self, person_id: str) -> str:
+        """A person by id, and what the directory calls them."""
+        name = self.names.get(person_id)
+        return f"{person_id} (“{name}” in the workflow's directory)" if name else person_id
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that changes: a stable name, the value before and after (None: there is none), and a line of words."""
+
+    name: str
+    before: Value
+    after: Value
+    words: str
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What an approval brings about: its kind, one sentence, and every fact."""
+
+    kind: str
+    words: str
+    facts: tuple[Fact, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """For reports and REST."""
+        return {"kind": self.kind, "words": self.words, "facts": [vars(fact) for fact in self.facts]}

@@ -1,0 +1,49 @@
+"""Whether the register can still be governed after an act. Pure.
+
+Asked of every new act and of the seed, not when recorded acts are replayed: what a quorum once ordered stays explained by its acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sealcore.errors import Code, VermilionError
+from signer.register import Register
+
+
+def require_meetable(before: Register, after: Register) -> None:
+    """QUORUM_UNMEETABLE when an act leaves a quorum with fewer approvers than it asks for, or the office without officer or issuer.
+
+    A quorum that could not be met before either may stay as it is, so that a register is mended in several steps; it gets no worse.
+    """
+    lacked = _lacking(before)
+    for what, lacking in _lacking(after).items():
+        if lacking > max(0, lacked.get(what, 0)):
+            have = _active(after, "approver")
+            raise VermilionError(Code.QUORUM_UNMEETABLE, f"{what} would ask for {have + lacking} approvers; the register has {have}")
+    if _active(before, "officer") and not _active(after, "officer"):
+        raise VermilionError(Code.QUORUM_UNMEETABLE, "no officer would be left who can stop a seal")
+    if _issuers(before) and not _issuers(after):
+        raise VermilionError(Code.QUORUM_UNMEETABLE, "no approval issuer would be left; nothing could be approved any more")
+
+
+def _lacking(register: Register) -> Mapping[str, int]:
+    """By quorum, how many approvers it asks for beyond those that there are; negative where some are spare."""
+    if not register.office:  # before the seed there is nothing that could be met, so the seed is held to the whole rule
+        return {}
+    have = _active(register, "approver")
+    rules = {
+        f"{action!r} with the seal {seal.id}": least
+        for seal in register.seals.values()
+        if seal.state != "retired"
+        for action, least in seal.quorum.items()
+    }
+    return {what: least - have for what, least in ({"a change of the register": register.register_quorum} | rules).items()}
+
+
+def _active(register: Register, role: str) -> int:
+    return sum(person.active and role in person.roles for person in register.people.values())
+
+
+def _issuers(register: Register) -> int:
+    return sum(issuer.active for issuer in register.issuers.values())

@@ -1,0 +1,202 @@
+"""Whoever decides reads what is signed: each kind of act has words with old and new values, and a title changes none of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca.change import Kind
+from ca.enrolment import CHANGE
+from ca.profiles import ATTRIBUTES
+from sealcore.approvals import act_effects, effect
+from sealcore.approvals.canonical import b64url
+from sealcore.approvals.covers import ActCovers, Covers, GrantCovers
+from sealcore.approvals.decision import DecisionContext, Policy
+from sealcore.approvals.known import Effect, Known, KnownPerson, KnownSeal
+from sealcore.approvals.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
+from sealcore.approvals.manifest import DocumentEntry, Manifest
+from sealcore.errors import Code, VermilionError
+from sealcore.ids import client_uri, uuid7
+from signer.changes import CHANGES
+from tests.signer.office import SealsCa, spki
+from workflow.model import ACT_ACTIONS
+from workflow.policies import POLICY_ADD
+
+CA = SealsCa()
+KEY = ec.generate_private_key(ec.SECP256R1()).public_key()
+OLD, NEW = (CA.seal(name, KEY).public_bytes(Encoding.DER) for name in ("Old name", "New name"))
+SEAL, PERSON, CLIENT, DIGEST = uuid7(), uuid7(), client_uri("erp"), "ab" * 32
+KNOWN = Known(
+    seals={SEAL: KnownSeal("Example Ltd", "contract", "active", {"seal": 2, "resume": 2}, "report", frozenset(), OLD)},
+    people={PERSON: KnownPerson(frozenset({"approver"}), active=True)},
+    register_quorum=2,
+    names={PERSON: "Hanna Weber"},
+)
+ADDED = {
+    "id": uuid7(), "name": "Second Ltd", "kind": "invoice", "key_label": "seal.invoice.2", "certificate": b64url(NEW), "chain": [b64url(OLD)],
+    "pictures": [DIGEST], "quorum": ["seal:0"],
+}  # fmt: skip
+HELD = ec.generate_private_key(ec.SECP256R1())
+REQUEST = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(HELD, SHA256()).public_bytes(Encoding.DER)
+CERTIFICATE = {"issuer": "seals", "serial": "ff01"}
+
+OPTIONAL = {"reason", "common_name"}
+
+# What each kind of act must tell whoever decides.
+EXAMPLES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "register.person_add": (
+        {"id": PERSON, "roles": ["approver", "officer"], "public_key": b64url(spki(KEY))},
+        (PERSON, "“Hanna Weber” in the workflow's directory", "approver and officer", hashlib.sha256(spki(KEY)).hexdigest()),
+    ),
+    "register.person_remove": ({"id": PERSON}, (PERSON, "Removes", "approver → none")),
+    "register.issuer_add": ({"public_key": b64url(spki(KEY))}, ("issue approval tokens", hashlib.sha256(spki(KEY)).hexdigest())),
+    "register.issuer_remove": ({"kid": b64url(bytes(32))}, ("no longer", "00" * 32)),
+    "register.register_quorum": ({"least_persons": 1}, ("before the register itself is changed", "2 → 1 (fewer than now)")),
+    "register.seal_add": (
+        ADDED,
+        ("Second Ltd", "invoice", "seal.invoice.2", "seal, persons: 0; 0 is the workflow alone", "CN=New name", DIGEST),
+    ),
+    "register.seal_certificate": (
+        {"id": SEAL, "certificate": b64url(NEW), "chain": [b64url(OLD)]},
+        ("Example Ltd", "CN=Old name → CN=New name"),
+    ),
+    "register.seal_quorum": (
+        {"id": SEAL, "quorum": ["seal:1", "grant-untemplated:3"]},
+        (
+            "Example Ltd",
+            "seal, persons: 2 → 1 (fewer than now)",
+            "resume, persons: 2 → nobody may any more",
+            "grant-untemplated, persons: 3",
+        ),
+    ),
+    "register.seal_content": ({"id": SEAL, "content_policy": "strict"}, ("Example Ltd", "report → strict", "refused")),
+    "register.seal_picture_add": ({"id": SEAL, "picture": DIGEST}, ("Example Ltd", DIGEST, "look at the picture")),
+    "register.seal_retire": ({"id": SEAL}, ("Example Ltd", "for good", "active → retired")),
+    "register.template_add": ({"template": DIGEST, "fields": ["name", "sum"], "pdf": "cd" * 32}, (DIGEST, "cd" * 32, "name, sum")),
+    "register.client_stop": ({"client": CLIENT}, ("Shuts", CLIENT)),
+    "register.client_allow": ({"client": CLIENT}, ("again", CLIENT)),
+    "revoke.revoke": (
+        CERTIFICATE | {"reason": "keyCompromise"},
+        ("for good", "good → revoked", "ff01", "keyCompromise", "issued by seals"),
+    ),
+    "revoke.hold": (CERTIFICATE, ("on hold", "ff01")),
+    "revoke.release": (CERTIFICATE, ("on hold → good", "ff01")),
+    "register.policy_add": (
+        {"id": "two-eyes", "version": 3, "quorum": 0, "seal": SEAL, "action": "seal"},
+        ("Example Ltd", "action: seal", "may raise: 0", "version 3 of the policy two-eyes", "fewer than until now"),
+    ),
+    "create.certificate": (
+        {
+            "profile": "client",
+            "uri": CLIENT,
+            "spki_sha256": hashlib.sha256(spki(HELD.public_key())).hexdigest(),
+            "request": b64url(REQUEST),
+            "common_name": "ERP",
+        },
+        (CLIENT, "profile client", hashlib.sha256(spki(HELD.public_key())).hexdigest(), "common name: ERP"),
+    ),
+    "resume": ({}, ("Example Ltd", "seal again")),
+}
+
+
+def context(covers: Covers, *, action: str = "register", seal: str = "") -> DecisionContext:
+    return DecisionContext(
+        jti=uuid7(), form="OFFICE-2026-000001", aud="https://vermilion.internal/service/signer", sub=CLIENT, seal=seal, action=action,
+        covers=covers, policy=Policy("standard", 1, 2), nbf=1_800_000_000, exp=1_800_600_000,
+    )  # fmt: skip
+
+
+def of_act(kind: str, parameters: dict[str, Any], known: Known = KNOWN) -> Effect:
+    action, _, change = kind.partition(".")
+    covers = ActCovers(parameters | ({"change": change} if change else {}))
+    return effect.of(context(covers, action=action, seal=SEAL if action == "resume" else ""), known)
+
+
+def told(one: Effect) -> str:
+    return "\n".join([one.words, *(fact.words for fact in one.facts)])
+
+
+def test_every_kind_of_act_has_words() -> None:
+    """A change that the signer or the CA carries out and that has no words here is a failing test."""
+    assert act_effects.REGISTER.keys() == CHANGES.keys() | {POLICY_ADD}
+    assert act_effects.IDENTITIES.keys() == {CHANGE}
+    assert set(act_effects.SUBJECT) == ATTRIBUTES.keys()
+    assert act_effects.CERTIFICATES.keys() == set(Kind)
+    kinds = {f"register.{name}" for name in act_effects.REGISTER} | {f"create.{CHANGE}"} | {f"revoke.{kind}" for kind in Kind} | {"resume"}
+    assert EXAMPLES.keys() == kinds
+    assert {kind.partition(".")[0] for kind in kinds} == ACT_ACTIONS
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_an_act_tells_its_whole_effect_with_old_and_new_values(kind: str) -> None:
+    parameters, words = EXAMPLES[kind]
+    one = of_act(kind, parameters)
+    assert one.kind == kind
+    for word in words:
+        assert word in told(one)
+    assert of_act(kind, parameters, Known()).facts  # a reader whom the signer does not answer sees the new values
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_nothing_rides_along_unseen(kind: str) -> None:
+    """A parameter more, one less, or one of another type: there are no words, and so no approval."""
+    parameters, _ = EXAMPLES[kind]
+    odd: list[dict[str, Any]] = [parameters | {"also": "x"}]
+    odd += [{name: value for name, value in parameters.items() if name != left} for left in parameters if left not in OPTIONAL]
+    odd += [parameters | {name: [["x"]] if isinstance(value, list) else ["x"]} for name, value in parameters.items()]
+    for one in odd:
+        with pytest.raises(VermilionError) as refused:
+            of_act(kind, one)
+        assert refused.value.code in {Code.EFFECT_UNKNOWN, Code.INVALID_ARGUMENT}
+
+
+def test_an_unknown_act_is_not_approved() -> None:
+    for kind in ("register.fly", "destroy", "revoke.forgive", "register"):
+        with pytest.raises(VermilionError) as refused:
+            of_act(kind, {"id": SEAL})
+        assert refused.value.code is Code.EFFECT_UNKNOWN
+    with pytest.raises(VermilionError) as refused:
+        of_act("register.seal_quorum", {"id": SEAL, "quorum": ["seal:1", "seal:2"]})
+    assert refused.value.code is Code.EFFECT_UNKNOWN
+
+
+def entries(*certifications: Certification) -> list[tuple[DocumentEntry, bytes]]:
+    mark = Mark((0, 2), Rectangle(10_000, 20_000, 30_000, 40_000), bytes.fromhex(DIGEST))
+    return [
+        (DocumentEntry(f"{n}.pdf", bytes([n]) * 32, 1000, Placement((mark,), SignatureTexts(reason="Paid"), one)), bytes([n]) * 16)
+        for n, one in enumerate(certifications)
+    ]
+
+
+def test_documents_are_told_with_their_marks_and_certification() -> None:
+    documents = entries(Certification.FINAL, Certification.FINAL, Certification.NONE)
+    manifest = Manifest.build([one for one, _ in documents], salts=[salt for _, salt in documents])
+    asked = context(manifest.covers, action="seal", seal=SEAL)
+    shown = told(effect.of(asked, KNOWN, documents))
+    for word in (
+        "exactly 3 documents", "“Example Ltd” (contract, active", CLIENT, "2 of them: final", "1 of them: not certified",
+        "page 1, 3 at [10 20 30 40]", "reason “Paid”", "3,000 bytes",
+    ):  # fmt: skip
+        assert word in shown
+    other = [(replace(documents[0][0], size_bytes=1), documents[0][1]), *documents[1:]]
+    for wrong in ([], documents[:2], documents[::-1], other):
+        with pytest.raises(VermilionError) as refused:
+            effect.of(asked, KNOWN, wrong)
+        assert refused.value.code is Code.PROOF_INVALID
+
+
+def test_a_grant_without_a_template_is_told_as_what_it_is() -> None:
+    known = replace(KNOWN, seals={SEAL: replace(KNOWN.seals[SEAL], quorum={"seal": 1, "grant-untemplated": 3})})
+    bare = told(effect.of(context(GrantCovers(500, 1_800_300_000, None), action="seal", seal=SEAL), known))
+    for word in ("500", "any document at all", "3 persons must approve", "2027-01-18"):
+        assert word in bare
+    bound = told(effect.of(context(GrantCovers(500, 1_800_300_000, DIGEST), action="seal", seal=SEAL), known))
+    assert DIGEST[:16] in bound
+    assert "any document at all" not in bound

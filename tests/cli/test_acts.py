@@ -1,0 +1,106 @@
+"""Acts from the command line on a running office: what is refused before it is filed, what approvers see, and files that come along."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from sealcore.approvals.leaf import Mark, Placement, Rectangle
+from tests.cli.running import RunningOffice
+from tests.conftest import EXAMPLES
+from tests.signer.office import document, picture
+from vermilion import exits
+from vermilion.client.office import Office as Client
+from vermilion.desk import Desk, tls_of
+
+PEOPLE = ("--as", "Chen Rui", "--as", "Zhao Ming")
+
+
+def flat(text: str) -> str:
+    """Text without the terminal's line breaks."""
+    return " ".join(text.split())
+
+
+def client(office: RunningOffice) -> Client:
+    """The demo's business system."""
+    plan = office.office
+    return Client(plan.url("workflow", scheme="https"), plan.listen("signer").target, tls_of(office.layout, "demo-backend"))
+
+
+def test_an_act_that_nobody_could_carry_out_or_that_bricks_a_seal_is_not_even_filed(office: RunningOffice) -> None:
+    for action, least, code in (
+        ("grant", "1", "ACTION_UNKNOWN"),
+        ("seal", "9", "QUORUM_UNMEETABLE"),
+        ("resume", "64", "QUORUM_UNMEETABLE"),
+    ):
+        refused = office.run("seals", "quorum", "official", "--action", action, "--least", least, *PEOPLE)
+        assert refused.returncode != exits.DONE
+        assert code in refused.stderr
+        title = f"The quorum of the official seal for {action}: {least}"
+        assert title not in [form["title"] for form in office.json("forms", "list")]
+    assert office.json("forms", "refused") == []
+
+
+def test_approvers_see_the_effect_and_not_the_title(office: RunningOffice) -> None:
+    """A form titled "Register Hanna Weber" that in truth lowers a quorum."""
+    seal = next(one for one in office.json("seals", "list") if one["kind"] == "official")
+    parameters = {"change": "seal_quorum", "id": seal["id"], "quorum": ["seal:0", "resume:2"]}
+    with Desk(office.layout, office.office) as desk:
+        body = {"seal": "", "action": "register", "title": "Register Hanna Weber", "act": parameters}
+        form = desk.post("/v1/forms", body)
+        told = desk.form(form["number"])["effect"]
+    assert told["kind"] == "register.seal_quorum"
+    shown = office.json("forms", "show", form["number"])["effect"]
+    assert shown["facts"][0] == told["facts"][0]
+    lowered = f"seal, persons: {seal['quorum']['seal']} → 0 (fewer than now); 0 is the workflow alone"
+    words = flat(office.run("forms", "show", form["number"]).stdout)
+    approved = flat(office.run("forms", "approve", form["number"], "--as", "Chen Rui").stdout)
+    for said in (words, approved):
+        assert "Changes how many persons must decide" in said
+        assert lowered in said
+        assert "nobody may any more" in said
+    assert "“Register Hanna Weber” (the applicant's words)" in words
+    assert office.run("forms", "reject", form["number"], "--as", "Zhao Ming", "--reason", "not what it says").returncode == exits.DONE
+
+
+def test_a_new_picture_comes_by_an_act_and_then_seals(office: RunningOffice, tmp_path: Path) -> None:
+    drawn = tmp_path / "new.pdf"
+    drawn.write_bytes(picture(inset=23))
+    digest = hashlib.sha256(drawn.read_bytes()).hexdigest()
+    applied = office.run("seals", "picture", "invoice", drawn)
+    number = next(word for word in applied.stdout.split() if word.startswith(("DEMO-", "OFFICE-")))
+    assert office.run("forms", "attachments", number, "--out", tmp_path).returncode == exits.DONE
+    assert (tmp_path / f"{digest}.pdf").read_bytes() == drawn.read_bytes()
+    for person in ("Chen Rui", "Zhao Ming"):
+        approved = office.run("forms", "approve", number, "--as", person)
+        assert digest in flat(approved.stdout).replace(" ", ""), approved.stderr
+    seal = next(one for one in office.json("seals", "list") if one["kind"] == "invoice")
+    while digest not in seal["pictures"]:
+        assert office.json("forms", "show", number)["performance"]["state"] in ("pending", "done")
+        seal = next(one for one in office.json("seals", "list") if one["kind"] == "invoice")
+    mark = Mark((0,), Rectangle(300_000, 100_000, 419_000, 219_000), bytes.fromhex(digest))
+    with client(office) as backend:
+        form = backend.apply(seal["id"], [EXAMPLES / "invoice.pdf"], title="With the new picture", placement=Placement((mark,)))
+        for person in ("Chen Rui", "Zhao Ming")[: form.context.policy.quorum]:
+            assert f"picture {digest[:16]}" in flat(office.run("forms", "approve", form.number, "--as", person).stdout)
+        (outcome,) = backend.seal(backend.wait_approved(form.number, timeout_s=30), [EXAMPLES / "invoice.pdf"], tmp_path / "out")
+    assert outcome.outcome == "sealed", outcome
+
+
+def test_a_template_comes_by_an_act_and_then_bounds_a_grant(office: RunningOffice, tmp_path: Path) -> None:
+    base, other = tmp_path / "letter.pdf", tmp_path / "other.pdf"
+    base.write_bytes(document("The letter"))
+    other.write_bytes(document("Another letter"))
+    added = office.json("templates", "add", base, *PEOPLE)
+    assert added["ledger_index"] is not None
+    seal = next(one for one in office.json("seals", "list") if one["kind"] == "official")
+    with client(office) as backend:
+        until = int(base.stat().st_mtime) + 86_400
+        form = backend.apply_grant(seal["id"], uses=2, until=until, title="Letters", template=added["template"])
+        for person in ("Chen Rui", "Zhao Ming")[: form.context.policy.quorum]:
+            approved = office.run("forms", "approve", form.number, "--as", person)
+            assert approved.returncode == exits.DONE, approved.stderr
+            assert "only on the registered template" in flat(approved.stdout)
+        form = backend.wait_approved(form.number, timeout_s=30)
+        outcomes = backend.seal(form, [base, other], tmp_path / "out")
+    assert [(one.outcome, one.code) for one in outcomes] == [("sealed", None), ("refused", "TEMPLATE_MISMATCH")]

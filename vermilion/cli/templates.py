@@ -1,0 +1,49 @@
+"""`vermilion templates`: base documents that grants may name."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vermilion import acts
+from vermilion.cli import deciding
+from vermilion.cli.common import DEFAULT, AsJson, Several, State, here, read_file
+from vermilion.messages import text
+from vermilion.terminal import emit_json, say
+
+app = typer.Typer(help=text("help.templates"))
+
+
+@app.callback()
+def group() -> None:
+    """One command today, a group for those to come."""
+
+
+@app.command("add", help=text("help.templates_add"))
+def add(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=text("argument.template"))],
+    fields: Annotated[list[str] | None, typer.Option("--field", metavar="NAME", help=text("option.field"))] = None,
+    persons: Several = None,
+    state: State = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    from signer.template import fingerprint  # noqa: PLC0415  (the PDF library: half a second that other commands need not wait)
+
+    office, content, names = here(state), read_file(file), sorted(set(fields or ()))
+    template = fingerprint(content, names)
+    parameters = {"change": "template_add", "template": template, "fields": names, "pdf": hashlib.sha256(content).hexdigest()}
+    with office.desk() as desk:
+        title = text("templates.title", file=file.name)
+        form = acts.apply(desk, "register", title=title, parameters=parameters, files=[content])
+        done = deciding.approve(office, desk, form, persons, quiet=as_json) if persons else None
+    if as_json:
+        emit_json({"template": template, "form": form["number"], "ledger_index": done["ledger_index"] if done else None})
+        return
+    say("templates.named", template=template)
+    if done is None:
+        say("acts.applied", number=form["number"], quorum=form["context"]["policy"]["quorum"])
+    else:
+        say("templates.added", number=form["number"], index=done["ledger_index"])
