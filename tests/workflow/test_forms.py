@@ -265,7 +265,7 @@ def test_a_token_carries_decisions_with_low_s_whatever_people_sign_with(desk: De
     approver = desk.human("approver")
     form = desk.submit(desk.signer.state.add_seal(seal=1))
     given = approver.decide(form.context, "approve", desk.now())
-    decisions.decide(desk.office, form.number, replace(given, signature=high_s(given.signature)), "")
+    decisions.decide(desk.office, desk.client, form.number, replace(given, signature=high_s(given.signature)), "")
     (carried,) = claims(desk, form.number).decisions
     assert carried == given
 
