@@ -319,6 +319,10 @@ def test_what_the_service_issues_now_is_of_the_newest_generation_with_its_own_ro
 
 def test_revocation_in_the_old_generation_is_published_and_its_holder_is_out(service: Service, rolled: Rolled) -> None:
     leaver = rolled.leaf(service.identities["client-1"].certificate_file)
+    with channel(service.rpc, service.identities["client-1"]) as line:
+        renewing: Any = ca_pb2_grpc.CertificateAuthorityStub(line)  # type: ignore[no-untyped-call]
+        answer = renewing.Renew(ca_pb2.RenewRequest(request=software_request()), timeout=30)
+    successor = x509.load_der_x509_certificate(answer.certificate)
     serial = leaver.serial_number.to_bytes(20, "big")
     order = ca_pb2.RevokeRequest(issuer="infrastructure", serial=serial, reason="keyCompromise")
     with channel(service.rpc, service.identities["operator-2"]) as line:
@@ -327,6 +331,8 @@ def test_revocation_in_the_old_generation_is_published_and_its_holder_is_out(ser
     crl = x509.load_der_x509_crl(plain_http.get(f"{service.http}/crl/infrastructure.crl").content)
     assert crl.get_revoked_certificate_by_serial_number(leaver.serial_number) is not None
     assert crl.is_signature_valid(load_authorities(rolled.office.pki)["infrastructure"].public_key())  # type: ignore[arg-type]
+    newer = x509.load_der_x509_crl(plain_http.get(f"{service.http}/crl/infrastructure.2.crl").content)
+    assert newer.get_revoked_certificate_by_serial_number(successor.serial_number) is not None, "what it renewed falls with it"
     with pytest.raises(grpc.RpcError) as refused:
         service.greet("client-1")
     assert from_rpc_error(refused.value).code is Code.CERTIFICATE_REVOKED
