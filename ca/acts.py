@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -18,7 +19,7 @@ from ca.record import Act, serial_text
 from ca.register import Register
 from ca.restore import restored_at
 from ca.revoke import Order, Revocation, is_same_token
-from ca.tables import acts, certificates
+from ca.tables import State, acts, certificates
 from sealcore.clock import Clock
 from sealcore.db import read
 from sealcore.errors import Code, VermilionError
@@ -67,10 +68,21 @@ class Acts:
         try:
             issued = self._issuance.issue(Wanted(wanted.profile, wanted.request, claim=Approved(), act=act))
         except VermilionError as fault:
-            if fault.code is Code.CONFLICT and self._certified(order):
+            if fault.code is not Code.CONFLICT:
+                raise
+            if self._certified(order):
                 return Carried()  # another process carried out the same token meanwhile
+            if self._is_under_way(wanted):
+                raise VermilionError(Code.SERVICE_UNAVAILABLE, "another process is issuing this very certificate; ask again") from None
             raise
         return Carried(issued=issued, profile=wanted.profile)
+
+    def _is_under_way(self, wanted: Enrolment) -> bool:
+        """Whether a row of this key waits for its signature."""
+        of_key = certificates.c.spki_sha256 == hashlib.sha256(wanted.request.spki_der).digest()
+        with read(self._engine) as connection:
+            begun = select(certificates.c.serial).where(of_key, certificates.c.state == State.RECORDED)
+            return connection.execute(begun).first() is not None
 
     def _certified(self, order: Order) -> bool:
         """Whether this very token has had its certificate."""

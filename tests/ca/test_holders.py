@@ -107,6 +107,13 @@ def test_approved_identity_is_certified_once_as_the_act_says_and_the_ledger_is_t
     assert [(one.kind, one.people) for one in notes] == [("certificate", ",".join(sorted(ca.people.approvers)))]
 
 
+@pytest.mark.parametrize("profile", ["operator", "device"])
+def test_operators_and_machines_are_identities_too(ca: Enrolling, profile: str) -> None:
+    uri = f"https://vermilion.internal/{profile}/{uuid7()}"
+    assert peer(ca.enrol(uri, profile=profile)).uri == uri
+    refused(Code.CONFLICT, lambda: ca.enrol(uri, profile=profile))
+
+
 def test_nothing_short_of_the_registers_quorum_makes_an_identity(ca: Enrolling) -> None:
     uri = client_uri(uuid7())
     perform = ca.acts.perform
@@ -301,6 +308,30 @@ def test_two_approved_acts_for_one_uri_give_one_certificate(replicas: tuple[Desk
         outcomes = list(pool.map(perform, range(6)))
     assert len([one for one in outcomes if isinstance(one, x509.Certificate)]) == 1
     assert {one for one in outcomes if isinstance(one, Code)} == {Code.CONFLICT}
+    with read(both[0].desk.engine) as connection:
+        states = [row.state for row in connection.execute(select(certificates.c.state).where(certificates.c.uri == uri))]
+    assert states.count(State.ISSUED) == 1 and set(states) <= {State.ISSUED, State.ABANDONED}
+
+
+def test_one_token_at_two_replicas_gives_one_certificate_and_is_refused_for_good_by_neither(replicas: tuple[Desk, Desk]) -> None:
+    people = People()
+    both = [Enrolling(desk, people) for desk in replicas]
+    uri, gate = client_uri(uuid7()), threading.Barrier(6)
+    token = both[0].token(uri)
+
+    def perform(index: int) -> Code | None:
+        gate.wait(30)
+        while True:
+            try:
+                both[index % 2].acts.perform(token, WORKFLOW)
+            except VermilionError as fault:
+                if fault.code is not Code.SERVICE_UNAVAILABLE:
+                    return fault.code
+            else:
+                return None
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(perform, range(6))) == {None}
     with read(both[0].desk.engine) as connection:
         states = [row.state for row in connection.execute(select(certificates.c.state).where(certificates.c.uri == uri))]
     assert states.count(State.ISSUED) == 1 and set(states) <= {State.ISSUED, State.ABANDONED}
