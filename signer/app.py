@@ -36,6 +36,7 @@ from signer.consistency import KnownCheckpoint
 from signer.examiner import Examiner
 from signer.front.budget import ByteBudget
 from signer.front.desk import Desk
+from signer.front.fatal import FatalDocuments
 from signer.front.intake import Intake
 from signer.front.workers import STANDARD_COMMAND
 from signer.kept import KeptUses
@@ -216,7 +217,9 @@ def build(
         status = StatusWatch(settings.trust.outside, outside, register, StatusStore(database), clock)
         performer = Performer(register, revocations, status, examiner, clock, audience=settings.audience)
         held = _Held(database, examiner, CrlWatch(settings.tls, clock), KeptUses(database, clock), register, SignerMetrics(clock), status)
-        desk = Desk(settings, held.metrics, worker_command, reached)
+        fatal = FatalDocuments(database, clock)
+        fatal.load()
+        desk = Desk(settings, held.metrics, worker_command, fatal, reached)
         process = SignerProcess(settings, held, performer, desk, clock=clock)
         opened.pop_all()
     return process

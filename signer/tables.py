@@ -117,6 +117,14 @@ certificate_status = Table(
     Column("this_update_us", BigInteger, nullable=False),
 )
 
+# Documents that ended two workers while they were read: refused from then on (``signer.front.fatal``).
+fatal_documents = Table(
+    "fatal_documents",
+    metadata,
+    Column("document_sha256", LargeBinary, primary_key=True),
+    Column("noted_us", BigInteger, nullable=False),
+)
+
 ledger = store.tables(metadata)
 
 AnyRow = Row[*tuple[Any, ...]]

@@ -12,6 +12,7 @@ from pathlib import Path
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.log import get as get_log
+from signer.front.fatal import FatalDocuments
 from signer.front.parcel import Lane, Parcel
 from signer.front.turns import Turns
 from signer.front.workers import Family, Left, Worker
@@ -24,6 +25,7 @@ DEAD_REMEMBERED = 1000  # older ones' leases have ended
 RESTART_PAUSE_S = 0.5  # after a worker that died young; doubled as long as they do
 LONGEST_PAUSES = 16  # of that length together
 DRAIN_S = 30.0
+NOTE_S = 5.0
 _DIED = "the process that worked on the document died; sent again, the same request finishes it"
 
 
@@ -31,8 +33,15 @@ class Desk:
     """Gives parcels to workers. Used on the event loop only."""
 
     def __init__(
-        self, settings: SignerSettings, metrics: SignerMetrics, command: Sequence[str], reached: Callable[[str], None] = lambda _step: None
+        self,
+        settings: SignerSettings,
+        metrics: SignerMetrics,
+        command: Sequence[str],
+        fatal: FatalDocuments,
+        reached: Callable[[str], None] = lambda _step: None,
     ) -> None:
+        self.fatal = fatal
+        self._fatal_since_s = 0.0
         self._settings = settings
         self._metrics = metrics
         self._reached = reached
@@ -154,7 +163,8 @@ class Desk:
         """Hands out what can be handed out."""
         while (chosen := self._choose()) is not None:
             worker, lane = chosen
-            batch = [parcel for parcel in self._lanes[lane].take(self._settings.limits.batch, ROOM_BYTES - 4096) if self._wanted(parcel)]
+            taken = self._lanes[lane].take(self._settings.limits.batch, ROOM_BYTES - 4096)
+            batch = [parcel for parcel in taken if self._wanted(parcel) and self._without_fatal(parcel).left]
             if batch:
                 self._metrics.batch(lane, sum(parcel.left for parcel in batch))
                 now_s = time.monotonic()
@@ -196,6 +206,16 @@ class Desk:
             return True
         return False
 
+    def _without_fatal(self, parcel: Parcel) -> Parcel:
+        """A parcel that waited while a document became known as one that ends workers may hold it, too."""
+        return parcel.again(self._refusal) if parcel.came_s < self._fatal_since_s else parcel
+
+    def _refusal(self, document_sha256: bytes, name: str) -> VermilionError | None:
+        refusal = self.fatal.refusal(document_sha256, name)
+        if refusal is not None:
+            self._metrics.outcomes({str(refusal.code): 1})
+        return refusal
+
     # --- workers that end ------------------------------------------------------------------------------------------------------
 
     def _worker(self, lane: Lane) -> Worker:
@@ -208,6 +228,7 @@ class Desk:
             worker = self._workers[place]
             try:
                 await worker.ended.wait()
+                await self._learn(worker.over)
                 self._hand_on(worker)
                 await worker.reaped()
                 if worker.died_young:  # whatever it died of may be there still
@@ -239,6 +260,17 @@ class Desk:
             if (hopeless := self._hopeless(each)) is not None:
                 self._refuse_waiting(each, hopeless)
 
+    async def _learn(self, over: frozenset[bytes]) -> None:
+        """Notes the documents that it ended over; what cannot be made durable counts in this process."""
+        if not over:
+            return
+        try:
+            await asyncio.wait_for(asyncio.to_thread(self.fatal.note, over), NOTE_S)
+        except (VermilionError, TimeoutError) as fault:
+            self._log.warning("documents that end workers not noted for good", reason=str(fault))
+        self._log.warning("worker ended over documents", documents=[each.hex() for each in over])
+        self._fatal_since_s = time.monotonic()
+
     def _hand_on(self, worker: Worker) -> None:
         """What it left goes to the others, which may take its uses over at once. A second time there is nothing to do."""
         if worker.name in self._family.dead:
@@ -249,19 +281,20 @@ class Desk:
         for other in self._workers:
             other.tell({"dead": worker.name})
         for left in reversed(worker.left()):
-            self._try_again(left)
+            self._try_again(left, explained=bool(worker.over))
         self._pump()
 
-    def _try_again(self, left: Left) -> None:
-        """By another worker, by itself if it may have been the cause; not for ever."""
+    def _try_again(self, left: Left, *, explained: bool) -> None:
+        """By another worker, by itself if it may have been the cause; not for ever where no document is known that was it."""
         parcel = left.parcel
-        parcel.tries += left.begun
+        parcel.tries += left.begun and not explained
         parcel.alone |= left.begun
         if parcel.tries >= MOST_TRIES:
             self._refuse(parcel, VermilionError(Code.SERVICE_UNAVAILABLE, _DIED))
             return
         try:
-            self._lanes[parcel.lane].put_back(parcel.again())
+            if parcel.again(self._refusal).left:
+                self._lanes[parcel.lane].put_back(parcel)
         except Exception as fault:  # noqa: BLE001  (it ends its own call, nobody else's)
             self._log.error("documents cannot be handed on", exc_info=fault)
             self._refuse(parcel, VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))

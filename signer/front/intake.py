@@ -71,6 +71,9 @@ class Intake:
 
     async def one(self, call: Call, item: signer_pb2.Item) -> signer_pb2.SealStreamResponse:
         """One document that somebody waits for; its one result."""
+        if (refusal := self.desk.fatal.refusal(item.document_sha256, item.name)) is not None:
+            self.metrics.outcomes({str(refusal.code): 1})
+            raise refusal
         answer: asyncio.Future[Sequence[bytes]] = asyncio.get_running_loop().create_future()
         size_bytes = len(item.document)
         await self.budget.take(size_bytes, wait=True)
@@ -197,7 +200,11 @@ class Stream:
         items = items_of(message)
         here: list[int] = []
         begun: list[signer_pb2.Item] = []
+        fatal = self._intake.desk.fatal
         for place, item in enumerate(items.items):
+            if fatal and (refusal := fatal.refusal(item.document_sha256, item.name)) is not None:
+                self._refuse([item.index], refusal)
+                continue
             size_bytes = item.size_bytes
             if size_bytes > items.size_bytes(place) or (size_bytes and not item.document):
                 begun.append(item)

@@ -10,8 +10,11 @@ from enum import StrEnum
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import VermilionError
-from signer.messages import parsed, refusals, serialised
+from signer.messages import Outcome, parsed, refusals, serialised
 from signer.worker.jobs import Sent, weight_bytes
+
+Refusal = Callable[[bytes, str], VermilionError | None]
+"""A document's SHA-256 and name → why it is not worked on, if there is a reason."""
 
 MOST_DOCUMENTS = 16  # small enough that many clients share one batch
 
@@ -67,15 +70,21 @@ class Parcel:
             self._open.clear()
             self._pass_on(serialised(refusals(indexes, fault)), len(indexes))
 
-    def again(self) -> Parcel:
-        """What has no answer yet, for another worker."""
+    def again(self, refusal: Refusal) -> Parcel:
+        """What has no answer yet, for another worker, but for the documents that are refused."""
         open_ = self._open.copy()
         items = signer_pb2.SealStreamRequest.Items()
+        refused: list[Outcome] = []
         for item in parsed(signer_pb2.SealStreamRequest.Items, self.sent.items).items:
             if open_[item.index] > 0:
                 open_[item.index] -= 1
-                items.items.append(item)
+                if (fault := refusal(item.document_sha256, item.name)) is not None:
+                    refused.append(Outcome(item.index, fault))
+                else:
+                    items.items.append(item)
         self.sent = replace(self.sent, items=items.SerializeToString())
+        if refused:
+            self.take(serialised(refused), [one.index for one in refused])
         return self
 
     def _pass_on(self, parts: Sequence[bytes], count: int) -> None:

@@ -6,6 +6,9 @@ say about the real signer proves nothing.
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -142,6 +145,38 @@ class _Instead:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._original, name)
 
+
+DEADLY_TEXT: Final = b"Ends whoever reads it"
+
+
+def _over_a_document(end: Callable[[], None]) -> Callable[[], None]:
+    def install() -> None:
+        prepare = signer.engine.prepare_lean
+
+        def prepare_lean(document: Any, *others: Any) -> Any:
+            if document.find(DEADLY_TEXT) >= 0:
+                end()
+            return prepare(document, *others)
+
+        signer.engine.prepare_lean = prepare_lean  # type: ignore[attr-defined]
+
+    return install
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _freeze() -> None:
+    """Holds the interpreter's lock for longer than anybody waits, as an expression without bound does."""
+    re.match(rb"(a|a)*b", b"a" * 64)
+
+
+# What a fault of the reader would do to a worker, over one kind of document.
+DEADLY: Final[dict[str, Callable[[], None]]] = {
+    "dies over a document": _over_a_document(_die),
+    "freezes over a document": _over_a_document(_freeze),
+}
 
 BROKEN: Final[dict[str, Callable[[], None]]] = {
     "release before commit": release_before_commit,

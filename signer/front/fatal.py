@@ -1,0 +1,58 @@
+"""Documents that workers ended over: after the second worker they are refused for good, whoever sends them, also after a restart.
+
+A worker says which documents it reads (``signer.reading``); one that dies or freezes over a document is no proof, since anything may have
+ended it, so the document is tried once more, by itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from typing import Final
+
+from sqlalchemy import Engine, select
+
+from sealcore import db
+from sealcore.clock import Clock
+from sealcore.errors import Code, VermilionError
+from sealcore.ledger.entry import time_us
+from signer.tables import fatal_documents, insert_missing
+
+MOST_WORKERS: Final = 2  # that one document may end
+
+
+class FatalDocuments:
+    """Over the signer's database, which replicas share. ``refusal`` is for the event loop, the rest for a thread."""
+
+    def __init__(self, database: Engine, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._ended: Counter[bytes] = Counter()
+        self._known: set[bytes] = set()
+
+    def load(self) -> None:
+        """What is known already, also to other replicas; DATABASE_UNAVAILABLE."""
+        with db.read(self._database) as connection:
+            found = connection.execute(select(fatal_documents.c.document_sha256)).scalars()
+            self._known |= {bytes(each) for each in found}
+
+    def note(self, documents: Collection[bytes]) -> None:
+        """A worker ended while it read these (SHA-256). Counted first, then made durable; DATABASE_UNAVAILABLE when it could not be."""
+        self._ended.update(documents)
+        fatal = {each for each in documents if self._ended[each] >= MOST_WORKERS}
+        self._known |= fatal
+        if fatal:
+            now_us = time_us(self._clock.now())
+            with db.write(self._database) as connection:
+                insert_missing(connection, fatal_documents, [{"document_sha256": each, "noted_us": now_us} for each in fatal])
+        self.load()
+
+    def refusal(self, document_sha256: bytes, name: str) -> VermilionError | None:
+        """Why the document is not taken; None for all but these few."""
+        if document_sha256 not in self._known:
+            return None
+        reason = "reading the document ended the signer's process twice; it is not tried again"
+        return VermilionError(Code.DOCUMENT_TOO_COMPLEX, reason, document=name or None)
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
