@@ -14,6 +14,7 @@ from sealcore.approvals.covers import require_kinds
 from sealcore.approvals.decision import DecisionContext
 from sealcore.approvals.known import Effect, Fact, Known, KnownSeal, Value
 from sealcore.errors import Code, VermilionError
+from sealcore.unreadable import UNREADABLE
 
 Parameters = Mapping[str, Any]
 Describe = Callable[[Parameters, Known], tuple[str, list[Fact]]]
@@ -33,7 +34,7 @@ def of_act(context: DecisionContext, parameters: Parameters, known: Known) -> Ef
     require_kinds(parameters)
     try:
         words, facts = table[change]({name: value for name, value in parameters.items() if name != "change"}, known)
-    except (TypeError, ValueError, AttributeError, KeyError) as fault:
+    except (*UNREADABLE, AttributeError, KeyError) as fault:
         raise _unknown(f"{change} with parameters of another kind ({type(fault).__name__})") from None
     if context.action == "revoke" and context.seal:
         facts.append(Fact("seal", context.seal, context.seal, f"the certificate of the seal {known.seal(context.seal)}"))

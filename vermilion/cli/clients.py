@@ -43,7 +43,7 @@ def add_client(
     folder = (out or office.layout.tls(name)).absolute()
     if (folder / "cert.pem").exists():
         raise VermilionError(Code.CONFLICT, f"{folder} holds a bundle already; take another name or --out")
-    uri, outcome = _certified(office, folder, name, unit or office.office.unit, persons or [])
+    uri, outcome = _certified(office, folder, name, unit or office.office.unit, persons or [], quiet=as_json)
     if isinstance(outcome, Waiting):
         _told_waiting(outcome, as_json, uri=uri, bundle=str(folder))
         return
@@ -77,7 +77,7 @@ def renew_client(
     except VermilionError as fault:
         if fault.code is not Code.CERTIFICATE_EXPIRED or ca is not None:
             raise
-        outcome = _certified_anew(here(state), folder, persons or [])
+        outcome = _certified_anew(here(state), folder, persons or [], quiet=as_json)
         if isinstance(outcome, Waiting):
             _told_waiting(outcome, as_json, bundle=str(folder))
             return
@@ -88,7 +88,7 @@ def renew_client(
     say("clients.renewed", folder=folder, until=until.strftime("%Y-%m-%d"))
 
 
-def _certified(office: Here, folder: Path, name: str, unit: str, persons: list[str]) -> tuple[str, Issued | Waiting]:
+def _certified(office: Here, folder: Path, name: str, unit: str, persons: list[str], *, quiet: bool) -> tuple[str, Issued | Waiting]:
     """The client's URI, and its certificate or the form for it; one that was begun before goes on with its key."""
     spki = identities.own_key(folder).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     with office.desk() as desk:
@@ -98,10 +98,10 @@ def _certified(office: Here, folder: Path, name: str, unit: str, persons: list[s
             client = desk.post("/v1/clients", {"id": uuid7(), "name": name, "unit": unit})
             request = identities.request(folder, client["uri"], server=False, common_name=name)
             wanted = enrolment(PROFILE, client["uri"], {"common_name": name}, request)
-    return wanted.uri, enrolling.enrol(office, wanted, title=text("clients.form_title", name=name), persons=persons)
+    return wanted.uri, enrolling.enrol(office, wanted, title=text("clients.form_title", name=name), persons=persons, quiet=quiet)
 
 
-def _certified_anew(office: Here, folder: Path, persons: list[str]) -> Issued | Waiting:
+def _certified_anew(office: Here, folder: Path, persons: list[str], *, quiet: bool) -> Issued | Waiting:
     """A new key and certificate for the URI of a bundle that has expired: its holder's end, so that a new one takes people's approval."""
     present, waiting = identity.read(in_folder(folder)).certificate, folder / ".waiting"
     (uri,) = present.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
@@ -110,7 +110,7 @@ def _certified_anew(office: Here, folder: Path, persons: list[str]) -> Issued | 
     name = str(present.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
     request = identities.request(waiting, uri, server=False, common_name=name)
     wanted = enrolment(PROFILE, uri, {"common_name": name}, request)
-    outcome = enrolling.enrol(office, wanted, title=text("clients.form_title", name=name), persons=persons)
+    outcome = enrolling.enrol(office, wanted, title=text("clients.form_title", name=name), persons=persons, quiet=quiet)
     if isinstance(outcome, Issued):
         chain = identities.chain_pem(outcome.certificate, outcome.chain)
         identity.replace(in_folder(folder), (waiting / "key.pem").read_bytes(), chain)

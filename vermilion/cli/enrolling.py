@@ -47,10 +47,10 @@ class Issued:
     chain: tuple[x509.Certificate, ...]
 
 
-def enrol(office: Here, wanted: Enrolment, *, title: str, persons: Sequence[str] = ()) -> Issued | Waiting:
+def enrol(office: Here, wanted: Enrolment, *, title: str, persons: Sequence[str], quiet: bool) -> Issued | Waiting:
     """The certificate for the key of ``wanted``, once people have approved; until then the form that asks them.
 
-    ``persons`` approve it here and now. Raises what the CA would refuse before anybody is asked (PROFILE_VIOLATION, PERMISSION_DENIED,
+    ``persons`` approve it here and now, and are shown what it brings about unless a program reads the answer (``quiet``). Raises what the CA would refuse before anybody is asked (PROFILE_VIOLATION, PERMISSION_DENIED,
     CONFLICT for a URI that has a holder), FORM_REJECTED, and the CA's own refusal of an approved form.
     """
     if (issued := find(office, wanted.request.spki_der)) is not None:
@@ -61,7 +61,7 @@ def enrol(office: Here, wanted: Enrolment, *, title: str, persons: Sequence[str]
             _rehearse(office, wanted)
             form = acts.apply(desk, ACTION, title=title, parameters=wanted.as_json())
         if persons and form["state"] == "applied":
-            deciding.sign(office, desk, form, persons, quiet=True)
+            deciding.sign(office, desk, form, persons, quiet=quiet)
         if desk.form(form["number"])["state"] == "applied":
             return Waiting(form["number"], form["context"]["policy"]["quorum"])
         acts.await_performed(desk, form["number"])
@@ -105,7 +105,7 @@ def require_by_act(name: str) -> Profile:
 
 
 def _is_refused(desk: Desk, form: Any) -> bool:
-    return form["state"] == "approved" and (desk.form(form["number"])["performance"] or {}).get("state") == "refused"
+    return form["state"] == "approved" and (desk.form(form["number"])["performance"] or {}).get("state") in ("refused", "closed")
 
 
 def _rehearse(office: Here, wanted: Enrolment) -> None:

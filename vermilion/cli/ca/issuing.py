@@ -73,7 +73,7 @@ def issue(
             raise VermilionError(
                 Code.INVALID_ARGUMENT, "with a request goes --profile (see `vermilion ca profiles`); its subject is the request's"
             )
-        outcome = _by_form(office, read_request(request), profile, uri, persons or [])
+        outcome = _by_form(office, read_request(request), profile, uri, persons or [], as_json=as_json)
         if isinstance(outcome, Waiting):
             _told_waiting(outcome, as_json)
             return
@@ -164,7 +164,7 @@ def _for_key(office: Here, label: str, name: str) -> list[bytes]:
     raise VermilionError(Code.INVALID_ARGUMENT, f"the key {label} of the token {held_by} is not certified in this way", rule=rule)
 
 
-def _by_form(office: Here, request_der: bytes, profile: str, uri: str, persons: Sequence[str]) -> Issued | Waiting:
+def _by_form(office: Here, request_der: bytes, profile: str, uri: str, persons: Sequence[str], *, as_json: bool) -> Issued | Waiting:
     """The certificate of an identity, which people approve: the request's subject, and one SAN URI."""
     enrolling.require_by_act(profile)
     asked = read(request_der, uri=uri)
@@ -172,7 +172,7 @@ def _by_form(office: Here, request_der: bytes, profile: str, uri: str, persons: 
         raise VermilionError(Code.INVALID_ARGUMENT, "the request names no SAN URI; give --uri")
     wanted = enrolment(profile, asked.names.uri, asked.attributes, request_der)
     title = text("ca.issue_title", profile=profile, uri=wanted.uri)
-    return enrolling.enrol(office, wanted, title=title, persons=persons)
+    return enrolling.enrol(office, wanted, title=title, persons=persons, quiet=as_json)
 
 
 def _told_waiting(waiting: Waiting, as_json: bool) -> None:
