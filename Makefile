@@ -14,10 +14,10 @@ SEALS ?= 200000
 KILLS ?= 1000
 SEED ?=
 BIN := .venv/bin
-LONG_TESTS := tests/benchmarks/test_run.py tests/augment/test_corpus.py tests/ca/test_rollover_services.py $(addprefix tests/cli/,test_rollover.py test_extending.py test_outside_ca.py test_demo.py)
+LONG_TESTS := tests/benchmarks/test_run.py tests/augment/test_corpus.py tests/ca/test_rollover_services.py $(addprefix tests/cli/,test_rollover.py test_extending.py test_outside_ca.py test_demo.py) tests/judges
 PACKAGES := sealcore signer ca timestamp ledger verify workflow vermilion hsm_config benchmarks
 
-.PHONY: help setup setup-test setup-bench demo up test test-long fuzz crash lint format proto docs documents bench bench-peers soak clean
+.PHONY: help setup setup-test setup-long setup-bench demo up test test-more test-long fuzz crash lint format proto docs documents bench bench-peers soak clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ setup: ## system packages that are missing, and the virtual environment
 setup-test: ## the same, and what the tests need
 	@PYTHON="$(PYTHON)" deploy/setup.sh test
 
+setup-long: ## the same, and what the long tests need: Java and Maven
+	@PYTHON="$(PYTHON)" deploy/setup.sh long
+
 setup-bench: ## the same, and what the benchmarks need
 	@PYTHON="$(PYTHON)" deploy/setup.sh bench
 
@@ -47,8 +50,10 @@ up: setup ## start the office and leave it running until Ctrl-C
 test: setup-test lint ## lint, types, layers and the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(addprefix --ignore=,$(LONG_TESTS))
 
-test-long: test fuzz ## all that, the benchmarks' own tests, rollover and long-term proof at length, the property tests for MINUTES, and the demo over the documents in CORPUS
+test-more: setup-long ## what takes longest: the benchmarks' own tests, rollover and long-term proof at length, veraPDF's judgement of PDF/A and PDF/UA
 	@$(BIN)/python -m pytest $(LONG_TESTS)
+
+test-long: test fuzz test-more ## all that, the property tests for MINUTES, and the demo over the documents in CORPUS
 	@$(BIN)/vermilion demo --state "$(STATE)" --documents "$(CORPUS)" --out out/corpus
 
 fuzz: setup-test ## the property tests with new random inputs, over and over for MINUTES

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes this machine ready: `deploy/setup.sh run` for the demo, `test` for the tests too, `bench` for the benchmarks, `peers` for
-# those with other programs beside.
+# Makes this machine ready: `deploy/setup.sh run` for the demo, `test` for the tests too, `long` for the long ones, `bench` for the
+# benchmarks, `peers` for those with other programs beside.
 # Installs only what is missing, says what and why before it does, starts and enables no system service.
 # A second run finds everything in place, changes nothing and needs no network.
 set -euo pipefail
@@ -10,8 +10,8 @@ profile=${1:-run}
 python=${PYTHON:-python3}
 case $profile in
 run) lock=requirements.lock ;;
-test | bench | peers) lock=requirements-dev.lock ;;
-*) echo "usage: deploy/setup.sh [run|test|bench|peers]" >&2; exit 64 ;;
+test | long | bench | peers) lock=requirements-dev.lock ;;
+*) echo "usage: deploy/setup.sh [run|test|long|bench|peers]" >&2; exit 64 ;;
 esac
 
 say() { printf '%s\n' "$*"; }
@@ -39,7 +39,11 @@ look() {
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need postgresql "tests and benchmarks run on it too, from folders of their own"
     have wrk || need wrk "asks the timestamp service for tokens as fast as it can, for tests and benchmarks"
   fi
-  if [ "$profile" = test ]; then
+  if [ "$profile" = long ]; then
+    have javac || need default-jdk-headless "compiles and runs the Java programs that judge what we seal"
+    have mvn || need maven "fetches veraPDF for them"
+  fi
+  if [ "$profile" = test ] || [ "$profile" = long ]; then
     have gcc || need gcc "the tests build a PKCS#11 module that counts calls and makes them fail"
     [ -e /usr/include/stdio.h ] || need libc6-dev "the headers for it"
     have chromium || need chromium "the tests look at the verification page"
@@ -126,7 +130,7 @@ unpack_chrony() {
   rm -rf "$folder"
   return $outcome
 }
-if [ "$profile" = test ] && ! have chronyd && [ ! -x .venv/chrony/usr/sbin/chronyd ]; then
+if { [ "$profile" = test ] || [ "$profile" = long ]; } && ! have chronyd && [ ! -x .venv/chrony/usr/sbin/chronyd ]; then
   say "unpacking chrony into .venv/chrony (not installed: this machine's clock is not touched)"
   unpack_chrony || say "  chrony could not be had; the tests that ask it are skipped"
 fi

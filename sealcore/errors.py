@@ -97,6 +97,7 @@ class Code(StrEnum):
     DOCUMENT_TOO_LARGE = "DOCUMENT_TOO_LARGE"
     DOCUMENT_TOO_COMPLEX = "DOCUMENT_TOO_COMPLEX"
     DOCUMENT_CHANGEABLE = "DOCUMENT_CHANGEABLE"
+    DOCUMENT_CONFORMANCE = "DOCUMENT_CONFORMANCE"
     DOCUMENT_READBACK = "DOCUMENT_READBACK"
     DOCUMENT_FORM_UNDRAWN = "DOCUMENT_FORM_UNDRAWN"
     DOCUMENT_PAGE_REPEATED = "DOCUMENT_PAGE_REPEATED"
@@ -241,6 +242,9 @@ REGISTRY: dict[Code, CodeEntry] = {
     ),
     Code.DOCUMENT_CHANGEABLE: _row(
         _D, "Under `strict`, content that can change its look is refused.", "Flatten the document to static content."
+    ),
+    Code.DOCUMENT_CONFORMANCE: _row(
+        _D, "Under `strict`, PDF/A and PDF/UA stay what they are.", "Register a picture that the standard allows, or seal it unmarked."
     ),
     Code.DOCUMENT_READBACK: _row(
         _D, "A seal that no reader finds is not released.", "Repair or print it to a new PDF, then have that approved."

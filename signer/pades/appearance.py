@@ -12,6 +12,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 
 from sealcore.approvals.leaf import Rectangle
 from sealcore.errors import Code, VermilionError
+from signer.pades.conformance import default_colours
 from signer.pades.marks import (
     LOCKED,
     LOCKED_CONTENTS,
@@ -26,7 +27,7 @@ from signer.pades.marks import (
     rectangle_box,
     shown_size,
 )
-from signer.pades.objects import Real, dictionary, found, name, number, reals
+from signer.pades.objects import Real, dictionary, found, found_dictionary, name, number, reals
 from signer.pades.pages import Page, find_pages
 from signer.pades.update import Update
 
@@ -51,7 +52,9 @@ class _Picture:
 class Appearances:
     """Makes appearance streams in one update; pictures and equal appearances are written once and shared."""
 
-    def __init__(self, update: Update, pictures: Mapping[bytes, bytes]) -> None:
+    def __init__(self, update: Update, pictures: Mapping[bytes, bytes], *, plain: bool) -> None:
+        """``plain``: without transparency and device colours (``conformance.Declared``)."""
+        self._plain = plain
         self._update = update
         self._sources = pictures
         self._pictures: dict[bytes, _Picture] = {}
@@ -73,12 +76,17 @@ class Appearances:
             Subtype=name("Form"),
             BBox=reals(0, 0, width, height),
             Matrix=reals(*UPRIGHT[rotation]),
-            Resources=dictionary(
-                XObject=dictionary(Picture=picture.reference),
-                ExtGState=dictionary(Multiply=dictionary(Type=name("ExtGState"), BM=name("Multiply"))),
-            ),
         )
-        return self._update.add_object(generic.StreamObject(form, stream_data=placed(picture.box, impression.slice, width, height)))
+        form["/Resources"] = resources = dictionary(XObject=dictionary(Picture=picture.reference))
+        if not self._plain:
+            resources["/ExtGState"] = dictionary(Multiply=dictionary(Type=name("ExtGState"), BM=name("Multiply")))
+        content = placed(picture.box, impression.slice, width, height, opaque=self._plain)
+        return self._update.add_object(generic.StreamObject(form, stream_data=content))
+
+    def empty(self) -> generic.IndirectObject:
+        """For a field that is not seen: PDF/A-1 wants an appearance of every field (6.9)."""
+        form = dictionary(Type=name("XObject"), Subtype=name("Form"), BBox=reals(0, 0, 0, 0), Resources=dictionary())
+        return self._update.add_object(generic.StreamObject(form, stream_data=b""))
 
     def _picture(self, digest: bytes) -> _Picture:
         if digest not in self._pictures:
@@ -95,14 +103,14 @@ class Appearances:
         streams = contents if isinstance(contents, generic.ArrayObject) else generic.ArrayObject([contents])
         commands = b"\n".join(streams[i].data for i in range(len(streams)))
         resources = found(page.content, "/Resources")
-        form = dictionary(
-            Type=name("XObject"),
-            Subtype=name("Form"),
-            BBox=reals(*page.visible),
+        own: Any = self._update.import_object(resources) if resources is not None else dictionary()
+        form = dictionary(Type=name("XObject"), Subtype=name("Form"), BBox=reals(*page.visible), Resources=own)
+        if self._plain:
+            colours = found_dictionary(own, "/ColorSpace") or generic.DictionaryObject()
+            own["/ColorSpace"] = generic.DictionaryObject({name(key[1:]): value for key, value in default_colours().items()} | colours)
+        else:
             # As a group, so that overlapping shapes of the picture are multiplied onto the page once (§11.6.6).
-            Group=dictionary(Type=name("Group"), S=name("Transparency"), I=generic.BooleanObject(True), CS=name("DeviceRGB")),
-            Resources=self._update.import_object(resources) if resources is not None else dictionary(),
-        )
+            form["/Group"] = dictionary(Type=name("Group"), S=name("Transparency"), I=generic.BooleanObject(True), CS=name("DeviceRGB"))
         stream = generic.StreamObject(form, stream_data=commands)
         stream.compress()
         return _Picture(self._update.add_object(stream), page.visible)

@@ -72,8 +72,11 @@ def shown_size(box: Box, rotation: int) -> tuple[float, float]:
     return (width, height) if rotation in (0, 180) else (height, width)
 
 
-def placed(box: Box, part: Slice, width: float, height: float) -> bytes:
-    """Content that shows the slice as large as the rectangle takes it, in its middle, and nothing of its neighbours."""
+def placed(box: Box, part: Slice, width: float, height: float, *, opaque: bool = False) -> bytes:
+    """Content that shows the slice as large as the rectangle takes it, in its middle, and nothing of its neighbours.
+
+    Multiplied onto the page, as ink is; ``opaque`` where the document's standard allows no transparency.
+    """
     left, bottom, right, top = box
     slice_width, picture_height = (right - left) / part.of, top - bottom
     scale = min(width / slice_width, height / picture_height)
@@ -82,7 +85,8 @@ def placed(box: Box, part: Slice, width: float, height: float) -> bytes:
     shift = x - (left + part.number * slice_width) * scale
     clip = " ".join(decimal_text(value) for value in (x, y, shown_width, shown_height))
     matrix = " ".join(decimal_text(value) for value in (scale, 0, 0, scale, shift, y - bottom * scale))
-    return f"q\n/Multiply gs\n{clip} re W n\n{matrix} cm\n/Picture Do\nQ\n".encode("ascii")
+    ink = "" if opaque else "/Multiply gs\n"
+    return f"q\n{ink}{clip} re W n\n{matrix} cm\n/Picture Do\nQ\n".encode("ascii")
 
 
 def decimal_text(value: float) -> str:

@@ -17,16 +17,18 @@ from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
 from signer.pades.appearance import Appearances, require_on_page, show, stamp, widget
 from signer.pades.changeable import changeable_content
+from signer.pades.conformance import Declared, declared, pictures_conform
 from signer.pades.form import add_annotation, add_field, own_object, unique_name
 from signer.pades.independent import require_found
 from signer.pades.locks import FormState, form_state
-from signer.pades.marks import Impression, impressions
+from signer.pades.marks import impressions
 from signer.pades.names import exact_names
 from signer.pades.objects import ByteRange, Hole, dictionary, found_dictionary, name, number, plainly
 from signer.pades.pages import Page, find_pages, require_single
 from signer.pades.plan import ContentPolicy, Plan, Prepared
-from signer.pades.reasons import MARKED_LATER, NOT_CERTIFIED, REPAIRED, RESTRICTED, require_fixed
+from signer.pades.reasons import MARKED_LATER, NOT_CERTIFIED, PDFA_LOST, PDFUA_LOST, REPAIRED, RESTRICTED, require_fixed
 from signer.pades.repair import repair
+from signer.pades.structure import Structure
 from signer.pades.undrawn import needs_drawing, require_drawn
 from signer.pades.update import Opened, open_document, refuse_what_is_no_pdf
 
@@ -64,11 +66,12 @@ def _prepared(document: bytes, mending: bytes, plan: Plan, hash_name: str) -> Pr
         state = form_state(opened.root)
     if mending and state.signed:
         raise VermilionError(Code.DOCUMENT_DAMAGED, "the document is broken and carries signatures, which a repair would put in doubt")
-    warnings = _warnings(opened, plan, state, repaired=bool(mending))
+    standards = _standards(opened, state)
+    warnings = (*_warnings(opened, plan, state, repaired=bool(mending)), *_losses(standards, plan))
     field_name = unique_name(plan.field_name, state.names)
     signature = _signature(plan, state)
     _require_drawn(opened, state, visible=bool(plan.placement.marks))
-    _place(opened, plan, state, field_name, signature)
+    _place(opened, plan, state, field_name, signature, standards)
     with plainly("the document"):
         update = opened.update.written(len(opened.file))
     prepared = _finished(document, mending + update, signature, field_name=field_name, hash_name=hash_name, warnings=warnings)
@@ -104,6 +107,43 @@ def _warnings(opened: Opened, plan: Plan, state: FormState, *, repaired: bool) -
         MARKED_LATER: state.signed > 0 and len(impressions(plan.placement.marks)) > 1,
     }
     return content + tuple(warning for warning, holds in others.items() if holds)
+
+
+@dataclass(frozen=True)
+class _Standards:
+    """What the document declares to be; its structure tree where the seal must and can go into it."""
+
+    declared: Declared
+    structure: Structure | None
+
+    def enter(self, page: Page, annotation: generic.DictionaryObject, reference: generic.IndirectObject, kind: str) -> None:
+        """Makes an annotation part of the document's structure, where it has to be."""
+        if self.structure is not None:
+            self.structure.add(page, annotation, reference, kind)
+
+
+def _standards(opened: Opened, state: FormState) -> _Standards:
+    """Behind an earlier signature the structure stays as it is: another one would be a change to what was signed."""
+    told = declared(opened.root)
+    if told.pdfua != 1 or state.signed:
+        return _Standards(told, None)
+    try:
+        return _Standards(told, Structure(opened.update, opened.root))
+    except Exception:  # noqa: BLE001  (pyHanko raises anything over a broken tree; that the seal is not in it is said)
+        return _Standards(told, None)
+
+
+def _losses(standards: _Standards, plan: Plan) -> tuple[str, ...]:
+    """Which of its standards the document loses; DOCUMENT_CONFORMANCE under the content policy ``strict``."""
+    told = standards.declared
+    lost = {
+        PDFA_LOST: told.pdfa > 0 and not pictures_conform(plan.pictures, told),
+        PDFUA_LOST: told.pdfua > 0 and standards.structure is None,
+    }
+    reasons = tuple(reason for reason, holds in lost.items() if holds)
+    if reasons and plan.content_policy == ContentPolicy.STRICT:
+        raise VermilionError(Code.DOCUMENT_CONFORMANCE, "; ".join(reasons))
+    return reasons
 
 
 @dataclass(frozen=True)
@@ -144,7 +184,9 @@ def _certification(level: Certification) -> generic.DictionaryObject:
     return dictionary(Type=name("SigRef"), TransformMethod=name("DocMDP"), TransformParams=parameters)
 
 
-def _place(opened: Opened, plan: Plan, state: FormState, field_name: str, signature: _Signature) -> None:
+def _place(  # noqa: PLR0917
+    opened: Opened, plan: Plan, state: FormState, field_name: str, signature: _Signature, standards: _Standards
+) -> None:
     update, root = opened.update, opened.root
     wanted = impressions(plan.placement.marks)
     state.require_allowed(field_name, visible=bool(wanted))
@@ -157,25 +199,26 @@ def _place(opened: Opened, plan: Plan, state: FormState, field_name: str, signat
     reference = update.add_object(signature.dictionary)
     label = f"Seal of {plan.owner_name}" if plan.owner_name else "Seal"
     field = widget(field_name, label, reference, first)
-    looks = Appearances(update, plan.pictures)
+    looks = Appearances(update, plan.pictures, plain=standards.declared.plain)
     with plainly("the document's form and pages"):
         if wanted:
             show(field, wanted[0].rectangle, looks.of(wanted[0], first))
+        elif standards.declared.pdfa == 1:
+            field["/AP"] = dictionary(N=looks.empty())
         field_reference = update.add_object(field)
         add_field(opened, field_reference, first_signature=state.signed == 0)
         if first.reference is not None:
             add_annotation(update, first, field_reference)
+            standards.enter(first, field, field_reference, "Form")
         for impression in wanted[1:]:
-            _stamp(opened, impression, pages, looks, label)
+            page = require_on_page(impression, pages.get(impression.page))
+            annotation = stamp(label, page)
+            show(annotation, impression.rectangle, looks.of(impression, page))
+            annotation_reference = update.add_object(annotation)
+            add_annotation(update, page, annotation_reference)
+            standards.enter(page, annotation, annotation_reference, "Annot")
         if signature.certifies:
             _certify(opened, reference)
-
-
-def _stamp(opened: Opened, impression: Impression, pages: dict[int, Page], looks: Appearances, label: str) -> None:
-    page = require_on_page(impression, pages.get(impression.page))
-    annotation = stamp(label, page)
-    show(annotation, impression.rectangle, looks.of(impression, page))
-    add_annotation(opened.update, page, opened.update.add_object(annotation))
 
 
 def _certify(opened: Opened, signature: generic.IndirectObject) -> None:

@@ -23,6 +23,9 @@ RESTRICTED: Final = "the document is protected: its author allows reading but no
 NOT_CERTIFIED: Final = "the document carries a signature already, so this one does not certify it"
 MARKED_LATER: Final = "the document carries a signature already: some readers report the further marks as changes after it"
 
+PDFA_LOST: Final = "the sealed document is no PDF/A any more: the seal's picture has transparency, colours or fonts that PDF/A forbids"
+PDFUA_LOST: Final = "the sealed document is no PDF/UA any more: the seal could not be entered into its structure"
+
 # Kinds of action (/S) and of annotation (/Subtype), without slash.
 ACTIONS: Final = {
     "JavaScript": JAVASCRIPT,
@@ -66,6 +69,16 @@ def _escaped(text: Document) -> bool:
         if name is not None and name.end() > escape.start() and expanded(name[1]) in _ESCAPED_TELLTALES:
             return True
     return False
+
+
+def declared_part(metadata: bytes, standard: bytes) -> int:
+    """The part of ``pdfa`` or ``pdfua`` that XMP metadata declare (ISO 19005-1 §6.7.11, ISO 14289-1 §5); 0 for none."""
+    at = metadata.find(b"http://www.aiim.org/%b/ns/id/" % standard)
+    if at < 0:
+        return 0
+    prefix = re.search(rb"xmlns:([A-Za-z0-9_.-]+)\s*=\s*[\"']http://www\.aiim\.org/%b/ns/id/" % standard, metadata)
+    part = re.search(rb"%b:part\s*(?:=\s*[\"']|>)\s*(\d)" % (re.escape(prefix[1]) if prefix else standard + b"id"), metadata)
+    return int(part[1]) if part else 1  # it is declared, however oddly
 
 
 def expanded(name: bytes) -> bytes:

@@ -6,16 +6,18 @@ that cannot be read ends the lean way, since the sandbox may find more in it.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from signer.pades.lean.file import File
 from signer.pades.lean.form import Form
-from signer.pades.lean.grammar import END, NotLeanError, is_reference
+from signer.pades.lean.grammar import END, NotLeanError, is_reference, reference
 from signer.pades.lean.values import Name, Reference, parse
 from signer.pades.reasons import ACTIONS, ANNOTATIONS, EXTERNAL, HIDDEN, IN_ORDER, JAVASCRIPT, REDRAWN_FORM, suspicious
 
 MOST_OBJECTS: Final = 2_000  # walked here: some 20 ms, as long as the sandbox takes
 MOST_BYTES: Final = 512 * 1024  # of these objects, streams' data not counted
+_STANDARDS: Final = re.compile(rb"http://www\.aiim\.org/pdf(?:a|ua)/ns/id/")
 _STREAM: Final = (b"stream\r\n", b"stream\n")
 _ACTIONS: Final = {name.encode(): reason for name, reason in ACTIONS.items()}
 _ANNOTATIONS: Final = {name.encode(): reason for name, reason in ANNOTATIONS.items()}
@@ -29,6 +31,12 @@ def changeable_content(file: File, catalog: dict[bytes, bytes], form: Form, root
     if form.entries is not None and _is_true(form.entries.get(b"NeedAppearances")):
         found.add(REDRAWN_FORM)
     return tuple(reason for reason in IN_ORDER if reason in found) if found else ()
+
+
+def declares_conformance(file: File, metadata: bytes) -> bool:
+    """Whether the catalog's XMP metadata say that the document is PDF/A or PDF/UA."""
+    found = file.dictionary(*reference(metadata))
+    return found is not None and found.data_offset is not None and _STANDARDS.search(file.data(found)) is not None
 
 
 def _has_hidden_layers(file: File, catalog: dict[bytes, bytes]) -> bool:

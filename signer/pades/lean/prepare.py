@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sealcore.approvals.leaf import Certification, Rectangle, SignatureTexts
-from signer.pades.lean.content import changeable_content
+from signer.pades.lean.content import changeable_content, declares_conformance
 from signer.pades.lean.file import File, Found
 from signer.pades.lean.form import Form, read_form, require_allowed
 from signer.pades.lean.grammar import NotLeanError, is_reference, reference
@@ -60,6 +60,8 @@ def prepared(document: Document, plan: Plan, document_digest: hashlib._Hash) -> 
     catalog = file.dictionary(*root)
     if catalog is None or catalog.data_offset is not None or catalog.entries.get(b"Type") != b"/Catalog":
         raise NotLeanError("there is no catalog")
+    if b"Metadata" in catalog.entries and declares_conformance(file, catalog.entries[b"Metadata"]):
+        raise NotLeanError("the document is to be PDF/A or PDF/UA")
     form = read_form(file, catalog.entries)
     placement = plan.placement
     marks = impressions(placement.marks) if placement.marks else _NO_MARKS
