@@ -76,7 +76,18 @@ def test_subject_with_an_attribute_twice_is_refused() -> None:
     refused(signed([], subject=several), Code.PROFILE_VIOLATION)
 
 
-@pytest.mark.parametrize("der", [b"", b"\x30", b"\x30\x80\x00\x00", b"0" * 100, bytes(17_000), signed([]) + b"\x00", signed([])[:-1]])
+BROKEN = {
+    "nothing": b"",
+    "a tag alone": b"\x30",
+    "a length without end": b"\x30\x80\x00\x00",
+    "text": b"0" * 100,
+    "too long": bytes(17_000),
+    "something behind it": signed([]) + b"\x00",
+    "cut off": signed([])[:-1],
+}
+
+
+@pytest.mark.parametrize("der", BROKEN.values(), ids=BROKEN)  # named: keys are new in each process of the tests
 def test_what_is_no_request_is_refused(der: bytes) -> None:
     refused(der, Code.INVALID_ARGUMENT)
 
