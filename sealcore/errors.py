@@ -70,6 +70,7 @@ class Code(StrEnum):
     ACTION_UNKNOWN = "ACTION_UNKNOWN"
     GRANT_WITHDRAWN = "GRANT_WITHDRAWN"
     GRANT_EXCEEDED = "GRANT_EXCEEDED"
+    GRANT_CERTIFICATION = "GRANT_CERTIFICATION"
     TEMPLATE_MISMATCH = "TEMPLATE_MISMATCH"
     PROOF_INVALID = "PROOF_INVALID"
     DOCUMENT_MISMATCH = "DOCUMENT_MISMATCH"
@@ -94,6 +95,7 @@ class Code(StrEnum):
     DOCUMENT_NO_PAGES = "DOCUMENT_NO_PAGES"
     DOCUMENT_XFA = "DOCUMENT_XFA"
     DOCUMENT_LOCKED = "DOCUMENT_LOCKED"
+    DOCUMENT_SIGNED = "DOCUMENT_SIGNED"
     DOCUMENT_TOO_LARGE = "DOCUMENT_TOO_LARGE"
     DOCUMENT_TOO_COMPLEX = "DOCUMENT_TOO_COMPLEX"
     DOCUMENT_CHANGEABLE = "DOCUMENT_CHANGEABLE"
@@ -198,6 +200,11 @@ REGISTRY: dict[Code, CodeEntry] = {
     ),
     Code.GRANT_WITHDRAWN: _row(_F, "A withdrawn grant covers nothing.", "Apply for a new grant or a single approval."),
     Code.GRANT_EXCEEDED: _row(_F, "A grant covers only its number of uses.", "Apply for a new grant."),
+    Code.GRANT_CERTIFICATION: _row(
+        _F,
+        "Under a grant a document is certified as its seal is registered.",
+        "Leave the certification to the seal, or have this document approved with a form of its own.",
+    ),
     Code.TEMPLATE_MISMATCH: _row(
         _F, "Under a grant a document keeps to the registered template.", "Use the template, or have this document approved."
     ),
@@ -235,6 +242,11 @@ REGISTRY: dict[Code, CodeEntry] = {
     Code.DOCUMENT_XFA: _row(_D, "Dynamic XFA forms have no fixed look.", "Flatten or print the form to a plain PDF."),
     Code.DOCUMENT_LOCKED: _row(
         _D, "A certified or locked document stays as its author fixed it.", "Ask the author for a copy that allows signatures."
+    ),
+    Code.DOCUMENT_SIGNED: _row(
+        _D,
+        "Only the first signature of a document can certify it.",
+        "Apply for it without certification: the seal is then an approval signature beside the others.",
     ),
     Code.DOCUMENT_TOO_LARGE: _row(_D, "Documents keep to the size limit.", "Split it or reduce its pictures."),
     Code.DOCUMENT_TOO_COMPLEX: _row(

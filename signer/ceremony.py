@@ -9,8 +9,10 @@ The seed is act 0 of the register; its hash goes to the ledger, so that nobody c
      "people":  [{"id": UUIDv7, "roles": ["approver", "officer"], "public_key": SPKI, "name_hash": "…"}],
      "issuers": [SPKI],
      "seals":   [{"id": UUIDv7, "name": "…", "kind": "contract", "key_label": "…", "certificate": DER, "chain": [DER, …],
-                  "pictures": [SHA-256 in lower hex], "quorum": ["seal:2", "resume:2"], "content_policy": "report"}]}
+                  "pictures": [SHA-256 in lower hex], "quorum": ["seal:2", "resume:2"], "content_policy": "report",
+                  "certification": "form-fill"}]}
 
+``certification`` is ``final`` where documents end with the seal, ``form-fill`` where others sign later; without it the kind decides.
 Bytes are base64url without padding. Pictures are looked for among the files of the attachments' folder, by their SHA-256.
 """
 

@@ -131,7 +131,9 @@ def _issuer_remove(register: Register, parameters: Parameters) -> Register:
 
 
 def _seal_add(register: Register, parameters: Parameters) -> Register:
-    _exactly(parameters, {"id", "name", "kind", "key_label", "certificate", "chain", "pictures", "quorum"}, {"content_policy"})
+    _exactly(
+        parameters, {"id", "name", "kind", "key_label", "certificate", "chain", "pictures", "quorum"}, {"content_policy", "certification"}
+    )
     seal = Seal(
         parameters["id"],
         parameters["name"],
@@ -141,6 +143,7 @@ def _seal_add(register: Register, parameters: Parameters) -> Register:
         tuple(map(_digest, _texts(parameters["pictures"]))),
         _quorum(parameters["quorum"]),
         parameters.get("content_policy", "report"),
+        certification=parameters.get("certification", ""),
     )
     if seal.id in register.seals:
         raise VermilionError(Code.CONFLICT, f"the seal {seal.id} is in the register already")
@@ -164,6 +167,12 @@ def _seal_quorum(register: Register, parameters: Parameters) -> Register:
 def _seal_content(register: Register, parameters: Parameters) -> Register:
     _exactly(parameters, {"id", "content_policy"})
     return register.with_seal(replace(register.seal(parameters["id"]), content_policy=parameters["content_policy"]))
+
+
+def _seal_certification(register: Register, parameters: Parameters) -> Register:
+    _exactly(parameters, {"id", "certification"})
+    require(parameters["certification"] != "", "a seal certifies final or form-fill")
+    return register.with_seal(replace(register.seal(parameters["id"]), certification=parameters["certification"]))
 
 
 def _seal_picture_add(register: Register, parameters: Parameters) -> Register:
@@ -210,6 +219,7 @@ CHANGES: Mapping[str, Callable[[Register, Parameters], Register]] = {
     "seal_certificate": _seal_certificate,
     "seal_quorum": _seal_quorum,
     "seal_content": _seal_content,
+    "seal_certification": _seal_certification,
     "seal_picture_add": _seal_picture_add,
     "seal_retire": _seal_retire,
     "template_add": _template_add,

@@ -316,6 +316,7 @@ class Engine:
             content_policy=ContentPolicy(seal.content_policy),
             writer_version=frozen.writer_version,
             owner_name=seal.name,
+            bound=seal.certifies if item.is_grant_use else None,
         )
 
     # --- from the signature to the end of the use ------------------------------------------------------------------------------

@@ -52,4 +52,5 @@ def _is_narrower_seal(before: Seal, after: Seal | None) -> bool:
         or any(now is None or now > least for least, now in [*leasts, untemplated])
         or not set(before.pictures) <= set(after.pictures)
         or (before.content_policy != "strict" and after.content_policy == "strict")
+        or before.certifies != after.certifies  # what uses under a grant have to keep to
     )

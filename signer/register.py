@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sealcore.approvals.canonical import b64url, is_digest, is_integer, is_text, is_uuid7, require
 from sealcore.approvals.decision import ACTIONS, MOST_PERSONS
+from sealcore.approvals.leaf import Certification
 from sealcore.approvals.p256 import canonical_spki, p256_key
 from sealcore.approvals.token import key_id
 from sealcore.errors import Code, VermilionError
@@ -27,6 +28,9 @@ ROLES = frozenset({"approver", "officer"})
 SEAL_KINDS = frozenset({"official", "contract", "finance", "invoice", "legal-representative", "department", "job", "personal"})
 SEAL_STATES = frozenset({"active", "suspended", "retired"})
 CONTENT_POLICIES = frozenset({"report", "strict"})
+ENDING_KINDS = frozenset({"official", "finance", "invoice"})
+"""Kinds of seals whose documents end with them: letters, receipts, invoices. Under others, people still sign."""
+CERTIFICATIONS = frozenset({"", Certification.FINAL.word, Certification.FORM_FILL.word})
 UNTEMPLATED = "grant-untemplated"
 """Quorum rule for grants without a template, the higher tier; where a seal has none, its rule for ``seal`` counts."""
 QUORUM_ACTIONS = ACTIONS | {UNTEMPLATED}
@@ -105,6 +109,7 @@ class Seal:
 
     certificate, chain  DER; the chain begins with the issuing CA
     quorum              action → least number of distinct persons; an action that is not named is not allowed
+    certification       ``final`` or ``form-fill``; empty where no act has said it, so that the kind does (``certifies``)
     """
 
     id: str
@@ -117,6 +122,7 @@ class Seal:
     quorum: Mapping[str, int]
     content_policy: str = "report"
     state: str = "active"
+    certification: str = ""
 
     def __post_init__(self) -> None:
         require(is_uuid7(self.id), "a seal's id is a UUIDv7")
@@ -124,12 +130,20 @@ class Seal:
         require(self.kind in SEAL_KINDS, f"a seal's kind is one of {', '.join(sorted(SEAL_KINDS))}")
         require(self.state in SEAL_STATES, "a seal is active, suspended or retired")
         require(self.content_policy in CONTENT_POLICIES, "a seal's content policy is report or strict")
+        require(self.certification in CERTIFICATIONS, "a seal certifies final or form-fill; without certification is for a form to ask")
         require(is_text(self.key_label, 255), "a seal has the label of its key")
         require(all(map(is_digest, self.pictures)), "a picture is named by its SHA-256")
         require(self.quorum.keys() <= QUORUM_ACTIONS, "a quorum is for one of the protocol's actions")
         require(all(is_integer(least, 0, MOST_PERSONS) for least in self.quorum.values()), f"a quorum is 0 to {MOST_PERSONS} persons")
         object.__setattr__(self, "quorum", MappingProxyType(dict(self.quorum)))
         _ = self.algorithm
+
+    @property
+    def certifies(self) -> Certification:
+        """What a document is certified with whose form does not say otherwise; never none."""
+        if self.certification:
+            return Certification.of_word(self.certification)
+        return Certification.FINAL if self.kind in ENDING_KINDS else Certification.FORM_FILL
 
     @cached_property
     def leaf(self) -> x509.Certificate:
@@ -157,6 +171,7 @@ class Seal:
             "name": self.name, "kind": self.kind, "key_label": self.key_label, "certificate": b64url(self.certificate),
             "chain": [b64url(one) for one in self.chain], "pictures": [one.hex() for one in self.pictures],
             "quorum": dict(self.quorum), "content_policy": self.content_policy, "state": self.state,
+            **({"certification": self.certification} if self.certification else {}),  # records of older acts stay as they were
         }  # fmt: skip
 
 

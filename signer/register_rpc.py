@@ -166,6 +166,7 @@ def _seal_message(register: Register, seal: Seal) -> signer_pb2.SealRecord:
         chain=seal.chain,
         picture_sha256=seal.pictures,
         content_policy=seal.content_policy,
+        certification=seal.certifies.word,
         quorum=[signer_pb2.QuorumRule(action=action, least_persons=least) for action, least in sorted(seal.quorum.items())],
     )
 

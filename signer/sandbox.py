@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sealcore.approvals.json_forms import placement_from_json, placement_to_json
+from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
 from sealcore.sandbox import ForkServer, Limits
 from signer.pades.plan import LARGEST_HOLE_BYTES, Plan, Prepared
@@ -87,6 +88,7 @@ def _request(document: bytes, plan: Plan, hash_name: str) -> list[bytes]:
         "content_policy": plan.content_policy,
         "writer_version": plan.writer_version,
         "owner_name": plan.owner_name,
+        "bound": plan.bound,
         "hash_name": hash_name,
     }
     return [json.dumps(head).encode(), document, b"".join(pictures.values())]
@@ -106,6 +108,7 @@ def _plan(told: dict[str, Any], joined: bytes) -> Plan:
         content_policy=told["content_policy"],
         writer_version=told["writer_version"],
         owner_name=told["owner_name"],
+        bound=None if told["bound"] is None else Certification(told["bound"]),
     )
 
 

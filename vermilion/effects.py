@@ -13,6 +13,7 @@ from sealcore.approvals import effect
 from sealcore.approvals.canonical import b64url_decode
 from sealcore.approvals.json_forms import context_from_json, placement_from_json
 from sealcore.approvals.known import Effect, Known, KnownPerson, KnownSeal
+from sealcore.approvals.leaf import Certification
 from sealcore.approvals.manifest import DocumentEntry
 from sealcore.errors import Code
 from vermilion.registry import Registry
@@ -29,6 +30,7 @@ def known(registry: Registry, names: Mapping[str, str]) -> Known:
             seal.content_policy,
             frozenset(one.hex() for one in seal.picture_sha256),
             seal.certificate,
+            Certification.of_word(seal.certification),
         )
         for seal in registry.seals()
     }

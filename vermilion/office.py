@@ -47,6 +47,7 @@ class SealPlan(Block):
     number: str
     quorum: int = Field(ge=0, le=16)
     resume_quorum: int = Field(ge=1, le=16)
+    certification: str = Field(default="", pattern=r"^(|final|form-fill)$")  # where nobody says it, its kind does
 
 
 class PersonPlan(Block):

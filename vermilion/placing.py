@@ -5,6 +5,7 @@ The file is the folder's name with `.toml`; a table for each document, lengths i
     ["contract.pdf"]
     seals = [{ page = 3, x_mm = 34, y_mm = 60 }, { riding = true, y_mm = 150 }]
     reason = "Purchase contract"
+    certification = "final"
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -23,7 +25,6 @@ from vermilion.client import Document, Picture, bottom_right
 MILLIPOINTS_A_MM = 72_000 / 25.4
 HEADER_BYTES = 1024  # where readers look for the header of a PDF (ISO 32000-2 Annex I)
 A4_WIDTH_MM = 210.0
-_CERTIFICATIONS = {"none": Certification.NONE, "final": Certification.FINAL, "form-fill": Certification.FORM_FILL}
 
 
 class SealPlace(Block):
@@ -38,12 +39,15 @@ class SealPlace(Block):
 
 
 class DocumentPlan(Block):
-    """How one document is sealed. Without ``seals`` it goes to the bottom right of the last page; an empty list: invisible."""
+    """How one document is sealed. Without ``seals`` it goes to the bottom right of the last page; an empty list: invisible.
+
+    Without ``certification`` it is certified as its seal is registered, and not at all where it carries a signature already.
+    """
 
     seals: tuple[SealPlace, ...] | None = None
     reason: str = ""
     location: str = ""
-    certification: str = Field(default="none", pattern="^(none|final|form-fill)$")
+    certification: Literal["none", "final", "form-fill"] | None = None
 
 
 Plan = dict[str, DocumentPlan]
@@ -67,14 +71,23 @@ def place(plan: Plan, picture: Picture, *, visible: bool = True) -> Callable[[Do
     def placed(document: Document) -> Placement:
         wanted = plan.get(document.file_name, DocumentPlan())
         texts = SignatureTexts(reason=wanted.reason, location=wanted.location)
-        certification = _CERTIFICATIONS[wanted.certification]
         if not visible or wanted.seals == ():
-            return Placement((), texts, certification)
+            return Placement((), texts)
         if wanted.seals is None:
-            return bottom_right(document, picture, texts=texts, certification=certification)
-        return Placement(tuple(_mark(seal, picture) for seal in wanted.seals), texts, certification)
+            return bottom_right(document, picture, texts=texts)
+        return Placement(tuple(_mark(seal, picture) for seal in wanted.seals), texts)
 
     return placed
+
+
+def certify(plan: Plan, otherwise: Certification | None = None) -> Callable[[Document], Certification | None]:
+    """Says for each document what its form asks to be certified; None where it is left to the seal. ``otherwise`` where the plan is silent."""
+
+    def asked(document: Document) -> Certification | None:
+        wanted = plan.get(document.file_name, DocumentPlan()).certification
+        return otherwise if wanted is None else Certification.of_word(wanted)
+
+    return asked
 
 
 def _mark(seal: SealPlace, picture: Picture) -> Mark:

@@ -53,4 +53,4 @@ def _seals(register: Register, named: set[str]) -> dict[str, KnownSeal]:
 def seal_as_known(seal: RegisteredSeal) -> KnownSeal:
     """A seal of the signer's register."""
     pictures = frozenset(digest.hex() for digest in seal.pictures)
-    return KnownSeal(seal.name, seal.kind, seal.state, seal.quorum, seal.content_policy, pictures, seal.certificate)
+    return KnownSeal(seal.name, seal.kind, seal.state, seal.quorum, seal.content_policy, pictures, seal.certificate, seal.certification)

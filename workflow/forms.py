@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sealcore.approvals import token as tokens
@@ -44,11 +44,15 @@ CLIENT_PROFILE = "client"  # the CA's profile of business systems
 
 @dataclass(frozen=True)
 class Documents:
-    """A batch to be sealed; ``root`` is what the client computed over it."""
+    """A batch to be sealed; ``root`` is what the client computed over it.
+
+    unsaid  positions of documents of which the caller does not say how they are certified: as their seal is registered
+    """
 
     entries: tuple[DocumentEntry, ...]
     salts: tuple[bytes, ...]
     root: bytes | None = None
+    unsaid: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -272,7 +276,8 @@ def _plan(office: Office, application: Application, now: int) -> _Plan:
     longest_s = office.bounds.token_validity_s
     exp = now + min(application.valid_s or longest_s, longest_s)
     match application.asked:
-        case Documents(entries, salts, root):
+        case Documents(entries, salts, root, unsaid):
+            entries = _certified(office, application.seal, entries, unsaid)
             manifest = Manifest.build(entries, salts=salts)
             if root is not None and root != manifest.root:
                 raise VermilionError(Code.PROOF_INVALID, "the documents do not add up to the root that was sent with them")
@@ -283,6 +288,17 @@ def _plan(office: Office, application: Application, now: int) -> _Plan:
             return _Plan(GrantCovers(uses, until, template), (), (), now, until)
         case ActRequest(parameters):
             return _Plan(ActCovers(parameters), (), (), now, exp)
+
+
+def _certified(office: Office, seal: str, entries: tuple[DocumentEntry, ...], unsaid: frozenset[int]) -> tuple[DocumentEntry, ...]:
+    """The documents with the seal's own certification where the caller does not say: decisions are signed over what results."""
+    if not unsaid:
+        return entries
+    default = office.register.seal(seal).certification
+    return tuple(
+        replace(entry, placement=replace(entry.placement, certification=default)) if at in unsaid else entry
+        for at, entry in enumerate(entries)
+    )
 
 
 def _policy(rule: Rule, least: int) -> Policy:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
 from sealcore.approvals.canonical import canonical_json
+from sealcore.approvals.leaf import Certification
 from sealcore.clock import Clock
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
@@ -20,7 +21,10 @@ ValueT = TypeVar("ValueT")
 
 @dataclass(frozen=True)
 class RegisteredSeal:
-    """A seal as the signer knows it; ``quorum`` is the least number of distinct persons by action."""
+    """A seal as the signer knows it; ``quorum`` is the least number of distinct persons by action.
+
+    ``certification`` is what a document is certified with whose form does not say otherwise.
+    """
 
     id: str
     name: str
@@ -32,6 +36,7 @@ class RegisteredSeal:
     certificate: bytes
     pictures: tuple[bytes, ...]
     content_policy: str
+    certification: Certification
     quorum: Mapping[str, int]
 
 
@@ -234,6 +239,7 @@ def _seal(record: signer_pb2.SealRecord) -> RegisteredSeal:
         certificate=record.certificate,
         pictures=tuple(record.picture_sha256),
         content_policy=record.content_policy,
+        certification=Certification.of_word(record.certification or "form-fill"),  # of a signer from before it said so
         quorum={rule.action: rule.least_persons for rule in record.quorum},
     )
 

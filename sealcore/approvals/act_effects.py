@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sealcore.approvals.canonical import b64url_decode
 from sealcore.approvals.covers import require_kinds
 from sealcore.approvals.decision import DecisionContext
-from sealcore.approvals.known import Effect, Fact, Known, KnownSeal, Value
+from sealcore.approvals.known import CERTIFICATIONS, Effect, Fact, Known, KnownSeal, Value
+from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
 from sealcore.unreadable import UNREADABLE
 
@@ -84,10 +85,12 @@ def _register_quorum(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
 
 
 def _seal_add(given: Parameters, _known: Known) -> tuple[str, list[Fact]]:
-    _exactly(given, {"id", "name", "kind", "key_label", "certificate", "chain", "pictures", "quorum"}, {"content_policy"})
+    _exactly(given, {"id", "name", "kind", "key_label", "certificate", "chain", "pictures", "quorum"}, {"content_policy", "certification"})
     facts = [_new(name, given[name], f"{name}: {given[name]}") for name in ("name", "kind", "key_label")]
     content = given.get("content_policy", "report")
     facts += [*_quorum(given["quorum"], {}), _content(None, content), *_certificate(given["certificate"], None)]
+    said = given.get("certification", "")
+    facts.append(_certification(None, said) if said else _new("certification", said, "certification: as the kind of seal has it"))
     facts += [_new("picture", one, f"picture {one}") for one in given["pictures"]]
     return (
         f"Adds a seal: “{given['name']}” ({given['kind']}, {given['id']}).",
@@ -113,6 +116,13 @@ def _seal_content(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
     seal = known.seals.get(given["id"])
     words = f"Changes what happens, under the seal {known.seal(given['id'])}, to documents that can change their look."
     return words, [_content(seal.content_policy if seal else None, given["content_policy"])]
+
+
+def _seal_certification(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
+    _exactly(given, {"id", "certification"})
+    seal = known.seals.get(given["id"])
+    words = f"Changes what may happen to documents after the seal {known.seal(given['id'])}, where their form does not say otherwise."
+    return words, [_certification(seal.certification if seal else None, given["certification"])]
 
 
 def _seal_picture_add(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
@@ -220,6 +230,7 @@ REGISTER: Mapping[str, Describe] = {
     "seal_certificate": _seal_certificate,
     "seal_quorum": _seal_quorum,
     "seal_content": _seal_content,
+    "seal_certification": _seal_certification,
     "seal_picture_add": _seal_picture_add,
     "seal_retire": _seal_retire,
     "template_add": _template_add,
@@ -271,6 +282,11 @@ def _quorum_fact(name: str, what: str, before: int | None, after: int) -> Fact:
 def _content(before: str | None, after: str) -> Fact:
     meaning = {"strict": "refused", "report": "sealed with a warning"}.get(after, after)
     return Fact("content_policy", before, after, f"content: {_arrow(before, after)}; such documents are {meaning}")
+
+
+def _certification(before: Certification | None, after: str) -> Fact:
+    meaning, old = CERTIFICATIONS[Certification.of_word(after)], before.word if before else None
+    return Fact("certification", old, after, f"certification: {_arrow(old, after)}; {meaning}")
 
 
 def _certificate(encoded: str, seal: KnownSeal | None) -> list[Fact]:

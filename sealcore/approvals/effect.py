@@ -7,23 +7,18 @@ reader knows it; it gives old values beside the new ones, and a reader without i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sealcore.approvals.act_effects import of_act
 from sealcore.approvals.covers import GrantCovers, ManifestCovers
 from sealcore.approvals.decision import DecisionContext
-from sealcore.approvals.known import Effect, Fact, Known
-from sealcore.approvals.leaf import Certification, Mark, Placement
+from sealcore.approvals.known import CERTIFICATIONS, Effect, Fact, Known
+from sealcore.approvals.leaf import Mark, Placement
 from sealcore.approvals.manifest import DocumentEntry, Manifest
 from sealcore.errors import Code, VermilionError
 
 UNTEMPLATED = "grant-untemplated"
-CERTIFICATIONS: Mapping[Certification, str] = {
-    Certification.NONE: "not certified: anybody may add to the sealed file",
-    Certification.FINAL: "final: nothing may be added after the seal",
-    Certification.FORM_FILL: "form-fill: others may sign and fill in after the seal",
-}
 
 
 def of(context: DecisionContext, known: Known, documents: Sequence[tuple[DocumentEntry, bytes]] = ()) -> Effect:
@@ -78,11 +73,16 @@ def _grant(context: DecisionContext, covers: GrantCovers, known: Known) -> Effec
         Fact("uses", None, covers.most_uses, f"up to {covers.most_uses:,} documents, which nobody looks at one by one"),
         Fact("until", None, until, f"until {until}"),
     ]
+    seal = known.seals.get(context.seal)
+    if seal is not None and seal.certification is not None:
+        words = (
+            f"{CERTIFICATIONS[seal.certification]}, as the seal is registered; a document that carries a signature already is not certified"
+        )
+        facts.append(Fact("certification", None, seal.certification.word, words))
     if covers.template is not None:
         facts.append(Fact("template", None, covers.template, f"only on the registered template {covers.template[:16]}…"))
         return Effect("grant", _granted(context, known, "on a registered template"), tuple(facts))
     facts.append(Fact("template", None, "none", "no template: any document at all"))
-    seal = known.seals.get(context.seal)
     if seal is not None:
         tier = max(seal.quorum.get("seal", 0), seal.quorum.get(UNTEMPLATED, 0))
         facts.append(Fact("tier", None, tier, f"the higher tier, since there is no template: {tier} persons must approve"))

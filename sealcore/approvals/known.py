@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sealcore.approvals.leaf import Certification
+
 Value = str | int | None
+CERTIFICATIONS: Mapping[Certification, str] = {
+    Certification.NONE: "not certified: anybody may add to the sealed file",
+    Certification.FINAL: "final: nothing may be added after the seal",
+    Certification.FORM_FILL: "form-fill: others may sign and fill in after the seal",
+}
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,7 @@ class KnownSeal:
     content_policy: str = ""
     pictures: frozenset[str] = frozenset()
     certificate: bytes = b""
+    certification: Certification | None = None
 
 
 @dataclass(frozen=True)

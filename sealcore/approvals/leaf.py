@@ -32,6 +32,19 @@ class Certification(IntEnum):
     FINAL = 1
     FORM_FILL = 2
 
+    @property
+    def word(self) -> str:
+        """As registers, plans and people have it: none, final, form-fill."""
+        return self.name.lower().replace("_", "-")
+
+    @classmethod
+    def of_word(cls, word: object) -> Certification:
+        """The inverse of ``word``; raises INVALID_ARGUMENT."""
+        found = next((one for one in cls if one.word == word), None)
+        require(found is not None, "a certification is none, final or form-fill")
+        assert found is not None
+        return found
+
 
 class Level(StrEnum):
     """PAdES baseline level (ETSI EN 319 142-1)."""

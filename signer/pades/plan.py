@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from sealcore.approvals.leaf import Placement
+from sealcore.approvals.leaf import Certification, Placement
 from sealcore.errors import Code, VermilionError
 
 HOLE_STEP_BYTES: Final = 1024  # holes are whole KiB, so that a size tells little of key and timestamp
@@ -39,6 +39,8 @@ class Plan:
     content_policy  of the seal
     writer_version  recorded in /Prop_Build (PDF Signature Build Dictionary Specification)
     owner_name      the seal's owner, for readers that speak (the tooltip of the field)
+    bound           the certification that nobody approved for this document alone (a grant): no other, and none only where the
+                    document carries a signature already; None where the approved leaf says it
     """
 
     field_name: str
@@ -49,6 +51,7 @@ class Plan:
     content_policy: ContentPolicy
     writer_version: str
     owner_name: str
+    bound: Certification | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "content_policy", ContentPolicy(self.content_policy))
@@ -59,6 +62,22 @@ class Plan:
         for mark in self.placement.marks:
             if mark.picture_sha256 not in self.pictures:
                 raise VermilionError(Code.PICTURE_UNKNOWN, f"the picture {mark.picture_sha256.hex()[:16]}… is not at hand")
+
+    def certification(self, *, signed: bool) -> Certification:
+        """What the seal certifies in a document that carries signatures, or none.
+
+        Raises DOCUMENT_SIGNED where a certification is asked that cannot be, GRANT_CERTIFICATION outside of a grant's bounds.
+        """
+        asked = self.placement.certification
+        if self.bound is not None and asked != self.bound and not (signed and asked == Certification.NONE):
+            raise VermilionError(
+                Code.GRANT_CERTIFICATION, f"under this grant the seal certifies {self.bound.word}; the request says {asked.word}"
+            )
+        if signed and asked != Certification.NONE:
+            raise VermilionError(
+                Code.DOCUMENT_SIGNED, f"the document carries a signature already, and its form asks to certify it ({asked.word})"
+            )
+        return asked
 
 
 @dataclass(frozen=True, slots=True)

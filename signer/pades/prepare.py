@@ -26,7 +26,7 @@ from signer.pades.names import exact_names
 from signer.pades.objects import ByteRange, Hole, dictionary, found_dictionary, name, number, plainly
 from signer.pades.pages import Page, find_pages, require_single
 from signer.pades.plan import ContentPolicy, Plan, Prepared
-from signer.pades.reasons import MARKED_LATER, NOT_CERTIFIED, PDFA_LOST, PDFUA_LOST, REPAIRED, RESTRICTED, require_fixed
+from signer.pades.reasons import MARKED_LATER, PDFA_LOST, PDFUA_LOST, REPAIRED, RESTRICTED, require_fixed
 from signer.pades.repair import repair
 from signer.pades.structure import Structure
 from signer.pades.undrawn import needs_drawing, require_drawn
@@ -69,6 +69,7 @@ def _prepared(document: bytes, mending: bytes, plan: Plan, hash_name: str) -> Pr
     standards = _standards(opened, state)
     warnings = (*_warnings(opened, plan, state, repaired=bool(mending)), *_losses(standards, plan))
     field_name = unique_name(plan.field_name, state.names)
+    state.require_allowed(field_name, visible=bool(plan.placement.marks))
     signature = _signature(plan, state)
     _require_drawn(opened, state, visible=bool(plan.placement.marks))
     _place(opened, plan, state, field_name, signature, standards)
@@ -103,7 +104,6 @@ def _warnings(opened: Opened, plan: Plan, state: FormState, *, repaired: bool) -
     others = {
         REPAIRED: repaired,
         RESTRICTED: opened.restricted,
-        NOT_CERTIFIED: state.signed > 0 and plan.placement.certification != Certification.NONE,
         MARKED_LATER: state.signed > 0 and len(impressions(plan.placement.marks)) > 1,
     }
     return content + tuple(warning for warning, holds in others.items() if holds)
@@ -172,10 +172,10 @@ def _signature(plan: Plan, state: FormState) -> _Signature:
     for key, text in (("Name", texts.name), ("Reason", texts.reason), ("Location", texts.location), ("ContactInfo", texts.contact)):
         if text:
             entries[f"/{key}"] = generic.TextStringObject(text)
-    certifies = plan.placement.certification != Certification.NONE and state.signed == 0
-    if certifies:
-        entries["/Reference"] = generic.ArrayObject([_certification(plan.placement.certification)])
-    return _Signature(entries, hole, byte_range, certifies)
+    certification = plan.certification(signed=state.signed > 0)
+    if certification != Certification.NONE:
+        entries["/Reference"] = generic.ArrayObject([_certification(certification)])
+    return _Signature(entries, hole, byte_range, certification != Certification.NONE)
 
 
 def _certification(level: Certification) -> generic.DictionaryObject:
@@ -189,7 +189,6 @@ def _place(  # noqa: PLR0917
 ) -> None:
     update, root = opened.update, opened.root
     wanted = impressions(plan.placement.marks)
-    state.require_allowed(field_name, visible=bool(wanted))
     with plainly("the document's page tree"):
         pages = find_pages(root, {0, *(each.page for each in wanted)})
         if marked := {each.page for each in wanted} & pages.keys():

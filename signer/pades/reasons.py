@@ -20,7 +20,6 @@ IN_ORDER: Final = (JAVASCRIPT, LAUNCH, EXTERNAL, HIDDEN, MULTIMEDIA, DYNAMIC_FOR
 
 REPAIRED: Final = "the document's table of contents was broken and has been rebuilt in the update"
 RESTRICTED: Final = "the document is protected: its author allows reading but no changes"
-NOT_CERTIFIED: Final = "the document carries a signature already, so this one does not certify it"
 MARKED_LATER: Final = "the document carries a signature already: some readers report the further marks as changes after it"
 
 PDFA_LOST: Final = "the sealed document is no PDF/A any more: the seal's picture has transparency, colours or fonts that PDF/A forbids"

@@ -34,7 +34,9 @@ KEY = ec.generate_private_key(ec.SECP256R1()).public_key()
 OLD, NEW = (CA.seal(name, KEY).public_bytes(Encoding.DER) for name in ("Old name", "New name"))
 SEAL, PERSON, CLIENT, DIGEST = uuid7(), uuid7(), client_uri("erp"), "ab" * 32
 KNOWN = Known(
-    seals={SEAL: KnownSeal("Example Ltd", "contract", "active", {"seal": 2, "resume": 2}, "report", frozenset(), OLD)},
+    seals={
+        SEAL: KnownSeal("Example Ltd", "contract", "active", {"seal": 2, "resume": 2}, "report", frozenset(), OLD, Certification.FORM_FILL)
+    },
     people={PERSON: KnownPerson(frozenset({"approver"}), active=True)},
     register_quorum=2,
     names={PERSON: "Hanna Weber"},
@@ -77,6 +79,10 @@ EXAMPLES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ),
     ),
     "register.seal_content": ({"id": SEAL, "content_policy": "strict"}, ("Example Ltd", "report → strict", "refused")),
+    "register.seal_certification": (
+        {"id": SEAL, "certification": "final"},
+        ("Example Ltd", "form-fill → final", "nothing may be added after the seal"),
+    ),
     "register.seal_picture_add": ({"id": SEAL, "picture": DIGEST}, ("Example Ltd", DIGEST, "look at the picture")),
     "register.seal_retire": ({"id": SEAL}, ("Example Ltd", "for good", "active → retired")),
     "register.template_add": ({"template": DIGEST, "fields": ["name", "sum"], "pdf": "cd" * 32}, (DIGEST, "cd" * 32, "name, sum")),
@@ -195,8 +201,15 @@ def test_documents_are_told_with_their_marks_and_certification() -> None:
 def test_a_grant_without_a_template_is_told_as_what_it_is() -> None:
     known = replace(KNOWN, seals={SEAL: replace(KNOWN.seals[SEAL], quorum={"seal": 1, "grant-untemplated": 3})})
     bare = told(effect.of(context(GrantCovers(500, 1_800_300_000, None), action="seal", seal=SEAL), known))
-    for word in ("500", "any document at all", "3 persons must approve", "2027-01-18"):
+    for word in (
+        "500",
+        "any document at all",
+        "3 persons must approve",
+        "2027-01-18",
+        "form-fill: others may sign",
+        "as the seal is registered",
+    ):
         assert word in bare
     bound = told(effect.of(context(GrantCovers(500, 1_800_300_000, DIGEST), action="seal", seal=SEAL), known))
     assert DIGEST[:16] in bound
-    assert "any document at all" not in bound
+    assert "any document at all" not in bound and "form-fill: others may sign" in bound

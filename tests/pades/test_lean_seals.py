@@ -11,6 +11,8 @@ from datetime import timedelta
 import pikepdf
 import pytest
 from PIL import Image
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.fields import MDPPerm
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
@@ -19,7 +21,7 @@ from sealcore.hsm.algorithm import Algorithm
 from signer.pades.lean.prepare import prepare_lean
 from signer.pades.plan import Plan, Prepared
 from signer.pades.prepare import prepare
-from signer.pades.reasons import MARKED_LATER, NOT_CERTIFIED
+from signer.pades.reasons import MARKED_LATER
 from tests.pades import documents
 from tests.pades.kit import NOW, Authority, Seal, Verdict, pyhanko_status
 from tests.pades.meaning import differences, digest_is_right
@@ -112,12 +114,31 @@ def test_a_name_that_is_taken_gets_a_number_however_it_is_written(seal: Seal) ->
         assert prepared.field_name == prepare(document, seal.plan()).field_name == "Vermilion-1-2"
 
 
-def test_a_second_lean_seal_says_what_it_does_not_do(seal: Seal, picture: bytes, picture_sha256: bytes) -> None:
+def test_a_second_lean_seal_says_that_its_further_marks_look_like_changes(seal: Seal, picture: bytes, picture_sha256: bytes) -> None:
     once = seal.finish(documents.pages(2), lean(documents.pages(2), seal.plan()))
-    placement = Placement((Mark((0, 1), CORNER, picture_sha256),), certification=Certification.FORM_FILL)
+    placement = Placement((Mark((0, 1), CORNER, picture_sha256),))
     prepared = lean(once, seal.plan(placement, pictures={picture_sha256: picture}))
-    assert prepared.warnings == (NOT_CERTIFIED, MARKED_LATER)
+    assert prepared.warnings == (MARKED_LATER,)
     assert b"/DocMDP" not in prepared.suffix
+
+
+@pytest.mark.parametrize("level", [Certification.FINAL, Certification.FORM_FILL])
+def test_both_writers_certify_alike_and_others_find_it_so(
+    seal: Seal, judge: Judge, picture: bytes, picture_sha256: bytes, level: Certification
+) -> None:
+    document = documents.pages(2)
+    plan = seal.plan(Placement((Mark((0,), CORNER, picture_sha256),), certification=level), pictures={picture_sha256: picture})
+    quick = lean(document, plan)
+    assert not differences(document, quick, prepare(document, plan))
+    for prepared in (quick, prepare(document, plan)):
+        sealed = seal.finish(document, prepared)
+        assert judge(sealed).good
+        status = pyhanko_status(seal.authority, sealed)
+        assert status.bottom_line and status.docmdp_ok
+        (signature,) = PdfFileReader(io.BytesIO(sealed)).embedded_signatures
+        assert signature.docmdp_level is MDPPerm(int(level))
+        with pikepdf.open(io.BytesIO(sealed)) as read:
+            assert read.Root.Perms.DocMDP.objgen == read.Root.AcroForm.Fields[-1].V.objgen
 
 
 def _picture_with_image() -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,8 @@ import pytest
 
 from sealcore.approvals.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
 from sealcore.errors import Code, VermilionError
-from signer.pades.prepare import NOT_CERTIFIED, prepare
+from signer.pades.lean.prepare import prepare_lean
+from signer.pades.prepare import prepare
 from tests.pades import documents
 from tests.pades.kit import NOW, Seal, Verdict, pyhanko_status
 
@@ -95,18 +97,39 @@ def test_the_first_seal_certifies_as_the_leaf_says(seal: Seal, judge: Judge) -> 
         assert pyhanko_status(seal.authority, sealed).docmdp_ok
 
 
-def test_a_later_seal_does_not_certify_and_says_so(seal: Seal) -> None:
+@pytest.mark.parametrize("level", [Certification.FINAL, Certification.FORM_FILL])
+def test_a_certification_that_is_asked_for_a_signed_document_is_refused_by_both_writers(seal: Seal, level: Certification) -> None:
     once = seal.seal(documents.simple())
-    prepared = prepare(once, seal.plan(Placement(certification=Certification.FINAL)))
-    assert prepared.warnings == (NOT_CERTIFIED,)
-    assert b"/DocMDP" not in prepared.suffix
+    plan = seal.plan(Placement(certification=level))
+    with pytest.raises(VermilionError) as refusal:
+        prepare(once, plan)
+    assert refusal.value.code == Code.DOCUMENT_SIGNED
+    assert prepare_lean(once, plan, hashlib.sha256(once)) is None
+    assert b"/DocMDP" not in prepare(once, seal.plan()).suffix
+
+
+@pytest.mark.parametrize("bound", [Certification.FINAL, Certification.FORM_FILL])
+def test_under_a_grant_both_writers_certify_as_the_seal_is_registered_and_not_otherwise(seal: Seal, bound: Certification) -> None:
+    plain, once = documents.simple(), seal.seal(documents.simple())
+    for document, signed in ((plain, False), (once, True)):
+        for asked in Certification:
+            plan = seal.plan(Placement(certification=asked), bound=bound)
+            lean = prepare_lean(document, plan, hashlib.sha256(document))
+            if asked == (Certification.NONE if signed else bound):
+                assert lean is not None and not prepare(document, plan).warnings
+                continue
+            with pytest.raises(VermilionError) as refusal:
+                prepare(document, plan)
+            assert refusal.value.code == (Code.DOCUMENT_SIGNED if signed and asked == bound else Code.GRANT_CERTIFICATION)
+            assert lean is None
 
 
 def test_nothing_is_added_to_a_document_certified_against_changes(seal: Seal) -> None:
     final = seal.seal(documents.simple(), placement=Placement(certification=Certification.FINAL))
-    with pytest.raises(VermilionError) as refusal:
-        prepare(final, seal.plan())
-    assert refusal.value.code == Code.DOCUMENT_LOCKED
+    for asked in Certification:
+        with pytest.raises(VermilionError) as refusal:
+            prepare(final, seal.plan(Placement(certification=asked)))
+        assert refusal.value.code == Code.DOCUMENT_LOCKED
 
 
 def test_a_document_certified_for_signing_takes_an_invisible_seal_but_no_mark(

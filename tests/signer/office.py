@@ -30,7 +30,7 @@ from sealcore.approvals import decision as decisions
 from sealcore.approvals import stop as stops
 from sealcore.approvals.canonical import b64url
 from sealcore.approvals.covers import ActCovers, Covers, GrantCovers
-from sealcore.approvals.leaf import Leaf, Mark, Placement, Rectangle, SignatureTexts
+from sealcore.approvals.leaf import Certification, Leaf, Mark, Placement, Rectangle, SignatureTexts
 from sealcore.approvals.manifest import DocumentEntry, Manifest
 from sealcore.approvals.token import ISSUER, Claims, Policy, encode, key_id
 from sealcore.approvals.wire import placement_to_message
@@ -169,6 +169,7 @@ class Seal:
     certificate: x509.Certificate
     quorum: Mapping[str, int]
     content_policy: str = "report"
+    certification: str = "form-fill"
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,9 @@ def requests_of(manifest: Manifest, documents: Sequence[bytes]) -> tuple[ItemReq
 
 
 def grant_request(index: int, content: bytes, placement: Placement | None = None) -> ItemRequest:
-    """A use of a grant."""
-    return ItemRequest(index, b"", (), placement or Placement(), len(content), hashlib.sha256(content).digest(), content, f"g{index}.pdf")
+    """A use of a grant, certified as the office's seals are."""
+    place = placement or Placement(certification=Certification.FORM_FILL)
+    return ItemRequest(index, b"", (), place, len(content), hashlib.sha256(content).digest(), content, f"g{index}.pdf")
 
 
 @dataclass
@@ -282,6 +284,7 @@ class Office:
             "pictures": [hashlib.sha256(self.picture).hexdigest()],
             "quorum": [f"{action}:{least}" for action, least in seal.quorum.items()],
             "content_policy": seal.content_policy,
+            **({"certification": seal.certification} if seal.certification else {}),
         }
 
     def visible(self, *, page: int = 0) -> Placement:

@@ -73,7 +73,7 @@ class State:
         rules = [signer_pb2.QuorumRule(action=name.replace("_", "-"), least_persons=least) for name, least in quorum.items()]
         self.seals[seal_id] = signer_pb2.SealRecord(
             id=seal_id, name="Example Ltd", kind="contract", state=state, epoch=0, algorithm="p-256", spki_sha256=bytes(32),
-            certificate=b"certificate", picture_sha256=[bytes(32)], content_policy="report", quorum=rules,
+            certificate=b"certificate", picture_sha256=[bytes(32)], content_policy="report", certification="form-fill", quorum=rules,
         )  # fmt: skip
         return seal_id
 

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from sealcore.approvals import token as tokens
 from sealcore.approvals.canonical import b64url
 from sealcore.approvals.json_forms import context_from_json
+from sealcore.approvals.leaf import Certification, Placement
+from sealcore.approvals.manifest import DocumentEntry, Manifest
 from sealcore.config import TokenSettings
 from sealcore.http_client import client_context
 from sealcore.ids import client_uri, service_uri, uuid7
@@ -76,6 +78,33 @@ def test_from_an_application_to_its_token(
     assert shown["documents"][0]["name"] == "合同 5.pdf"
     assert shown["documents"][0]["salt"] == DOCUMENT["salt"]
     assert shown["root"] == parsed.claims.covers.root.hex()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("registered", ["final", "form-fill"])
+def test_a_form_that_says_nothing_of_the_certification_gets_that_of_its_seal(
+    running: Running, client: httpx.Client, registered: str
+) -> None:
+    state = running.signer.state
+    seal = state.add_seal(seal=1)
+    state.seals[seal].certification = registered
+    default = Certification.of_word(registered)
+    said = [{}, {"certification": None}, {"certification": 0}, {"certification": 1}, {"certification": 2}]
+    expected = [default, default, *Certification]
+    documents = [{**DOCUMENT, "salt": b64url(bytes([at]) * 16), "placement": placement} for at, placement in enumerate(said)]
+    number = client.post("/v1/forms", json=application(seal, documents=documents)).json()["number"]
+    shown = client.get(f"/v1/forms/{number}").json()
+    assert [one["placement"]["certification"] for one in shown["documents"]] == expected
+    entries = [DocumentEntry("", bytes.fromhex("ab" * 32), 7, Placement(certification=one)) for one in expected]
+    manifest = Manifest.build(entries, salts=[bytes([at]) * 16 for at in range(len(said))])
+    assert shown["root"] == manifest.root.hex(), "it is bound in what people sign"
+    sealed_as = {one["id"]: one["certification"] for one in client.get("/v1/seals").json()["seals"]}
+    assert sealed_as[seal] == registered
+
+
+def test_a_root_that_leaves_the_certification_out_is_not_what_would_be_signed(running: Running, client: httpx.Client) -> None:
+    seal = running.signer.state.add_seal(seal=1)
+    manifest = Manifest.build([DocumentEntry("", bytes.fromhex("ab" * 32), 7, Placement())], salts=[bytes(16)])
+    refused(client.post("/v1/forms", json=application(seal, root=manifest.root.hex())), 403, "PROOF_INVALID")
 
 
 def test_fifty_applications_at_once_are_numbered_without_a_gap(running: Running, operator: httpx.Client, client: httpx.Client) -> None:

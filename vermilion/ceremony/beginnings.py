@@ -136,6 +136,7 @@ def _seal(room: Room, kind: str) -> dict[str, Any]:
             f"revoke:{seal.resume_quorum}",
             f"grant-untemplated:{UNTEMPLATED_QUORUM}",
         ],
+        **({"certification": seal.certification} if seal.certification else {}),
     }
 
 

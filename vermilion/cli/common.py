@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from protos.vermilion.v1 import signer_pb2
+from sealcore.approvals.known import CERTIFICATIONS
+from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
 from vermilion import office as offices
 from vermilion.desk import PAGE, Desk
@@ -51,6 +53,11 @@ def here(state: Path) -> Here:
             Code.CONFIGURATION_INVALID, f"there is no finished office in {state}; make one with `vermilion init --state {state}`"
         )
     return Here(*offices.find(state))
+
+
+def certification(word: str) -> str:
+    """What a certification (none, final, form-fill) means for a sealed file, in words."""
+    return CERTIFICATIONS[Certification.of_word(word)]
 
 
 def people(desk: Desk) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
 from vermilion import approving, effects
 from vermilion.cli import common, deciding
@@ -54,8 +55,8 @@ def show_form(number: Number, state: State = DEFAULT, as_json: AsJson = False) -
     deciding.show(effect)
     if documents := form.get("documents"):
         say("blank")
-        rows = [[one["name"], f"{one['size_bytes']:,}", _marks(one), shortened(one["sha256"])] for one in documents]
-        show_table(["document", "bytes", "marks", "sha256"], rows, empty="forms.no_documents")
+        rows = [[one["name"], f"{one['size_bytes']:,}", _marks(one), _certified(one), shortened(one["sha256"])] for one in documents]
+        show_table(["document", "bytes", "marks", "certification", "sha256"], rows, empty="forms.no_documents")
     say("blank")
     names = {person["id"]: person["name"] for person in people}
     rows = [
@@ -175,6 +176,10 @@ def _covers(form: Any) -> str:
 def _marks(document: Any) -> str:
     marks = document["placement"]["marks"]
     return " · ".join(f"{mark['kind']} p. {','.join(str(page + 1) for page in mark['pages'][:4])}" for mark in marks) or text("marks.none")
+
+
+def _certified(document: Any) -> str:
+    return common.certification(Certification(document["placement"]["certification"]).word)
 
 
 def _date(value: int | str) -> str:

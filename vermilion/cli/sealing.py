@@ -6,12 +6,14 @@ import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from protos.vermilion.v1 import signer_pb2
+from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.log import request_id
 from vermilion import client, exits, placing
@@ -29,6 +31,14 @@ MOST_NAMES = 5  # of files that are in the way
 MOST_WARNINGS = 5  # kinds of warnings in the summary; --json has each document's
 
 
+class Certified(StrEnum):
+    """What may happen to the sealed file (``Certification``)."""
+
+    NONE = "none"
+    FINAL = "final"
+    FORM_FILL = "form-fill"
+
+
 def seal(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help=text("argument.files"))],
     *,
@@ -38,6 +48,7 @@ def seal(
     form_number: Annotated[str | None, typer.Option("--form", help=text("option.form"))] = None,
     out: Annotated[Path, typer.Option("--out", help=text("option.out"))] = Path("sealed"),
     visible: Annotated[bool, typer.Option("--visible/--invisible", help=text("option.visible"))] = True,
+    certification: Annotated[Certified | None, typer.Option("--certification", help=text("option.certification"))] = None,
     wait_s: Annotated[float, typer.Option("--wait", min=0, help=text("option.wait"))] = 86_400,
     identity: Annotated[str, typer.Option("--client", help=text("option.client"))] = CLIENT,
     state: State = DEFAULT,
@@ -48,7 +59,7 @@ def seal(
     with client.Office(
         office.office.url("workflow", scheme="https"), office.office.listen("signer").target, tls_of(office.layout, identity)
     ) as line:
-        asked = _Asked(files, documents, kind, title, applicant, visible, out)
+        asked = _Asked(files, documents, kind, title, applicant, visible, certification, out)
         work: _Work | client.Earlier
         if form_number is not None:
             work = _Work(line.form(form_number), tuple(range(len(documents))), client.Folder(out), {})
@@ -100,6 +111,7 @@ class _Asked:
     title: str | None
     applicant: str | None
     visible: bool
+    certification: Certified | None
     out: Path
 
 
@@ -174,6 +186,7 @@ def _apply(office: Here, line: client.Office, asked: _Asked, seal: signer_pb2.Se
     plan = placing.load(asked.files[0]) if len(asked.files) == 1 and asked.files[0].is_dir() else {}
     picture = line.picture(seal.picture_sha256[0]) if asked.visible and seal.picture_sha256 else None
     placement = placing.place(plan, picture, visible=True) if picture else None
+    said = None if asked.certification is None else Certification.of_word(asked.certification)
     person: Any = None
     if asked.applicant is not None:
         with office.desk() as desk:
@@ -184,6 +197,7 @@ def _apply(office: Here, line: client.Office, asked: _Asked, seal: signer_pb2.Se
         title=asked.title or text("seal.title", first=asked.documents[0].name, count=len(asked.documents)),
         applicant=person["id"] if person else None,
         placement=placement,
+        certification=placing.certify(plan, said),
     )
     if person is not None:
         with PeopleToken.open(office.layout.token_settings("people")) as token:

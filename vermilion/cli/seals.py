@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from cryptography import x509
 from protos.vermilion.v1 import signer_pb2
 from sealcore.approvals.decision import MOST_PERSONS
 from vermilion import acts
-from vermilion.cli import deciding
+from vermilion.cli import common, deciding
 from vermilion.cli.common import DEFAULT, As, AsJson, Here, Reason, Several, State, find_seal, here, read_file
 from vermilion.desk import Desk
 from vermilion.messages import text
@@ -24,6 +25,13 @@ app = typer.Typer(help=text("help.seals"))
 Seal = Annotated[str, typer.Argument(metavar="SEAL", help=text("argument.seal"))]
 
 
+class Certifies(StrEnum):
+    """What a seal certifies where a form does not say otherwise."""
+
+    FINAL = "final"
+    FORM_FILL = "form-fill"
+
+
 @app.command("list", help=text("help.seals_list"))
 def list_seals(state: State = DEFAULT, as_json: AsJson = False) -> None:
     with here(state).registry() as registry:
@@ -31,8 +39,8 @@ def list_seals(state: State = DEFAULT, as_json: AsJson = False) -> None:
     if as_json:
         emit_json([_as_json(seal) for seal in found])
         return
-    rows = [[seal.kind, seal.state, seal.algorithm, _quorum(seal), seal.name, seal.id] for seal in found]
-    show_table(["kind", "state", "algorithm", "quorum", "owner", "id"], rows, empty="seals.none")
+    rows = [[seal.kind, seal.state, seal.algorithm, _quorum(seal), seal.certification, seal.name, seal.id] for seal in found]
+    show_table(["kind", "state", "algorithm", "quorum", "certification", "owner", "id"], rows, empty="seals.none")
 
 
 @app.command("show", help=text("help.seals_show"))
@@ -52,6 +60,7 @@ def show_seal(seal: Seal, state: State = DEFAULT, as_json: AsJson = False) -> No
             (text("column.algorithm"), found.algorithm),
             (text("column.quorum"), _quorum(found)),
             (text("column.content"), found.content_policy),
+            (text("column.certification"), common.certification(found.certification)),
             (text("column.key"), found.spki_sha256.hex()),
             (text("column.certificate"), certificate.subject.rfc4514_string()),
             (text("column.until"), certificate.not_valid_after_utc.strftime("%Y-%m-%d %H:%M:%SZ")),
@@ -125,6 +134,26 @@ def picture(
         say("seals.picture_added", kind=found.kind, picture=digest, number=form["number"], index=done["ledger_index"])
 
 
+@app.command("certification", help=text("help.seals_certification"))
+def certification(
+    seal: Seal,
+    certifies: Annotated[Certifies, typer.Argument(metavar="final|form-fill", help=text("option.seal_certification"))],
+    persons: Several = None,
+    state: State = DEFAULT,
+) -> None:
+    office = here(state)
+    with office.registry() as registry:
+        found = find_seal(registry, seal)
+    parameters = {"change": "seal_certification", "id": found.id, "certification": certifies.value}
+    with office.desk() as desk:
+        title = text("seals.certification_title", kind=found.kind, certification=certifies)
+        form = acts.apply(desk, "register", title=title, parameters=parameters)
+        done = _approved(office, desk, form, persons)
+    if done is not None:
+        told = {"kind": found.kind, "certification": certifies, "number": form["number"], "index": done["ledger_index"]}
+        say("seals.certification_set", **told)
+
+
 def _approved(office: Here, desk: Desk, form: Any, persons: list[str] | None) -> Any:
     """What became of the act after these people approved; None, with a word on what is to be done, when nobody is named."""
     if not persons:
@@ -147,6 +176,7 @@ def _as_json(seal: signer_pb2.SealRecord) -> Any:
         "algorithm": seal.algorithm,
         "quorum": {rule.action: rule.least_persons for rule in seal.quorum},
         "content_policy": seal.content_policy,
+        "certification": seal.certification,
         "spki_sha256": seal.spki_sha256.hex(),
         "pictures": [one.hex() for one in seal.picture_sha256],
         "certificate_not_after": x509.load_der_x509_certificate(seal.certificate).not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -13,7 +13,7 @@ from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.approvals.canonical import b64url
 from sealcore.approvals.covers import GrantCovers
 from sealcore.approvals.decision import Decision
-from sealcore.approvals.leaf import Placement
+from sealcore.approvals.leaf import Certification, Placement
 from sealcore.approvals.manifest import Manifest
 from sealcore.approvals.stop import StopStatement
 from sealcore.config import TlsSettings
@@ -23,6 +23,7 @@ from sealcore.log import request
 from sealcore.rpc import call, channel
 from vermilion.client import documents as documents_of
 from vermilion.client import earlier, forms, jobs, journal
+from vermilion.client.certifying import Certify, certified
 from vermilion.client.documents import Document
 from vermilion.client.earlier import Earlier
 from vermilion.client.forms import Form, Place
@@ -73,6 +74,11 @@ class Office:
         answer = self._call(self._register.GetPicture, signer_pb2.GetPictureRequest(picture_sha256=sha256))
         return Picture(sha256, answer.width_millipoints / MILLIPOINTS, answer.height_millipoints / MILLIPOINTS)
 
+    def _certifies(self, seal: str) -> Certification:
+        """What the seal certifies where a form says nothing; SEAL_UNKNOWN."""
+        record = self._call(self._register.GetSeal, signer_pb2.GetSealRequest(id=seal))
+        return Certification.of_word(record.certification or "form-fill")  # of a signer from before it said so
+
     def form(self, number: str) -> Form:
         """A form with its documents; NOT_FOUND."""
         return forms.from_json(self._rest.get(f"/v1/forms/{number}"))
@@ -99,13 +105,18 @@ class Office:
         unit: str | None = None,
         applicant: str | None = None,
         placement: Place | None = None,
+        certification: Certify = None,
         valid_s: int | None = None,
     ) -> Form:
         """Applies for sealing exactly these documents, where ``placement`` says (nowhere visible by default).
 
+        What may happen to a sealed document is ``certification``, else what its placement certifies, else what the seal is registered
+        with; a document that carries a signature gets an approval signature. Raises DOCUMENT_SIGNED where a certification is asked for
+        such a document, and DOCUMENT_LOCKED for one that is certified against this seal, before anybody is asked to approve it.
         A person named as ``applicant`` must also sign, with the verdict ``apply``. ``valid_s`` shortens the form's term.
         """
-        entries = forms.describe(documents_of.of(documents), Placement() if placement is None else placement)
+        place = certified(Placement() if placement is None else placement, certification, self._certifies(seal))
+        entries = forms.describe(documents_of.of(documents), place)
         manifest = Manifest.build(entries)
         salts = tuple(leaf.salt for leaf in manifest.leaves)
         asked = {"seal": seal, "documents": forms.documents_to_json(entries, salts), "root": manifest.root.hex()}
@@ -200,7 +211,8 @@ class Office:
         ended: Callable[[Outcome], None] | None = None,
         patience_s: float = PATIENCE_S,
     ) -> list[Outcome]:
-        """Seals the documents of an approved form into a folder; an outcome for each, in order. ``placement`` counts under a grant only.
+        """Seals the documents of an approved form into a folder; an outcome for each, in order. ``placement`` counts under a grant only,
+        and does not say what is certified: under a grant that is what the seal is registered with.
 
         A refused document never stops the others. Broken connections are mended; when the signer stays away longer than
         ``patience_s`` (SERVICE_UNAVAILABLE) or the disk is full (STORAGE_FULL), calling again goes on where this call stood.
@@ -274,7 +286,8 @@ class Office:
         if not isinstance(covers, GrantCovers):
             return jobs.of_manifest(form, documents)
         uses = self._call(self._signer.ListUses, signer_pb2.ListUsesRequest(jti=form.context.jti)).uses
-        place = Placement() if placement is None else placement
+        default = self._certifies(form.context.seal)
+        place = certified(Placement() if placement is None else placement, None, default, refuse=False)
         return jobs.of_grant(covers, documents, place, used=[use.index for use in uses], done=notes.done)
 
     def _acknowledge(self, form: Form, outcomes: list[Outcome]) -> bool:

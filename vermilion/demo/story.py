@@ -13,7 +13,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ledger.check import check
-from sealcore.approvals.leaf import Placement
 from sealcore.ledger.reader import LogReader
 from vermilion import approving, client, keyring, placing
 from vermilion.configuration import log_keys
@@ -71,9 +70,14 @@ def form(stage: Stage, documents: Sequence[client.Document], folder: Path) -> cl
     heading("form")
     seal = stage.office.seal("contract")
     picture = stage.picture(seal)
-    placement: Callable[[client.Document], Placement] = placing.place(placing.load(folder), picture)
+    plan = placing.load(folder)
     applied = stage.client.apply(
-        seal.id, documents, title=text("demo.form.title", folder=folder.name), applicant=stage.person(APPLICANT).id, placement=placement
+        seal.id,
+        documents,
+        title=text("demo.form.title", folder=folder.name),
+        applicant=stage.person(APPLICANT).id,
+        placement=placing.place(plan, picture),
+        certification=placing.certify(plan),
     )
     stage.decide(applied.number, applied.context, APPLICANT, "apply")
     say("demo.form.applied", name=APPLICANT, number=applied.number, count=len(documents), root=shortened(applied.manifest.root.hex()))

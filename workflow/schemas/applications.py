@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, RootModel, StringConstraints, Tag
 
+from sealcore.approvals import leaf
 from sealcore.approvals.canonical import MOST_INTEGER, b64url_decode
 from sealcore.approvals.covers import MOST_GRANT_USES, MOST_LIST_ITEMS, MOST_PARAMETERS, PARAMETER_CHARACTERS
 from sealcore.approvals.json_forms import placement_from_json
@@ -54,12 +55,16 @@ class Texts(Body):
 
 
 class Placement(Body):
-    """How a document is sealed. `certification`: 0 none, 1 final, 2 others may sign and fill in."""
+    """How a document is sealed. `certification`: 0 none, 1 final, 2 others may sign and fill in; null, as the seal is registered."""
 
     marks: Annotated[list[Mark], Field(max_length=MOST_MARKS)] = Field(default_factory=list)
     texts: Texts = Texts()
-    certification: Literal[0, 1, 2] = 0
+    certification: Literal[0, 1, 2] | None = None
     level: Literal["B-T"] = "B-T"
+
+    def to_domain(self) -> leaf.Placement:
+        """The placement; INVALID_ARGUMENT. What is not said of the certification is for the use case to fill in."""
+        return placement_from_json({**self.model_dump(), "certification": self.certification or 0})
 
 
 class Document(Body):
@@ -92,12 +97,12 @@ class DocumentsApplication(_Applied):
 
     def to_domain(self) -> forms.Application:
         entries = tuple(
-            DocumentEntry(one.name, bytes.fromhex(one.sha256), one.size_bytes, placement_from_json(one.placement.model_dump()))
-            for one in self.documents
+            DocumentEntry(one.name, bytes.fromhex(one.sha256), one.size_bytes, one.placement.to_domain()) for one in self.documents
         )
+        unsaid = frozenset(at for at, one in enumerate(self.documents) if one.placement.certification is None)
         salts = tuple(b64url_decode(one.salt, Code.INVALID_ARGUMENT) for one in self.documents)
         root = None if self.root is None else bytes.fromhex(self.root)
-        return self._application(self.seal, self.action, forms.Documents(entries, salts, root))
+        return self._application(self.seal, self.action, forms.Documents(entries, salts, root, unsaid))
 
 
 class GrantTerms(Body):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from sealcore.approvals.leaf import TEXT_CHARACTERS
 from workflow import register
@@ -25,6 +25,7 @@ class Seal(Body):
     certificate: str
     pictures: list[str]
     content_policy: str
+    certification: Literal["final", "form-fill"] = Field(description="Of a document whose form does not say otherwise.")
     quorum: dict[str, int]
 
 
@@ -84,6 +85,7 @@ def seal(one: register.RegisteredSeal) -> Seal:
         certificate=base64.b64encode(one.certificate).decode("ascii"),
         pictures=[digest.hex() for digest in one.pictures],
         content_policy=one.content_policy,
+        certification=one.certification.word,  # type: ignore[arg-type]  # one of the two, as the register sees to
         quorum=dict(one.quorum),
     )
 

@@ -201,7 +201,7 @@ class QuorumRule(_message.Message):
     def __init__(self, action: _Optional[str] = ..., least_persons: _Optional[int] = ...) -> None: ...
 
 class SealRecord(_message.Message):
-    __slots__ = ("id", "name", "kind", "state", "epoch", "algorithm", "spki_sha256", "certificate", "chain", "picture_sha256", "content_policy", "quorum")
+    __slots__ = ("id", "name", "kind", "state", "epoch", "algorithm", "spki_sha256", "certificate", "chain", "picture_sha256", "content_policy", "quorum", "certification")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -214,6 +214,7 @@ class SealRecord(_message.Message):
     PICTURE_SHA256_FIELD_NUMBER: _ClassVar[int]
     CONTENT_POLICY_FIELD_NUMBER: _ClassVar[int]
     QUORUM_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATION_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     kind: str
@@ -226,7 +227,8 @@ class SealRecord(_message.Message):
     picture_sha256: _containers.RepeatedScalarFieldContainer[bytes]
     content_policy: str
     quorum: _containers.RepeatedCompositeFieldContainer[QuorumRule]
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., epoch: _Optional[int] = ..., algorithm: _Optional[str] = ..., spki_sha256: _Optional[bytes] = ..., certificate: _Optional[bytes] = ..., chain: _Optional[_Iterable[bytes]] = ..., picture_sha256: _Optional[_Iterable[bytes]] = ..., content_policy: _Optional[str] = ..., quorum: _Optional[_Iterable[_Union[QuorumRule, _Mapping]]] = ...) -> None: ...
+    certification: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., epoch: _Optional[int] = ..., algorithm: _Optional[str] = ..., spki_sha256: _Optional[bytes] = ..., certificate: _Optional[bytes] = ..., chain: _Optional[_Iterable[bytes]] = ..., picture_sha256: _Optional[_Iterable[bytes]] = ..., content_policy: _Optional[str] = ..., quorum: _Optional[_Iterable[_Union[QuorumRule, _Mapping]]] = ..., certification: _Optional[str] = ...) -> None: ...
 
 class ListSealsResponse(_message.Message):
     __slots__ = ("seals",)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sealcore.approvals.leaf import Certification, Rectangle, SignatureTexts
+from sealcore.errors import VermilionError
 from signer.pades.lean.content import changeable_content, declares_conformance
 from signer.pades.lean.file import File, Found
 from signer.pades.lean.form import Form, read_form, require_allowed
@@ -33,7 +34,7 @@ from signer.pades.marks import (
     shown_size,
 )
 from signer.pades.plan import ContentPolicy, Document, Plan, Prepared
-from signer.pades.reasons import MARKED_LATER, NOT_CERTIFIED
+from signer.pades.reasons import MARKED_LATER
 
 # What reading strangers' bytes strictly may raise: numbers that are none, rows that are not there, data that is not compressed.
 _NOT_UNDERSTOOD: Final = (NotLeanError, ValueError, LookupError, OverflowError, zlib.error, RecursionError, MemoryError)
@@ -74,12 +75,19 @@ def prepared(document: Document, plan: Plan, document_digest: hashlib._Hash) -> 
     signature = update.reserve(2)
     field = signature + 1
     _write_marks(file, update, plan, marks, catalog.entries.get(b"Pages"), _Field(field, signature, field_name))
-    certification = placement.certification if form.signed == 0 else Certification.NONE
+    certification = _certification(plan, signed=form.signed > 0)
     update.write(root[0], _catalog(update, catalog, form, field, signature if certification else None), root[1])
     entries = _signature_entries(plan.signing_time, placement.texts, plan.writer_version, certification)
     identifier = _identifier(plan, document_digest)
     suffix, byte_range, digest = update.finished(signature, entries, plan.hole_size_bytes, identifier, document_digest)
     return Prepared(suffix, byte_range[1], plan.hole_size_bytes, byte_range, digest, field_name, warnings)
+
+
+def _certification(plan: Plan, *, signed: bool) -> Certification:
+    try:
+        return plan.certification(signed=signed)
+    except VermilionError as refusal:
+        raise NotLeanError(refusal.reason) from None
 
 
 def _identifier(plan: Plan, document_digest: hashlib._Hash) -> bytes:
@@ -92,8 +100,6 @@ def _warnings(content: tuple[str, ...], form: Form, plan: Plan, marks: int) -> t
     warnings = content
     if warnings and plan.content_policy == ContentPolicy.STRICT:
         raise NotLeanError("the document has content that can change")
-    if form.signed and plan.placement.certification != Certification.NONE:
-        warnings += (NOT_CERTIFIED,)
     if form.signed and marks > 1:
         warnings += (MARKED_LATER,)
     return warnings
