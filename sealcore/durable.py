@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from sealcore.errors import Code, VermilionError
 
 PUBLIC, PRIVATE = 0o644, 0o600
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
 def write(path: Path, data: bytes, *, mode: int = PUBLIC) -> None:
@@ -18,19 +20,47 @@ def write(path: Path, data: bytes, *, mode: int = PUBLIC) -> None:
 
     With ``mode`` PRIVATE nobody else can read it, from its first moment. Raises STORAGE_FULL or SERVICE_UNAVAILABLE.
     """
+    _write(path, data, mode, lambda draft: draft.rename(path))
+
+
+def create(path: Path, data: bytes, *, mode: int = PUBLIC) -> None:
+    """The same for a file that is not there yet: CONFLICT when one is, unless it holds these very bytes."""
+
+    def give_name(draft: Path) -> None:
+        try:
+            link(draft, path)
+        except FileExistsError:
+            if read(path) != data:
+                raise VermilionError(Code.CONFLICT, f"{path} is there already and holds something else; nothing is replaced") from None
+
+    _write(path, data, mode, give_name)
+
+
+def link(draft: Path, path: Path) -> None:
+    """Gives a file a name that it has to itself, and that replaces none: FileExistsError. ``draft`` may be gone then, or is to be removed."""
+    try:
+        os.link(draft, path)
+    except OSError as fault:
+        if fault.errno not in _NO_LINKS:
+            raise
+        path.touch(exist_ok=False)  # without links an empty file holds the place
+        draft.rename(path)
+
+
+def _write(path: Path, data: bytes, mode: int, give_name: Callable[[Path], object]) -> None:
     try:
         make_folder(path.parent)
-        descriptor, draft = tempfile.mkstemp(prefix=".draft.", dir=path.parent)  # 0600
+        descriptor, name = tempfile.mkstemp(prefix=".draft.", dir=path.parent)  # 0600
+        draft = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())
-            Path(draft).rename(path)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
+            give_name(draft)
+        finally:
+            draft.unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as fault:
         raise _translated(fault, path) from None

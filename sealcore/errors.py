@@ -286,7 +286,7 @@ REGISTRY: dict[Code, CodeEntry] = {
     Code.HSM_KEY_MISSING: _row(_U, "Each declared key is in its token.", "Compare `vermilion keys list` with the inventory."),
     Code.HSM_TIMEOUT: _row(_U, "An HSM call ends in bounded time.", "Check the HSM; then send the same request again."),
     Code.TIMESTAMP_UNAVAILABLE: _row(
-        _U, "No seal without a timestamp.", "Check the timestamp unit and the machine's clock; then send the same request again."
+        _U, "No seal without a timestamp.", "Mend what the sources name as their reasons; then send the same request again."
     ),
     Code.TSA_UNREACHABLE: _row(_U, "An outside TSA is reached at its configured address.", "Check the network, the address and its TLS."),
     Code.TSA_SLOW: _row(_U, "An outside TSA answers within its deadlines.", "Ask its operator, or name another TSA after it."),
@@ -308,7 +308,9 @@ REGISTRY: dict[Code, CodeEntry] = {
         _U, "A token is signed by the certificate that it names.", "Distrust this TSA until its operator explains it."
     ),
     Code.TSA_UNTRUSTED: _row(
-        _U, "A token's signer is for timestamps alone and comes from a configured anchor.", "Check `anchors_file` of this source."
+        _U,
+        "A token's signer is for timestamps alone and comes from a configured anchor.",
+        "Check `anchors_file` of this source; for `vermilion extend`, name its root by --trust if you trust it.",
     ),
     Code.REVOCATION_UNAVAILABLE: _row(_U, "In doubt about revocation the answer is no.", "Check the CA's CRL; then try again."),
     Code.DATABASE_UNAVAILABLE: _row(_U, "Nothing leaves before it is durable.", "Check the database; then send the same request again."),

@@ -29,9 +29,9 @@ from signer.augment.collecting import Collector
 from signer.augment.model import Level
 from signer.augment.sources import REST_S, Sources
 from timestamp.client.metrics import SourceMetrics
+from timestamp.client.resting import UNTRUE
 from timestamp.client.settings import HttpSource
 from timestamp.client.source import OutsideTsa
-from timestamp.client.sources import TimestampSources
 from vermilion.layout import Layout
 from vermilion.office import Office
 
@@ -87,7 +87,7 @@ class Done:
 class Means:
     """Where trust and evidence come from.
 
-    anchors  PEM files that are trusted; tsa  the time-stamping authority's URL; hosts  where may be fetched
+    anchors  files of certificates that are trusted: the office's own roots, of every generation, and those that were named; tsa  the time-stamping authority's URL; hosts  where may be fetched
     """
 
     anchors: Sequence[Path]
@@ -96,14 +96,14 @@ class Means:
 
     @classmethod
     def of(cls, layout: Layout, office: Office | None, *, anchors: Sequence[Path], tsa: str | None, hosts: Sequence[str]) -> Means:
-        """What was named, completed from the office on this machine; CONFIGURATION_INVALID where something is missing then."""
+        """What was named, beside what the office on this machine has; CONFIGURATION_INVALID where something is missing then."""
         if office is None and not (anchors and tsa):
             raise VermilionError(
                 Code.CONFIGURATION_INVALID, f"there is no finished office in {layout.state}; without one, --trust and --tsa are needed"
             )
         own = [office.listen(site).target for site in _OFFICE_SITES if site in office.ports] if office is not None else []
         return cls(
-            tuple(anchors) or (layout.root_certificate,),
+            (*(_roots(layout) if office is not None else ()), *anchors),
             tsa or (office.url("timestamp") if office is not None else ""),
             (*own, *hosts),
         )
@@ -138,13 +138,34 @@ def extender(means: Means, aim: Aim, *, at_once: int, clock: Clock | None = None
             settings = HttpSource(name="tsa", url=means.tsa, anchors_file=merged, at_once=min(at_once, 64))
         except ValueError:
             raise VermilionError(Code.INVALID_ARGUMENT, f"{means.tsa!r} is no address of a time-stamping authority") from None
-        tsa = TimestampSources([OutsideTsa(settings, clock, SourceMetrics(CollectorRegistry()))], within_s=TIMESTAMP_WITHIN_S)
+        tsa = _Tsa(OutsideTsa(settings, clock, SourceMetrics(CollectorRegistry())))
         chains = Chains([certificate(each.public_bytes(Encoding.DER)) for each in anchors], sources.certificate)
         try:
             yield Extender(Augmenter(chains, Collector(sources, clock), tsa, clock, aim), at_once)
         finally:
             sources.close()
             tsa.close()
+
+
+class _Tsa:
+    """The one TSA of a run. What it is refused for is said of each file, also where the TSA rests after it."""
+
+    def __init__(self, source: OutsideTsa) -> None:
+        self._source = source
+        self._untrue: VermilionError | None = None
+
+    def stamp(self, digest: bytes) -> bytes:
+        """A token; raises TSA_…."""
+        (outcome,) = self._source.stamp_all([digest], TIMESTAMP_WITHIN_S)
+        if not isinstance(outcome, VermilionError):
+            return outcome
+        if outcome.code in UNTRUE:
+            self._untrue = outcome
+        raise self._untrue if outcome.code is Code.TSA_RESTS and self._untrue is not None else outcome
+
+    def close(self) -> None:
+        """Gives everything back."""
+        self._source.close()
 
 
 class Extender:
@@ -184,14 +205,23 @@ class Extender:
         try:
             document = _read(job)
             outcome = self._augmenter.augment(document)
-            if outcome.changed or (job.target != job.source and durable.read(job.target) != outcome.document):
-                durable.write(job.target, outcome.document, mode=job.source.stat().st_mode & 0o777)
+            _keep(job, document, outcome.document)
             return Done(job, _word(outcome), outcome.before, outcome.level, outcome.lapses, _named(outcome.waiting, job))
         except VermilionError as fault:
             unsigned = fault.code is Code.DOCUMENT_UNSIGNED and not job.named
             return Done(job, Word.UNSIGNED) if unsigned else Done(job, Word.REFUSED, fault=_named(fault, job))
         except Exception as fault:  # noqa: BLE001  (one stranger's file must not end the run)
             return Done(job, Word.REFUSED, fault=VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
+
+
+def _keep(job: Job, read: bytes, document: bytes) -> None:
+    """In place, or beside where nothing else has the name. What an earlier run has put there was ``read``, and is only added to."""
+    mode = job.source.stat().st_mode & 0o777
+    if durable.read(job.target) == read:
+        if document != read:
+            durable.write(job.target, document, mode=mode)
+    else:
+        durable.create(job.target, document, mode=mode)
 
 
 def _joined(before: Done, after: Done | None) -> Done:
@@ -219,7 +249,15 @@ def _read(job: Job) -> bytes:
         raise VermilionError(Code.DOCUMENT_TOO_LARGE, f"the file has {size:,} bytes; {MOST_BYTES:,} are the most")
     document = durable.read(job.source) or b""
     earlier = durable.read(job.target) if job.target != job.source else None
-    return earlier if earlier is not None and earlier.startswith(document) else document
+    if earlier is not None and not earlier.startswith(document):
+        raise VermilionError(Code.CONFLICT, f"{job.target} is there already and is not this file, extended; nothing is replaced")
+    return earlier or document
+
+
+def _roots(layout: Layout) -> Sequence[Path]:
+    """The office's roots: those in force, or its first where no rollover has written that file yet."""
+    roots = layout.pki / "roots.pem"
+    return (roots,) if roots.is_file() else (layout.root_certificate,)
 
 
 def _anchors(file: Path) -> list[x509.Certificate]:

@@ -21,6 +21,8 @@ from tests.augment.world import World
 from vermilion import exits, extending
 from vermilion.cli import run
 from vermilion.extending import Done, Extender, Means, Word, extender, jobs
+from vermilion.layout import Layout
+from vermilion.office import Office
 
 
 @pytest.fixture
@@ -193,3 +195,67 @@ def test_two_files_never_go_to_one_place(tmp_path: Path) -> None:
     assert refused.value.code is Code.CONFLICT
     with pytest.raises(VermilionError):
         jobs([tmp_path / "missing.pdf"], None)
+
+
+# --- trust, and files of others ---------------------------------------------------------------------------------------------------
+
+
+def office_of(world: World, state: Path) -> tuple[Layout, Office]:
+    """An office whose root is the world's, and whose sites are where the world serves."""
+    layout = Layout.at(state)
+    layout.pki.mkdir(parents=True)
+    layout.root_certificate.write_bytes(world.root.certificate.public_bytes(Encoding.PEM))
+    ports = dict.fromkeys(("ca_http", "ocsp", "timestamp"), int(world.host.rpartition(":")[2]))
+    return layout, Office(name="Office", name_english="Office", slug="office", unit="A", ports=ports)
+
+
+def test_further_trust_is_added_to_the_offices_own(world: World, invoice: bytes, tmp_path: Path) -> None:
+    layout, office = office_of(world, tmp_path / "state")
+    stranger = World()
+    other = tmp_path / "other.der"
+    other.write_bytes(stranger.root.der)
+    stranger.close()
+    means = Means.of(layout, office, anchors=[other], tsa=f"{world.url}/tsa", hosts=[])
+    file = tmp_path / "a.pdf"
+    file.write_bytes(world.signed(invoice))
+    later(world)
+    with extender(means, Aim(Level.B_LTA), at_once=1, clock=world.clock) as runner:
+        (done,) = runner.run(jobs([file], None), told=lambda _done: None)
+    assert (done.word, done.fault) == (Word.EXTENDED, None)
+    (layout.pki / "roots.pem").write_bytes(layout.root_certificate.read_bytes() * 2)  # of every generation
+    assert list(Means.of(layout, office, anchors=[other], tsa=None, hosts=[]).anchors) == [layout.pki / "roots.pem", other]
+    assert list(Means.of(layout, None, anchors=[other], tsa="http://tsa.example", hosts=[]).anchors) == [other]
+
+
+def test_a_tsa_that_nobody_trusts_is_named_for_every_file_and_no_clock_is_blamed(world: World, invoice: bytes, tmp_path: Path) -> None:
+    layout, office = office_of(world, tmp_path / "state")
+    stranger = World(clock=world.clock)
+    folder = tmp_path / "released"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        (folder / f"{name}.pdf").write_bytes(world.signed(invoice))
+    later(world)
+    means = Means.of(layout, office, anchors=[], tsa=f"{stranger.url}/tsa", hosts=[])
+    with extender(means, Aim(Level.B_LTA), at_once=1, clock=world.clock) as runner:
+        done = runner.run(jobs([folder], None), told=lambda _done: None)
+    stranger.close()
+    for one in done:
+        assert one.fault is not None and one.fault.code is Code.TSA_UNTRUSTED
+        assert "the token's signer is not trusted" in one.fault.reason and "--trust" in one.fault.way_out
+        assert "clock" not in one.fault.reason + one.fault.way_out
+
+
+def test_a_file_of_another_origin_is_not_replaced(world: World, invoice: bytes, runner: Callable[..., Extender], tmp_path: Path) -> None:
+    folder, out = tmp_path / "released", tmp_path / "out"
+    folder.mkdir()
+    out.mkdir()
+    for name in ("a.pdf", "b.pdf"):
+        (folder / name).write_bytes(world.signed(invoice))
+    (out / "a.pdf").write_bytes(b"%PDF-1.7 mine")
+    later(world)
+    done = _run(runner(), folder, out)
+    fault = done["a.pdf"].fault
+    assert fault is not None and fault.code is Code.CONFLICT and (out / "a.pdf").read_bytes() == b"%PDF-1.7 mine"
+    assert done["b.pdf"].word is Word.EXTENDED
+    extended = (out / "b.pdf").read_bytes()
+    assert _run(runner(), folder, out)["b.pdf"].word is Word.KEPT and (out / "b.pdf").read_bytes() == extended

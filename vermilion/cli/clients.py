@@ -41,7 +41,7 @@ def add_client(
 ) -> None:
     office = here(state)
     folder = (out or office.layout.tls(name)).absolute()
-    if (folder / "cert.pem").exists():
+    if (folder / "cert.pem").exists() or (folder / "trust.pem").exists():
         raise VermilionError(Code.CONFLICT, f"{folder} holds a bundle already; take another name or --out")
     uri, outcome = _certified(office, folder, name, unit or office.office.unit, persons or [], quiet=as_json)
     if isinstance(outcome, Waiting):

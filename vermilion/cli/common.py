@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,12 @@ class Here:
     def registry(self) -> Registry:
         """The signer's register, as the operator."""
         return Registry(self.layout, self.office)
+
+
+def require_free(out: Path | None) -> None:
+    """CONFLICT when a file is there already: said before anything is done, as nothing that is there is replaced."""
+    if out is not None and os.path.lexists(out):
+        raise VermilionError(Code.CONFLICT, f"{out} is there already; nothing is replaced: choose another --out, or move it away")
 
 
 def here(state: Path) -> Here:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from sealcore import durable
 from sealcore.errors import Code, VermilionError
 from sealcore.log import get as get_log
 from vermilion.client.documents import READ_BYTES, Document
@@ -20,7 +21,6 @@ from vermilion.client.documents import READ_BYTES, Document
 OWN_PREFIX = ".vermilion-"  # our journals and unfinished files; no document may take such a name
 _MOST_NAME_BYTES = 255
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
 class Folder:
@@ -143,19 +143,11 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _given_name(temporary: Path, target: Path) -> bool:
-    """Gives the file its name; False when one of that name is there. A link never replaces; without links an empty file holds the place."""
+    """Gives the file its name; False when one of that name is there."""
     try:
-        os.link(temporary, target)
+        durable.link(temporary, target)
     except FileExistsError:
         return False
-    except OSError as fault:
-        if fault.errno not in _NO_LINKS:
-            raise
-        try:
-            target.touch(exist_ok=False)
-        except FileExistsError:
-            return False
-        temporary.rename(target)
     return True
 
 

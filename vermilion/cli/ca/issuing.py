@@ -26,7 +26,7 @@ from vermilion.ceremony.alone import alone
 from vermilion.ceremony.authorities import timestamp_unit
 from vermilion.ceremony.room import Room
 from vermilion.cli import enrolling
-from vermilion.cli.common import DEFAULT, AsJson, Here, State, here
+from vermilion.cli.common import DEFAULT, AsJson, Here, State, here, require_free
 from vermilion.cli.enrolling import Issued, Waiting
 from vermilion.messages import text
 from vermilion.terminal import emit_json, say, show_pairs, show_table
@@ -67,6 +67,7 @@ def issue(
     if label is not None and request is None:
         if not name or profile or uri or persons:
             raise VermilionError(Code.INVALID_ARGUMENT, "with --label goes --name alone: the kind of key settles all else")
+        require_free(out)
         chain = [x509.load_der_x509_certificate(one) for one in _for_key(office, label, name)]
     elif request is not None and label is None:
         if not profile or name:
@@ -83,7 +84,7 @@ def issue(
     pem = "".join(map(_pem, chain))
     serial = f"{chain[0].serial_number:x}"
     if out is not None:
-        durable.write(out, pem.encode("ascii"))
+        durable.create(out, pem.encode("ascii"))
     if as_json:
         emit_json({"serial": serial, "chain_pem": pem})
         return

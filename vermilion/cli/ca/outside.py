@@ -19,7 +19,7 @@ from sealcore.unreadable import UNREADABLE
 from signer.chain import require_seal_chain
 from vermilion import acts
 from vermilion.cli import deciding
-from vermilion.cli.common import DEFAULT, AsJson, State, here
+from vermilion.cli.common import DEFAULT, AsJson, State, here, require_free
 from vermilion.messages import text
 from vermilion.registry import Registry
 from vermilion.terminal import emit_json, say
@@ -35,13 +35,14 @@ def request(
     state: State = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
+    require_free(out)
     office = here(state)
     with office.registry() as registry:
         made = registry.request_certificate(label, name or _seal_of(registry, label).name, office.office.name)
     read = x509.load_der_x509_csr(made.request)
     pem = read.public_bytes(Encoding.PEM)
     if out is not None:
-        durable.write(out, pem)
+        durable.create(out, pem)
     if as_json:
         emit_json({"label": label, "ledger_index": made.ledger_index, "request_pem": pem.decode("ascii")})
     elif out is None:

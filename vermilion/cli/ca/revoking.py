@@ -14,7 +14,7 @@ from ca.change import Change, Kind, instant
 from ca.instants import to_text
 from ca.names import role_of
 from protos.vermilion.v1 import ca_pb2
-from sealcore import durable
+from sealcore import durable, pem
 from sealcore.errors import Code, VermilionError
 from vermilion import acts, keyring
 from vermilion.authority import Authority, by_key, by_serial_or_file, spki_sha256
@@ -69,6 +69,7 @@ def crl(
         raise VermilionError(Code.NOT_FOUND, f"there is no CRL of a CA {name}")
     if out is not None:
         made = x509.load_der_x509_crl(found[0].crl)
+        _require_older(out, made)
         durable.write(out, made.public_bytes(Encoding.PEM if out.suffix == ".pem" else Encoding.DER))
     if as_json:
         emit_json([_crl_json(one) for one in found])
@@ -79,6 +80,17 @@ def crl(
         _show(found[0])
         if out is not None:
             say("ca.crl_written", file=out)
+
+
+def _require_older(out: Path, made: x509.CertificateRevocationList) -> None:
+    """CONFLICT unless the file is not there, or is a CRL of the same CA that is no newer: those are published again and again."""
+    there = durable.read(out)
+    try:
+        older = there is None or ((crl := pem.crl(there)).issuer == made.issuer and crl.last_update_utc <= made.last_update_utc)
+    except pem.EncodingError:
+        older = False
+    if not older:
+        raise VermilionError(Code.CONFLICT, f"{out} is there already and is no older CRL of this CA; choose another --out")
 
 
 def instant_of(invalid_since: str | None) -> datetime | None:
