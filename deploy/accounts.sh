@@ -33,6 +33,8 @@ for index in "${!services[@]}"; do
   for own in "$state/hsm/$name" "$state/tls/$name" "$state/$name" "$state/config/$name.toml"; do
     if [ -e "$own" ]; then chown -R "$owner:$owner" "$own"; chmod -R u=rwX,go= "$own"; fi
   done
+  # Offices of earlier releases kept each token's security officer's PIN there; no service needs it (`vermilion doctor`).
+  if [ -e "$state/hsm/$name/so-pin" ]; then chown root:root "$state/hsm/$name/so-pin"; fi
   printf '%-10s %s\n' "$name" "$owner"
 done
 

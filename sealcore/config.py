@@ -44,6 +44,8 @@ class TlsSettings(Block):
     crl_urls   where the CRLs of the CAs in ``trust_file`` are; peers' serials are checked at every call. ``{key}`` in an address
                stands for a CA's key identifier in hex: such an address serves every generation of the CA
     crl_cache  where the newest CRLs are kept over a restart
+    crl_grace_s  for how long peers still count once the CA no longer confirms its CRLs: long enough for a restart of the CA, and much
+               shorter than to the CRLs' own nextUpdate, because a certificate that is revoked meanwhile is not known to be
     ca_target  ``host:port`` of the CA that renews the certificate; without it somebody else has to
     """
 
@@ -52,6 +54,7 @@ class TlsSettings(Block):
     trust_file: Path
     crl_urls: tuple[str, ...] = ()
     crl_cache: Path | None = None
+    crl_grace_s: int = Field(default=15 * 60, ge=10, le=24 * 3600)
     ca_target: str | None = None
 
 

@@ -93,7 +93,12 @@ class SignerProcess:
         self._requests = ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="request")
         self._renewal = Renewal(settings.tls, clock, held.metrics.registry)
         self._watch = _clock_watch(settings.timestamp, clock)
-        checks: dict[str, Check] = {"database": database_answers(held.database), "workers": self._workers_serve}
+        checks: dict[str, Check] = {
+            "database": database_answers(held.database),
+            "workers": self._workers_serve,
+            "revocation": held.crl.require_current,
+        }
+        held.crl.measure(held.metrics.registry)
         if settings.timestamp.is_own_alone:  # an outside TSA has a clock of its own
             checks["clock"] = self._watch.require
         self._endpoint = ObservabilityEndpoint(settings.metrics, self._snapshots, checks, notes={"clock": self._watch.note})

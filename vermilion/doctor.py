@@ -63,7 +63,7 @@ def examine(layout: Layout, now: datetime) -> list[Finding]:
         plan = Office.load(layout)
     except VermilionError as fault:
         return [*findings, Finding(text("doctor.office.name"), Health.FAULT, fault.reason, text("doctor.office.mend_invalid"))]
-    for check in (_ceremony, _secrets, _folders, _certificates):
+    for check in (_ceremony, _secrets, _officer_pins, _folders, _certificates):
         findings += check(layout, now)
     return [*findings, *_services(layout, plan), *outside_tsas(layout, plan)]
 
@@ -118,6 +118,14 @@ def _secrets(layout: Layout, _now: datetime) -> Iterator[Finding]:
     yield from (_fault("secrets", "open", file=path, mode=f"{path.stat().st_mode & 0o777:04o}") for path in wide)
     if not wide:
         yield _well("secrets", count=len(files))
+
+
+def _officer_pins(layout: Layout, _now: datetime) -> Iterator[Finding]:
+    """A token's security officer sets a new PIN without the old one. Earlier releases kept that PIN where the service finds its own."""
+    files = sorted(layout.state.glob("hsm/*/so-pin"))
+    yield from (_fault("officer_pins", "kept", Health.WARNING, file=path) for path in files)
+    if not files:
+        yield _well("officer_pins")
 
 
 def _folders(layout: Layout, _now: datetime) -> Iterator[Finding]:

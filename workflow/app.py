@@ -84,7 +84,13 @@ def build(settings: WorkflowSettings, *, clock: Clock | None = None) -> Service:
     crl = CrlWatch(settings.tls, clock)
     app, metrics = http.app(office, crl), WorkflowMetrics(engine)
     server = uvicorn_server(app, settings.listen, settings.tls, metrics=metrics.http)
-    checks = {"database": database_answers(engine), "hsm": token.probe, "signer": register.probe}
+    crl.measure(metrics.registry)
+    checks = {
+        "database": database_answers(engine),
+        "hsm": token.probe,
+        "signer": register.probe,
+        "revocation": crl.require_current,
+    }
     monitoring = ObservabilityEndpoint(settings.metrics, metrics.registry, checks)
     renewal = Renewal(settings.tls, clock, metrics.registry)
     return Service(app, server, office, Outbox(engine, register, authority), monitoring, token, register, authority, crl, renewal)

@@ -1,4 +1,7 @@
-"""Makes a SoftHSM token in a folder of its own: tokens/, softhsm2.conf, pin, so-pin, token.toml.
+"""Makes a SoftHSM token in a folder of its own: tokens/, softhsm2.conf, pin, token.toml.
+
+The security officer's PIN, which sets a new PIN without the old one, is drawn and forgotten: nothing of ours needs it, and beside the
+PIN it would be a second way in.
 
 The folder is built beside its place and renamed into it whole, so a crash leaves no half-made token behind under its name.
 """
@@ -34,7 +37,7 @@ def settings_of(folder: Path, label: str, *, module: Path = SOFTHSM_MODULE) -> T
 
 
 def create(folder: Path, label: str, *, module: Path = SOFTHSM_MODULE) -> TokenSettings:
-    """A new token with random PINs in a new or empty folder (0700, files 0600).
+    """A new token with a random PIN in a new or empty folder (0700, files 0600).
 
     CONFLICT when the folder holds something, INVALID_ARGUMENT for a label over 32 bytes or a path that softhsm2.conf cannot
     carry, HSM_UNAVAILABLE when SoftHSM fails. The work runs in a process of its own, so the caller may have another token open.
@@ -89,7 +92,6 @@ def _furnish(draft: Path, settings: TokenSettings) -> None:
     assert settings.softhsm_conf is not None
     _write(draft / "softhsm2.conf", _configuration(settings.softhsm_conf.parent))
     _write(draft / "pin", pin + "\n")
-    _write(draft / "so-pin", so_pin + "\n")
     _write(draft / "token.toml", _as_toml(settings))
     for folder in (*(path for path in draft.rglob("*") if path.is_dir()), draft):
         _sync(folder)

@@ -187,6 +187,7 @@ def test_a_signer_that_is_away_is_said_so_with_the_request_id(house: House) -> N
             "database": "ok",
             "hsm": "ok",
             "signer": "failing",
+            "revocation": "ok",
         }
         assert httpx.get(f"{house.workflow_monitoring}/healthz", timeout=30).status_code == 200
     finally:

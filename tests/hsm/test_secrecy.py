@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import secrets
 import sys
 from pathlib import Path
 
@@ -28,18 +29,31 @@ def test_who_has_the_pin_still_cannot_take_a_key_out(settings: TokenSettings, al
         assert token.keys() == [made]
 
 
-def test_the_pins_are_random_and_only_their_owner_reads_them(tmp_path: Path) -> None:
+def test_the_pin_is_random_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     first, second = create(tmp_path / "a", "a"), create(tmp_path / "b", "b")
-    secrets = [(one.pin_file.parent / name).read_text().strip() for one in (first, second) for name in ("pin", "so-pin")]
-    assert len(set(secrets)) == 4
-    assert {len(secret) for secret in secrets} == {32}
+    pins = [one.pin_file.read_text().strip() for one in (first, second)]
+    assert len(set(pins)) == 2
+    assert {len(pin) for pin in pins} == {32}
     folder = first.pin_file.parent
     assert folder.stat().st_mode & 0o777 == 0o700
     for path in folder.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
-    for name in ("pin", "so-pin", "softhsm2.conf", "token.toml"):
+    for name in ("pin", "softhsm2.conf", "token.toml"):
         assert (folder / name).stat().st_mode & 0o777 == 0o600
-        assert name in ("pin", "so-pin") or not any(secret in (folder / name).read_text() for secret in secrets)
+        assert name == "pin" or not any(pin in (folder / name).read_text() for pin in pins)
+
+
+def test_the_security_officers_pin_is_kept_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads a token's folder can use it and no more: with that PIN they could shut the service out and go on alone."""
+    drawn: list[str] = []
+    draw = secrets.token_hex
+    monkeypatch.setattr(secrets, "token_hex", lambda size: drawn.append(draw(size)) or drawn[-1])
+    folder = create(tmp_path / "hsm", "office").pin_file.parent
+    pin = (folder / "pin").read_text().strip()
+    (officer,) = [one for one in drawn if one != pin]
+    for path in (one for one in folder.rglob("*") if one.is_file()):
+        assert officer.encode() not in path.read_bytes(), path
+    assert not list(folder.rglob("so-pin"))
 
 
 STARTED: list[str] = []
@@ -48,11 +62,9 @@ sys.addaudithook(lambda event, arguments: STARTED.append(repr(arguments)) if eve
 
 def test_no_pin_is_in_the_arguments_or_the_environment_of_a_process(tmp_path: Path) -> None:
     STARTED.clear()
-    folder = create(tmp_path / "hsm", "office").pin_file.parent
+    secret = create(tmp_path / "hsm", "office").pin_file.read_text().strip()
     assert any("sealcore.hsm.initialise" in started for started in STARTED)
-    for name in ("pin", "so-pin"):
-        secret = (folder / name).read_text().strip()
-        assert not [started for started in STARTED if secret in started]
+    assert not [started for started in STARTED if secret in started]
 
 
 def test_a_refused_pin_is_not_repeated_in_the_error(settings: TokenSettings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import subprocess
 import threading
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from starlette.routing import Route
 
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore import rpc
-from sealcore.clock import SystemClock
+from sealcore.clock import FixedClock, SystemClock
 from sealcore.config import Listen, TlsSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.http import install_errors, peer, uvicorn_server
@@ -247,6 +248,63 @@ def test_an_unchanged_crl_is_not_fetched_again(ca: InfrastructureCa, tmp_path: P
         assert _statuses(url)[2] == 200
 
 
+GRACE_S = 900  # tls.crl_grace_s unless somebody says otherwise
+
+
+def _unavailable(watch: CrlWatch) -> str:
+    with pytest.raises(VermilionError) as refusal:
+        watch.is_revoked(1)
+    assert refusal.value.code is Code.REVOCATION_UNAVAILABLE
+    return refusal.value.reason
+
+
+def test_peers_count_for_minutes_while_the_ca_is_away_and_not_until_the_crl_ends(ca: InfrastructureCa, tmp_path: Path) -> None:
+    """The CRL counts for seven days by itself; a service that is stolen in the meantime must not be trusted for so long."""
+    clock, away = FixedClock(datetime.now(UTC)), threading.Event()
+    with _crls(ca, away=away) as url:
+        tls = ca.bundle("server", SERVER).model_copy(update={"crl_urls": (f"{url}/{{key}}.crl",), "crl_cache": tmp_path / "crls.pem"})
+        watch = CrlWatch(tls, clock)
+        assert watch.refresh()
+        away.set()
+        clock.advance(GRACE_S - 1)  # a restart of the CA is nothing
+        assert not watch.is_revoked(1) and watch.seconds_left == 1
+        restarted = CrlWatch(tls, clock)  # nor does a restart of the service begin a new grace
+        assert not restarted.is_revoked(1)
+        clock.advance(2)
+        for one in (watch, restarted, CrlWatch(tls, clock)):
+            assert not one.refresh()
+            assert "tls.crl_grace_s" in _unavailable(one)
+            assert one.seconds_left < 0
+        away.clear()
+        assert watch.refresh() and not watch.is_revoked(1)  # unmodified, and that is news enough
+        assert _statuses(url)[-1] == 304
+
+
+def test_an_older_crl_or_a_cache_of_tomorrow_confirms_nothing(ca: InfrastructureCa, tmp_path: Path) -> None:
+    clock, away = FixedClock(datetime.now(UTC)), threading.Event()
+    with _crls(ca, away=away) as url:
+        tls = ca.bundle("server", SERVER).model_copy(update={"crl_urls": (f"{url}/{{key}}.crl",), "crl_cache": tmp_path / "crls.pem"})
+        watch = CrlWatch(tls, clock)
+        assert watch.refresh()
+        _later_second()
+        ca.revoked.append(7)
+        assert watch.refresh() and watch.is_revoked(7)
+        ca.revoked.clear()  # whoever stands between replays the CRL of before
+        clock.advance(GRACE_S + 1)
+        assert not watch.refresh()
+        _unavailable(watch)
+        away.set()
+        tomorrow = clock.now().timestamp() + 86_400
+        os.utime(tmp_path / "crls.pem", (tomorrow, tomorrow))
+        _unavailable(CrlWatch(tls, clock))
+
+
+def _later_second() -> None:
+    """CRLs are dated in whole seconds."""
+    second = int(time.time())
+    until(lambda: int(time.time()) > second)
+
+
 def test_a_revoked_caller_sends_no_further_message_on_an_open_stream(
     ca: InfrastructureCa, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
@@ -343,8 +401,8 @@ def _statuses(url: str) -> list[int]:
 
 
 @contextmanager
-def _crls(*authorities: InfrastructureCa) -> Iterator[str]:
-    """Serves the CRL of each CA under its key identifier, with an ETag; a new CRL is made when a serial was revoked."""
+def _crls(*authorities: InfrastructureCa, away: threading.Event | None = None) -> Iterator[str]:
+    """Serves the CRL of each CA under its key identifier, with an ETag; a new CRL is made when a serial was revoked. ``away``: none is."""
     by_key = {one.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex(): one for one in authorities}
     made: dict[tuple[str, int], bytes] = {}
 
@@ -356,6 +414,7 @@ def _crls(*authorities: InfrastructureCa) -> Iterator[str]:
             authority = by_key.get(key)
             tag = f'"{len(authority.revoked)}"' if authority is not None else ""
             status = 404 if authority is None else 304 if self.headers["If-None-Match"] == tag else 200
+            status = 503 if away is not None and away.is_set() else status
             body = b""
             if authority is not None and status == 200:
                 body = made.setdefault((key, len(authority.revoked)), authority.crl())
