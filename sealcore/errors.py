@@ -85,6 +85,9 @@ class Code(StrEnum):
     ATTACHMENT_MISSING = "ATTACHMENT_MISSING"
     ATTACHMENT_UNNAMED = "ATTACHMENT_UNNAMED"
     # --- workflow
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
+    UNIT_NOT_ALLOWED = "UNIT_NOT_ALLOWED"
+    APPLICANT_NOT_ALLOWED = "APPLICANT_NOT_ALLOWED"
     FORM_STATE = "FORM_STATE"
     FORM_REJECTED = "FORM_REJECTED"
     # --- document
@@ -228,6 +231,17 @@ REGISTRY: dict[Code, CodeEntry] = {
     Code.ATTACHMENT_UNNAMED: _row(
         _I, "Only files that an act names come with it.", "Leave the file out, or have the act name its SHA-256."
     ),
+    Code.QUOTA_EXCEEDED: _row(
+        Kind.BUSY, "Each caller has a share of the service.", "Wait as long as Retry-After says and send the same request again."
+    ),
+    Code.UNIT_NOT_ALLOWED: _row(
+        _F, "A client applies for its own units.", "Name a unit of this client, or have the operator bind the client to the unit."
+    ),
+    Code.APPLICANT_NOT_ALLOWED: _row(
+        _F,
+        "Who applies is an active person of the form's unit.",
+        "Name an applicant of this unit; `vermilion people list` shows who is where.",
+    ),
     Code.FORM_STATE: _row(_C, "A form moves only along its states.", "Look at the form: `vermilion forms show`."),
     Code.FORM_REJECTED: _row(_C, "A rejected form yields no token.", "Read the reason, correct the documents, submit a new form."),
     Code.DOCUMENT_EMPTY: _row(_D, "A document has content.", "Export the document again; the file is empty."),
@@ -344,6 +358,7 @@ class VermilionError(Exception):
         self.document = document
         self.rule = rule or REGISTRY[code].rule
         self.request_id: str | None = None
+        self.retry_after_s: int | None = None  # of a refusal that ends by itself
 
     @property
     def way_out(self) -> str:

@@ -50,7 +50,8 @@ def problem(error: VermilionError, *, status: int | None = None) -> JSONResponse
     body = {"type": f"urn:vermilion:error:{error.code}", "title": error.rule, "status": status, "detail": error.reason, **error.as_dict()}
     if (request_id := logs.request_id()) is not None:
         body["request_id"] = request_id
-    return JSONResponse(body, status_code=status, media_type="application/problem+json")
+    headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s is not None else None
+    return JSONResponse(body, status_code=status, media_type="application/problem+json", headers=headers)
 
 
 def install_errors(app: Starlette) -> None:

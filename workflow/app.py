@@ -24,6 +24,7 @@ from workflow.metrics import WorkflowMetrics
 from workflow.model import Unit
 from workflow.office import Bounds, Office
 from workflow.outbox import Outbox
+from workflow.quota import Quotas
 from workflow.register import SignerRegister
 from workflow.settings import WorkflowSettings
 
@@ -79,10 +80,17 @@ def build(settings: WorkflowSettings, *, clock: Clock | None = None) -> Service:
     register = SignerRegister(settings.signer_target, settings.tls, clock, settings.register_cache_s)
     authority = CaAuthority(settings.ca_target, settings.tls) if settings.ca_target is not None else None
     ca_audience = settings.ca_audience if authority is not None else None
-    bounds = Bounds(settings.audience, settings.office_unit, settings.token_validity_s, settings.grant_validity_s, ca_audience)
+    bounds = Bounds(
+        settings.audience,
+        settings.office_unit,
+        settings.token_validity_s,
+        settings.grant_validity_s,
+        ca_audience,
+        settings.quota.open_forms,
+    )
     office = Office(engine, register, Issuer(token.key(settings.issuer_key_label)), clock, bounds)
     crl = CrlWatch(settings.tls, clock)
-    app, metrics = http.app(office, crl), WorkflowMetrics(engine)
+    app, metrics = http.app(office, crl, Quotas(settings.quota, clock)), WorkflowMetrics(engine)
     server = uvicorn_server(app, settings.listen, settings.tls, metrics=metrics.http)
     crl.measure(metrics.registry)
     checks = {

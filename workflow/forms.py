@@ -30,6 +30,7 @@ from workflow.model import (
     Form,
     FormState,
     Performance,
+    Person,
     Role,
     Rule,
     choose_rule,
@@ -38,6 +39,7 @@ from workflow.office import Office
 from workflow.quorum import least_persons
 
 MOST_ATTACHED_BYTES = 3 * 1024 * 1024  # with its token they fit into one message to the signer
+OPEN_RETRY_S = 60  # people decide in minutes at best
 ACT_SUBJECT = service_uri("workflow")  # who hands an act's token on, so whom it must name; the audience of what the workflow does itself
 CLIENT_PROFILE = "client"  # the CA's profile of business systems
 
@@ -125,7 +127,11 @@ def submit(office: Office, caller: Peer, application: Application) -> Form:
         if not store.unit_exists(connection, unit):
             raise VermilionError(Code.NOT_FOUND, f"there is no unit {unit}")
         if application.applicant is not None:
-            _check_applicant(store.person(connection, application.applicant).may(Role.APPLICANT, Role.APPROVER), application.applicant)
+            _check_applicant(store.find_person(connection, application.applicant), unit)
+        if client is not None and store.open_forms(connection, caller.uri) >= office.bounds.open_forms:
+            refused = VermilionError(Code.QUOTA_EXCEEDED, f"{office.bounds.open_forms} forms of {caller.uri} wait for people already")
+            refused.retry_after_s = OPEN_RETRY_S
+            raise refused
         least = max(least, client.least_persons if client is not None else 0)
         if (policy := _policy_asked(application)) is not None:
             policies.require_new(connection, policy)
@@ -261,15 +267,21 @@ def _check_caller(caller: Peer, application: Application) -> None:
         raise VermilionError(Code.PERMISSION_DENIED, "who operates the system does not use seals; submit as a client")
 
 
-def _check_applicant(may_apply: bool, applicant: str) -> None:
-    if not may_apply:
-        raise VermilionError(Code.PERMISSION_DENIED, f"{applicant} may not apply for the use of a seal")
+def _check_applicant(person: Person | None, unit: str) -> None:
+    """One refusal for whoever is not there, has left, is another unit's, or may not apply: it tells nothing about people."""
+    if person is None or person.unit != unit or not person.may(Role.APPLICANT, Role.APPROVER):
+        raise VermilionError(Code.APPLICANT_NOT_ALLOWED, f"no active person of the unit {unit} with this id may apply")
 
 
 def _unit(office: Office, caller: Peer, client: Client | None, application: Application) -> str:
     if "client" in caller.roles and (client is None or not client.active):
         raise VermilionError(Code.PERMISSION_DENIED, f"{caller.uri} is not among the workflow's clients")
-    return application.unit or (client.unit if client is not None else office.bounds.office_unit)
+    if client is None:
+        return application.unit or office.bounds.office_unit
+    unit = application.unit or client.unit
+    if unit not in client.units:
+        raise VermilionError(Code.UNIT_NOT_ALLOWED, f"{caller.uri} applies for {', '.join(sorted(client.units))} and no other unit")
+    return unit
 
 
 def _plan(office: Office, application: Application, now: int) -> _Plan:

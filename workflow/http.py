@@ -16,10 +16,11 @@ from sealcore.http import install_errors, peer, problem
 from sealcore.log import get as get_log
 from sealcore.rpc import Peer, Revocations
 from workflow import decisions, directory, forms, refused, stops
-from workflow.limits import BodyLimit
+from workflow.limits import Admission
 from workflow.model import FormState
 from workflow.office import Office
 from workflow.openapi import PROBLEMS, install_openapi
+from workflow.quota import Quotas
 from workflow.schemas import applications, plain
 from workflow.schemas import directory as directory_schemas
 from workflow.schemas import forms as form_schemas
@@ -40,7 +41,7 @@ RowId = Annotated[int, Path(ge=1, le=MOST_INTEGER, description="The refusal's id
 After = Annotated[str, Query(pattern=plain.UUID7_OR_NOTHING, description="`next` of the page before.")]
 
 
-def app(office: Office, revocations: Revocations) -> FastAPI:
+def app(office: Office, revocations: Revocations, quotas: Quotas) -> FastAPI:
     """The application; the composition root serves it."""
     result = FastAPI(
         title="Vermilion workflow",
@@ -57,7 +58,7 @@ def app(office: Office, revocations: Revocations) -> FastAPI:
     result.include_router(_seals(office, known), prefix="/v1")
     result.include_router(_outbox(office, operator), prefix="/v1")
     install_openapi(result)
-    result.add_middleware(BodyLimit)
+    result.add_middleware(Admission, quotas=quotas)
     return result
 
 

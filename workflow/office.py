@@ -20,6 +20,7 @@ class Bounds:
     token_validity_s: int
     grant_validity_s: int
     ca_audience: str | None = None
+    open_forms: int = 10_000  # of one client
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,20 @@ from workflow.model import UNIT_PATTERN
 DAY_S = 86_400
 
 
+class QuotaSettings(Block):
+    """One caller's share: calls and bytes of bodies at once, forms and bytes of forms a minute, forms that wait for people.
+
+    ``bytes_held`` bounds the bodies of all callers together.
+    """
+
+    calls: int = Field(default=128, ge=1)
+    bytes_at_once: int = Field(default=32 * 1024 * 1024, ge=1)
+    bytes_held: int = Field(default=256 * 1024 * 1024, ge=1)
+    forms_a_minute: int = Field(default=1200, ge=1)
+    form_bytes_a_minute: int = Field(default=256 * 1024 * 1024, ge=1)
+    open_forms: int = Field(default=10_000, ge=1)
+
+
 class WorkflowSettings(Block):
     """All that the workflow needs to start.
 
@@ -33,6 +47,7 @@ class WorkflowSettings(Block):
     office_name: str = Field(default="Office", min_length=1, max_length=200)
     token_validity_s: int = Field(default=7 * DAY_S, ge=60, le=92 * DAY_S)
     grant_validity_s: int = Field(default=366 * DAY_S, ge=60, le=5 * 366 * DAY_S)
+    quota: QuotaSettings = QuotaSettings()
     metrics: Listen | None = None
     tracing: TracingSettings | None = None
     register_cache_s: float = Field(default=2.0, ge=0.0, le=60.0)  # how late a change of the signer's register may be noticed

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sealcore.approvals.canonical import canonical_json
@@ -253,6 +253,13 @@ def forms(connection: Connection, *, state: FormState | None, submitted_by: str 
     if before is not None:
         query = query.where(tables.forms.c.jti < before)
     return [_form(row, _decisions(connection, row.number)) for row in connection.execute(query).all()]
+
+
+def open_forms(connection: Connection, submitted_by: str) -> int:
+    """How many forms of a caller wait for people."""
+    mine = (tables.forms.c.submitted_by == submitted_by) & (tables.forms.c.state == str(FormState.APPLIED))
+    count: int = connection.execute(select(func.count()).where(mine)).scalar_one()
+    return count
 
 
 def settle(connection: Connection, form: Form, token: str | None = None) -> None:

@@ -218,14 +218,14 @@ def test_seals_that_cannot_be_used_are_refused_at_once(desk: Desk) -> None:
 
 def test_units_and_applicants_must_exist(desk: Desk) -> None:
     seal = desk.signer.state.add_seal(seal=1)
-    assert refusal(lambda: desk.submit(seal, unit="NOWHERE")) is Code.NOT_FOUND
-    assert refusal(lambda: desk.submit(seal, applicant=uuid7())) is Code.NOT_FOUND
-    assert refusal(lambda: desk.submit(seal, applicant=desk.human("auditor").id)) is Code.PERMISSION_DENIED
+    assert refusal(lambda: desk.submit(seal, unit="NOWHERE")) is Code.UNIT_NOT_ALLOWED
+    assert refusal(lambda: desk.submit(seal, applicant=uuid7())) is Code.APPLICANT_NOT_ALLOWED
+    assert refusal(lambda: desk.submit(seal, applicant=desk.human("auditor").id)) is Code.APPLICANT_NOT_ALLOWED
 
 
 def test_a_refused_submission_leaves_no_gap(desk: Desk) -> None:
     seal = desk.signer.state.add_seal(seal=1)
-    assert refusal(lambda: desk.submit(seal, applicant=uuid7())) is Code.NOT_FOUND
+    assert refusal(lambda: desk.submit(seal, applicant=uuid7())) is Code.APPLICANT_NOT_ALLOWED
     assert desk.submit(seal).number == "OFFICE-2026-000001"
 
 

@@ -110,8 +110,11 @@ def test_a_root_that_leaves_the_certification_out_is_not_what_would_be_signed(ru
 def test_fifty_applications_at_once_are_numbered_without_a_gap(running: Running, operator: httpx.Client, client: httpx.Client) -> None:
     seal = running.signer.state.add_seal(seal=1)
     assert operator.post("/v1/units", json={"code": "BULK", "name": "Bulk"}).status_code == 201
+    body = {"name": "Bulk", "uri": client_uri("bulk"), "unit": "OFFICE", "units": ["BULK"]}
+    assert operator.post("/v1/clients", json=body).json()["units"] == ["BULK", "OFFICE"]
+    bulk = running.session("bulk", client_uri("bulk"))
     with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(lambda _: client.post("/v1/forms", json=application(seal, unit="BULK")), range(50)))
+        answers = list(pool.map(lambda _: bulk.post("/v1/forms", json=application(seal, unit="BULK")), range(50)))
     years = {answer.json()["number"][5:9] for answer in answers}
     assert len(years) == 1
     assert sorted(answer.json()["number"][-6:] for answer in answers) == [f"{n:06d}" for n in range(1, 51)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,7 @@ def add_client(
     name: Annotated[str, typer.Argument(metavar="NAME", help=text("argument.client_name"))],
     *,
     unit: Annotated[str | None, typer.Option("--unit", help=text("option.unit"))] = None,
+    units: Annotated[list[str] | None, typer.Option("--for-unit", metavar="UNIT", help=text("option.for_unit"))] = None,
     out: Annotated[Path | None, typer.Option("--out", help=text("option.bundle"))] = None,
     persons: Several = None,
     state: State = DEFAULT,
@@ -43,7 +45,8 @@ def add_client(
     folder = (out or office.layout.tls(name)).absolute()
     if (folder / "cert.pem").exists() or (folder / "trust.pem").exists():
         raise VermilionError(Code.CONFLICT, f"{folder} holds a bundle already; take another name or --out")
-    uri, outcome = _certified(office, folder, name, unit or office.office.unit, persons or [], quiet=as_json)
+    bound = (unit or office.office.unit, *(units or ()))
+    uri, outcome = _certified(office, folder, name, bound, persons or [], quiet=as_json)
     if isinstance(outcome, Waiting):
         _told_waiting(outcome, as_json, uri=uri, bundle=str(folder))
         return
@@ -88,14 +91,16 @@ def renew_client(
     say("clients.renewed", folder=folder, until=until.strftime("%Y-%m-%d"))
 
 
-def _certified(office: Here, folder: Path, name: str, unit: str, persons: list[str], *, quiet: bool) -> tuple[str, Issued | Waiting]:
+def _certified(
+    office: Here, folder: Path, name: str, units: Sequence[str], persons: list[str], *, quiet: bool
+) -> tuple[str, Issued | Waiting]:
     """The client's URI, and its certificate or the form for it; one that was begun before goes on with its key."""
     spki = identities.own_key(folder).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     with office.desk() as desk:
         if (form := enrolling.asked(desk, spki)) is not None:
             wanted = enrolment_of(form["context"]["covers"]["act"])
         else:
-            client = desk.post("/v1/clients", {"id": uuid7(), "name": name, "unit": unit})
+            client = desk.post("/v1/clients", {"id": uuid7(), "name": name, "unit": units[0], "units": list(units[1:])})
             request = identities.request(folder, client["uri"], server=False, common_name=name)
             wanted = enrolment(PROFILE, client["uri"], {"common_name": name}, request)
     return wanted.uri, enrolling.enrol(office, wanted, title=text("clients.form_title", name=name), persons=persons, quiet=quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
@@ -12,6 +13,8 @@ from sealcore.http_client import REQUEST_ID_HEADER, context_of_client, request_h
 from sealcore.identity import IdentityWatch, require_current
 from sealcore.log import request_id
 
+PATIENCE_S = 30.0  # with a service that is busy
+TOO_MANY = 429
 TIMEOUT_S = 60.0  # a form with thousands of documents takes a while to check
 
 
@@ -39,7 +42,7 @@ class Rest:
     def _request(self, method: str, path: str, **content: Any) -> Any:
         self._take_up_renewal()
         try:
-            answer = self._client.request(method, path, headers=request_headers(), **content)
+            answer = self._answered(method, path, **content)
             value = answer.json()
         except httpx.HTTPError as fault:
             raise _under(VermilionError(Code.SERVICE_UNAVAILABLE, f"the workflow does not answer ({type(fault).__name__})")) from fault
@@ -48,6 +51,16 @@ class Rest:
         if answer.is_success:
             return value
         raise _under(_problem(value, answer.status_code), answer.headers.get(REQUEST_ID_HEADER))
+
+    def _answered(self, method: str, path: str, **content: Any) -> httpx.Response:
+        """The answer; a service that says when to come again did nothing yet, so that is done for as long as we have patience."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while True:
+            answer = self._client.request(method, path, headers=request_headers(), **content)
+            after = answer.headers.get("Retry-After", "")
+            if answer.status_code != TOO_MANY or not after.isdecimal() or time.monotonic() + int(after) > deadline_s:
+                return answer
+            time.sleep(int(after))
 
     def _take_up_renewal(self) -> None:
         """New connections are made with the certificate that lies in the files now; open ones stay as they are."""
