@@ -24,6 +24,7 @@ from sealcore.unreadable import UNREADABLE
 
 MOST_CERTIFICATES: Final = 6  # all of them go into every signature
 LEAST_RSA_BITS: Final = 2048
+SERIAL_LIMIT: Final = 1 << 159
 DOCUMENT_SIGNING: Final = ObjectIdentifier("1.3.6.1.5.5.7.3.36")  # RFC 9336
 _PURPOSES: Final = frozenset({DOCUMENT_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION})
 # Of a CA that limits its purposes, at least one of these; the others are older names for documents (Microsoft, Adobe).
@@ -123,6 +124,8 @@ def _require_sound(certificate: x509.Certificate, now: datetime, *, signed_by_an
     name = certificate.subject.rfc4514_string()
     if certificate.version is not x509.Version.v3:
         raise _refusal(f"{name} is of version 1", "Every certificate of the chain is of version 3.")
+    if not 0 < certificate.serial_number < SERIAL_LIMIT:
+        raise _refusal(f"the serial number of {name} is none", "Serial numbers are positive, of at most 20 octets (RFC 5280 §4.1.2.2).")
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         raise _refusal(f"{name} is not valid now", "Every certificate of the chain is within its validity.")
     key = certificate.public_key()

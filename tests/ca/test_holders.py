@@ -151,33 +151,33 @@ def test_no_act_gives_what_is_no_identity_of_people_or_machines(ca: Enrolling, p
     refused(Code.PERMISSION_DENIED, lambda: ca.enrol(uri, profile=profile))
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        service_uri("signer"),
-        operator_uri("office"),
-        client_uri("../service/signer"),
-        client_uri("a/b"),
-        client_uri("%61cme"),
-        client_uri("acme."),
-        client_uri(".acme"),
-        client_uri("acme-"),
-        client_uri("acme\n"),
-        client_uri("асme"),
-        client_uri("acme\u200b"),
-        client_uri("acme?x"),
-        client_uri(""),
-        "HTTPS://vermilion.internal/client/acme",
-        "https://vermilion.internal:443/client/acme",
-        "https://vermilion.internal/Client/acme",
-        "https://vermilion.internal/client",
-        " " + client_uri("acme"),
-    ],
+DECEPTIVE = (
+    service_uri("signer"),
+    operator_uri("office"),
+    client_uri("../service/signer"),
+    client_uri("a/b"),
+    client_uri("%61cme"),
+    client_uri("acme."),
+    client_uri(".acme"),
+    client_uri("acme-"),
+    client_uri("acme\n"),
+    client_uri("асme"),
+    client_uri("acme\u200b"),
+    client_uri("acme?x"),
+    client_uri(""),
+    "HTTPS://vermilion.internal/client/acme",
+    "https://vermilion.internal:443/client/acme",
+    "https://vermilion.internal/Client/acme",
+    "https://vermilion.internal/client",
+    " " + client_uri("acme"),
 )
-def test_uri_that_is_another_kinds_or_only_looks_like_a_clients_is_refused(ca: Enrolling, uri: str) -> None:
-    with pytest.raises(VermilionError) as refusal:
-        ca.enrol(uri)
-    assert refusal.value.code in (Code.PROFILE_VIOLATION, Code.INVALID_ARGUMENT)
+
+
+def test_uri_that_is_another_kinds_or_only_looks_like_a_clients_is_refused(ca: Enrolling) -> None:
+    for uri in DECEPTIVE:
+        with pytest.raises(VermilionError) as refusal:
+            ca.enrol(uri)
+        assert refusal.value.code in (Code.PROFILE_VIOLATION, Code.INVALID_ARGUMENT), uri
 
 
 def test_request_that_asks_for_more_than_the_act_names_is_refused(ca: Enrolling) -> None:

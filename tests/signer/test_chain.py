@@ -199,6 +199,11 @@ def test_times_keys_and_hashes_refuse() -> None:
         refused("SHA-256 or better", **{link.name: replace(link, hashed=hashes.SHA224())})
     refused("key of its own", replace(LEAF, key=KEYS["mid"]))
     refused("key of its own", replace(LEAF, key=KEYS["root"]))
+    for position in range(3):
+        ders = [asn1.Certificate.load(one) for one in (LEAF.der(), MID.der(), ROOT.der())]
+        ders[position]["tbs_certificate"]["serial_number"] = -7
+        with pytest.raises(VermilionError, match="serial number"):
+            require_seal_chain(ders[0].dump(force=True), [one.dump(force=True) for one in ders[1:]], NOW)
 
 
 def test_chain_that_is_none_is_refused() -> None:
