@@ -17,6 +17,7 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from sealcore.ledger.entry import signature_hash
 from verify.codes import FindingCode, Row, Weight, heaviest
+from verify.looks import Spot
 from verify.report import Answer, Certification, Changed, Digest, Finding, Level, Seal, SealKind, Timestamp, finding, written
 from verify.trust import TrustMaterial
 
@@ -25,7 +26,12 @@ NAME_LIMIT = 200  # characters of a name that a stranger chose
 
 @dataclass
 class Signature:
-    """A filled signature field. ``embedded`` is missing when its dictionary is too broken to be read as a signature."""
+    """A filled signature field. ``embedded`` is missing when its dictionary is too broken to be read as a signature.
+
+    reference   number and generation of the field's object; None where it stands in the form itself
+    spots       where something may show that was added after it; None where there is nothing to compare
+    is_vouched  whether it is somebody else's whose certificate leads to an outside root that we declared
+    """
 
     field_name: str
     embedded: EmbeddedPdfSignature | None
@@ -37,6 +43,9 @@ class Signature:
     timestamp: Timestamp | None = None
     trusted_time: datetime | None = None  # of a timestamp that we trust
     covers_file: bool = False
+    reference: tuple[int, int] | None = None
+    is_vouched: bool = False
+    spots: tuple[Spot, ...] | None = None
     changed: Changed = field(default_factory=Changed)
     certification: Certification = Certification.NONE
     level: Level | None = None

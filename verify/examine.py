@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pyhanko.pdf_utils.misc import PdfDecodeLimitError, PdfError
@@ -11,11 +11,13 @@ from pyhanko.pdf_utils.misc import PdfDecodeLimitError, PdfError
 from verify.case import Case, plain
 from verify.chain import step_5_chain
 from verify.changes import step_6_changes
+from verify.changes.signing import end_of
 from verify.codes import FindingCode
 from verify.integrity import step_3_integrity
 from verify.levels import note_levels
+from verify.looks import Compare, Comparison, compare
 from verify.reading import UnreadableError, step_1_readable, step_2_signatures
-from verify.report import Finding, Seal, finding
+from verify.report import Change, Finding, Seal, finding
 from verify.timestamps import step_4_timestamp
 from verify.trust import TrustMaterial
 
@@ -32,10 +34,11 @@ READING: tuple[Callable[[Case], None], ...] = (
 
 @dataclass(frozen=True)
 class Reading:
-    """The outcome of steps 1 to 6."""
+    """The outcome of steps 1 to 6. ``comparisons`` are still to be drawn, by ``second_opinion``."""
 
     seals: tuple[Seal, ...] = ()
     findings: tuple[Finding, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
 
 
 Reader = Callable[[bytes, TrustMaterial, datetime], Reading]
@@ -43,7 +46,26 @@ Reader = Callable[[bytes, TrustMaterial, datetime], Reading]
 
 
 def read(document: bytes, trust: TrustMaterial, now: datetime) -> Reading:
-    """Steps 1 to 6, to the letter of the standard first, then leniently with a note."""
+    """Steps 1 to 6 in this process."""
+    return second_opinion(document, first_opinion(document, trust, now), compare)
+
+
+def second_opinion(document: bytes, reading: Reading, compare: Compare) -> Reading:
+    """The reading with what the drawn pages say of what was added after our seals; it can only become worse."""
+    if not reading.comparisons:
+        return reading
+    seals = list(reading.seals)
+    for each, doubt in zip(reading.comparisons, compare(document, reading.comparisons), strict=True):
+        if doubt is not None:
+            seal, code = seals[each.seal], doubt[0]
+            state = Change.FORBIDDEN if code is FindingCode.LOOKS_CHANGED else Change.UNKNOWN
+            changed = replace(seal.changed, state=state)
+            seals[each.seal] = replace(seal, changed=changed, findings=(*seal.findings, finding(code, doubt[1])))
+    return replace(reading, seals=tuple(seals), comparisons=())
+
+
+def first_opinion(document: bytes, trust: TrustMaterial, now: datetime) -> Reading:
+    """Steps 1 to 6 but for drawing, to the letter of the standard first, then leniently with a note."""
     try:
         return _run(Case(document, trust, now))
     except UnreadableError as end:
@@ -70,4 +92,9 @@ def _read_leniently(document: bytes, trust: TrustMaterial, now: datetime) -> Rea
 def _run(case: Case) -> Reading:
     for step in READING:
         step(case)
-    return Reading(tuple(signature.freeze() for signature in case.signatures), tuple(case.findings))
+    comparisons = tuple(
+        Comparison(number, end_of(signature), signature.spots)
+        for number, signature in enumerate(case.signatures)
+        if signature.is_ours and signature.spots is not None
+    )
+    return Reading(tuple(signature.freeze() for signature in case.signatures), tuple(case.findings), comparisons)

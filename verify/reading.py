@@ -68,7 +68,9 @@ def step_2_signatures(case: Case) -> None:
         if len(found) == MOST_SIGNATURES:
             case.findings.append(finding(FindingCode.TOO_COMPLEX, f"more than {MOST_SIGNATURES} signatures"))
             break
-        found.append(_signature(case, name, value, field))
+        signature = _signature(case, name, value, field)
+        signature.reference = (field.idnum, field.generation) if isinstance(field, IndirectObject) else None
+        found.append(signature)
     case.signatures = sorted(found, key=lambda each: each.embedded.signed_revision if each.embedded else -1)
     if not case.signatures:
         case.findings.append(finding(FindingCode.NO_SEAL))

@@ -105,13 +105,33 @@ class Timestamp:
     token_hash: str = ""
 
 
+ChangeKind = Literal["seal", "signature", "document_timestamp", "validation_data", "form", "document_information", "content"]
+
+
+@dataclass(frozen=True)
+class Added:
+    """One thing that was added after a seal, at one place where it shows.
+
+    ``field`` is its form field, ``signer`` whose signature it is, ``trusted`` whether we know and trust the signer. ``page`` counts
+    from 1, ``rectangle`` is left, bottom, right, top in the page's own units; both None where nothing shows.
+    """
+
+    kind: ChangeKind
+    field: str = ""
+    signer: str = ""
+    trusted: Answer = Answer.UNKNOWN
+    page: int | None = None
+    rectangle: tuple[float, float, float, float] | None = None
+
+
 @dataclass(frozen=True)
 class Changed:
-    """What changed after sealing, with the names of the form fields concerned."""
+    """What changed after sealing: kinds, the names of the form fields concerned, and each addition with its place."""
 
     state: Change = Change.UNKNOWN
-    kinds: tuple[Literal["signature", "form", "housekeeping", "content"], ...] = ()
+    kinds: tuple[ChangeKind, ...] = ()
     fields: tuple[str, ...] = ()
+    additions: tuple[Added, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""Steps 1 to 6 in a process of their own for each document, so that a hostile file costs one bounded process and no more."""
+"""Steps 1 to 6 in processes of their own for each document, so that a hostile file costs bounded processes and no more.
+
+One process reads. Where something was added after a seal of ours, another one draws: what takes over a library that draws pages learns
+and changes nothing of what was read.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,15 @@ from sealcore.errors import Code, VermilionError
 from sealcore.sandbox import ForkServer, Limits
 from verify.case import plain
 from verify.codes import FindingCode
-from verify.examine import Reading, read
+from verify.examine import Reading, first_opinion, second_opinion
+from verify.looks import DOUBTS, Comparison, Doubt, compare
 from verify.report import Finding, finding
 from verify.trust import TrustMaterial
 
 LIMITS = Limits(cpu_s=20, wall_s=40.0, memory_bytes=768 * 1024 * 1024, answer_bytes=4 * 1024 * 1024)
 _READING = TypeAdapter(Reading)
+_COMPARISONS = TypeAdapter(tuple[Comparison, ...])
+_DOUBTS = TypeAdapter(list[Doubt | None])
 _FINDINGS = {Code.DOCUMENT_TOO_COMPLEX: FindingCode.TOO_COMPLEX, Code.DOCUMENT_DAMAGED: FindingCode.DAMAGED}
 _CERTIFICATES = ("roots", "issuers", "timestamp_anchors", "timestamp_issuers")  # of the trust, in the order in which they are sent
 
@@ -29,7 +36,7 @@ class Sandbox:
     """A ``Reader`` (verify.examine) that forks a bounded child for each document. Thread-safe."""
 
     def __init__(self, limits: Limits = LIMITS) -> None:
-        self._server = ForkServer("verify.sandbox:read_parts", limits=limits)
+        self._server = ForkServer("verify.sandbox:work", limits=limits)
 
     def start(self) -> None:
         """Makes the first document as quick as the others."""
@@ -51,19 +58,37 @@ class Sandbox:
         except (ValidationError, ValueError):
             return Reading(findings=(finding(FindingCode.DAMAGED),))
         seals = tuple(replace(seal, findings=_known(seal.findings)) for seal in reading.seals)
-        return Reading(seals, _known(reading.findings))
+        comparisons = tuple(each for each in reading.comparisons if 0 <= each.seal < len(seals))
+        return second_opinion(document, Reading(seals, _known(reading.findings), comparisons), self._compare)
+
+    def _compare(self, document: bytes, comparisons: Sequence[Comparison]) -> list[Doubt | None]:
+        """``verify.looks.compare`` in a process of its own."""
+        try:
+            (answer,) = self._server.call(b"", document, _COMPARISONS.dump_json(tuple(comparisons)))
+            doubts = _DOUBTS.validate_json(answer)
+        except VermilionError as fault:
+            if fault.code not in _FINDINGS:
+                raise
+            doubts = []
+        except (ValidationError, ValueError):
+            doubts = []
+        if len(doubts) != len(comparisons) or any(each is not None and each[0] not in DOUBTS for each in doubts):
+            return [(FindingCode.LOOKS_NOT_COMPARED, "")] * len(comparisons)
+        return [None if each is None else (each[0], plain(each[1])) for each in doubts]
 
 
-def read_parts(parts: list[bytes]) -> Sequence[bytes]:
-    """What the child runs; the inverse of ``_pack``, then ``read``."""
+def work(parts: list[bytes]) -> Sequence[bytes]:
+    """What the child runs; the inverse of ``_pack``, then the first opinion; or, where there is no header, the second."""
     header, document, *rest = parts
+    if not header:
+        return [_DOUBTS.dump_json(compare(document, _COMPARISONS.validate_json(rest[0])))]
     facts = json.loads(header)
     certificates = {}
     for name in _CERTIFICATES:
         taken, rest = rest[: facts[name]], rest[facts[name] :]
         certificates[name] = tuple(x509.load_der_x509_certificate(each) for each in taken)
     trust = TrustMaterial(**certificates, crls=tuple(x509.load_der_x509_crl(each) for each in rest))
-    return [_READING.dump_json(read(document, trust, datetime.fromisoformat(facts["now"])))]
+    return [_READING.dump_json(first_opinion(document, trust, datetime.fromisoformat(facts["now"])))]
 
 
 def _pack(document: bytes, trust: TrustMaterial, now: datetime) -> list[bytes]:

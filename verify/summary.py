@@ -31,18 +31,21 @@ def ours(seals: Sequence[Seal]) -> list[Seal]:
 
 
 def overall_change(seals: Sequence[Seal]) -> Changed:
-    """What happened to the document since it was sealed; a further seal of ours is no change to speak of."""
+    """What happened to the document since it was sealed; further seals of ours are counted among the seals, not among the changes."""
     own = ours(seals)
-    names = {seal.field for seal in own}
     for state in (Change.FORBIDDEN, Change.UNKNOWN):
         for seal in own:
             if seal.changed.state is state:
                 return seal.changed
-    for seal in own:
-        foreign_names = set(seal.changed.fields) - names
-        if seal.changed.state is Change.PERMITTED and (foreign_names or seal.changed.kinds != ("signature",)):
-            return seal.changed
-    return Changed(Change.NONE)
+    permitted = [seal.changed for seal in own if seal.changed.state is Change.PERMITTED]
+    # a further seal brings a new date and producer of the file with it
+    quiet = {changed: {"seal", "document_information"} if "seal" in changed.kinds else {"seal"} for changed in permitted}
+    kinds = {each: None for changed in permitted for each in changed.kinds if each not in quiet[changed]}
+    if not kinds:
+        return Changed(Change.NONE)
+    additions = {each: None for changed in permitted for each in changed.additions if each.kind in kinds}
+    names = {name: None for changed in permitted for name in changed.fields}
+    return Changed(Change.PERMITTED, tuple(kinds), tuple(names), tuple(additions))
 
 
 def summarise(report: Report) -> Summary | None:

@@ -1,7 +1,11 @@
-"""Step 4: the timestamp over the signature (RFC 3161), and whether we trust who made it: a unit of ours, or a configured outside TSA."""
+"""Step 4: the timestamps (RFC 3161), over signatures and over the document, and whether we trust who made them.
+
+Trusted are units of ours and configured outside TSAs.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +14,7 @@ from cryptography import x509
 from pyhanko.pdf_utils import misc
 from pyhanko.sign.general import find_cms_attribute_iter
 from pyhanko.sign.validation.generic_cms import message_imprint_checker, validate_tst_signed_data
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import TimestampSignatureStatus
 
 from sealcore.clock import why_not_current
@@ -17,24 +22,37 @@ from sealcore.ledger.entry import timestamp_hash
 from verify.case import Case, Signature, name_of, owner_of, plain
 from verify.codes import FindingCode
 from verify.paths import PathFault, Standing, completed, context, fault_of, revocation
-from verify.report import Answer, Timestamp, finding, written
+from verify.report import Answer, SealKind, Timestamp, finding, written
 from verify.trust import OutsideTsas, TrustMaterial
+
+Imprint = Callable[[str], bytes]
+"""The digest, by a named algorithm, of what a token should be over."""
 
 MOST_TOKENS = 4  # each costs a path
 _HARMLESS_REASONS = {"affiliationChanged", "superseded", "cessationOfOperation"}  # RFC 3161 §4: earlier tokens stay valid
 
 
 def step_4_timestamp(case: Case) -> None:
-    """For each seal: a timestamp over its signature value, by a unit under our root or by an outside TSA that is configured."""
+    """For each seal: a timestamp over its signature value, by a unit under our root or by an outside TSA that is configured.
+
+    For each document timestamp: the same of itself, over the bytes that it covers.
+    """
     for signature in case.signatures:
-        if signature.signer_info is None or not signature.is_ours:
-            continue
         try:
-            _examine(case, signature)
+            if signature.kind is SealKind.DOCUMENT_TIMESTAMP and signature.embedded is not None and signature.is_sound:
+                _examine_document_timestamp(case, signature, signature.embedded)
+            elif signature.signer_info is not None and signature.is_ours:
+                _examine(case, signature)
         except misc.PdfStrictReadError:
             raise
         except Exception as fault:  # noqa: BLE001  (whatever a broken token provokes speaks against that token)
             signature.findings.append(finding(FindingCode.TIMESTAMP_INVALID, type(fault).__name__))
+
+
+def _examine_document_timestamp(case: Case, signature: Signature, embedded: EmbeddedPdfSignature) -> None:
+    code, _moment, signature.timestamp = _judge(case, embedded.signed_data, embedded.compute_digest)
+    if code is not None:
+        signature.findings.append(finding(code))
 
 
 def _examine(case: Case, signature: Signature) -> None:
@@ -44,7 +62,7 @@ def _examine(case: Case, signature: Signature) -> None:
     if not tokens:
         signature.findings.append(finding(FindingCode.NO_TIMESTAMP))
         return
-    outcomes = [_judge(case, signature, token) for token in tokens]
+    outcomes = [_judge(case, token["content"], message_imprint_checker(signature.signer_info), token) for token in tokens]
     best = next((each for each in outcomes if each[0] is None), outcomes[0])
     code, moment, signature.timestamp = best
     if code is None:
@@ -53,34 +71,35 @@ def _examine(case: Case, signature: Signature) -> None:
         signature.findings.append(finding(code))
 
 
-def _judge(case: Case, signature: Signature, token: cms.ContentInfo) -> tuple[FindingCode | None, datetime, Timestamp]:
-    signed_data = token["content"]
+def _judge(
+    case: Case, signed_data: Any, imprint: Imprint, token: cms.ContentInfo | None = None
+) -> tuple[FindingCode | None, datetime, Timestamp]:
     info: tsp.TSTInfo = signed_data["encap_content_info"]["content"].parsed
     moment: datetime = info["gen_time"].native
-    status, code = _against(case.trust, case, signature, signed_data, moment)
+    status, code = _against(case.trust, case.now, signed_data, imprint, moment)
     if code is FindingCode.TIMESTAMP_UNTRUSTED and case.trust.timestamp_anchors:
-        status, code = _against(case.trust.outside_tsas, case, signature, signed_data, moment)
+        status, code = _against(case.trust.outside_tsas, case.now, signed_data, imprint, moment)
     certificate = x509.load_der_x509_certificate(status.signing_cert.dump())
     described = Timestamp(
         time=written(moment),
         authority=plain(name_of(certificate) or owner_of(certificate)),
         trusted=Answer.YES if code is None else Answer.NO if code is FindingCode.TIMESTAMP_INVALID else Answer.UNKNOWN,
         serial=f"{info['serial_number'].native:x}",
-        token_hash=timestamp_hash(token.dump()).hex(),
+        token_hash=timestamp_hash(token.dump()).hex() if token is not None else "",
     )
     return code, moment, described
 
 
 def _against(
-    trust: TrustMaterial | OutsideTsas, case: Case, signature: Signature, signed_data: Any, moment: datetime
+    trust: TrustMaterial | OutsideTsas, now: datetime, signed_data: Any, imprint: Imprint, moment: datetime
 ) -> tuple[TimestampSignatureStatus, FindingCode | None]:
     """The token judged by these roots alone."""
-    status = completed(_validate(signed_data, signature, context(trust, case.now)))
-    return status, _code_of(status, trust, moment, case.now)
+    status = completed(_validate(signed_data, imprint, context(trust, now)))
+    return status, _code_of(status, trust, moment, now)
 
 
-async def _validate(signed_data: cms.SignedData, signature: Signature, trust_context: Any) -> TimestampSignatureStatus:
-    facts = await validate_tst_signed_data(signed_data, trust_context, message_imprint_checker(signature.signer_info))
+async def _validate(signed_data: cms.SignedData, imprint: Imprint, trust_context: Any) -> TimestampSignatureStatus:
+    facts = await validate_tst_signed_data(signed_data, trust_context, imprint)
     return TimestampSignatureStatus(**facts)
 
 

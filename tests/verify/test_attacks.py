@@ -19,7 +19,7 @@ from pyhanko.sign.fields import MDPPerm
 
 from tests.verify.conftest import Check, codes
 from tests.verify.office import NOW, Office, Sealed, fill_in, page_document, written
-from verify.report import Change, Verdict
+from verify.report import Answer, Change, Verdict
 
 EVIL = b"BT /F1 12 Tf 72 720 Td (Contract, page 1: the price is 1000000.) Tj ET"
 
@@ -171,13 +171,15 @@ def test_eaa_a_comment_laid_over_the_page_is_a_forbidden_change(office: Office, 
     assert check(written(writer)).verdict is Verdict.INVALID
 
 
-def test_ssa_a_later_visible_signature_of_a_stranger_is_named(office: Office, check: Check) -> None:
+def test_ssa_a_later_visible_signature_of_a_stranger_is_named_and_leaves_it_undetermined(office: Office, check: Check) -> None:
     sealed = office.sign(page_document())
     later = Office().sign(sealed.data, field_name="Stranger", box=(60, 700, 400, 740), at=NOW - timedelta(minutes=1))
     report = check(later.data)
     ours = next(seal for seal in report.seals if seal.field == "Seal1")
     assert "SIGNED_LATER" in codes(report) and ours.changed.fields == ("Stranger",)
-    assert "further signatures" in report.sentence
+    (added, _information) = ours.changed.additions
+    assert (added.field, added.page, added.rectangle, added.trusted) == ("Stranger", 1, (60.0, 700.0, 400.0, 740.0), Answer.UNKNOWN)
+    assert report.verdict is Verdict.UNDETERMINED and "SIGNER_UNKNOWN_LATER" in codes(report)
 
 
 def test_ssa_a_new_signature_field_after_a_certifying_seal_is_a_forbidden_change(office: Office, check: Check) -> None:

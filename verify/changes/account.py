@@ -1,0 +1,200 @@
+"""An account of everything that differs between a sealed revision and the present one.
+
+Each object that was written after sealing is claimed by exactly one rule, and each rule is a positive finding: what the object is,
+where it hangs, that nothing else refers to it. An object that nobody claims is a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from verify.changes.revisions import Revision, Written
+from verify.changes.sealed import SealedRevision
+from verify.changes.values import Ref, Stream, Value, is_number, same
+
+Kind = Literal["seal", "signature", "document_timestamp", "validation_data", "form", "document_information"]
+Rectangle = tuple[float, float, float, float]
+_STRUCTURE = {"/Catalog", "/Pages", "/Page"}
+
+
+class ChangedError(Exception):
+    """Something was changed that no rule allows; the message says what."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something shows: a page, from 1, and a rectangle in its coordinates (left, bottom, right, top)."""
+
+    page: int
+    rectangle: Rectangle
+
+
+@dataclass
+class Addition:
+    """One thing that was added: ``ref`` is its field's, ``is_new`` whether the field was added too, ``places`` where it shows."""
+
+    kind: Kind
+    name: str = ""
+    ref: Ref | None = None
+    signer: str = ""
+    trusted: bool = True
+    is_new: bool = False
+    places: list[Place] = field(default_factory=list)
+
+
+class Account:
+    """What differs, who claims it, and what was found to have been added."""
+
+    def __init__(self, sealed: SealedRevision, revisions: Sequence[Revision]) -> None:
+        self.sealed = sealed
+        self.revisions = revisions
+        self.additions: list[Addition] = []
+        self.signed_until = 0  # where the bytes end that later sound signatures cover
+        self._written: dict[int, Written] = {}
+        self._claims: dict[int, str] = {}
+        carriers: set[int] = set()
+        for revision in revisions:
+            carriers = (carriers - revision.objects.keys()) | revision.carriers
+            self._written |= revision.objects
+        self._sites = sealed.sites(set(self._written))
+        for number in carriers:
+            if self._sites[number]:
+                raise ChangedError(f"object {number} of the sealed document is overwritten")
+            self._claims[number] = "carrier"
+        for number, written in self._written.items():
+            if self._sites[number] and same(sealed.get(written.ref), written.value):
+                self._claims[number] = "the same as before"
+
+    def differs(self, value: Value) -> bool:
+        """Whether ``value`` leads to an object that was written after sealing and is not what it was."""
+        return isinstance(value, Ref) and value.number in self._written and self._claims.get(value.number) != "the same as before"
+
+    def now(self, value: Value) -> Value:
+        """What ``value`` is or leads to at present."""
+        if not isinstance(value, Ref) or value.number not in self._written:
+            return self.sealed.get(value)
+        written = self._written[value.number]
+        if written.ref != value:
+            raise ChangedError(f"object {value.number} is of another generation")
+        return written.value
+
+    def take(self, ref: Value, rule: str, *, before: int | None = None) -> Value:
+        """Claims a new object, to which nothing refers that is sealed; ``before`` is where its last writing has to lie."""
+        if not isinstance(ref, Ref) or ref.number not in self._written:
+            raise ChangedError(f"{rule} refers to something that is not its own")
+        if self._sites[ref.number]:
+            raise ChangedError(f"{rule} overwrites object {ref.number} of the sealed document")
+        return self._claim(ref, rule, before)
+
+    def rewritten(self, ref: Ref, rule: str, *, sites: int | None = None, before: int | None = None) -> Value:
+        """Claims an object of the sealed revision that was written anew; ``sites`` is how often the sealed revision may refer to it."""
+        if sites is not None and self._sites[ref.number] != sites:
+            raise ChangedError(f"{rule}: object {ref.number} serves other purposes as well")
+        return self._claim(ref, rule, before)
+
+    def _claim(self, ref: Ref, rule: str, before: int | None) -> Value:
+        written = self._written[ref.number]
+        if written.ref != ref or self._claims.setdefault(ref.number, rule) != rule:
+            raise ChangedError(f"{rule}: object {ref.number} serves other purposes as well")
+        if before is not None and written.at >= before:
+            raise ChangedError(f"{rule}: object {ref.number} was changed once more afterwards")
+        return written.value
+
+    def opened(self, old: Value, new: Value, rule: str, *, before: int | None = None) -> tuple[Value, Value]:
+        """What stood at one place of the file and what stands there now; claims the objects that hold it.
+
+        A place may not be pointed to another object of the sealed revision.
+        """
+        was = self.sealed.get(old)
+        if not isinstance(new, Ref):
+            return was, new
+        if not self.differs(new):
+            if not same(old, new):
+                raise ChangedError(f"{rule} is taken from elsewhere in the sealed document")
+            return was, was
+        if same(old, new):
+            return was, self.rewritten(new, rule, sites=1, before=before)
+        return was, self.take(new, rule, before=before)
+
+    def close(self) -> None:
+        """Raises ChangedError where an object is left over.
+
+        Writers leave drafts behind: an object that nothing refers to, in the bytes that a later sound signature covers, is none.
+        """
+        named = {ref.number for number in self._claims.keys() & self._written.keys() for ref in references(self._written[number].value)}
+        for number in sorted(self._written.keys() - self._claims.keys()):
+            written = self._written[number]
+            kind = written.value.get("/Type") if isinstance(written.value, dict) else None
+            if self._sites[number] or number in named or written.at >= self.signed_until or kind in _STRUCTURE:
+                raise ChangedError(f"object {number} belongs to nothing that is allowed")
+
+
+def references(value: Value) -> Iterator[Ref]:
+    """Every reference in a value; none is followed."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Ref):
+            yield each
+        elif isinstance(each, Stream):
+            waiting.append(each.entries)
+        elif isinstance(each, dict):
+            waiting.extend(each.values())
+        elif isinstance(each, list):
+            waiting.extend(each)
+
+
+def members(value: Value, what: str) -> dict[str, Value]:
+    """``value`` as a dictionary."""
+    if not isinstance(value, dict):
+        raise ChangedError(f"{what} is no dictionary")
+    return value
+
+
+def require_same(old: dict[str, Value], new: dict[str, Value], what: str, but: set[str]) -> None:
+    """Nothing differs but entries of these names."""
+    for key in (old.keys() | new.keys()) - but:
+        if key not in old or key not in new or not same(old[key], new[key]):
+            raise ChangedError(f"{what}: {key} was changed")
+
+
+def require_only(found: dict[str, Value], what: str, allowed: set[str]) -> None:
+    """No entries but these."""
+    others = found.keys() - allowed
+    if others:
+        raise ChangedError(f"{what}: {min(others)} is not allowed there")
+
+
+def added(account: Account, old: Value, new: Value, what: str) -> list[Value]:
+    """What an array of references has gained at its end; the rest is as it was."""
+    before, now = account.opened(old, new, what)
+    if before is None:
+        before = []
+    if not isinstance(before, list) or not isinstance(now, list) or not same(before, now[: len(before)]):
+        raise ChangedError(f"{what} was changed")
+    return now[len(before) :]
+
+
+def rectangle_of(value: Value, what: str) -> Rectangle:
+    """Four plain numbers as left, bottom, right, top."""
+    if not isinstance(value, list) or len(value) != 4 or not all(map(is_number, value)):
+        raise ChangedError(f"{what}: its rectangle is not four plain numbers")
+    x0, y0, x1, y1 = map(float, value)
+    return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+
+
+def shows(rectangle: Rectangle) -> bool:
+    """Whether it has any area."""
+    left, bottom, right, top = rectangle
+    return right > left and top > bottom
+
+
+def plain_leaves(value: Value) -> bool:
+    """Whether it holds neither references nor streams."""
+    if isinstance(value, dict):
+        return all(map(plain_leaves, value.values()))
+    if isinstance(value, list):
+        return all(map(plain_leaves, value))
+    return not isinstance(value, Ref | Stream)

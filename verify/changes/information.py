@@ -1,0 +1,104 @@
+"""The rule for what writers say of themselves: dates and producer, a newer PDF version, extensions declared. It shows on no page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+from verify.changes.account import Account, Addition, ChangedError, members, plain_leaves, require_only, require_same
+from verify.changes.values import Stream, Value, decoded, same
+
+_RULE = "the document information"
+_OWN = {"/ModDate", "/Producer"}
+_VERSIONS = ("/1.0", "/1.1", "/1.2", "/1.3", "/1.4", "/1.5", "/1.6", "/1.7", "/2.0")
+_EXTENSION = {"/Type", "/BaseVersion", "/ExtensionLevel", "/URL", "/ExtensionRevision"}
+_MOST_METADATA_BYTES = 1024 * 1024
+_OWN_METADATA = {
+    "{http://ns.adobe.com/xap/1.0/}ModifyDate",
+    "{http://ns.adobe.com/xap/1.0/}MetadataDate",
+    "{http://ns.adobe.com/pdf/1.3/}Producer",
+}
+_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+_NO_CONTENT = {"{adobe:ns:meta/}xmptk", f"{_RDF}about"}
+_PLUMBING = {"{adobe:ns:meta/}xmpmeta", f"{_RDF}RDF", f"{_RDF}Description"}
+
+
+def claim_information(account: Account, old: Value, new: Value) -> None:
+    """/Info of the trailer: its date and producer alone."""
+    before, now = account.opened(old, new, _RULE)
+    before, now = members({} if before is None else before, _RULE), members(now, _RULE)
+    require_same(before, now, _RULE, _OWN)
+    if not all(isinstance(now.get(key, b""), bytes) for key in _OWN):
+        raise ChangedError(f"{_RULE}: not a text")
+    _note(account, changed=not same(before, now))
+
+
+def claim_version(account: Account, old: Value, new: Value) -> None:
+    """/Version of the catalog: only upwards, and only where something was signed later."""
+    if new not in _VERSIONS or (old is not None and (old not in _VERSIONS or _VERSIONS.index(new) < _VERSIONS.index(old))):
+        raise ChangedError("the PDF version was changed")
+    if not account.signed_until:
+        raise ChangedError("the PDF version was changed")
+    _note(account, changed=True)
+
+
+def claim_extensions(account: Account, old: Value, new: Value) -> None:
+    """/Extensions of the catalog: plain declarations (ISO 32000-2 §7.12), earlier ones as they were."""
+    before, now = account.opened(old, new, "the declared extensions")
+    before, now = members({} if before is None else before, _RULE), members(now, _RULE)
+    for key in before.keys() | now.keys():
+        if same(before.get(key), now.get(key)):
+            continue
+        was, one = (value if isinstance(value, list) else [value] for value in (before.get(key, []), now.get(key)))
+        if not same(was, one[: len(was)]) and not (len(was) == 1 and was[0] in one):
+            raise ChangedError("the declared extensions: earlier ones were changed")
+        for each in one:
+            require_only(members(each, "the declared extensions"), "the declared extensions", _EXTENSION)
+            if not plain_leaves(each):
+                raise ChangedError("the declared extensions: not plain")
+    _note(account, changed=not same(before, now) and not account.additions)  # what was added declares itself so
+
+
+def claim_metadata(account: Account, old: Value, new: Value) -> None:
+    """The document's XMP: its dates and producer alone (ISO 16684-1)."""
+    before, now = account.opened(old, new, "the metadata")
+    if before is now:
+        return
+    if not isinstance(now, Stream) or now.entries.keys() - {"/Type", "/Subtype", "/Length", "/Filter"}:
+        raise ChangedError("the metadata was changed")
+    if before is not None and not isinstance(before, Stream):
+        raise ChangedError("the metadata was changed")
+    if (_facts(before) if before is not None else []) != _facts(now):
+        raise ChangedError("the metadata was changed")
+    _note(account, changed=True)
+
+
+def _facts(stream: Stream) -> list[tuple[str, ...]]:
+    """What an XMP packet says but for dates and producer: each property with its path and text, in order of name."""
+    data = decoded(stream, _MOST_METADATA_BYTES)
+    if re.search(rb"<!(?:DOCTYPE|ENTITY)", data) or len(data) >= _MOST_METADATA_BYTES:
+        raise ChangedError("the metadata was changed")
+    try:
+        root = ElementTree.fromstring(data.strip(b"\0 \r\n\t"))  # noqa: S314  (no document type, so no entities)
+    except ElementTree.ParseError:
+        raise ChangedError("the metadata was changed") from None
+    return sorted(_properties(root, ()))
+
+
+def _properties(element: ElementTree.Element, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if element.tag in _OWN_METADATA:
+        return
+    if element.tag not in _PLUMBING:
+        path = (*path, element.tag)
+        yield (*path, (element.text or "").strip())
+    for key, value in element.attrib.items():
+        if key not in _OWN_METADATA | _NO_CONTENT:
+            yield (*path, key, value.strip())
+    for child in element:
+        yield from _properties(child, path)
+
+
+def _note(account: Account, *, changed: bool) -> None:
+    if changed and not any(each.kind == "document_information" for each in account.additions):
+        account.additions.append(Addition("document_information"))

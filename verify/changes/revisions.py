@@ -1,0 +1,243 @@
+"""What was appended to a file, read as a chain of incremental updates (ISO 32000-2 §7.5.6) and as nothing else.
+
+Every byte is accounted for: objects, one cross-reference section that lists exactly these objects at exactly these places and leads
+to the section before it, its trailer, ``startxref`` and ``%%EOF``. Where readers could see different things ("incremental saving",
+"shadow" and parser attacks: Mladenov et al., CCS 2019; Mainka et al., NDSS 2021), it is no proper update.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from verify.changes.values import IrregularError, Ref, Stream, Value, decoded, parse
+
+MOST_OBJECTS: Final = 20_000  # appended; more are a trap
+MOST_REVISIONS: Final = 256
+_BLANK = re.compile(rb"[\0\t\n\f\r ]*")
+_BETWEEN = re.compile(rb"(?:[\0\t\n\f\r ]+|%(?!%EOF|PDF-)[^\r\n]{0,200}[\r\n])*")
+_TELLING_COMMENT = re.compile(rb"obj|xref|trailer|EOF|PDF-")  # a reader that repairs files could take such a comment for more
+_OBJECT = re.compile(rb"([1-9]\d{0,6})[\0\t\n\f\r ]{1,4}(\d{1,5})[\0\t\n\f\r ]{1,4}obj(?=[\0\t\n\f\r ()<\[/+\-.\d])")
+_STREAM = re.compile(rb"[\0\t\n\f\r ]*stream\r?\n")
+_END_OF_STREAM = re.compile(rb"(?:\r\n|\n|\r)?endstream")
+_END_OF_OBJECT = re.compile(rb"[\0\t\n\f\r ]*endobj(?=[\0\t\n\f\r ])")
+_TABLE = re.compile(rb"xref[\t ]*(?:\r\n|\n|\r)")
+_SUBSECTION = re.compile(rb"(\d{1,7}) (\d{1,7})[\t ]*(?:\r\n|\n|\r)")
+_ENTRY = re.compile(rb"(\d{10}) (\d{5}) ([nf])(?: \r| \n|\r\n)")
+_TRAILER = re.compile(rb"trailer(?=[\0\t\n\f\r <])")
+_TAIL = re.compile(rb"[\0\t\n\f\r ]*startxref[\t ]*(?:\r\n|\n|\r)[\t ]*(\d{1,10})[\t ]*(?:\r\n|\n|\r)%%EOF")
+_PAIR = re.compile(rb"[\0\t\n\f\r ]*(\d{1,7})[\0\t\n\f\r ]+(\d{1,8})(?=[\0\t\n\f\r ]|$)")
+_WIDEST = 8  # bytes of a field in a cross-reference stream
+
+
+class TooManyError(Exception):
+    """More objects or revisions than one document may append."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """An appended object; ``at`` is where it, or the object stream that holds it, begins. ``holder`` is that object stream."""
+
+    ref: Ref
+    value: Value
+    at: int
+    holder: int | None = None
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One update: ``end`` lies behind its %%EOF. ``carriers`` are object streams and the cross-reference stream: no content."""
+
+    start: int
+    end: int
+    section: int
+    trailer: dict[str, Value]
+    objects: dict[int, Written]
+    carriers: frozenset[int]
+
+
+def appended(document: bytes, start: int, previous_section: int) -> list[Revision]:
+    """The updates behind ``start``, none where only white space follows; raises IrregularError, TooManyError.
+
+    previous_section  where the cross-reference section of the bytes before begins
+    """
+    found: list[Revision] = []
+    size = len(document)
+    while _matched(_BLANK, document, start).end() < size:
+        if len(found) == MOST_REVISIONS:
+            raise TooManyError
+        revision = _Reader(document, start, previous_section).read()
+        found.append(revision)
+        if sum(len(each.objects) for each in found) > MOST_OBJECTS:
+            raise TooManyError
+        start, previous_section = revision.end, revision.section
+    return found
+
+
+def _matched(pattern: re.Pattern[bytes], data: bytes, at: int) -> re.Match[bytes]:
+    found = pattern.match(data, at)
+    if found is None:
+        raise IrregularError("the appended bytes are no proper update")
+    return found
+
+
+class _Reader:
+    def __init__(self, document: bytes, start: int, previous_section: int) -> None:
+        self._document, self._start, self._previous = document, start, previous_section
+        self._direct: dict[int, Written] = {}
+
+    def read(self) -> Revision:
+        at = self._objects()
+        if self._document.startswith(b"xref", at):
+            section, last = at, None
+            trailer, at, listed, packed = self._table(at)
+        else:
+            last = list(self._direct.values())[-1] if self._direct else None
+            section, trailer, listed, packed = self._stream(last)
+        tail = _matched(_TAIL, self._document, self._between(at))
+        if int(tail[1]) != section or trailer.get("/Prev") != self._previous or "/XRefStm" in trailer:
+            raise IrregularError("the cross-references do not lead to those before")
+        if listed != {number: each.at for number, each in self._direct.items()}:
+            raise IrregularError("the cross-references list other objects than were appended")
+        inner = self._unpacked(packed)
+        carriers = {each.holder for each in inner.values() if each.holder is not None}
+        carriers |= {last.ref.number} if last is not None else set()
+        objects = self._direct | inner
+        if len(objects) != len(self._direct) + len(inner):
+            raise IrregularError("an object is appended twice")
+        size = trailer.get("/Size")
+        if not isinstance(size, int) or isinstance(size, bool) or any(number >= size for number in objects):
+            raise IrregularError("the cross-references' size")
+        return Revision(self._start, tail.end(), section, trailer, objects, frozenset(carriers))
+
+    def _between(self, at: int) -> int:
+        """Behind white space and comments."""
+        found = _matched(_BETWEEN, self._document, at)
+        if b"%" in found.group() and _TELLING_COMMENT.search(found.group()):
+            raise IrregularError("a comment that looks like a part of the file")
+        return found.end()
+
+    def _objects(self) -> int:
+        at = self._between(self._start)
+        while head := _OBJECT.match(self._document, at):
+            if len(self._direct) == MOST_OBJECTS:
+                raise TooManyError
+            ref = Ref(int(head[1]), int(head[2]))
+            value, end = parse(self._document, head.end())
+            if isinstance(value, dict) and (stream := _STREAM.match(self._document, end)):
+                value, end = self._data(value, stream.end())
+            if isinstance(value, Ref) or ref.number in self._direct:
+                raise IrregularError("an object is appended twice, or is a mere reference")
+            self._direct[ref.number] = Written(ref, value, at)
+            at = self._between(_matched(_END_OF_OBJECT, self._document, end).end())
+        return at
+
+    def _data(self, entries: dict[str, Value], at: int) -> tuple[Stream, int]:
+        length = entries.get("/Length")
+        if not isinstance(length, int) or isinstance(length, bool) or not 0 <= length <= len(self._document) - at:
+            raise IrregularError("a stream's length")
+        if entries.keys() & {"/F", "/FFilter", "/FDecodeParms"}:
+            raise IrregularError("a stream outside of the file")
+        end = _matched(_END_OF_STREAM, self._document, at + length).end()
+        return Stream(entries, self._document[at : at + length]), end
+
+    def _table(self, at: int) -> tuple[dict[str, Value], int, dict[int, int], dict[int, int]]:
+        """Trailer, its end, the places that the table lists; nothing is packed."""
+        at = _matched(_TABLE, self._document, at).end()
+        listed: dict[int, int] = {}
+        while head := _SUBSECTION.match(self._document, at):
+            at = head.end()
+            for number in range(int(head[1]), int(head[1]) + int(head[2])):
+                entry = _matched(_ENTRY, self._document, at)
+                at = entry.end()
+                self._list(listed, number, in_use=entry[3] == b"n", place=int(entry[1]), generation=int(entry[2]))
+        at = _matched(_TRAILER, self._document, _matched(_BLANK, self._document, at).end()).end()
+        trailer, at = parse(self._document, at)
+        if not isinstance(trailer, dict):
+            raise IrregularError("the trailer")
+        return trailer, at, listed, {}
+
+    def _list(self, listed: dict[int, int], number: int, *, in_use: bool, place: int, generation: int) -> None:
+        if not in_use:
+            if number != 0:
+                raise IrregularError("an object was deleted")
+            return
+        there = self._direct.get(number)
+        if there is None or there.ref.generation != generation or number in listed:
+            raise IrregularError("the cross-references list other objects than were appended")
+        listed[number] = place
+
+    def _stream(self, last: Written | None) -> tuple[int, dict[str, Value], dict[int, int], dict[int, int]]:
+        """Place, entries, the places that a cross-reference stream lists, and which object stream holds which object."""
+        if last is None or not isinstance(last.value, Stream) or last.value.entries.get("/Type") != "/XRef":
+            raise IrregularError("the appended bytes are no proper update")
+        entries, widths = last.value.entries, last.value.entries.get("/W")
+        if not isinstance(widths, list) or len(widths) != 3 or not all(type(each) is int and 0 <= each <= _WIDEST for each in widths):
+            raise IrregularError("the cross-references")
+        index, data = entries.get("/Index", [0, entries.get("/Size")]), decoded(last.value)
+        width = sum(widths)
+        numbers = self._numbers(index, len(data) // width if width else 0)
+        if not width or len(data) != width * len(numbers):
+            raise IrregularError("the cross-references")
+        listed: dict[int, int] = {}
+        packed: dict[int, int] = {}
+        for position, number in enumerate(numbers):
+            row = data[position * width : (position + 1) * width]
+            kind = int.from_bytes(row[: widths[0]], "big") if widths[0] else 1
+            second = int.from_bytes(row[widths[0] : widths[0] + widths[1]], "big")
+            third = int.from_bytes(row[widths[0] + widths[1] :], "big")
+            if kind == 2 and number not in packed:
+                packed[number] = second
+            elif kind in (0, 1):
+                self._list(listed, number, in_use=kind == 1, place=second, generation=third)
+            else:
+                raise IrregularError("the cross-references")
+        return last.at, entries, listed, packed
+
+    @staticmethod
+    def _numbers(index: Value, most: int) -> list[int]:
+        if not isinstance(index, list) or len(index) % 2 or not all(type(each) is int and each >= 0 for each in index):
+            raise IrregularError("the cross-references")
+        if sum(index[1::2]) != most or most > MOST_OBJECTS + 1:
+            raise IrregularError("the cross-references")
+        return [first + offset for first, count in zip(index[::2], index[1::2], strict=True) for offset in range(count)]
+
+    def _unpacked(self, packed: dict[int, int]) -> dict[int, Written]:
+        """The objects inside of the update's object streams: exactly those that the cross-references list."""
+        found: dict[int, Written] = {}
+        for holder in set(packed.values()):
+            written = self._direct.get(holder)
+            if written is None or not isinstance(written.value, Stream) or written.value.entries.get("/Type") != "/ObjStm":
+                raise IrregularError("an object stream")
+            for number, value in _members_of(written.value):
+                if number in found or packed.get(number) != holder:
+                    raise IrregularError("an object stream holds other objects than the cross-references list")
+                found[number] = Written(Ref(number, 0), value, written.at, holder)
+        if found.keys() != packed.keys():
+            raise IrregularError("an object stream holds other objects than the cross-references list")
+        return found
+
+
+def _members_of(stream: Stream) -> list[tuple[int, Value]]:
+    count, first, data = stream.entries.get("/N"), stream.entries.get("/First"), decoded(stream)
+    if type(count) is not int or type(first) is not int or not 0 < count <= MOST_OBJECTS or "/Extends" in stream.entries:
+        raise IrregularError("an object stream")
+    heads, at = [], 0
+    for _ in range(count):
+        pair = _matched(_PAIR, data, at)
+        heads.append((int(pair[1]), int(pair[2])))
+        at = pair.end()
+    found, end = [], first
+    if at > first or _matched(_BLANK, data, at).end() < first:
+        raise IrregularError("an object stream")
+    for number, offset in heads:
+        if first + offset < end or _matched(_BLANK, data, end).end() < first + offset:
+            raise IrregularError("an object stream")
+        value, end = parse(data, first + offset)
+        if isinstance(value, Ref):
+            raise IrregularError("an object that is a mere reference")
+        found.append((number, value))
+    if _matched(_BLANK, data, end).end() != len(data):
+        raise IrregularError("an object stream")
+    return found

@@ -1,0 +1,157 @@
+"""Which rule looks after which part of a file: trailer, catalog, form, pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from verify.case import Signature
+from verify.changes.account import Account, Addition, ChangedError, Place, added, members, rectangle_of, require_same, shows
+from verify.changes.filling import Locks, claim_filled
+from verify.changes.information import claim_extensions, claim_information, claim_metadata, claim_version
+from verify.changes.revisions import Revision
+from verify.changes.sealed import SealedRevision
+from verify.changes.signing import Later, claim_filled_field, claim_new_field
+from verify.changes.store import claim_store
+from verify.changes.values import Ref, Value, same
+from verify.report import Certification
+
+_TRAILER = {"/Size", "/Prev", "/Root", "/Info", "/ID", "/Type", "/W", "/Index", "/Length", "/Filter", "/DecodeParms"}
+_SIGNATURES_EXIST, _APPEND_ONLY = 1, 2  # /SigFlags (ISO 32000-2 table 225)
+_UNDER_A_FINAL_SEAL = {"validation_data", "document_timestamp", "document_information"}
+
+
+@dataclass(frozen=True)
+class Permission:
+    """What the seal allows: its certification, and the fields that it locked."""
+
+    certification: Certification
+    locks: Locks
+
+
+def additions_of(sealed: SealedRevision, revisions: Sequence[Revision], signatures: Later, permission: Permission) -> list[Addition]:
+    """Everything that was added, each of a permitted kind; raises ChangedError where anything else differs."""
+    account = Account(sealed, revisions)
+    info = _claim_trailer(account)
+    old = sealed.entries(sealed.root)
+    new = members(account.rewritten(sealed.root, "the catalog"), "the catalog") if account.differs(sealed.root) else old
+    require_same(old, new, "the catalog", {"/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata"})
+    for key in ("/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata"):
+        if key in old and key not in new:
+            raise ChangedError(f"the catalog: {key} was taken away")
+    if "/DSS" in new:
+        claim_store(account, old.get("/DSS"), new["/DSS"])
+    if "/AcroForm" in new:
+        _claim_form(account, old.get("/AcroForm"), new["/AcroForm"], signatures, permission)
+    _claim_pages(account)
+    if "/Extensions" in new:
+        claim_extensions(account, old.get("/Extensions"), new["/Extensions"])
+    if not same(old.get("/Version"), new.get("/Version")):
+        claim_version(account, old.get("/Version"), new.get("/Version"))
+    if "/Metadata" in new:
+        claim_metadata(account, old.get("/Metadata"), new["/Metadata"])
+    if info is not None:
+        claim_information(account, sealed.trailer.get("/Info"), info)
+    account.close()
+    _require_permitted(account.additions, permission)
+    return account.additions
+
+
+def _claim_trailer(account: Account) -> Value:
+    """The trailers name the same catalog and file; gives what the last of them has as /Info."""
+    old = account.sealed.trailer
+    info = old.get("/Info")
+    for revision in account.revisions:
+        trailer = revision.trailer
+        for key in trailer.keys() - _TRAILER:
+            if not same(old.get(key), trailer[key]):
+                raise ChangedError(f"the trailer: {key} was changed")
+        if trailer.get("/Root") != account.sealed.root or "/Encrypt" in old.keys() ^ trailer.keys():
+            raise ChangedError("the trailer names another catalog")
+        info = trailer.get("/Info", info)
+        _require_same_file(old.get("/ID"), trailer.get("/ID"))
+    return info
+
+
+def _require_same_file(old: Value, new: Value) -> None:
+    if new is None or old is None:
+        return
+    if not isinstance(old, list) or not isinstance(new, list) or len(new) != 2 or not same(old[0], new[0]) or type(new[1]) is not bytes:
+        raise ChangedError("the trailer names another file")
+
+
+def _claim_form(account: Account, old: Value, new: Value, signatures: Later, permission: Permission) -> None:
+    before, now = account.opened(old, new, "the form")
+    before, now = members({} if before is None else before, "the form"), members(now, "the form")
+    require_same(before, now, "the form", {"/Fields", "/SigFlags"})
+    was, flags = before.get("/SigFlags", 0), now.get("/SigFlags", 0)
+    if type(was) is not int or type(flags) is not int or was & ~flags or flags & ~(was | _SIGNATURES_EXIST | _APPEND_ONLY):
+        raise ChangedError("the form: its flags were changed")
+    for node in account.sealed.fields():
+        if node.inherited.get("/FT") == "/Sig":
+            if account.differs(node.ref):
+                claim_filled_field(account, node, signatures)
+        else:
+            claim_filled(account, node, permission.locks)
+    if "/Fields" not in now:
+        return
+    for each in added(account, before.get("/Fields"), now["/Fields"], "the form's fields"):
+        claim_new_field(account, each, signatures)
+    _require_own_names(account)
+
+
+def _require_own_names(account: Account) -> None:
+    """Every field that was added has a name that no other has."""
+    names = [node.name for node in account.sealed.fields() if node.is_field]
+    for each in account.additions:
+        if each.is_new:
+            names.append(members(account.now(each.ref), "a field").get("/T", b""))
+            if names.count(names[-1]) > 1:
+                raise ChangedError("two fields of one name")
+
+
+def _claim_pages(account: Account) -> None:
+    """A page may gain the widgets of later signatures behind its annotations, and nothing else."""
+    unplaced = {each.ref: each for each in account.additions if each.is_new}
+    seen: list[Ref | None] = [ref for ref, _content in account.sealed.pages]
+    for number, (ref, old) in enumerate(account.sealed.pages, 1):
+        new = old
+        if ref is not None and account.differs(ref):
+            new = members(account.rewritten(ref, f"page {number}"), f"page {number}")
+            if seen.count(ref) > 1:
+                raise ChangedError(f"page {number} stands twice in the document")
+        require_same(old, new, f"page {number}", {"/Annots"})
+        if "/Annots" in old and "/Annots" not in new:
+            raise ChangedError(f"page {number}: its annotations were taken away")
+        if "/Annots" not in new:
+            continue
+        for each in added(account, old.get("/Annots"), new["/Annots"], f"the annotations of page {number}"):
+            addition = unplaced.pop(each, None) if isinstance(each, Ref) else None
+            if addition is None:
+                raise ChangedError(f"page {number}: an annotation was added")
+            _place(account, addition, number, ref)
+    if any(shows(rectangle_of(members(account.now(ref), "a field").get("/Rect"), "a field")) for ref in unplaced):
+        raise ChangedError("a signature that shows stands on no page")
+
+
+def _place(account: Account, addition: Addition, number: int, page: Ref | None) -> None:
+    field = members(account.now(addition.ref), "a field")
+    if "/P" in field and field["/P"] != page:
+        raise ChangedError(f"signature {addition.name} names another page than it stands on")
+    rectangle = rectangle_of(field.get("/Rect"), "a field")
+    if shows(rectangle):
+        addition.places.append(Place(number, rectangle))
+
+
+def _require_permitted(additions: Sequence[Addition], permission: Permission) -> None:
+    """What the certification allows (ISO 32000-2 table 257). Of a certified document, strangers may sign only the fields that it has."""
+    for each in additions:
+        if permission.certification is Certification.FINAL and each.kind not in _UNDER_A_FINAL_SEAL:
+            raise ChangedError("the seal allows no changes")
+        if permission.certification is not Certification.NONE and each.kind == "signature" and each.is_new and not each.trusted:
+            raise ChangedError("the seal allows nobody but those whom we know to add a signature field")
+
+
+def by_field(signatures: Sequence[Signature]) -> Later:
+    """The signatures whose field is an object of its own."""
+    return {Ref(*each.reference): each for each in signatures if each.reference is not None}

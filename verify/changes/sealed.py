@@ -1,0 +1,164 @@
+"""The sealed revision: the bytes up to the end of what the signature covers, read by themselves, and where it refers to what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from typing import Any, Final, NamedTuple
+
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.pdf_utils.xref import ObjStreamRef
+
+from verify.changes.revisions import TooManyError
+from verify.changes.values import IrregularError, Ref, Stream, Value, from_pyhanko
+
+MOST_SITES: Final = 200_000  # objects that a sealed revision may refer to
+MOST_PAGES: Final = 20_000
+MOST_FIELDS: Final = 20_000
+MOST_FIELD_LEVELS: Final = 32
+
+
+class Node(NamedTuple):
+    """A field or widget of the sealed form: its dictionary, and that with what it inherits."""
+
+    ref: Ref
+    own: dict[str, Value]
+    inherited: dict[str, Value]
+    name: bytes
+    is_field: bool
+
+
+@dataclass
+class SealedRevision:
+    """``data`` ends where the signature's covered bytes end."""
+
+    data: bytes
+    strict: bool
+
+    def __post_init__(self) -> None:
+        self._reader = PdfFileReader(BytesIO(self.data), strict=self.strict)
+        self._values: dict[Ref, Value] = {}
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether strings and streams of an update would be encrypted too."""
+        return self._reader.encrypt_dict is not None
+
+    @property
+    def section(self) -> int:
+        """Where the last cross-reference section begins."""
+        return int(self._reader.last_startxref or 0)
+
+    @cached_property
+    def trailer(self) -> dict[str, Value]:
+        """Of all its sections together."""
+        return {str(key): from_pyhanko(value) for key, value in dict.items(self._reader.trailer.flatten())}
+
+    @cached_property
+    def root(self) -> Ref:
+        """The catalog."""
+        root = self.trailer.get("/Root")
+        if not isinstance(root, Ref):
+            raise IrregularError("the catalog")
+        return root
+
+    def get(self, value: Value) -> Value:
+        """The value itself, or what a reference leads to; None where that is nothing."""
+        if not isinstance(value, Ref):
+            return value
+        if value not in self._values:
+            self._values[value] = self._read(value)
+        return self._values[value]
+
+    def _read(self, ref: Ref) -> Value:
+        reference = generic.Reference(ref.number, ref.generation, self._reader)
+        if self._place(reference) is None:
+            return None
+        found = from_pyhanko(self._reader.get_object(reference))
+        return None if isinstance(found, Ref) else found
+
+    def _place(self, reference: generic.Reference) -> Any:
+        try:
+            return self._reader.xrefs[reference]
+        except KeyError:
+            return None
+
+    def entries(self, value: Value) -> dict[str, Value]:
+        """The dictionary that ``value`` is or leads to; empty where it is none."""
+        found = self.get(value)
+        return found if isinstance(found, dict) else {}
+
+    def elements(self, value: Value) -> list[Value]:
+        """The array that ``value`` is or leads to; empty where it is none."""
+        found = self.get(value)
+        return found if isinstance(found, list) else []
+
+    def sites(self, numbers: set[int]) -> dict[int, int]:
+        """How often what is sealed refers to each of these numbers, also where nothing has the number and where an object stream does.
+
+        Follows everything that can be reached from the trailer; raises TooManyError.
+        """
+        counts = dict.fromkeys(numbers, 0)
+        seen: set[Ref] = set()
+        waiting: list[Value] = [self.trailer]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, Ref):
+                if value.number in counts:
+                    counts[value.number] += 1
+                if value not in seen:
+                    seen.add(value)
+                    if len(seen) > MOST_SITES:
+                        raise TooManyError
+                    place = self._place(generic.Reference(value.number, value.generation, self._reader))
+                    if isinstance(place, ObjStreamRef) and place.obj_stream_id in counts:
+                        counts[place.obj_stream_id] += 1
+                    content = self.get(value)  # what cannot be read ends the comparison: it could refer to anything
+                    waiting.append(content.entries if isinstance(content, Stream) else content)
+            elif isinstance(value, dict):
+                waiting.extend(each for each in value.values() if isinstance(each, Ref | dict | list))
+            elif isinstance(value, list):
+                waiting.extend(each for each in value if isinstance(each, Ref | dict | list))
+        return counts
+
+    @cached_property
+    def pages(self) -> list[tuple[Ref | None, dict[str, Value]]]:
+        """Every page in its order; the reference is None where it stands in its parent itself."""
+        found: list[tuple[Ref | None, dict[str, Value]]] = []
+        seen: set[Ref] = set()
+        waiting: list[Value] = [self.entries(self.root).get("/Pages")]
+        while waiting:
+            value = waiting.pop()
+            node = self.entries(value)
+            if "/Kids" in node:
+                if isinstance(value, Ref) and value in seen:
+                    raise IrregularError("the page tree")
+                seen |= {value} if isinstance(value, Ref) else set()
+                waiting.extend(reversed(self.elements(node["/Kids"])))
+            else:
+                found.append((value if isinstance(value, Ref) else None, node))
+            if len(found) > MOST_PAGES or len(waiting) > MOST_PAGES:
+                raise TooManyError
+        return found
+
+    def fields(self) -> Iterator[Node]:
+        """Every field and widget of the form; raises TooManyError."""
+        form = self.entries(self.entries(self.root).get("/AcroForm"))
+        waiting: list[tuple[Value, dict[str, Value], bytes, int]] = [(each, {}, b"", 0) for each in self.elements(form.get("/Fields"))]
+        count = 0
+        while waiting:
+            value, above, name, level = waiting.pop()
+            own = self.entries(value)
+            count += 1
+            if level > MOST_FIELD_LEVELS or count > MOST_FIELDS:
+                raise TooManyError
+            title = self.get(own.get("/T"))
+            if isinstance(title, bytes):
+                name = title if level == 0 else name + b"." + title
+            inherited = above | {key: own[key] for key in ("/FT", "/Ff", "/V", "/DA", "/Q", "/MaxLen") if key in own}
+            if isinstance(value, Ref):
+                yield Node(value, own, inherited, name, isinstance(title, bytes))
+            waiting.extend((each, inherited, name, level + 1) for each in self.elements(own.get("/Kids")))

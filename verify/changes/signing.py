@@ -1,0 +1,182 @@
+"""The rule for later signatures and document timestamps: field, widget, look and signature dictionary, all of them new and static."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from verify.case import Signature
+from verify.changes.account import (
+    Account,
+    Addition,
+    ChangedError,
+    Place,
+    members,
+    plain_leaves,
+    rectangle_of,
+    require_only,
+    require_same,
+    shows,
+)
+from verify.changes.sealed import Node
+from verify.changes.values import Ref, Stream, Value, decoded, same
+from verify.codes import FindingCode, Row, Weight
+from verify.report import Answer, SealKind
+
+Later = Mapping[Ref, Signature]
+"""The filled signature fields of the present document by their fields' references."""
+
+_LINE_END_BYTES: Final = 2
+_FIELD: Final = {"/Type", "/Subtype", "/FT", "/T", "/TU", "/V", "/F", "/Ff", "/Rect", "/P", "/AP", "/Lock", "/MK", "/DA"}
+_LOCK: Final = {"/Type", "/Action", "/Fields", "/P"}
+_DICTIONARY: Final = {
+    *("/Type", "/Filter", "/SubFilter", "/Contents", "/Cert", "/ByteRange", "/Reference", "/Changes", "/Name", "/M", "/Location"),
+    *("/Reason", "/ContactInfo", "/R", "/V", "/Prop_Build", "/Prop_AuthTime", "/Prop_AuthType"),
+}
+_LIVELY: Final = frozenset({
+    *("/A", "/AA", "/AF", "/Alternates", "/EF", "/F", "/FFilter", "/JS", "/Measure", "/Metadata", "/Next", "/OC", "/OCGs"),
+    *("/OCProperties", "/OPI", "/Parent", "/PieceInfo", "/Properties", "/PS", "/PtData", "/Ref", "/RichMediaContent", "/URI", "/XFA"),
+})  # fmt: skip
+"""Entries by which a look could change, act, or lead elsewhere."""
+
+
+def end_of(signature: Signature) -> int:
+    """Where the bytes end that it covers."""
+    assert signature.embedded is not None
+    return int(signature.embedded.byte_range[2]) + int(signature.embedded.byte_range[3])
+
+
+def claim_new_field(account: Account, ref: Value, later: Later) -> None:
+    """A field that was added to the form: it has to hold a sound signature."""
+    signature = _sound(account, ref, later)
+    before = end_of(signature)
+    rule = f"signature {signature.field_name}"
+    field = members(account.take(ref, rule, before=before), rule)
+    require_only(field, rule, _FIELD)
+    if field.get("/FT") != "/Sig" or field.get("/Subtype") != "/Widget" or not isinstance(field.get("/T"), bytes):
+        raise ChangedError(f"{rule}: its field is no plain signature field")
+    if not all(plain_leaves(field[key]) for key in field.keys() & {"/TU", "/F", "/Ff", "/Rect", "/DA"}) or field.get("/MK", {}) != {}:
+        raise ChangedError(f"{rule}: its field is no plain signature field")
+    _claim_lock(account, field.get("/Lock"), rule, before)
+    _claim(account, signature, field, rule, rectangle_of(field.get("/Rect"), rule), ref).is_new = True
+
+
+def claim_filled_field(account: Account, node: Node, later: Later) -> None:
+    """An empty signature field of the sealed revision that was signed later."""
+    signature = _sound(account, node.ref, later)
+    rule = f"signature {signature.field_name}"
+    field = members(account.rewritten(node.ref, rule, before=end_of(signature)), rule)
+    if account.sealed.get(node.own.get("/V")) is not None:
+        raise ChangedError(f"{rule}: the field was signed already")
+    require_same(node.own, field, rule, {"/V", "/AP", "/P", "/F"})
+    if not same(node.own.get("/P", field.get("/P")), field.get("/P")) or not isinstance(field.get("/F", 0), int):
+        raise ChangedError(f"{rule}: its field was changed")
+    resolved = [account.sealed.get(each) for each in account.sealed.elements(field.get("/Rect"))]
+    pages = [number for number, (_page, content) in enumerate(account.sealed.pages, 1) if node.ref in _annotations(account, content)]
+    if len(pages) > 1:
+        raise ChangedError(f"{rule}: its field stands on several pages")
+    addition = _claim(account, signature, field, rule, rectangle_of(resolved, rule), node.ref, old_look=node.own.get("/AP"))
+    addition.places.extend(Place(page, rectangle_of(resolved, rule)) for page in pages)
+
+
+def _annotations(account: Account, page: dict[str, Value]) -> list[Value]:
+    return account.sealed.elements(page.get("/Annots"))
+
+
+def _sound(account: Account, ref: Value, later: Later) -> Signature:
+    signature = later.get(ref) if isinstance(ref, Ref) else None
+    if signature is None or signature.embedded is None or not _is_sound(signature):
+        raise ChangedError("a field was added or filled that holds no sound signature")
+    if not any(0 <= end_of(signature) - revision.end <= _LINE_END_BYTES for revision in account.revisions):
+        raise ChangedError(f"signature {signature.field_name} does not end with a revision")
+    return signature
+
+
+def _is_sound(signature: Signature) -> bool:
+    if signature.kind is SealKind.DOCUMENT_TIMESTAMP:
+        return signature.is_sound and signature.timestamp is not None and signature.timestamp.trusted is not Answer.NO
+    return signature.is_sound
+
+
+def _is_trusted(signature: Signature) -> bool:
+    """Whether we know who signed. A document timestamp whose unit has expired proves no time any more, and still shows nothing."""
+    doubts = [each for each in signature.findings if each.row is Row.VALID and each.weight is not Weight.NOTE]
+    if signature.kind is SealKind.DOCUMENT_TIMESTAMP:
+        return signature.timestamp is not None and all(each.code is FindingCode.TIMESTAMP_EXPIRED for each in doubts)
+    return not doubts and (signature.is_ours or signature.is_vouched)
+
+
+def _claim(  # noqa: PLR0917
+    account: Account,
+    signature: Signature,
+    field: dict[str, Value],
+    rule: str,
+    rectangle: tuple[float, float, float, float],
+    ref: Value,
+    *,
+    old_look: Value = None,
+) -> Addition:
+    before = end_of(signature)
+    account.signed_until = max(account.signed_until, before)
+    _claim_dictionary(account, field.get("/V"), rule, before)
+    look = field.get("/AP")
+    if look is not None and not (old_look is not None and same(look, old_look) and not account.differs(look)):
+        _claim_look(account, look, rule, before, may_show=signature.kind is not SealKind.DOCUMENT_TIMESTAMP)
+    if signature.kind is SealKind.DOCUMENT_TIMESTAMP and shows(rectangle):
+        raise ChangedError(f"{rule}: a document timestamp that shows")
+    kind = {SealKind.SEAL: "seal", SealKind.FOREIGN: "signature", SealKind.DOCUMENT_TIMESTAMP: "document_timestamp"}[signature.kind]
+    addition = Addition(kind, signature.field_name, ref, signature.freeze().owner, _is_trusted(signature))  # type: ignore[arg-type]
+    account.additions.append(addition)
+    return addition
+
+
+def _claim_lock(account: Account, value: Value, rule: str, before: int) -> None:
+    lock = account.take(value, rule, before=before) if isinstance(value, Ref) else value
+    if lock is not None:
+        require_only(members(lock, rule), rule, _LOCK)
+        if not plain_leaves(lock):
+            raise ChangedError(f"{rule}: its lock refers elsewhere")
+
+
+def _claim_dictionary(account: Account, value: Value, rule: str, before: int) -> None:
+    dictionary = members(account.take(value, rule, before=before), rule)
+    require_only(dictionary, rule, _DICTIONARY)
+    _claim_tree(account, dictionary, rule, before, streams=False)
+
+
+def _claim_look(account: Account, value: Value, rule: str, before: int, *, may_show: bool) -> None:
+    """One normal appearance, a form XObject with all that it draws; an appearance that must not show draws nothing."""
+    look = members(account.take(value, rule, before=before) if isinstance(value, Ref) else value, rule)
+    require_only(look, rule, {"/N"})
+    stream = account.take(look.get("/N"), rule, before=before)
+    if not isinstance(stream, Stream) or stream.entries.get("/Subtype") != "/Form":
+        raise ChangedError(f"{rule}: its appearance is not one form")
+    if not may_show and decoded(stream).strip(b"\0\t\n\f\r "):
+        raise ChangedError(f"{rule}: a document timestamp that shows")
+    _claim_tree(account, stream, rule, before, streams=True)
+
+
+def _claim_tree(account: Account, value: Value, rule: str, before: int, *, streams: bool) -> None:
+    """Claims everything below: new objects, no actions, nothing optional, nothing outside."""
+    seen: set[Ref] = set()
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Ref) and not streams and each == account.sealed.root:
+            continue  # /Data of a signature reference: the whole document
+        if isinstance(each, Ref):
+            if each not in seen:
+                seen.add(each)
+                waiting.append(account.take(each, rule, before=before))
+            continue
+        if isinstance(each, Stream):
+            if not streams:
+                raise ChangedError(f"{rule}: a stream in a signature")
+            each = each.entries
+        if isinstance(each, dict):
+            lively = each.keys() & _LIVELY
+            if lively:
+                raise ChangedError(f"{rule}: {min(lively)} is not allowed in what it shows")
+            waiting.extend(each.values())
+        elif isinstance(each, list):
+            waiting.extend(each)
