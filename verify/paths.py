@@ -24,7 +24,7 @@ from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.path import ValidationPath
 
 from sealcore.clock import why_not_current
-from verify.trust import OutsideTsas, TrustMaterial
+from verify.trust import Outside, TrustMaterial
 
 ResultT = TypeVar("ResultT")
 _EXPIRED_CERTS_ON_CRL = x509.ObjectIdentifier("2.5.29.60")  # X.509 (2019) §9.5.2.8
@@ -78,7 +78,7 @@ def completed(work: Coroutine[Any, Any, ResultT]) -> ResultT:
         return aside.submit(asyncio.run, work).result()
 
 
-def context(trust: TrustMaterial | OutsideTsas, moment: datetime) -> ValidationContext:
+def context(trust: TrustMaterial | Outside, moment: datetime) -> ValidationContext:
     """A validation context of one use: these roots alone, no fetching; revocation is asked separately (``revocation``)."""
     return ValidationContext(
         trust_roots=[_asn1(each) for each in trust.roots],
@@ -91,21 +91,21 @@ def context(trust: TrustMaterial | OutsideTsas, moment: datetime) -> ValidationC
     )
 
 
-def fault_of(problem: object, path: ValidationPath | None, trust: TrustMaterial | OutsideTsas) -> PathFault | None:
+def fault_of(problem: object, path: ValidationPath | None, trust: TrustMaterial | Outside) -> PathFault | None:
     """What is wrong with a path, from pyHanko's indication; also when it leads to our root but past our issuing CAs."""
     if problem is not None:
         return _FAULTS.get(problem, PathFault.OTHER) if isinstance(problem, AdESIndeterminate) else PathFault.OTHER
     if path is None:
         return PathFault.NO_PATH
-    if isinstance(trust, OutsideTsas):
-        return None  # how many CAs an outside TSA has is its own affair
+    if isinstance(trust, Outside):
+        return None  # how many CAs others have is their own affair
     ours = {each.public_bytes(Encoding.DER) for each in trust.issuers}
     chain = [each.dump() for each in path.iter_certs(include_root=True)]
     # root → one of our issuing CAs for seals and timestamps → the certificate: an infrastructure certificate of ours is no seal
     return None if len(chain) == 3 and chain[1] in ours else PathFault.NO_PATH
 
 
-def revocation(path: ValidationPath, trust: TrustMaterial | OutsideTsas, *, then: datetime, now: datetime) -> Revocation:
+def revocation(path: ValidationPath, trust: TrustMaterial | Outside, *, then: datetime, now: datetime) -> Revocation:
     """The worst standing of the certificates below the root at ``then``."""
     certificates = [x509.load_der_x509_certificate(each.dump()) for each in path.iter_certs(include_root=True)]
     standings = [_standing(certificate, issuer, trust, then, now) for issuer, certificate in pairwise(certificates)]
@@ -117,7 +117,7 @@ def revocation(path: ValidationPath, trust: TrustMaterial | OutsideTsas, *, then
 
 
 def _standing(
-    certificate: x509.Certificate, issuer: x509.Certificate, trust: TrustMaterial | OutsideTsas, then: datetime, now: datetime
+    certificate: x509.Certificate, issuer: x509.Certificate, trust: TrustMaterial | Outside, then: datetime, now: datetime
 ) -> Revocation:
     current = next((crl for crl in trust.crls_of(issuer) if _is_current(crl, now) and speaks_of(crl, certificate)), None)
     if current is None:

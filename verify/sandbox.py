@@ -29,7 +29,10 @@ _READING = TypeAdapter(Reading)
 _COMPARISONS = TypeAdapter(tuple[Comparison, ...])
 _DOUBTS = TypeAdapter(list[Doubt | None])
 _FINDINGS = {Code.DOCUMENT_TOO_COMPLEX: FindingCode.TOO_COMPLEX, Code.DOCUMENT_DAMAGED: FindingCode.DAMAGED}
-_CERTIFICATES = ("roots", "issuers", "timestamp_anchors", "timestamp_issuers")  # of the trust, in the order in which they are sent
+_CERTIFICATES = (  # of the trust, in the order in which they are sent
+    *("roots", "issuers", "timestamp_anchors", "timestamp_issuers"),
+    *("signer_anchors", "signer_issuers"),
+)
 
 
 class Sandbox:

@@ -18,7 +18,8 @@ class TrustSettings(Block):
     """What we trust: PEM files of the root and of the CA that issues seals and timestamp units, and our own CRL addresses.
 
     ``timestamp_anchors_files`` are the roots of outside TSAs, ``timestamp_issuers_files`` the CAs below them: they count for timestamps
-    alone. Their CRLs are named in ``crl_urls`` too: without them revocation is unknown.
+    alone. ``signer_anchors_files`` and ``signer_issuers_files`` are those of others who may sign after us; they make nobody's signature a
+    seal. The CRLs of all these are named in ``crl_urls`` too: without them revocation is unknown.
     ``crl_urls`` are those of the root and of the seals CA; ``crl_cache`` is a folder that keeps them over a restart.
     """
 
@@ -28,6 +29,8 @@ class TrustSettings(Block):
     crl_cache: Path | None = None
     timestamp_anchors_files: tuple[Path, ...] = ()
     timestamp_issuers_files: tuple[Path, ...] = ()
+    signer_anchors_files: tuple[Path, ...] = ()
+    signer_issuers_files: tuple[Path, ...] = ()
 
     def load(self) -> TrustMaterial:
         """Reads the files; raises CONFIGURATION_INVALID naming the one that cannot be used."""
@@ -36,6 +39,8 @@ class TrustSettings(Block):
             self.seals_file,
             timestamp_anchors_files=self.timestamp_anchors_files,
             timestamp_issuers_files=self.timestamp_issuers_files,
+            signer_anchors_files=self.signer_anchors_files,
+            signer_issuers_files=self.signer_issuers_files,
         )
 
 

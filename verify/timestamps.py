@@ -23,7 +23,7 @@ from verify.case import Case, Signature, name_of, owner_of, plain
 from verify.codes import FindingCode
 from verify.paths import PathFault, Standing, completed, context, fault_of, revocation
 from verify.report import Answer, SealKind, Timestamp, finding, written
-from verify.trust import OutsideTsas, TrustMaterial
+from verify.trust import Outside, TrustMaterial
 
 Imprint = Callable[[str], bytes]
 """The digest, by a named algorithm, of what a token should be over."""
@@ -91,7 +91,7 @@ def _judge(
 
 
 def _against(
-    trust: TrustMaterial | OutsideTsas, now: datetime, signed_data: Any, imprint: Imprint, moment: datetime
+    trust: TrustMaterial | Outside, now: datetime, signed_data: Any, imprint: Imprint, moment: datetime
 ) -> tuple[TimestampSignatureStatus, FindingCode | None]:
     """The token judged by these roots alone."""
     status = completed(_validate(signed_data, imprint, context(trust, now)))
@@ -103,7 +103,7 @@ async def _validate(signed_data: cms.SignedData, imprint: Imprint, trust_context
     return TimestampSignatureStatus(**facts)
 
 
-def _code_of(status: TimestampSignatureStatus, trust: TrustMaterial | OutsideTsas, moment: datetime, now: datetime) -> FindingCode | None:
+def _code_of(status: TimestampSignatureStatus, trust: TrustMaterial | Outside, moment: datetime, now: datetime) -> FindingCode | None:
     """What speaks against the token; None when it is trusted.
 
     The unit's certificate is judged now, not at the time that the token itself claims.

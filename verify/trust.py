@@ -17,8 +17,11 @@ from sealcore.errors import Code, VermilionError
 
 
 @dataclass(frozen=True)
-class OutsideTsas:
-    """The anchors of outside TSAs, CAs that may lie below them, and verified CRLs: they count for timestamps and for nothing else."""
+class Outside:
+    """Anchors of others, CAs that may lie below them, and verified CRLs.
+
+    Those of outside TSAs count for timestamps alone, those of outside signers for signatures after our seals alone.
+    """
 
     roots: tuple[x509.Certificate, ...] = ()
     issuers: tuple[x509.Certificate, ...] = ()
@@ -34,6 +37,7 @@ class TrustMaterial:
     """Roots, the issuing CAs for seals and timestamp units, and verified CRLs.
 
     timestamp_anchors  end the chains of outside TSAs; timestamp_issuers  may lie in between
+    signer_anchors     end the chains of others who may sign after us; signer_issuers  may lie in between
 
     Construction checks that each issuing CA comes from a root and that each CRL is signed by one of them; raises
     CONFIGURATION_INVALID. An empty ``crls`` is allowed: revocation is then unknown and nothing is found valid.
@@ -44,6 +48,8 @@ class TrustMaterial:
     crls: tuple[x509.CertificateRevocationList, ...] = ()
     timestamp_anchors: tuple[x509.Certificate, ...] = ()
     timestamp_issuers: tuple[x509.Certificate, ...] = ()
+    signer_anchors: tuple[x509.Certificate, ...] = ()
+    signer_issuers: tuple[x509.Certificate, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.roots:
@@ -58,12 +64,18 @@ class TrustMaterial:
     @property
     def authorities(self) -> tuple[x509.Certificate, ...]:
         """Everyone whose CRLs count."""
-        return (*self.roots, *self.issuers, *self.timestamp_anchors, *self.timestamp_issuers)
+        outside = (*self.timestamp_anchors, *self.timestamp_issuers, *self.signer_anchors, *self.signer_issuers)
+        return (*self.roots, *self.issuers, *outside)
 
     @property
-    def outside_tsas(self) -> OutsideTsas:
+    def outside_tsas(self) -> Outside:
         """What outside TSAs are judged by."""
-        return OutsideTsas(self.timestamp_anchors, self.timestamp_issuers, self.crls)
+        return Outside(self.timestamp_anchors, self.timestamp_issuers, self.crls)
+
+    @property
+    def outside_signers(self) -> Outside:
+        """What the signatures of others are judged by."""
+        return Outside(self.signer_anchors, self.signer_issuers, self.crls)
 
     def with_crls(self, crls: Iterable[x509.CertificateRevocationList]) -> TrustMaterial:
         """The same with other CRLs."""
@@ -86,6 +98,8 @@ class TrustMaterial:
         *,
         timestamp_anchors_files: Iterable[Path] = (),
         timestamp_issuers_files: Iterable[Path] = (),
+        signer_anchors_files: Iterable[Path] = (),
+        signer_issuers_files: Iterable[Path] = (),
     ) -> TrustMaterial:
         """From PEM files (CRLs PEM or DER); raises CONFIGURATION_INVALID naming the file."""
         return cls(
@@ -94,6 +108,8 @@ class TrustMaterial:
             tuple(crl_of(path.read_bytes()) for path in crl_files),
             tuple(each for path in timestamp_anchors_files for each in certificates(path)),
             tuple(each for path in timestamp_issuers_files for each in certificates(path)),
+            tuple(each for path in signer_anchors_files for each in certificates(path)),
+            tuple(each for path in signer_issuers_files for each in certificates(path)),
         )
 
 

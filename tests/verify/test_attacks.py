@@ -177,7 +177,7 @@ def test_ssa_a_later_visible_signature_of_a_stranger_is_named_and_leaves_it_unde
     report = check(later.data)
     ours = next(seal for seal in report.seals if seal.field == "Seal1")
     assert "SIGNED_LATER" in codes(report) and ours.changed.fields == ("Stranger",)
-    (added, _information) = ours.changed.additions
+    added = ours.changed.additions[0]
     assert (added.field, added.page, added.rectangle, added.trusted) == ("Stranger", 1, (60.0, 700.0, 400.0, 740.0), Answer.UNKNOWN)
     assert report.verdict is Verdict.UNDETERMINED and "SIGNER_UNKNOWN_LATER" in codes(report)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from verify.changes.account import Account, Addition, ChangedError, Place, members, rectangle_of, require_same, shows
+from verify.changes.derived import NotDerivedError, require_derived
 from verify.changes.sealed import Node
-from verify.changes.values import Value, same
+from verify.changes.values import Ref, Stream, Value, same
 
 _READ_ONLY, _PUSH_BUTTON = 1 << 0, 1 << 16  # /Ff (ISO 32000-2 tables 227 and 229)
 _OFF = "/Off"
@@ -40,14 +41,33 @@ def claim_filled(account: Account, node: Node, locks: Locks) -> None:
     new = members(account.rewritten(node.ref, rule), rule) if account.differs(node.ref) else node.own
     require_same(node.own, new, rule, {"/V", "/AP", "/AS"})
     kind = account.sealed.get(node.inherited.get("/FT"))
-    value = new.get("/V", node.inherited.get("/V"))
+    value = account.sealed.get(new.get("/V", node.inherited.get("/V")))
     if kind == "/Btn" and not flags & _PUSH_BUTTON:
         _require_state(account, node, new, rule)
     elif kind not in ("/Tx", "/Ch") or not _is_value(value) or not same(node.own.get("/AS"), new.get("/AS")):
         raise ChangedError(f"{rule}: its value is none")
     elif not same(look, new.get("/AP")) or account.differs(look) or account.differs(stream):
-        raise ChangedError(f"{rule}: its appearance was changed")
+        _claim_look(account, node, new.get("/AP"), value, rule)
     _note(account, node, _readable(node.name))
+
+
+def _claim_look(account: Account, node: Node, look: Value, value: Value, rule: str) -> None:
+    """A new normal appearance, or the old one written anew; it shows the value and nothing else."""
+    sealed = account.sealed
+    before, now = account.opened(node.own.get("/AP"), look, rule)
+    before, now = members({} if before is None else before, rule), members(now, rule)
+    require_same(before, now, rule, {"/N"})
+    was, stream = account.opened(before.get("/N"), now.get("/N"), rule)
+    form = sealed.entries(sealed.entries(sealed.root).get("/AcroForm"))
+    known = [sealed.entries(sealed.entries(form.get("/DR")).get("/Font"))]
+    if isinstance(was, Stream):
+        known.append(sealed.entries(sealed.entries(was.entries.get("/Resources")).get("/Font")))
+    fonts = [font for each in known for font in each.values() if isinstance(font, Ref)]
+    left, bottom, right, top = rectangle_of([sealed.get(each) for each in sealed.elements(node.own.get("/Rect"))], rule)
+    try:
+        require_derived(stream, value, (right - left, top - bottom), lambda font: font in fonts and not account.differs(font))
+    except NotDerivedError:
+        raise ChangedError(f"{rule}: its appearance could show something else than its value") from None
 
 
 def _require_state(account: Account, node: Node, new: dict[str, Value], rule: str) -> None:
