@@ -50,7 +50,7 @@ up: setup ## start the office and leave it running until Ctrl-C
 test: setup-test lint ## lint, types, layers and the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(addprefix --ignore=,$(LONG_TESTS))
 
-test-more: setup-long ## what takes longest: the benchmarks' own tests, rollover and long-term proof at length, veraPDF's judgement of PDF/A and PDF/UA
+test-more: setup-long ## what takes longest: the benchmarks' own tests, rollover and long-term proof at length, what veraPDF says of PDF/A and PDF/UA and EU DSS of our seals
 	@$(BIN)/python -m pytest $(LONG_TESTS)
 
 test-long: test fuzz test-more ## all that, the property tests for MINUTES, and the demo over the documents in CORPUS

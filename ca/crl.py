@@ -136,8 +136,9 @@ class CrlPublisher:
             .next_update(next_update)
             .add_extension(x509.CRLNumber(number), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key), critical=False)
-            .add_extension(_distribution_point(issuer.parent), critical=True)
         )
+        if role_of(name) != "root":
+            builder = builder.add_extension(_distribution_point(issuer.parent), critical=True)
         keeps = self._plan[name].crl_keeps_expired
         if keeps:
             builder = builder.add_extension(_expired_certificates_since(certificate), critical=False)
@@ -177,15 +178,14 @@ def _entry(row: Row[Any]) -> x509.RevokedCertificate:
 def _distribution_point(parent: Parent) -> x509.IssuingDistributionPoint:
     """What this CRL is about (RFC 5280 §5.2.5): all that this CA issued, fetched where its certificates say.
 
-    A root's own certificate names no CRL, so the root's CRL names no place either: whoever checks the root too (openssl's
-    ``-crl_check_all``) would else find it out of scope.
+    A root's CRL has none and is the whole list. Its own certificate names no CRL, so that whoever checks the root too (openssl's
+    ``-crl_check_all``) would find a named place out of scope; and a scope without a place is unknown to others (EU DSS).
     """
-    certifies_authorities = role_of(parent.name) == "root"
     return x509.IssuingDistributionPoint(
-        full_name=None if certifies_authorities else [x509.UniformResourceIdentifier(crl_url(parent))],
+        full_name=[x509.UniformResourceIdentifier(crl_url(parent))],
         relative_name=None,
-        only_contains_user_certs=not certifies_authorities,
-        only_contains_ca_certs=certifies_authorities,
+        only_contains_user_certs=True,
+        only_contains_ca_certs=False,
         only_some_reasons=None,
         indirect_crl=False,
         only_contains_attribute_certs=False,
