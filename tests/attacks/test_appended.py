@@ -18,6 +18,7 @@ from sealcore.clock import FixedClock
 from tests.attacks import appended
 from tests.attacks.appended import ATTACKS, COVER, RAW, Writer, carried_out, contract
 from tests.verify.office import NOW, Office, fill_in, written
+from verify.changes.filling import locks_of
 from verify.report import Change, Report, Verdict
 from verify.verifier import verify
 
@@ -138,6 +139,20 @@ def test_a_reference_that_led_nowhere_when_it_was_sealed_must_not_lead_somewhere
     root = appended.PdfFileReader(io.BytesIO(document)).root_ref.idnum
     store = appended.update(document, {40: certificate, root: appended.catalog(document) + b"/DSS<</Certs[40 0 R]>>>>"})
     require_no_clean_bill(told(office, store))
+
+
+def test_an_object_that_vanishes_under_another_generation_is_a_change(office: Office, sealed: dict[str, bytes]) -> None:
+    content = appended.page_content(sealed["final"])
+    gone = appended.update(sealed["final"], {content: b"null"})
+    gone = gone.replace(b"\n%d 0 obj\nnull" % content, b"\n%d 1 obj\nnull" % content)
+    entry = gone.rindex(b" 00000 n ")
+    require_no_clean_bill(told(office, gone[:entry] + b" 00001 n " + gone[entry + 9 :]))
+
+
+def test_a_lock_holds_whatever_the_encoding_of_its_names(office: Office) -> None:
+    locks = locks_of([{"/TransformMethod": "/FieldMDP", "/TransformParams": {"/Action": "/Include", "/Fields": [b"\xfe\xff\0a\0b"]}}])
+    assert locks.hold("ab") and locks.hold("ab.c") and not locks.hold("a")
+    assert locks_of([{"/TransformMethod": "/Unknown"}]).hold("anything")
 
 
 def test_a_store_that_was_sealed_as_the_pages_content_cannot_grow(office: Office) -> None:

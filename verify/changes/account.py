@@ -55,7 +55,11 @@ class Account:
         self._written: dict[int, Written] = {}
         self._claims: dict[int, str] = {}
         carriers: set[int] = set()
+        holders: set[int] = set()
         for revision in revisions:
+            if holders & revision.objects.keys():
+                raise ChangedError("an object stream that was appended is overwritten, and with it what it holds")
+            holders |= {each.holder for each in revision.objects.values() if each.holder is not None}
             carriers = (carriers - revision.objects.keys()) | revision.carriers
             self._written |= revision.objects
         self._sites = sealed.sites(set(self._written))
@@ -64,7 +68,7 @@ class Account:
                 raise ChangedError(f"object {number} of the sealed document is overwritten")
             self._claims[number] = "carrier"
         for number, written in self._written.items():
-            if self._sites[number] and same(sealed.get(written.ref), written.value):
+            if self._sites[number] and sealed.has(written.ref) and same(sealed.get(written.ref), written.value):
                 self._claims[number] = "the same as before"
 
     def differs(self, value: Value) -> bool:

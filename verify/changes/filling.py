@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from verify.changes.account import Account, Addition, ChangedError, Place, members, rectangle_of, require_same, shows
 from verify.changes.derived import NotDerivedError, require_derived
-from verify.changes.sealed import Node
+from verify.changes.sealed import Node, readable
 from verify.changes.values import Ref, Stream, Value, same
 
 _READ_ONLY, _PUSH_BUTTON = 1 << 0, 1 << 16  # /Ff (ISO 32000-2 tables 227 and 229)
@@ -18,12 +18,12 @@ class Locks:
     """Fields that the seal locked (FieldMDP, ISO 32000-2 §12.8.2.4): all but, or only, these."""
 
     everything_but: bool = False
-    names: frozenset[bytes] = field(default_factory=frozenset)
+    names: frozenset[str] = field(default_factory=frozenset)
 
-    def hold(self, name: bytes) -> bool:
+    def hold(self, name: str) -> bool:
         """Whether a field of this full name is locked, by itself or with what it is part of."""
-        parts = name.split(b".")
-        listed = any(b".".join(parts[: count + 1]) in self.names for count in range(len(parts)))
+        parts = name.split(".")
+        listed = any(".".join(parts[: count + 1]) in self.names for count in range(len(parts)))
         return listed != self.everything_but
 
 
@@ -33,8 +33,7 @@ def claim_filled(account: Account, node: Node, locks: Locks) -> None:
     stream = account.sealed.entries(look).get("/N")
     if not (account.differs(node.ref) or account.differs(look) or account.differs(stream)):
         return
-    name = node.name.decode("latin-1")
-    rule = f"field {name}"
+    rule = f"field {node.name}"
     flags = account.sealed.get(node.inherited.get("/Ff", 0))
     if not isinstance(flags, int) or flags & _READ_ONLY or locks.hold(node.name):
         raise ChangedError(f"{rule} is not to be filled in")
@@ -48,7 +47,7 @@ def claim_filled(account: Account, node: Node, locks: Locks) -> None:
         raise ChangedError(f"{rule}: its value is none")
     elif not same(look, new.get("/AP")) or account.differs(look) or account.differs(stream):
         _claim_look(account, node, new.get("/AP"), value, rule)
-    _note(account, node, _readable(node.name))
+    _note(account, node, node.name)
 
 
 def _claim_look(account: Account, node: Node, look: Value, value: Value, rule: str) -> None:
@@ -104,11 +103,6 @@ def _note(account: Account, node: Node, name: str) -> None:
             addition.places.append(Place(number, rectangle))
 
 
-def _readable(name: bytes) -> str:
-    """A partial or full name as text (PDFDocEncoding, or UTF-16 with a byte order mark)."""
-    return name.decode("utf-16", "replace") if name.startswith((b"\xfe\xff", b"\xff\xfe")) else name.decode("latin-1")
-
-
 def locks_of(references: Value) -> Locks:
     """From a signature's /Reference; what cannot be read locks everything."""
     found: Locks | None = None
@@ -121,5 +115,5 @@ def locks_of(references: Value) -> Locks:
         action, names = (parameters.get("/Action"), parameters.get("/Fields", [])) if isinstance(parameters, dict) else (None, [])
         if action not in ("/Include", "/Exclude") or not isinstance(names, list) or not all(isinstance(name, bytes) for name in names):
             return Locks(everything_but=True)
-        found = Locks(action == "/Exclude", frozenset(names))
+        found = Locks(action == "/Exclude", frozenset(map(readable, names)))
     return found or Locks()

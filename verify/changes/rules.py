@@ -10,7 +10,7 @@ from verify.changes.account import Account, Addition, ChangedError, Place, added
 from verify.changes.filling import Locks, claim_filled
 from verify.changes.information import claim_extensions, claim_information, claim_metadata, claim_version
 from verify.changes.revisions import Revision
-from verify.changes.sealed import SealedRevision
+from verify.changes.sealed import SealedRevision, readable
 from verify.changes.signing import Later, claim_filled_field, claim_new_field
 from verify.changes.store import claim_store
 from verify.changes.values import Ref, Value, same
@@ -105,7 +105,7 @@ def _require_own_names(account: Account) -> None:
     names = [node.name for node in account.sealed.fields() if node.is_field]
     for each in account.additions:
         if each.is_new:
-            names.append(members(account.now(each.ref), "a field").get("/T", b""))
+            names.append(readable(members(account.now(each.ref), "a field").get("/T", b"")))
             if names.count(names[-1]) > 1:
                 raise ChangedError("two fields of one name")
 

@@ -27,8 +27,16 @@ class Node(NamedTuple):
     ref: Ref
     own: dict[str, Value]
     inherited: dict[str, Value]
-    name: bytes
+    name: str
     is_field: bool
+
+
+def readable(text: bytes) -> str:
+    """A text string (PDFDocEncoding, or Unicode with a byte order mark), so that names in different encodings compare as names."""
+    for mark, encoding in ((b"\xfe\xff", "utf-16-be"), (b"\xff\xfe", "utf-16-le"), (b"\xef\xbb\xbf", "utf-8")):
+        if text.startswith(mark):
+            return text[len(mark) :].decode(encoding, "replace")
+    return text.decode("latin-1")
 
 
 @dataclass
@@ -72,6 +80,10 @@ class SealedRevision:
         if value not in self._values:
             self._values[value] = self._read(value)
         return self._values[value]
+
+    def has(self, ref: Ref) -> bool:
+        """Whether there is an object of this number and generation."""
+        return self._place(generic.Reference(ref.number, ref.generation, self._reader)) is not None
 
     def _read(self, ref: Ref) -> Value:
         reference = generic.Reference(ref.number, ref.generation, self._reader)
@@ -147,7 +159,7 @@ class SealedRevision:
     def fields(self) -> Iterator[Node]:
         """Every field and widget of the form; raises TooManyError."""
         form = self.entries(self.entries(self.root).get("/AcroForm"))
-        waiting: list[tuple[Value, dict[str, Value], bytes, int]] = [(each, {}, b"", 0) for each in self.elements(form.get("/Fields"))]
+        waiting: list[tuple[Value, dict[str, Value], str, int]] = [(each, {}, "", 0) for each in self.elements(form.get("/Fields"))]
         count = 0
         while waiting:
             value, above, name, level = waiting.pop()
@@ -157,7 +169,7 @@ class SealedRevision:
                 raise TooManyError
             title = self.get(own.get("/T"))
             if isinstance(title, bytes):
-                name = title if level == 0 else name + b"." + title
+                name = f"{name}.{readable(title)}" if level else readable(title)
             inherited = above | {key: own[key] for key in ("/FT", "/Ff", "/V", "/DA", "/Q", "/MaxLen") if key in own}
             if isinstance(value, Ref):
                 yield Node(value, own, inherited, name, isinstance(title, bytes))
