@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE / "build"
 JARS = Path("/usr/share/java")  # Debian's
 LIBRARIES = ("itext5", "pdfbox2", "fontbox2", "commons-logging", "bcprov", "bcpkix", "bcutil")
 PROGRAMS = ("itext", "pdfbox")
+ENDS_S = 10.0  # a program whose output has ended ends soon, too
+_TOLD_BYTES = 2000  # of what it said at last
 
 
 def compiled() -> str:
@@ -38,6 +42,14 @@ class Work:
     labels: tuple[str, str]  # seal key, TSA key
     chain: Path
     documents: Path
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A process, and the file with what it says about itself."""
+
+    process: subprocess.Popen[str]
+    errors: IO[bytes]
 
 
 class JavaPeers:
@@ -69,19 +81,20 @@ class JavaPeers:
         answers = [_answer(one).split() for one in self._running]
         return sum(int(done) / float(elapsed_s) for done, elapsed_s in answers)
 
-    def _start(self, stack: ExitStack) -> subprocess.Popen[str]:
-        work = self._work
+    def _start(self, stack: ExitStack) -> _Running:
+        work, errors = self._work, stack.enter_context(TemporaryFile())  # noqa: SIM115  (the stack closes it)
         arguments = [self._program, work.token / "sunpkcs11.cfg", work.pin_file, *work.labels, work.chain, work.documents]
         process = subprocess.Popen(
             ["java", "-cp", work.class_path, "Peer", *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=errors,
             text=True,
             env={**os.environ, "SOFTHSM2_CONF": str(work.token / "softhsm2.conf")},
             start_new_session=True,
         )
         stack.callback(_end, process)
-        return process
+        return _Running(process, errors)
 
 
 def write_documents(contents: Sequence[bytes], folder: Path) -> None:
@@ -90,18 +103,33 @@ def write_documents(contents: Sequence[bytes], folder: Path) -> None:
         (folder / f"{number:04d}.pdf").write_bytes(content)
 
 
-def _ask(process: subprocess.Popen[str], order: str) -> None:
-    assert process.stdin is not None
-    process.stdin.write(order + "\n")
-    process.stdin.flush()
+def _ask(one: _Running, order: str) -> None:
+    assert one.process.stdin is not None
+    try:
+        one.process.stdin.write(order + "\n")
+        one.process.stdin.flush()
+    except BrokenPipeError:
+        raise _ended(one, f"it was told {order!r}") from None
 
 
-def _answer(process: subprocess.Popen[str], expected: str | None = None) -> str:
-    assert process.stdout is not None
-    line = process.stdout.readline().strip()
+def _answer(one: _Running, expected: str | None = None) -> str:
+    assert one.process.stdout is not None
+    line = one.process.stdout.readline().strip()
     if not line or (expected is not None and line != expected):
-        raise RuntimeError(f"a Java program ended or said {line!r} where {expected or 'a rate'} was expected")
+        raise _ended(one, f"it said {line!r} where {expected or 'a rate'} was expected")
     return line
+
+
+def _ended(one: _Running, when: str) -> RuntimeError:
+    """With its exit status and the end of what it printed to standard error: the fault of the program itself."""
+    try:
+        status = f"ended with status {one.process.wait(ENDS_S)}"
+    except subprocess.TimeoutExpired:
+        status = "goes on running"
+    size_bytes = one.errors.seek(0, os.SEEK_END)
+    one.errors.seek(max(0, size_bytes - _TOLD_BYTES))
+    told = one.errors.read().decode("utf-8", "replace").strip() or "nothing on standard error"
+    return RuntimeError(f"a Java program {status} when {when}; it said:\n{told}")
 
 
 def _end(process: subprocess.Popen[str]) -> None:
