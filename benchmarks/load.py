@@ -142,7 +142,12 @@ class Preparer:
         applicant = next(person for person in self._office.people if "applicant" in person.roles)
         approvers = [person for person in self._office.people if "approver" in person.roles][: seal.quorum]
         form = self._client.apply(
-            seal.id, documents, title="Benchmark", applicant=applicant.id, placement=lambda document: placements[document.name]
+            seal.id,
+            documents,
+            title="Benchmark",
+            applicant=applicant.id,
+            placement=lambda document: placements[document.name],
+            examined=True,  # they are ours
         )
         deciding: list[tuple[PersonPlan, Verdict]] = [(applicant, "apply"), *((one, "approve") for one in approvers)]
         for person, verdict in deciding:

@@ -36,6 +36,7 @@ from signer.consistency import KnownCheckpoint
 from signer.examiner import Examiner
 from signer.front.budget import ByteBudget
 from signer.front.desk import Desk
+from signer.front.examination import Examination
 from signer.front.fatal import FatalDocuments
 from signer.front.intake import Intake
 from signer.front.workers import STANDARD_COMMAND
@@ -74,6 +75,7 @@ class _Held:
 
     database: Database
     examiner: Examiner
+    examination: Examination
     crl: CrlWatch
     kept: KeptUses
     register: RegisterStore
@@ -120,7 +122,7 @@ class SignerProcess:
         budget = ByteBudget(settings.limits.in_flight_bytes, held.metrics.held_bytes.set)
         self._intake = Intake(self._desk, budget, held.metrics, largest_document_bytes=settings.limits.document_bytes)
         token_gate = TokenGate(held.register, self._clock, audience=settings.audience)
-        add_signer_service(self._rpc, SignerService(self._intake, token_gate, held.kept, self._requests))
+        add_signer_service(self._rpc, SignerService(self._intake, token_gate, held.examination, held.kept, self._requests))
         register = RegisterService(
             store=held.register,
             performer=self._performer,
@@ -163,6 +165,7 @@ class SignerProcess:
         held.crl.stop()
         held.status.stop()
         held.examiner.close()
+        held.examination.close()
         held.database.dispose()
 
     async def _snapshots(self) -> Mapping[str, bytes]:
@@ -221,9 +224,11 @@ def build(
         outside = Outside(settings.trust.seals_chain_file)
         status = StatusWatch(settings.trust.outside, outside, register, StatusStore(database), clock)
         performer = Performer(register, revocations, status, examiner, clock, audience=settings.audience)
-        held = _Held(database, examiner, CrlWatch(settings.tls, clock), KeptUses(database, clock), register, SignerMetrics(clock), status)
-        fatal = FatalDocuments(database, clock)
+        fatal, metrics = FatalDocuments(database, clock), SignerMetrics(clock)
         fatal.load()
+        largest_bytes = settings.limits.document_bytes
+        examination = Examination(register, fatal, metrics, settings.examine, largest_document_bytes=largest_bytes)
+        held = _Held(database, examiner, examination, CrlWatch(settings.tls, clock), KeptUses(database, clock), register, metrics, status)
         desk = Desk(settings, held.metrics, worker_command, fatal, reached)
         process = SignerProcess(settings, held, performer, desk, clock=clock)
         opened.pop_all()

@@ -308,7 +308,7 @@ def _admission(presented: Presented) -> Admission:
 def admit_item(admission: Admission, request: ItemRequest, *, largest_document_bytes: int) -> AdmittedItem:
     """The admission of one document; raises the code of the first step that refuses, naming the document."""
     try:
-        size(request, largest_document_bytes)
+        require_size(request, largest_document_bytes)
         scope(admission, request)
         binding = proof_or_grant(admission, request)
         digest = document_hash(request)
@@ -317,7 +317,7 @@ def admit_item(admission: Admission, request: ItemRequest, *, largest_document_b
     return AdmittedItem(admission, request, binding, digest)
 
 
-def size(request: ItemRequest, largest_document_bytes: int) -> None:
+def require_size(request: ItemRequest, largest_document_bytes: int) -> None:
     """The document is neither empty nor over the limit: judged first, before anything is hashed."""
     if request.size_bytes == 0:
         raise VermilionError(Code.DOCUMENT_EMPTY, "the document is empty")
@@ -330,8 +330,13 @@ def scope(admission: Admission, request: ItemRequest) -> None:
     covers = admission.claims.covers
     if isinstance(covers, GrantCovers) and request.index >= covers.most_uses:
         raise VermilionError(Code.GRANT_EXCEEDED, f"the grant covers {covers.most_uses} uses; there is no index {request.index}")
+    require_own_pictures(admission.seal, request)
+
+
+def require_own_pictures(seal: Seal, request: ItemRequest) -> None:
+    """Every mark shows a picture of this very seal."""
     for mark in request.placement.marks:
-        if mark.picture_sha256 not in admission.seal.pictures:
+        if mark.picture_sha256 not in seal.pictures:
             raise VermilionError(Code.PICTURE_UNKNOWN, f"the picture {mark.picture_sha256.hex()[:16]}… does not belong to this seal")
 
 

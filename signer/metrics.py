@@ -59,6 +59,9 @@ class SignerMetrics:
         self.status_answers = self._counter(
             "status_answers", "Answers of outside CAs about seals' certificates: good, revoked, failed", "outcome"
         )
+        self.examined = self._counter(
+            "examined", "Documents that were looked at before anybody approved them: ok, or the code of the refusal", "code"
+        )
         self.stops = self._counter("stops", "Stops by an officer, of seals and grants", "kind")
 
         # --- stages

@@ -16,6 +16,7 @@ from sealcore.clock import Clock
 from sealcore.error_messages import from_message
 from sealcore.errors import Code, VermilionError
 from sealcore.rpc import Rules, caller
+from signer.front.examination import Examination
 from signer.front.framing import Kind, framed, open_of
 from signer.front.intake import Call, Intake
 from signer.front.threads import in_thread
@@ -31,6 +32,7 @@ RULES: Rules = {
     # An operator cannot use a seal (I8), and neither can the workflow.
     _SIGNER + "Seal": frozenset({"client"}),
     _SIGNER + "SealStream": frozenset({"client"}),
+    _SIGNER + "Examine": frozenset({"client"}),
     _SIGNER + "Acknowledge": frozenset({"client"}),
     _SIGNER + "ListUses": frozenset({"client"}),
     _REGISTER + "ListSeals": _READERS | {"service:ca"},  # the CA judges acts by this register, and has no other
@@ -67,8 +69,9 @@ class TokenGate:
 class SignerService(signer_pb2_grpc.SignerServicer):
     """Seals for clients. Streams pass as bytes: what is in them, workers read."""
 
-    def __init__(self, intake: Intake, gate: TokenGate, kept: KeptUses, executor: Executor) -> None:
+    def __init__(self, intake: Intake, gate: TokenGate, examination: Examination, kept: KeptUses, executor: Executor) -> None:
         self._intake = intake
+        self._examination = examination
         self._gate = gate
         self._kept = kept
         self._executor = executor
@@ -92,6 +95,13 @@ class SignerService(signer_pb2_grpc.SignerServicer):
         call = _call(open_of(first), context)
         await in_thread(self._executor, self._gate.judge, call.jws, call.peer)
         async for answer in self._intake.stream(call, request_iterator):
+            yield answer
+
+    async def Examine(
+        self, request_iterator: AsyncIterator[signer_pb2.ExamineRequest], context: Any
+    ) -> AsyncIterator[signer_pb2.ExamineResponse]:
+        """What sealing would say of documents for their own sake."""
+        async for answer in self._examination.answers(caller().uri, request_iterator):
             yield answer
 
     async def Acknowledge(self, request: signer_pb2.AcknowledgeRequest, context: Any) -> signer_pb2.AcknowledgeResponse:
@@ -124,5 +134,8 @@ def add_signer_service(server: Any, service: SignerService) -> None:
         ),
         "ListUses": unary(service.ListUses, signer_pb2.ListUsesRequest.FromString, signer_pb2.ListUsesResponse.SerializeToString),
     }
+    handlers["Examine"] = grpc.stream_stream_rpc_method_handler(
+        service.Examine, signer_pb2.ExamineRequest.FromString, signer_pb2.ExamineResponse.SerializeToString
+    )
     handlers["SealStream"] = grpc.stream_stream_rpc_method_handler(service.SealStream)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("vermilion.v1.Signer", handlers),))

@@ -31,13 +31,8 @@ class Sandbox:
     def __init__(self, *, largest_document_bytes: int, workers: int) -> None:
         self._largest_document_bytes = largest_document_bytes
         self._places = threading.BoundedSemaphore(workers)
-        limits = Limits(
-            cpu_s=CPU_S,
-            wall_s=WALL_S,
-            memory_bytes=MEMORY_BASE_BYTES + MEMORY_PER_DOCUMENT_BYTE * largest_document_bytes,
-            answer_bytes=SUFFIX_BYTES + 4 * LARGEST_HOLE_BYTES,
-        )
-        self._server = ForkServer("signer.sandbox:prepare_parts", preload=["signer.pades.prepare"], limits=limits)
+        allowed = limits(largest_document_bytes)
+        self._server = ForkServer("signer.sandbox:prepare_parts", preload=["signer.pades.prepare"], limits=allowed)
 
     def start(self) -> None:
         """Starts the process that children are forked from; SERVICE_UNAVAILABLE when it does not come up."""
@@ -54,7 +49,7 @@ class Sandbox:
                 Code.DOCUMENT_TOO_LARGE, f"the document has {len(document)} bytes, the limit is {self._largest_document_bytes}"
             )
         with self._places:
-            answer = self._server.call(*_request(document, plan, hash_name))
+            answer = self._server.call(*request_parts(document, plan, hash_name))
         return _prepared(answer)
 
 
@@ -64,7 +59,7 @@ def prepare_parts(parts: list[bytes]) -> Sequence[bytes]:
 
     head, document, pictures = parts
     told = json.loads(head)
-    prepared = prepare(document, _plan(told, pictures), told["hash_name"])
+    prepared = prepare(document, plan_of(told, pictures), told["hash_name"])
     answer = {
         "hole_offset": prepared.hole_offset,
         "hole_size_bytes": prepared.hole_size_bytes,
@@ -76,7 +71,18 @@ def prepare_parts(parts: list[bytes]) -> Sequence[bytes]:
     return [json.dumps(answer).encode(), prepared.suffix]
 
 
-def _request(document: bytes, plan: Plan, hash_name: str) -> list[bytes]:
+def limits(largest_document_bytes: int) -> Limits:
+    """What a child may use for a document of at most that size."""
+    return Limits(
+        cpu_s=CPU_S,
+        wall_s=WALL_S,
+        memory_bytes=MEMORY_BASE_BYTES + MEMORY_PER_DOCUMENT_BYTE * largest_document_bytes,
+        answer_bytes=SUFFIX_BYTES + 4 * LARGEST_HOLE_BYTES,
+    )
+
+
+def request_parts(document: bytes, plan: Plan, hash_name: str) -> list[bytes]:
+    """One document and its plan for the way to a child."""
     used = {mark.picture_sha256 for mark in plan.placement.marks}
     pictures = {digest: plan.pictures[digest] for digest in sorted(used)}
     head = {
@@ -94,7 +100,8 @@ def _request(document: bytes, plan: Plan, hash_name: str) -> list[bytes]:
     return [json.dumps(head).encode(), document, b"".join(pictures.values())]
 
 
-def _plan(told: dict[str, Any], joined: bytes) -> Plan:
+def plan_of(told: dict[str, Any], joined: bytes) -> Plan:
+    """The plan that ``request_parts`` sent."""
     pictures, position = {}, 0
     for digest, size in told["pictures"].items():
         pictures[bytes.fromhex(digest)] = joined[position : position + size]

@@ -127,6 +127,17 @@ class SandboxSettings(Block):
     ahead: bool = True
 
 
+class ExamineSettings(Block):
+    """Documents that are looked at before anybody approves them, beside sealing and behind it.
+
+    at_once             children of the sandbox at one time, for all clients together
+    documents_a_minute  of one client; a second of the sandbox's work counts as 100 documents
+    """
+
+    at_once: int = Field(default=1, ge=1, le=64)
+    documents_a_minute: int = Field(default=60_000, ge=1)
+
+
 class CheckpointSettings(Block):
     """The last cosigned checkpoint, kept outside the signer's database; the signer does not start behind it.
 
@@ -157,6 +168,7 @@ class SignerSettings(Block):
     limits: Limits = Limits()
     workers: WorkerSettings = WorkerSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    examine: ExamineSettings = ExamineSettings()
     checkpoint: CheckpointSettings | None = None
     metrics: Listen | None = None  # where monitoring reads: /metrics, /healthz, /readyz
     tracing: TracingSettings | None = None

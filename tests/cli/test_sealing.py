@@ -64,9 +64,14 @@ def logged(office: RunningOffice, service: str, request_id: str) -> list[dict[st
 def test_a_pipe_gets_each_refusal_the_counts_and_one_request_id_for_all_services(office: RunningOffice, tmp_path: Path) -> None:
     folder = papers(tmp_path / "papers", 20, broken=3)
     number = applied(office, folder, tmp_path / "out")
+    asked = json.loads(office.run("forms", "show", number, "--json").stdout)
+    assert [one["name"] for one in asked["documents"]] == [
+        f"合同 {each:04d}.pdf" for each in range(3, 20)
+    ]  # nobody is asked about the rest
     done = office.run("seal", folder, "--out", tmp_path / "out")
     assert done.returncode == exits.REFUSED
-    assert f"Going on with form {number}: 0 of 20" in done.stdout
+    assert "3 of 20 documents would be refused as they are" in done.stdout
+    assert f"Going on with form {number}: 0 of 17" in done.stdout
     assert "17 sealed, 3 refused" in done.stdout
     assert done.stdout.count("✗ DOCUMENT_NOT_PDF") == 3
     assert done.stdout.count("Convert the file to PDF.") == 2  # the way out: once with the first, once in the summary
@@ -173,8 +178,9 @@ def test_a_terminal_gets_a_bar_that_fits_it(office: RunningOffice, tmp_path: Pat
     assert code == exits.REFUSED
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said)
     assert "━" in plain
-    assert "40/40" in plain
-    assert "✓ 39 sealed · ✗ 1 refused" in plain
+    assert "39/39" in plain
+    assert "✓ 39 sealed" in plain
+    assert "39 sealed, 1 refused" in plain
     assert "38;2;31;122;77m" in said  # VISUAL's green for what is sealed
     assert max(len(line) for line in re.split(r"[\r\n]+", plain)) <= columns + 1
 
@@ -240,3 +246,15 @@ def test_a_signer_that_is_away_is_said_once_in_a_pipe(capsys: pytest.CaptureFixt
             follow.progress(Progress(100, 10, 0, 1.0 + seconds / 10, waiting=away))
     said = capsys.readouterr().out
     assert said.count("SERVICE_UNAVAILABLE: the service cannot be reached; trying again") == 1
+
+
+def test_a_folder_that_holds_nothing_to_be_sealed_begins_no_form(office: RunningOffice, tmp_path: Path) -> None:
+    folder = papers(tmp_path / "papers", 2, broken=2)
+    (folder / "empty.pdf").write_bytes(b"")
+    done = office.run("seal", folder, "--out", tmp_path / "out", "--json")
+    assert done.returncode == exits.REFUSED
+    told = json.loads(done.stdout)
+    assert told["form"] is None
+    assert [one["code"] for one in told["results"]] == ["DOCUMENT_EMPTY", "DOCUMENT_NOT_PDF", "DOCUMENT_NOT_PDF"]
+    titles = [form["title"] for form in office.json("forms", "list")]  # others use this office at the same time
+    assert titles and not [title for title in titles if "empty.pdf" in title]

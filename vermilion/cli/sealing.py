@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals.leaf import Certification
+from sealcore.approvals.leaf import Certification, Placement
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.log import request_id
 from vermilion import client, exits, placing
@@ -60,14 +61,18 @@ def seal(
         office.office.url("workflow", scheme="https"), office.office.listen("signer").target, tls_of(office.layout, identity)
     ) as line:
         asked = _Asked(files, documents, kind, title, applicant, visible, certification, out)
+        unfit: dict[int, client.Outcome] = {}
         work: _Work | client.Earlier
         if form_number is not None:
             work = _Work(line.form(form_number), tuple(range(len(documents))), client.Folder(out), {})
         else:
+            unfit = _unfit(office, line, asked, quiet=as_json)
+            asked = replace(asked, documents=[one for position, one in enumerate(documents) if position not in unfit])
+            documents = asked.documents
             work = _work(office, line, asked, quiet=as_json)
         if isinstance(work, client.Earlier):
-            _finished(work, out, as_json=as_json)
-            return
+            _finished(work, unfit, out, as_json=as_json)
+            raise typer.Exit(exits.REFUSED if unfit else exits.DONE)
         form = work.form
         began_s = time.monotonic()
         try:
@@ -82,7 +87,7 @@ def seal(
                 console(stderr=True).print(text("seal.goes_on", number=form.number, out=out))
             raise
     elapsed_s = time.monotonic() - began_s
-    outcomes = [one for _, one in sorted((work.done | dict(zip(work.positions, sealed, strict=True))).items())]
+    outcomes = _with(unfit, [one for _, one in sorted((work.done | dict(zip(work.positions, sealed, strict=True))).items())])
     if as_json:
         emit_json({"form": form.number, "request_id": request_id(), "results": [one.as_json() for one in results_of(outcomes)]})
     else:
@@ -125,6 +130,30 @@ class _Work:
     done: dict[int, client.Outcome]
 
 
+def _unfit(office: Here, line: client.Office, asked: _Asked, *, quiet: bool) -> dict[int, client.Outcome]:
+    """Position → refusal of what the signer would not seal as it is, asked for what no run is about: before anybody is to approve it."""
+    with office.registry() as registry:
+        seal = find_seal(registry, asked.kind)
+    found = line.earlier(asked.out, asked.documents, seal=seal.id)
+    if found.form is not None or not found.others:
+        return {}
+    left = [asked.documents[each] for each in found.others]
+    judged = line.examine(seal.id, left, placement=_placement(line, asked, seal), certification=_certification(asked))
+    unfit = {found.others[each]: one for each, one in judged.items()}
+    if unfit and not quiet:
+        say("seal.unfit", refused=len(unfit), total=len(asked.documents))
+        told = Follow(text("seal.progress"), len(unfit))
+        for _, one in sorted(unfit.items()):
+            told.ended(one)
+    return unfit
+
+
+def _with(unfit: dict[int, client.Outcome], others: list[client.Outcome]) -> list[client.Outcome]:
+    """All outcomes in the order of the documents."""
+    rest = iter(others)
+    return [unfit[each] if each in unfit else next(rest) for each in range(len(unfit) + len(others))]
+
+
 def _work(office: Here, line: client.Office, asked: _Asked, *, quiet: bool) -> _Work | client.Earlier:
     """What is left to do in the folder: under the form of an unfinished run, else under one that is applied for now, for what no run has
     sealed yet. Nothing is applied for whose files could not get their names: CONFLICT. All done: what earlier runs made of it.
@@ -164,12 +193,12 @@ def _applied(office: Here, line: client.Office, asked: _Asked, seal: signer_pb2.
     return _Work(form, found.others, folder, found.done)
 
 
-def _finished(found: client.Earlier, out: Path, *, as_json: bool) -> None:
+def _finished(found: client.Earlier, unfit: dict[int, client.Outcome], out: Path, *, as_json: bool) -> None:
     outcomes = [one for _, one in sorted(found.done.items())]
     if as_json:
-        results = [one.as_json() for one in results_of(outcomes)]
-        emit_json({"form": found.forms[-1], "request_id": request_id(), "results": results})
-    else:
+        results = [one.as_json() for one in results_of(_with(unfit, outcomes))]
+        emit_json({"form": found.forms[-1] if found.forms else None, "request_id": request_id(), "results": results})
+    elif outcomes:
         say("seal.finished", "valid", count=len(outcomes), numbers=", ".join(found.forms), out=out)
 
 
@@ -182,11 +211,19 @@ def _wait(line: client.Office, number: str, wait_s: float) -> client.Form:
         raise VermilionError(fault.code, text("seal.still_waiting", number=number)) from None
 
 
-def _apply(office: Here, line: client.Office, asked: _Asked, seal: signer_pb2.SealRecord) -> client.Form:
+def _placement(line: client.Office, asked: _Asked, seal: signer_pb2.SealRecord) -> Callable[[client.Document], Placement] | None:
     plan = placing.load(asked.files[0]) if len(asked.files) == 1 and asked.files[0].is_dir() else {}
     picture = line.picture(seal.picture_sha256[0]) if asked.visible and seal.picture_sha256 else None
-    placement = placing.place(plan, picture, visible=True) if picture else None
-    said = None if asked.certification is None else Certification.of_word(asked.certification)
+    return placing.place(plan, picture, visible=True) if picture else None
+
+
+def _certification(asked: _Asked) -> Callable[[client.Document], Certification | None]:
+    plan = placing.load(asked.files[0]) if len(asked.files) == 1 and asked.files[0].is_dir() else {}
+    return placing.certify(plan, None if asked.certification is None else Certification.of_word(asked.certification))
+
+
+def _apply(office: Here, line: client.Office, asked: _Asked, seal: signer_pb2.SealRecord) -> client.Form:
+    placement = _placement(line, asked, seal)
     person: Any = None
     if asked.applicant is not None:
         with office.desk() as desk:
@@ -197,7 +234,8 @@ def _apply(office: Here, line: client.Office, asked: _Asked, seal: signer_pb2.Se
         title=asked.title or text("seal.title", first=asked.documents[0].name, count=len(asked.documents)),
         applicant=person["id"] if person else None,
         placement=placement,
-        certification=placing.certify(plan, said),
+        certification=_certification(asked),
+        examined=True,
     )
     if person is not None:
         with PeopleToken.open(office.layout.token_settings("people")) as token:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from protos.vermilion.v1 import signer_pb2
 from sealcore.approvals.covers import GrantCovers
 from sealcore.approvals.leaf import Placement
+from sealcore.approvals.manifest import DocumentEntry
 from sealcore.approvals.wire import placement_to_message
 from sealcore.errors import Code, VermilionError
 from vermilion.client.documents import Document
@@ -39,6 +40,14 @@ class Job:
             document_sha256=self.sha256,
             name=self.document.name,
         )
+
+
+def of_entries(documents: Sequence[Document], entries: Sequence[DocumentEntry]) -> list[Job]:
+    """Documents that nobody has approved yet."""
+    return [
+        Job(position, position, document, entry.sha256, entry.size_bytes, entry.placement)
+        for position, (document, entry) in enumerate(zip(documents, entries, strict=True))
+    ]
 
 
 def of_manifest(form: Form, documents: Sequence[Document]) -> list[Job]:

@@ -22,7 +22,7 @@ from sealcore.log import get as get_log
 from sealcore.log import request
 from sealcore.rpc import call, channel
 from vermilion.client import documents as documents_of
-from vermilion.client import earlier, forms, jobs, journal
+from vermilion.client import earlier, examining, forms, jobs, journal
 from vermilion.client.certifying import Certify, certified
 from vermilion.client.documents import Document
 from vermilion.client.earlier import Earlier
@@ -107,16 +107,22 @@ class Office:
         placement: Place | None = None,
         certification: Certify = None,
         valid_s: int | None = None,
+        examined: bool = False,
     ) -> Form:
         """Applies for sealing exactly these documents, where ``placement`` says (nowhere visible by default).
 
         What may happen to a sealed document is ``certification``, else what its placement certifies, else what the seal is registered
         with; a document that carries a signature gets an approval signature. Raises DOCUMENT_SIGNED where a certification is asked for
-        such a document, and DOCUMENT_LOCKED for one that is certified against this seal, before anybody is asked to approve it.
+        such a document, DOCUMENT_LOCKED for one that is certified against this seal, and whatever else the signer would refuse for a
+        document's own sake: before anybody is asked to approve it, and nothing is filed then. Leave such documents out by ``examine``,
+        after which ``examined`` says that the signer need not be asked again.
         A person named as ``applicant`` must also sign, with the verdict ``apply``. ``valid_s`` shortens the form's term.
         """
+        given = documents_of.of(documents)
         place = certified(Placement() if placement is None else placement, certification, self._certifies(seal))
-        entries = forms.describe(documents_of.of(documents), place)
+        entries = forms.describe(given, place)
+        if not examined:
+            examining.require_none(examining.examine(self._target, self._tls, seal, jobs.of_entries(given, entries), patience_s=PATIENCE_S))
         manifest = Manifest.build(entries)
         salts = tuple(leaf.salt for leaf in manifest.leaves)
         asked = {"seal": seal, "documents": forms.documents_to_json(entries, salts), "root": manifest.root.hex()}
@@ -124,6 +130,24 @@ class Office:
         form = forms.from_json(answer, documents=asked["documents"])
         _ = form.manifest  # what people will approve is what we asked for
         return form
+
+    def examine(
+        self,
+        seal: str,
+        documents: Documents,
+        *,
+        placement: Place | None = None,
+        certification: Certify = None,
+        patience_s: float = PATIENCE_S,
+    ) -> dict[int, Outcome]:
+        """Position → the refusal that sealing would give each of these documents for its own sake; nothing for those that it would seal.
+
+        Needs no form, and writes nothing anywhere.
+        """
+        given = documents_of.of(documents)
+        place = certified(Placement() if placement is None else placement, certification, self._certifies(seal), refuse=False)
+        entries = forms.describe(given, place)
+        return examining.examine(self._target, self._tls, seal, jobs.of_entries(given, entries), patience_s=patience_s)
 
     def apply_grant(
         self,

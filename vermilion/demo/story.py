@@ -78,6 +78,7 @@ def form(stage: Stage, documents: Sequence[client.Document], folder: Path) -> cl
         applicant=stage.person(APPLICANT).id,
         placement=placing.place(plan, picture),
         certification=placing.certify(plan),
+        examined=True,  # the demo shows what becomes of those that the signer would refuse beforehand
     )
     stage.decide(applied.number, applied.context, APPLICANT, "apply")
     say("demo.form.applied", name=APPLICANT, number=applied.number, count=len(documents), root=shortened(applied.manifest.root.hex()))

@@ -124,6 +124,37 @@ class SealStreamResponse(_message.Message):
     suffix: SealStreamResponse.SuffixChunk
     def __init__(self, results: _Optional[_Union[SealStreamResponse.Results, _Mapping]] = ..., suffix: _Optional[_Union[SealStreamResponse.SuffixChunk, _Mapping]] = ...) -> None: ...
 
+class ExamineRequest(_message.Message):
+    __slots__ = ("open", "items", "chunk")
+    class Open(_message.Message):
+        __slots__ = ("seal",)
+        SEAL_FIELD_NUMBER: _ClassVar[int]
+        seal: str
+        def __init__(self, seal: _Optional[str] = ...) -> None: ...
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    open: ExamineRequest.Open
+    items: SealStreamRequest.Items
+    chunk: SealStreamRequest.Chunk
+    def __init__(self, open: _Optional[_Union[ExamineRequest.Open, _Mapping]] = ..., items: _Optional[_Union[SealStreamRequest.Items, _Mapping]] = ..., chunk: _Optional[_Union[SealStreamRequest.Chunk, _Mapping]] = ...) -> None: ...
+
+class Examined(_message.Message):
+    __slots__ = ("index", "warnings", "error")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    error: _common_pb2.Error
+    def __init__(self, index: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
+
+class ExamineResponse(_message.Message):
+    __slots__ = ("examined",)
+    EXAMINED_FIELD_NUMBER: _ClassVar[int]
+    examined: _containers.RepeatedCompositeFieldContainer[Examined]
+    def __init__(self, examined: _Optional[_Iterable[_Union[Examined, _Mapping]]] = ...) -> None: ...
+
 class AcknowledgeRequest(_message.Message):
     __slots__ = ("jti", "indexes")
     JTI_FIELD_NUMBER: _ClassVar[int]

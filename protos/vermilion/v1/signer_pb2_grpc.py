@@ -45,6 +45,11 @@ class SignerStub:
                 request_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.SealStreamRequest.SerializeToString,
                 response_deserializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.SealStreamResponse.FromString,
                 _registered_method=True)
+        self.Examine = channel.stream_stream(
+                '/vermilion.v1.Signer/Examine',
+                request_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.ExamineRequest.SerializeToString,
+                response_deserializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.ExamineResponse.FromString,
+                _registered_method=True)
         self.Acknowledge = channel.unary_unary(
                 '/vermilion.v1.Signer/Acknowledge',
                 request_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.AcknowledgeRequest.SerializeToString,
@@ -70,6 +75,14 @@ class SignerServicer:
 
     def SealStream(self, request_iterator, context):
         """Bulk. The token comes once, first; then items, several a message or one in chunks. One result for each item, in any order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Examine(self, request_iterator, context):
+        """What sealing would say of documents for their own sake, before anybody is asked to approve them. Needs no token, writes nothing.
+        The seal comes first; then items (without salt and proof), one of them at a time in chunks. One answer for each.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +114,11 @@ def add_SignerServicer_to_server(servicer, server):
                     servicer.SealStream,
                     request_deserializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.SealStreamRequest.FromString,
                     response_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.SealStreamResponse.SerializeToString,
+            ),
+            'Examine': grpc.stream_stream_rpc_method_handler(
+                    servicer.Examine,
+                    request_deserializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.ExamineRequest.FromString,
+                    response_serializer=protos_dot_vermilion_dot_v1_dot_signer__pb2.ExamineResponse.SerializeToString,
             ),
             'Acknowledge': grpc.unary_unary_rpc_method_handler(
                     servicer.Acknowledge,
@@ -168,6 +186,33 @@ class Signer:
             '/vermilion.v1.Signer/SealStream',
             protos_dot_vermilion_dot_v1_dot_signer__pb2.SealStreamRequest.SerializeToString,
             protos_dot_vermilion_dot_v1_dot_signer__pb2.SealStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Examine(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/vermilion.v1.Signer/Examine',
+            protos_dot_vermilion_dot_v1_dot_signer__pb2.ExamineRequest.SerializeToString,
+            protos_dot_vermilion_dot_v1_dot_signer__pb2.ExamineResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,108 @@
+"""An examination takes no token, so it is rationed: a client that floods it holds up neither sealing nor anybody else's examination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from protos.vermilion.v1 import signer_pb2
+from sealcore.approvals.leaf import Placement
+from sealcore.approvals.wire import placement_to_message
+from sealcore.errors import Code, VermilionError
+from sealcore.ids import client_uri, operator_uri, uuid7
+from signer.front.examination import Rate
+from tests.crash.fixtures import house, scenes
+from tests.crash.scene import Scene
+from tests.signer.office import document
+from tests.signer.station import TIMEOUT_S, typed
+from tests.signer.test_faults import batch, everything_sealed_once
+
+__all__ = ["house", "scenes"]
+Scenes = Callable[..., Scene]
+Request = signer_pb2.ExamineRequest
+Items = signer_pb2.SealStreamRequest.Items
+Chunk = signer_pb2.SealStreamRequest.Chunk
+
+
+def items(*contents: bytes) -> Request:
+    """Documents in one message."""
+    return Request(items=Items(items=[item(place, len(one), document=one) for place, one in enumerate(contents)]))
+
+
+def item(index: int, size_bytes: int, **more: Any) -> signer_pb2.Item:
+    """An item to be sealed nowhere visible."""
+    return signer_pb2.Item(index=index, size_bytes=size_bytes, placement=placement_to_message(Placement()), **more)
+
+
+def examine(scene: Scene, *messages: Request, uri: str | None = None) -> dict[int, str]:
+    """Index → code, empty for what would be sealed."""
+    seal = scene.office.seals["contract"].id
+
+    def sent() -> Iterator[Request]:
+        yield Request(open=Request.Open(seal=seal))
+        yield from messages
+
+    call = typed(lambda: list(scene.station.signer(uri).Examine(sent(), timeout=TIMEOUT_S)))
+    return {one.index: one.error.code for answer in call for one in answer.examined}
+
+
+def refusal(work: Callable[[], object]) -> Code:
+    """The code that the call ends with."""
+    with pytest.raises(VermilionError) as refused:
+        work()
+    return refused.value.code
+
+
+def test_a_client_has_so_many_documents_a_minute_examined_and_others_theirs(scenes: Scenes) -> None:
+    scene = scenes(workers={"bulk": 1, "interactive": 0}, examine={"documents_a_minute": 100})
+    one, ended = document("Again and again"), None
+    for _ in range(20):
+        try:
+            assert set(examine(scene, items(*[one] * 20)).values()) == {""}
+        except VermilionError as refused:
+            ended = refused.code
+            break
+    assert ended is Code.OVERLOADED
+    assert examine(scene, items(one), uri=client_uri(uuid7())) == {0: ""}
+    others = batch(scene.office)
+    everything_sealed_once(scene.station, others, scene.station.stream(others.token, others.items))
+    assert 0 < scene.metric("examined", code="ok") < 400
+
+
+def test_what_is_no_examination_ends_its_own_call_with_a_typed_error(scenes: Scenes) -> None:
+    scene = scenes(workers={"bulk": 1, "interactive": 0})
+    opening = Request(open=Request.Open(seal=scene.office.seals["contract"].id))
+    announced = Request(items=Items(items=[item(0, 6)]))
+    for messages in (
+        [opening],
+        [Request()],
+        [items(*[b"%PDF"] * 5000)],
+        [announced, Request(chunk=Chunk(index=0, offset=3, data=b"abc"))],
+        [announced, Request(chunk=Chunk(index=0, offset=0, data=b"much more"))],
+        [announced, Request(chunk=Chunk(index=1, offset=0, data=b"abcdef"))],
+        [announced],
+        [announced, announced],
+    ):
+        assert refusal(lambda messages=messages: examine(scene, *messages)) is Code.INVALID_ARGUMENT  # type: ignore[misc]
+    assert refusal(lambda: examine(scene, items(b"%PDF"), uri=operator_uri("test"))) is Code.PERMISSION_DENIED
+    huge = Request(items=Items(items=[item(0, 2**40, name="huge.pdf")]))
+    assert examine(scene, huge, Request(chunk=Chunk(index=0, offset=0, data=b"abc"))) == {0: "DOCUMENT_TOO_LARGE"}
+    assert examine(scene, items(b"%PDF-1.7 and nothing more", document("Whole"), b"")) == {
+        0: "DOCUMENT_DAMAGED",
+        1: "",
+        2: "DOCUMENT_EMPTY",
+    }
+    assert scene.unready() == set()
+
+
+def test_an_allowance_fills_up_over_a_minute() -> None:
+    rate = Rate(60)
+    rate.take("a", 60, now_s=0.0)
+    assert refusal(lambda: rate.take("a", 1, now_s=0.0)) is Code.OVERLOADED
+    rate.take("b", 1, now_s=0.0)
+    rate.take("a", 5, now_s=2.0)
+    assert refusal(lambda: rate.take("a", 1, now_s=4.0)) is Code.OVERLOADED
+    rate.take("a", 60, now_s=1000.0)
+    assert refusal(lambda: rate.take("a", 1, now_s=1000.0)) is Code.OVERLOADED
