@@ -16,8 +16,8 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ObjectIdentifie
 from ca.names import IssuerName
 from ca.profiles import ATTRIBUTES, AttributeName, Profile
 from ca.request import CertificateRequest, Names
-from ca.subject import deceptive
 from sealcore.errors import Code, VermilionError
+from sealcore.text import deceptive
 
 BACKDATE: Final = timedelta(seconds=60)  # so that a machine whose clock is a little behind takes a new certificate
 _URI_TAIL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")  # plain ASCII, and no mark at an end that goes unseen

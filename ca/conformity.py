@@ -16,10 +16,10 @@ from cryptography.x509.oid import ExtensionOID, ObjectIdentifier
 from ca import qc
 from ca.certificate import KEY_USAGE_NAMES, Draft
 from ca.profiles import ATTRIBUTES, Profile
-from ca.subject import deceptive
 from ca.weak_keys import weakness
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import algorithm_of
+from sealcore.text import deceptive
 
 SERIAL_LIMIT: Final = 1 << 159  # RFC 5280 §4.1.2.2: at most 20 octets, positive
 _BY_OID: Final = {oid: name for name, oid in ATTRIBUTES.items()}

@@ -85,6 +85,7 @@ class Code(StrEnum):
     ATTACHMENT_MISSING = "ATTACHMENT_MISSING"
     ATTACHMENT_UNNAMED = "ATTACHMENT_UNNAMED"
     # --- workflow
+    TEXT_DECEPTIVE = "TEXT_DECEPTIVE"
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
     UNIT_NOT_ALLOWED = "UNIT_NOT_ALLOWED"
     APPLICANT_NOT_ALLOWED = "APPLICANT_NOT_ALLOWED"
@@ -231,6 +232,7 @@ REGISTRY: dict[Code, CodeEntry] = {
     Code.ATTACHMENT_UNNAMED: _row(
         _I, "Only files that an act names come with it.", "Leave the file out, or have the act name its SHA-256."
     ),
+    Code.TEXT_DECEPTIVE: _row(_I, "What a person reads is what is written.", "Take the named sign out of the text; rename the file."),
     Code.QUOTA_EXCEEDED: _row(
         Kind.BUSY, "Each caller has a share of the service.", "Wait as long as Retry-After says and send the same request again."
     ),

@@ -19,6 +19,7 @@ from sealcore.approvals.leaf import Leaf, Placement, leaf_hash
 from sealcore.approvals.manifest import Prover
 from sealcore.approvals.token import Claims, ParsedToken, parse, verify_signature
 from sealcore.errors import Code, VermilionError
+from sealcore.text import require_readable
 from signer.pades.plan import Document
 from signer.register import RULES, EpochKind, Epochs, Register, Seal
 
@@ -334,7 +335,11 @@ def scope(admission: Admission, request: ItemRequest) -> None:
 
 
 def require_own_pictures(seal: Seal, request: ItemRequest) -> None:
-    """Every mark shows a picture of this very seal."""
+    """Every mark shows a picture of this very seal, and every text of the signature is what a reader sees."""
+    texts = request.placement.texts
+    for text in (texts.name, texts.reason, texts.location, texts.contact):
+        if text and not text.isascii():  # controls are refused at its construction
+            require_readable(text, "a text of the signature")
     for mark in request.placement.marks:
         if mark.picture_sha256 not in seal.pictures:
             raise VermilionError(Code.PICTURE_UNKNOWN, f"the picture {mark.picture_sha256.hex()[:16]}… does not belong to this seal")

@@ -11,6 +11,7 @@ from sealcore.approvals.covers import ActCovers
 from sealcore.clock import Clock
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.ledger.entry import time_us
+from sealcore.text import require_readable
 from signer.acts import ordered, perform_act
 from signer.chain import require_seal_chain
 from signer.changes import named_attachments
@@ -76,6 +77,10 @@ class Performer:
     ) -> dict[bytes, bytes]:
         """The files that come with the act, once nothing speaks against it."""
         require(action != "resume" or parameters.keys() <= {"seal"}, "resuming a seal takes no parameters")
+        for name, value in parameters.items():
+            for one in value if isinstance(value, list) else (value,):
+                if isinstance(one, str):
+                    require_readable(one, f"the parameter {name}")
         after = ordered(register, action, seal_id, parameters)  # refuses what is malformed before anything else looks at it
         require_meetable(register, after)
         named = self._examined(parameters, files)

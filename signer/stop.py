@@ -10,6 +10,7 @@ from sealcore.approvals.stop import StopStatement, verify
 from sealcore.clock import SKEW, Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger.entry import time_us
+from sealcore.text import require_readable
 from signer.acts import stop_act
 from signer.register import EpochKind
 from signer.register_store import RegisterStore
@@ -30,6 +31,7 @@ def stop(store: RegisterStore, clock: Clock, statement: StopStatement, signature
 
     Raises APPROVER_UNKNOWN, DECISION_INVALID, SEAL_UNKNOWN, SEAL_RETIRED, INVALID_ARGUMENT for a statement that is not of today.
     """
+    require_readable(statement.reason, "the reason of the stop")
     now = clock.now()
     signed_at = datetime.fromisoformat(statement.time)
     if not now - FRESH <= signed_at <= now + SKEW:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +15,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from sealcore.ledger.entry import signature_hash
+from sealcore.text import shown
 from verify.codes import FindingCode, Row, Weight, heaviest
 from verify.looks import Spot
 from verify.report import Answer, Certification, Changed, Digest, Finding, Level, Seal, SealKind, Timestamp, finding, written
@@ -128,9 +128,9 @@ class Case:
 
 
 def plain(text: str) -> str:
-    """A name from a stranger's document, fit to be shown: no control or direction characters, of bounded length."""
-    kept = "".join(each for each in text if unicodedata.category(each) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-    return kept if len(kept) <= NAME_LIMIT else kept[: NAME_LIMIT - 1] + "…"
+    """A name from a stranger's document, fit to be shown (``sealcore.text.shown``), of bounded length."""
+    seen = shown(text[: NAME_LIMIT + 1])
+    return seen if len(seen) <= NAME_LIMIT else seen[: NAME_LIMIT - 1] + "…"
 
 
 def _spki_sha256(certificate: x509.Certificate) -> str:

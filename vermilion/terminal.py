@@ -12,13 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
 from sealcore.errors import VermilionError
+from sealcore.text import escaped_json, shown
 from vermilion.messages import text
 
 VERMILION, GREEN, AMBER, CRIMSON = "#C8321F", "#1F7A4D", "#9A6700", "#8B1A2B"
@@ -41,12 +44,42 @@ ICONS = {"valid": "✓", "invalid": "✗", "undetermined": "?", "unreadable": "�
 _STYLES = {"sealed": "valid", "refused": "invalid"}
 
 
+class _Cleaned:
+    """What is printed, with everything in it that a reader would not see, or a terminal would obey, as its code point."""
+
+    def __init__(self, inner: RenderableType) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for segment in console.render(self._inner, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment("\n".join(map(shown, segment.text.split("\n"))), segment.style)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, self._inner)
+
+
+class _Clean(RenderHook):
+    """The last border before the terminal, for whatever its text comes from; line ends are taken out of values before (``one_line``)."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Cleaned(one) for one in renderables]
+
+
+def one_line(value: object) -> str:
+    """A value from a file, a person or a service as a part of one line."""
+    return shown(str(value))
+
+
 def console(*, stderr: bool = False) -> Console:
     """The console; asks the environment for its width and whether colour is wanted."""
     stream = sys.stderr if stderr else sys.stdout
     made = Console(theme=_THEME, highlight=False, stderr=stderr, emoji=False, markup=False)
     if not stream.isatty() and made.width == 80:  # rich's guess for a pipe
         made.width = PIPE_COLUMNS
+    made.push_render_hook(_Clean())
     return made
 
 
@@ -57,19 +90,19 @@ def say(key: str, style: str = "", **values: Any) -> None:
 
 def emit_json(value: Any) -> None:
     """Prints ``value`` for a program to read; nothing else goes to standard output then."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(escaped_json(json.dumps(value, ensure_ascii=False, indent=2)) + "\n")
     sys.stdout.flush()
 
 
 def verdict(word: str, rest: str = "") -> Text:
     """A verdict or outcome: icon, word, and what follows."""
-    style = _STYLES.get(word, word)
+    style, rest = _STYLES.get(word, word), one_line(rest)
     return Text.assemble((f"{ICONS.get(word, '·')} {word}", style), f"  {rest}" if rest else "")
 
 
 def show_outcome(word: str, head: str, rest: str = "") -> None:
     """One line of a story: icon, a short head (a code, a file), and the rest hanging beside it."""
-    style = _STYLES.get(word, word)
+    style, head, rest = _STYLES.get(word, word), one_line(head), one_line(rest)
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -80,7 +113,7 @@ def show_outcome(word: str, head: str, rest: str = "") -> None:
 def show_error(fault: VermilionError) -> None:
     """A refusal on standard error: what, where, rule, way out."""
     out = console(stderr=True)
-    out.print(Text.assemble(("✗ ", "invalid"), (str(fault.code), "invalid"), f"  {fault.document}" if fault.document else ""))
+    out.print(Text.assemble(("✗ ", "invalid"), (str(fault.code), "invalid"), f"  {one_line(fault.document)}" if fault.document else ""))
     rows = [("error.what", fault.reason), ("error.rule", fault.rule), ("error.way_out", fault.way_out)]
     if fault.request_id is not None:
         rows.append(("error.request", fault.request_id))
@@ -98,7 +131,7 @@ def pairs(rows: Sequence[tuple[str, str]]) -> Table:
     grid.add_column(style="quiet", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in rows:
-        grid.add_row(f"  {name}", value)
+        grid.add_row(f"  {name}", one_line(value))
     return grid
 
 
@@ -117,7 +150,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: 
         for head in heads:
             table.add_column(head, overflow="fold")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(one_line, row))
         out.print(table)
 
 
@@ -163,6 +196,7 @@ class Steps:
     """Counts what is done; on a terminal as a bar, elsewhere as a line every two seconds."""
 
     def __init__(self, total: int, bar: Progress | None, what: str) -> None:
+        what = one_line(what)
         self._total, self._bar, self._what = total, bar, what
         self._done = 0
         self._began = self._spoke = time.monotonic()

@@ -63,9 +63,11 @@ def app(office: Office, revocations: Revocations, quotas: Quotas) -> FastAPI:
 
 
 async def _malformed(_request: Request, fault: RequestValidationError) -> JSONResponse:
-    first = fault.errors()[0]
+    found = fault.errors()
+    first = next((one for one in found if one["type"] == plain.DECEPTIVE), found[0])  # of a union, each branch has a fault of its own
     reason = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    return problem(VermilionError(Code.INVALID_ARGUMENT, reason.encode("utf-8", "replace").decode("utf-8")))  # lone surrogates
+    code = Code.TEXT_DECEPTIVE if first["type"] == plain.DECEPTIVE else Code.INVALID_ARGUMENT
+    return problem(VermilionError(code, reason.encode("utf-8", "replace").decode("utf-8")))  # lone surrogates
 
 
 def _allow(roles: frozenset[str], revocations: Revocations) -> Any:

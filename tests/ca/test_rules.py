@@ -28,12 +28,13 @@ from ca.issue import Issuance, Order
 from ca.lint import certificate_findings
 from ca.qc import QcStatements
 from ca.request import read
-from ca.subject import NameRule, deceptive
+from ca.subject import NameRule
 from ca.tables import certificates
 from ca.weak_keys import weakness
 from sealcore.db import connect
 from sealcore.db import read as reading
 from sealcore.errors import Code, VermilionError
+from sealcore.text import deceptive
 from tests.ca.office import Desk, Office, software_request
 from tests.ca.test_issue import CN, count, issue, refusal
 from tests.nursed.programs import program

@@ -160,7 +160,7 @@ def _received(stub: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
         return None, []
     for _level, _kind, content in ancillary:
         descriptors.frombytes(content)
-    name, *arguments = data.decode().split("\0")
+    name, *arguments = os.fsdecode(data).split("\0")
     return {"name": name, "arguments": arguments}, list(descriptors)
 
 

@@ -273,7 +273,7 @@ def test_a_sealed_document_cut_short_is_never_valid(sealed: Sealed, check: Check
 def test_names_of_a_document_cannot_reverse_the_text_around_them(office: Office, check: Check) -> None:
     spoof = issue("Seal\u202e\u0007evil", office.seals.identity, organisation="Exam\u200fple")
     report = check(office.sign(page_document(), by=spoof).data)
-    assert report.seals[0].name == "Sealevil" and report.seals[0].owner == "Example"
+    assert (report.seals[0].name, report.seals[0].owner) == ("Seal<U+202E><U+0007>evil", "Exam<U+200F>ple")
 
 
 def _with_revoked(office: Office, serial: int, days_ago: int, reason: str, invalid_since: datetime | None) -> TrustMaterial:

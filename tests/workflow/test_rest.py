@@ -164,7 +164,6 @@ def test_without_a_certificate_of_the_office_there_is_no_connection(running: Run
     [
         {"seal": "not-an-id"},
         {"title": ""},
-        {"title": "x\u0000y"},
         {"documents": []},
         {"documents": [DOCUMENT | {"sha256": "AB" * 32}]},
         {"documents": [DOCUMENT | {"size_bytes": -1}]},
@@ -179,6 +178,33 @@ def test_without_a_certificate_of_the_office_there_is_no_connection(running: Run
 )
 def test_malformed_applications_name_what_is_wrong(running: Running, client: httpx.Client, change: dict[str, Any]) -> None:
     refused(client.post("/v1/forms", json=application(uuid7()) | change), 400, "INVALID_ARGUMENT")
+
+
+@pytest.mark.parametrize("sign", ["\u0000", "\u009b", "\u202e", "\u200b", "\u2028", "\u001b", "\u3164", "\u2066"])
+def test_text_that_people_read_later_hides_nothing(running: Running, operator: httpx.Client, client: httpx.Client, sign: str) -> None:
+    """Each member that ends before a reader's eyes; the answer names the sign by its code point."""
+    seal, text, key = running.signer.state.add_seal(seal=1, resume=1), f"a{sign}b", base64.b64encode(Human().spki).decode()
+    form = client.post("/v1/forms", json=application(seal)).json()["number"]
+    stop = {"officer": uuid7(), "reason": text, "time": "2026-05-04T12:00:00Z", "signature": "AAAAAAAAAAAA"}
+    rejection = {"person": uuid7(), "verdict": "reject", "time": 1, "signature": "AAAAAAAAAAAA", "reason": text}
+    placed = [DOCUMENT | {"placement": {"texts": {name: text}}} for name in ("name", "reason", "location", "contact")]
+    for caller, path, body in (
+        (client, "/v1/forms", application(seal, title=text)),
+        (client, "/v1/forms", application(seal, documents=[DOCUMENT | {"name": text}])),
+        *((client, "/v1/forms", application(seal, documents=[one])) for one in placed),
+        (client, "/v1/forms", {"seal": "", "action": "register", "title": "t", "act": {"change": "seal_add", "name": text}}),
+        (client, "/v1/forms", {"seal": "", "action": "register", "title": "t", "act": {"change": "template_add", "fields": ["a", text]}}),
+        (client, f"/v1/forms/{form}/decisions", rejection),
+        (client, f"/v1/seals/{seal}/suspend", stop),
+        (client, f"/v1/grants/{seal}/withdraw", stop),
+        (operator, "/v1/people", {"name": text, "roles": ["approver"], "public_key": key}),
+        (operator, "/v1/units", {"code": "ODD", "name": text}),
+        (operator, "/v1/clients", {"name": text}),
+        (operator, "/v1/refused/1/close", {"person": uuid7(), "reason": text}),
+    ):
+        answer = caller.post(path, json=body)
+        refused(answer, 400, "TEXT_DECEPTIVE")
+        assert f"U+{ord(sign):04X}" in answer.json()["reason"], path
 
 
 def test_what_is_not_json_or_too_large_is_refused(client: httpx.Client) -> None:

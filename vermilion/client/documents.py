@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sealcore.errors import Code, VermilionError
+from sealcore.text import shown
 
 READ_BYTES = 1024 * 1024
 MOST_NAME_CHARACTERS = 4096
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,8 @@ class Document:
 
     @property
     def name(self) -> str:
-        """The name for people: what cannot be shown or sent is replaced."""
-        return _UNPRINTABLE.sub("�", self.file_name)[:MOST_NAME_CHARACTERS] or "document"
+        """The name for people: signs that nobody sees, and bytes that are no text, stand as their code points."""
+        return shown(self.file_name)[:MOST_NAME_CHARACTERS] or "document"
 
     @property
     def path(self) -> Path | None:

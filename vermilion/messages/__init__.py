@@ -5,12 +5,20 @@ from __future__ import annotations
 import tomllib
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+from sealcore.text import shown
 
 
 def text(key: str, **values: object) -> str:
     """The message ``key`` with its values filled in; an unknown key is a fault of ours and raises KeyError."""
-    return _catalogue()[key].format(**values) if values else _catalogue()[key]
+    return _catalogue()[key].format(**{name: _plain(value) for name, value in values.items()}) if values else _catalogue()[key]
+
+
+def _plain(value: object) -> object:
+    """Texts and paths come from files and people; numbers keep their kind for the catalogue's formats."""
+    return shown(str(value)) if isinstance(value, str | Path) else value
 
 
 def every_key() -> frozenset[str]:

@@ -15,12 +15,12 @@ from sealcore.approvals.manifest import DocumentEntry
 from sealcore.errors import Code
 from workflow import forms
 from workflow.schemas.plain import (
-    PLAIN,
     SINT32,
     Base64,
     Body,
     FileName,
     Millipoints,
+    Readable,
     Reason,
     Salt,
     Sha256,
@@ -126,8 +126,7 @@ class GrantApplication(_Applied):
 
 
 _Plain = (
-    Annotated[str, StringConstraints(max_length=PARAMETER_CHARACTERS, pattern=PLAIN)]
-    | Annotated[int, Field(ge=-MOST_INTEGER, le=MOST_INTEGER)]
+    Annotated[str, StringConstraints(max_length=PARAMETER_CHARACTERS), Readable] | Annotated[int, Field(ge=-MOST_INTEGER, le=MOST_INTEGER)]
 )
 Parameters = Annotated[
     dict[

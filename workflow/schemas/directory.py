@@ -9,14 +9,14 @@ from pydantic import Field, StringConstraints
 
 from sealcore.ids import client_uri, uuid7
 from workflow import model
-from workflow.schemas.plain import SINT32, Body, Quorum, RoleName, Text200, UnitCode, Uuid, bytes_of
+from workflow.schemas.plain import SINT32, Body, Name, Quorum, RoleName, UnitCode, Uuid, bytes_of
 
 
 class Unit(Body):
     """A part of the organisation."""
 
     code: UnitCode
-    name: Text200
+    name: Name
 
     def to_domain(self) -> model.Unit:
         return model.Unit(self.code, self.name)
@@ -32,7 +32,7 @@ class NewPerson(Body):
     """A person to be added; `public_key` is the SubjectPublicKeyInfo of a P-256 key in base64."""
 
     id: Uuid | None = None
-    name: Text200
+    name: Name
     unit: UnitCode | None = None
     roles: Annotated[list[RoleName], Field(min_length=1, max_length=5)]
     public_key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=400)]
@@ -64,7 +64,7 @@ class NewClient(Body):
     """A business system to be added; `uri` is the SAN URI of its certificate, by default made from its id."""
 
     id: Uuid | None = None
-    name: Text200
+    name: Name
     uri: Annotated[str, StringConstraints(pattern=r"^https://vermilion.internal/client/[A-Za-z0-9._-]{1,100}$")] | None = None
     unit: UnitCode | None = None
     units: Annotated[list[UnitCode], Field(max_length=200, description="Further units that it may apply for.")] = Field(

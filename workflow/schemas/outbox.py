@@ -8,7 +8,7 @@ from pydantic import StringConstraints
 
 from sealcore.approvals.leaf import TEXT_CHARACTERS
 from workflow import refused
-from workflow.schemas.plain import PLAIN, Body, Time, Uuid
+from workflow.schemas.plain import Body, Readable, Time, Uuid
 
 
 class Refusal(Body):
@@ -37,7 +37,7 @@ class Closing(Body):
     """Who closes a refusal, and why."""
 
     person: Uuid
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=TEXT_CHARACTERS, pattern=PLAIN)]
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=TEXT_CHARACTERS), Readable]
 
 
 def refusal(one: refused.Refused) -> Refusal:

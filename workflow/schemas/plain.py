@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from sealcore.approvals.canonical import MOST_INTEGER
 from sealcore.approvals.decision import MOST_PERSONS
 from sealcore.approvals.leaf import TEXT_CHARACTERS
 from sealcore.errors import Code, VermilionError
+from sealcore.text import require_name, require_readable
 from workflow.model import UNIT_PATTERN
 
 UUID7 = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 UUID7_OR_NOTHING = r"^([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$"
 SHA256 = r"^[0-9a-f]{64}$"
 FORM_NUMBER = r"^[A-Z][A-Z0-9]{0,15}-[0-9]{4}-[0-9]{6,9}$"
-PLAIN = r"^[^\x00-\x1f\x7f]*$"  # no control characters; PostgreSQL takes no NUL
 SINT32 = 2**31 - 1
 
 
@@ -28,9 +30,28 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-Text200 = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=PLAIN)]
-Reason = Annotated[str, StringConstraints(max_length=TEXT_CHARACTERS, pattern=PLAIN)]
-FileName = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=PLAIN)]
+DECEPTIVE = "text_deceptive"  # pydantic's type of a fault that leaves as TEXT_DECEPTIVE
+
+
+def _judged(value: str, judge: Callable[[str, str], None]) -> str:
+    try:
+        judge(value, "it")
+    except VermilionError as fault:
+        raise PydanticCustomError(DECEPTIVE, "{reason}", {"reason": fault.reason}) from None
+    return value
+
+
+Readable = BeforeValidator(
+    lambda value: _judged(value, require_readable) if isinstance(value, str) else value
+)  # before the pattern: it names the sign
+Text200 = Annotated[str, StringConstraints(min_length=1, max_length=200), Readable]
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    BeforeValidator(lambda value: _judged(value, require_name) if isinstance(value, str) else value),
+]
+Reason = Annotated[str, StringConstraints(max_length=TEXT_CHARACTERS), Readable]
+FileName = Annotated[str, StringConstraints(min_length=1, max_length=4096), Readable]
 Uuid = Annotated[str, StringConstraints(pattern=UUID7)]
 UnitCode = Annotated[str, StringConstraints(pattern=UNIT_PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=SHA256)]

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from sealcore.approvals.leaf import TEXT_CHARACTERS
 from workflow import register
-from workflow.schemas.plain import PLAIN, Body, Signature, Uuid
+from workflow.schemas.plain import Body, Readable, Signature, Uuid
 
 
 class Seal(Body):
@@ -58,7 +58,7 @@ class Stop(Body):
     """An officer's signed stop. `signature`: DER ECDSA over SHA-256 of the stop statement; `time` is RFC 3339 in UTC."""
 
     officer: Uuid
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=TEXT_CHARACTERS, pattern=PLAIN)]
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=TEXT_CHARACTERS), Readable]
     time: Annotated[
         str, StringConstraints(pattern=r"^[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]{1,6})?Z$", max_length=30)
     ]
