@@ -295,8 +295,9 @@ class Engine:
         for document in documents:
             try:
                 hash_name = document.seal_key.template.hash_name
-                prepared = self._parts.sandbox.run(document.content[:], self._plan(document), hash_name)
-                document.require_honest(prepared)
+                plan = self._plan(document)
+                prepared = self._parts.sandbox.run(document.content[:], plan, hash_name)
+                document.require_honest(prepared, plan)
                 document.prepared = prepared
                 self._parts.metrics.sandbox_calls.labels("ok").inc()
             except VermilionError as refusal:

@@ -13,8 +13,9 @@ from signer.commit import Finished
 from signer.gate import AdmittedItem, ItemRequest
 from signer.keys import SealKey
 from signer.messages import Outcome
-from signer.pades.plan import Document, Prepared
+from signer.pades.plan import Document, Plan, Prepared
 from signer.pades.readback import read_back
+from signer.pades.readback_objects import require_accounted
 from signer.uses import Intent, SealedUse
 
 
@@ -94,14 +95,18 @@ class Underway:
         hash_name = self.seal_key.template.hash_name
         return self.admitted.digest if hash_name == "sha256" else hashlib.new(hash_name, self.content)
 
-    def require_honest(self, prepared: Prepared) -> None:
-        """Holds what the sandbox answered to the bytes: a document that took its child over gets no other digest signed (I2)."""
+    def require_honest(self, prepared: Prepared, plan: Plan) -> None:
+        """Holds what the sandbox answered to the bytes and to the plan: a document that took its child over gets no other digest
+
+        signed (I2), and no update that holds more than the approved marks (I4).
+        """
         size_bytes, (_, first, second, _) = len(self.content), prepared.byte_range
         digest = self.digest().copy()
         digest.update(prepared.suffix[: first - size_bytes])
         digest.update(prepared.suffix[second - size_bytes :])
         if prepared.document_size_bytes != size_bytes or digest.digest() != prepared.digest:
             raise VermilionError(Code.DOCUMENT_DAMAGED, "what was prepared is not an update of this document")
+        require_accounted(self.content, prepared.suffix, plan, prepared.field_name)
 
     def read_back(self, suffix: bytes) -> Finished:
         """What Commit stores, once the reader that shares no code with the writer has agreed; DOCUMENT_READBACK."""

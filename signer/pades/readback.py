@@ -15,7 +15,7 @@ from signer.pades import readback_fast
 from signer.pades.plan import Document
 from signer.pades.readback_cms import MismatchError, check_cms
 from signer.pades.reader import Reader
-from signer.pades.syntax import WHITE, Hex, UnreadableError
+from signer.pades.syntax import WHITE, Hex, UnreadableError, plain_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def _signature(reader: Reader, field_name: str) -> dict[str, Any]:
         raise UnreadableError("the form has no fields")
     for each in reversed(fields):  # ours came last
         field = reader.resolve(each)
-        if isinstance(field, dict) and field.get("FT") == "Sig" and (reader.encrypted or _text(field.get("T")) == field_name):
+        if isinstance(field, dict) and field.get("FT") == "Sig" and (reader.encrypted or plain_text(field.get("T")) == field_name):
             return _dictionary(reader, field.get("V"), "signature")
     raise UnreadableError("the form does not have the seal's field")
 
@@ -102,13 +102,6 @@ def _dictionary(reader: Reader, value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UnreadableError(f"there is no {what}")
     return value
-
-
-def _text(value: Any) -> str | None:
-    raw = value.value if isinstance(value, Hex) else value
-    if not isinstance(raw, bytes):
-        return None
-    return raw[2:].decode("utf-16-be", "replace") if raw.startswith(b"\xfe\xff") else raw.decode("latin-1")
 
 
 def _covering(signature: dict[str, Any], file: bytes) -> Located:

@@ -74,6 +74,25 @@ class Reader:
         if self._work > MOST_WORK:
             raise UnreadableError("reading it takes too much work")
 
+    def newest_entries(self) -> dict[int, int]:
+        """Numbers and offsets of the objects in use that the newest section names; one in a stream has the offset -1."""
+        entries = self._sections[0].entries
+        return {n: -1 if e.offset is None else e.offset for n, e in entries.items() if e.offset is not None or e.stream is not None}
+
+    def stream(self, value: Any) -> tuple[dict[str, Any], bytes]:
+        """Dictionary and data of a stream that is referred to; decoded where it is coded by Flate without more, else as it stands."""
+        entry = self._entry(value.number) if isinstance(value, Ref) else None
+        header = _HEADER.match(self._file, entry.offset) if entry is not None and entry.offset is not None else None
+        if header is None:
+            raise UnreadableError("there is no stream where one should be")
+        head, end = parse(self._file, header.end())
+        start, length = _STREAM.match(self._file, end), self.resolve(head.get("Length"))
+        if start is None or not isinstance(length, int):
+            raise UnreadableError("a stream is malformed")
+        data = self._file[start.end() : start.end() + length]
+        plain = head.get("Filter") in ("FlateDecode", ["FlateDecode"]) and not head.get("DecodeParms")
+        return head, decoded(head, data) if plain else data
+
     def _object(self, ref: Ref) -> Any:
         self._spend(1)
         entry = self._entry(ref.number)
@@ -198,7 +217,7 @@ class Reader:
         length = self.resolve(head.get("Length"))
         if not isinstance(length, int) or not 0 <= length <= len(self._file) - start.end():
             raise UnreadableError("a stream has no sound length")
-        data = _decoded(head, self._file[start.end() : start.end() + length])
+        data = decoded(head, self._file[start.end() : start.end() + length])
         self._spend((length + len(data)) // 100)
         return head, data
 
@@ -226,7 +245,8 @@ def _rows(data: bytes, widths: list[int], index: list[int]) -> dict[int, Entry]:
     return entries
 
 
-def _decoded(head: dict[str, Any], data: bytes) -> bytes:
+def decoded(head: dict[str, Any], data: bytes) -> bytes:
+    """The data of a stream that is coded by Flate, or not at all."""
     filters, parameters = head.get("Filter"), head.get("DecodeParms")
     filters = filters if isinstance(filters, list) else [] if filters is None else [filters]
     parameters = parameters if isinstance(parameters, list) else [parameters]

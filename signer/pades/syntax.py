@@ -50,6 +50,28 @@ class Hex:
     end: int
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two values mean the same, however strings and numbers are spelled; an entry that is null is none."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return all(same(one.get(key), other.get(key)) for key in one.keys() | other.keys())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    texts = [each.value if isinstance(each, Hex) else each for each in (one, other)]
+    if all(isinstance(each, bytes) for each in texts):
+        return texts[0] == texts[1] or plain_text(texts[0]) == plain_text(texts[1])
+    if isinstance(one, float) or isinstance(other, float):
+        return isinstance(one, int | float) and isinstance(other, int | float) and abs(one - other) <= 1e-6 * max(1, abs(one))
+    return type(one) is type(other) and bool(one == other)
+
+
+def plain_text(value: Any) -> str | None:
+    """Of a text string (ISO 32000-2 §7.9.2.2); None of anything else."""
+    raw = value.value if isinstance(value, Hex) else value
+    if not isinstance(raw, bytes):
+        return None
+    return raw[2:].decode("utf-16-be", "replace") if raw.startswith(b"\xfe\xff") else raw.decode("latin-1")
+
+
 def parse(data: bytes, position: int, depth: int = 0) -> tuple[Any, int]:
     """The value at ``position`` and where it ends."""
     token = _TOKEN.match(data, position)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +14,9 @@ import pytest
 from sealcore.approvals.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
 from sealcore.errors import VermilionError
 from signer.pades.independent import require_found
+from signer.pades.lean.grammar import NotLeanError
 from signer.pades.lean.prepare import prepare_lean
+from signer.pades.lean.prepare import prepared as lean_prepared
 from signer.pades.plan import ContentPolicy, Plan, Prepared
 from signer.pades.prepare import prepare
 from signer.pades.reasons import REPAIRED
@@ -39,6 +42,7 @@ class Tally:
     lean: list[str] = field(default_factory=list)
     sandboxed: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
+    standards: int = 0
     faults: list[str] = field(default_factory=list)
 
     def hold(self, name: str, document: bytes, plan: Plan) -> None:
@@ -53,6 +57,7 @@ class Tally:
             return
         if ours is None:
             self.sandboxed.append(name)
+            self.standards += self._declares_a_standard(document, plan)
             if REPAIRED in theirs.warnings:
                 self.refused["repaired"] += 1
             return
@@ -64,10 +69,21 @@ class Tally:
         except Exception as fault:  # noqa: BLE001  (the name of the document is what one wants to know)
             self.faults.append(f"{name}: {fault!r}")
 
+    @staticmethod
+    def _declares_a_standard(document: bytes, plan: Plan) -> bool:
+        """PDF/A and PDF/UA are sealed in the sandbox alone."""
+        try:
+            lean_prepared(document, plan, hashlib.sha256(document))
+        except NotLeanError as reason:
+            return "PDF/A" in str(reason)
+        except (ValueError, LookupError, OverflowError, zlib.error):
+            return False
+        return False
+
     @property
     def share(self) -> float:
-        """Of the documents that are sealed without a repair."""
-        return len(self.lean) / (len(self.lean) + len(self.sandboxed) - self.refused["repaired"])
+        """Of the documents that are sealed without a repair and declare no standard."""
+        return len(self.lean) / (len(self.lean) + len(self.sandboxed) - self.refused["repaired"] - self.standards)
 
     def __str__(self) -> str:
         sealed = len(self.lean) + len(self.sandboxed)

@@ -1,0 +1,61 @@
+"""Which objects the marked pages are, for the reading back (ISO 32000-2 §7.7.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from signer.pades.reader import Reader
+from signer.pades.syntax import Ref, UnreadableError
+
+_DEEPEST: Final = 200
+_MOST_NODES: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PageFound:
+    """A page as it was; without a reference it stands in ``holder``, its parent or the array of kids, at ``position``."""
+
+    reference: Ref | None
+    content: dict[str, Any]
+    rotation: int
+    holder: Ref | None
+    position: int
+
+
+def find_marked(reader: Reader, wanted: set[int]) -> dict[int, PageFound]:
+    """The wanted pages by index, all of them."""
+    found: dict[int, PageFound] = {}
+    root = reader.resolve(reader.trailer.get("Root"))
+    for index, page in enumerate(_walk(reader, root.get("Pages"))):
+        if index in wanted:
+            found[index] = page
+        if index == max(wanted):
+            return found
+    raise UnreadableError("a marked page is not there")
+
+
+def _walk(reader: Reader, top: Any) -> Iterator[PageFound]:
+    stack: list[tuple[Any, int, tuple[int, ...], Ref | None, int]] = [(top, 0, (), None, 0)]
+    for _ in range(_MOST_NODES):
+        if not stack:
+            return
+        raw, turn, above, holder, position = stack.pop()
+        node = reader.resolve(raw)
+        if not isinstance(node, dict):
+            continue
+        own = reader.resolve(node.get("Rotate"))
+        turn = int(own) if isinstance(own, int | float) and not isinstance(own, bool) else turn
+        kids = reader.resolve(node.get("Kids"))
+        reference = raw if isinstance(raw, Ref) else None
+        if not isinstance(kids, list):
+            if node.get("Type") != "Pages":
+                yield PageFound(reference, node, turn % 360 if turn % 90 == 0 else 0, holder, position)
+            continue
+        if reference is not None:
+            if reference.number in above or len(above) > _DEEPEST:
+                continue
+            above = (*above, reference.number)
+        within = node["Kids"] if isinstance(node["Kids"], Ref) else reference
+        stack += [(kids[i], turn, above, within, i) for i in reversed(range(len(kids)))]
