@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Final
 
 import pypdfium2
 import pypdfium2.raw as pdfium
@@ -11,9 +12,15 @@ from sealcore.errors import Code, VermilionError
 from signer.pades.plan import Prepared
 from signer.pades.readback import locate
 
+_COMPARED_PAGES: Final = 5
+_COMPARED_PIXELS: Final = 400  # of a page's longer side
 
-def require_found(document: bytes, prepared: Prepared) -> None:
-    """DOCUMENT_READBACK unless our own small reader and PDFium both find the prepared signature with its hole and byte range."""
+
+def require_found(document: bytes, prepared: Prepared, *, repaired: bool = False) -> None:
+    """DOCUMENT_READBACK unless our own small reader and PDFium both find the prepared signature with its hole and byte range.
+
+    ``repaired``: and unless the first pages still show what they did.
+    """
     file = document + prepared.suffix
     locate(file, prepared.field_name)
     opened = _opened(file)
@@ -24,8 +31,29 @@ def require_found(document: bytes, prepared: Prepared) -> None:
     try:
         if not any(_is_ours(opened, index, prepared) for index in range(pdfium.FPDF_GetSignatureCount(opened))):
             raise VermilionError(Code.DOCUMENT_READBACK, "another reader does not find the seal, because the document is damaged")
+        if repaired:
+            _require_same_contents(document, opened)
     finally:
         opened.close()
+
+
+def _require_same_contents(document: bytes, sealed: pypdfium2.PdfDocument) -> None:
+    """A rebuilt table of contents may lead readers to other objects than they found by themselves: the first pages show the same."""
+    unsealed = _opened(document)
+    if unsealed is None:
+        return  # nobody has seen it as it was
+    try:
+        pages = range(min(_COMPARED_PAGES, len(unsealed), len(sealed)))
+        if any(_contents(unsealed[index]) != _contents(sealed[index]) for index in pages):
+            raise VermilionError(Code.DOCUMENT_DAMAGED, "the document is damaged, and shows something else once it is repaired and sealed")
+    finally:
+        unsealed.close()
+
+
+def _contents(page: pypdfium2.PdfPage) -> bytes:
+    """What a page shows without annotations, small."""
+    scale = _COMPARED_PIXELS / max(1.0, *page.get_size())
+    return bytes(page.render(scale=scale, draw_annots=False, may_draw_forms=False).buffer)
 
 
 def _opened(file: bytes) -> pypdfium2.PdfDocument | None:

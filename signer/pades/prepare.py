@@ -76,7 +76,7 @@ def _prepared(document: bytes, mending: bytes, plan: Plan, hash_name: str) -> Pr
     with plainly("the document"):
         update = opened.update.written(len(opened.file))
     prepared = _finished(document, mending + update, signature, field_name=field_name, hash_name=hash_name, warnings=warnings)
-    require_found(document, prepared)
+    require_found(document, prepared, repaired=bool(mending))
     return prepared
 
 

@@ -18,7 +18,6 @@ from signer.pades.readback_tree import PageFound, find_marked
 from signer.pades.reader import Reader
 from signer.pades.syntax import Name, Ref, UnreadableError, plain_text, same
 
-_OF_A_SECTION: Final = {"Size", "Prev", "ID", "W", "Index", "Length", "Filter", "DecodeParms", "Type", "XRefStm"}
 _FIELD: Final = {"Type", "Subtype", "FT", "T", "TU", "V", "F", "Rect", "P"}
 _STAMP: Final = {"Type", "Subtype", "Contents", "F", "P", "Rect", "AP"}
 _SIGNATURE: Final = {"Type", "Filter", "SubFilter", "ByteRange", "Contents", "M", "Prop_Build"}
@@ -48,16 +47,18 @@ class _Account:
         )
         revisions = read_revisions(document, suffix)
         self._revision: Revision = revisions[-1]
-        self._old = Reader((document + suffix)[: self._revision.start])
         self._new = Reader(document + suffix)
+        self._old = _before((document + suffix)[: self._revision.start], self._new.trailer.get("Prev"))
         self._left: dict[int, Object] = dict(self._revision.objects)
         self._structured: list[tuple[int, Ref, Ref, str]] = []  # key, annotation, page, kind of element
         _require(len(revisions) == 1 or not revisions[0].objects, "a repair holds objects")
 
     def settle(self) -> None:
         """Claims object after object; what is left at the end was not planned."""
-        for key in ("Root", "Encrypt", "Info"):
+        for key in ("Root", "Encrypt"):
             _require(same(self._old.trailer.get(key), self._new.trailer.get(key)), f"the trailer has another /{key}")
+        if "Info" in self._old.trailer:  # else it is carried over from an older section
+            _require(same(self._old.trailer["Info"], self._new.trailer.get("Info")), "the trailer has another /Info")
         root = self._new.trailer["Root"]
         old, new = self._both(root)
         _require_same(old, new, {"AcroForm", "Perms"}, "the catalog")
@@ -245,6 +246,16 @@ class _Account:
         """Claimed, or claimed before: looks and pictures are shared."""
         self._left.pop(reference.number, None)
         return self._revision.objects[reference.number]
+
+
+def _before(file: bytes, newest_at: Any) -> Reader:
+    """The document as it was."""
+    try:
+        return Reader(file)
+    except UnreadableError:
+        if not isinstance(newest_at, int):
+            raise
+        return Reader(file, newest_at=newest_at)
 
 
 def _with(permissions: Any, certifying: Ref | None) -> Any:

@@ -15,6 +15,7 @@ from signer.pades.syntax import BLANK, DEEPEST, Ref, UnreadableError, parse
 MOST_SECTIONS: Final = 10_000  # cross-reference sections of one file: one an update
 MOST_DECODED_BYTES: Final = 64 * 1024 * 1024  # of one cross-reference or object stream
 MOST_WORK: Final = 1_000_000  # rows and objects of one file, each time that they are read: about 2 s
+_NEAR_BYTES: Final = 16
 TAIL_BYTES: Final = 2048  # where startxref is looked for
 _SEARCHED_BYTES: Final = 1000  # of the file, which cost as much as a row
 
@@ -44,13 +45,14 @@ class _Section:
 class Reader:
     """Finds objects by the newest cross-reference section that knows them; older sections are read only when needed."""
 
-    def __init__(self, file: bytes) -> None:
+    def __init__(self, file: bytes, *, newest_at: int | None = None) -> None:
+        """``newest_at``: where the newest section really is, when startxref is off by a little, which readers make up for."""
         self._file = file
         self._sections: list[_Section] = []
         self._seen: set[int] = set()
         self._broken = False
         self._work = 0
-        self._next: list[int] = [self._startxref()]
+        self._next: list[int] = [self._newest(newest_at)]
         newest = self._more()
         if newest is None:
             raise UnreadableError("the last cross-reference section is missing")
@@ -132,6 +134,12 @@ class Reader:
         pattern = rb"(?<![0-9])%d[\x00\t\n\x0c\r ]+(\d{1,5})[\x00\t\n\x0c\r ]+obj" % number
         last = max(re.finditer(pattern, self._file), key=re.Match.start, default=None)
         return Entry(last.start(), int(last[1])) if last else None
+
+    def _newest(self, really: int | None) -> int:
+        told = self._startxref()
+        if really is not None and abs(really - told) > _NEAR_BYTES:
+            raise UnreadableError("the last cross-reference section is elsewhere")
+        return told if really is None else really
 
     def _startxref(self) -> int:
         tail_start = max(0, len(self._file) - TAIL_BYTES)

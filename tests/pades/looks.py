@@ -15,6 +15,7 @@ from signer.pades.marks import Box
 
 DPI = 36
 _POINTS = 72
+_BLACK = 40
 _MARGIN_PIXELS = 2  # where the seal's edge is smoothed
 
 Renderer = Callable[[bytes], list[Image.Image]]
@@ -23,6 +24,7 @@ Renderer = Callable[[bytes], list[Image.Image]]
 def by_pdfium(file: bytes) -> list[Image.Image]:
     """All pages with annotations and form fields, as PDFium (Chromium) shows them."""
     opened = pypdfium2.PdfDocument(file)
+    opened.get_formtype = lambda: pdfium.FORMTYPE_ACRO_FORM  # as browsers do, which draw widgets that no form names as well
     try:
         opened.init_forms()
         return [page.render(scale=DPI / _POINTS).to_pil().convert("RGB") for page in opened]
@@ -65,7 +67,7 @@ RENDERERS: dict[str, Renderer] = {"PDFium": by_pdfium, "Poppler": by_poppler}
 def surplus(document: bytes, sealed: bytes, marks: Mapping[int, Box], render: Renderer) -> list[str]:
     """What the sealed file shows that is not the document plus its marks; ``marks`` by page, boxes in the page's own space.
 
-    A mark that does not show at all is named too.
+    A mark that does not show at all is named too, but on black, where ink does not show.
     """
     before, after = render(document), render(sealed)
     if len(before) != len(after):
@@ -77,7 +79,7 @@ def surplus(document: bytes, sealed: bytes, marks: Mapping[int, Box], render: Re
             continue
         difference = ImageChops.difference(one, other)
         if index in marks:
-            if difference.getbbox() is None:
+            if difference.getbbox() is None and not _is_black(one.crop(_pixels(sealed, index, marks[index], one))):
                 found.append(f"page {index + 1} does not show its mark")
             ImageDraw.Draw(difference).rectangle(_pixels(sealed, index, marks[index], difference), fill=0)
         if (box := difference.getbbox()) is not None:
@@ -95,6 +97,12 @@ def _pixels(file: bytes, index: int, box: Box, image: Image.Image) -> tuple[int,
         opened.close()
     (x0, y0), (x1, y1) = corners
     return min(x0, x1) - _MARGIN_PIXELS, min(y0, y1) - _MARGIN_PIXELS, max(x0, x1) + _MARGIN_PIXELS, max(y0, y1) + _MARGIN_PIXELS
+
+
+def _is_black(image: Image.Image) -> bool:
+    inset = 2 * _MARGIN_PIXELS
+    inner = image.crop((inset, inset, image.width - inset, image.height - inset))
+    return max(high for _low, high in inner.getextrema()) < _BLACK
 
 
 def _pixel(page: pypdfium2.PdfPage, x: float, y: float, image: Image.Image) -> tuple[int, int]:

@@ -42,7 +42,7 @@ class Tally:
     lean: list[str] = field(default_factory=list)
     sandboxed: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
-    standards: int = 0
+    on_purpose: int = 0
     faults: list[str] = field(default_factory=list)
 
     def hold(self, name: str, document: bytes, plan: Plan) -> None:
@@ -57,7 +57,7 @@ class Tally:
             return
         if ours is None:
             self.sandboxed.append(name)
-            self.standards += self._declares_a_standard(document, plan)
+            self.on_purpose += self._left_on_purpose(document, plan)
             if REPAIRED in theirs.warnings:
                 self.refused["repaired"] += 1
             return
@@ -70,20 +70,20 @@ class Tally:
             self.faults.append(f"{name}: {fault!r}")
 
     @staticmethod
-    def _declares_a_standard(document: bytes, plan: Plan) -> bool:
-        """PDF/A and PDF/UA are sealed in the sandbox alone."""
+    def _left_on_purpose(document: bytes, plan: Plan) -> bool:
+        """PDF/A, PDF/UA and forms that readers draw are for the sandbox alone."""
         try:
             lean_prepared(document, plan, hashlib.sha256(document))
         except NotLeanError as reason:
-            return "PDF/A" in str(reason)
+            return "PDF/A" in str(reason) or "draw the form" in str(reason)
         except (ValueError, LookupError, OverflowError, zlib.error):
             return False
         return False
 
     @property
     def share(self) -> float:
-        """Of the documents that are sealed without a repair and declare no standard."""
-        return len(self.lean) / (len(self.lean) + len(self.sandboxed) - self.refused["repaired"] - self.standards)
+        """Of the documents that are sealed without a repair and not left to the sandbox on purpose."""
+        return len(self.lean) / (len(self.lean) + len(self.sandboxed) - self.refused["repaired"] - self.on_purpose)
 
     def __str__(self) -> str:
         sealed = len(self.lean) + len(self.sandboxed)

@@ -14,6 +14,7 @@ from signer.pades.plan import ContentPolicy
 from signer.pades.prepare import REPAIRED, prepare
 from tests.pades import documents
 from tests.pades.kit import Seal, Verdict
+from tests.pades.looks import by_pdfium, surplus
 
 HOPELESS: dict[str, tuple[bytes, Code]] = {
     "empty": (b"", Code.DOCUMENT_EMPTY),
@@ -136,3 +137,21 @@ def test_a_static_xfa_form_with_its_own_fields_is_sealed_without_a_word(seal: Se
 def test_plain_documents_pass_under_strict_without_a_word(seal: Seal) -> None:
     for name in ("classic", "object-streams", "linearized", "hybrid", "form"):
         assert prepare(documents.STRUCTURES[name](), seal.plan(content_policy=ContentPolicy.STRICT)).warnings == ()
+
+
+def test_a_repair_that_would_show_something_else_is_refused(seal: Seal) -> None:
+    """Readers do not agree which of several objects of one number counts: this one shows a page that the repaired table would not."""
+    base = documents.simple()
+    table = base.rindex(b"xref\n0 ")
+    bait = b"4 0 obj\n<< >>\nendobj\n"
+    rows = [b"\0\0\0\xff"] + [b"\1" + base.index(b"\n%d 0 obj" % number).__add__(1).to_bytes(2, "big") + b"\0" for number in (1, 2, 3, 4)]
+    rows.append(b"\1" + (table + len(bait)).to_bytes(2, "big") + b"\0")
+    data = b" ".join(row.hex().encode() for row in rows) + b">"
+    head = b"5 0 obj\n<< /Type /XRef /Filter /ASCIIHexDecode /Length %d /Root 1 0 R /Size 6 /W [1 2 1] >>\nstream\n%b\nendstream\nendobj\n"
+    document = base[:table] + bait + head % (len(data), data) + b"startxref\n%d\n%%%%EOF\n" % (table + len(bait))
+    try:
+        prepared = prepare(document, seal.plan())
+    except VermilionError as refusal:
+        assert refusal.code in {Code.DOCUMENT_READBACK, Code.DOCUMENT_DAMAGED}
+        return
+    assert not surplus(document, seal.finish(document, prepared), {}, by_pdfium)
