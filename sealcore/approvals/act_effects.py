@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sealcore.approvals.canonical import b64url_decode
 from sealcore.approvals.covers import require_kinds
 from sealcore.approvals.decision import DecisionContext
-from sealcore.approvals.known import CERTIFICATIONS, Effect, Fact, Known, KnownSeal, Value
+from sealcore.approvals.known import CERTIFICATIONS, UNTEMPLATED, Effect, Fact, Known, KnownSeal, Value
 from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
 from sealcore.unreadable import UNREADABLE
@@ -264,11 +264,14 @@ def _quorum(rules: list[str], before: Mapping[str, int] | None) -> list[Fact]:
         raise ValueError("an action twice")
     known = before or {}
     facts = [_quorum_fact(f"quorum.{action}", f"{action}, persons", known.get(action), least) for action, least in after.items()]
-    return facts + [
-        _gone(f"quorum.{action}", least, f"{action}, persons: {least} → nobody may any more")
-        for action, least in known.items()
-        if action not in after
-    ]
+    return facts + [_quorum_gone(action, least, after) for action, least in known.items() if action not in after]
+
+
+def _quorum_gone(action: str, least: int, after: Mapping[str, int]) -> Fact:
+    """A rule that is taken away forbids its action, but for the higher tier of grants: without it the rule for sealing counts."""
+    if action != UNTEMPLATED or "seal" not in after:
+        return _gone(f"quorum.{action}", least, f"{action}, persons: {least} → nobody may any more")
+    return _quorum_fact(f"quorum.{action}", f"{action}, persons (no higher tier any more, as for sealing)", least, max(0, after["seal"]))
 
 
 def _quorum_fact(name: str, what: str, before: int | None, after: int) -> Fact:

@@ -13,12 +13,10 @@ from datetime import UTC, datetime
 from sealcore.approvals.act_effects import of_act
 from sealcore.approvals.covers import GrantCovers, ManifestCovers
 from sealcore.approvals.decision import DecisionContext
-from sealcore.approvals.known import CERTIFICATIONS, Effect, Fact, Known
+from sealcore.approvals.known import CERTIFICATIONS, UNTEMPLATED, Effect, Fact, Known
 from sealcore.approvals.leaf import Mark, Placement
 from sealcore.approvals.manifest import DocumentEntry, Manifest
 from sealcore.errors import Code, VermilionError
-
-UNTEMPLATED = "grant-untemplated"
 
 
 def of(context: DecisionContext, known: Known, documents: Sequence[tuple[DocumentEntry, bytes]] = ()) -> Effect:

@@ -9,6 +9,7 @@ from typing import Any
 from sealcore.approvals.leaf import Certification
 
 Value = str | int | None
+UNTEMPLATED = "grant-untemplated"  # a seal's rule for grants without a template; without it, its rule for sealing counts
 CERTIFICATIONS: Mapping[Certification, str] = {
     Certification.NONE: "not certified: anybody may add to the sealed file",
     Certification.FINAL: "final: nothing may be added after the seal",

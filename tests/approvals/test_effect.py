@@ -163,6 +163,14 @@ def test_nothing_rides_along_unseen(kind: str) -> None:
         assert refused.value.code in {Code.EFFECT_UNKNOWN, Code.INVALID_ARGUMENT}
 
 
+def test_a_higher_tier_that_is_taken_away_is_told_as_what_counts_then() -> None:
+    """Without its own rule a grant without a template takes what sealing takes: that is fewer, and not nobody."""
+    known = replace(KNOWN, seals={SEAL: replace(KNOWN.seals[SEAL], quorum={"seal": 1, "resume": 2, "grant-untemplated": 3})})
+    shown = told(of_act("register.seal_quorum", {"id": SEAL, "quorum": ["seal:1", "resume:2"]}, known))
+    assert "grant-untemplated, persons (no higher tier any more, as for sealing): 3 → 1 (fewer than now)" in shown
+    assert "nobody may" not in shown
+
+
 def test_an_unknown_act_is_not_approved() -> None:
     for kind in ("register.fly", "destroy", "revoke.forgive", "register"):
         with pytest.raises(VermilionError) as refused:
