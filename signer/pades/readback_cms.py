@@ -147,6 +147,7 @@ def _certificate(certificates: Node, sid: Node) -> x509.Certificate:
 def _attributes(holder: Node) -> dict[str, Node]:
     found: dict[str, Node] = {}
     for each in holder:
+        _require(each.tag == 0x30, "an attribute is built in another way than expected")
         kind, values = each.children(0x06, 0x31)
         (value,) = list(values)
         _require(kind.hex not in found, "an attribute is there twice")

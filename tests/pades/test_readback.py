@@ -105,6 +105,15 @@ def test_a_timestamp_over_something_else_is_found(seal: Seal, prepared: Prepared
         check(seal, prepared, fill(prepared, cms))
 
 
+def test_an_unsigned_attribute_of_another_tag_is_found(seal: Seal, prepared: Prepared) -> None:
+    cms = bytearray(seal.cms(prepared.digest))
+    at = cms.index(bytes.fromhex("060b2a864886f70d010910020e")) - 4
+    assert cms[at : at + 2] == b"\x30\x82"
+    cms[at] = 0x31
+    with pytest.raises(VermilionError, match="an attribute is built in another way"):
+        check(seal, prepared, fill(prepared, bytes(cms)))
+
+
 def test_an_earlier_seal_of_ours_does_not_pass_for_the_new_one(seal: Seal) -> None:
     once = seal.seal(DOCUMENT)
     prepared = prepare(once, seal.plan())
