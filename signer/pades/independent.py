@@ -44,16 +44,20 @@ def _require_same_contents(document: bytes, sealed: pypdfium2.PdfDocument) -> No
         return  # nobody has seen it as it was
     try:
         pages = range(min(_COMPARED_PAGES, len(unsealed), len(sealed)))
-        if any(_contents(unsealed[index]) != _contents(sealed[index]) for index in pages):
+        if any(before is not None and before != _contents(sealed, index) for index in pages for before in [_contents(unsealed, index)]):
             raise VermilionError(Code.DOCUMENT_DAMAGED, "the document is damaged, and shows something else once it is repaired and sealed")
     finally:
         unsealed.close()
 
 
-def _contents(page: pypdfium2.PdfPage) -> bytes:
-    """What a page shows without annotations, small."""
-    scale = _COMPARED_PIXELS / max(1.0, *page.get_size())
-    return bytes(page.render(scale=scale, draw_annots=False, may_draw_forms=False).buffer)
+def _contents(opened: pypdfium2.PdfDocument, index: int) -> bytes | None:
+    """What a page shows without annotations, small; None where it cannot be shown."""
+    try:
+        page = opened[index]
+        scale = _COMPARED_PIXELS / max(1.0, *page.get_size())
+        return bytes(page.render(scale=scale, draw_annots=False, may_draw_forms=False).buffer)
+    except pypdfium2.PdfiumError:
+        return None
 
 
 def _opened(file: bytes) -> pypdfium2.PdfDocument | None:

@@ -18,7 +18,7 @@ from tests.pades.kit import Seal, Verdict, pyhanko_status
 from tests.pades.mutated import mutated
 
 REFUSED_IN_CORPUS = 79  # files that pyHanko alone does not sign
-LEAST_OF_THESE_SEALED = 28
+LEAST_OF_THESE_SEALED = 26  # one would be sealed blank, one has strings in its page that do not decrypt
 
 
 def _signed_by_pyhanko(folder: Path) -> dict[str, str]:
