@@ -38,13 +38,13 @@ for index in "${!services[@]}"; do
   printf '%-10s %s\n' "$name" "$owner"
 done
 
-# The OCSP responder reads the CA's record and keeps its answers there. SQLite knows no finer right than a file's; an office that wants
-# one takes PostgreSQL, where the responder's account may change the table ocsp_answers alone (docs/authorities.md).
+# The OCSP responder reads the CA's record and writes nothing there; its answers lie in its own folder. What SQLite adds to the folder
+# (the log and its index) gets the file's rights, and the folder's group.
 for index in "${!services[@]}"; do
   if [ "${services[$index]}" = ocsp ] && [ -d "$state/ca" ]; then
     readers=$(id -g "$(account "$index" ocsp)" 2>/dev/null || account "$index" ocsp)
     chgrp "$readers" "$state/ca" "$state"/ca/ca.db*
-    chmod 2770 "$state/ca"
-    chmod 660 "$state"/ca/ca.db*
+    chmod 2750 "$state/ca"
+    chmod 640 "$state"/ca/ca.db*
   fi
 done

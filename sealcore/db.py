@@ -14,10 +14,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Row, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, InvalidatePoolError, OperationalError
 
 from sealcore.errors import Code, VermilionError
 
@@ -47,14 +50,19 @@ _UNIQUE_VIOLATION, _FOREIGN_KEY_VIOLATION = "23505", "23503"  # SQLSTATE
 _BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 
 
-def connect(url: str, *, pool_size: int = 8, by_key: bool = False) -> Engine:
+def connect(url: str, *, pool_size: int = 8, by_key: bool = False, reads: Path | None = None) -> Engine:
     """An engine for ``url`` whose commits survive a crash of the machine; raises DATABASE_UNAVAILABLE when that cannot be had.
 
     by_key   PostgreSQL plans for rows that are found by their keys, however small the tables are at first
+    reads    another service's SQLite file, whose tables stand beside our own and can only be read; permission to read it is enough
     """
     if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, pool_size=pool_size)
+        arguments = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "uri": reads is not None}
+        engine = create_engine(url, connect_args=arguments, pool_size=pool_size)
         event.listen(engine, "connect", _prepare_sqlite)
+        if reads is not None:
+            event.listen(engine, "connect", partial(_attach_sqlite, reads))
+            event.listen(engine, "checkout", _attached_once)
         event.listen(engine, "begin", _begin_sqlite)
     else:
         options = " ".join(f"-c {name}={value}" for name, value in (_POSTGRESQL_OPTIONS | (_BY_KEY if by_key else {})).items())
@@ -77,6 +85,20 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {statement}")
     cursor.close()
+
+
+def _attach_sqlite(file: Path, connection: Any, record: Any) -> None:
+    """While nobody has the file open it has no log, and who may not write beside it cannot make one: then it is read as it lies, once."""
+    at_rest = not Path(f"{file}-wal").exists()
+    connection.execute("ATTACH DATABASE ? AS beside", (f"file:{quote(str(file))}?mode=ro{'&immutable=1' if at_rest else ''}",))
+    record.info["attached"] = "anew at rest" if at_rest else "in use"
+
+
+def _attached_once(_connection: Any, record: Any, _proxy: Any) -> None:
+    """A connection to a file at rest would see nothing of what its owner writes when it comes back."""
+    if record.info["attached"] == "at rest":
+        raise DisconnectionError("attached while the file was at rest")
+    record.info["attached"] = record.info["attached"].removeprefix("anew ")
 
 
 def _begin_sqlite(connection: Connection) -> None:

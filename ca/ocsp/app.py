@@ -12,12 +12,11 @@ from ca.ocsp.delegations import Delegations
 from ca.ocsp.http import OcspApp
 from ca.ocsp.metrics import OcspMetrics
 from ca.ocsp.presign import Presigner
-from ca.ocsp.record import AnswerRecord
+from ca.ocsp.record import AnswerRecord, open_record
 from ca.ocsp.responder import Responder
 from ca.ocsp.settings import OcspSettings
 from ca.pki import PkiFolder
 from sealcore.clock import Clock
-from sealcore.db import connect
 from sealcore.errors import VermilionError
 from sealcore.hsm.token import Token
 from sealcore.hsm.watch import Watched
@@ -25,6 +24,7 @@ from sealcore.observability import ObservabilityEndpoint, database_answers
 from sealcore.renewal import Renewal
 from sealcore.service import HttpEndpoint
 
+ANSWERS: Final = "answers.db"  # in the state folder; on PostgreSQL a table beside the CA's
 HSM_TIMEOUT_S: Final = 5.0
 MOST_HUNG: Final = 4
 READERS: Final = 6  # threads that answer from what is pre-signed, however many wait for the HSM
@@ -71,11 +71,11 @@ class OcspService:
 def build(settings: OcspSettings, *, clock: Clock, certify: Certify | None = None) -> OcspService:
     """Opens token and database and makes the service; raises CONFIGURATION_INVALID, HSM_* or DATABASE_*.
 
-    The CA makes the tables; this process only uses them. ``certify`` in the place of the CA service, where it runs in this process.
+    The CA makes its tables; this process only reads them. ``certify`` in the place of the CA service, where it runs in this process.
     """
     folder = PkiFolder(settings.pki_folder)
     settings.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = connect(settings.database.url)
+    engine = open_record(settings.database.url, settings.state_folder / ANSWERS)
     record = AnswerRecord(engine)
     token = Token.open(settings.token)
     try:

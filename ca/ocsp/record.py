@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
+from pathlib import Path
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Engine, Row, and_, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Engine, Row, and_, delete, func, insert, make_url, or_, select
 
 from ca.instants import from_text, to_text
 from ca.names import IssuerName
 from ca.record import serial_text
 from ca.tables import State, certificates, ocsp_answers
-from sealcore.db import read, write
+from sealcore.db import connect, read, write
 
 TOLD: Final = (State.ISSUED, State.REVOKED, State.HELD)
 """The states of certificates that have left the CA. All others are unknown to the world, and so to our answers."""
@@ -74,8 +75,26 @@ class Freshness:
     lapses: datetime | None
 
 
+def open_record(database_url: str, answers_file: Path) -> Engine:
+    """The CA's record, only to be read, with the answers beside it; raises DATABASE_UNAVAILABLE.
+
+    On SQLite the answers have a file of their own and the CA's is opened for reading alone: whoever takes the responder over changes
+    nothing that the CA goes by. On PostgreSQL the account's rights say the same: it may change ``ocsp_answers``, and read ``certificates``.
+    """
+    url = make_url(database_url)
+    if url.get_backend_name() != "sqlite":
+        return connect(database_url)
+    assert url.database is not None, "a CA's database is a file"
+    own_url = f"sqlite:///{answers_file}"
+    own = connect(own_url, pool_size=1)
+    with write(own) as connection:  # they can be made anew at any time: no migrations
+        ocsp_answers.create(connection, checkfirst=True)
+    own.dispose()
+    return connect(own_url, reads=Path(url.database).absolute())
+
+
 class AnswerRecord:
-    """The CA's database as the responder uses it. Safe to use from several threads and processes."""
+    """What ``open_record`` opens, as the responder uses it. Safe to use from several threads and processes."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -16,9 +16,9 @@ class OcspSettings(Block):
     """The OCSP responder.
 
     keys                 role of a CA → label of the key that answers for it, in every generation
-    database             the CA's own; everything but the pre-signed answers is only read
+    database             the CA's own, which is only read; on PostgreSQL the answers are a table of it, else a file in ``state_folder``
     pki_folder           the CAs' certificates, as the ceremony left them
-    state_folder         where the delegate's certificates are kept
+    state_folder         where the delegate's certificates and the pre-signed answers are kept
     ca_target            ``host:port`` of the CA, which certifies the delegate
     validity_hours       from thisUpdate to nextUpdate of an answer; at half of it a new one is made
     nonce_answers_per_s  live answers with a nonce; beyond them the pre-signed ones go out, without a nonce

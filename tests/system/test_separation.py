@@ -41,7 +41,7 @@ def test_a_process_touches_no_other_processes_token_or_database(up: Up, service:
     folders = {match[1] for one in _touched(up.pids[service]) if (match := re.search(re.escape(state) + r"/hsm/(\w+)", one))}
     assert folders <= {OWN_TOKEN.get(service)}
     databases = {match[1] for one in _touched(up.pids[service]) if (match := re.search(re.escape(state) + r"/(\w+)/\w+\.db", one))}
-    assert databases <= {"ca" if service == "ocsp" else service}  # the responder reads the CA's record
+    assert databases <= {service, *(["ca"] if service == "ocsp" else [])}  # the responder reads the CA's record
 
 
 def test_the_workflows_configuration_names_nothing_of_the_signers(demo: Demo) -> None:
@@ -82,10 +82,20 @@ def test_with_accounts_of_their_own_the_file_system_shuts_them_out_too(demo: Dem
                 if file.exists():
                     shared = (name, file.name) == ("ocsp", "ca.db")  # the responder reads the CA's record
                     assert _readable(file, number) == (name == other or shared), f"{name} and {file.relative_to(state)}"
+                    assert _writable(file, number) == (name == other), f"{name} and {file.relative_to(state)}"
         assert _readable(state / "pki" / "root.pem", number)
         assert not _readable(state / "hsm" / "root" / "pin", number)
 
 
 def _readable(file: Path, account: int) -> bool:
+    return _may(account, "cat", file)
+
+
+def _writable(file: Path, account: int) -> bool:
+    """Whether the file can be changed, or another be put beside it."""
+    return _may(account, "test", "-w", file) or _may(account, "test", "-w", file.parent)
+
+
+def _may(account: int, *command: str | Path) -> bool:
     change = ["setpriv", f"--reuid={account}", f"--regid={account}", "--clear-groups"]
-    return subprocess.run([*change, "cat", file], capture_output=True, check=False).returncode == 0
+    return subprocess.run([*change, *command], capture_output=True, check=False).returncode == 0
