@@ -16,8 +16,10 @@ tls = TlsSettings(key_file=bundle / "key.pem", certificate_file=bundle / "cert.p
 
 with Office(workflow, signer, tls) as office:
     documents = in_folder(folder)
-    form = office.apply(seal_id, documents, title=f"Documents of {folder.name}")
+    unfit = office.examine(seal_id, documents)  # what the signer would refuse, known before anybody is asked to approve
+    documents = [document for position, document in enumerate(documents) if position not in unfit]
+    form = office.apply(seal_id, documents, title=f"Documents of {folder.name}", examined=True)
     print(f"{form.number} waits for its approvers", flush=True)
     form = office.wait_approved(form.number)
-    for outcome in office.seal(form, documents, out):
+    for outcome in [*unfit.values(), *office.seal(form, documents, out)]:
         print(outcome.outcome, outcome.name, outcome.code or outcome.ledger_index)

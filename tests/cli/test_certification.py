@@ -75,7 +75,7 @@ def test_a_final_seal_is_extended_stays_final_and_lets_no_further_seal_be_applie
     assert report["verdict"] == "valid" and report["seals"][0]["certification"] == "final", report
     refused = office.run("seal", out, "--wait", "0", "--out", tmp_path / "again")
     assert refused.returncode == exits.REFUSED
-    assert "DOCUMENT_LOCKED" in refused.stderr and "letter.pdf" in refused.stderr and "DEMO-" not in refused.stdout
+    assert "DOCUMENT_LOCKED" in refused.stdout and "letter.pdf" in refused.stdout and "DEMO-" not in refused.stdout
 
 
 def test_a_certification_that_is_asked_for_a_signed_file_is_refused_before_anybody_approves(office: RunningOffice, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_certification_that_is_asked_for_a_signed_file_is_refused_before_anybo
     assert office.run("seal", papers, "--out", out).returncode == exits.DONE
     refused = office.run("seal", out, "--wait", "0", "--out", tmp_path / "again", "--certification", "final")
     assert refused.returncode == exits.REFUSED
-    assert "DOCUMENT_SIGNED" in refused.stderr and "DEMO-" not in refused.stdout
+    assert "DOCUMENT_SIGNED" in refused.stdout and "DEMO-" not in refused.stdout
     number = _applied(office, out, tmp_path / "again")
     (shown,) = office.json("forms", "show", number)["documents"]
     assert shown["placement"]["certification"] == 0

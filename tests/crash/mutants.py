@@ -51,7 +51,7 @@ def release_before_commit() -> None:
 
 def no_fence() -> None:
     """Commit looks neither at the attempt nor at the state of the use."""
-    signer.commit._refusals = lambda _connection, batch: [None] * len(batch)
+    signer.commit._refusals = lambda _connection, batch, _now_us: [None] * len(batch)
     end = signer.commit._END
     signer.commit._END = replace(end, sqlite=end.sqlite.replace("?3 AND state = 'intended'", "?3 * 0 + attempt"))
 
@@ -63,7 +63,7 @@ def entry_in_its_own_transaction() -> None:
         with _LOCK:
             now_us = time_us(clock.now())
             with db.write(engine) as connection:
-                refusals = signer.commit._refusals(connection, batch)
+                refusals = signer.commit._refusals(connection, batch, now_us)
                 ending = [(one, no) for one, no in zip(batch, refusals, strict=True) if no is None]
                 entries = signer.commit._entries(ending, now_us)
                 first = _next_place(connection)

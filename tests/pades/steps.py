@@ -33,7 +33,7 @@ class TooManyStepsError(Exception):
 class Counted:
     """A pattern whose searches are counted."""
 
-    def __init__(self, pattern: re.Pattern[bytes], most_steps: int = 50_000_000) -> None:
+    def __init__(self, pattern: re.Pattern[bytes], most_steps: int = 2_000_000) -> None:
         self._tree = list(parser.parse(pattern.pattern, pattern.flags))
         self._most = most_steps
         self.steps = 0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from signer.pades import numbers, readback_fast, reasons
@@ -74,7 +74,7 @@ STARTS: Final = (
 tokens = st.lists(st.sampled_from(TOKENS), min_size=1, max_size=4).map(b"".join)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, deadline=None, phases=set(Phase) - {Phase.shrink, Phase.explain})  # the first text found tells enough
 @given(start=st.sampled_from(STARTS), before=tokens | st.just(b""), unit=tokens, behind=tokens | st.just(b""))
 @example(start=b"", before=b"", unit=b"1", behind=b"")
 @example(start=b"", before=b"", unit=b"10%", behind=b"")
@@ -82,6 +82,8 @@ tokens = st.lists(st.sampled_from(TOKENS), min_size=1, max_size=4).map(b"".join)
 @example(start=b"[", before=b"1", unit=b" ", behind=b"1 0 1]")
 @example(start=b"", before=b"", unit=b"(\\(", behind=b"")
 @example(start=b"/A [", before=b"", unit=b"1 0 R ", behind=b"")
+@example(start=b"/A [", before=b"1 0 R ", unit=b"/A 11", behind=b"x")
+@example(start=b"/A <</B [", before=b"", unit=b"/#41", behind=b"x[/F 1 /#41")
 def test_no_expression_takes_more_than_linear_time(start: bytes, before: bytes, unit: bytes, behind: bytes) -> None:
     for name, pattern in PATTERNS.values():
         run = Counted.search if pattern in SEARCHED else Counted.match

@@ -119,7 +119,7 @@ class Office:
         A person named as ``applicant`` must also sign, with the verdict ``apply``. ``valid_s`` shortens the form's term.
         """
         given = documents_of.of(documents)
-        place = certified(Placement() if placement is None else placement, certification, self._certifies(seal))
+        place = certified(Placement() if placement is None else placement, certification, self._certifies(seal), refuse=not examined)
         entries = forms.describe(given, place)
         if not examined:
             examining.require_none(examining.examine(self._target, self._tls, seal, jobs.of_entries(given, entries), patience_s=PATIENCE_S))

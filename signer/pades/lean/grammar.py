@@ -1,7 +1,8 @@
 """PDF values as regular expressions (ISO 32000-2 §7.3), without comments: one match an object, none of its bytes looked at in Python.
 
 Strict: what readers could take in two ways matches nowhere. Values nest to a fixed depth here; ``values`` reads the deeper ones.
-Repeats of single characters are possessive and alternatives begin differently, so that no text takes more than linear time.
+Repeats are possessive and each alternative stands once, so that no text takes more than linear time: an alternative that stood twice
+would double the ways to match with each element of an array that is never closed.
 """
 
 from __future__ import annotations
@@ -31,28 +32,28 @@ _ESCAPED: Final = rb"\\(?:[nrtbf()\\ /%<>\[\]#_&$]|[0-3][0-7]{2}|[0-7]{1,2}(?![0
 def _literal(depth: int) -> bytes:
     """A string in parentheses with balanced ones in it (§7.3.4.2)."""
     inner = b"" if depth == 0 else b"|" + _literal(depth - 1)
-    return rb"\(" + _PLAIN + rb"(?:(?:" + _ESCAPED + inner + rb")" + _PLAIN + rb")*\)"
+    return rb"\(" + _PLAIN + rb"(?:(?:" + _ESCAPED + inner + rb")" + _PLAIN + rb")*+\)"
 
 
 STRING: Final = _literal(2)
-_SCALARS: Final = (NAME, REFERENCE, NUMBER, STRING, HEXADECIMAL, _WORD)
-_SCALAR: Final = b"|".join(_SCALARS)
+_SCALAR: Final = b"|".join((REFERENCE, NUMBER, STRING, HEXADECIMAL, _WORD))
 
 
 def _container(depth: int) -> bytes:
     value = _value(depth)
-    array = rb"\[(?:" + SPACE + rb"*+(?:" + value + rb"))*" + SPACE + rb"*+\]"
-    dictionary = rb"<<(?:" + SPACE + rb"*+" + NAME + SPACE + rb"*+(?:" + value + rb"))*" + SPACE + rb"*+>>"
+    array = rb"\[(?:" + SPACE + rb"*+(?:" + value + rb"))*+" + SPACE + rb"*+\]"
+    dictionary = rb"<<(?:" + SPACE + rb"*+" + NAME + SPACE + rb"*+(?:" + value + rb"))*+" + SPACE + rb"*+>>"
     return array + b"|" + dictionary
 
 
 def _value(depth: int) -> bytes:
-    return _SCALAR if depth == 0 else NAME + b"|" + _container(depth - 1) + b"|" + _SCALAR
+    containers = b"" if depth == 0 else b"|" + _container(depth - 1)
+    return NAME + containers + b"|" + _SCALAR
 
 
 _DEPTH: Final = 3
 _VALUE: Final = _value(_DEPTH)
-_ARRAY: Final = rb"\[(?:" + SPACE + rb"*+(?:" + _VALUE + rb"))*" + SPACE + rb"*+\]"
+_ARRAY: Final = rb"\[(?:" + SPACE + rb"*+(?:" + _VALUE + rb"))*+" + SPACE + rb"*+\]"
 _HEAD: Final = SPACE + rb"*+(\d{1,10}+)" + SPACE + rb"(\d{1,5}+)" + SPACE + rb"obj"
 
 ARRAY: Final = re.compile(_ARRAY)
