@@ -15,7 +15,7 @@ from pyhanko.sign.validation.status import SignatureCoverageLevel
 from verify.case import Case, Signature, plain
 from verify.changes.account import Addition, ChangedError
 from verify.changes.filling import locks_of
-from verify.changes.revisions import TooManyError, appended
+from verify.changes.revisions import MOST_BLANK_BYTES, TooManyError, appended
 from verify.changes.rules import Permission, additions_of, by_field
 from verify.changes.sealed import SealedRevision
 from verify.changes.signing import end_of
@@ -65,7 +65,7 @@ def _examine(case: Case, signature: Signature, embedded: EmbeddedPdfSignature) -
     if embedded.coverage < SignatureCoverageLevel.ENTIRE_REVISION:
         raise ChangedError("the signature does not cover its whole revision")
     end = end_of(signature)
-    if not case.document[end:].strip(_WHITE_SPACE):
+    if not case.document[end:].strip(_WHITE_SPACE) and len(case.document) - end <= MOST_BLANK_BYTES:
         signature.changed = _UNCHANGED
         return
     sealed = SealedRevision(case.document[:end], case.strict)

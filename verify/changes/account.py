@@ -16,7 +16,7 @@ from verify.changes.values import Ref, Stream, Value, is_number, same
 
 Kind = Literal["seal", "signature", "document_timestamp", "validation_data", "form", "document_information"]
 Rectangle = tuple[float, float, float, float]
-_STRUCTURE = {"/Catalog", "/Pages", "/Page"}
+_STRUCTURE = {"/Catalog", "/Pages", "/Page", "/XRef", "/ObjStm"}  # what readers search for in a file that they find damaged
 
 
 class ChangedError(Exception):
@@ -130,8 +130,10 @@ class Account:
         named = {ref.number for number in self._claims.keys() & self._written.keys() for ref in references(self._written[number].value)}
         for number in sorted(self._written.keys() - self._claims.keys()):
             written = self._written[number]
-            kind = written.value.get("/Type") if isinstance(written.value, dict) else None
-            if self._sites[number] or number in named or written.at >= self.signed_until or kind in _STRUCTURE:
+            entries = written.value.entries if isinstance(written.value, Stream) else written.value
+            kind = entries.get("/Type") if isinstance(entries, dict) else None
+            is_structure = isinstance(kind, Ref) or kind in _STRUCTURE
+            if self._sites[number] or number in named or written.at >= self.signed_until or is_structure:
                 raise ChangedError(f"object {number} belongs to nothing that is allowed")
 
 

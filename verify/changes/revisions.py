@@ -2,7 +2,9 @@
 
 Every byte is accounted for: objects, one cross-reference section that lists exactly these objects at exactly these places and leads
 to the section before it, its trailer, ``startxref`` and ``%%EOF``. Where readers could see different things ("incremental saving",
-"shadow" and parser attacks: Mladenov et al., CCS 2019; Mainka et al., NDSS 2021), it is no proper update.
+"shadow" and parser attacks: Mladenov et al., CCS 2019; Mainka et al., NDSS 2021), it is no proper update. Nor is one that holds what
+a reader would take for more objects if it searched the bytes for them, as readers do with files that they find damaged; or one that
+some readers find damaged.
 """
 
 from __future__ import annotations
@@ -15,10 +17,14 @@ from verify.changes.values import IrregularError, Ref, Stream, Value, decoded, p
 
 MOST_OBJECTS: Final = 20_000  # appended; more are a trap
 MOST_REVISIONS: Final = 256
+MOST_BLANK_BYTES: Final = 512  # at the end; behind more, readers that search their last kilobyte find no startxref
+MOST_NUMBER: Final = 4_194_303  # of an object: readers in use take no more
 _BLANK = re.compile(rb"[\0\t\n\f\r ]*")
 _BETWEEN = re.compile(rb"(?:[\0\t\n\f\r ]+|%(?!%EOF|PDF-)[^\r\n]{0,200}[\r\n])*")
 _TELLING_COMMENT = re.compile(rb"obj|xref|trailer|EOF|PDF-")  # a reader that repairs files could take such a comment for more
-_OBJECT = re.compile(rb"([1-9]\d{0,6})[\0\t\n\f\r ]{1,4}(\d{1,5})[\0\t\n\f\r ]{1,4}obj(?=[\0\t\n\f\r ()<\[/+\-.\d])")
+_OBJECT = re.compile(rb"([1-9]\d{0,6})[\0\t\n\f\r ]{1,4}(\d{1,5})[\0\t\n\f\r ]{1,4}obj(?=[\0\t\n\f\r (<\[/])")
+_SKIPPED = rb"(?:[\0\t\n\f\r ]++|%[^\r\n]{0,1000}+[\r\n]){1,500}+"
+_FOUND_BY_SEARCH = re.compile(rb"\d%b\d{1,10}+%bobj|trailer(?:%b)?<<" % (_SKIPPED, _SKIPPED, _SKIPPED))
 _STREAM = re.compile(rb"[\0\t\n\f\r ]*stream\r?\n")
 _END_OF_STREAM = re.compile(rb"(?:\r\n|\n|\r)?endstream")
 _END_OF_OBJECT = re.compile(rb"[\0\t\n\f\r ]*endobj(?=[\0\t\n\f\r ])")
@@ -28,7 +34,7 @@ _ENTRY = re.compile(rb"(\d{10}) (\d{5}) ([nf])(?: \r| \n|\r\n)")
 _TRAILER = re.compile(rb"trailer(?=[\0\t\n\f\r <])")
 _TAIL = re.compile(rb"[\0\t\n\f\r ]*startxref[\t ]*(?:\r\n|\n|\r)[\t ]*(\d{1,10})[\t ]*(?:\r\n|\n|\r)%%EOF")
 _PAIR = re.compile(rb"[\0\t\n\f\r ]*(\d{1,7})[\0\t\n\f\r ]+(\d{1,8})(?=[\0\t\n\f\r ]|$)")
-_WIDEST = 8  # bytes of a field in a cross-reference stream
+_WIDEST = (1, 8, 4)  # bytes of the fields in a cross-reference stream; readers in use take no more
 
 
 class TooManyError(Exception):
@@ -64,7 +70,7 @@ def appended(document: bytes, start: int, previous_section: int) -> list[Revisio
     """
     found: list[Revision] = []
     size = len(document)
-    while _matched(_BLANK, document, start).end() < size:
+    while (at := _matched(_BLANK, document, start).end()) < size:
         if len(found) == MOST_REVISIONS:
             raise TooManyError
         revision = _Reader(document, start, previous_section).read()
@@ -72,6 +78,8 @@ def appended(document: bytes, start: int, previous_section: int) -> list[Revisio
         if sum(len(each.objects) for each in found) > MOST_OBJECTS:
             raise TooManyError
         start, previous_section = revision.end, revision.section
+    if at - start > MOST_BLANK_BYTES:
+        raise IrregularError("so many blanks at the end that readers do not find the cross-references")
     return found
 
 
@@ -86,6 +94,7 @@ class _Reader:
     def __init__(self, document: bytes, start: int, previous_section: int) -> None:
         self._document, self._start, self._previous = document, start, previous_section
         self._direct: dict[int, Written] = {}
+        self._heads: set[int] = set()  # where the heads of objects and of the trailer end
 
     def read(self) -> Revision:
         at = self._objects()
@@ -96,7 +105,9 @@ class _Reader:
             last = list(self._direct.values())[-1] if self._direct else None
             section, trailer, listed, packed = self._stream(last)
         tail = _matched(_TAIL, self._document, self._between(at))
-        if int(tail[1]) != section or trailer.get("/Prev") != self._previous or "/XRefStm" in trailer:
+        self._require_nothing_hidden(tail.end())
+        previous = trailer.get("/Prev")
+        if int(tail[1]) != section or type(previous) is not int or previous != self._previous or "/XRefStm" in trailer:
             raise IrregularError("the cross-references do not lead to those before")
         if listed != {number: each.at for number, each in self._direct.items()}:
             raise IrregularError("the cross-references list other objects than were appended")
@@ -107,9 +118,15 @@ class _Reader:
         if len(objects) != len(self._direct) + len(inner):
             raise IrregularError("an object is appended twice")
         size = trailer.get("/Size")
-        if not isinstance(size, int) or isinstance(size, bool) or any(number >= size for number in objects):
+        if type(size) is not int or size > MOST_NUMBER + 1 or any(number >= size for number in objects):
             raise IrregularError("the cross-references' size")
         return Revision(self._start, tail.end(), section, trailer, objects, frozenset(carriers))
+
+    def _require_nothing_hidden(self, end: int) -> None:
+        """No string, stream or comment holds what looks like an object or a trailer."""
+        for found in _FOUND_BY_SEARCH.finditer(self._document, self._start, end):
+            if found.end() not in self._heads:
+                raise IrregularError("something is hidden that readers find when they repair a file")
 
     def _between(self, at: int) -> int:
         """Behind white space and comments."""
@@ -124,6 +141,7 @@ class _Reader:
             if len(self._direct) == MOST_OBJECTS:
                 raise TooManyError
             ref = Ref(int(head[1]), int(head[2]))
+            self._heads.add(head.end())
             value, end = parse(self._document, head.end())
             if isinstance(value, dict) and (stream := _STREAM.match(self._document, end)):
                 value, end = self._data(value, stream.end())
@@ -142,7 +160,7 @@ class _Reader:
         end = _matched(_END_OF_STREAM, self._document, at + length).end()
         return Stream(entries, self._document[at : at + length]), end
 
-    def _table(self, at: int) -> tuple[dict[str, Value], int, dict[int, int], dict[int, int]]:
+    def _table(self, at: int) -> tuple[dict[str, Value], int, dict[int, int], dict[int, tuple[int, int]]]:
         """Trailer, its end, the places that the table lists; nothing is packed."""
         at = _matched(_TABLE, self._document, at).end()
         listed: dict[int, int] = {}
@@ -153,6 +171,7 @@ class _Reader:
                 at = entry.end()
                 self._list(listed, number, in_use=entry[3] == b"n", place=int(entry[1]), generation=int(entry[2]))
         at = _matched(_TRAILER, self._document, _matched(_BLANK, self._document, at).end()).end()
+        self._heads.add(_matched(_BLANK, self._document, at).end() + len(b"<<"))
         trailer, at = parse(self._document, at)
         if not isinstance(trailer, dict):
             raise IrregularError("the trailer")
@@ -168,12 +187,12 @@ class _Reader:
             raise IrregularError("the cross-references list other objects than were appended")
         listed[number] = place
 
-    def _stream(self, last: Written | None) -> tuple[int, dict[str, Value], dict[int, int], dict[int, int]]:
-        """Place, entries, the places that a cross-reference stream lists, and which object stream holds which object."""
+    def _stream(self, last: Written | None) -> tuple[int, dict[str, Value], dict[int, int], dict[int, tuple[int, int]]]:
+        """Place, entries, the places that a cross-reference stream lists, and which object stream holds which object where."""
         if last is None or not isinstance(last.value, Stream) or last.value.entries.get("/Type") != "/XRef":
             raise IrregularError("the appended bytes are no proper update")
         entries, widths = last.value.entries, last.value.entries.get("/W")
-        if not isinstance(widths, list) or len(widths) != 3 or not all(type(each) is int and 0 <= each <= _WIDEST for each in widths):
+        if not isinstance(widths, list) or len(widths) != 3 or not all(map(_is_width, widths, _WIDEST)):
             raise IrregularError("the cross-references")
         index, data = entries.get("/Index", [0, entries.get("/Size")]), decoded(last.value)
         width = sum(widths)
@@ -181,14 +200,14 @@ class _Reader:
         if not width or len(data) != width * len(numbers):
             raise IrregularError("the cross-references")
         listed: dict[int, int] = {}
-        packed: dict[int, int] = {}
+        packed: dict[int, tuple[int, int]] = {}
         for position, number in enumerate(numbers):
             row = data[position * width : (position + 1) * width]
             kind = int.from_bytes(row[: widths[0]], "big") if widths[0] else 1
             second = int.from_bytes(row[widths[0] : widths[0] + widths[1]], "big")
             third = int.from_bytes(row[widths[0] + widths[1] :], "big")
             if kind == 2 and number not in packed:
-                packed[number] = second
+                packed[number] = (second, third)
             elif kind in (0, 1):
                 self._list(listed, number, in_use=kind == 1, place=second, generation=third)
             else:
@@ -203,20 +222,24 @@ class _Reader:
             raise IrregularError("the cross-references")
         return [first + offset for first, count in zip(index[::2], index[1::2], strict=True) for offset in range(count)]
 
-    def _unpacked(self, packed: dict[int, int]) -> dict[int, Written]:
+    def _unpacked(self, packed: dict[int, tuple[int, int]]) -> dict[int, Written]:
         """The objects inside of the update's object streams: exactly those that the cross-references list."""
         found: dict[int, Written] = {}
-        for holder in set(packed.values()):
+        for holder in {holder for holder, _index in packed.values()}:
             written = self._direct.get(holder)
             if written is None or not isinstance(written.value, Stream) or written.value.entries.get("/Type") != "/ObjStm":
                 raise IrregularError("an object stream")
-            for number, value in _members_of(written.value):
-                if number in found or packed.get(number) != holder:
+            for index, (number, value) in enumerate(_members_of(written.value)):
+                if number in found or packed.get(number) != (holder, index):
                     raise IrregularError("an object stream holds other objects than the cross-references list")
                 found[number] = Written(Ref(number, 0), value, written.at, holder)
         if found.keys() != packed.keys():
             raise IrregularError("an object stream holds other objects than the cross-references list")
         return found
+
+
+def _is_width(value: Value, most: int) -> bool:
+    return type(value) is int and 0 <= value <= most
 
 
 def _members_of(stream: Stream) -> list[tuple[int, Value]]:

@@ -60,7 +60,7 @@ def additions_of(sealed: SealedRevision, revisions: Sequence[Revision], signatur
 def _claim_trailer(account: Account) -> Value:
     """The trailers name the same catalog and file; gives what the last of them has as /Info."""
     old = account.sealed.trailer
-    info = old.get("/Info")
+    info, size = old.get("/Info"), old.get("/Size")
     for revision in account.revisions:
         trailer = revision.trailer
         for key in trailer.keys() - _TRAILER:
@@ -68,7 +68,9 @@ def _claim_trailer(account: Account) -> Value:
                 raise ChangedError(f"the trailer: {key} was changed")
         if trailer.get("/Root") != account.sealed.root or "/Encrypt" in old.keys() ^ trailer.keys():
             raise ChangedError("the trailer names another catalog")
-        info = trailer.get("/Info", info)
+        if type(size) is not int or trailer["/Size"] < size:
+            raise ChangedError("the trailer: /Size leaves out objects of the sealed document")
+        info, size = trailer.get("/Info", info), trailer["/Size"]
         _require_same_file(old.get("/ID"), trailer.get("/ID"))
     return info
 

@@ -126,8 +126,8 @@ class SealedRevision:
                     if len(seen) > MOST_SITES:
                         raise TooManyError
                     place = self._place(generic.Reference(value.number, value.generation, self._reader))
-                    if isinstance(place, ObjStreamRef) and place.obj_stream_id in counts:
-                        counts[place.obj_stream_id] += 1
+                    if isinstance(place, ObjStreamRef):
+                        waiting.append(Ref(place.obj_stream_id, 0))  # and what its length or filter refers to
                     content = self.get(value)  # what cannot be read ends the comparison: it could refer to anything
                     waiting.append(content.entries if isinstance(content, Stream) else content)
             elif isinstance(value, dict):
