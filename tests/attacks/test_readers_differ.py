@@ -51,6 +51,7 @@ def packed_update(
     *,
     widths: tuple[int, int, int] = (1, 4, 2),
     index: int = 0,
+    lists_itself: bool = True,
 ) -> bytes:
     """An update with a cross-reference stream, and with an object stream for ``packed``, whose first index is given as ``index``."""
     reader, packed = PdfFileReader(io.BytesIO(sealed)), packed or {}
@@ -74,7 +75,8 @@ def packed_update(
         add(free, b"<</Type/ObjStm/N %d/First %d/Length %d>>\nstream\n%b\nendstream" % (len(packed), len(heads), len(data), data))
         free += 1
     start = len(sealed) + len(body)
-    rows[free] = (1, start, 0)
+    if lists_itself:
+        rows[free] = (1, start, 0)
     data = b"".join(value.to_bytes(width, "big") for _, row in sorted(rows.items()) for value, width in zip(row, widths, strict=True))
     entries = b"/Type/XRef/W[%d %d %d]/Index[%b]" % (*widths, b" ".join(b"%d 1" % number for number in sorted(rows)))
     entries += b"/Size %d/Prev %d/Root %d 0 R/Length %d" % (free + 1, reader.last_startxref, reader.root_ref.idnum, len(data))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from verify.changes.account import Account, Addition, ChangedError, Place, members, rectangle_of, require_same, shows
-from verify.changes.derived import NotDerivedError, require_derived
+from verify.changes.derived import NotDerivedError, Usual, require_derived
 from verify.changes.sealed import Node, readable
 from verify.changes.values import Ref, Stream, Value, same
 
@@ -27,11 +27,16 @@ class Locks:
         return listed != self.everything_but
 
 
-def claim_filled(account: Account, node: Node, locks: Locks) -> None:
-    """Claims a field or widget of the sealed form where it was filled in; raises ChangedError where more happened to it."""
+def claim_filled(account: Account, node: Node, locks: Locks, filled: dict[str, Value]) -> None:
+    """Claims a field or widget of the sealed form where it was filled in; raises ChangedError where more happened to it.
+
+    filled  the new values by the fields' names so far: a field comes before its widgets
+    """
     look = node.own.get("/AP")
     stream = account.sealed.entries(look).get("/N")
     if not (account.differs(node.ref) or account.differs(look) or account.differs(stream)):
+        if node.name in filled and account.sealed.get(node.inherited.get("/FT")) == "/Btn":
+            _require_look_of_state(account, node, node.own, filled[node.name])
         return
     rule = f"field {node.name}"
     flags = account.sealed.get(node.inherited.get("/Ff", 0))
@@ -40,9 +45,12 @@ def claim_filled(account: Account, node: Node, locks: Locks) -> None:
     new = members(account.rewritten(node.ref, rule), rule) if account.differs(node.ref) else node.own
     require_same(node.own, new, rule, {"/V", "/AP", "/AS"})
     kind = account.sealed.get(node.inherited.get("/FT"))
-    value = account.sealed.get(new.get("/V", node.inherited.get("/V")))
+    if "/V" in node.own.keys() | new.keys():
+        filled[node.name] = account.sealed.get(new.get("/V"))
+    value = filled[node.name] if node.name in filled else account.sealed.get(node.inherited.get("/V"))
     if kind == "/Btn" and not flags & _PUSH_BUTTON:
         _require_state(account, node, new, rule)
+        _require_look_of_state(account, node, new, value)
     elif kind not in ("/Tx", "/Ch") or not _is_value(value) or not same(node.own.get("/AS"), new.get("/AS")):
         raise ChangedError(f"{rule}: its value is none")
     elif not same(look, new.get("/AP")) or account.differs(look) or account.differs(stream):
@@ -63,8 +71,9 @@ def _claim_look(account: Account, node: Node, look: Value, value: Value, rule: s
         known.append(sealed.entries(sealed.entries(was.entries.get("/Resources")).get("/Font")))
     fonts = [font for each in known for font in each.values() if isinstance(font, Ref)]
     left, bottom, right, top = rectangle_of([sealed.get(each) for each in sealed.elements(node.own.get("/Rect"))], rule)
+    usual = Usual.of(sealed.get(node.inherited.get("/DA", form.get("/DA"))))
     try:
-        require_derived(stream, value, (right - left, top - bottom), lambda font: font in fonts and not account.differs(font))
+        require_derived(stream, value, (right - left, top - bottom), lambda font: font in fonts and not account.differs(font), usual)
     except NotDerivedError:
         raise ChangedError(f"{rule}: its appearance could show something else than its value") from None
 
@@ -83,6 +92,13 @@ def _require_state(account: Account, node: Node, new: dict[str, Value], rule: st
     for key in ("/V", "/AS"):
         if not same(node.own.get(key), new.get(key)) and new.get(key) not in states:
             raise ChangedError(f"{rule}: a state that it did not have")
+
+
+def _require_look_of_state(account: Account, node: Node, new: dict[str, Value], value: Value) -> None:
+    """A widget shows the state that is its field's value, where it has it, and otherwise that it is off."""
+    normal = account.sealed.get(account.sealed.entries(node.own.get("/AP")).get("/N"))
+    if isinstance(normal, dict) and new.get("/AS", _OFF) != (value if value in normal else _OFF):
+        raise ChangedError(f"field {node.name}: it shows another state than its value")
 
 
 def _is_value(value: Value) -> bool:

@@ -85,16 +85,18 @@ def _require_same_file(old: Value, new: Value) -> None:
 def _claim_form(account: Account, old: Value, new: Value, signatures: Later, permission: Permission) -> None:
     before, now = account.opened(old, new, "the form")
     before, now = members({} if before is None else before, "the form"), members(now, "the form")
-    require_same(before, now, "the form", {"/Fields", "/SigFlags"})
+    no_need = {"/NeedAppearances": False}  # which some writers say outright
+    require_same(no_need | before, no_need | now, "the form", {"/Fields", "/SigFlags"})
     was, flags = before.get("/SigFlags", 0), now.get("/SigFlags", 0)
     if type(was) is not int or type(flags) is not int or was & ~flags or flags & ~(was | _SIGNATURES_EXIST | _APPEND_ONLY):
         raise ChangedError("the form: its flags were changed")
+    filled: dict[str, Value] = {}
     for node in account.sealed.fields():
         if node.inherited.get("/FT") == "/Sig":
             if account.differs(node.ref):
                 claim_filled_field(account, node, signatures)
         else:
-            claim_filled(account, node, permission.locks)
+            claim_filled(account, node, permission.locks, filled)
     if "/Fields" not in now:
         return
     for each in added(account, before.get("/Fields"), now["/Fields"], "the form's fields"):
