@@ -10,6 +10,7 @@ from sqlalchemy import Row, select, update
 from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
 from workflow import events, store, tables
+from workflow.model import Role
 from workflow.office import Office
 
 REFUSED, CLOSED = "refused", "closed"
@@ -49,6 +50,8 @@ def close(office: Office, by: str, row_id: int, person_id: str, reason: str) -> 
         person = store.person(connection, person_id)
         if not person.active:
             raise VermilionError(Code.PERMISSION_DENIED, f"{person_id} is no longer active")
+        if person.roles == {Role.APPLICANT}:  # whoever only applies cannot clear away what came of it
+            raise VermilionError(Code.PERMISSION_DENIED, f"{person_id} only applies; somebody with another role closes what was refused")
         row = connection.execute(select(box).where(box.c.id == row_id).with_for_update()).first()
         if row is None:
             raise VermilionError(Code.NOT_FOUND, f"there is no event {row_id}")

@@ -11,7 +11,7 @@ from sealcore.approvals.leaf import Certification
 Value = str | int | None
 UNTEMPLATED = "grant-untemplated"  # a seal's rule for grants without a template; without it, its rule for sealing counts
 CERTIFICATIONS: Mapping[Certification, str] = {
-    Certification.NONE: "not certified: anybody may add to the sealed file",
+    Certification.NONE: "this seal certifies nothing: unless the document is certified already, anybody may add to the sealed file",
     Certification.FINAL: "final: nothing may be added after the seal",
     Certification.FORM_FILL: "form-fill: others may sign and fill in after the seal",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -194,3 +195,25 @@ def test_what_some_honest_writers_do_is_permitted(office: Office, sealed: bytes)
     assert told(office, document).verdict is Verdict.VALID
     assert free_number(document) > free_number(sealed)
     assert page_of(Writer(io.BytesIO(document)))["/Type"] == "/Page"
+
+
+@pytest.mark.parametrize(
+    ("made", "version", "verdict"), [("1.4", "1.7", Verdict.VALID), ("1.7", "2.0", Verdict.VALID), ("1.7", "1.4", Verdict.INVALID)]
+)
+def test_whoever_fills_in_may_raise_the_version_and_not_lower_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch, made: str, version: str, verdict: Verdict
+) -> None:
+    """pyHanko declares 1.7 in files that were older; our own writers leave the version as it is, and so does the seal here."""
+    monkeypatch.setattr(Writer, "ensure_output_version", lambda _self, version: None)
+    document = re.sub(rb"%PDF-\d\.\d", b"%PDF-" + made.encode(), contract(), count=1)
+    sealed = office.sign(document, certify=MDPPerm.FILL_FORMS).data
+
+    def filled(writer: Writer) -> None:
+        field = field_of(writer)
+        field["/V"], field["/AP"] = text("100"), field_look(writer, HONEST_LOOKS["plain"])
+        writer.update_container(field)
+        writer.root["/Version"] = name(version)
+        writer.update_root()
+
+    report = told(office, carried_out(sealed, filled))
+    assert report.verdict is verdict, report

@@ -54,7 +54,10 @@ def test_approvers_see_the_effect_and_not_the_title(office: RunningOffice) -> No
     assert shown["facts"][0] == told["facts"][0]
     lowered = f"seal, persons: {seal['quorum']['seal']} → 0 (fewer than now); 0 is the workflow alone"
     words = flat(office.run("forms", "show", form["number"]).stdout)
-    approved = flat(office.run("forms", "approve", form["number"], "--as", "Chen Rui").stdout)
+    unasked = office.run("forms", "approve", form["number"], "--as", "Chen Rui")  # no terminal to ask on
+    assert unasked.returncode != exits.DONE and "nothing was approved" in flat(unasked.stderr)
+    assert office.json("forms", "show", form["number"])["decisions"] == []
+    approved = flat(office.run("forms", "approve", form["number"], "--as", "Chen Rui", "--yes").stdout)
     for said in (words, approved):
         assert "Changes how many persons must decide" in said
         assert lowered in said
@@ -69,10 +72,10 @@ def test_a_new_picture_comes_by_an_act_and_then_seals(office: RunningOffice, tmp
     digest = hashlib.sha256(drawn.read_bytes()).hexdigest()
     applied = office.run("seals", "picture", "invoice", drawn)
     number = next(word for word in applied.stdout.split() if word.startswith(("DEMO-", "OFFICE-")))
-    assert office.run("forms", "attachments", number, "--out", tmp_path).returncode == exits.DONE
-    assert (tmp_path / f"{digest}.pdf").read_bytes() == drawn.read_bytes()
+    assert office.run("forms", "attachments", number, "--out", tmp_path / "new").returncode == exits.DONE
+    assert (tmp_path / "new" / f"{digest}.pdf").read_bytes() == drawn.read_bytes()
     for person in ("Chen Rui", "Zhao Ming"):
-        approved = office.run("forms", "approve", number, "--as", person)
+        approved = office.run("forms", "approve", number, "--as", person, "--yes")
         assert digest in flat(approved.stdout).replace(" ", ""), approved.stderr
     seal = next(one for one in office.json("seals", "list") if one["kind"] == "invoice")
     while digest not in seal["pictures"]:
@@ -82,7 +85,7 @@ def test_a_new_picture_comes_by_an_act_and_then_seals(office: RunningOffice, tmp
     with client(office) as backend:
         form = backend.apply(seal["id"], [EXAMPLES / "invoice.pdf"], title="With the new picture", placement=Placement((mark,)))
         for person in ("Chen Rui", "Zhao Ming")[: form.context.policy.quorum]:
-            assert f"picture {digest[:16]}" in flat(office.run("forms", "approve", form.number, "--as", person).stdout)
+            assert f"picture {digest[:16]}" in flat(office.run("forms", "approve", form.number, "--as", person, "--yes").stdout)
         (outcome,) = backend.seal(backend.wait_approved(form.number, timeout_s=30), [EXAMPLES / "invoice.pdf"], tmp_path / "out")
     assert outcome.outcome == "sealed", outcome
 
@@ -98,7 +101,7 @@ def test_a_template_comes_by_an_act_and_then_bounds_a_grant(office: RunningOffic
         until = int(base.stat().st_mtime) + 86_400
         form = backend.apply_grant(seal["id"], uses=2, until=until, title="Letters", template=added["template"])
         for person in ("Chen Rui", "Zhao Ming")[: form.context.policy.quorum]:
-            approved = office.run("forms", "approve", form.number, "--as", person)
+            approved = office.run("forms", "approve", form.number, "--as", person, "--yes")
             assert approved.returncode == exits.DONE, approved.stderr
             assert "only on the registered template" in flat(approved.stdout)
         form = backend.wait_approved(form.number, timeout_s=30)

@@ -46,7 +46,7 @@ def test_approvers_see_how_each_document_is_certified_and_the_sealed_files_say_t
     (tmp_path / "papers.toml").write_text('["final.pdf"]\ncertification = "final"\n["none.pdf"]\ncertification = "none"\n')
     number = _applied(office, papers, tmp_path / "out")
     shown = office.run("forms", "show", number, **WIDE).stdout
-    for name, words in (("default", "form-fill: others may"), ("final", "final: nothing may"), ("none", "not certified: anybody")):
+    for name, words in (("default", "form-fill: others may"), ("final", "final: nothing may"), ("none", "this seal certifies nothing")):
         assert re.search(rf"{name}\.pdf.*{words}", shown), shown
     _approved(office, number)
     assert office.run("seal", papers, "--out", tmp_path / "out").returncode == exits.DONE
@@ -100,7 +100,7 @@ def _applied(office: RunningOffice, folder: Path, out: Path, *options: str) -> s
 
 def _approved(office: RunningOffice, number: str) -> None:
     for person in ("Chen Rui", "Zhao Ming"):
-        assert office.run("forms", "approve", number, "--as", person).returncode == exits.DONE
+        assert office.run("forms", "approve", number, "--as", person, "--yes").returncode == exits.DONE
 
 
 def _signature(sealed: bytes):  # type: ignore[no-untyped-def]  # pyHanko's EmbeddedPdfSignature

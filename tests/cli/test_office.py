@@ -39,7 +39,7 @@ def sealed(office: RunningOffice, tmp_path_factory: pytest.TempPathFactory) -> t
     assert "DEADLINE_EXCEEDED" in applied.stderr
     number = next(word for word in applied.stdout.split() if word.startswith("DEMO-"))
     for person in ("Chen Rui", "Zhao Ming"):
-        done = office.run("forms", "approve", number, "--as", person, "--folder", papers)
+        done = office.run("forms", "approve", number, "--as", person, "--yes", "--folder", papers)
         assert done.returncode == exits.DONE, done.stderr
     finished = office.run("seal", papers, "--form", number, "--out", out / "done")
     assert finished.returncode == exits.DONE, finished.stderr
@@ -65,7 +65,7 @@ def test_approving_with_a_folder_refuses_when_a_file_differs(office: RunningOffi
     applied = office.run("seal", papers, "--wait", "0", "--out", tmp_path / "done")
     number = next(word for word in applied.stdout.split() if word.startswith("DEMO-"))
     (papers / "invoice.pdf").write_bytes(INVOICE.read_bytes() + b"\n")
-    refused = office.run("forms", "approve", number, "--as", "Chen Rui", "--folder", papers)
+    refused = office.run("forms", "approve", number, "--as", "Chen Rui", "--yes", "--folder", papers)
     assert refused.returncode == exits.REFUSED
     assert "DOCUMENT_MISMATCH" in refused.stderr
     assert "invoice.pdf" in refused.stderr
@@ -183,7 +183,7 @@ def test_a_person_is_added_and_counts_once_the_registers_quorum_says_so(office: 
     listed = {one["id"]: one["in_register"] for one in office.json("people", "list")}
     assert listed[person] is False
     for name in ("Chen Rui", "Zhao Ming"):
-        assert office.run("forms", "approve", added["form"], "--as", name).returncode == exits.DONE
+        assert office.run("forms", "approve", added["form"], "--as", name, "--yes").returncode == exits.DONE
     for _ in range(100):
         if {one["id"]: one["in_register"] for one in office.json("people", "list")}[person]:
             return
@@ -195,7 +195,7 @@ def test_a_client_is_added_with_a_bundle_of_its_own(office: RunningOffice, tmp_p
     asked = office.json("clients", "add", "billing", "--out", bundle)
     assert {path.name for path in bundle.iterdir()} == {"key.pem"}, "nobody has approved it"
     for name in ("Chen Rui", "Zhao Ming"):
-        assert office.run("forms", "approve", asked["form"], "--as", name).returncode == exits.DONE
+        assert office.run("forms", "approve", asked["form"], "--as", name, "--yes").returncode == exits.DONE
     added = office.run("clients", "add", "billing", "--out", bundle)
     assert added.returncode == exits.DONE, added.stderr
     assert stat.S_IMODE((bundle / "key.pem").stat().st_mode) == 0o600

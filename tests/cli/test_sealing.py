@@ -44,7 +44,7 @@ def applied(office: RunningOffice, folder: Path, out: Path) -> str:
     assert "DEADLINE_EXCEEDED" in asked.stderr
     number = next(word for word in asked.stdout.split() if word.startswith("DEMO-"))
     for person in ("Chen Rui", "Zhao Ming"):
-        assert office.run("forms", "approve", number, "--as", person).returncode == exits.DONE
+        assert office.run("forms", "approve", number, "--as", person, "--yes").returncode == exits.DONE
     return number
 
 

@@ -23,7 +23,7 @@ def test_a_business_system_gets_its_documents_sealed(office: RunningOffice, tmp_
         assert running.stdout is not None
         number = running.stdout.readline().split()[0]
         for person in ("Chen Rui", "Zhao Ming"):
-            assert office.run("forms", "approve", number, "--as", person, "--folder", folder).returncode == exits.DONE
+            assert office.run("forms", "approve", number, "--as", person, "--yes", "--folder", folder).returncode == exits.DONE
         said, errors = running.communicate(timeout=120)
     assert running.returncode == 0, errors
     assert "refused minutes-encrypted.pdf DOCUMENT_ENCRYPTED" in said

@@ -76,7 +76,7 @@ def sealed(request: pytest.FixtureRequest, office: RunningOffice, tmp_path_facto
     number = next(word for word in office.run(*order, "--wait", "0").stdout.split() if word.startswith("DEMO-"))
     for person in PEOPLE:
         if office.json("forms", "show", number)["state"] != "approved":
-            assert office.run("forms", "approve", number, "--as", person).returncode == exits.DONE
+            assert office.run("forms", "approve", number, "--as", person, "--yes").returncode == exits.DONE
     done = office.run(*order)
     assert done.returncode == exits.DONE, done.stdout + done.stderr
     return out

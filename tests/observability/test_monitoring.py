@@ -76,7 +76,7 @@ def served(office: RunningOffice, tmp_path_factory: pytest.TempPathFactory) -> d
     applied = office.run("seal", folder, "--wait", "0", "--out", folder / "sealed")
     number = next(word for word in applied.stdout.split() if word.startswith("DEMO-"))
     for person in ("Chen Rui", "Zhao Ming"):
-        assert office.run("forms", "approve", number, "--as", person).returncode == 0
+        assert office.run("forms", "approve", number, "--as", person, "--yes").returncode == 0
     assert office.run("seal", folder, "--out", folder / "sealed").returncode == 0
     document = (folder / "sealed" / "invoice.pdf").read_bytes()
     assert httpx.post(office.office.url("verify") + "/v1/verify", files={"file": ("a.pdf", document)}, timeout=60).status_code == 200

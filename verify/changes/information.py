@@ -35,10 +35,9 @@ def claim_information(account: Account, old: Value, new: Value) -> None:
 
 
 def claim_version(account: Account, old: Value, new: Value) -> None:
-    """/Version of the catalog: only upwards, and only where something was signed later."""
-    if new not in _VERSIONS or (old is not None and (old not in _VERSIONS or _VERSIONS.index(new) < _VERSIONS.index(old))):
-        raise ChangedError("the PDF version was changed")
-    if not account.signed_until:
+    """/Version of the catalog: only upwards, also from the file's header (ISO 32000-2 §7.5.2). Writers that fill in a form raise it."""
+    was = old if old is not None else account.sealed.header_version
+    if was not in _VERSIONS or new not in _VERSIONS or _VERSIONS.index(new) < _VERSIONS.index(was):
         raise ChangedError("the PDF version was changed")
     _note(account, changed=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -54,6 +55,12 @@ class SealedRevision:
     def is_encrypted(self) -> bool:
         """Whether strings and streams of an update would be encrypted too."""
         return self._reader.encrypt_dict is not None
+
+    @property
+    def header_version(self) -> str:
+        """The version that the first line names, as a catalog would: ``/1.4``."""
+        found = re.match(rb"%PDF-(\d\.\d)", self.data)
+        return f"/{found[1].decode('ascii')}" if found else ""
 
     @property
     def section(self) -> int:

@@ -13,7 +13,7 @@ import typer
 
 from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
-from vermilion import approving, effects
+from vermilion import approving, effects, exits
 from vermilion.cli import common, deciding
 from vermilion.cli.common import DEFAULT, As, AsJson, Reason, State, here
 from vermilion.desk import PAGE
@@ -88,6 +88,7 @@ def _show_head(form: Any) -> None:
 def attachments(
     number: Number, out: Annotated[Path, typer.Option("--out", help=text("option.attachments_out"))] = Path(), state: State = DEFAULT
 ) -> None:
+    out.mkdir(parents=True, exist_ok=True)
     with here(state).desk() as desk:
         for one in desk.form(number)["attachments"]:
             content = base64.b64decode(desk.get(f"/v1/forms/{number}/attachments/{one['sha256']}")["content"])
@@ -156,10 +157,19 @@ def _decide(
             say("forms.compared", "valid", documents=compared.documents, root=shortened(compared.root.hex()))
         if verdict == "approve":
             deciding.show(effects.of_form(form, deciding.known(office, people)))  # of the very context that is signed below
-            if not yes and sys.stdin.isatty() and not typer.confirm(text("forms.confirm", person=who["name"])):
-                raise typer.Abort
+            if not yes:
+                _confirm(who["name"])
         answer = approving.decide(desk, token, form, person=who["id"], verdict=verdict, now=datetime.now(UTC), reason=reason)
     say(f"forms.{verdict}d" if verdict == "approve" else "forms.rejected", number=number, person=who["name"], state=answer["state"])
+
+
+def _confirm(person: str) -> None:
+    """Asks before a decision is signed. Where nobody can be asked, it has to be said in the command that the effect was read."""
+    if not sys.stdin.isatty():
+        raise VermilionError(Code.INVALID_ARGUMENT, text("forms.nobody_to_ask"), rule=text("forms.nobody_to_ask_rule"))
+    if not typer.confirm(text("forms.confirm", person=person)):
+        say("forms.not_approved")
+        raise typer.Exit(exits.INTERRUPTED)
 
 
 def _covers(form: Any) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from sealcore.errors import Code, VermilionError
 from verify import catalogue
+from verify.codes import FindingCode
 from verify.report import Answer, AuthorisedState, Change, Finding, Report, SealKind, Verdict
 from verify.summary import summarise
 from vermilion import exits
@@ -100,9 +101,17 @@ def _show_findings(report: Report, language: str) -> None:
 
 def _list(depth: int, found: Sequence[Finding], language: str, *, way: bool = True) -> None:
     """Findings with what to do about them; about others' signatures there is nothing to do but to know."""
-    told = dict.fromkeys((one.code, one.sentence) for one in found)
-    rows = [(code, " ".join(filter(None, (sentence, catalogue.way_out(language, code) if way else "")))) for code, sentence in told]
-    show_pairs([("  " * depth + code, sentence) for code, sentence in rows])
+    told: dict[FindingCode, list[Finding]] = {}
+    for one in found:
+        told.setdefault(one.code, []).append(one)
+    show_pairs([("  " * depth + code, _told(same, language, way=way)) for code, same in told.items()])
+
+
+def _told(same: Sequence[Finding], language: str, *, way: bool) -> str:
+    """The sentence of findings with one code, what each is about, and the way out."""
+    details = "; ".join(dict.fromkeys(one.detail for one in same if one.detail))
+    about = f"({details})" if details else ""
+    return " ".join(filter(None, (same[0].sentence, about, catalogue.way_out(language, same[0].code) if way else "")))
 
 
 def _row(name: str, state: Answer | Change | AuthorisedState, answer: str, language: str) -> None:
