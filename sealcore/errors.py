@@ -163,7 +163,7 @@ REGISTRY: dict[Code, CodeEntry] = {
     Code.CERTIFICATE_REVOKED: _row(
         Kind.UNAUTHENTICATED,
         "A revoked certificate opens nothing.",
-        "Ask the office for a new bundle, which its people approve: `vermilion clients add`.",
+        "Ask the office for a new bundle, which its people approve: `vermilion clients add`, with `--out` where the old one lies.",
     ),
     Code.CERTIFICATE_EXPIRED: _row(
         Kind.UNAUTHENTICATED,
@@ -252,12 +252,16 @@ REGISTRY: dict[Code, CodeEntry] = {
         _D, "A document must be readable by everyone.", "Repair or print it to a new PDF, then have that approved."
     ),
     Code.DOCUMENT_ENCRYPTED: _row(
-        _D, "Encrypted documents are not sealed.", "Remove the password or the protection, then have that file approved."
+        _D,
+        "A document that asks for a password is not sealed, and an encrypted one is not extended.",
+        "Remove the password or the protection, then have that file approved.",
     ),
     Code.DOCUMENT_NO_PAGES: _row(_D, "A document has at least one page.", "Export the document again."),
     Code.DOCUMENT_XFA: _row(_D, "Dynamic XFA forms have no fixed look.", "Flatten or print the form to a plain PDF."),
     Code.DOCUMENT_LOCKED: _row(
-        _D, "A certified or locked document stays as its author fixed it.", "Ask the author for a copy that allows signatures."
+        _D,
+        "A certified or locked document stays as its author fixed it.",
+        "Seal it without a visible mark where the reason says that this is allowed, or ask the author for a copy that allows signatures.",
     ),
     Code.DOCUMENT_SIGNED: _row(
         _D,
