@@ -70,10 +70,12 @@ class Acts:
         except VermilionError as fault:
             if fault.code is not Code.CONFLICT:
                 raise
-            if self._certified(order):
-                return Carried()  # another process carried out the same token meanwhile
+            # In this order: what is no longer under way has been stored by then, and is found. The other way round it could be stored
+            # between the two looks, and a token that was carried out would be refused for good.
             if self._is_under_way(wanted):
                 raise VermilionError(Code.SERVICE_UNAVAILABLE, "another process is issuing this very certificate; ask again") from None
+            if self._certified(order):
+                return Carried()  # another process carried out the same token meanwhile
             raise
         return Carried(issued=issued, profile=wanted.profile)
 
