@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.metadata.model import DocumentMetadata
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign import fields, signers
 from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
@@ -65,6 +66,21 @@ def fill_in(document: bytes, value: str) -> bytes:
     field_object["/V"] = generic.TextStringObject(value)
     writer.update_container(field_object)
     return written(writer)
+
+
+class _DatedMetadata(DocumentMetadata):
+    """Was changed at ``NOW``, whatever the machine's clock says: else the second in which a test ran would decide what it sees."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, NOW if name == "last_modified" else value)
+
+
+class DatedWriter(IncrementalPdfFileWriter):
+    """pyHanko's writer, with the office's date of change in what it writes about the document."""
+
+    def __init__(self, document: bytes, *, strict: bool) -> None:
+        super().__init__(io.BytesIO(document), strict=strict)
+        self._meta = _DatedMetadata()
 
 
 def written(writer: IncrementalPdfFileWriter) -> bytes:
@@ -223,7 +239,7 @@ class Office:
         """Seals with pyHanko; ``at`` None leaves the timestamp out."""
         by = by or self.seal
         signer = _signer(by, [each.certificate for each in (chain if chain is not None else [self.seals.identity])])
-        writer = IncrementalPdfFileWriter(io.BytesIO(document), strict=strict)
+        writer = DatedWriter(document, strict=strict)
         if box is not None:
             fields.append_signature_field(writer, fields.SigFieldSpec(field_name, box=box))
         metadata = signers.PdfSignatureMetadata(
