@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Row, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError, InvalidatePoolError, OperationalError
 
 from sealcore.errors import Code, VermilionError
 
@@ -47,6 +47,7 @@ _POSTGRESQL_OPTIONS = {
 # For a service that looks rows up by key on its hot path. Prepared statements keep the plan that they got when the tables were
 # small; a scan chosen then would cost more with every row.
 _UNIQUE_VIOLATION, _FOREIGN_KEY_VIOLATION = "23505", "23503"  # SQLSTATE
+_NOT_HELD = "a text or a number is one that no row can hold"  # NUL within a text, on PostgreSQL
 _BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 
 
@@ -188,7 +189,11 @@ def _translated(engine: Engine) -> Iterator[None]:
     except DBAPIError as fault:
         if fault.connection_invalidated:
             raise VermilionError(Code.DATABASE_UNAVAILABLE, "the connection to the database broke") from fault
+        if isinstance(fault, DataError):
+            raise VermilionError(Code.INVALID_ARGUMENT, _NOT_HELD) from fault
         raise
+    except engine.dialect.loaded_dbapi.DataError as fault:
+        raise VermilionError(Code.INVALID_ARGUMENT, _NOT_HELD) from fault
     except engine.dialect.loaded_dbapi.OperationalError as fault:  # from the driver's own cursor
         _refuse(fault, fault)
 

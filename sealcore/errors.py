@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Kind(StrEnum):
@@ -347,6 +348,10 @@ REGISTRY: dict[Code, CodeEntry] = {
 }
 
 
+LONGEST_REASON: Final = 4000  # characters
+LONGEST_DOCUMENT: Final = 255  # the longest name that file systems give
+
+
 class VermilionError(Exception):
     """A refusal or fault with a stable code.
 
@@ -354,14 +359,15 @@ class VermilionError(Exception):
     document  the document it concerns (a display name or index), if any
     rule      the rule that refused; the registry's unless a more exact one is given
 
+    Both may quote what a stranger sent, so they are cut at a length that logs, metadata and people can take.
     ``request_id`` is there on an error that came from another service: the logs of all services name it.
     """
 
     def __init__(self, code: Code, reason: str, *, document: str | None = None, rule: str | None = None) -> None:
-        super().__init__(f"{code}: {reason}")
+        self.reason = _bounded(reason, LONGEST_REASON)
+        super().__init__(f"{code}: {self.reason}")
         self.code = code
-        self.reason = reason
-        self.document = document
+        self.document = _bounded(document, LONGEST_DOCUMENT) if document else document
         self.rule = rule or REGISTRY[code].rule
         self.request_id: str | None = None
         self.retry_after_s: int | None = None  # of a refusal that ends by itself
@@ -382,6 +388,10 @@ class VermilionError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:  # crosses process borders whole
         return (_rebuild, (str(self.code), self.reason, self.document, self.rule))
+
+
+def _bounded(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _rebuild(code: str, reason: str, document: str | None, rule: str | None) -> VermilionError:

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple, NoReturn, Protocol, cast
 import grpc
 import structlog
 from cryptography import x509
+from google.protobuf.message import DecodeError
 
 from protos.vermilion.v1 import common_pb2
 from sealcore import log as logs
@@ -34,6 +35,7 @@ from sealcore.renewed_channel import RenewedChannel
 
 MESSAGE_LIMIT_BYTES = 4 * 1024 * 1024  # gRPC's own default; larger documents go in chunks
 ERROR_METADATA = "vermilion-error-bin"
+LONGEST_DETAIL: Final = 200  # characters of the status message, each up to 12 bytes of metadata; the error itself says all
 REQUEST_ID_METADATA = "x-request-id"
 READY_S: Final = 2.0  # how long a call waits for a service that is coming back; longer than the pause between two attempts to connect
 
@@ -148,9 +150,9 @@ def _of_transport(fault: grpc.RpcError) -> VermilionError:
 class _Admitted:
     """The messages of a stream, each only while the caller's certificate is in force; after that the stream takes nothing in."""
 
-    def __init__(self, messages: Any, peer: Peer, revocations: Revocations) -> None:
+    def __init__(self, messages: Any, peer: Peer, revocations: Revocations, read: Callable[[bytes], Any]) -> None:
         self._next = aiter(messages).__anext__
-        self._peer, self._revocations = peer, revocations
+        self._peer, self._revocations, self._read = peer, revocations, read
 
     def __aiter__(self) -> _Admitted:
         return self
@@ -158,7 +160,21 @@ class _Admitted:
     async def __anext__(self) -> Any:
         message = await self._next()
         require_in_force(self._peer, self._revocations)
-        return message
+        return self._read(message)
+
+
+def _reader(deserialise: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """Reads a message that its sender may send; INVALID_ARGUMENT when it is none. gRPC, left to it, would read first, and say UNKNOWN."""
+    if deserialise is None:
+        return lambda data: data
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialise(data)
+        except DecodeError:
+            raise VermilionError(Code.INVALID_ARGUMENT, "the message cannot be read") from None
+
+    return read
 
 
 class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic only in its stubs
@@ -178,7 +194,7 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
         metadata = dict(details.invocation_metadata or ())
         request_id = logs.accepted(str(metadata.get(REQUEST_ID_METADATA) or ""))
         parent = str(metadata.get(tracing.TRACEPARENT) or "") or None
-        allowed = self._rules.get(method, frozenset())
+        allowed, read = self._rules.get(method, frozenset()), _reader(handler.request_deserializer)
 
         def enter(request: Any, context: Any) -> Any:
             """The request, once its sender may make it."""
@@ -186,12 +202,12 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
             pem = context.auth_context().get("x509_pem_cert", [None])[0]
             peer = authorise(pem, allowed, self._revocations)
             _CALLER.set(peer)
-            return _Admitted(request, peer, self._revocations) if handler.request_streaming else request
+            return _Admitted(request, peer, self._revocations, read) if handler.request_streaming else read(request)
 
         async def refuse(context: Any, fault: Exception) -> NoReturn:
             error = self._typed(fault, method)
             context.set_trailing_metadata(((ERROR_METADATA, to_message(error).SerializeToString()), (REQUEST_ID_METADATA, request_id)))
-            await context.abort(_STATUS[error.kind], str(error))
+            await context.abort(_STATUS[error.kind], str(error)[:LONGEST_DETAIL])
             raise AssertionError("abort returned")
 
         async def unary(request: Any, context: Any) -> Any:
@@ -217,7 +233,7 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
 
         handler_function, wrap = _pick(handler)
         body: Any = streaming if handler.response_streaming else unary
-        return wrap(body, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer)
+        return wrap(body, request_deserializer=None, response_serializer=handler.response_serializer)
 
     @contextmanager
     def _followed(self, method: str, parent: str | None) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sealcore.approvals.canonical import canonical_json, is_text, is_uuid7, require
@@ -30,7 +31,18 @@ class StopStatement:
         require(is_uuid7(self.subject), "the stopped seal or grant is named by its UUIDv7")
         require(is_uuid7(self.officer), "the officer is named by a UUIDv7")
         require(is_text(self.reason), "a stop has a reason")
-        require(isinstance(self.time, str) and _RFC3339_UTC.fullmatch(self.time) is not None, "a stop has an RFC 3339 time in UTC")
+        require(isinstance(self.time, str) and _is_time(self.time), "a stop has an RFC 3339 time in UTC")
+
+
+def _is_time(text: str) -> bool:
+    """Whether it is written as one, and the calendar has it."""
+    if _RFC3339_UTC.fullmatch(text) is None:
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def statement(stop: StopStatement) -> bytes:
