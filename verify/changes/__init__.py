@@ -8,6 +8,8 @@ in it that differs from the sealed revision (``sealed``) must be claimed by one 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyhanko.pdf_utils import misc
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
@@ -15,6 +17,7 @@ from pyhanko.sign.validation.status import SignatureCoverageLevel
 from verify.case import Case, Signature, plain
 from verify.changes.account import Addition, ChangedError
 from verify.changes.filling import locks_of
+from verify.changes.repairs import AmbiguousError, require_unambiguous
 from verify.changes.revisions import MOST_BLANK_BYTES, TooManyError, appended
 from verify.changes.rules import Permission, additions_of, by_field
 from verify.changes.sealed import SealedRevision
@@ -76,6 +79,11 @@ def _examine(case: Case, signature: Signature, embedded: EmbeddedPdfSignature) -
     permission = Permission(signature.certification, locks_of(from_pyhanko(embedded.sig_object.get("/Reference"))))
     later = [each for each in case.signatures if each.embedded is not None and end_of(each) > end]
     _report(signature, additions_of(sealed, revisions, by_field(later), permission))
+    try:
+        require_unambiguous(sealed)
+    except AmbiguousError as hidden:
+        signature.changed = replace(signature.changed, state=Change.UNKNOWN)
+        signature.findings.append(finding(FindingCode.READERS_MAY_DIFFER, str(hidden)))
 
 
 def _report(signature: Signature, additions: list[Addition]) -> None:

@@ -28,8 +28,8 @@ _FOUND_BY_SEARCH = re.compile(rb"\d%b\d{1,10}+%bobj|trailer(?:%b)?<<" % (_SKIPPE
 _STREAM = re.compile(rb"[\0\t\n\f\r ]*stream\r?\n")
 _END_OF_STREAM = re.compile(rb"(?:\r\n|\n|\r)?endstream")
 _END_OF_OBJECT = re.compile(rb"[\0\t\n\f\r ]*endobj(?=[\0\t\n\f\r ])")
-_TABLE = re.compile(rb"xref[\t ]*(?:\r\n|\n|\r)")
-_SUBSECTION = re.compile(rb"(\d{1,7}) (\d{1,7})[\t ]*(?:\r\n|\n|\r)")
+_TABLE = re.compile(rb"xref ?(?:\r\n|\n|\r)")
+_SUBSECTION = re.compile(rb"(\d{1,7}) (\d{1,7}) ?(?:\r\n|\n|\r)")  # MuPDF repairs the file where more blanks follow
 _ENTRY = re.compile(rb"(\d{10}) (\d{5}) ([nf])(?: \r| \n|\r\n)")
 _TRAILER = re.compile(rb"trailer(?=[\0\t\n\f\r <])")
 _TAIL = re.compile(rb"[\0\t\n\f\r ]*startxref[\t ]*(?:\r\n|\n|\r)[\t ]*(\d{1,10})[\t ]*(?:\r\n|\n|\r)%%EOF")
@@ -168,6 +168,8 @@ class _Reader:
         listed: dict[int, int] = {}
         while head := _SUBSECTION.match(self._document, at):
             at = head.end()
+            if int(head[1]) + int(head[2]) > MOST_NUMBER + 1 or (head[2].strip(b"0") == b"" and int(head[1])):
+                raise IrregularError("the cross-references have a part that some readers do not take")
             for number in range(int(head[1]), int(head[1]) + int(head[2])):
                 entry = _matched(_ENTRY, self._document, at)
                 at = entry.end()

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.pdf_utils.xref import ObjStreamRef
+from pyhanko.pdf_utils.xref import ObjStreamRef, XRefSectionData, XRefSectionMetaInfo
 
 from verify.changes.revisions import TooManyError
-from verify.changes.values import IrregularError, Ref, Stream, Value, from_pyhanko
+from verify.changes.values import IrregularError, Ref, Stream, Value, from_pyhanko, is_certain, parse
 
+_HEAD = re.compile(rb"[\0\t\n\f\r ]*\d+[\0\t\n\f\r ]+\d+[\0\t\n\f\r ]+obj")
 MOST_SITES: Final = 200_000  # objects that a sealed revision may refer to
 MOST_PAGES: Final = 20_000
 MOST_FIELDS: Final = 20_000
@@ -90,20 +92,59 @@ class SealedRevision:
 
     def has(self, ref: Ref) -> bool:
         """Whether there is an object of this number and generation."""
-        return self._place(generic.Reference(ref.number, ref.generation, self._reader)) is not None
+        return self.place(ref) is not None
 
     def _read(self, ref: Ref) -> Value:
-        reference = generic.Reference(ref.number, ref.generation, self._reader)
-        if self._place(reference) is None:
+        if self.place(ref) is None:
             return None
-        found = from_pyhanko(self._reader.get_object(reference))
+        found = from_pyhanko(self._reader.get_object(self._reference(ref)))
+        if not is_certain(found):
+            found = self._reread(ref, found)
         return None if isinstance(found, Ref) else found
 
-    def _place(self, reference: generic.Reference) -> Any:
+    def _reread(self, ref: Ref, found: Value) -> Value:
+        """The object by our own parser, which tells all names apart; ``found`` where that does not take it."""
+        place = self.place(ref)
         try:
-            return self._reader.xrefs[reference]
+            if isinstance(place, ObjStreamRef):
+                stream = self._reader.get_object(self._reference(Ref(place.obj_stream_id, 0)))
+                start = self._heads(stream)[place.ix_in_stream][1] + int(stream["/First"])
+                value, _end = parse(stream.data, start)
+            else:
+                head = _HEAD.match(self.data, place or 0)
+                value, _end = parse(self.data, head.end()) if head is not None else (found, 0)
+        except (IrregularError, PdfError, LookupError, ValueError, TypeError):
+            return found
+        return Stream(value, found.data) if isinstance(found, Stream) and isinstance(value, dict) else value
+
+    def _reference(self, ref: Ref) -> generic.Reference:
+        return generic.Reference(ref.number, ref.generation, self._reader)
+
+    def place(self, ref: Ref) -> int | ObjStreamRef | None:
+        """Where an object is: its offset, or its object stream; None where there is none of this number and generation."""
+        try:
+            place: int | ObjStreamRef | None = self._reader.xrefs[self._reference(ref)]
         except KeyError:
             return None
+        return place
+
+    def sections(self) -> list[tuple[XRefSectionData, XRefSectionMetaInfo]]:
+        """The cross-reference sections that lead from one to the next, the oldest first."""
+        xrefs = self._reader.xrefs
+        return [(xrefs.get_xref_data(number), xrefs.get_xref_container_info(number)) for number in range(xrefs.total_revisions)]
+
+    def members(self, ref: Ref) -> list[int]:
+        """The numbers that an object stream says that it holds, none where it is no stream; raises ValueError, KeyError, TypeError."""
+        stream = self._reader.get_object(self._reference(ref))
+        if not isinstance(stream, generic.StreamObject):
+            return []
+        return [number for number, _offset in self._heads(stream)]
+
+    @staticmethod
+    def _heads(stream: generic.StreamObject) -> list[tuple[int, int]]:
+        """Number and offset of each object in an object stream."""
+        heads = re.sub(rb"%[^\r\n]*", b" ", stream.data[: int(stream["/First"])]).split()[: 2 * int(stream["/N"])]
+        return [(int(number), int(offset)) for number, offset in zip(heads[::2], heads[1::2], strict=True)]
 
     def entries(self, value: Value) -> dict[str, Value]:
         """The dictionary that ``value`` is or leads to; empty where it is none."""
@@ -132,7 +173,7 @@ class SealedRevision:
                     seen.add(value)
                     if len(seen) > MOST_SITES:
                         raise TooManyError
-                    place = self._place(generic.Reference(value.number, value.generation, self._reader))
+                    place = self.place(value)
                     if isinstance(place, ObjStreamRef):
                         waiting.append(Ref(place.obj_stream_id, 0))  # and what its length or filter refers to
                     content = self.get(value)  # what cannot be read ends the comparison: it could refer to anything

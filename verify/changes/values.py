@@ -32,6 +32,8 @@ _WORDS = {b"true": True, b"false": False, b"null": None}
 _TEXT_PART = re.compile(rb"[()\\]")
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"(": b"(", b")": b")", b"\\": b"\\"}
 _OCTAL = re.compile(rb"[0-7]{1,3}")
+_NOT_ASCII, _NOT_LATIN_1 = 0x80, 0x100
+_EITHER: Final = "#?"  # ends a name that could be one of two
 _NAME_ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})?")
 
 
@@ -110,7 +112,7 @@ def number(text: bytes) -> int | Decimal:
 
 
 def name(text: bytes) -> str:
-    """A name with its slash, decoded as pyHanko decodes it, so that both readers' names can be compared."""
+    """A name with its slash; different bytes give different names. What is no UTF-8 is escaped, and so is a number sign."""
 
     def byte(escape: re.Match[bytes]) -> bytes:
         if escape[1] is None or escape[1] == b"00":
@@ -119,9 +121,26 @@ def name(text: bytes) -> str:
 
     raw = _NAME_ESCAPE.sub(byte, text)
     try:
-        return raw.decode("utf-8")
+        return raw.decode("utf-8").replace("#", "#23")
     except UnicodeDecodeError:
-        return raw.decode("latin-1")
+        return "".join(chr(each) if each < _NOT_ASCII and each != ord("#") else f"#{each:02x}" for each in raw)
+
+
+def _name_from_pyhanko(found: str) -> str:
+    """pyHanko takes what is no UTF-8 for Latin-1, so that some of its names could be either."""
+    highest = ord(max(found, default="/"))
+    return found.replace("#", "#23") + (_EITHER if _NOT_ASCII <= highest < _NOT_LATIN_1 else "")
+
+
+def is_certain(value: Value) -> bool:
+    """Whether no name in it could be one of two."""
+    if isinstance(value, Stream):
+        value = value.entries
+    if isinstance(value, dict):
+        return all(not key.endswith(_EITHER) and is_certain(each) for key, each in value.items())
+    if isinstance(value, list):
+        return all(map(is_certain, value))
+    return not (isinstance(value, str) and value.endswith(_EITHER))
 
 
 def _text(data: bytes, at: int) -> tuple[bytes, int]:
@@ -193,11 +212,12 @@ def _unpredicted(data: bytes, parameters: Value) -> bytes:
 
 
 def same(one: Value, other: Value) -> bool:
-    """Whether two values are the same in type and content; references are compared, not followed."""
+    """Whether two values are the same in type and content; references are compared, not followed.
+
+    2 is not 2.0: a reader may take flags, counts or an angle from an integer alone.
+    """
     if isinstance(one, bool) or isinstance(other, bool) or one is None or other is None:
         return one is other
-    if is_number(one) and is_number(other):
-        return bool(one == other)
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
@@ -222,15 +242,16 @@ def from_pyhanko(found: Any) -> Value:
         case generic.IndirectObject():
             return Ref(found.idnum, found.generation)
         case generic.StreamObject():
-            return Stream({str(key): from_pyhanko(value) for key, value in dict.items(found)}, found.encoded_data)
+            entries = {_name_from_pyhanko(key): from_pyhanko(value) for key, value in dict.items(found)}
+            return Stream(entries, found.encoded_data)
         case generic.DictionaryObject():
-            return {str(key): from_pyhanko(value) for key, value in dict.items(found)}
+            return {_name_from_pyhanko(key): from_pyhanko(value) for key, value in dict.items(found)}
         case generic.ArrayObject():
             return [from_pyhanko(value) for value in list.__iter__(found)]
         case generic.BooleanObject():
             return bool(found.value)
         case generic.NameObject():
-            return str(found)
+            return _name_from_pyhanko(found)
         case generic.TextStringObject() | generic.ByteStringObject():
             return bytes(found.original_bytes)
         case generic.NumberObject():
