@@ -121,7 +121,7 @@ def _has_it(asked: Headers, have: Mapping[str, str]) -> bool:
         return False
     try:
         return parsedate_to_datetime(made) <= parsedate_to_datetime(since)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return False  # what is no date is passed over (RFC 9110 §13.1.3)
 
 

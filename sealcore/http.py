@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -68,11 +68,15 @@ def install_errors(app: Starlette) -> None:
         response.headers.update(fault.headers or {})  # Allow, with 405
         return response
 
+    async def gone(_request: Request, _fault: ClientDisconnect) -> JSONResponse:
+        """Its sender left in the middle of a body: no fault of ours, and nobody reads this."""
+        return problem(VermilionError(Code.CANCELLED, "the request did not come whole"))
+
     async def unforeseen(request: Request, fault: Exception) -> JSONResponse:
         log.error("fault", path=request.url.path, exc_info=fault)
         return problem(VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
 
-    handlers: dict[type[Exception], Any] = {VermilionError: typed, HTTPException: http, Exception: unforeseen}
+    handlers: dict[type[Exception], Any] = {VermilionError: typed, HTTPException: http, ClientDisconnect: gone, Exception: unforeseen}
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
 

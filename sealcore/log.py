@@ -60,6 +60,7 @@ def configure(service: str, level: str = "INFO", **fields: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # warns of each request that is no HTTP: a stranger could fill the disk
 
 
 def get(component: str) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from protos.vermilion.v1 import verify_pb2, verify_pb2_grpc
 from sealcore import log as logs
@@ -61,6 +62,8 @@ class VerifierServicer(verify_pb2_grpc.VerifierServicer):
             report = await self._verification.check(document, name, catalogue.chosen(None, language))
         except VermilionError:
             raise
+        except DecodeError:
+            raise VermilionError(Code.INVALID_ARGUMENT, "the bytes are no message of this method") from None
         except Exception as fault:  # noqa: BLE001  (the border where every fault becomes typed)
             self._log.error("fault", exc_info=fault)
             raise VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})") from None

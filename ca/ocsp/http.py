@@ -1,6 +1,7 @@
 """OCSP over HTTP (RFC 6960 appendix A, RFC 5019 §5–6): POST a request, or GET it in base64. Open to everyone.
 
-Whatever comes, what leaves is an OCSPResponse with HTTP status 200: clients of this protocol understand nothing else.
+Whatever comes, what leaves is an OCSPResponse with HTTP status 200: clients of this protocol understand nothing else. (A CONNECT, which
+none of them sends, gets 405.)
 """
 
 from __future__ import annotations
@@ -91,6 +92,8 @@ class OcspApp:
 
     def _framed(self, scope: MutableMapping[str, Any], reply: Reply) -> tuple[int, dict[str, str], bytes]:
         headers = {"content-type": RESPONSE_TYPE, "content-length": str(len(reply.body))}
+        if scope["method"] == "CONNECT":  # a 2xx would turn the connection into a tunnel (RFC 9110 §9.3.6)
+            return 405, {**headers, "allow": "GET, HEAD, POST"}, reply.body
         if reply.kept is None or scope["method"] == "POST":
             return 200, {**headers, **_NOT_CACHED}, reply.body
         etag = f'"{hashlib.sha256(reply.body).hexdigest()}"'
