@@ -29,17 +29,17 @@ _SIMPLE: Final = rb"%b|%b|[+-]?+(?:\d++\.?+\d*+|\.\d++)|\((?>[^()\\]++|\\.)*+\)|
 )
 
 
-def _value_pattern(depth: int) -> bytes:
+def value_pattern(depth: int) -> bytes:
     """A value with that much nesting. Each level doubles the expression, which is compiled anew in every process."""
     if depth == 0:
         return rb"(?>%b)" % _SIMPLE
-    inner = _value_pattern(depth - 1)
+    inner = value_pattern(depth - 1)
     return rb"(?>%b|\[(?>%b*+%b)*+%b*+\]|<<(?>%b*+%b%b*+%b)*+%b*+>>)" % (_SIMPLE, _W, inner, _W, _W, _NAME, _W, inner, _W)
 
 
 def _entries_pattern(first_group: int, *wanted: bytes, never: bytes = b"", depth: int = _SHALLOW, wanted_depth: int = 1) -> bytes:
     """Entries of a dictionary, in any order; the values of the wanted ones are groups, and none of these is there twice."""
-    value, other_value = _value_pattern(wanted_depth), _value_pattern(depth)
+    value, other_value = value_pattern(wanted_depth), value_pattern(depth)
     keys = b"|".join((*wanted, never) if never else wanted)
     each = [rb"%b%b%b*+(?(%d)(?!)|(%b))" % (key, _DELIMITED, _W, group, value) for group, key in enumerate(wanted, first_group)]
     other = rb"(?!(?:%b)%b)%b%b*+%b" % (keys, _DELIMITED, _NAME[1:], _W, other_value)

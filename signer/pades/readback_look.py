@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from sealcore.approvals.leaf import Rectangle
+from sealcore.approvals.leaf import MarkKind, Placement, Rectangle
 from signer.pades.readback_suffix import Object
 from signer.pades.readback_tree import find_marked
 from signer.pades.reader import Reader
+from signer.pades.reasons import declared_part
 from signer.pades.syntax import Name, Ref, UnreadableError, same
 
 _FORM: Final = {"Type", "Subtype", "FormType", "BBox", "Matrix", "Resources", "Length", "Filter", "Group"}
@@ -19,7 +20,14 @@ _CONTENT: Final = re.compile(
 )
 _UPRIGHT: Final = {0: [1, 0, 0, 1, 0, 0], 90: [0, 1, -1, 0, 0, 0], 180: [-1, 0, 0, -1, 0, 0], 270: [0, -1, 1, 0, 0, 0]}
 _ROUNDING: Final = 0.002  # points
-_DEFAULTS: Final = {"DefaultRGB": "CalRGB", "DefaultGray": "CalGray"}
+# sRGB's white point, gamma and primaries (IEC 61966-2-1).
+_WHITE: Final = [0.9505, 1, 1.089]
+_PRIMARIES: Final = [0.4124, 0.2126, 0.0193, 0.3576, 0.7152, 0.1192, 0.1805, 0.0722, 0.9505]
+_DEFAULTS: Final = {
+    "DefaultRGB": [Name("CalRGB"), {"WhitePoint": _WHITE, "Gamma": [2.2, 2.2, 2.2], "Matrix": _PRIMARIES}],
+    "DefaultGray": [Name("CalGray"), {"WhitePoint": _WHITE, "Gamma": 2.2}],
+}
+_READ: Final = (None, "FlateDecode", ["FlateDecode"])  # filters that are undone here
 _LETTER: Final = [0, 0, 612, 792]
 _MOST_OBJECTS: Final = 2_000
 
@@ -36,15 +44,33 @@ class Look(NamedTuple):
     slices: int
 
 
-def check_look(take: Take, reference: Ref, look: Look | None, rotation: int, pictures: Mapping[bytes, bytes]) -> None:
-    """Raises UnreadableError when the appearance is not that of ``look``; None: an empty one."""
+def looks_of(placement: Placement) -> list[Look]:
+    """All marks, page by page as the leaf names them; the first is the field's own."""
+    return [
+        Look(page, mark.rectangle, mark.picture_sha256, *((index, len(mark.pages)) if mark.kind == MarkKind.RIDING else (0, 1)))
+        for mark in placement.marks
+        for index, page in enumerate(mark.pages)
+    ]
+
+
+def may_be_opaque(reader: Reader, root: dict[str, Any]) -> bool:
+    """Whether marks may be laid on without transparency and in colours of no device: where the document declares to be PDF/A."""
+    reference = root.get("Metadata")
+    if not isinstance(reference, Ref) or not isinstance(reader.resolve(reference), dict):
+        return False
+    head, data = reader.stream(reference)
+    return declared_part(data, b"pdfa") > 0 or head.get("Filter") not in _READ
+
+
+def check_look(take: Take, reference: Ref, look: Look | None, rotation: int, pictures: Mapping[bytes, bytes], *, opaque: bool) -> None:
+    """Raises UnreadableError when the appearance is not that of ``look``; None: an empty one. ``opaque``: see ``may_be_opaque``."""
     appearance = take(reference)
     head, data = _form(appearance)
     if look is None:
         _require(not (data or b"").split() and not head.get("Resources"), "an unseen field has a look")
         return
     match = _CONTENT.fullmatch(data or b"")
-    if match is None:
+    if match is None or "Group" in head or not (match[1] or opaque):
         raise UnreadableError("a mark shows something else")
     box = look.rectangle
     width, height = (box.x1 - box.x0) / 1000, (box.y1 - box.y0) / 1000
@@ -58,7 +84,7 @@ def check_look(take: Take, reference: Ref, look: Look | None, rotation: int, pic
     source = Reader(pictures[look.picture_sha256])
     shown = _visible(source)
     _require(_near([float(each) for each in match.groups()[1:]], _placement(shown, look, width, height)), "a mark shows another part")
-    _picture(take, picture["Picture"], source, shown)
+    _picture(take, picture["Picture"], source, shown, plain=not match[1])
 
 
 def listed(reader: Reader, value: Any) -> list[Any]:
@@ -94,7 +120,7 @@ def _visible(source: Reader) -> list[float]:
     return [max(media[0], crop[0]), max(media[1], crop[1]), min(media[2], crop[2]), min(media[3], crop[3])]
 
 
-def _picture(take: Take, reference: Ref, source: Reader, shown: list[float]) -> None:
+def _picture(take: Take, reference: Ref, source: Reader, shown: list[float], *, plain: bool) -> None:
     head, data = _form(take(reference))
     page = find_marked(source, {0})[0].content
     contents = source.resolve(page.get("Contents"))
@@ -102,8 +128,9 @@ def _picture(take: Take, reference: Ref, source: Reader, shown: list[float]) -> 
     _require(data == b"\n".join(source.stream(each)[1] for each in streams), "a picture is not the registered one")
     _require(_near(head.get("BBox"), shown), "a picture has another size")
     group = {"Type": Name("Group"), "S": Name("Transparency"), "I": True, "CS": Name("DeviceRGB")}
-    _require("Group" not in head or same(head["Group"], group), "a picture is blended otherwise")
-    _Copies(take, source).require_same(_without_defaults(head.get("Resources") or {}), source.resolve(page.get("Resources")) or {})
+    _require(same(head.get("Group"), None if plain else group), "a picture is blended otherwise")
+    resources = head.get("Resources") or {}
+    _Copies(take, source).require_same(_without_defaults(resources) if plain else resources, source.resolve(page.get("Resources")) or {})
 
 
 def _without_defaults(resources: dict[str, Any]) -> dict[str, Any]:
@@ -111,9 +138,7 @@ def _without_defaults(resources: dict[str, Any]) -> dict[str, Any]:
     spaces = resources.get("ColorSpace")
     if not isinstance(spaces, dict):
         return resources
-    others = {
-        key: value for key, value in spaces.items() if not (key in _DEFAULTS and isinstance(value, list) and value[0] == _DEFAULTS[key])
-    }
+    others = {key: value for key, value in spaces.items() if not same(value, _DEFAULTS.get(key))}
     rest = {key: value for key, value in resources.items() if key != "ColorSpace"}
     return {**rest, "ColorSpace": others} if others else rest
 
@@ -130,10 +155,9 @@ class _Copies:
         while stack:
             one, other = stack.pop()
             if isinstance(one, Ref):
-                key = (one.number, other.number if isinstance(other, Ref) else -1)
-                if key in self._met:
+                if isinstance(other, Ref) and (one.number, other.number) in self._met:
                     continue
-                self._met.add(key)
+                self._met.add((one.number, other.number if isinstance(other, Ref) else -len(self._met)))
                 _require(len(self._met) <= _MOST_OBJECTS, "a picture has very many objects")
                 found = self._take(one)
                 if found.data is not None:

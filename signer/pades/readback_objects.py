@@ -7,12 +7,16 @@ Shares no code with the writers. A document that is encrypted is not looked into
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any, Final
 
 from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
 from signer.pades.plan import Document, Plan
-from signer.pades.readback_look import Look, check_look, listed
+from signer.pades.readback_base import require_continued
+from signer.pades.readback_look import Look, check_look, listed, looks_of, may_be_opaque
+from signer.pades.readback_quick import accounted
+from signer.pades.readback_repair import require_repaired
 from signer.pades.readback_suffix import Object, Revision, read_revisions
 from signer.pades.readback_tree import PageFound, find_marked
 from signer.pades.reader import Reader
@@ -28,10 +32,16 @@ _ROUNDING: Final = 0.001  # of a rectangle, in points
 
 def require_accounted(document: Document, suffix: bytes, plan: Plan, field_name: str) -> None:
     """DOCUMENT_READBACK when ``suffix`` holds, or changes, anything but what the plan asks for."""
+    if not accounted(document, suffix, plan, field_name):
+        require_accounted_in_general(document, suffix, plan, field_name)
+
+
+def require_accounted_in_general(document: Document, suffix: bytes, plan: Plan, field_name: str) -> None:
+    """The same for an update in any spelling."""
     try:
-        if Reader(document[:] + suffix).encrypted:
-            return
-        _Account(document[:], suffix, plan, field_name).settle()
+        account = _Account(document[:], suffix, plan, field_name)
+        if not account.encrypted:
+            account.settle()
     except (UnreadableError, RecursionError, ValueError, LookupError, TypeError, AttributeError, OverflowError, StopIteration) as fault:
         reason = str(fault) if isinstance(fault, UnreadableError) else "it is malformed"
         raise VermilionError(Code.DOCUMENT_READBACK, f"the update is not what was planned: {reason}") from fault
@@ -45,29 +55,35 @@ class _Account:
             field_name in (plan.field_name, f"{plan.field_name}-{number}") and number.isdigit() is bool(number),
             "the field has another name",
         )
-        revisions = read_revisions(document, suffix)
+        self._file = document + suffix
+        self._new = Reader(self._file)
+        self.encrypted = self._new.encrypted and _before(document, self._new.trailer.get("Prev")).encrypted
+        revisions = [] if self.encrypted else read_revisions(document, suffix)
+        if self.encrypted:
+            return
         self._revision: Revision = revisions[-1]
-        self._new = Reader(document + suffix)
-        self._old = _before((document + suffix)[: self._revision.start], self._new.trailer.get("Prev"))
+        self._old = _before(self._file[: self._revision.start], self._new.trailer.get("Prev"))
         self._left: dict[int, Object] = dict(self._revision.objects)
         self._structured: list[tuple[int, Ref, Ref, str]] = []  # key, annotation, page, kind of element
-        _require(len(revisions) == 1 or not revisions[0].objects, "a repair holds objects")
+        if len(revisions) > 1:
+            _require(not revisions[0].objects, "a repair holds objects")
+            require_repaired(document, self._old)
 
     def settle(self) -> None:
         """Claims object after object; what is left at the end was not planned."""
-        for key in ("Root", "Encrypt"):
-            _require(same(self._old.trailer.get(key), self._new.trailer.get(key)), f"the trailer has another /{key}")
-        if "Info" in self._old.trailer:  # else it is carried over from an older section
-            _require(same(self._old.trailer["Info"], self._new.trailer.get("Info")), "the trailer has another /Info")
+        require_continued(self._file[: self._revision.start], self._old, self._new, set(self._revision.objects))
+        for number, each in self._revision.objects.items():
+            _require(each.generation == (self._old.generation(number) or 0), f"object {number} has another generation")
         root = self._new.trailer["Root"]
         old, new = self._both(root)
         _require_same(old, new, {"AcroForm", "Perms"}, "the catalog")
+        self._opaque = may_be_opaque(self._old, old)
         field = self._form(old.get("AcroForm"), new.get("AcroForm"))
         value = self._field(field)
         _require(same(_with(self._old.resolve(old.get("Perms")), value), self._new.resolve(new.get("Perms"))), "the permissions differ")
         self._marks(field)
         if self._structured:
-            self._structure(old.get("StructTreeRoot"))
+            self._structure(old["StructTreeRoot"])
         _require(not self._left, f"nothing explains object {min(self._left, default=0)}")
 
     # --- the form and the signature ----------------------------------------------------------------------------------------------
@@ -92,6 +108,7 @@ class _Account:
         kinds = (field["Type"], field["Subtype"], field["FT"], field["F"])
         _require(kinds == ("Annot", "Widget", "Sig", _FIELD_FLAGS), "the field is of another kind")
         _require(plain_text(field["T"]) == self._field_name, "the field has another name")
+        _require(plain_text(field["TU"]) == self._label(), "the field has another label")
         signature = self._taken(field["V"]).value
         _require_keys(signature, _SIGNATURE, {*_TEXTS, "Reference"}, "the signature")
         coded = (signature["Type"], signature["Filter"], signature["SubFilter"])
@@ -99,29 +116,38 @@ class _Account:
         for key, name in _TEXTS.items():
             wanted = getattr(self._plan.placement.texts, name) or None
             _require((plain_text(signature[key]) if key in signature else None) == wanted, f"the signature has another /{key}")
-        if "Reference" not in signature:
-            return None
+        self._require_measured(signature)
+        time = self._plan.signing_time.astimezone(UTC).strftime("D:%Y%m%d%H%M%S+00'00'")
+        _require(plain_text(signature["M"]) == time, "the signature tells another time")
+        program = signature["Prop_Build"]["App"]
+        _require(
+            program["Name"] == "Vermilion" and plain_text(program["REx"]) == self._plan.writer_version,
+            "the signature names another program",
+        )
+        _require((len(signature["Prop_Build"]), len(program)) == (1, 2), "the signature names another program")
         level = self._plan.placement.certification
-        _require(level != Certification.NONE and same(signature["Reference"], [_certifies(level)]), "the signature certifies otherwise")
+        _require(("Reference" in signature) is (level != Certification.NONE), "the signature certifies otherwise")
+        if level == Certification.NONE:
+            return None
+        _require(same(signature["Reference"], [_certifies(level)]), "the signature certifies otherwise")
         value: Ref = field["V"]
         return value
+
+    def _require_measured(self, signature: dict[str, Any]) -> None:
+        """The hole is empty, and the byte range leaves out nothing else."""
+        hole = signature["Contents"]
+        _require(hole.end - hole.start == 2 * self._plan.hole_size_bytes + 2 and not any(hole.value), "the signature has another hole")
+        _require(signature["ByteRange"] == [0, hole.start, hole.end, len(self._file) - hole.end], "the signature covers something else")
+
+    def _label(self) -> str:
+        return f"Seal of {self._plan.owner_name}" if self._plan.owner_name else "Seal"
 
     # --- pages and marks ---------------------------------------------------------------------------------------------------------
 
     def _marks(self, field: Ref) -> None:
-        looks = [
-            Look(
-                page,
-                mark.rectangle,
-                mark.picture_sha256,
-                index if mark.kind == "riding" else 0,
-                len(mark.pages) if mark.kind == "riding" else 1,
-            )
-            for mark in self._plan.placement.marks
-            for index, page in enumerate(mark.pages)
-        ]
+        looks = looks_of(self._plan.placement)
         wanted = {look.page for look in looks} or {0}
-        pages = find_marked(self._old, {0, *wanted})
+        pages = find_marked(self._old, {0, *wanted}, single=wanted if looks else set())
         own = {index: self._page(page, needed=index in wanted) for index, page in pages.items()}
         widget = self._revision.objects[field.number].value
         _require(same(widget["P"], own[looks[0].page if looks else 0][0]), "the field is on another page")
@@ -174,6 +200,7 @@ class _Account:
                 "a mark is of another kind",
             )
             _require(same(annotation["P"], page), "a mark is on another page")
+            _require(plain_text(annotation["Contents"]) == self._label(), "a mark has another label")
         if "StructParent" in annotation:
             kind = "Form" if annotation["Subtype"] == "Widget" else "Annot"
             self._structured.append((annotation["StructParent"], reference, page, kind))
@@ -183,7 +210,7 @@ class _Account:
         if look is None and "AP" not in annotation:
             return
         _require(annotation["AP"].keys() == {"N"}, "a mark has several looks")
-        check_look(self._take, annotation["AP"]["N"], look, found.rotation, self._plan.pictures)
+        check_look(self._take, annotation["AP"]["N"], look, found.rotation, self._plan.pictures, opaque=self._opaque)
 
     # --- the structure of tagged documents ---------------------------------------------------------------------------------------
 
@@ -201,9 +228,18 @@ class _Account:
             entry = next(each for each in self._structured if each[1] == content["Obj"])
             _require(same(content, {"Type": Name("OBJR"), "Obj": entry[1], "Pg": entry[2]}), "an element holds something else")
             _require(len(value["K"]) == 1 and value["S"] == entry[3] and same(value["Pg"], entry[2]), "an element is of another kind")
+        allowed = self._structure_objects(tree)
         pairs = {entry[0]: next(each for each in elements if self._holds(each, entry[1])) for entry in self._structured}
         for number, each in list(self._left.items()):
+            _require(number in allowed or self._old.resolve(Ref(number, 0)) is None, f"nothing explains object {number}")
             self._structure_node(Ref(number, 0), each.value, elements, pairs)
+
+    def _structure_objects(self, tree: Any) -> set[int]:
+        """What may be written anew: the tree, its parent tree, and the element for the whole document."""
+        root = self._old.resolve(tree)
+        kids = self._old.resolve(root.get("K"))
+        first = kids[0] if isinstance(kids, list) and kids else root.get("K")
+        return {each.number for each in (tree, root.get("ParentTree"), first) if isinstance(each, Ref)}
 
     def _holds(self, element: Ref, annotation: Ref) -> bool:
         return bool(self._revision.objects[element.number].value["K"][0]["Obj"] == annotation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +11,7 @@ from signer.pades.reader import Reader
 from signer.pades.syntax import Ref, UnreadableError
 
 _DEEPEST: Final = 200
-_MOST_NODES: Final = 1_000_000
+_MOST_NODES: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +25,23 @@ class PageFound:
     position: int
 
 
-def find_marked(reader: Reader, wanted: set[int]) -> dict[int, PageFound]:
-    """The wanted pages by index, all of them."""
+def find_marked(reader: Reader, wanted: set[int], *, single: set[int] | frozenset[int] = frozenset()) -> dict[int, PageFound]:
+    """The wanted pages by index, all of them. Those of ``single`` stand once in the whole tree: a mark shows wherever its page stands."""
     found: dict[int, PageFound] = {}
+    met: Counter[Ref] = Counter()
     root = reader.resolve(reader.trailer.get("Root"))
     for index, page in enumerate(_walk(reader, root.get("Pages"))):
         if index in wanted:
             found[index] = page
-        if index == max(wanted):
-            return found
-    raise UnreadableError("a marked page is not there")
+        if single and page.reference is not None:
+            met[page.reference] += 1
+        if index == max(wanted) and not single:
+            break
+    if len(found) < len(wanted):
+        raise UnreadableError("a marked page is not there")
+    if any(met[page.reference] > 1 for index, page in found.items() if index in single and page.reference is not None):
+        raise UnreadableError("a marked page stands twice")
+    return found
 
 
 def _walk(reader: Reader, top: Any) -> Iterator[PageFound]:
@@ -59,3 +67,4 @@ def _walk(reader: Reader, top: Any) -> Iterator[PageFound]:
             above = (*above, reference.number)
         within = node["Kids"] if isinstance(node["Kids"], Ref) else reference
         stack += [(kids[i], turn, above, within, i) for i in reversed(range(len(kids)))]
+    raise UnreadableError("the page tree is very large")

@@ -38,6 +38,7 @@ class Entry:
 
 @dataclass(slots=True)
 class _Section:
+    offset: int
     entries: dict[int, Entry]
     trailer: dict[str, Any]
 
@@ -57,6 +58,7 @@ class Reader:
         if newest is None:
             raise UnreadableError("the last cross-reference section is missing")
         self.trailer = newest.trailer
+        self.newest_at = newest.offset
 
     @property
     def encrypted(self) -> bool:
@@ -76,10 +78,27 @@ class Reader:
         if self._work > MOST_WORK:
             raise UnreadableError("reading it takes too much work")
 
-    def newest_entries(self) -> dict[int, int]:
-        """Numbers and offsets of the objects in use that the newest section names; one in a stream has the offset -1."""
-        entries = self._sections[0].entries
-        return {n: -1 if e.offset is None else e.offset for n, e in entries.items() if e.offset is not None or e.stream is not None}
+    def newest_entries(self) -> dict[int, Entry]:
+        """All rows of the newest section."""
+        return self._sections[0].entries
+
+    def generation(self, number: int) -> int | None:
+        """Of the object in use of that number; None where there is none."""
+        entry = self._entry(number)
+        return None if entry is None or (entry.offset is None and entry.stream is None) else entry.generation
+
+    def sections(self) -> list[tuple[dict[int, Entry], dict[str, Any]]]:
+        """Rows and trailers of all sections, the newest first."""
+        while self._older() is not None:
+            pass
+        return [(section.entries, section.trailer) for section in self._sections]
+
+    def object_streams(self) -> list[bytes]:
+        """All of them that the cross-references lead to, decoded."""
+        numbers = {entry.stream for entries, _ in self.sections() for entry in entries.values() if entry.stream is not None}
+        places = [self._entry(number) for number in sorted(numbers)]
+        headers = [_HEADER.match(self._file, each.offset) for each in places if each is not None and each.offset is not None]
+        return [self._stream(header.end())[1] for header in headers if header is not None]
 
     def stream(self, value: Any) -> tuple[dict[str, Any], bytes]:
         """Dictionary and data of a stream that is referred to; decoded where it is coded by Flate without more, else as it stands."""
@@ -168,9 +187,9 @@ class Reader:
         if not 0 <= offset < len(self._file):
             raise UnreadableError(f"a cross-reference section is said to be at {offset}, outside of the file")
         table = _TABLE.match(self._file, offset)
-        return self._table(table.end()) if table else self._stream_section(offset)
+        return self._table(offset, table.end()) if table else self._stream_section(offset)
 
-    def _table(self, position: int) -> _Section:
+    def _table(self, offset: int, position: int) -> _Section:
         entries: dict[int, Entry] = {}
         while head := _SUBSECTION.match(self._file, position):
             first, count, position = int(head[1]), int(head[2]), head.end()
@@ -185,7 +204,7 @@ class Reader:
         value = parse(self._file, trailer.end())[0] if trailer else None
         if not isinstance(value, dict):
             raise UnreadableError("a cross-reference table has no trailer")
-        return _Section(entries, value)
+        return _Section(offset, entries, value)
 
     def _stream_section(self, offset: int) -> _Section:
         header = _HEADER.match(self._file, offset)
@@ -200,7 +219,7 @@ class Reader:
             raise UnreadableError("a cross-reference stream is malformed")
         entries = _rows(data, widths, index)
         self._spend(len(entries))
-        return _Section(entries, head)
+        return _Section(offset, entries, head)
 
     def _from_stream(self, number: int, wanted: int) -> Any:
         entry = self._entry(number)

@@ -10,16 +10,23 @@ DEEPEST: Final = 100  # nesting of arrays and dictionaries
 
 WHITE: Final = b"\x00\t\n\x0c\r "
 BLANK: Final = rb"(?:[\x00\t\n\x0c\r ]|%[^\r\n]*[\r\n])*"
-_TOKEN: Final = re.compile(
-    BLANK + rb"(?:(?P<open><<|\[)|(?P<close>>>|\])|/(?P<name>[^\x00\t\n\x0c\r ()<>\[\]{}/%]*)|<(?P<hex>[0-9A-Fa-f\x00\t\n\x0c\r ]*)>"
+_VALUE: Final = (
+    rb"(?:(?P<open><<|\[)|(?P<close>>>|\])|/(?P<name>[^\x00\t\n\x0c\r ()<>\[\]{}/%]*)|<(?P<hex>[0-9A-Fa-f\x00\t\n\x0c\r ]*)>"
     rb"|(?P<literal>\()|(?P<ref>\d{1,10}[\x00\t\n\x0c\r ]+\d{1,5}[\x00\t\n\x0c\r ]+R(?![a-zA-Z0-9]))"
     rb"|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))|(?P<word>[^\x00\t\n\x0c\r ()<>\[\]{}/%]+))"
 )
+_TOKEN: Final = re.compile(BLANK + _VALUE)
+_STRICT_TOKEN: Final = re.compile(rb"[\x00\t\n\x0c\r ]*" + _VALUE)
 _ESCAPED: Final = re.compile(rb"#([0-9A-Fa-f]{2})")
 _IN_LITERAL: Final = re.compile(rb"\\.|[()]", re.DOTALL)
 _ESCAPE: Final = re.compile(rb"\\([0-7]{1,3}|\r\n|.)", re.DOTALL)
 _ESCAPES: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"\n": b"", b"\r": b"", b"\r\n": b""}
 _DIGITS: Final = re.compile(rb"\d+")
+# Where PDFDocEncoding differs from Latin-1 (ISO 32000-2 Annex D.2).
+_DOCUMENT_ENCODING: Final = {0xA0: "€"} | dict(
+    zip((*range(0x18, 0x20), *range(0x80, 0x9F)), "˘ˇˆ˙˝˛˚˜•†‡…—–ƒ⁄‹›−‰„“”‘’‚™ﬁﬂŁŒŠŸŽıłœšž\ufffd", strict=False)
+)
+_DELIMITERS: Final = WHITE + b"()<>[]{}/%"
 _WORDS: Final = {b"true": True, b"false": False, b"null": None}
 
 
@@ -69,17 +76,22 @@ def plain_text(value: Any) -> str | None:
     raw = value.value if isinstance(value, Hex) else value
     if not isinstance(raw, bytes):
         return None
-    return raw[2:].decode("utf-16-be", "replace") if raw.startswith(b"\xfe\xff") else raw.decode("latin-1")
+    if raw.startswith(b"\xfe\xff"):
+        return raw[2:].decode("utf-16-be", "replace")
+    return raw.decode("latin-1").translate(_DOCUMENT_ENCODING)
 
 
-def parse(data: bytes, position: int, depth: int = 0) -> tuple[Any, int]:
-    """The value at ``position`` and where it ends."""
-    token = _TOKEN.match(data, position)
+def parse(data: bytes, position: int, depth: int = 0, *, strict: bool = False) -> tuple[Any, int]:
+    """The value at ``position`` and where it ends.
+
+    ``strict``: only what all readers take alike: no comments, no words that PDF does not have, no key twice in a dictionary.
+    """
+    token = (_STRICT_TOKEN if strict else _TOKEN).match(data, position)
     if token is None or depth > DEEPEST:
         raise UnreadableError(f"there is no value at {position}")
     kind, end = token.lastgroup, token.end()
     if kind == "open":
-        return _dictionary(data, end, depth) if token[kind] == b"<<" else _array(data, end, depth)
+        return (_dictionary if token[kind] == b"<<" else _array)(data, end, depth, strict)
     if kind == "name":
         return Name(_ESCAPED.sub(lambda match: bytes((int(match[1], 16),)), token[kind]).decode("latin-1")), end
     if kind == "hex":
@@ -90,35 +102,37 @@ def parse(data: bytes, position: int, depth: int = 0) -> tuple[Any, int]:
     if kind == "ref":
         number, generation = _DIGITS.findall(token[kind])
         return Ref(int(number), int(generation)), end
-    if kind == "number":
+    if kind == "number" and (not strict or data[end : end + 1] in _DELIMITERS):
         return (float(token[kind]) if b"." in token[kind] else int(token[kind])), end
-    if kind == "word":
+    if kind == "word" and (token[kind] in _WORDS or not strict):
         return _WORDS.get(token[kind]), end
     raise UnreadableError(f"there is no value at {position}")
 
 
-def _closed(data: bytes, position: int, bracket: bytes) -> int | None:
-    token = _TOKEN.match(data, position)
+def _closed(data: bytes, position: int, bracket: bytes, strict: bool) -> int | None:
+    token = (_STRICT_TOKEN if strict else _TOKEN).match(data, position)
     if token is None:
         raise UnreadableError("the file ends within a value")
     return token.end() if token.lastgroup == "close" and token["close"] == bracket else None
 
 
-def _array(data: bytes, position: int, depth: int) -> tuple[list[Any], int]:
+def _array(data: bytes, position: int, depth: int, strict: bool) -> tuple[list[Any], int]:
     values = []
-    while (end := _closed(data, position, b"]")) is None:
-        value, position = parse(data, position, depth + 1)
+    while (end := _closed(data, position, b"]", strict)) is None:
+        value, position = parse(data, position, depth + 1, strict=strict)
         values.append(value)
     return values, end
 
 
-def _dictionary(data: bytes, position: int, depth: int) -> tuple[dict[str, Any], int]:
+def _dictionary(data: bytes, position: int, depth: int, strict: bool) -> tuple[dict[str, Any], int]:
     values: dict[str, Any] = {}
-    while (end := _closed(data, position, b">>")) is None:
-        key, position = parse(data, position, depth + 1)
+    while (end := _closed(data, position, b">>", strict)) is None:
+        key, position = parse(data, position, depth + 1, strict=strict)
         if not isinstance(key, Name):
             raise UnreadableError(f"a dictionary has no name before {position}")
-        value, position = parse(data, position, depth + 1)
+        value, position = parse(data, position, depth + 1, strict=strict)
+        if strict and key in values:
+            raise UnreadableError(f"a dictionary has /{key} twice")
         values.setdefault(key, value)
     return values, end
 

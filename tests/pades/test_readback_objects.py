@@ -16,7 +16,8 @@ from signer.pades.lean.prepare import prepare_lean
 from signer.pades.objects import dictionary, name, reals
 from signer.pades.plan import Plan, Prepared
 from signer.pades.prepare import prepare
-from signer.pades.readback_objects import require_accounted
+from signer.pades.readback_objects import require_accounted, require_accounted_in_general
+from signer.pades.readback_quick import accounted
 from signer.pades.update import Opened
 from tests.conftest import EXAMPLES
 from tests.judges import standards
@@ -27,7 +28,7 @@ from tests.pades.test_refusals import BROKEN
 
 CORNER = Rectangle(400_000, 20_000, 519_000, 139_000)
 ASIDE = Rectangle(20_000, 20_000, 90_000, 90_000)
-TEXTS = SignatureTexts(name="朱印公司", reason="同意 (contract) \\", location="北京")
+TEXTS = SignatureTexts(name="朱印公司", reason="同意 (contract) \\", location="Łódź – Œuvre, 5 €", contact="•")
 DOCUMENTS: dict[str, bytes] = {
     **{f"structure {key}": make() for key, make in documents.STRUCTURES.items()},
     **{f"shared {key}": document for key, document in SHARED.items()},
@@ -62,7 +63,8 @@ def test_what_either_writer_makes_is_accounted_for(seal: Seal, plans: dict[str, 
             continue  # refused for the document's sake, or it has no second page
         lean = prepare_lean(document, plan, hashlib.sha256(document))
         for prepared in (*made, *([lean] if lean is not None else [])):
-            require_accounted(document, prepared.suffix, plan, prepared.field_name)
+            require_accounted_in_general(document, prepared.suffix, plan, prepared.field_name)
+            assert prepared is not lean or accounted(document, prepared.suffix, plan, prepared.field_name)
             sealed = document + prepared.suffix
         if key == "structure classic" and plan is plans["invisible"]:
             again = prepare(sealed, seal.plan())
