@@ -274,7 +274,11 @@ class Engine:
             for document in documents:
                 self._parts.reading.begin(document.request.document_sha256)
                 try:
-                    document.prepared = prepare_lean(document.content, self._plan(document), document.digest())
+                    plan = self._plan(document)
+                    prepared = prepare_lean(document.content, plan, document.digest())
+                    if prepared is not None:
+                        document.require_honest(prepared, plan)
+                        document.prepared = prepared
                 except VermilionError as refusal:
                     document.refuse(refusal)
                     continue

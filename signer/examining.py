@@ -16,6 +16,7 @@ from typing import Any, Final
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.sandbox import PARTS_LIMIT, ForkServer
 from signer.pades.plan import Plan
+from signer.pades.readback_objects import require_accounted
 from signer.sandbox import limits, plan_of, request_parts
 
 PARTS_EACH: Final = 3
@@ -106,11 +107,11 @@ def _examined(document: bytes, plan: Plan, *, alone: bool) -> dict[str, Any] | N
     from signer.pades.prepare import prepare  # noqa: PLC0415  (only the zygote loads pyHanko and PDFium, never the signer itself)
 
     prepared = prepare_lean(document, plan, hashlib.sha256(document))
-    if prepared is None:
-        if not alone:
-            return None
-        try:
-            prepared = prepare(document, plan)
-        except VermilionError as refusal:
-            return {"code": str(refusal.code), "reason": refusal.reason, "rule": refusal.rule}
+    if prepared is None and not alone:
+        return None
+    try:
+        prepared = prepared or prepare(document, plan)
+        require_accounted(document, prepared.suffix, plan, prepared.field_name)
+    except VermilionError as refusal:
+        return {"code": str(refusal.code), "reason": refusal.reason, "rule": refusal.rule}
     return {"warnings": prepared.warnings}

@@ -96,16 +96,16 @@ class Underway:
         return self.admitted.digest if hash_name == "sha256" else hashlib.new(hash_name, self.content)
 
     def require_honest(self, prepared: Prepared, plan: Plan) -> None:
-        """Holds what the sandbox answered to the bytes and to the plan: a document that took its child over gets no other digest
+        """Holds what a writer made to the bytes and to the plan, before anything is signed: who took it over gets no other digest
 
-        signed (I2), and no update that holds more than the approved marks (I4).
+        signed (I2), and no update that holds more than the approved marks (I4). DOCUMENT_READBACK.
         """
         size_bytes, (_, first, second, _) = len(self.content), prepared.byte_range
         digest = self.digest().copy()
         digest.update(prepared.suffix[: first - size_bytes])
         digest.update(prepared.suffix[second - size_bytes :])
         if prepared.document_size_bytes != size_bytes or digest.digest() != prepared.digest:
-            raise VermilionError(Code.DOCUMENT_DAMAGED, "what was prepared is not an update of this document")
+            raise VermilionError(Code.DOCUMENT_READBACK, "what was prepared is not an update of this document")
         require_accounted(self.content, prepared.suffix, plan, prepared.field_name)
 
     def read_back(self, suffix: bytes) -> Finished:

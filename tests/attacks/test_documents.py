@@ -11,7 +11,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
 from tests.crash.failpoints import Act
 from tests.crash.fixtures import house, scenes
-from tests.crash.mutants import DEADLY, DEADLY_TEXT
+from tests.crash.mutants import DEADLY, DEADLY_TEXT, SLIPPED_TEXT
 from tests.crash.scene import Scene
 from tests.crash.services import Variation
 from tests.pades.documents import assemble, simple
@@ -97,3 +97,15 @@ def test_a_document_that_ends_a_second_worker_is_refused_for_good_and_everybody_
             station.seal(anew)
         assert refused.value.code is Code.DOCUMENT_TOO_COMPLEX
         assert scene.metric("worker_deaths") == (0 if restarted else 2)
+
+
+def test_what_a_writer_slips_in_is_refused_before_anything_is_signed(scenes: Scenes) -> None:
+    scene = scenes(variation=Variation(mutant="slips something in"), workers={"bulk": 1, "interactive": 0})
+    station, office = scene.station, scene.office
+    slipped = office.approve([simple(catalog=b"/Note (%b)" % SLIPPED_TEXT)])
+    results = station.stream(slipped.token, slipped.items)
+    assert results.sealed == {} and results.refused[0].code is Code.DOCUMENT_READBACK
+    assert "nothing explains object" in str(results.refused[0])
+    assert scene.metric("hsm_calls") == 0
+    honest = office.approve([document("Honest")])
+    everything_sealed_once(station, honest, station.stream(honest.token, honest.items))

@@ -27,6 +27,7 @@ from signer.engine import Engine
 from signer.keys import SealKeys
 from signer.messages import Outcome
 from signer.uses import Reached, SealedUse, UseStore
+from tests.pades.taken_over import put_together, taken_apart
 
 _LOCK: Final = threading.Lock()
 
@@ -177,6 +178,25 @@ DEADLY: Final[dict[str, Callable[[], None]]] = {
     "dies over a document": _over_a_document(_die),
     "freezes over a document": _over_a_document(_freeze),
 }
+
+SLIPPED_TEXT: Final = b"Sealed with something more"
+
+
+def _slips_something_in() -> None:
+    """A lean writer that somebody has taken over: into the update of one kind of document goes an object that nobody approved."""
+    prepare = signer.engine.prepare_lean
+
+    def prepare_lean(document: Any, *others: Any) -> Any:
+        good = prepare(document, *others)
+        if good is None or document.find(SLIPPED_TEXT) < 0:
+            return good
+        parts = taken_apart(document[:], good.suffix)
+        return put_together(document[:], parts.having(parts.free_number, b"<</Type/Annot>>"), good)
+
+    signer.engine.prepare_lean = prepare_lean  # type: ignore[attr-defined]
+
+
+TAKEN_OVER: Final[dict[str, Callable[[], None]]] = {"slips something in": _slips_something_in}
 
 BROKEN: Final[dict[str, Callable[[], None]]] = {
     "release before commit": release_before_commit,

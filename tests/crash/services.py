@@ -70,7 +70,7 @@ def worker(arguments: Sequence[str]) -> int:
     use_failpoints(points.path)
     os.environ.update(variation.environment)
     if variation.mutant:
-        (mutants.BROKEN | mutants.DEADLY)[variation.mutant]()
+        (mutants.BROKEN | mutants.DEADLY | mutants.TAKEN_OVER)[variation.mutant]()
     if variation.more_pages is not None:
         _cramp(variation.more_pages)
     return main(rest, reached=points.of("worker"), clock=points)
