@@ -115,6 +115,10 @@ def require_in_force(peer: Peer, revocations: Revocations) -> None:
         raise VermilionError(Code.CERTIFICATE_EXPIRED, f"the certificate of {peer.uri} has expired")
 
 
+class UnreachableError(VermilionError):
+    """The service gave no answer: nobody was there, the connection broke, or it took too long."""
+
+
 def status_of(error: VermilionError) -> grpc.StatusCode:
     """The gRPC status that goes with an error."""
     return _STATUS[error.kind]
@@ -134,11 +138,11 @@ def _of_transport(fault: grpc.RpcError) -> VermilionError:
     detail = (fault.details() or "") if hasattr(fault, "details") else ""
     match status:
         case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return VermilionError(Code.DEADLINE_EXCEEDED, "the service did not answer in time")
+            return UnreachableError(Code.DEADLINE_EXCEEDED, "the service did not answer in time")
         case grpc.StatusCode.CANCELLED:
             return VermilionError(Code.CANCELLED, "the call was cancelled")
         case grpc.StatusCode.UNAVAILABLE:
-            return VermilionError(Code.SERVICE_UNAVAILABLE, f"the service cannot be reached: {detail}")
+            return UnreachableError(Code.SERVICE_UNAVAILABLE, f"the service cannot be reached: {detail}")
         case grpc.StatusCode.UNIMPLEMENTED:
             return VermilionError(Code.INVALID_ARGUMENT, f"the service does not know this method: {detail}")
         case grpc.StatusCode.RESOURCE_EXHAUSTED:

@@ -18,6 +18,7 @@ from sealcore.db import read, write
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.log import get as get_log
 from sealcore.log import request
+from sealcore.rpc import UnreachableError
 from workflow import store, tables
 from workflow.authority import Authority
 from workflow.events import FOR_CA, append_of, request_of
@@ -26,6 +27,7 @@ from workflow.register import Register
 IDLE_S = 0.2  # how soon a new row is looked for
 LONGEST_PAUSE_S = 5.0  # between tries while the signer is away
 BATCH = 64
+CA, SIGNER = "CA", "signer"
 _TRY_AGAIN = frozenset({Kind.BUSY, Kind.UNAVAILABLE, Kind.INTERNAL})
 
 
@@ -34,6 +36,7 @@ class Outbox:
 
     def __init__(self, engine: Engine, register: Register, authority: Authority | None = None) -> None:
         self._engine, self._register, self._authority = engine, register, authority
+        self._unanswered: set[int] = set()  # rows over which a receiver gave no answer
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._log = get_log("outbox")
@@ -52,35 +55,58 @@ class Outbox:
     def deliver(self) -> bool:
         """One pass over what is pending, oldest first; True when all of it is delivered. Raises DATABASE_UNAVAILABLE.
 
-        A row that cannot be taken now does not hold up those behind it; a signer that cannot be reached ends the pass.
+        A row that cannot be taken now does not hold up those behind it. A receiver that gives no answer is asked no more in this pass;
+        the row that it was asked for comes last in the next ones, so that nobody waits behind a row over which a receiver hangs.
         """
-        after, delivered_all = 0, True
-        while rows := self._pending(after):
+        away: set[str] = set()
+        after, delivered_all, last = 0, True, []
+        while rows := self._pending(after, away):
             for row in rows:
                 after = row.id
-                try:
-                    with request(request_of(row.kind, row.body)):
-                        delivered_all &= self._deliver_one(row)
-                except _UnreachableError:
-                    return False
-        return delivered_all
+                if row.id in self._unanswered:
+                    last.append(row)
+                else:
+                    delivered_all &= self._try(row, away)
+        for row in last:
+            delivered_all &= self._try(row, away)
+        return delivered_all and not away
 
-    def _pending(self, after: int) -> list[Row[Any]]:
+    def _pending(self, after: int, away: set[str]) -> list[Row[Any]]:
         box = tables.outbox
         query = select(box).where(box.c.state == "pending", box.c.id > after).order_by(box.c.id).limit(BATCH)
+        if CA in away:
+            query = query.where(box.c.event.not_in(FOR_CA))
+        if SIGNER in away:
+            query = query.where(box.c.event.in_(FOR_CA))
         with read(self._engine) as connection:
             return list(connection.execute(query).all())
 
-    def _deliver_one(self, row: Row[Any]) -> bool:
-        for_ca = row.event in FOR_CA
+    def _try(self, row: Row[Any], away: set[str]) -> bool:
+        receiver = CA if row.event in FOR_CA else SIGNER
+        if receiver in away:
+            return False
+        self._unanswered.discard(row.id)
+        try:
+            with request(request_of(row.kind, row.body)):
+                return self._deliver_one(row, receiver)
+        except UnreachableError as fault:
+            self._log.warning(f"the {receiver} gives no answer", event_name=row.event, code=str(fault.code))
+            away.add(receiver)
+            self._unanswered.add(row.id)
+        except VermilionError:
+            raise  # our own database
+        except Exception as fault:  # noqa: BLE001  (what nobody foresaw about one row must not keep the others back)
+            self._log.error("fault", event_name=row.event, code=str(Code.INTERNAL), exc_info=fault)
+        return False
+
+    def _deliver_one(self, row: Row[Any], receiver: str) -> bool:
         try:
             index = self._hand_over(row)
+        except UnreachableError:
+            raise
         except VermilionError as fault:
-            receiver = "CA" if for_ca else "signer"
             if fault.kind in _TRY_AGAIN:
                 self._log.warning(f"the {receiver} cannot take an event now", event_name=row.event, code=str(fault.code))
-                if fault.code is Code.SERVICE_UNAVAILABLE and not for_ca:
-                    raise _UnreachableError from fault
                 return False
             # Refused for good: kept with its code for the operator.
             self._log.error(f"the {receiver} refuses an event", event_name=row.event, code=str(fault.code), reason=fault.reason)
@@ -119,7 +145,3 @@ class Outbox:
                 self._log.error("fault", code=str(Code.INTERNAL), exc_info=fault)
                 delivered = False
             pause_s = IDLE_S if delivered else min(pause_s * 2, LONGEST_PAUSE_S)
-
-
-class _UnreachableError(Exception):
-    """The signer does not answer at all."""
