@@ -13,7 +13,7 @@ from sealcore.approvals.covers import ActCovers
 from sealcore.approvals.stop import StopStatement
 from sealcore.errors import Code, VermilionError
 from vermilion import approving
-from vermilion.desk import Desk
+from vermilion.desk import PAGE, Desk
 from vermilion.office import Office
 from vermilion.people_token import PeopleToken
 from vermilion.registry import Registry
@@ -49,8 +49,13 @@ def apply(
     parameters: Mapping[str, Any] | None = None,
     files: Sequence[bytes] = (),
 ) -> Any:
-    """Submits a form for an act, with the files that it names; the form. PROOF_INVALID when the workflow made another act of it."""
+    """The form for an act: the one that we filed for it and that is still open, or else a new one, with the files that the act names.
+
+    PROOF_INVALID when the workflow made another act of it.
+    """
     covers = ActCovers(dict(parameters or {}))
+    if (begun := _open_form(desk, action, seal, covers)) is not None:
+        return begun
     asked: dict[str, Any] = {"seal": seal, "action": action, "title": title, "act": dict(covers.parameters)}
     if files:
         asked["attachments"] = [base64.b64encode(content).decode("ascii") for content in files]
@@ -61,22 +66,44 @@ def apply(
     return form
 
 
+def _open_form(desk: Desk, action: str, seal: str, covers: ActCovers) -> Any | None:
+    """The newest form of this very act that we filed and that people can still approve."""
+    now, before = time.time(), ""
+    while True:
+        page = desk.get("/v1/forms", state="applied", own="true", before=before, limit=PAGE)
+        for form in page["forms"]:
+            context = approving.context_of(form)
+            if (context.action, context.seal, context.covers) == (action, seal, covers) and now < context.exp and form["applicant"] is None:
+                return form
+        if page["next"] is None:
+            return None
+        before = page["next"]
+
+
 def approve(desk: Desk, token: PeopleToken, form: Mapping[str, Any], person: str, now: datetime) -> Any:
     """One person's approval of a form."""
     return approving.decide(desk, token, form, person=person, verdict="approve", now=now)
 
 
-def await_performed(desk: Desk, number: str) -> Any:
-    """Waits until an approved act has been carried out; FORM_STATE when it lacks approvals, the signer's code when it refused."""
+def await_performed(desk: Desk, number: str) -> Any | None:
+    """What came of an approved act, once it has been carried out; None while it lacks approvals.
+
+    FORM_REJECTED, FORM_STATE for one that was withdrawn, and the code with which the act was refused after all.
+    """
     deadline = time.monotonic() + PERFORMED_TIMEOUT_S
     while True:
         form = desk.form(number)
-        if form["state"] != "approved":
-            raise VermilionError(Code.FORM_STATE, f"form {number} is {form['state']}; its quorum is {form['context']['policy']['quorum']}")
+        match form["state"]:
+            case "applied":
+                return None
+            case "rejected":
+                raise VermilionError(Code.FORM_REJECTED, f"form {number} was rejected: {form['reason']}")
+            case "withdrawn":
+                raise VermilionError(Code.FORM_STATE, f"form {number} is withdrawn")
         performance = form.get("performance") or {}
         if performance.get("state") == "done":
             return performance
-        if performance.get("state") == "refused":
+        if performance.get("state") in ("refused", "closed"):
             raise VermilionError(Code(performance["code"]), performance["reason"])
         if time.monotonic() > deadline:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, f"form {number} is approved, but the act has not been carried out yet")

@@ -86,9 +86,12 @@ def _forms(office: Office, known: Any) -> APIRouter:
         return form_schemas.form(forms.submit(office, caller, body.to_domain()))
 
     @routes.get("/forms")
-    def list_forms(state: FormState | None = None, before: After = "", limit: Limit = 50, caller: Peer = known) -> form_schemas.Forms:
-        """Forms, newest first: a client's own, to an operator all. `next` is `before` of the following page."""
-        found = forms.listing(office, caller, state=state, before=before or None, limit=limit)
+    def list_forms(
+        state: FormState | None = None, before: After = "", limit: Limit = 50, own: bool = False, caller: Peer = known
+    ) -> form_schemas.Forms:
+        """Forms, newest first: a client's own, to an operator all, with `own` those that the operator filed. `next` is `before` of the
+        following page."""
+        found = forms.listing(office, caller, state=state, before=before or None, limit=limit, own=own)
         return form_schemas.Forms(
             forms=[form_schemas.form(one) for one in found], next=found[-1].context.jti if len(found) == limit else None
         )

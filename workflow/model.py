@@ -174,7 +174,7 @@ class Form:
     def withdrawn(self, caller: str, now: int) -> Form:
         """The form, taken back by who submitted it; it keeps its number."""
         if caller != self.submitted_by:
-            raise VermilionError(Code.PERMISSION_DENIED, "only who submitted a form withdraws it")
+            raise VermilionError(Code.PERMISSION_DENIED, f"only who submitted a form withdraws it: {self.submitted_by}")
         if self.state is not FormState.APPLIED:
             raise VermilionError(Code.FORM_STATE, f"form {self.number} is {self.state}; only an open form is withdrawn")
         return replace(self, state=FormState.WITHDRAWN, settled=now)
@@ -217,13 +217,18 @@ class Standing:
         return self.needed > 0 and len(self.approvers) >= self.needed and self.applicant_signed
 
 
+def newest(rules: Collection[Rule]) -> dict[str, Rule]:
+    """The newest version of each policy, by id."""
+    found: dict[str, Rule] = {}
+    for rule in rules:
+        if rule.id not in found or rule.version > found[rule.id].version:
+            found[rule.id] = rule
+    return found
+
+
 def choose_rule(rules: Collection[Rule], seal: str, action: str) -> Rule:
     """The policy that governs a form: the strictest among the newest versions of those that apply."""
-    newest: dict[str, Rule] = {}
-    for rule in rules:
-        if rule.id not in newest or rule.version > newest[rule.id].version:
-            newest[rule.id] = rule
-    applying = [rule for rule in newest.values() if rule.seal in (None, seal) and rule.action in (None, action)]
+    applying = [rule for rule in newest(rules).values() if rule.seal in (None, seal) and rule.action in (None, action)]
     return max(applying, key=lambda rule: (rule.quorum, rule.seal is not None, rule.id), default=STANDARD)
 
 

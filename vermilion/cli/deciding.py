@@ -36,18 +36,42 @@ def show(effect: Effect) -> None:
     show_pairs([(text("effect.fact"), fact.words) for fact in effect.facts])
 
 
-def approve(office: Here, desk: Desk, form: Any, persons: Sequence[str], *, quiet: bool = False) -> Any:
-    """These people approve what the form would bring about; what became of the act."""
-    sign(office, desk, form, persons, quiet=quiet)
-    return acts.await_performed(desk, form["number"])
+def carry_out(office: Here, desk: Desk, form: Any, persons: Sequence[str] | None, *, quiet: bool = False) -> Any | None:
+    """What came of the act once these people have approved it; None, with a word on what is to be done, while approvals are missing."""
+    if persons:
+        sign(office, desk, form, persons, quiet=quiet)
+    done = acts.await_performed(desk, form["number"])
+    if done is None and not quiet:
+        say_waiting(desk.form(form["number"]))
+    return done
+
+
+def say_waiting(form: Any) -> None:
+    """What an open form still takes."""
+    given, quorum = approvals(form), form["context"]["policy"]["quorum"]
+    key = "acts.waiting" if given else "acts.applied"
+    say(key, number=form["number"], given=len(given), quorum=quorum)
+
+
+def approvals(form: Any) -> list[str]:
+    """The ids of those who have approved a form."""
+    return [one["person"] for one in form["decisions"] if one["verdict"] == "approve"]
 
 
 def sign(office: Here, desk: Desk, form: Any, persons: Sequence[str], *, quiet: bool = False) -> None:
-    """These people approve what the form would bring about, once there are words for it. ``quiet``: a program reads the answer."""
+    """These people approve what the form would bring about, once there are words for it. ``quiet``: a program reads the answer.
+
+    Who has approved it before is not asked again, and nobody any more once there are enough.
+    """
     people = common.people(desk)
     effect = effects.of_form(form, known(office, people))
     if not quiet:
         show(effect)
+    given = approvals(form)
     with PeopleToken.open(office.layout.token_settings("people")) as token:
         for person in persons:
-            acts.approve(desk, token, form, common.among(people, person)["id"], datetime.now(UTC))
+            if (who := common.among(people, person)["id"]) in given:
+                continue
+            answer = acts.approve(desk, token, form, who, datetime.now(UTC))
+            if answer["state"] != "applied":
+                return

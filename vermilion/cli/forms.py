@@ -73,6 +73,8 @@ def _show_head(form: Any) -> None:
         (text("column.title"), text("forms.title", title=form["title"])),
         (text("column.action"), context["action"]),
         (text("column.seal"), context["seal"] or "–"),
+        (text("column.filed_by"), _called(form.get("filed_by"), form["submitted_by"])),
+        (text("column.applicant"), _applicant(form)),
         (text("column.client"), context["sub"]),
         (text("column.covers"), _covers(form)),
         (text("column.quorum"), str(context["policy"]["quorum"])),
@@ -82,6 +84,17 @@ def _show_head(form: Any) -> None:
         told = [performance["state"], *(str(performance[name]) for name in ("code", "reason", "closed_reason") if performance.get(name))]
         rows.append((text("column.performance"), " — ".join(told)))
     show_pairs(rows)
+
+
+def _called(name: str | None, identifier: str) -> str:
+    return f"{name} ({identifier})" if name else identifier
+
+
+def _applicant(form: Any) -> str:
+    if form["applicant"] is None:
+        return text("forms.no_applicant")
+    signed = any(one["verdict"] == "apply" for one in form["decisions"])
+    return text("forms.applied" if signed else "forms.not_signed", person=_called(form.get("applicant_name"), form["applicant"]))
 
 
 @app.command("attachments", help=text("help.forms_attachments"))
@@ -127,6 +140,17 @@ def close_refused(
         who = common.find_person(desk, person)
         closed = desk.post(f"/v1/refused/{refusal}/close", {"person": who["id"], "reason": reason})
     say("forms.closed", id=closed["id"], person=who["name"], code=closed["code"])
+
+
+@app.command("withdraw", help=text("help.forms_withdraw"))
+def withdraw(
+    number: Number,
+    identity: Annotated[str, typer.Option("--client", help=text("option.withdraw_client"))] = "operator",
+    state: State = DEFAULT,
+) -> None:
+    with here(state).desk(identity) as desk:
+        form = desk.post(f"/v1/forms/{number}/withdraw", {})
+    say("forms.withdrawn", number=form["number"])
 
 
 @app.command("approve", help=text("help.forms_approve"))

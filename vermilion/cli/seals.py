@@ -15,8 +15,7 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.approvals.decision import MOST_PERSONS
 from vermilion import acts
 from vermilion.cli import common, deciding
-from vermilion.cli.common import DEFAULT, As, AsJson, Here, Reason, Several, State, find_seal, here, read_file
-from vermilion.desk import Desk
+from vermilion.cli.common import DEFAULT, As, AsJson, Reason, Several, State, find_seal, here, read_file
 from vermilion.messages import text
 from vermilion.people_token import PeopleToken
 from vermilion.terminal import emit_json, say, shortened, show_pairs, show_table
@@ -88,7 +87,7 @@ def resume(seal: Seal, persons: Several = None, state: State = DEFAULT) -> None:
         found = find_seal(registry, seal)
     with office.desk() as desk:
         form = acts.apply(desk, "resume", seal=found.id, title=text("seals.resume_title", kind=found.kind))
-        done = _approved(office, desk, form, persons)
+        done = deciding.carry_out(office, desk, form, persons)
     if done is not None:
         say("seals.resumed", kind=found.kind, number=form["number"], index=done["ledger_index"])
 
@@ -109,7 +108,7 @@ def quorum(
     with office.desk() as desk:
         title = text("seals.quorum_title", kind=found.kind, action=action, least=least)
         form = acts.apply(desk, "register", title=title, parameters=parameters)
-        done = _approved(office, desk, form, persons)
+        done = deciding.carry_out(office, desk, form, persons)
     if done is not None:
         say("seals.quorum_set", kind=found.kind, action=action, least=least, number=form["number"], index=done["ledger_index"])
 
@@ -129,7 +128,7 @@ def picture(
     with office.desk() as desk:
         title = text("seals.picture_title", kind=found.kind, file=file.name)
         form = acts.apply(desk, "register", title=title, parameters=parameters, files=[content])
-        done = _approved(office, desk, form, persons)
+        done = deciding.carry_out(office, desk, form, persons)
     if done is not None:
         say("seals.picture_added", kind=found.kind, picture=digest, number=form["number"], index=done["ledger_index"])
 
@@ -148,18 +147,10 @@ def certification(
     with office.desk() as desk:
         title = text("seals.certification_title", kind=found.kind, certification=certifies)
         form = acts.apply(desk, "register", title=title, parameters=parameters)
-        done = _approved(office, desk, form, persons)
+        done = deciding.carry_out(office, desk, form, persons)
     if done is not None:
         told = {"kind": found.kind, "certification": certifies, "number": form["number"], "index": done["ledger_index"]}
         say("seals.certification_set", **told)
-
-
-def _approved(office: Here, desk: Desk, form: Any, persons: list[str] | None) -> Any:
-    """What became of the act after these people approved; None, with a word on what is to be done, when nobody is named."""
-    if not persons:
-        say("acts.applied", number=form["number"], quorum=form["context"]["policy"]["quorum"])
-        return None
-    return deciding.approve(office, desk, form, persons)
 
 
 def _quorum(seal: signer_pb2.SealRecord) -> str:

@@ -38,12 +38,10 @@ def add(
     with office.desk() as desk:
         title = text("templates.title", file=file.name)
         form = acts.apply(desk, "register", title=title, parameters=parameters, files=[content])
-        done = deciding.approve(office, desk, form, persons, quiet=as_json) if persons else None
+        done = deciding.carry_out(office, desk, form, persons, quiet=as_json)
     if as_json:
         emit_json({"template": template, "form": form["number"], "ledger_index": done["ledger_index"] if done else None})
         return
     say("templates.named", template=template)
-    if done is None:
-        say("acts.applied", number=form["number"], quorum=form["context"]["policy"]["quorum"])
-    else:
+    if done is not None:
         say("templates.added", number=form["number"], index=done["ledger_index"])

@@ -6,6 +6,8 @@ import base64
 import hashlib
 from typing import Any, Literal
 
+from pydantic import Field
+
 from sealcore.approvals.canonical import b64url
 from sealcore.approvals.covers import ManifestCovers
 from sealcore.approvals.json_forms import context_to_json, placement_to_json
@@ -152,6 +154,8 @@ class Dossier(Form):
     events: list[Event]
     performance: Performance | None
     effect: Effect | None
+    applicant_name: str | None = Field(description="What the directory calls the person who applies.")
+    filed_by: str | None = Field(description="What the directory calls the client that filed it; null for an operator.")
 
 
 class Forms(Body):
@@ -227,6 +231,8 @@ def dossier(one: forms.Dossier) -> Dossier:
         attachments=[AttachmentRef(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content)) for content in one.attachments],
         events=[Event(event=event.event, time=event.time, ledger_index=event.ledger_index) for event in one.events],
         effect=None if one.effect is None else Effect.model_validate(one.effect.as_json()),
+        applicant_name=one.applicant_name,
+        filed_by=one.filed_by,
         performance=None if one.performance is None else Performance.model_validate(vars(one.performance)),
     )
 

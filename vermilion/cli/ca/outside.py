@@ -72,17 +72,13 @@ def import_chain(
         "certificate": b64url(encoded[0]),
         "chain": [b64url(one) for one in encoded[1:]],
     }
-    performed = None
     with office.desk() as desk:
         form = acts.apply(desk, "register", title=text("ca.import_title", kind=seal.kind), parameters=parameters)
-        if persons:
-            performed = deciding.approve(office, desk, form, persons, quiet=as_json)
-    number, quorum = form["number"], form["context"]["policy"]["quorum"]
+        performed = deciding.carry_out(office, desk, form, persons, quiet=as_json)
+    number = form["number"]
     if as_json:
         emit_json({"form": number, "seal": seal.id, "ledger_index": performed["ledger_index"] if performed else None})
-    elif performed is None:
-        say("acts.applied", number=number, quorum=quorum)
-    else:
+    elif performed is not None:
         say("ca.imported", kind=seal.kind, issuer=leaf.issuer.rfc4514_string(), number=number, index=performed["ledger_index"])
 
 

@@ -124,8 +124,8 @@ def _change(
             number = authority.change(change)
             _told(change, as_json, crl_number=number)
             return
-    form = _ask(office, record, change, persons, as_json=as_json)
-    _told(change, as_json, form=form["number"], quorum=form["context"]["policy"]["quorum"], performed=bool(persons))
+    form, performed = _ask(office, record, change, persons, as_json=as_json)
+    _told(change, as_json, form=form["number"], quorum=form["context"]["policy"]["quorum"], performed=performed)
 
 
 def _find(office: Here, authority: Authority, which: str | None, label: str | None) -> ca_pb2.CertificateRecord:
@@ -137,17 +137,15 @@ def _find(office: Here, authority: Authority, which: str | None, label: str | No
     return authority.find(by_serial_or_file(which), which)
 
 
-def _ask(office: Here, record: ca_pb2.CertificateRecord, change: Change, persons: list[str] | None, *, as_json: bool) -> Any:
-    """A form for what one person alone does not do; approved and waited for if people are named."""
+def _ask(office: Here, record: ca_pb2.CertificateRecord, change: Change, persons: list[str] | None, *, as_json: bool) -> tuple[Any, bool]:
+    """A form for what one person alone does not do, and whether it was carried out; the people who are named approve it."""
     with office.registry() as registry:
         key = spki_sha256(record)
         seal = next((one.id for one in registry.seals() if one.spki_sha256 == key), "")
     with office.desk() as desk:
         title = text(f"ca.{change.kind}_title", subject=record.subject)
         form = acts.apply(desk, "revoke", seal=seal, title=title, parameters=change.as_json())
-        if persons:
-            deciding.approve(office, desk, form, persons, quiet=as_json)
-    return form
+        return form, deciding.carry_out(office, desk, form, persons, quiet=as_json) is not None
 
 
 def _told(change: Change, as_json: bool, **outcome: Any) -> None:
@@ -157,8 +155,6 @@ def _told(change: Change, as_json: bool, **outcome: Any) -> None:
         say(f"ca.{change.kind}_done", serial=f"{change.serial:x}", number=outcome["crl_number"])
     elif outcome["performed"]:
         say(f"ca.{change.kind}_by_form", serial=f"{change.serial:x}", form=outcome["form"])
-    else:
-        say("acts.applied", number=outcome["form"], quorum=outcome["quorum"])
 
 
 def _show(record: ca_pb2.CrlRecord) -> None:

@@ -1,0 +1,111 @@
+"""A form as people meet it at the command line: whose it is, taking it back, and an act that two approve at different times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sealcore.ids import uuid7
+from tests.cli.running import RunningOffice
+from tests.cli.test_acts import client, flat
+from tests.conftest import EXAMPLES
+from vermilion import exits
+from vermilion.desk import Desk
+
+FIRST, SECOND = ("--as", "Chen Rui"), ("--as", "Zhao Ming")
+
+
+@pytest.fixture
+def desk(office: RunningOffice) -> Iterator[Desk]:
+    with Desk(office.layout, office.office) as opened:
+        yield opened
+
+
+def forms_about(desk: Desk, kind: str) -> list[str]:
+    """Numbers of the forms that ask for a change of this kind."""
+    found = desk.get("/v1/forms", limit=200)["forms"]
+    return [one["number"] for one in found if one["context"]["covers"].get("act", {}).get("change") == kind]
+
+
+def test_a_form_says_who_filed_it_and_who_applies(office: RunningOffice, desk: Desk) -> None:
+    seal = next(one for one in office.json("seals", "list") if one["kind"] == "official")
+    person = next(one for one in office.json("people", "list") if one["unit"] == "DEMO" and "applicant" in one["roles"])
+    with client(office) as backend:
+        form = backend.apply(seal["id"], [EXAMPLES / "invoice.pdf"], title="Whose?", applicant=person["id"])
+        shown = flat(office.run("forms", "show", form.number).stdout)
+        assert f"applicant {person['name']} ({person['id']}), who has not signed yet" in shown
+        (name,) = [one["name"] for one in desk.get("/v1/clients", limit=200)["clients"] if one["uri"] == form.context.sub]
+        assert f"filed by {name} ({form.context.sub})" in shown
+        dossier = office.json("forms", "show", form.number)
+        assert (dossier["applicant_name"], dossier["filed_by"]) == (person["name"], name)
+        backend.withdraw(form.number)
+
+
+def test_a_form_is_taken_back_by_who_filed_it_and_by_nobody_else(office: RunningOffice, desk: Desk) -> None:
+    seal = next(one for one in office.json("seals", "list") if one["kind"] == "official")
+    with client(office) as backend:
+        form = backend.apply(seal["id"], [EXAMPLES / "invoice.pdf"], title="A mistake")
+    denied = office.run("forms", "withdraw", form.number)
+    assert denied.returncode == exits.REFUSED and "PERMISSION_DENIED" in denied.stderr
+    assert form.context.sub in flat(denied.stderr).replace(" ", ""), "whose it is"
+    done = office.run("forms", "withdraw", form.number, "--client", "demo-backend")
+    assert done.returncode == exits.DONE and f"Form {form.number} is withdrawn" in flat(done.stdout), done.stderr
+    again = office.run("forms", "withdraw", form.number, "--client", "demo-backend")
+    assert again.returncode == exits.REFUSED and "FORM_STATE" in again.stderr
+    late = office.run("forms", "approve", form.number, *FIRST, "--yes")
+    assert late.returncode != exits.DONE and "FORM_STATE" in late.stderr
+
+    body = {"seal": "", "action": "register", "title": "A mistake, too", "act": {"change": "client_stop", "client": nobody()}}
+    number = desk.post("/v1/forms", body)["number"]
+    assert office.run("forms", "withdraw", number).returncode == exits.DONE
+    assert desk.form(number)["state"] == "withdrawn"
+
+
+def nobody() -> str:
+    return f"https://vermilion.internal/client/{uuid7()}"
+
+
+def test_an_act_that_two_approve_one_after_the_other_is_one_form(office: RunningOffice, desk: Desk) -> None:
+    """The same command by the second person goes on where the first one's stood, and by the first again changes nothing."""
+    order = ("seals", "quorum", "contract", "--action", "rotate", "--least", "2")
+    before = forms_about(desk, "seal_quorum")
+    asked = office.run(*order)
+    assert asked.returncode == exits.DONE and "it takes 2" in flat(asked.stdout), asked.stderr
+    for _ in range(2):
+        half = office.run(*order, *FIRST)
+        assert half.returncode == exits.DONE, half.stderr
+        assert "has 1 of 2 approvals" in flat(half.stdout)
+    (number,) = set(forms_about(desk, "seal_quorum")) - set(before)
+    assert [one["verdict"] for one in desk.form(number)["decisions"]] == ["approve"]
+    done = office.run(*order, *FIRST, *SECOND)
+    assert done.returncode == exits.DONE and number in done.stdout, done.stderr
+    seal = next(one for one in office.json("seals", "list") if one["kind"] == "contract")
+    assert seal["quorum"]["rotate"] == 2
+    assert set(forms_about(desk, "seal_quorum")) - set(before) == {number}
+
+
+def test_a_form_that_was_taken_back_is_not_gone_on_with(office: RunningOffice, desk: Desk) -> None:
+    order = ("seals", "quorum", "invoice", "--action", "rotate", "--least", "1")
+    before = set(forms_about(desk, "seal_quorum"))
+    half = office.run(*order, *FIRST)
+    assert half.returncode == exits.DONE, half.stderr
+    (number,) = set(forms_about(desk, "seal_quorum")) - before
+    assert office.run("forms", "withdraw", number).returncode == exits.DONE
+    assert office.run(*order).returncode == exits.DONE
+    (other,) = set(forms_about(desk, "seal_quorum")) - before - {number}
+    assert desk.form(other)["decisions"] == []
+    assert office.run("forms", "withdraw", other).returncode == exits.DONE
+
+
+def test_a_form_of_somebody_else_for_the_same_act_is_not_gone_on_with(office: RunningOffice, desk: Desk) -> None:
+    """Its filer could take it back, or have named an applicant who never signs."""
+    who = nobody()
+    with client(office) as backend:
+        theirs = backend.apply_act("register", {"change": "client_stop", "client": who}, title="Theirs")
+        body = {"seal": "", "action": "register", "title": "Ours", "act": {"change": "client_stop", "client": who}}
+        assert theirs.number not in [one["number"] for one in desk.get("/v1/forms", own="true", limit=200)["forms"]]
+        ours = desk.post("/v1/forms", body)["number"]
+        assert ours in [one["number"] for one in desk.get("/v1/forms", own="true", limit=200)["forms"]]
+        backend.withdraw(theirs.number)
+    assert office.run("forms", "withdraw", ours).returncode == exits.DONE
