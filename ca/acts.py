@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cryptography import x509
 from sqlalchemy import Engine, select
 
 from ca.change import Change
 from ca.enrolment import Enrolment
-from ca.gate import CREATE, Presented, admit, admit_enrolment, admit_seal, order_of
+from ca.gate import CREATE, Presented, admit, admit_enrolment, admit_seal, order_of, require_no_seal, require_seal, wanted_of
 from ca.holders import Approved
 from ca.issue import Issuance
 from ca.issue import Order as Wanted
@@ -20,6 +22,7 @@ from ca.register import Register
 from ca.restore import restored_at
 from ca.revoke import Order, Revocation, is_same_token
 from ca.tables import State, acts, certificates
+from sealcore.approvals.covers import ActCovers
 from sealcore.clock import Clock
 from sealcore.db import read
 from sealcore.errors import Code, VermilionError
@@ -61,12 +64,30 @@ class Acts:
         admit_seal(claims, wanted, self._spki_sha256(wanted), register)
         return Carried(self._revocation.perform(wanted, order), wanted)
 
+    def check(self, action: str, seal: str, parameters: Mapping[str, Any], approved_since: int | None) -> None:
+        """Raises what ``perform`` would refuse this act for, were it approved now, and CONFLICT for what stands already. Changes nothing.
+
+        approved_since  NumericDate of the first approval that was given so far
+        """
+        wanted = wanted_of(action, ActCovers(parameters).parameters)
+        register = self._register.view()
+        if isinstance(wanted, Enrolment):
+            require_no_seal(seal)
+            self._require_by_act(wanted.profile)
+            self._issuance.check(Wanted(wanted.profile, wanted.request, claim=Approved(approved_since)))
+            return
+        require_seal(seal, wanted, self._spki_sha256(wanted), register)
+        self._revocation.check(wanted, approved_since)
+
+    def _require_by_act(self, profile: str) -> None:
+        if BY_ACT not in self._issuance.profile(profile).callers:
+            raise VermilionError(Code.PERMISSION_DENIED, f"no act gives a certificate of the profile {profile}")
+
     def _enrol(self, wanted: Enrolment, order: Order) -> Carried:
-        if BY_ACT not in self._issuance.profile(wanted.profile).callers:
-            raise VermilionError(Code.PERMISSION_DENIED, f"no act gives a certificate of the profile {wanted.profile}")
+        self._require_by_act(wanted.profile)
         act = Act(order.token, order.encoded, order.form, order.people, order.policy)
         try:
-            issued = self._issuance.issue(Wanted(wanted.profile, wanted.request, claim=Approved(), act=act))
+            issued = self._issuance.issue(Wanted(wanted.profile, wanted.request, claim=Approved(order.approved_since), act=act))
         except VermilionError as fault:
             if fault.code is not Code.CONFLICT:
                 raise

@@ -34,7 +34,9 @@ def order_of(jws: str) -> tuple[Order, Claims]:
     policy = f"{claims.policy.id}/{claims.policy.version}"
     people = people_value(judging.approvers(claims))
     evidence = {"kind": "perform", "token": jws}  # as the signer's register keeps its own acts
-    return Order(evidence, token=claims.jti, form=claims.form, people=people, policy=policy), claims
+    return Order(
+        evidence, token=claims.jti, form=claims.form, people=people, policy=policy, approved_since=judging.approved_since(claims)
+    ), claims
 
 
 @dataclass(frozen=True)
@@ -65,35 +67,58 @@ def admit(presented: Presented) -> Change | Enrolment:
     judging.require_after_restore(claims, presented.restored_at.timestamp() if presented.restored_at else None, "the CA's database")
     parsed.require_low_s()
     judging.require_decisions(claims, lambda person: _approver(register, person), register.people.get)
-    if claims.action not in _PARAMETERS or not isinstance(claims.covers, ActCovers):
-        raise VermilionError(Code.ACTION_MISMATCH, f"the CA does not carry out the action {claims.action!r}")
-    return _PARAMETERS[claims.action](claims.covers.parameters)
+    if not isinstance(claims.covers, ActCovers):
+        raise _not_ours(claims.action)
+    return wanted_of(claims.action, claims.covers.parameters)
+
+
+def wanted_of(action: str, parameters: Mapping[str, Any]) -> Change | Enrolment:
+    """What an act asks of the CA; ACTION_MISMATCH for another's act, INVALID_ARGUMENT for parameters that are not in their one form."""
+    if action not in _PARAMETERS:
+        raise _not_ours(action)
+    return _PARAMETERS[action](parameters)
+
+
+def _not_ours(action: str) -> VermilionError:
+    return VermilionError(Code.ACTION_MISMATCH, f"the CA does not carry out the action {action[:40]!r}")
 
 
 _PARAMETERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Change | Enrolment]]] = {REVOKE: change_of, CREATE: enrolment_of}
 
 
 def admit_seal(claims: Claims, change: Change, spki_sha256: bytes, register: RegisterView) -> None:
-    """The token names the seal whose certificate this is, and enough persons approved; raises SEAL_UNKNOWN, ACTION_MISMATCH, QUORUM_NOT_MET.
+    """The token names the seal whose certificate this is, and enough persons approved; raises as ``require_seal``, and QUORUM_NOT_MET."""
+    least = require_seal(claims.seal, change, spki_sha256, register)
+    judging.require_quorum(claims, least, judging.distinct_approvers(claims, register.people.get))
 
-    A certificate that is no registered seal's goes under the register's own quorum, by a token that names no seal. A seal that is
+
+def require_seal(named: str, change: Change, spki_sha256: bytes, register: RegisterView) -> int:
+    """How many persons must approve a change of this certificate; raises SEAL_UNKNOWN, ACTION_MISMATCH, CONFLICT.
+
+    A certificate that is no registered seal's goes under the register's own quorum, by an act that names no seal. A seal that is
     still in use is not revoked (CONFLICT): the signer would go on sealing until it heard of it.
     """
     seal = register.seals.get(spki_sha256)
-    if claims.seal != (seal.id if seal is not None else ""):
-        named = f"the seal {seal.id}" if seal is not None else "no registered seal"
-        raise VermilionError(Code.SEAL_UNKNOWN, f"the certificate is of {named}, but the token names {claims.seal or 'none'}")
-    judging.require_quorum(claims, _least(seal, register), judging.distinct_approvers(claims, register.people.get))
+    if named != (seal.id if seal is not None else ""):
+        owner = f"the seal {seal.id}" if seal is not None else "no registered seal"
+        raise VermilionError(Code.SEAL_UNKNOWN, f"the certificate is of {owner}, but the act names {named or 'none'}")
+    least = _least(seal, register)
     if seal is not None and seal.state == "active" and change.kind is Kind.REVOKE:
         reason = f"the seal {seal.id} is active at the signer; suspend it first: `vermilion seals suspend {seal.id}`"
         raise VermilionError(Code.CONFLICT, reason, rule=SIGNER_FIRST)
+    return least
 
 
 def admit_enrolment(claims: Claims, register: RegisterView) -> None:
     """Enough persons approved of a new identity, under the register's own quorum; raises SEAL_UNKNOWN, QUORUM_NOT_MET."""
-    if claims.seal:
-        raise VermilionError(Code.SEAL_UNKNOWN, f"an identity is no seal's, but the token names the seal {claims.seal}")
+    require_no_seal(claims.seal)
     judging.require_quorum(claims, register.own_quorum, judging.distinct_approvers(claims, register.people.get))
+
+
+def require_no_seal(named: str) -> None:
+    """SEAL_UNKNOWN when an act for an identity names a seal."""
+    if named:
+        raise VermilionError(Code.SEAL_UNKNOWN, f"an identity is no seal's, but the act names the seal {named}")
 
 
 def _least(seal: RegisteredSeal | None, register: RegisterView) -> int:
@@ -101,7 +126,7 @@ def _least(seal: RegisteredSeal | None, register: RegisterView) -> int:
         return register.own_quorum
     if REVOKE not in seal.quorum:
         raise VermilionError(Code.ACTION_MISMATCH, f"no quorum is registered for the action {REVOKE!r} of this seal; nobody may do it")
-    return seal.quorum[REVOKE]
+    return max(1, seal.quorum[REVOKE])
 
 
 def _approver(register: RegisterView, person: str) -> Any:

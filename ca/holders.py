@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, or_, select, update
 
 from ca.instants import to_text
 from ca.tables import State, certificates, issuers
@@ -31,7 +31,12 @@ class Ceremony:
 
 @dataclass(frozen=True)
 class Approved:
-    """Issued on an approved act: a new holder."""
+    """Issued on an approved act: a new holder.
+
+    since  NumericDate of the act's first approval: whoever gave it knows nothing of holders who came or went later
+    """
+
+    since: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,21 @@ def claimed(connection: Connection, uri: str, claim: Claim, *, serial: str, now:
         return present.holder if present is not None else serial
     if present is not None:
         raise VermilionError(Code.CONFLICT, f"{uri} has a holder: the certificate {present.serial} is in force", rule=_RULE)
+    if claim.since is not None:
+        _require_unchanged(connection, same, claim.since)
     # What another act has begun for this URI and not finished loses its row (``ca.record.store``): one of the two is stored.
     begun = update(certificates).where(same, certificates.c.state == State.RECORDED)
     connection.execute(begun.values(state=State.ABANDONED))
     return serial
+
+
+def _require_unchanged(connection: Connection, same: ColumnElement[bool], since: int) -> None:
+    """CONFLICT when a certificate of this URI was issued, held or revoked after the act was approved."""
+    at, columns = to_text(datetime.fromtimestamp(since, UTC)), (certificates.c.issued_at, certificates.c.held_at, certificates.c.revoked_at)
+    later = select(certificates.c.serial).where(same, or_(*(column > at for column in columns)))
+    if (serial := connection.execute(later).scalars().first()) is not None:
+        reason = f"the certificate {serial} of this URI was issued, held or revoked after the act was approved: look again, and apply anew"
+        raise VermilionError(Code.CONFLICT, reason, rule=_RULE)
 
 
 def _renewed(connection: Connection, claim: Renewal) -> str:

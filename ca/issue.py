@@ -16,7 +16,7 @@ from ca.holders import CEREMONY, Claim
 from ca.lint import Linter, hash_for
 from ca.names import IssuerName, Role, name_of, newest
 from ca.profiles import Profile
-from ca.record import Act, Recorded, find_same, has_revoked, record, store
+from ca.record import Act, Recorded, find_same, has_revoked, record, require_recordable, store
 from ca.request import CertificateRequest
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
@@ -111,6 +111,11 @@ class Issuance:
         certificate = _sign(recorded, issuer)
         store(self._engine, recorded, certificate, order.act, now=self._clock.now())
         return certificate
+
+    def check(self, order: Order) -> None:
+        """Raises what ``issue`` would refuse this order for, but for the HSM; nothing is kept."""
+        draft, issuer = self._draft(order)
+        require_recordable(self._engine, self._linter.certificate(draft, issuer.key.algorithm), order.claim, now=self._clock.now())
 
     def ensure(self, order: Order) -> x509.Certificate:
         """The certificate that an earlier, equal order got, if it is valid and not revoked; else as ``issue``.

@@ -67,6 +67,25 @@ def record(engine: Engine, linted: Linted, claim: holders.Claim, *, now: datetim
     One key has one certificate. The exception is the delegate of OCSP, whose certificate lives 30 days and has a successor for the
     same key and names: a new key in the HSM each month would prove nothing more, and the answers that it signed stay valid.
     """
+    try:
+        with write(engine) as connection:
+            _write_row(connection, linted, claim, now)
+    except IntegrityError:
+        raise _conflict(engine, linted.draft) from None
+    return Recorded(linted)
+
+
+def require_recordable(engine: Engine, linted: Linted, claim: holders.Claim, *, now: datetime) -> None:
+    """Raises what ``record`` would; what it writes is taken back."""
+    try:
+        with write(engine) as connection, connection.begin_nested() as tried:
+            _write_row(connection, linted, claim, now)
+            tried.rollback()
+    except IntegrityError:
+        raise _conflict(engine, linted.draft) from None
+
+
+def _write_row(connection: Connection, linted: Linted, claim: holders.Claim, now: datetime) -> None:
     draft = linted.draft
     row: dict[str, Any] = {
         "serial": serial_text(draft.serial),
@@ -85,20 +104,15 @@ def record(engine: Engine, linted: Linted, claim: holders.Claim, *, now: datetim
     unfinished = (certificates.c.spki_sha256 == draft.spki_sha256) & (certificates.c.state == State.RECORDED)
     if is_cross(draft):
         unfinished &= certificates.c.issuer == draft.issuer
-    try:
-        with write(engine) as connection:
-            holder = None
-            if draft.uri is not None:
-                holders.lock(connection)
-                holder = holders.claimed(connection, draft.uri, claim, serial=row["serial"], now=now)
-            if is_cross(draft):
-                _require_own_certificate(connection, draft)
-            connection.execute(update(certificates).where(unfinished).values(state=State.ABANDONED))
-            renewal = _renewals(connection, draft) if draft.profile_name == RENEWED_BY_KEY else 0
-            connection.execute(insert(certificates).values({**row, "renewal": renewal, "holder": holder}))
-    except IntegrityError:
-        raise _conflict(engine, draft) from None
-    return Recorded(linted)
+    holder = None
+    if draft.uri is not None:
+        holders.lock(connection)
+        holder = holders.claimed(connection, draft.uri, claim, serial=row["serial"], now=now)
+    if is_cross(draft):
+        _require_own_certificate(connection, draft)
+    connection.execute(update(certificates).where(unfinished).values(state=State.ABANDONED))
+    renewal = _renewals(connection, draft) if draft.profile_name == RENEWED_BY_KEY else 0
+    connection.execute(insert(certificates).values({**row, "renewal": renewal, "holder": holder}))
 
 
 def _renewals(connection: Connection, draft: Draft) -> int:

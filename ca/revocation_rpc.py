@@ -18,6 +18,7 @@ from ca.metrics import CaMetrics
 from ca.names import IssuerName, role_of
 from ca.revoke import Revocation, by_caller
 from protos.vermilion.v1 import ca_pb2
+from sealcore.approvals.canonical import strict_json
 from sealcore.errors import Code, VermilionError
 from sealcore.log import get as get_log
 from sealcore.rpc import Rules, caller
@@ -29,6 +30,7 @@ RULES: Final[Rules] = {
     f"{_SERVICE}Hold": _OPERATOR,
     f"{_SERVICE}Release": _OPERATOR,
     f"{_SERVICE}Perform": frozenset({"service:workflow"}),
+    f"{_SERVICE}CheckAct": frozenset({"operator", "service:workflow"}),
     f"{_SERVICE}PublishCrl": _OPERATOR,
     f"{_SERVICE}ListCrls": _OPERATOR,
 }
@@ -78,6 +80,12 @@ class RevocationCalls:
             serial, subject = f"{carried.issued.serial_number:x}", carried.issued.subject.rfc4514_string()
             self._revocation_log.info("issued by an act", caller=peer, serial=serial, subject=subject)
         return ca_pb2.RevokeResponse(crl_number="" if carried.crl_number is None else str(carried.crl_number))
+
+    async def CheckAct(self, request: ca_pb2.CaActRequest, context: Any) -> ca_pb2.CaActResponse:  # noqa: N802
+        """Whether an act could be carried out now, were it approved."""
+        parameters = strict_json(request.parameters.encode("utf-8"), Code.INVALID_ARGUMENT)
+        await asyncio.to_thread(self._means.acts.check, request.action, request.seal, parameters, request.approved_since or None)
+        return ca_pb2.CaActResponse()
 
     async def PublishCrl(self, request: ca_pb2.PublishCrlRequest, context: Any) -> ca_pb2.CrlRecord:  # noqa: N802
         """A new CRL."""

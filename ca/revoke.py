@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ca import holders
@@ -36,6 +36,7 @@ class Order:
     evidence   a JSON object that is kept; the ledger holds its hash
     token      the jti of the approval token, which then counts as used; empty where no token was needed
     form, people, policy  what the ledger commits to
+    approved_since  NumericDate of the first approval of the token
     """
 
     evidence: Mapping[str, Any]
@@ -43,6 +44,7 @@ class Order:
     form: str = ""
     people: str = ""
     policy: str = ""
+    approved_since: int | None = None
 
     @property
     def encoded(self) -> str:
@@ -99,6 +101,8 @@ class Revocation:
                 changed = [(row, _values(row, change, now))]
                 changed += [(other, _with_holder(other, change, now)) for other in holders.others(connection, row, now)]
                 changed = [(one, values) for one, values in changed if values]
+                if change.kind is Kind.RELEASE:
+                    _require_held_before([one for one, _ in changed], order.approved_since)
                 for one, values in changed:
                     _change(connection, one, values, now)
                     if change.kind is Kind.REVOKE:
@@ -114,6 +118,18 @@ class Revocation:
         for issuer in sorted({one.issuer for one, _ in changed} - {change.issuer}):
             self._publisher.publish(issuer, only_if_due=True)
         return self._publish(act_id, change.issuer)
+
+    def check(self, change: Change, approved_since: int | None) -> None:
+        """Raises what ``perform`` would refuse this change for, and CONFLICT where it stands already; changes nothing."""
+        self._publisher.require_key(change.issuer)
+        with read(self._engine) as connection:
+            row = connection.execute(_wanted(change)).one_or_none()
+        if row is None:
+            raise _unissued(change)
+        if not _values(row, change, self._clock.now()):
+            raise VermilionError(Code.CONFLICT, f"the certificate is {row.state} already, as the act asks; nothing would change")
+        if change.kind is Kind.RELEASE:
+            _require_held_before([row], approved_since)
 
     def _publish(self, act_id: str, issuer: str) -> int:
         number = self._publisher.publish(issuer, only_if_due=True)
@@ -143,13 +159,20 @@ def _change(connection: Connection, row: Row[Any], values: Mapping[str, str | No
     connection.execute(due.where(issuers.c.due_since.is_(None)).values(due_since=to_text(now)))
 
 
+def _wanted(change: Change) -> Select[Any]:
+    same = (certificates.c.serial == serial_text(change.serial)) & (certificates.c.issuer == change.issuer)
+    return select(certificates).where(same, certificates.c.certificate.is_not(None))
+
+
 def _issued(connection: Connection, change: Change) -> Row[Any]:
-    serial = serial_text(change.serial)
-    wanted = select(certificates).where(certificates.c.serial == serial, certificates.c.issuer == change.issuer)
-    row = connection.execute(wanted.where(certificates.c.certificate.is_not(None)).with_for_update()).one_or_none()
+    row = connection.execute(_wanted(change).with_for_update()).one_or_none()
     if row is None:
-        raise VermilionError(Code.NOT_FOUND, f"the CA {change.issuer} has issued no certificate {serial}")
+        raise _unissued(change)
     return row
+
+
+def _unissued(change: Change) -> VermilionError:
+    return VermilionError(Code.NOT_FOUND, f"the CA {change.issuer} has issued no certificate {serial_text(change.serial)}")
 
 
 def _values(row: Row[Any], change: Change, now: datetime) -> dict[str, str | None]:
@@ -163,6 +186,14 @@ def _values(row: Row[Any], change: Change, now: datetime) -> dict[str, str | Non
     if row.state != State.HELD:
         raise VermilionError(Code.CONFLICT, "the certificate is not on hold; there is nothing to release")
     return {"state": State.ISSUED, "held_at": None}
+
+
+def _require_held_before(rows: Sequence[Row[Any]], approved_since: int | None) -> None:
+    """CONFLICT for a hold that is younger than the first approval of its release: who approved lifted the one before."""
+    for row in rows:
+        if approved_since is not None and row.held_at > to_text(datetime.fromtimestamp(approved_since, UTC)):
+            reason = f"the certificate {row.serial} was put on hold after its release was approved: look again, and apply anew"
+            raise VermilionError(Code.CONFLICT, reason)
 
 
 def _with_holder(row: Row[Any], change: Change, now: datetime) -> dict[str, str | None]:

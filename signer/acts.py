@@ -21,6 +21,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ledger.entry import Entry, EntryKind, jti_hash, people_value
 from sealcore.ledger.store import Draft
 from signer.changes import changed, restored, resumed, seeded, stopped
+from signer.fresh import what_differs
 from signer.gate import Admission, admit_act
 from signer.narrowing import raised_where_narrower
 from signer.register import RULES, Register
@@ -142,7 +143,8 @@ def carry_out(register: Register, act: Act, *, audience: str, peer: str | None =
     carried = _carried(register, act, audience, peer)
     after = raised_where_narrower(register, carried.register) if act.rules >= 2 else carried.register
     orders = {identity: register.version, **register.orders}
-    return replace(carried, register=replace(after, version=register.version + 1, rules=act.rules, orders=orders))
+    touched = {**register.touched, **dict.fromkeys(what_differs(register, after), act.time_us)}
+    return replace(carried, register=replace(after, version=register.version + 1, rules=act.rules, orders=orders, touched=touched))
 
 
 def _carried(register: Register, act: Act, audience: str, peer: str | None) -> Carried:

@@ -5,10 +5,13 @@ Asked of every new act and of the seed, not when recorded acts are replayed: wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sealcore.errors import Code, VermilionError
-from signer.register import Register
+from signer.register import UNTEMPLATED, Register
+
+_FAST = frozenset({"seal", UNTEMPLATED})
+_PERSONS = "Only documents are sealed on the workflow's word alone; an act takes at least one person."
 
 
 def require_meetable(before: Register, after: Register) -> None:
@@ -16,6 +19,7 @@ def require_meetable(before: Register, after: Register) -> None:
 
     A quorum that could not be met before either may stay as it is, so that a register is mended in several steps; it gets no worse.
     """
+    _require_persons(before, after)
     lacked = _lacking(before)
     for what, lacking in _lacking(after).items():
         if lacking > max(0, lacked.get(what, 0)):
@@ -25,6 +29,22 @@ def require_meetable(before: Register, after: Register) -> None:
         raise VermilionError(Code.QUORUM_UNMEETABLE, "no officer would be left who can stop a seal")
     if _issuers(before) and not _issuers(after):
         raise VermilionError(Code.QUORUM_UNMEETABLE, "no approval issuer would be left; nothing could be approved any more")
+
+
+def require_person(people: Sequence[str]) -> None:
+    """QUORUM_NOT_MET for an act that nobody approved: only sealing may be approved by the workflow alone."""
+    if not people:
+        raise VermilionError(Code.QUORUM_NOT_MET, "nobody approved this act; the workflow alone approves no act", rule=_PERSONS)
+
+
+def _require_persons(before: Register, after: Register) -> None:
+    """INVALID_ARGUMENT for a rule by which nobody would have to approve of something else than sealing."""
+    for seal in after.seals.values():
+        was = before.seals.get(seal.id)
+        for action, least in seal.quorum.items():
+            unasked = least == 0 and action not in _FAST
+            if unasked and (was is None or was.quorum.get(action) != 0):
+                raise VermilionError(Code.INVALID_ARGUMENT, f"{action!r} with the seal {seal.id} takes one person at least", rule=_PERSONS)
 
 
 def _lacking(register: Register) -> Mapping[str, int]:

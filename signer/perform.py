@@ -15,7 +15,9 @@ from sealcore.text import require_readable
 from signer.acts import ordered, perform_act
 from signer.chain import require_seal_chain
 from signer.changes import named_attachments
+from signer.effective import require_effect
 from signer.examiner import Examiner
+from signer.fresh import require_fresh
 from signer.gate import ACTS, admit_act
 from signer.meetable import require_meetable
 from signer.register import Register, Seal
@@ -58,19 +60,30 @@ class Performer:
         named = self._judged(register, claims.action, claims.seal, claims.covers.parameters, files)
         return self._store.record(act, named, peer=peer)
 
-    def check(self, action: str, seal: str, parameters: Mapping[str, Any], files: Sequence[bytes]) -> None:
-        """Raises what ``perform`` would raise for this act, were it approved. That a CA cannot be asked now is no reason to refuse it."""
+    def check(self, action: str, seal: str, parameters: Mapping[str, Any], files: Sequence[bytes], approved_since: int | None) -> Register:
+        """Raises what ``perform`` would raise for this act, were it approved, and CONFLICT for one that would change nothing.
+
+        approved_since  NumericDate of the first approval that was given so far
+
+        Returns the register as it would be. That a CA cannot be asked now is no reason to refuse an act.
+        """
         if action not in ACTS or (action == "register") == bool(seal):
             raise VermilionError(
                 Code.ACTION_MISMATCH, f"the acts here are {', '.join(sorted(ACTS))}; a change of the register names no seal"
             )
         register = self._store.current()
         register.least_persons(action, seal)  # somebody must be able to order it
+        parameters = ActCovers(parameters).parameters
         try:
-            self._judged(register, action, seal, ActCovers(parameters).parameters, files)
+            self._judged(register, action, seal, parameters, files)
         except VermilionError as fault:
             if fault.kind is not Kind.UNAVAILABLE:
                 raise
+        after = ordered(register, action, seal, parameters)
+        require_effect(register, after, parameters)
+        if approved_since is not None:
+            require_fresh(register, after, approved_since)
+        return after
 
     def _judged(
         self, register: Register, action: str, seal_id: str, parameters: Mapping[str, Any], files: Sequence[bytes]

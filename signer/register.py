@@ -201,6 +201,7 @@ class Register:
     restored_at   NumericDate of the last restore from a backup; tokens in which anything is dated before it do not count
     rules         by which the last act was accepted
     orders        what each act ordered (``Act.identity``) → the number of the first act that did
+    touched       what acts have changed, the office's own rule as ("office", "") → when the last one did, microseconds since 1970 UTC
     """
 
     office: str = ""
@@ -215,6 +216,7 @@ class Register:
     restored_at: int | None = None
     rules: int = 1
     orders: Mapping[bytes, int] = field(default_factory=dict)
+    touched: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def person(self, person_id: str, role: str) -> Person:
         """The active person with ``role``; raises APPROVER_UNKNOWN."""

@@ -144,13 +144,25 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         """Whether an act could be carried out now, were it approved."""
         parameters = strict_json(request.parameters.encode("utf-8"), Code.INVALID_ARGUMENT)
         files: Sequence[bytes] = list(request.attachments)
-        await in_thread(self._executor, self._performer.check, request.action, request.seal, parameters, files)
+        since = request.approved_since or None
+        after = await in_thread(self._executor, self._performer.check, request.action, request.seal, parameters, files, since)
+        if parameters.get("change") == "seal_add":
+            _require_key(after.seal(str(parameters["id"])), await self._keys())
         return signer_pb2.CheckActResponse()
 
     def _picture(self, sha256: bytes) -> tuple[bytes, tuple[int, int]]:
         if not any(sha256 in seal.pictures for seal in self._store.current().seals.values()):
             raise VermilionError(Code.NOT_FOUND, "no registered seal has this picture")
         return self._store.attachment(sha256), self._picture_size(sha256)
+
+
+def _require_key(seal: Seal, keys: Sequence[KeyFacts]) -> None:
+    """NOT_FOUND unless the token has the seal's key under its label, INVALID_ARGUMENT when the certificate is for another."""
+    key = next((one for one in keys if one.label == seal.key_label), None)
+    if key is None:
+        raise VermilionError(Code.NOT_FOUND, f"the signer's token has no key {seal.key_label}; the seal could not be used")
+    if key.spki_sha256 != seal.spki_sha256:
+        raise VermilionError(Code.INVALID_ARGUMENT, f"the certificate is not for the key {seal.key_label}")
 
 
 def _seal_message(register: Register, seal: Seal) -> signer_pb2.SealRecord:

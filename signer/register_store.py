@@ -14,11 +14,13 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from sealcore import db
 from sealcore.approvals.canonical import canonical_json
+from sealcore.approvals.judging import approved_since
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger import store as ledger_store
 from sealcore.ledger.entry import Entry, EntryKind
 from signer.acts import Act, Carried, carry_out, draft, replay
-from signer.meetable import require_meetable
+from signer.fresh import require_fresh
+from signer.meetable import require_meetable, require_person
 from signer.register import Epochs, Register
 from signer.tables import attachments, epochs, insert_missing, ledger, register_acts, register_head, register_records
 
@@ -69,6 +71,9 @@ class RegisterStore:
                 return Recorded(before, known)
             carried = carry_out(before, act, audience=self._audience, peer=peer)
             require_meetable(before, carried.register)
+            if carried.admission is not None:
+                require_person(carried.people)
+                require_fresh(before, carried.register, approved_since(carried.admission.claims))
             _refuse_second(connection, carried)
             insert_missing(connection, attachments, [{"sha256": digest, "content": content} for digest, content in (files or {}).items()])
             _store_epochs(connection, before.epochs, carried.register.epochs)

@@ -88,7 +88,7 @@ def build(settings: WorkflowSettings, *, clock: Clock | None = None) -> Service:
         ca_audience,
         settings.quota.open_forms,
     )
-    office = Office(engine, register, Issuer(token.key(settings.issuer_key_label)), clock, bounds)
+    office = Office(engine, register, Issuer(token.key(settings.issuer_key_label)), clock, bounds, authority)
     crl = CrlWatch(settings.tls, clock)
     app, metrics = http.app(office, crl, Quotas(settings.quota, clock)), WorkflowMetrics(engine)
     server = uvicorn_server(app, settings.listen, settings.tls, metrics=metrics.http)

@@ -1,10 +1,12 @@
-"""The CA as the workflow sees it: approved revocations and releases are handed to it, over gRPC with the workflow's certificate."""
+"""The CA as the workflow sees it: acts are judged by it before they are approved and handed to it then, over gRPC."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
+from sealcore.approvals.canonical import canonical_json
 from sealcore.config import TlsSettings
 from sealcore.rpc import call, channel
 
@@ -13,6 +15,8 @@ CALL_TIMEOUT_S = 20.0  # it asks the signer's register and makes a CRL before it
 
 class Authority(Protocol):
     """What the outbox needs of the CA."""
+
+    def check_act(self, action: str, seal: str, parameters: Mapping[str, Any], approved_since: int | None) -> None: ...
 
     def perform(self, token: str) -> None: ...
 
@@ -27,6 +31,12 @@ class CaAuthority:
     def close(self) -> None:
         """Closes the connection."""
         self._channel.close()
+
+    def check_act(self, action: str, seal: str, parameters: Mapping[str, Any], approved_since: int | None) -> None:
+        """Raises what the CA would refuse this act for if it were approved now; changes nothing."""
+        text = canonical_json(dict(parameters)).decode("utf-8")
+        request = ca_pb2.CaActRequest(action=action, seal=seal, parameters=text, approved_since=approved_since or 0)
+        call(self._channel, self._stub.CheckAct, request, timeout_s=CALL_TIMEOUT_S)
 
     def perform(self, token: str) -> None:
         """Has an approved act carried out; idempotent by its jti. Raises SERVICE_UNAVAILABLE or the CA's own refusal."""

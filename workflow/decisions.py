@@ -85,7 +85,8 @@ def _check_act(office: Office, form: Form) -> None:
     """What has become impossible since the form was submitted is not approved any more."""
     with read(office.engine) as connection:
         files = store.attachments(connection, form.number)
-    check_act(office, form.context.seal, form.context.action, form.context.covers, files)
+    given = [one.decision.time for one in form.decisions if one.decision.verdict == "approve"]
+    check_act(office, form.context.seal, form.context.action, form.context.covers, files, approved_since=min(given, default=None))
 
 
 def _reject(office: Office, received: Received, number: str) -> Outcome:

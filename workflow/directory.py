@@ -51,8 +51,12 @@ def add_client(office: Office, by: str, client: Client) -> Client:
 
 
 def add_policy(office: Office, by: str, rule: Rule) -> Rule:
-    """Adds a version of a policy that asks no less than those in force. Forms that are open keep the version they were submitted under."""
-    _add(office, by, "policy.added", f"{rule.id}@{rule.version}", lambda connection: policies.add(connection, rule))
+    """Adds a version of a policy that asks no less than those in force, and no more than can be met.
+
+    Forms that are open keep the version they were submitted under.
+    """
+    people = office.register.people()
+    _add(office, by, "policy.added", f"{rule.id}@{rule.version}", lambda connection: policies.add(connection, rule, people))
     return rule
 
 

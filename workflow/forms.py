@@ -19,6 +19,7 @@ from sealcore.ids import service_uri, uuid7
 from sealcore.rpc import Peer
 from workflow import effects, events, policies, store
 from workflow.access import require_visible
+from workflow.authority import Authority
 from workflow.events import Recorded
 from workflow.model import (
     ACT_ACTIONS,
@@ -89,7 +90,7 @@ class Application:
 
 @dataclass(frozen=True)
 class Dossier:
-    """A form with everything about it."""
+    """A form with everything about it; ``applicant_name`` and ``filed_by`` are what the directory calls the applicant and the client."""
 
     form: Form
     documents: tuple[tuple[DocumentEntry, bytes], ...]
@@ -97,6 +98,8 @@ class Dossier:
     events: tuple[Recorded, ...]
     performance: Performance | None
     effect: Effect | None
+    applicant_name: str | None
+    filed_by: str | None
 
 
 @dataclass(frozen=True)
@@ -133,8 +136,6 @@ def submit(office: Office, caller: Peer, application: Application) -> Form:
             refused.retry_after_s = OPEN_RETRY_S
             raise refused
         least = max(least, client.least_persons if client is not None else 0)
-        if (policy := _policy_asked(application)) is not None:
-            policies.require_new(connection, policy)
         rule = choose_rule(store.rules(connection), application.seal, application.action)
         number = store.next_number(connection, unit, office.clock.now().year)
         form = Form(
@@ -161,17 +162,26 @@ def submit(office: Office, caller: Peer, application: Application) -> Form:
     return form
 
 
-def check_act(office: Office, seal: str, action: str, covers: Covers, files: Sequence[bytes]) -> None:
-    """Refuses an act that its signer would refuse, before anybody is asked to approve it; raises the signer's own code."""
+def check_act(office: Office, seal: str, action: str, covers: Covers, files: Sequence[bytes], *, approved_since: int | None = None) -> None:
+    """Refuses what the one who will carry the act out would refuse, before anybody is asked to approve it; raises their own code.
+
+    approved_since  NumericDate of the first approval so far: what was changed since is not what that person was shown
+    """
     if not isinstance(covers, ActCovers):
         return
     if action in CA_ACTIONS or covers.parameters.get("change") == policies.POLICY_ADD:  # the signer has no part in these
         if files:
             raise VermilionError(Code.ATTACHMENT_UNNAMED, "this act names no file")
+        if action in CA_ACTIONS:
+            _authority(office, action).check_act(action, seal, covers.parameters, approved_since)
+        else:
+            policies.check(office, covers.parameters)
         return
     if (size_bytes := sum(map(len, files))) > MOST_ATTACHED_BYTES:
         raise VermilionError(Code.DOCUMENT_TOO_LARGE, f"the act's files have {size_bytes} bytes; the limit is {MOST_ATTACHED_BYTES}")
-    office.register.check_act(action, seal, covers.parameters, files)
+    if covers.parameters.get("change") == "person_remove":
+        policies.check_removal(office, str(covers.parameters.get("id")))
+    office.register.check_act(action, seal, covers.parameters, files, approved_since)
 
 
 def announce_approval(office: Office, connection: Any, form: Form, token: str, now: int) -> None:
@@ -196,7 +206,11 @@ def show(office: Office, caller: Peer, number: str) -> Dossier:
         documents = tuple(store.documents(connection, number))
         files = tuple(store.attachments(connection, number))
         history, performance = tuple(events.of_form(connection, number)), events.performance(connection, number)
-    return Dossier(form, documents, files, history, performance, effects.of_form(office.register, form, documents))
+        applicant = store.find_person(connection, form.applicant) if form.applicant is not None else None
+        client = store.client_by_uri(connection, form.submitted_by)
+    effect = effects.of_form(office.register, form, documents)
+    names = [one.name if one is not None else None for one in (applicant, client)]
+    return Dossier(form, documents, files, history, performance, effect, *names)
 
 
 def attachment(office: Office, caller: Peer, number: str, sha256: bytes) -> bytes:
@@ -209,11 +223,11 @@ def attachment(office: Office, caller: Peer, number: str, sha256: bytes) -> byte
     raise VermilionError(Code.NOT_FOUND, f"the form {number} names no file {sha256.hex()}")
 
 
-def listing(office: Office, caller: Peer, *, state: FormState | None, before: str | None, limit: int) -> list[Form]:
-    """Forms, newest first; to a client its own, to an operator all."""
-    own = None if "operator" in caller.roles else caller.uri
+def listing(office: Office, caller: Peer, *, state: FormState | None, before: str | None, limit: int, own: bool = False) -> list[Form]:
+    """Forms, newest first; to a client its own, to an operator all, or with ``own`` those that it filed itself."""
+    filed_by = None if "operator" in caller.roles and not own else caller.uri
     with read(office.engine) as connection:
-        return store.forms(connection, state=state, submitted_by=own, before=before, limit=limit)
+        return store.forms(connection, state=state, submitted_by=filed_by, before=before, limit=limit)
 
 
 def withdraw(office: Office, caller: Peer, number: str) -> Form:
@@ -337,9 +351,14 @@ def _audience(office: Office, application: Application) -> str:
         return ACT_SUBJECT
     if application.action not in CA_ACTIONS:
         return office.bounds.audience
-    if office.bounds.ca_audience is None:
-        raise VermilionError(Code.ACTION_MISMATCH, f"this workflow knows no CA (`ca_target`), so nobody would {application.action}")
+    assert office.bounds.ca_audience is not None, "the CA has judged the act"
     return office.bounds.ca_audience
+
+
+def _authority(office: Office, action: str) -> Authority:
+    if office.authority is None or office.bounds.ca_audience is None:
+        raise VermilionError(Code.ACTION_MISMATCH, f"this workflow knows no CA (`ca_target`), so nobody would {action}")
+    return office.authority
 
 
 def _policy_asked(application: Application) -> Rule | None:

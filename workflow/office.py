@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from sealcore.clock import Clock
+from workflow.authority import Authority
 from workflow.issuer import Issuer
 from workflow.register import Register
 
@@ -32,6 +33,7 @@ class Office:
     issuer: Issuer
     clock: Clock
     bounds: Bounds
+    authority: Authority | None = None
 
     def now(self) -> int:
         """The present as NumericDate."""

@@ -11,7 +11,7 @@ from sealcore.approvals.covers import Covers, GrantCovers
 from sealcore.approvals.decision import DecisionContext
 from sealcore.approvals.p256 import canonical_spki, p256_key
 from sealcore.errors import Code, VermilionError
-from workflow.model import REVOKE_ACTION, Form, Received, Standing
+from workflow.model import REVOKE_ACTION, SEAL_ACTION, Form, Received, Standing
 from workflow.register import Register, RegisteredPerson, RegisteredSeal
 
 UNTEMPLATED = "grant-untemplated"  # the register's higher tier for grants without a template
@@ -23,12 +23,12 @@ def least_persons(register: Register, seal: str, action: str, covers: Covers) ->
         return register.own_quorum()
     registered = register.seal(seal)
     if action == REVOKE_ACTION:
-        return _rule(registered, action)  # a seal in whatever state: it is suspended before its certificate is revoked
+        return max(1, _rule(registered, action))  # a seal in whatever state: it is suspended before its certificate is revoked
     if registered.state == "retired":
         raise VermilionError(Code.SEAL_RETIRED, f"the seal {seal} is retired")
     if registered.state != "active" and action != "resume":
         raise VermilionError(Code.SEAL_SUSPENDED, f"the seal {seal} is {registered.state}")
-    least = _rule(registered, action)
+    least = _rule(registered, action) if action == SEAL_ACTION else max(1, _rule(registered, action))  # no act without a person
     if isinstance(covers, GrantCovers) and covers.template is None:
         return max(least, registered.quorum.get(UNTEMPLATED, 0))
     return least
@@ -51,6 +51,11 @@ def approver(people: Mapping[str, RegisteredPerson], person: str) -> RegisteredP
     if registered is None or not registered.active or "approver" not in registered.roles:
         raise VermilionError(Code.APPROVER_UNKNOWN, f"{person} is not an active approver in the signer's register")
     return registered
+
+
+def approvers(people: Mapping[str, RegisteredPerson]) -> frozenset[str]:
+    """The ids of those who may approve now."""
+    return frozenset(person.id for person in people.values() if person.active and "approver" in person.roles)
 
 
 def standing(form: Form, people: Mapping[str, RegisteredPerson], least: int) -> Standing:

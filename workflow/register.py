@@ -13,7 +13,7 @@ from sealcore.approvals.leaf import Certification
 from sealcore.clock import Clock
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import call, channel
+from sealcore.rpc import UnreachableError, call, channel
 
 CALL_TIMEOUT_S = 5.0  # the wait for a signer that is coming back (sealcore.rpc.READY_S) not counted
 ValueT = TypeVar("ValueT")
@@ -111,7 +111,9 @@ class Register(Protocol):
 
     def stop(self, stop: Stop) -> Stopped: ...
 
-    def check_act(self, action: str, seal: str, parameters: Mapping[str, Any], files: Sequence[bytes]) -> None: ...
+    def check_act(
+        self, action: str, seal: str, parameters: Mapping[str, Any], files: Sequence[bytes], approved_since: int | None
+    ) -> None: ...
 
     def perform(self, token: str, files: Sequence[bytes] = ()) -> int: ...
 
@@ -179,10 +181,13 @@ class SignerRegister:
         self._forget()
         return Stopped(answer.epoch, answer.ledger_index)
 
-    def check_act(self, action: str, seal: str, parameters: Mapping[str, Any], files: Sequence[bytes]) -> None:
+    def check_act(self, action: str, seal: str, parameters: Mapping[str, Any], files: Sequence[bytes], approved_since: int | None) -> None:
         """Raises what the signer would refuse this act for if it were approved now; changes nothing."""
         text = canonical_json(dict(parameters)).decode("utf-8")
-        self._call(self._register.CheckAct, signer_pb2.CheckActRequest(action=action, seal=seal, parameters=text, attachments=files))
+        request = signer_pb2.CheckActRequest(
+            action=action, seal=seal, parameters=text, attachments=files, approved_since=approved_since or 0
+        )
+        self._call(self._register.CheckAct, request)
 
     def perform(self, token: str, files: Sequence[bytes] = ()) -> int:
         """Has an approved act carried out, with the files that it names; idempotent by its jti. Returns the ledger index."""
@@ -223,7 +228,7 @@ class SignerRegister:
             return call(self._channel, method, request, timeout_s=CALL_TIMEOUT_S, repeatable=repeatable)
         except VermilionError as fault:
             if fault.code in (Code.DEADLINE_EXCEEDED, Code.CANCELLED):
-                raise VermilionError(Code.SERVICE_UNAVAILABLE, "the signer did not answer in time") from fault
+                raise UnreachableError(Code.SERVICE_UNAVAILABLE, "the signer did not answer in time") from fault
             raise
 
 

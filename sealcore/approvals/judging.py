@@ -92,6 +92,11 @@ def distinct_approvers(claims: Claims, key_of: Callable[[str], Any | None]) -> i
     return len(keys("approve") - keys("apply"))
 
 
+def approved_since(claims: Claims) -> int:
+    """NumericDate of the first approval: whoever gave it knows nothing of what came about later. ``iat`` where nobody had to approve."""
+    return min((one.time for one in claims.decisions if one.verdict == "approve"), default=claims.iat)
+
+
 def approvers(claims: Claims) -> frozenset[str]:
     """Who approved; believed once ``require_decisions`` has passed."""
     return frozenset(one.person for one in claims.decisions if one.verdict == "approve")

@@ -373,7 +373,7 @@ def test_an_issuer_that_comes_back_does_not_revive_what_was_gated_before(desk: D
     change(desk, "issuer_remove", kid=kid)
     claims = desk.office.claims(
         ActCovers({"change": "issuer_add", "public_key": b64url(spki(desk.office.issuer.public_key()))}),
-        seal=None, action="register", sub=OPERATOR,
+        seal=None, action="register", sub=OPERATOR, iat=(now := int(desk.clock.now().timestamp())), nbf=now,
     )  # fmt: skip
     perform(desk, desk.office.encode(desk.office.decided(claims, desk.office.bo, desk.office.chen), issuer=second))
     (ended,) = desk.commit(intent)

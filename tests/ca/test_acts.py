@@ -187,6 +187,52 @@ def test_token_of_a_release_that_came_before_a_new_hold_does_not_release_again(c
     assert case.perform(token) == number and case.is_listed
 
 
+def test_release_that_is_kept_back_lifts_no_later_hold(case: Case) -> None:
+    """Two releases are approved of one hold; one is handed over, the other when the certificate is on hold anew."""
+    case.desk.hold("seals", case.certificate.serial_number)
+    kept_back, token = (case.token(case.change(Kind.RELEASE)) for _ in range(2))
+    case.desk.clock.advance(60)
+    case.perform(token)
+    case.desk.clock.advance(60)
+    case.desk.hold("seals", case.certificate.serial_number)
+    with pytest.raises(VermilionError) as refused:
+        case.perform(kept_back)
+    assert refused.value.code is Code.CONFLICT and case.is_listed
+    case.perform(case.token(case.change(Kind.RELEASE)))
+    assert not case.is_listed
+
+
+def test_act_is_judged_before_it_is_approved_as_it_is_carried_out_and_nothing_changes(case: Case) -> None:
+    """Each is said of the act as it stands, and to the second approver what has changed since the first one's approval."""
+
+    def judged(change: Change, seal: str | None = None, since: int | None = None) -> Code | None:
+        try:
+            case.acts.check("revoke", case.seal if seal is None else seal, change.as_json(), since)
+        except VermilionError as fault:
+            return fault.code
+        return None
+
+    began = int(case.desk.clock.now().timestamp())
+    assert judged(case.change()) is None and not case.is_listed
+    assert judged(case.change(), seal="") is Code.SEAL_UNKNOWN
+    assert judged(case.change(Kind.RELEASE)) is Code.CONFLICT
+    case.at_signer("active", revoke=2)
+    assert judged(case.change()) is Code.CONFLICT
+    assert judged(case.change(Kind.HOLD)) is None
+    case.at_signer("suspended", resume=2)
+    assert judged(case.change()) is Code.ACTION_MISMATCH
+    case.at_signer("suspended", revoke=2)
+    case.desk.clock.advance(60)
+    case.desk.hold("seals", case.certificate.serial_number)
+    assert judged(case.change(Kind.HOLD)) is Code.CONFLICT
+    assert judged(case.change(Kind.RELEASE)) is None
+    assert judged(case.change(Kind.RELEASE), since=began) is Code.CONFLICT
+    case.perform(case.token())
+    assert judged(case.change()) is Code.CONFLICT
+    case.people.away = True
+    assert judged(case.change()) is Code.SERVICE_UNAVAILABLE
+
+
 def test_two_replicas_carry_out_one_token_once(replicas: tuple[Desk, Desk]) -> None:
     case = new_case(replicas[0])
     both = [Acts(desk.engine, desk.revocation, desk.issuance, case.people, clock=desk.clock) for desk in replicas]
@@ -236,6 +282,11 @@ def test_signer_that_cannot_be_asked_means_no_act(case: Case) -> None:
     assert case.refused(case.token()) is Code.SERVICE_UNAVAILABLE
     case.people.away = False
     assert case.perform(case.token())
+
+
+def test_no_rule_lets_the_workflow_alone_revoke(case: Case) -> None:
+    case.at_signer("suspended", revoke=0)
+    assert case.refused(case.token(by=0)) is Code.QUORUM_NOT_MET
 
 
 def test_each_step_refuses_by_its_own_code(case: Case) -> None:

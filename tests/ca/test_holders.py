@@ -206,6 +206,38 @@ def test_uri_has_one_holder_and_a_second_needs_the_first_ones_end(ca: Enrolling)
     assert ca.state(second) == ca.state(third) == State.ISSUED
 
 
+def test_identity_that_is_kept_back_replaces_no_holder_that_was_thrown_out_later(ca: Enrolling) -> None:
+    """Approved before the client came and went, handed over afterwards: who approved knew nothing of why it went."""
+    uri = client_uri(uuid7())
+    kept_back = ca.token(uri)
+    ca.desk.clock.advance(60)
+    thrown_out = ca.enrol(uri)
+    ca.desk.clock.advance(60)
+    ca.desk.revoke("infrastructure", thrown_out.serial_number, "privilegeWithdrawn")
+    assert "after the act was approved" in refused(Code.CONFLICT, lambda: ca.acts.perform(kept_back, WORKFLOW)).reason
+    act = enrolment("client", uri, {"common_name": "x"}, software_request((NameOID.COMMON_NAME, "x"))).as_json()
+    early = int(ca.desk.clock.now().timestamp()) - 90
+    refused(Code.CONFLICT, lambda: ca.acts.check("create", "", act, early))
+    ca.acts.check("create", "", act, None)
+    ca.desk.clock.advance(60)
+    assert ca.state(ca.enrol(uri)) == State.ISSUED
+
+
+def test_identity_is_judged_before_it_is_approved_and_nothing_is_kept(ca: Enrolling) -> None:
+    request = software_request((NameOID.COMMON_NAME, "x"))
+    act = enrolment("client", client_uri(uuid7()), {"common_name": "x"}, request).as_json()
+    with read(ca.desk.engine) as connection:
+        before = connection.execute(select(certificates.c.serial, certificates.c.state)).all()
+    for _ in range(2):
+        ca.acts.check("create", "", act, None)
+    with read(ca.desk.engine) as connection:
+        assert connection.execute(select(certificates.c.serial, certificates.c.state)).all() == before
+    issued = ca.acts.perform(ca.token(act["uri"], covers=act), WORKFLOW).issued
+    assert issued is not None
+    refused(Code.CONFLICT, lambda: ca.acts.check("create", "", act, None))
+    refused(Code.SEAL_UNKNOWN, lambda: ca.acts.check("create", uuid7(), act, None))
+
+
 def test_old_holders_revocation_leaves_the_new_one_alone(ca: Enrolling) -> None:
     uri = client_uri(uuid7())
     first = ca.enrol(uri)

@@ -349,8 +349,9 @@ class Office:
     def act(
         self, action: str, parameters: Mapping[str, Any], *, sub: str, seal: str | None = None, by: Sequence[Person] | None = None
     ) -> str:
-        """A token for an act."""
-        claims = self.claims(ActCovers(parameters), seal=seal, action=action, sub=sub)
+        """A token for an act, approved now."""
+        now = int(datetime.datetime.now(datetime.UTC).timestamp())
+        claims = self.claims(ActCovers(parameters), seal=seal, action=action, sub=sub, iat=now, nbf=now)
         return self.encode(self.decided(claims, *((self.bo, self.chen) if by is None else by)))
 
     def stop(self, kind: str, subject: str, *, officer: Person | None = None, reason: str = "drill") -> signer_pb2.StopRequest:

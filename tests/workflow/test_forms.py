@@ -237,7 +237,7 @@ def test_a_quorum_of_zero_is_approved_by_the_workflow_alone(desk: Desk) -> None:
 
 
 def test_a_policy_raises_the_quorum_and_never_lowers_it(desk: Desk) -> None:
-    seal = desk.signer.state.add_seal(seal=2)
+    seal, (first, second, _) = desk.signer.state.add_seal(seal=2), [desk.human("approver") for _ in range(3)]
     directory.add_policy(desk.office, "desk", Rule("lax", 1, 1))
     assert desk.submit(seal).context.policy.quorum == 2
     directory.add_policy(desk.office, "desk", Rule("strict", 1, 3, seal=seal, action="seal"))
@@ -246,7 +246,7 @@ def test_a_policy_raises_the_quorum_and_never_lowers_it(desk: Desk) -> None:
     refusal_of = refusal(lambda: directory.add_policy(desk.office, "desk", Rule("strict", 2, 1, seal=seal, action="seal")))
     assert refusal_of is Code.PERMISSION_DENIED
     assert desk.submit(seal).context.policy.quorum == 3
-    for approver in (desk.human("approver"), desk.human("approver")):
+    for approver in (first, second):
         assert decide(desk, form, approver).form.state is FormState.APPLIED
 
 
@@ -336,7 +336,14 @@ class Ca:
 
     def __init__(self) -> None:
         self.performed: list[tokens.Claims] = []
+        self.checked: list[tuple[str, str, Any, int | None]] = []
         self.refuses: VermilionError | None = None
+        self.refuses_checks: VermilionError | None = None
+
+    def check_act(self, action: str, seal: str, parameters: Any, approved_since: int | None) -> None:
+        if self.refuses_checks is not None:
+            raise self.refuses_checks
+        self.checked.append((action, seal, dict(parameters), approved_since))
 
     def perform(self, token: str) -> None:
         if self.refuses is not None:
@@ -347,7 +354,7 @@ class Ca:
 def with_ca(desk: Desk) -> tuple[Desk, Ca]:
     """A desk whose workflow knows a CA."""
     ca = Ca()
-    office = replace(desk.office, bounds=replace(desk.office.bounds, ca_audience=service_uri("ca")))
+    office = replace(desk.office, bounds=replace(desk.office.bounds, ca_audience=service_uri("ca")), authority=ca)
     return replace(desk, office=office, outbox=Outbox(office.engine, office.register, ca)), ca
 
 
@@ -376,7 +383,8 @@ def test_an_approved_revocation_goes_to_the_ca_and_not_to_the_signer(desk: Desk,
 def test_a_revocation_that_the_ca_refuses_keeps_its_code(desk: Desk) -> None:
     desk, ca = with_ca(desk)
     ca.refuses = VermilionError(Code.CONFLICT, "the seal is active at the signer")
-    form = desk.submit(desk.signer.state.add_seal(revoke=0), asked=forms.ActRequest(REVOKE), action="revoke")
+    form = desk.submit(desk.signer.state.add_seal(revoke=1), asked=forms.ActRequest(REVOKE), action="revoke")
+    decide(desk, form, desk.human("approver"))
     assert desk.outbox.deliver()
     performance = forms.show(desk.office, desk.client, form.number).performance
     assert (performance.state, performance.code) == ("refused", "CONFLICT")

@@ -13,6 +13,7 @@ from sealcore.approvals.canonical import canonical_json
 from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
 from tests.workflow.conftest import Desk
+from tests.workflow.test_forms import decide
 from workflow import events, forms, tables
 from workflow.outbox import Outbox
 
@@ -70,16 +71,16 @@ def test_an_event_that_is_sent_twice_is_one_entry(desk: Desk) -> None:
 
 
 def test_what_the_signer_refuses_for_good_is_kept_with_its_code_and_holds_nobody_up(desk: Desk) -> None:
-    seal = desk.signer.state.add_seal(seal=0, resume=0)
+    seal = desk.signer.state.add_seal(seal=0, resume=1)
     desk.signer.state.refuse_appends = VermilionError(Code.INVALID_ARGUMENT, "no")
     desk.submit(seal)
     assert desk.outbox.deliver()
     assert states(desk) == ["refused", "refused"]
     desk.signer.state.refuse_appends = None
     desk.signer.state.refuse_performs = VermilionError(Code.REVOCATION_UNAVAILABLE, "no CRL")
-    desk.submit(seal, asked=forms.ActRequest({}), action="resume")
+    decide(desk, desk.submit(seal, asked=forms.ActRequest({}), action="resume"), desk.human("approver"))
     assert not desk.outbox.deliver()
-    assert sorted(states(desk)[2:]) == ["done", "done", "pending"]
+    assert sorted(states(desk)[2:]) == ["done", "done", "done", "pending"]
     desk.signer.state.refuse_performs = None
     assert desk.outbox.deliver()
 

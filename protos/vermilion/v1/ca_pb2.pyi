@@ -58,6 +58,22 @@ class ReleaseRequest(_message.Message):
     issuer: str
     def __init__(self, serial: _Optional[bytes] = ..., issuer: _Optional[str] = ...) -> None: ...
 
+class CaActRequest(_message.Message):
+    __slots__ = ("action", "seal", "parameters", "approved_since")
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    SEAL_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_SINCE_FIELD_NUMBER: _ClassVar[int]
+    action: str
+    seal: str
+    parameters: str
+    approved_since: int
+    def __init__(self, action: _Optional[str] = ..., seal: _Optional[str] = ..., parameters: _Optional[str] = ..., approved_since: _Optional[int] = ...) -> None: ...
+
+class CaActResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class ActRequest(_message.Message):
     __slots__ = ("token",)
     TOKEN_FIELD_NUMBER: _ClassVar[int]

@@ -59,6 +59,11 @@ class CertificateAuthorityStub:
                 request_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ActRequest.SerializeToString,
                 response_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeResponse.FromString,
                 _registered_method=True)
+        self.CheckAct = channel.unary_unary(
+                '/vermilion.v1.CertificateAuthority/CheckAct',
+                request_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.CaActRequest.SerializeToString,
+                response_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.CaActResponse.FromString,
+                _registered_method=True)
         self.PublishCrl = channel.unary_unary(
                 '/vermilion.v1.CertificateAuthority/PublishCrl',
                 request_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.PublishCrlRequest.SerializeToString,
@@ -119,6 +124,13 @@ class CertificateAuthorityServicer:
 
     def Perform(self, request, context):
         """Carries out what an approval token with the action revoke orders; its quorum is the one of the signer's register.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckAct(self, request, context):
+        """Whether an act could be carried out now: judged as Perform judges it, but for approvals. Changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,6 +197,11 @@ def add_CertificateAuthorityServicer_to_server(servicer, server):
                     servicer.Perform,
                     request_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.ActRequest.FromString,
                     response_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeResponse.SerializeToString,
+            ),
+            'CheckAct': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckAct,
+                    request_deserializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.CaActRequest.FromString,
+                    response_serializer=protos_dot_vermilion_dot_v1_dot_ca__pb2.CaActResponse.SerializeToString,
             ),
             'PublishCrl': grpc.unary_unary_rpc_method_handler(
                     servicer.PublishCrl,
@@ -347,6 +364,33 @@ class CertificateAuthority:
             '/vermilion.v1.CertificateAuthority/Perform',
             protos_dot_vermilion_dot_v1_dot_ca__pb2.ActRequest.SerializeToString,
             protos_dot_vermilion_dot_v1_dot_ca__pb2.RevokeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckAct(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vermilion.v1.CertificateAuthority/CheckAct',
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.CaActRequest.SerializeToString,
+            protos_dot_vermilion_dot_v1_dot_ca__pb2.CaActResponse.FromString,
             options,
             channel_credentials,
             insecure,

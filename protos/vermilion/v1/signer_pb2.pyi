@@ -382,16 +382,18 @@ class PerformResponse(_message.Message):
     def __init__(self, ledger_index: _Optional[int] = ...) -> None: ...
 
 class CheckActRequest(_message.Message):
-    __slots__ = ("action", "seal", "parameters", "attachments")
+    __slots__ = ("action", "seal", "parameters", "attachments", "approved_since")
     ACTION_FIELD_NUMBER: _ClassVar[int]
     SEAL_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     ATTACHMENTS_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_SINCE_FIELD_NUMBER: _ClassVar[int]
     action: str
     seal: str
     parameters: str
     attachments: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, action: _Optional[str] = ..., seal: _Optional[str] = ..., parameters: _Optional[str] = ..., attachments: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    approved_since: int
+    def __init__(self, action: _Optional[str] = ..., seal: _Optional[str] = ..., parameters: _Optional[str] = ..., attachments: _Optional[_Iterable[bytes]] = ..., approved_since: _Optional[int] = ...) -> None: ...
 
 class CheckActResponse(_message.Message):
     __slots__ = ()
