@@ -96,10 +96,13 @@ def _report(signature: Signature, additions: list[Addition]) -> None:
     unknown = [addition for addition in additions if not addition.trusted]
     if unknown:
         signature.findings.append(finding(FindingCode.SIGNER_UNKNOWN_LATER, plain(", ".join(each.name for each in unknown))))
+    unproven = [addition.name for addition in additions if not addition.proven]
+    if unproven:
+        signature.findings.append(finding(FindingCode.FILLING_UNPROVEN, plain(", ".join(unproven))))
     signature.spots = tuple(
         Spot(place.page, place.rectangle, covers=addition.kind != "form") for addition in additions for place in addition.places
     )
-    state = Change.UNKNOWN if unknown else Change.PERMITTED if told else Change.NONE
+    state = Change.UNKNOWN if unknown or unproven else Change.PERMITTED if told else Change.NONE
     signature.changed = Changed(state, tuple(kinds), tuple(names), tuple(told))
 
 

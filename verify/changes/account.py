@@ -33,7 +33,10 @@ class Place:
 
 @dataclass
 class Addition:
-    """One thing that was added: ``ref`` is its field's, ``is_new`` whether the field was added too, ``places`` where it shows."""
+    """One thing that was added: ``ref`` is its field's, ``is_new`` whether the field was added too, ``places`` where it shows.
+
+    ``proven`` is False where it is of a permitted kind, but what it shows cannot be told.
+    """
 
     kind: Kind
     name: str = ""
@@ -41,6 +44,7 @@ class Addition:
     signer: str = ""
     trusted: bool = True
     is_new: bool = False
+    proven: bool = True
     places: list[Place] = field(default_factory=list)
 
 
@@ -51,18 +55,26 @@ class Account:
         self.sealed = sealed
         self.revisions = revisions
         self.additions: list[Addition] = []
+        self.drafts: list[Value] = []  # what an allowed object holds itself; some writers leave a copy behind that nothing refers to
         self.signed_until = 0  # where the bytes end that later sound signatures cover
         self._written: dict[int, Written] = {}
         self._claims: dict[int, str] = {}
         carriers: set[int] = set()
         holders: set[int] = set()
+        freed: set[int] = set()
         for revision in revisions:
             if holders & revision.objects.keys():
                 raise ChangedError("an object stream that was appended is overwritten, and with it what it holds")
             holders |= {each.holder for each in revision.objects.values() if each.holder is not None}
+            freed |= revision.freed
+            if revision.freed & self._written.keys():
+                raise ChangedError("an object was deleted")
             carriers = (carriers - revision.objects.keys()) | revision.carriers
             self._written |= revision.objects
-        self._sites = sealed.sites(set(self._written))
+        self._sites = sealed.sites(self._written.keys() | freed)
+        size = sealed.trailer.get("/Size")
+        if any(self._sites[number] or type(size) is not int or number < size for number in freed):  # a number that none had is none
+            raise ChangedError("an object was deleted")
         for number in carriers:
             if self._sites[number]:
                 raise ChangedError(f"object {number} of the sealed document is overwritten")
@@ -106,6 +118,32 @@ class Account:
             raise ChangedError(f"{rule}: object {ref.number} was changed once more afterwards")
         return written.value
 
+    def take_static(self, ref: Value, rule: str) -> None:
+        """Claims new objects from here on down, as many as there are; what is sealed is left as it is."""
+        waiting, seen = [ref], set[Ref]()
+        while waiting:
+            each = waiting.pop()
+            if isinstance(each, Ref) and each not in seen and self.differs(each):
+                seen.add(each)
+                each = self.take(each, rule)
+            waiting.extend(
+                each.entries.values()
+                if isinstance(each, Stream)
+                else each.values()
+                if isinstance(each, dict)
+                else each
+                if isinstance(each, list)
+                else ()
+            )
+
+    def is_claimed(self, ref: Value, rule: str) -> bool:
+        """Whether a rule of this name has claimed it."""
+        return isinstance(ref, Ref) and self._claims.get(ref.number, "").startswith(rule)
+
+    def is_sealed(self, ref: Ref) -> bool:
+        """Whether it leads to an object of the sealed revision that is as it was."""
+        return not self.differs(ref) and self.sealed.has(ref)
+
     def opened(self, old: Value, new: Value, rule: str, *, before: int | None = None) -> tuple[Value, Value]:
         """What stood at one place of the file and what stands there now; claims the objects that hold it.
 
@@ -133,6 +171,8 @@ class Account:
             entries = written.value.entries if isinstance(written.value, Stream) else written.value
             kind = entries.get("/Type") if isinstance(entries, dict) else None
             is_structure = isinstance(kind, Ref) or kind in _STRUCTURE
+            if not self._sites[number] and number not in named and any(same(written.value, each) for each in self.drafts):
+                continue
             if self._sites[number] or number in named or written.at >= self.signed_until or is_structure:
                 raise ChangedError(f"object {number} belongs to nothing that is allowed")
 

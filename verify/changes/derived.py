@@ -1,46 +1,41 @@
 """Whether an appearance shows nothing but a field's value: proven by a small grammar, or not at all (ISO 32000-2 §12.7.4.3).
 
-Allowed are what form fillers write: background and border as large as the field, and in front of them the value's text, in reading
-order, in a font of the sealed revision. Anything that could draw other characters, move or hide some of them is not: text begins and
-goes on inside of field and clip, in a size that can be read there, in a colour that differs from what is behind it.
+Allowed are what form fillers write: background and border along the field's edges, and in front of them the value's text, in reading
+order, in a font that is known. Anything that could draw other characters, move or hide some of them is not: text begins and goes on
+inside of field and clip, in a size that can be read there, in a colour that differs from what is behind it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Final, TypeGuard
+from typing import Final
 
+from verify.changes.fonts import Font
+from verify.changes.painting import Colour, NotDerivedError, Painting, colour_of, numbers, require
 from verify.changes.values import IrregularError, Stream, Value, decoded, is_number, parse
 
 _OPERATOR = re.compile(rb"[\0\t\n\f\r ]*([A-Za-z*'\"]{1,3})(?=[\0\t\n\f\r /\[(<]|$)")
 _BLANK = re.compile(rb"[\0\t\n\f\r ]*$")
 _MOST_BYTES: Final = 64 * 1024
 _MOST_OPERANDS: Final = 8
-_COLOURS: Final = {"g": 1, "G": 1, "rg": 3, "RG": 3, "k": 4, "K": 4}
-_PAINT: Final = frozenset({"f", "F", "f*", "S", "s", "B", "B*", "b", "b*"})
-_INSET: Final = 8.0  # units between the field's edge and its border or clip
 _LOOSEST: Final = 200  # thousandths of an em that a character may be moved back
 _SMALLEST: Final = 2.0  # units of a font
 _DIGIT: Final = 0.5  # of a font's size: the width of a digit
 _NARROW: Final = 0.3  # and of other characters on average
-_CONTRAST: Final = 0.3  # least sum of differences in red, green and blue, each of 0 to 1
-_BLACK, _WHITE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 _USUAL_SIZE = re.compile(rb"([\d.]+)[\0\t\n\f\r ]+Tf")
 _USUAL_COLOUR = re.compile(rb"((?:[\d.]+[\0\t\n\f\r ]+){1,4})(g|rg|k)(?![A-Za-z])")
 _STREAM = {"/Type", "/Subtype", "/FormType", "/BBox", "/Matrix", "/Resources", "/Length", "/Filter"}
-Colour = tuple[float, float, float]
+_QUOTES = str.maketrans("\u2018\u2019`", "'''")  # which encodings take for each other
 
 
-class NotDerivedError(Exception):
-    """The appearance could show something else than the value."""
+class UnprovenError(Exception):
+    """The appearance is only text inside of the field, but which text cannot be told."""
 
 
 @dataclass(frozen=True)
 class Usual:
-    """Size and colour of the text that the sealed form declares (/DA), where it does."""
+    """Font, size and colour of the text that the sealed form declares (/DA), where it does."""
 
     size: float | None = None
     colour: Colour | None = None
@@ -52,101 +47,87 @@ class Usual:
         sizes, colours = _USUAL_SIZE.findall(text), _USUAL_COLOUR.findall(text)
         try:
             size = float(sizes[-1]) if sizes else None
-            colour = _rgb([float(each) for each in colours[-1][0].split()]) if colours else _BLACK
-        except ValueError:
+            colour = colour_of([float(each) for each in colours[-1][0].split()]) if colours else colour_of([0])
+        except (ValueError, NotDerivedError):
             return cls()
         return cls(size or None, colour)
 
 
-def require_derived(stream: Value, value: Value, size: tuple[float, float], is_known_font: Callable[[Value], bool], usual: Usual) -> None:
-    """Raises NotDerivedError.
+@dataclass(frozen=True)
+class Wanted:
+    """What a field's appearance has to show.
 
-    size           of the field's rectangle
-    usual          how the sealed form wants its text
-    is_known_font  whether this is one of the fonts that the sealed form or the field's sealed appearance names
+    texts     of the value, each in full; none for a list, which shows its options
+    options   of a list, in their order
+    chosen    which of them are
+    marks     how many check marks instead of a text
+    cells     of a comb; 0 for others
+    is_tall   whether the text may have several lines
     """
-    if not isinstance(stream, Stream) or stream.entries.keys() - _STREAM or stream.entries.get("/Subtype") != "/Form":
+
+    texts: tuple[str, ...] = ("",)
+    options: tuple[str, ...] = ()
+    chosen: frozenset[int] = frozenset()
+    marks: int | None = None
+    cells: int = 0
+    is_tall: bool = False
+
+
+@dataclass(frozen=True)
+class Look:
+    """A normal appearance: its stream, the fonts that its resources name, the size of the field's rectangle."""
+
+    stream: Value
+    fonts: dict[str, Font | None]
+    size: tuple[float, float]
+
+
+def require_derived(look: Look, wanted: Wanted, usual: Usual) -> None:
+    """Raises NotDerivedError where it could show something else, UnprovenError where it cannot be read."""
+    if not isinstance(look.stream, Stream) or look.stream.entries.keys() - _STREAM or look.stream.entries.get("/Subtype") != "/Form":
         raise NotDerivedError
-    _require_box(stream.entries, size)
-    resources = stream.entries.get("/Resources", {})
-    if not isinstance(resources, dict) or resources.keys() - {"/Font", "/ProcSet"}:
-        raise NotDerivedError
-    fonts = resources.get("/Font", {})
-    if not isinstance(fonts, dict) or not all(map(is_known_font, fonts.values())):
-        raise NotDerivedError
+    _require_box(look.stream.entries, look.size)
     try:
-        shown = _Content(size, set(fonts), usual).read(decoded(stream, _MOST_BYTES))
+        content = _Content(look, wanted, usual)
+        content.read(decoded(look.stream, _MOST_BYTES))
     except IrregularError:
         raise NotDerivedError from None
-    if _letters(shown.decode("cp1252", "replace")) != _letters(_text(value)):
-        raise NotDerivedError
+    if content.is_unread or content.painting.is_drawing:
+        raise UnprovenError
+    content.require_all_shown()
 
 
 def _require_box(entries: dict[str, Value], size: tuple[float, float]) -> None:
     box, matrix = entries.get("/BBox"), entries.get("/Matrix", [1, 0, 0, 1, 0, 0])
-    if not _numbers(box, 4) or not _numbers(matrix, 6):
+    if not numbers(box, 4) or not numbers(matrix, 6):
         raise NotDerivedError
-    if any(abs(float(one) - wanted) > 0.5 for one, wanted in zip(box, (0, 0, *size), strict=True)) or [float(each) for each in matrix] != [
-        1,
-        0,
-        0,
-        1,
-        0,
-        0,
-    ]:
-        raise NotDerivedError
+    require(all(abs(float(one) - wanted) <= 0.5 for one, wanted in zip(box, (0, 0, *size), strict=True)))
+    require([float(each) for each in matrix] == [1, 0, 0, 1, 0, 0])
 
 
-def _numbers(value: Value, count: int) -> TypeGuard[list[int | Decimal]]:
-    return isinstance(value, list) and len(value) == count and all(map(is_number, value))
-
-
-def _text(value: Value) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, bytes):
-        raise NotDerivedError
-    if value.startswith(b"\xfe\xff"):
-        return value[2:].decode("utf-16-be", "replace")
-    return value.decode("utf-8-sig", "replace") if value.startswith(b"\xef\xbb\xbf") else value.decode("latin-1")
-
-
-def _letters(text: str) -> str:
-    return "".join(text.split())
-
-
-def _rgb(parts: Sequence[float]) -> Colour:
-    """A colour of one (grey), three (RGB) or four (CMYK) parts."""
-    if len(parts) == 4:
-        cyan, magenta, yellow, black = parts
-        parts = [max(0.0, 1 - each - black) for each in (cyan, magenta, yellow)]
-    red, green, blue = parts if len(parts) == 3 else [parts[0]] * 3 if len(parts) == 1 else [-1.0] * 3
-    if not all(0 <= each <= 1 for each in (red, green, blue)):
-        raise ValueError("no colour")
-    return red, green, blue
+def letters(text: str) -> str:
+    """A text without blanks, to be compared."""
+    return "".join(text.translate(_QUOTES).split())
 
 
 class _Content:
-    """Reads a content stream; what it does not know ends it."""
+    """Reads a content stream; what it does not know ends it. ``is_unread`` when a text was drawn that cannot be told."""
 
-    def __init__(self, size: tuple[float, float], fonts: set[str], usual: Usual) -> None:
-        self._width, self._height = size
-        self._fonts, self._usual = fonts, usual
-        self._clip = (0.0, 0.0, *size)
-        self._box = self._clip
-        self._colour: Colour = _BLACK
-        self._colours: list[Colour] = []
-        self._ground: Colour | None = None
+    def __init__(self, look: Look, wanted: Wanted, usual: Usual) -> None:
+        self._fonts, self._wanted, self._usual = look.fonts, wanted, usual
+        self.painting = Painting(look.size, cells=wanted.cells, has_rows=bool(wanted.options), is_box=wanted.marks is not None)
+        self._height = look.size[1]
+        self._font: Font | None = None
         self._size, self._spacing, self._stretch, self._rise = 0.0, 0.0, 1.0, 0.0
-        self._in_text = self._has_text = False
-        self._rectangles = 0
+        self._in_text = False
         self._leading = 0.0
         self._line = (0.0, 0.0)
         self._last: tuple[float, float] | None = None
-        self._shown: list[bytes] = []
+        self._shown: list[tuple[str, bool]] = []  # each line or part of one, and whether a row is painted behind it
+        self.is_unread = False
 
-    def read(self, data: bytes) -> bytes:
-        """The text that it shows."""
+    def read(self, data: bytes) -> None:
+        """Runs all operators."""
         at, operands = 0, list[Value]()
         while not _BLANK.match(data, at):
             operator = _OPERATOR.match(data, at)
@@ -156,97 +137,81 @@ class _Content:
                 continue
             operand, at = parse(data, at)
             operands.append(operand)
-            if len(operands) > _MOST_OPERANDS:
-                raise NotDerivedError
-        if operands or self._in_text:
+            require(len(operands) <= _MOST_OPERANDS)
+        require(not operands and not self._in_text)
+
+    def require_all_shown(self) -> None:
+        """What was shown is the value, or the options with those marked that are chosen."""
+        text, wanted = letters("".join(each for each, _row in self._shown)), self._wanted
+        if wanted.marks is not None:
+            require(len(text) == wanted.marks)
+        elif not wanted.texts:
+            self._require_options()
+        elif text not in map(letters, wanted.texts):
+            if not any(map(self._can_show, wanted.texts)):
+                raise UnprovenError
             raise NotDerivedError
-        return b"".join(self._shown)
+
+    def _can_show(self, text: str) -> bool:
+        return set(letters(text)) <= {
+            each for font in self._fonts.values() if font for code in font.codes.values() for each in letters(code)
+        }
+
+    def _require_options(self) -> None:
+        """Options in their order, with rows behind those that are chosen; some writers mark none, which says too little."""
+        options, chosen = [letters(each) for each in self._wanted.options], self._wanted.chosen
+        shown = [letters(text) for text, _row in self._shown]
+        marked = [at for at, (_text, row) in enumerate(self._shown) if row]
+        for first in range(len(options) - len(shown) + 1):
+            if options[first : first + len(shown)] == shown and {first + at for at in marked} == chosen:
+                return
+            if options[first : first + len(shown)] == shown and not marked and chosen <= set(range(first, first + len(shown))):
+                raise UnprovenError
+        raise NotDerivedError
 
     def _run(self, operator: str, operands: list[Value]) -> None:
-        if operator in _COLOURS:
-            self._require(_numbers(operands, _COLOURS[operator]))
-            self._colour = self._colour_of(operands) if operator.islower() else self._colour
-        elif operator in {"q", "Q", "EMC"}:
-            self._require(not operands and (operator == "EMC" or not self._in_text))
-            self._nest(operator)
+        if self.painting.colours(operator, operands):
+            return
+        if operator in {"q", "Q", "EMC"}:
+            require(not operands and (operator == "EMC" or not self._in_text))
+            self.painting.nest(operator)
         elif operator == "BMC":
-            self._require(operands == ["/Tx"])
+            require(operands == ["/Tx"])
         elif operator in {"BT", "ET"}:
-            self._require(not operands and self._in_text == (operator == "ET"))
-            self._in_text = operator == "BT"
-            self._has_text, self._line = True, (0.0, 0.0)
+            require(not operands and self._in_text == (operator == "ET"))
+            self._in_text, self._line = operator == "BT", (0.0, 0.0)
+            self.painting.is_over = True
         elif self._in_text:
             self._write(operator, operands)
         else:
-            self._draw(operator, operands)
-
-    def _colour_of(self, operands: list[Value]) -> Colour:
-        try:
-            return _rgb([float(each) for each in operands])
-        except ValueError:
-            raise NotDerivedError from None
-
-    def _nest(self, operator: str) -> None:
-        if operator == "q":
-            self._colours.append(self._colour)
-        elif operator == "Q":
-            self._require(bool(self._colours))
-            self._colour = self._colours.pop()
-
-    def _draw(self, operator: str, operands: list[Value]) -> None:
-        """Background, border, clip: rectangles as large as the field, before any text."""
-        if operator == "w":
-            self._require(_numbers(operands, 1) and 0 <= float(operands[0]) <= _INSET)
-        elif operator == "d":
-            self._require(len(operands) == 2 and isinstance(operands[0], list) and all(map(is_number, operands[0])))
-        elif operator == "re":
-            self._require(_numbers(operands, 4) and self._rectangles < 2)  # a border may be the space between two
-            left, bottom, width, height = map(float, operands)
-            inset = min(_INSET, self._width / 4), min(_INSET, self._height / 4)
-            self._require(0 <= left <= inset[0] and 0 <= bottom <= inset[1])
-            self._require(left + width >= self._width - inset[0] and bottom + height >= self._height - inset[1])
-            self._rectangles += 1
-            self._box = (left, bottom, left + width, bottom + height)
-        elif operator in _PAINT:
-            self._require(not operands and self._rectangles > 0 and not self._has_text)
-            if operator not in {"S", "s"} and not (self._rectangles > 1 and operator.endswith("*")):  # which is a border alone
-                self._ground = self._colour
-            self._rectangles = 0
-        elif operator in {"W", "W*"}:
-            self._require(not operands and self._rectangles == 1)
-            self._clip = (*map(max, self._clip[:2], self._box[:2]), *map(min, self._clip[2:], self._box[2:]))  # type: ignore[assignment]
-        elif operator == "n":
-            self._require(not operands)
-            self._rectangles = 0
-        else:
-            raise NotDerivedError
+            self.painting.draw(operator, operands)
 
     def _write(self, operator: str, operands: list[Value]) -> None:
         if operator == "Tf":
-            self._require(len(operands) == 2 and operands[0] in self._fonts and is_number(operands[1]))
-            self._size = float(operands[1])
-            self._require(self._is_usual() or _SMALLEST <= self._size <= max(2 * _SMALLEST, self._height * 1.2))
+            require(len(operands) == 2 and isinstance(operands[0], str) and operands[0] in self._fonts and is_number(operands[1]))
+            self._font, self._size = self._fonts[operands[0]], float(operands[1])
+            require(self._is_usual() or _SMALLEST <= self._size <= max(2 * _SMALLEST, self._height * 1.2))
         elif operator in {"Tc", "Tw", "Ts", "TL", "Tz"}:
-            self._require(_numbers(operands, 1))
+            require(numbers(operands, 1))
             least, most = {"Tc": (-1, 1000), "Tw": (-1, 1000), "Ts": (-5, 5), "TL": (0, 1000), "Tz": (50, 200)}[operator]
-            self._require(least <= float(operands[0]) <= most)
+            require(least <= float(operands[0]) <= most)
             self._set(operator, float(operands[0]))
         elif operator in {"Td", "TD"}:
-            self._require(_numbers(operands, 2))
+            require(numbers(operands, 2))
             self._leading = -float(operands[1]) if operator == "TD" else self._leading
             self._line = (self._line[0] + float(operands[0]), self._line[1] + float(operands[1]))
         elif operator == "Tm":
-            self._require(_numbers(operands, 6) and operands[1] == operands[2] == 0)
-            self._require(float(operands[0]) == float(operands[3]) == 1)
+            require(numbers(operands, 6) and operands[1] == operands[2] == 0)
+            require(float(operands[0]) == float(operands[3]) == 1)
             self._line = (float(operands[4]), float(operands[5]))
         elif operator == "T*":
-            self._require(not operands)
+            require(not operands)
             self._line = (self._line[0], self._line[1] - self._leading)
         elif operator == "Tj":
-            self._require(len(operands) == 1)
+            require(len(operands) == 1)
             self._show(operands)
         elif operator == "TJ":
-            self._require(len(operands) == 1 and isinstance(operands[0], list))
+            require(len(operands) == 1 and isinstance(operands[0], list))
             self._show(operands[0])
         else:
             raise NotDerivedError
@@ -267,37 +232,42 @@ class _Content:
     def _show(self, parts: list[Value]) -> None:
         """Text within the field, to the right of or below what came before."""
         x, y = self._line
-        left, bottom, right, top = self._clip
+        left, bottom, right, top = self.painting.clip
         base = y + self._rise
-        self._require(left - 1 <= x <= right and bottom - 0.3 * self._size <= base and base + 0.4 * self._size <= max(top, self._size))
-        self._require(self._last is None or y < self._last[1] - 1 or (abs(y - self._last[1]) <= 1 and x >= self._last[0]))
-        self._require_seen()
+        require(left - 1 <= x <= right and base + 0.4 * self._size <= max(top, self._size))
+        if bottom - 0.3 * self._size > base:  # a text of several lines in the size that was sealed may not all fit
+            require(self._wanted.is_tall and self._is_usual() and self._last is not None)
+            self.is_unread = True
+        require(self._last is None or y < self._last[1] - 1 or (abs(y - self._last[1]) <= 1 and x >= self._last[0]))
+        if not self.is_unread:
+            self.painting.require_seen((x, base, self._size), self._usual.colour)
+        self.painting.lines.append((base - 0.2 * self._size, base + 0.7 * self._size))
         self._last = self._line
+        read = ""
         for part in parts:
             if is_number(part):
-                self._require(float(part) <= _LOOSEST)
+                require(float(part) <= _LOOSEST)
                 x -= min(0.0, float(part)) / 1000 * self._size * self._stretch
             else:
-                self._require(isinstance(part, bytes))
+                require(isinstance(part, bytes))
                 end = x + self._width_of(part)
-                self._require(end - self._spacing * self._stretch <= right + 1)
+                require(end - self._spacing * self._stretch <= right + 1)
                 x = end
-                self._shown.append(part)
+                read += self._read(part)
+        self._shown.append((read, self.painting.is_row_at(base + 0.2 * self._size)))
+
+    def _read(self, part: bytes) -> str:
+        text = self._font.read(part) if self._font is not None else None
+        if text is None:
+            self.is_unread = True
+        elif self._font is not None:
+            require(self._font.is_marks == (self._wanted.marks is not None))
+        return text or ""
 
     def _width_of(self, part: bytes) -> float:
         """At least. In the size that the sealed form asks for, a long value may run out of its field."""
+        if self._font is None or not self._font.codes:
+            return 0.0
         digits = sum(0x30 <= each <= 0x39 for each in part)
         glyphs = 0.0 if self._is_usual() and self._stretch <= 1 else (_DIGIT * digits + _NARROW * (len(part) - digits)) * self._size
         return (glyphs + len(part) * max(0.0, self._spacing)) * self._stretch
-
-    def _require_seen(self) -> None:
-        """The text's colour is that which was sealed, on unpainted ground, or differs from what is behind it."""
-        if self._ground is None and self._colour == self._usual.colour:
-            return
-        ground = _WHITE if self._ground is None else self._ground
-        self._require(sum(abs(one - other) for one, other in zip(self._colour, ground, strict=True)) >= _CONTRAST)
-
-    @staticmethod
-    def _require(holds: bool) -> None:
-        if not holds:
-            raise NotDerivedError

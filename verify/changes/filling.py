@@ -1,16 +1,25 @@
-"""The rule for form fields that were filled in: a value, and an appearance that shows nothing but that value."""
+"""The rule for form fields that were filled in: a value, and an appearance that shows nothing but that value.
+
+A new value whose appearance is text in a font that we cannot read is named, and leaves the answer open.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from verify.changes.account import Account, Addition, ChangedError, Place, members, rectangle_of, require_same, shows
-from verify.changes.derived import NotDerivedError, Usual, require_derived
-from verify.changes.sealed import Node, readable
-from verify.changes.values import Ref, Stream, Value, same
+from verify.changes.choices import chosen_of, is_view_of_choices, options_of
+from verify.changes.derived import Look, UnprovenError, Usual, Wanted, require_derived
+from verify.changes.fonts import Font, font_of
+from verify.changes.painting import NotDerivedError
+from verify.changes.respelled import is_same_appearance, is_same_character
+from verify.changes.sealed import Node
+from verify.changes.values import Stream, Value, pdf_text, same
 
-_READ_ONLY, _PUSH_BUTTON = 1 << 0, 1 << 16  # /Ff (ISO 32000-2 tables 227 and 229)
+_READ_ONLY, _PUSH_BUTTON, _COMBO, _COMB, _MULTILINE = 1 << 0, 1 << 16, 1 << 17, 1 << 24, 1 << 12  # /Ff (ISO 32000-2 §12.7.5)
 _OFF = "/Off"
+_FILLED = {"/V", "/AP", "/AS", "/M", "/I", "/TI", "/MK", "/DA"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,8 @@ def claim_filled(account: Account, node: Node, locks: Locks, filled: dict[str, V
     """
     look = node.own.get("/AP")
     stream = account.sealed.entries(look).get("/N")
-    if not (account.differs(node.ref) or account.differs(look) or account.differs(stream)):
+    states = account.sealed.entries(stream).values()
+    if not any(map(account.differs, (node.ref, look, stream, *states))):
         if node.name in filled and account.sealed.get(node.inherited.get("/FT")) == "/Btn":
             _require_look_of_state(account, node, node.own, filled[node.name])
         return
@@ -43,73 +53,160 @@ def claim_filled(account: Account, node: Node, locks: Locks, filled: dict[str, V
     if not isinstance(flags, int) or flags & _READ_ONLY or locks.hold(node.name):
         raise ChangedError(f"{rule} is not to be filled in")
     new = members(account.rewritten(node.ref, rule), rule) if account.differs(node.ref) else node.own
-    require_same(node.own, new, rule, {"/V", "/AP", "/AS"})
+    _require_only_filled(account, node, new, rule)
     kind = account.sealed.get(node.inherited.get("/FT"))
     if "/V" in node.own.keys() | new.keys():
         filled[node.name] = account.sealed.get(new.get("/V"))
-    value = filled[node.name] if node.name in filled else account.sealed.get(node.inherited.get("/V"))
+    old = account.sealed.get(node.inherited.get("/V"))
+    value = filled.get(node.name, old)
+    is_proven = True
     if kind == "/Btn" and not flags & _PUSH_BUTTON:
-        _require_state(account, node, new, rule)
+        is_new = not same(old, value) or not same(node.own.get("/AS"), new.get("/AS"))
+        is_proven = _require_state(account, node, new, rule, is_new=is_new)
         _require_look_of_state(account, node, new, value)
     elif kind not in ("/Tx", "/Ch") or not _is_value(value) or not same(node.own.get("/AS"), new.get("/AS")):
         raise ChangedError(f"{rule}: its value is none")
+    elif kind == "/Ch" and not is_view_of_choices(account, node, new, value):
+        raise ChangedError(f"{rule}: other options are chosen than its value says")
     elif not same(look, new.get("/AP")) or account.differs(look) or account.differs(stream):
-        _claim_look(account, node, new.get("/AP"), value, rule)
-    _note(account, node, node.name)
+        wanted = _wanted(account, node, kind, flags, value)
+        is_proven = _claim_look(account, node, new.get("/AP"), wanted, rule, is_new=_text(old) != _text(value))
+    _note(account, node, is_proven=is_proven)
 
 
-def _claim_look(account: Account, node: Node, look: Value, value: Value, rule: str) -> None:
-    """A new normal appearance, or the old one written anew; it shows the value and nothing else."""
-    sealed = account.sealed
+def _require_only_filled(account: Account, node: Node, new: dict[str, Value], rule: str) -> None:
+    """Nothing differs but value, look and date; colours and text's look may be spelled otherwise, as writers do that know no originals."""
+    require_same(node.own, new, rule, _FILLED)
+    if not isinstance(new.get("/M", b""), bytes):
+        raise ChangedError(f"{rule}: /M was changed")
+    is_button = account.sealed.get(node.inherited.get("/FT")) == "/Btn"
+    if not is_same_character(account.sealed.entries(node.own.get("/MK")), account.sealed.get(new.get("/MK")), is_button=is_button):
+        raise ChangedError(f"{rule}: /MK was changed")
+    form = account.sealed.entries(account.sealed.entries(account.sealed.root).get("/AcroForm"))
+    was = account.sealed.get(node.inherited.get("/DA", form.get("/DA")))
+    if not is_same_appearance(was, account.sealed.get(new.get("/DA", was)), is_button=is_button):
+        raise ChangedError(f"{rule}: /DA was changed")
+
+
+def _wanted(account: Account, node: Node, kind: str, flags: int, value: Value) -> Wanted:
+    if kind == "/Ch":
+        options = options_of(account, node)
+        if not flags & _COMBO:
+            return Wanted((), tuple(shown for _export, shown in options), chosen_of(options, value))
+        return Wanted((_text(value), *(shown for export, shown in options if export == _text(value))))
+    cells = account.sealed.get(node.inherited.get("/MaxLen", 0)) if flags & _COMB else 0
+    return Wanted((_text(value),), cells=cells if type(cells) is int and cells > 0 else 0, is_tall=bool(flags & _MULTILINE))
+
+
+def _text(value: Value) -> str:
+    if value is None:
+        return ""
+    return pdf_text(value) if isinstance(value, bytes) else "\ufffd"
+
+
+def _claim_look(account: Account, node: Node, look: Value, wanted: Wanted, rule: str, *, is_new: bool) -> bool:
+    """A new normal appearance, or the old one written anew; it shows what is wanted and nothing else. False where that is not proven."""
     before, now = account.opened(node.own.get("/AP"), look, rule)
     before, now = members({} if before is None else before, rule), members(now, rule)
     require_same(before, now, rule, {"/N"})
     was, stream = account.opened(before.get("/N"), now.get("/N"), rule)
+    return _require_shown(account, node, (was, stream), wanted, rule, is_new=is_new)
+
+
+def _require_shown(account: Account, node: Node, looks: tuple[Value, Value], wanted: Wanted, rule: str, *, is_new: bool) -> bool:
+    sealed, (was, stream) = account.sealed, looks
     form = sealed.entries(sealed.entries(sealed.root).get("/AcroForm"))
-    known = [sealed.entries(sealed.entries(form.get("/DR")).get("/Font"))]
-    if isinstance(was, Stream):
-        known.append(sealed.entries(sealed.entries(was.entries.get("/Resources")).get("/Font")))
-    fonts = [font for each in known for font in each.values() if isinstance(font, Ref)]
+    old_fonts = sealed.entries(sealed.entries(was.entries.get("/Resources")).get("/Font")) if isinstance(was, Stream) else {}
+    known = [*sealed.entries(sealed.entries(form.get("/DR")).get("/Font")).values(), *old_fonts.values()]
     left, bottom, right, top = rectangle_of([sealed.get(each) for each in sealed.elements(node.own.get("/Rect"))], rule)
     usual = Usual.of(sealed.get(node.inherited.get("/DA", form.get("/DA"))))
     try:
-        require_derived(stream, value, (right - left, top - bottom), lambda font: font in fonts and not account.differs(font), usual)
+        fonts = _fonts(account, stream, sealed.entries(form.get("/DR")), known, rule)
+        require_derived(Look(stream, fonts, (right - left, top - bottom)), wanted, usual)
+    except UnprovenError:
+        if is_new:
+            return False
+        raise ChangedError(f"{rule}: its appearance was changed, and its value was not") from None
     except NotDerivedError:
         raise ChangedError(f"{rule}: its appearance could show something else than its value") from None
+    return True
 
 
-def _require_state(account: Account, node: Node, new: dict[str, Value], rule: str) -> None:
-    """A check box or radio button: one of the states that it had when it was sealed."""
-    require_same(node.own, new, rule, {"/V", "/AS"})
-    if account.differs(new.get("/AP")):
-        raise ChangedError(f"{rule}: its appearance was changed")
-    states = {_OFF}
-    for each in (node.own, *(account.sealed.entries(kid) for kid in account.sealed.elements(node.own.get("/Kids")))):
-        normal = account.sealed.get(account.sealed.entries(each.get("/AP")).get("/N"))
-        states |= set(normal) if isinstance(normal, dict) else set()
-        if isinstance(normal, dict) and any(map(account.differs, normal.values())):
-            raise ChangedError(f"{rule}: its appearance was changed")
+def _fonts(account: Account, stream: Value, form: dict[str, Value], known: list[Value], rule: str) -> dict[str, Font | None]:
+    """By the names that the appearance's resources give them; None for those that could draw anything."""
+    if not isinstance(stream, Stream):
+        raise NotDerivedError
+    resources = _part(account, stream.entries.get("/Resources"), rule)
+    account.drafts += [
+        resources,
+        Stream({key: value for key, value in stream.entries.items() if key in {"/Filter", "/Length"}}, stream.data),
+    ]
+    for key, value in resources.items():
+        if key not in {"/Font", "/ProcSet"} and not same(value, form.get(key)):
+            raise NotDerivedError
+    fonts = {name: font_of(account, font, known) for name, font in _part(account, resources.get("/Font"), rule).items()}
+    for name, font in _part(account, resources.get("/Font"), rule).items():
+        if fonts[name] is None:
+            account.take_static(font, rule)
+    return fonts
+
+
+def _part(account: Account, value: Value, rule: str) -> dict[str, Value]:
+    if value is None:
+        return {}
+    found = account.take(value, rule) if account.differs(value) else account.sealed.get(value)
+    return members(found, rule)
+
+
+def _require_state(account: Account, node: Node, new: dict[str, Value], rule: str, *, is_new: bool) -> bool:
+    """A check box or radio button: one of the states that it had when it was sealed, each drawn as it was or as a plain mark.
+
+    False where that is not proven.
+    """
+    normals = account.sealed.entries(account.sealed.entries(node.own.get("/AP")).get("/N"))
+    states = {_OFF, *normals}
+    for kid in account.sealed.elements(node.own.get("/Kids")):
+        states |= set(account.sealed.entries(account.sealed.entries(account.sealed.entries(kid).get("/AP")).get("/N")))
     for key in ("/V", "/AS"):
-        if not same(node.own.get(key), new.get(key)) and new.get(key) not in states:
+        if not same(node.own.get(key), new.get(key)) and not _is_one_of(new.get(key), states):
             raise ChangedError(f"{rule}: a state that it did not have")
+    before, now = (members(each or {}, rule) for each in account.opened(node.own.get("/AP"), new.get("/AP"), rule))
+    was, looks = account.opened(before.get("/N"), now.get("/N"), rule)
+    require_same(before, before | now, rule, {"/N"})
+    if same(was, looks) and not any(map(account.differs, normals.values())):
+        return True
+    if not isinstance(looks, dict) or not isinstance(was, dict) or not was.keys() <= looks.keys() <= {_OFF, *was}:
+        raise ChangedError(f"{rule}: its appearance was changed")
+    is_proven = True
+    for state, look in looks.items():
+        old, stream = account.opened(was.get(state), look, rule)
+        if not same(old, stream):
+            is_proven &= _require_shown(account, node, (old, stream), Wanted(marks=int(state != _OFF)), rule, is_new=is_new)
+    return is_proven
 
 
 def _require_look_of_state(account: Account, node: Node, new: dict[str, Value], value: Value) -> None:
     """A widget shows the state that is its field's value, where it has it, and otherwise that it is off."""
     normal = account.sealed.get(account.sealed.entries(node.own.get("/AP")).get("/N"))
-    if isinstance(normal, dict) and new.get("/AS", _OFF) != (value if value in normal else _OFF):
+    if isinstance(normal, dict) and new.get("/AS", _OFF) != (value if _is_one_of(value, normal) else _OFF):
         raise ChangedError(f"field {node.name}: it shows another state than its value")
+
+
+def _is_one_of(value: Value, states: Collection[str]) -> bool:
+    return isinstance(value, str) and value in states
 
 
 def _is_value(value: Value) -> bool:
     return value is None or isinstance(value, bytes) or (isinstance(value, list) and all(isinstance(each, bytes) for each in value))
 
 
-def _note(account: Account, node: Node, name: str) -> None:
+def _note(account: Account, node: Node, *, is_proven: bool) -> None:
+    name = node.name
     addition = next((each for each in account.additions if each.kind == "form" and each.name == name), None)
     if addition is None:
         addition = Addition("form", name)
         account.additions.append(addition)
+    addition.proven &= is_proven
     if "/Rect" not in node.own:
         return
     corners = [account.sealed.get(each) for each in account.sealed.elements(node.own["/Rect"])]
@@ -131,5 +228,5 @@ def locks_of(references: Value) -> Locks:
         action, names = (parameters.get("/Action"), parameters.get("/Fields", [])) if isinstance(parameters, dict) else (None, [])
         if action not in ("/Include", "/Exclude") or not isinstance(names, list) or not all(isinstance(name, bytes) for name in names):
             return Locks(everything_but=True)
-        found = Locks(action == "/Exclude", frozenset(map(readable, names)))
+        found = Locks(action == "/Exclude", frozenset(map(pdf_text, names)))
     return found or Locks()

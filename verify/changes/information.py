@@ -7,28 +7,34 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 
 from verify.changes.account import Account, Addition, ChangedError, members, plain_leaves, require_only, require_same
-from verify.changes.values import Stream, Value, decoded, same
+from verify.changes.values import Stream, Value, decoded, pdf_text, same
 
 _RULE = "the document information"
 _OWN = {"/ModDate", "/Producer"}
 _VERSIONS = ("/1.0", "/1.1", "/1.2", "/1.3", "/1.4", "/1.5", "/1.6", "/1.7", "/2.0")
 _EXTENSION = {"/Type", "/BaseVersion", "/ExtensionLevel", "/URL", "/ExtensionRevision"}
+_DATE = re.compile(r"(?:D:)?\d[\d:TZ+'. -]+")
+_UNSAID = {"", "x-default"}
 _MOST_METADATA_BYTES = 1024 * 1024
 _OWN_METADATA = {
     "{http://ns.adobe.com/xap/1.0/}ModifyDate",
     "{http://ns.adobe.com/xap/1.0/}MetadataDate",
     "{http://ns.adobe.com/pdf/1.3/}Producer",
+    "{http://ns.adobe.com/xap/1.0/mm/}InstanceID",  # of this saving of the file (ISO 16684-1 §8.4)
 }
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _NO_CONTENT = {"{adobe:ns:meta/}xmptk", f"{_RDF}about"}
 _PLUMBING = {"{adobe:ns:meta/}xmpmeta", f"{_RDF}RDF", f"{_RDF}Description"}
 
 
-def claim_information(account: Account, old: Value, new: Value) -> None:
-    """/Info of the trailer: its date and producer alone."""
+def claim_information(account: Account, old: Value, new: Value, metadata: Value) -> None:
+    """/Info of the trailer: its date and producer alone. What the present XMP says too may be left out, as PDF 2.0 wants it."""
     before, now = account.opened(old, new, _RULE)
     before, now = members({} if before is None else before, _RULE), members(now, _RULE)
-    require_same(before, now, _RULE, _OWN)
+    packet = account.now(metadata)
+    said = {_normal(each[-1]) for each in _facts(packet)} if isinstance(packet, Stream) else set[str]()
+    lost = {key for key in before.keys() - now.keys() if _normal(_plain(account.sealed.get(before[key]))) in said}
+    require_same(before, now, _RULE, _OWN | lost)
     if not all(isinstance(now.get(key, b""), bytes) for key in _OWN):
         raise ChangedError(f"{_RULE}: not a text")
     _note(account, changed=not same(before, now))
@@ -68,9 +74,21 @@ def claim_metadata(account: Account, old: Value, new: Value) -> None:
         raise ChangedError("the metadata was changed")
     if before is not None and not isinstance(before, Stream):
         raise ChangedError("the metadata was changed")
-    if (_facts(before) if before is not None else []) != _facts(now):
+    was, facts = (set(_facts(before)) if before is not None else set[tuple[str, ...]](), set(_facts(now)))
+    info = account.sealed.entries(account.sealed.trailer.get("/Info"))
+    known = {_normal(_plain(account.sealed.get(each))) for each in info.values()} | _UNSAID
+    if was - facts or not {_normal(each[-1]) for each in facts - was} <= known:  # some writers tell there what /Info tells
         raise ChangedError("the metadata was changed")
     _note(account, changed=True)
+
+
+def _normal(text: str) -> str:
+    """A date in either spelling as its digits."""
+    return re.sub(r"\D", "", text) if _DATE.fullmatch(text) else text
+
+
+def _plain(value: Value) -> str:
+    return pdf_text(value) if isinstance(value, bytes) else str(value).removeprefix("/")
 
 
 def _facts(stream: Stream) -> list[tuple[str, ...]]:

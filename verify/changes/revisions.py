@@ -53,7 +53,11 @@ class Written:
 
 @dataclass(frozen=True)
 class Revision:
-    """One update: ``end`` lies behind its %%EOF. ``carriers`` are object streams and the cross-reference stream: no content."""
+    """One update: ``end`` lies behind its %%EOF.
+
+    carriers  object streams, the cross-reference stream, and lengths of streams: no content
+    freed     numbers that it lists as free
+    """
 
     start: int
     end: int
@@ -61,6 +65,7 @@ class Revision:
     trailer: dict[str, Value]
     objects: dict[int, Written]
     carriers: frozenset[int]
+    freed: frozenset[int] = frozenset()
 
 
 def appended(document: bytes, start: int, previous_section: int) -> list[Revision]:
@@ -95,9 +100,12 @@ class _Reader:
         self._document, self._start, self._previous = document, start, previous_section
         self._direct: dict[int, Written] = {}
         self._heads: set[int] = set()  # where the heads of objects and of the trailer end
+        self._freed: set[int] = set()
+        self._lengths: list[tuple[Ref, int]] = []  # of streams whose length is an object of its own
 
     def read(self) -> Revision:
         at = self._objects()
+        self._require_lengths()
         if self._document.startswith(b"xref", at):
             section, last = at, None
             trailer, at, listed, packed = self._table(at)
@@ -116,13 +124,16 @@ class _Reader:
         inner = self._unpacked(packed)
         carriers = {each.holder for each in inner.values() if each.holder is not None}
         carriers |= {last.ref.number} if last is not None else set()
+        carriers |= {ref.number for ref, _length in self._lengths}
         objects = self._direct | inner
         if len(objects) != len(self._direct) + len(inner):
             raise IrregularError("an object is appended twice")
         size = trailer.get("/Size")
-        if type(size) is not int or size > MOST_NUMBER + 1 or any(number >= size for number in objects):
+        if type(size) is not int or size > MOST_NUMBER + 1 or any(number >= size for number in objects.keys() | self._freed):
             raise IrregularError("the cross-references' size")
-        return Revision(self._start, tail.end(), section, trailer, objects, frozenset(carriers))
+        if self._freed & objects.keys():
+            raise IrregularError("the cross-references list an object as free")
+        return Revision(self._start, tail.end(), section, trailer, objects, frozenset(carriers), frozenset(self._freed))
 
     def _require_nothing_hidden(self, end: int) -> None:
         """No string, stream or comment holds what looks like an object or a trailer."""
@@ -155,12 +166,29 @@ class _Reader:
 
     def _data(self, entries: dict[str, Value], at: int) -> tuple[Stream, int]:
         length = entries.get("/Length")
+        if isinstance(length, Ref):  # some writers name it behind the stream
+            length = self._length_to_end(length, at)
+            entries = entries | {"/Length": length}
         if not isinstance(length, int) or isinstance(length, bool) or not 0 <= length <= len(self._document) - at:
             raise IrregularError("a stream's length")
         if entries.keys() & {"/F", "/FFilter", "/FDecodeParms"}:
             raise IrregularError("a stream outside of the file")
         end = _matched(_END_OF_STREAM, self._document, at + length).end()
         return Stream(entries, self._document[at : at + length]), end
+
+    def _length_to_end(self, ref: Ref, at: int) -> int:
+        """Up to the first ``endstream``; ``_require_lengths`` sees to it that the length's object says the same."""
+        found = re.compile(rb"(?:\r\n|\n|\r)?endstream[\0\t\n\f\r ]+endobj").search(self._document, at)
+        if found is None:
+            raise IrregularError("a stream's length")
+        self._lengths.append((ref, found.start() - at))
+        return found.start() - at
+
+    def _require_lengths(self) -> None:
+        for ref, length in self._lengths:
+            written = self._direct.get(ref.number)
+            if written is None or written.ref != ref or type(written.value) is not int or written.value != length:
+                raise IrregularError("a stream's length")
 
     def _table(self, at: int) -> tuple[dict[str, Value], int, dict[int, int], dict[int, tuple[int, int]]]:
         """Trailer, its end, the places that the table lists; nothing is packed."""
@@ -183,8 +211,7 @@ class _Reader:
 
     def _list(self, listed: dict[int, int], number: int, *, in_use: bool, place: int, generation: int) -> None:
         if not in_use:
-            if number != 0:
-                raise IrregularError("an object was deleted")
+            self._freed |= {number} - {0}
             return
         there = self._direct.get(number)
         if there is None or there.ref.generation != generation or number in listed:

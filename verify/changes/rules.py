@@ -9,15 +9,17 @@ from verify.case import Signature
 from verify.changes.account import Account, Addition, ChangedError, Place, added, members, rectangle_of, require_same, shows
 from verify.changes.filling import Locks, claim_filled
 from verify.changes.information import claim_extensions, claim_information, claim_metadata, claim_version
+from verify.changes.resources import claim_resources
 from verify.changes.revisions import Revision
-from verify.changes.sealed import SealedRevision, readable
+from verify.changes.sealed import SealedRevision
 from verify.changes.signing import Later, claim_filled_field, claim_new_field
 from verify.changes.store import claim_store
-from verify.changes.values import Ref, Value, same
+from verify.changes.values import Ref, Value, pdf_text, same
 from verify.report import Certification
 
 _TRAILER = {"/Size", "/Prev", "/Root", "/Info", "/ID", "/Type", "/W", "/Index", "/Length", "/Filter", "/DecodeParms"}
 _SIGNATURES_EXIST, _APPEND_ONLY = 1, 2  # /SigFlags (ISO 32000-2 table 225)
+_USUAL = [[b"/Helv", b"0", b"Tf", *black, b"g"] for black in ([b"0"], [b"0.0"])]
 _UNDER_A_FINAL_SEAL = {"validation_data", "document_timestamp", "document_information"}
 
 
@@ -51,7 +53,7 @@ def additions_of(sealed: SealedRevision, revisions: Sequence[Revision], signatur
     if "/Metadata" in new:
         claim_metadata(account, old.get("/Metadata"), new["/Metadata"])
     if info is not None:
-        claim_information(account, sealed.trailer.get("/Info"), info)
+        claim_information(account, sealed.trailer.get("/Info"), info, new.get("/Metadata"))
     account.close()
     _require_permitted(account.additions, permission)
     return account.additions
@@ -86,7 +88,9 @@ def _claim_form(account: Account, old: Value, new: Value, signatures: Later, per
     before, now = account.opened(old, new, "the form")
     before, now = members({} if before is None else before, "the form"), members(now, "the form")
     no_need = {"/NeedAppearances": False}  # which some writers say outright
-    require_same(no_need | before, no_need | now, "the form", {"/Fields", "/SigFlags"})
+    require_same(no_need | before, no_need | now, "the form", {"/Fields", "/SigFlags", "/DR", "/DA"})
+    if not same(before.get("/DA", now.get("/DA")), now.get("/DA")) or ("/DA" not in before and not _is_usual(now.get("/DA"))):
+        raise ChangedError("the form: /DA was changed")
     was, flags = before.get("/SigFlags", 0), now.get("/SigFlags", 0)
     if type(was) is not int or type(flags) is not int or was & ~flags or flags & ~(was | _SIGNATURES_EXIST | _APPEND_ONLY):
         raise ChangedError("the form: its flags were changed")
@@ -97,11 +101,16 @@ def _claim_form(account: Account, old: Value, new: Value, signatures: Later, per
                 claim_filled_field(account, node, signatures)
         else:
             claim_filled(account, node, permission.locks, filled)
-    if "/Fields" not in now:
-        return
-    for each in added(account, before.get("/Fields"), now["/Fields"], "the form's fields"):
-        claim_new_field(account, each, signatures)
-    _require_own_names(account)
+    if "/Fields" in now:
+        for each in added(account, before.get("/Fields"), now["/Fields"], "the form's fields"):
+            claim_new_field(account, each, signatures)
+        _require_own_names(account)
+    claim_resources(account, before.get("/DR"), now.get("/DR"))
+
+
+def _is_usual(appearance: Value) -> bool:
+    """What writers give a form that has no default appearance: black Helvetica."""
+    return appearance is None or (isinstance(appearance, bytes) and appearance.split() in ([], *_USUAL))
 
 
 def _require_own_names(account: Account) -> None:
@@ -109,7 +118,7 @@ def _require_own_names(account: Account) -> None:
     names = [node.name for node in account.sealed.fields() if node.is_field]
     for each in account.additions:
         if each.is_new:
-            names.append(readable(members(account.now(each.ref), "a field").get("/T", b"")))
+            names.append(pdf_text(members(account.now(each.ref), "a field").get("/T", b"")))
             if names.count(names[-1]) > 1:
                 raise ChangedError("two fields of one name")
 

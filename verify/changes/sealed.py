@@ -15,7 +15,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.xref import ObjStreamRef, XRefSectionData, XRefSectionMetaInfo
 
 from verify.changes.revisions import TooManyError
-from verify.changes.values import IrregularError, Ref, Stream, Value, from_pyhanko, is_certain, parse
+from verify.changes.values import IrregularError, Ref, Stream, Value, from_pyhanko, is_certain, parse, pdf_text
 
 _HEAD = re.compile(rb"[\0\t\n\f\r ]*\d+[\0\t\n\f\r ]+\d+[\0\t\n\f\r ]+obj")
 MOST_SITES: Final = 200_000  # objects that a sealed revision may refer to
@@ -32,14 +32,6 @@ class Node(NamedTuple):
     inherited: dict[str, Value]
     name: str
     is_field: bool
-
-
-def readable(text: bytes) -> str:
-    """A text string (PDFDocEncoding, or Unicode with a byte order mark), so that names in different encodings compare as names."""
-    for mark, encoding in ((b"\xfe\xff", "utf-16-be"), (b"\xff\xfe", "utf-16-le"), (b"\xef\xbb\xbf", "utf-8")):
-        if text.startswith(mark):
-            return text[len(mark) :].decode(encoding, "replace")
-    return text.decode("latin-1")
 
 
 @dataclass
@@ -217,8 +209,8 @@ class SealedRevision:
                 raise TooManyError
             title = self.get(own.get("/T"))
             if isinstance(title, bytes):
-                name = f"{name}.{readable(title)}" if level else readable(title)
-            inherited = above | {key: own[key] for key in ("/FT", "/Ff", "/V", "/DA", "/Q", "/MaxLen") if key in own}
+                name = f"{name}.{pdf_text(title)}" if level else pdf_text(title)
+            inherited = above | {key: own[key] for key in ("/FT", "/Ff", "/V", "/DA", "/Q", "/MaxLen", "/Opt") if key in own}
             if isinstance(value, Ref):
                 yield Node(value, own, inherited, name, isinstance(title, bytes))
             waiting.extend((each, inherited, name, level + 1) for each in self.elements(own.get("/Kids")))

@@ -27,7 +27,28 @@ Later = Mapping[Ref, Signature]
 """The filled signature fields of the present document by their fields' references."""
 
 _LINE_END_BYTES: Final = 2
-_FIELD: Final = {"/Type", "/Subtype", "/FT", "/T", "/TU", "/V", "/F", "/Ff", "/Rect", "/P", "/AP", "/Lock", "/MK", "/DA"}
+_FIELD: Final = {
+    "/Type",
+    "/Subtype",
+    "/FT",
+    "/T",
+    "/TU",
+    "/V",
+    "/F",
+    "/Ff",
+    "/Rect",
+    "/P",
+    "/AP",
+    "/Lock",
+    "/MK",
+    "/DA",
+    "/DR",
+    "/H",
+    "/M",
+    "/NM",
+}
+_PLAIN: Final = {"/TU", "/F", "/Ff", "/Rect", "/DA", "/H", "/M", "/NM"}
+_FLAGS: Final = 0x2E7  # of /F: invisible, hidden, printed, not viewed, read only, locked (ISO 32000-2 table 167)
 _LOCK: Final = {"/Type", "/Action", "/Fields", "/P"}
 _DICTIONARY: Final = {
     *("/Type", "/Filter", "/SubFilter", "/Contents", "/Cert", "/ByteRange", "/Reference", "/Changes", "/Name", "/M", "/Location"),
@@ -55,7 +76,7 @@ def claim_new_field(account: Account, ref: Value, later: Later) -> None:
     require_only(field, rule, _FIELD)
     if field.get("/FT") != "/Sig" or field.get("/Subtype") != "/Widget" or not isinstance(field.get("/T"), bytes):
         raise ChangedError(f"{rule}: its field is no plain signature field")
-    if not all(plain_leaves(field[key]) for key in field.keys() & {"/TU", "/F", "/Ff", "/Rect", "/DA"}) or field.get("/MK", {}) != {}:
+    if not all(plain_leaves(field[key]) for key in field.keys() & _PLAIN) or field.get("/MK", {}) != {}:
         raise ChangedError(f"{rule}: its field is no plain signature field")
     _claim_lock(account, field.get("/Lock"), rule, before)
     _claim(account, signature, field, rule, rectangle_of(field.get("/Rect"), rule), ref).is_new = True
@@ -68,15 +89,30 @@ def claim_filled_field(account: Account, node: Node, later: Later) -> None:
     field = members(account.rewritten(node.ref, rule, before=end_of(signature)), rule)
     if account.sealed.get(node.own.get("/V")) is not None:
         raise ChangedError(f"{rule}: the field was signed already")
-    require_same(node.own, field, rule, {"/V", "/AP", "/P", "/F"})
-    if not same(node.own.get("/P", field.get("/P")), field.get("/P")) or not isinstance(field.get("/F", 0), int):
+    require_same(node.own, field, rule, {"/V", "/AP", "/P", "/F", "/Rect", "/DR", "/M"})
+    if not same(node.own.get("/P", field.get("/P")), field.get("/P")) or not isinstance(field.get("/M", b""), bytes):
         raise ChangedError(f"{rule}: its field was changed")
-    resolved = [account.sealed.get(each) for each in account.sealed.elements(field.get("/Rect"))]
+    resolved: Value = [account.sealed.get(each) for each in account.sealed.elements(node.own.get("/Rect"))]
+    if not same(node.own.get("/Rect"), field.get("/Rect")):  # some writers make a field empty that shall show nothing
+        resolved = field.get("/Rect")
+        old = account.sealed.get(account.sealed.entries(node.own.get("/AP")).get("/N"))
+        if shows(rectangle_of(resolved, rule)) or (isinstance(old, Stream) and decoded(old).strip()):
+            raise ChangedError(f"{rule}: its field was moved")
     pages = [number for number, (_page, content) in enumerate(account.sealed.pages, 1) if node.ref in _annotations(account, content)]
     if len(pages) > 1:
         raise ChangedError(f"{rule}: its field stands on several pages")
-    addition = _claim(account, signature, field, rule, rectangle_of(resolved, rule), node.ref, old_look=node.own.get("/AP"))
-    addition.places.extend(Place(page, rectangle_of(resolved, rule)) for page in pages)
+    addition = _claim(
+        account,
+        signature,
+        field,
+        rule,
+        rectangle_of(resolved, rule),
+        node.ref,
+        old_look=node.own.get("/AP"),
+        old_resources=node.own.get("/DR"),
+    )
+    rectangle = rectangle_of(resolved, rule)
+    addition.places.extend(Place(page, rectangle) for page in pages if shows(rectangle))
 
 
 def _annotations(account: Account, page: dict[str, Value]) -> list[Value]:
@@ -115,13 +151,18 @@ def _claim(  # noqa: PLR0917
     ref: Value,
     *,
     old_look: Value = None,
+    old_resources: Value = None,
 ) -> Addition:
-    before = end_of(signature)
+    before, flags = end_of(signature), field.get("/F", 0)
+    if type(flags) is not int or flags & ~_FLAGS:
+        raise ChangedError(f"{rule}: its field moves with the page's size or rotation")
     account.signed_until = max(account.signed_until, before)
     _claim_dictionary(account, field.get("/V"), rule, before)
     look = field.get("/AP")
     if look is not None and not (old_look is not None and same(look, old_look) and not account.differs(look)):
         _claim_look(account, look, rule, before, may_show=signature.kind is not SealKind.DOCUMENT_TIMESTAMP)
+    if not same(old_resources, field.get("/DR")):
+        _claim_tree(account, field.get("/DR", {}), rule, before, streams=True)
     if signature.kind is SealKind.DOCUMENT_TIMESTAMP and shows(rectangle):
         raise ChangedError(f"{rule}: a document timestamp that shows")
     kind = {SealKind.SEAL: "seal", SealKind.FOREIGN: "signature", SealKind.DOCUMENT_TIMESTAMP: "document_timestamp"}[signature.kind]
@@ -157,7 +198,7 @@ def _claim_look(account: Account, value: Value, rule: str, before: int, *, may_s
 
 
 def _claim_tree(account: Account, value: Value, rule: str, before: int, *, streams: bool) -> None:
-    """Claims everything below: new objects, no actions, nothing optional, nothing outside."""
+    """Claims everything below: new objects, no actions, nothing optional, nothing outside. A look may use what is sealed as it is."""
     seen: set[Ref] = set()
     waiting = [value]
     while waiting:
@@ -167,7 +208,8 @@ def _claim_tree(account: Account, value: Value, rule: str, before: int, *, strea
         if isinstance(each, Ref):
             if each not in seen:
                 seen.add(each)
-                waiting.append(account.take(each, rule, before=before))
+                is_sealed = streams and account.is_sealed(each)
+                waiting.append(account.sealed.get(each) if is_sealed else account.take(each, rule, before=before))
             continue
         if isinstance(each, Stream):
             if not streams:

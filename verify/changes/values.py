@@ -12,6 +12,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from pyhanko.pdf_utils import generic
@@ -169,6 +170,24 @@ def _escape(data: bytes, at: int) -> tuple[bytes, int]:
     if sign in {b"\r", b"\n"}:
         return b"", at + (2 if data[at : at + 2] == b"\r\n" else 1)
     return _ESCAPES.get(sign, sign), at + 1
+
+
+def pdf_text(text: bytes) -> str:
+    """A text string: PDFDocEncoding, or Unicode with a byte order mark (ISO 32000-2 §7.9.2.2); what has no meaning is U+FFFD."""
+    for mark, encoding in ((b"\xfe\xff", "utf-16-be"), (b"\xff\xfe", "utf-16-le"), (b"\xef\xbb\xbf", "utf-8")):
+        if text.startswith(mark):
+            return text[len(mark) :].decode(encoding, "replace")
+    return "".join(map(_pdf_letter, text))
+
+
+@cache
+def _pdf_letter(code: int) -> str:
+    if code in b"\t\n\r":
+        return chr(code)
+    try:
+        return str(generic.decode_pdfdocencoding(bytes([code])))
+    except UnicodeDecodeError:
+        return "\ufffd"
 
 
 def decoded(stream: Stream, limit: int = MOST_DECODED_BYTES) -> bytes:
