@@ -34,7 +34,7 @@ def order_form() -> bytes:
     sheet.showPage()
     sheet.save()
     writer = Writer(io.BytesIO(out.getvalue()))
-    fields.append_signature_field(writer, fields.SigFieldSpec("Customer", box=(72, 100, 272, 160), empty_field_appearance=True))
+    fields.append_signature_field(writer, fields.SigFieldSpec("Customer", box=(72, 100, 272, 160)))
     return written(writer)
 
 

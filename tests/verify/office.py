@@ -238,7 +238,7 @@ class Office:
     ) -> Sealed:
         """Seals with pyHanko; ``at`` None leaves the timestamp out."""
         by = by or self.seal
-        signer = _signer(by, [each.certificate for each in (chain if chain is not None else [self.seals.identity])])
+        signer = signer_of(by, [each.certificate for each in (chain if chain is not None else [self.seals.identity])])
         writer = DatedWriter(document, strict=strict)
         if box is not None:
             fields.append_signature_field(writer, fields.SigFieldSpec(field_name, box=box))
@@ -322,7 +322,8 @@ class TileLog:
         return PublicLedger(reader, clock, disclosure, sleep=clock.advance)
 
 
-def _signer(by: Identity, chain: Sequence[x509.Certificate]) -> signers.SimpleSigner:
+def signer_of(by: Identity, chain: Sequence[x509.Certificate]) -> signers.SimpleSigner:
+    """What signs for an identity, with its chain."""
     return signers.SimpleSigner(signing_cert=_asn1(by.certificate), signing_key=_asn1_key(by), cert_registry=_store(chain))
 
 

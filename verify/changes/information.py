@@ -37,7 +37,7 @@ def claim_information(account: Account, old: Value, new: Value, metadata: Value)
     require_same(before, now, _RULE, _OWN | lost)
     if not all(isinstance(now.get(key, b""), bytes) for key in _OWN):
         raise ChangedError(f"{_RULE}: not a text")
-    _note(account, changed=not same(before, now))
+    note(account, changed=not same(before, now))
 
 
 def claim_version(account: Account, old: Value, new: Value) -> None:
@@ -45,7 +45,7 @@ def claim_version(account: Account, old: Value, new: Value) -> None:
     was = old if old is not None else account.sealed.header_version
     if was not in _VERSIONS or new not in _VERSIONS or _VERSIONS.index(new) < _VERSIONS.index(was):
         raise ChangedError("the PDF version was changed")
-    _note(account, changed=True)
+    note(account, changed=True)
 
 
 def claim_extensions(account: Account, old: Value, new: Value) -> None:
@@ -62,7 +62,7 @@ def claim_extensions(account: Account, old: Value, new: Value) -> None:
             require_only(members(each, "the declared extensions"), "the declared extensions", _EXTENSION)
             if not plain_leaves(each):
                 raise ChangedError("the declared extensions: not plain")
-    _note(account, changed=not same(before, now) and not account.additions)  # what was added declares itself so
+    note(account, changed=not same(before, now) and not account.additions)  # what was added declares itself so
 
 
 def claim_metadata(account: Account, old: Value, new: Value) -> None:
@@ -79,7 +79,7 @@ def claim_metadata(account: Account, old: Value, new: Value) -> None:
     known = {_normal(_plain(account.sealed.get(each))) for each in info.values()} | _UNSAID
     if was - facts or not {_normal(each[-1]) for each in facts - was} <= known:  # some writers tell there what /Info tells
         raise ChangedError("the metadata was changed")
-    _note(account, changed=True)
+    note(account, changed=True)
 
 
 def _normal(text: str) -> str:
@@ -116,6 +116,7 @@ def _properties(element: ElementTree.Element, path: tuple[str, ...]) -> Iterator
         yield from _properties(child, path)
 
 
-def _note(account: Account, *, changed: bool) -> None:
+def note(account: Account, *, changed: bool) -> None:
+    """Enters what was found once, under one name."""
     if changed and not any(each.kind == "document_information" for each in account.additions):
         account.additions.append(Addition("document_information"))

@@ -9,6 +9,7 @@ from verify.case import Signature
 from verify.changes.account import Account, Addition, ChangedError, Place, added, members, rectangle_of, require_same, shows
 from verify.changes.filling import Locks, claim_filled
 from verify.changes.information import claim_extensions, claim_information, claim_metadata, claim_version
+from verify.changes.profiles import claim_output_intents
 from verify.changes.resources import claim_resources
 from verify.changes.revisions import Revision
 from verify.changes.sealed import SealedRevision
@@ -37,8 +38,8 @@ def additions_of(sealed: SealedRevision, revisions: Sequence[Revision], signatur
     info = _claim_trailer(account)
     old = sealed.entries(sealed.root)
     new = members(account.rewritten(sealed.root, "the catalog"), "the catalog") if account.differs(sealed.root) else old
-    require_same(old, new, "the catalog", {"/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata"})
-    for key in ("/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata"):
+    require_same(old, new, "the catalog", {"/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata", "/OutputIntents"})
+    for key in ("/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata", "/OutputIntents"):
         if key in old and key not in new:
             raise ChangedError(f"the catalog: {key} was taken away")
     if "/DSS" in new:
@@ -52,6 +53,8 @@ def additions_of(sealed: SealedRevision, revisions: Sequence[Revision], signatur
         claim_version(account, old.get("/Version"), new.get("/Version"))
     if "/Metadata" in new:
         claim_metadata(account, old.get("/Metadata"), new["/Metadata"])
+    if "/OutputIntents" in new:
+        claim_output_intents(account, old.get("/OutputIntents"), new["/OutputIntents"])
     if info is not None:
         claim_information(account, sealed.trailer.get("/Info"), info, new.get("/Metadata"))
     account.close()
