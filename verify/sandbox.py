@@ -7,6 +7,7 @@ and changes nothing of what was read.
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -20,11 +21,13 @@ from sealcore.sandbox import ForkServer, Limits
 from verify.case import plain
 from verify.codes import FindingCode
 from verify.examine import Reading, first_opinion, second_opinion
-from verify.looks import DOUBTS, Comparison, Doubt, compare
+from verify.looks import DOUBTS, MOST_SECONDS, Comparison, Doubt, compare
 from verify.report import Finding, finding
 from verify.trust import TrustMaterial
 
 LIMITS = Limits(cpu_s=20, wall_s=40.0, memory_bytes=768 * 1024 * 1024, answer_bytes=4 * 1024 * 1024)
+DRAWING_S = int(MOST_SECONDS) + 1
+"""Seconds of processor time after which the process that draws is ended."""
 _READING = TypeAdapter(Reading)
 _COMPARISONS = TypeAdapter(tuple[Comparison, ...])
 _DOUBTS = TypeAdapter(list[Doubt | None])
@@ -84,6 +87,9 @@ def work(parts: list[bytes]) -> Sequence[bytes]:
     """What the child runs; the inverse of ``_pack``, then the first opinion; or, where there is no header, the second."""
     header, document, *rest = parts
     if not header:
+        _, most = resource.getrlimit(resource.RLIMIT_CPU)
+        soon = DRAWING_S if most == resource.RLIM_INFINITY else min(DRAWING_S, most)
+        resource.setrlimit(resource.RLIMIT_CPU, (soon, most))  # one drawing may take longer than it looks at the clock
         return [_DOUBTS.dump_json(compare(document, _COMPARISONS.validate_json(rest[0])))]
     facts = json.loads(header)
     certificates = {}

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyhanko.pdf_utils.generic import ArrayObject, DictionaryObject, StreamObject
+from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
+from pyhanko.sign.fields import MDPPerm
 
 from sealcore.clock import FixedClock
 from sealcore.errors import VermilionError
 from sealcore.sandbox import ForkServer, Limits
+from tests.attacks.appended import entries, name, numbers, stream, update
+from tests.attacks.test_readers_differ import store
 from tests.verify.conftest import codes
 from tests.verify.office import NOW, Office, Sealed, page_document
+from verify.looks import MOST_SECONDS
 from verify.report import Verdict
-from verify.sandbox import Sandbox
+from verify.sandbox import LIMITS, Sandbox
 from verify.verifier import verify
 
 HOSTILE = """
@@ -163,3 +173,45 @@ MALICIOUS = {
     "deep arrays": _file(_CATALOG, _PAGES, b"[" * 200_000 + b"]" * 200_000),
     "stream of itself": _file(b"<< /Type /Catalog /Pages 3 0 R >>", _PAGES, b"3 0 R"),
 }
+
+
+def test_drawing_ends_by_its_processor_time_and_hurts_nobody(office: Office) -> None:
+    """What is drawn may take as long as it likes between two looks at the clock: forms within forms, pages of a million rows."""
+    limit = "import resource; from verify.sandbox import work; work([b'', b'', b'[]']); print(resource.getrlimit(resource.RLIMIT_CPU)[0])"
+    done = subprocess.run([sys.executable, "-c", limit], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == MOST_SECONDS + 1
+    plain = office.sign(page_document(), certify=MDPPerm.FILL_FORMS).data
+    documents = [update(each, store(each)) for each in (plain, *(office.sign(bomb).data for bomb in (nested(), tall())))]
+    sandbox = Sandbox(replace(LIMITS, cpu_s=2))
+    try:
+        with ThreadPoolExecutor(len(documents)) as pool:
+            honest, *bombs = pool.map(
+                lambda each: verify(each, office.trust(), None, clock=FixedClock(NOW), reader=sandbox.read), documents
+            )
+    finally:
+        sandbox.close()
+    assert honest.verdict is Verdict.VALID
+    assert [each.verdict for each in bombs] == [Verdict.UNDETERMINED, Verdict.VALID]
+    assert "LOOKS_NOT_COMPARED" in codes(bombs[0])
+
+
+def nested() -> bytes:
+    """Twelve forms, each of which draws the next one ten times."""
+    writer = PdfFileWriter()
+    form = writer.add_object(stream(b"0 0 5 5 re f", Subtype=name("Form"), BBox=numbers(0, 0, 600, 800)))
+    for _ in range(12):
+        resources = entries(XObject=entries(F=form))
+        form = writer.add_object(stream(b"/F Do " * 10, Subtype=name("Form"), BBox=numbers(0, 0, 600, 800), Resources=resources))
+    return paged(writer, stream(b"/F Do"), numbers(0, 0, 600, 800), XObject=entries(F=form))
+
+
+def tall() -> bytes:
+    return paged(PdfFileWriter(), stream(b"0 0 1 1 re f"), numbers(0, 0, 1, 400_000_000))
+
+
+def paged(writer: PdfFileWriter, content: StreamObject, box: ArrayObject, **resources: DictionaryObject) -> bytes:
+    page = PageObject(contents=writer.add_object(content), media_box=box, resources=entries(**resources))
+    writer.insert_page(page)
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
