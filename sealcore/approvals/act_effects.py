@@ -25,6 +25,8 @@ def of_act(context: DecisionContext, parameters: Parameters, known: Known) -> Ef
     """The effect of an act; raises EFFECT_UNKNOWN for what this version has no words for, a parameter included."""
     if context.action == "resume":
         _exactly(parameters, set(), {"seal"})
+        if parameters.get("seal", context.seal) != context.seal:
+            raise _unknown("a resume that names two seals")
         state = known.seals[context.seal].state if context.seal in known.seals else None
         fact = Fact("state", state, "active", f"state: {_arrow(state, 'active')}")
         return Effect("resume", f"Lets the seal {known.seal(context.seal)} seal again.", (fact,))
@@ -47,8 +49,14 @@ def of_act(context: DecisionContext, parameters: Parameters, known: Known) -> Ef
 
 def _person_add(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"id", "roles", "public_key"}, {"name_hash"})
+    if not set(given["roles"]) <= ROLES:
+        raise _unknown("a role that nobody has")
     roles, key = " and ".join(given["roles"]) or "nothing", _sha256(given["public_key"])
     facts = [_new("roles", roles, f"roles: {roles}"), _new("key", key, f"decides with the key {key}")]
+    if hashed := given.get("name_hash"):
+        facts.append(_new("name_hash", hashed, f"their name is kept as the hash {hashed}"))
+    if namesakes := known.namesakes(given["id"]):
+        facts.append(_new("namesakes", namesakes, f"careful: the directory calls others who decide already the same: {namesakes}"))
     return f"Registers the person {known.person(given['id'])} as {roles}: their decisions count at the signer from then on.", facts
 
 
@@ -88,7 +96,7 @@ def _seal_add(given: Parameters, _known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"id", "name", "kind", "key_label", "certificate", "chain", "pictures", "quorum"}, {"content_policy", "certification"})
     facts = [_new(name, given[name], f"{name}: {given[name]}") for name in ("name", "kind", "key_label")]
     content = given.get("content_policy", "report")
-    facts += [*_quorum(given["quorum"], {}), _content(None, content), *_certificate(given["certificate"], None)]
+    facts += [*_quorum(given["quorum"], {}), _content(None, content), *_certificate(given["certificate"], None), *_chain(given["chain"])]
     said = given.get("certification", "")
     facts.append(_certification(None, said) if said else _new("certification", said, "certification: as the kind of seal has it"))
     facts += [_new("picture", one, f"picture {one}") for one in given["pictures"]]
@@ -101,7 +109,8 @@ def _seal_add(given: Parameters, _known: Known) -> tuple[str, list[Fact]]:
 def _seal_certificate(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"id", "certificate", "chain"})
     seal = known.seals.get(given["id"])
-    return f"Puts another certificate behind the seal {known.seal(given['id'])}.", _certificate(given["certificate"], seal)
+    facts = [*_certificate(given["certificate"], seal), *_chain(given["chain"])]
+    return f"Puts another certificate behind the seal {known.seal(given['id'])}.", facts
 
 
 def _seal_quorum(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
@@ -143,7 +152,7 @@ def _seal_retire(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
 
 def _template_add(given: Parameters, _known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"template", "fields", "pdf"})
-    fields = ", ".join(given["fields"]) or "none"
+    fields = ", ".join(f"“{name}”" for name in given["fields"]) or "none"
     facts = [
         _new("template", given["template"], f"template {given['template']}"),
         _new("pdf", given["pdf"], f"base document {given['pdf']}"),
@@ -177,6 +186,8 @@ def _certificate_change(before: str, after: str, words: str) -> Describe:
         facts += [
             _new(name, given[name], f"{name.replace('_', ' ')}: {given[name]}") for name in ("reason", "invalidity_date") if name in given
         ]
+        if given["issuer"].partition(".")[0] == "infrastructure":
+            facts.append(_new("holder", "all", "and so with every other certificate that its holder has got by renewing it"))
         return words, facts
 
     return describe
@@ -188,10 +199,25 @@ def _identity(given: Parameters, _known: Known) -> tuple[str, list[Fact]]:
     key = hashlib.sha256(spki.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
     if key != given["spki_sha256"]:
         raise _unknown("a certificate whose request is for another key than the act names")
-    facts = [_new("uri", given["uri"], f"known as {given['uri']}"), _new("key", key, f"by the key {key}")]
+    request = _sha256(given["request"])
+    facts = [
+        _new("uri", given["uri"], f"known as {given['uri']}"),
+        _new("key", key, f"by the key {key}"),
+        _new("request", request, f"as asked for in the request {request}"),
+    ]
     facts += [_new(name, given[name], f"{name.replace('_', ' ')}: {given[name]}") for name in SUBJECT if name in given]
     words = f"Gives a certificate of the profile {given['profile']} to whoever holds a key: at our services they are then {given['uri']}."
-    return words, [*facts, _new("profile", given["profile"], f"profile: {given['profile']}")]
+    means = MEANS.get(given["profile"], "what such a certificate opens is not known here")
+    return words, [*facts, _new("profile", given["profile"], f"profile: {given['profile']}; {means}")]
+
+
+MEANS: Mapping[str, str] = {
+    "client": "it applies for seals, and seals by itself where a seal's rule asks for no person",
+    "operator": "it sees every form, adds people, clients and stricter policies, and revokes certificates of services and clients",
+    "device": "it is known as a machine",
+    "person": "it is known as a person",
+}
+ROLES = frozenset({"approver", "officer"})
 
 
 # --- policies, at the workflow
@@ -299,6 +325,15 @@ def _certificate(encoded: str, seal: KnownSeal | None) -> list[Fact]:
         Fact(f"certificate.{name}", old.get(name), value, f"certificate {name}: {_arrow(old.get(name), value)}")
         for name, value in new.items()
     ]
+
+
+def _chain(encoded: list[str]) -> list[Fact]:
+    """The authorities above a certificate, which whoever verifies a seal is shown."""
+    found = []
+    for der in (b64url_decode(one, Code.EFFECT_UNKNOWN) for one in encoded):
+        subject, digest = x509.load_der_x509_certificate(der).subject.rfc4514_string(), hashlib.sha256(der).hexdigest()
+        found.append(_new("chain", digest, f"below the authority {subject}, SHA-256 {digest}"))
+    return found
 
 
 def _certificate_facts(der: bytes) -> dict[str, str]:

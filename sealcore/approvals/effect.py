@@ -30,9 +30,23 @@ def of(context: DecisionContext, known: Known, documents: Sequence[tuple[Documen
         case ManifestCovers():
             return of_manifest(context, _require_root(context.covers, documents), known)
         case GrantCovers():
-            return _grant(context, context.covers, known)
+            return _of_request(_grant(context, context.covers, known), context)
         case act:
-            return of_act(context, act.parameters, known)
+            return _of_request(of_act(context, act.parameters, known), context)
+
+
+def _of_request(one: Effect, context: DecisionContext) -> Effect:
+    """The effect with what is the same for all kinds: for whom the approval is, when it counts, and what was asked for."""
+    policy = context.policy
+    asked = (
+        f"{policy.quorum} persons are asked for by the policy {policy.id}, version {policy.version}; the signer's register may ask for more"
+    )
+    facts = (
+        Fact("form", None, context.form, f"form {context.form} ({context.jti}), handed over by {context.sub} to {context.aud}"),
+        Fact("term", None, context.exp, f"the approval counts from {when(context.nbf)} until {when(context.exp)}"),
+        Fact("persons", None, policy.quorum, asked),
+    )
+    return Effect(one.kind, one.words, (*one.facts, *facts))
 
 
 def of_manifest(context: DecisionContext, entries: Sequence[DocumentEntry], known: Known) -> Effect:
@@ -41,7 +55,10 @@ def of_manifest(context: DecisionContext, entries: Sequence[DocumentEntry], know
     facts = [Fact("documents", None, len(entries), f"{count}, {sum(entry.size_bytes for entry in entries):,} bytes")]
     for placement, times in Counter(entry.placement for entry in entries).items():
         facts.append(Fact("placement", None, times, f"{times:,} of them: {placement_words(placement)}"))
-    return Effect("manifest", f"Seals exactly {count} with the seal {known.seal(context.seal)}, for {context.sub}.", tuple(facts))
+    if isinstance(context.covers, ManifestCovers):
+        facts.append(Fact("root", None, context.covers.root.hex(), f"all of them together are the root {context.covers.root.hex()}"))
+    words = f"Seals exactly {count} with the seal {known.seal(context.seal)}, for {context.sub}."
+    return _of_request(Effect("manifest", words, tuple(facts)), context)
 
 
 def _require_root(covers: ManifestCovers, documents: Sequence[tuple[DocumentEntry, bytes]]) -> list[DocumentEntry]:
@@ -60,9 +77,19 @@ def placement_words(placement: Placement) -> str:
 
 
 def _mark(mark: Mark) -> str:
-    pages = ", ".join(str(page + 1) for page in mark.pages[:8]) + (f" and {len(mark.pages) - 8} more" if len(mark.pages) > 8 else "")
-    x0, y0, x1, y1 = (round(value / 1000) for value in mark.rectangle.as_list())
-    return f"{mark.kind} mark on page {pages} at [{x0} {y0} {x1} {y1}], picture {mark.picture_sha256.hex()[:16]}…"
+    box = " ".join(f"{value / 1000:.3f}".rstrip("0").rstrip(".") for value in mark.rectangle.as_list())
+    return f"{mark.kind} mark on page {_pages(mark.pages)} at [{box}], picture {mark.picture_sha256.hex()}"
+
+
+def _pages(pages: Sequence[int]) -> str:
+    """Page numbers as people count, in full, with runs of neighbours as ranges."""
+    runs: list[list[int]] = []
+    for page in pages:
+        if runs and page == runs[-1][1] + 1:
+            runs[-1][1] = page
+        else:
+            runs.append([page, page])
+    return ", ".join(f"{first + 1}" if first == last else f"{first + 1}–{last + 1}" for first, last in runs)
 
 
 def _grant(context: DecisionContext, covers: GrantCovers, known: Known) -> Effect:
@@ -78,7 +105,7 @@ def _grant(context: DecisionContext, covers: GrantCovers, known: Known) -> Effec
         )
         facts.append(Fact("certification", None, seal.certification.word, words))
     if covers.template is not None:
-        facts.append(Fact("template", None, covers.template, f"only on the registered template {covers.template[:16]}…"))
+        facts.append(Fact("template", None, covers.template, f"only on the registered template {covers.template}"))
         return Effect("grant", _granted(context, known, "on a registered template"), tuple(facts))
     facts.append(Fact("template", None, "none", "no template: any document at all"))
     if seal is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,6 +58,12 @@ class Known:
         """A person by id, and what the directory calls them."""
         name = self.names.get(person_id)
         return f"{person_id} (“{name}” in the workflow's directory)" if name else person_id
+
+    def namesakes(self, person_id: str) -> str:
+        """Who else, among those who may decide, is called in the directory as this person is; empty where nobody is."""
+        called = {one: unicodedata.normalize("NFKC", name).casefold() for one, name in self.names.items()}
+        same = [one for one, name in called.items() if one != person_id and name == called.get(person_id)]
+        return ", ".join(sorted(one for one in same if one in self.people and self.people[one].active))
 
 
 @dataclass(frozen=True)

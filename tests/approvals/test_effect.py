@@ -85,7 +85,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "register.seal_picture_add": ({"id": SEAL, "picture": DIGEST}, ("Example Ltd", DIGEST, "look at the picture")),
     "register.seal_retire": ({"id": SEAL}, ("Example Ltd", "for good", "active → retired")),
-    "register.template_add": ({"template": DIGEST, "fields": ["name", "sum"], "pdf": "cd" * 32}, (DIGEST, "cd" * 32, "name, sum")),
+    "register.template_add": ({"template": DIGEST, "fields": ["name", "sum"], "pdf": "cd" * 32}, (DIGEST, "cd" * 32, "“name”, “sum”")),
     "register.client_stop": ({"client": CLIENT}, ("Shuts", CLIENT)),
     "register.client_allow": ({"client": CLIENT}, ("again", CLIENT)),
     "revoke.revoke": (
@@ -195,7 +195,7 @@ def test_documents_are_told_with_their_marks_and_certification() -> None:
     asked = context(manifest.covers, action="seal", seal=SEAL)
     shown = told(effect.of(asked, KNOWN, documents))
     for word in (
-        "exactly 3 documents", "“Example Ltd” (contract, active", CLIENT, "2 of them: final", "1 of them: not certified",
+        "exactly 3 documents", "“Example Ltd” (contract, active", CLIENT, "2 of them: final", "1 of them: this seal certifies nothing",
         "page 1, 3 at [10 20 30 40]", "reason “Paid”", "3,000 bytes",
     ):  # fmt: skip
         assert word in shown

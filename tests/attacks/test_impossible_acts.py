@@ -54,10 +54,10 @@ class Known:
 
     def __init__(self, office: RunningOffice) -> None:
         with office_registry(office) as registry:
-            self.seal: signer_pb2.SealRecord = next(one for one in registry.seals() if one.kind == "official")
+            self.seal: signer_pb2.SealRecord = next(one for one in registry.seals() if one.kind == "invoice")
             roll = registry.roll()
         with Authority(office.layout, office.office) as authority:
-            certificates = [one for one in authority.certificates() if one.certificate and one.state == "issued"]
+            certificates = [one for one in authority.certificates() if one.certificate and one.state in ("issued", "held")]
         self.people, self.issuer, self.quorum = list(roll.people), bytes(roll.issuers[0]), roll.register_quorum
         self.certificate = next(one for one in certificates if spki_sha256(one) == self.seal.spki_sha256)
         self.delegate = next(one for one in certificates if one.profile == "ocsp" and one.issuer == "seals")
@@ -74,7 +74,7 @@ class Known:
     def seal_add(self, **other: Any) -> dict[str, Any]:
         chain = [b64url(bytes(one)) for one in self.seal.chain]
         certificate = b64url(bytes(self.seal.certificate))
-        new = {"id": uuid7(), "name": "Example Ltd", "kind": "contract", "key_label": "seal.official.1", "certificate": certificate}
+        new = {"id": uuid7(), "name": "Example Ltd", "kind": "contract", "key_label": "seal.invoice.1", "certificate": certificate}
         return {**new, "chain": chain, "pictures": [], "quorum": ["seal:2", "resume:2"], **other}
 
     def identity(self, profile: str = "client", uri: str = "", request: bytes | None = None) -> dict[str, Any]:

@@ -132,11 +132,11 @@ def test_operator_alone_carries_out_no_act_and_counts_as_no_approver(office: Run
 
 def test_operator_alone_lowers_no_policy_and_makes_no_client_that_people_do_not_know(office: RunningOffice) -> None:
     desk, seal, name = rest(office), uuid7(), f"attacked-{uuid7()[-12:]}"
-    desk.post("/v1/policies", {"id": name, "version": 1, "quorum": 3, "seal": seal, "action": None})
+    desk.post("/v1/policies", {"id": name, "version": 1, "quorum": 2, "seal": seal, "action": None})
     for less in (
-        {"quorum": 2, "seal": seal},
+        {"quorum": 1, "seal": seal},
         {"quorum": 0, "seal": None},
-        {"quorum": 3, "seal": seal, "action": "seal"},
+        {"quorum": 2, "seal": seal, "action": "seal"},
         {"quorum": 9, "seal": uuid7()},
     ):
         body = {"id": name, "version": 2, "action": None, **less}

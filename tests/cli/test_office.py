@@ -145,8 +145,8 @@ def test_an_officer_suspends_a_seal_and_its_quorum_resumes_it(office: RunningOff
     assert stopped.returncode == exits.DONE, stopped.stderr
     assert office.json("seals", "show", "official")["state"] == "suspended"
     alone = office.run("seals", "resume", "official", "--as", "Chen Rui")
-    assert alone.returncode == exits.REFUSED
-    assert "FORM_STATE" in alone.stderr
+    assert alone.returncode == exits.DONE and "has 1 of 2 approvals" in " ".join(alone.stdout.split()), alone.stderr
+    assert office.json("seals", "show", "official")["state"] == "suspended"
     resumed = office.run("seals", "resume", "official", "--as", "Chen Rui", "--as", "Zhao Ming")
     assert resumed.returncode == exits.DONE, resumed.stderr
     assert office.json("seals", "show", "official")["state"] == "active"

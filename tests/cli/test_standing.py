@@ -142,6 +142,7 @@ def test_cas_that_the_office_cannot_do_without_or_does_not_have_are_not_revoked(
     assert crl["entries"] == []
 
 
+@pytest.mark.xdist_group("official seal")
 def test_quorum_of_a_seal_is_set_by_an_act(office: RunningOffice) -> None:
     """An office from before there was revocation gets a number for it so; here it gets one for what no program does yet."""
     before = next(one for one in office.json("seals", "list") if one["kind"] == "official")
