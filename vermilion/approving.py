@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sealcore.approvals.canonical import b64url_decode
-from sealcore.approvals.covers import ManifestCovers
+from sealcore.approvals.covers import ActCovers, ManifestCovers
 from sealcore.approvals.decision import Decision, DecisionContext
 from sealcore.approvals.json_forms import context_from_json, placement_from_json
 from sealcore.approvals.manifest import DocumentEntry, Manifest
@@ -24,6 +24,13 @@ READ_BYTES = 1024 * 1024
 def context_of(form: Mapping[str, Any]) -> DecisionContext:
     """What every decision on this form is signed over."""
     return context_from_json(form["context"])
+
+
+def named_files(form: Mapping[str, Any]) -> frozenset[str]:
+    """The files (lower hex of their SHA-256) that the act of a form names in what would be signed."""
+    covers = context_of(form).covers
+    values = [covers.parameters.get(name, []) for name in ("pictures", "picture", "pdf")] if isinstance(covers, ActCovers) else []
+    return frozenset(str(one) for value in values for one in (value if isinstance(value, list) else [value]))
 
 
 def decide(desk: Desk, token: PeopleToken, form: Mapping[str, Any], *, person: str, verdict: str, now: datetime, reason: str = "") -> Any:

@@ -50,8 +50,11 @@ class Desk:
         return self._rest.post(path, body)
 
     def form(self, number: str) -> Any:
-        """One form with its documents and history; NOT_FOUND."""
-        return self.get(f"/v1/forms/{number}")
+        """One form with its documents and history; NOT_FOUND, PROOF_INVALID when what would be signed is about another form."""
+        form = self.get(f"/v1/forms/{number}")
+        if (form["number"], form["context"]["form"]) != (number, number):
+            raise VermilionError(Code.PROOF_INVALID, f"the workflow showed another form than {number}; decide on nothing that it shows")
+        return form
 
     def decide(self, number: str, decision: Decision, reason: str = "") -> Any:
         """Hands a signed decision in."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sealcore.approvals import token as tokens
+from sealcore.approvals.canonical import canonical_json
 from sealcore.approvals.covers import ActCovers, Covers, GrantCovers
 from sealcore.approvals.decision import DecisionContext, Policy
 from sealcore.approvals.known import Effect
@@ -40,6 +41,7 @@ from workflow.office import Office
 from workflow.quorum import least_persons
 
 MOST_ATTACHED_BYTES = 3 * 1024 * 1024  # with its token they fit into one message to the signer
+MOST_ACT_BYTES = 160 * 1024  # of its parameters: with 64 decisions they fit into one token
 OPEN_RETRY_S = 60  # people decide in minutes at best
 ACT_SUBJECT = service_uri("workflow")  # who hands an act's token on, so whom it must name; the audience of what the workflow does itself
 CLIENT_PROFILE = "client"  # the CA's profile of business systems
@@ -169,6 +171,8 @@ def check_act(office: Office, seal: str, action: str, covers: Covers, files: Seq
     """
     if not isinstance(covers, ActCovers):
         return
+    if (size_bytes := len(canonical_json(dict(covers.parameters)))) > MOST_ACT_BYTES:
+        raise VermilionError(Code.INVALID_ARGUMENT, f"the act's parameters have {size_bytes} bytes; its token takes {MOST_ACT_BYTES}")
     if action in CA_ACTIONS or covers.parameters.get("change") == policies.POLICY_ADD:  # the signer has no part in these
         if files:
             raise VermilionError(Code.ATTACHMENT_UNNAMED, "this act names no file")

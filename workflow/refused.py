@@ -14,6 +14,7 @@ from workflow.model import Role
 from workflow.office import Office
 
 REFUSED, CLOSED = "refused", "closed"
+_CLOSING = frozenset({Role.APPROVER, Role.OFFICER, Role.OPERATOR})
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def close(office: Office, by: str, row_id: int, person_id: str, reason: str) -> 
         person = store.person(connection, person_id)
         if not person.active:
             raise VermilionError(Code.PERMISSION_DENIED, f"{person_id} is no longer active")
-        if person.roles == {Role.APPLICANT}:  # whoever only applies cannot clear away what came of it
-            raise VermilionError(Code.PERMISSION_DENIED, f"{person_id} only applies; somebody with another role closes what was refused")
+        if not person.roles & _CLOSING:  # whoever only applies cannot clear away what came of it, and who audits changes nothing
+            raise VermilionError(Code.PERMISSION_DENIED, f"{person_id} only applies or audits; somebody with another role closes this")
         row = connection.execute(select(box).where(box.c.id == row_id).with_for_update()).first()
         if row is None:
             raise VermilionError(Code.NOT_FOUND, f"there is no event {row_id}")

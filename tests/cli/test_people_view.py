@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from tests.cli.running import RunningOffice
 from tests.cli.test_acts import client, flat
 from tests.conftest import EXAMPLES
-from vermilion import exits
+from vermilion import approving, exits
+from vermilion.client import forms
 from vermilion.desk import Desk
 
 FIRST, SECOND = ("--as", "Chen Rui"), ("--as", "Zhao Ming")
@@ -108,3 +111,39 @@ def test_a_form_of_somebody_else_for_the_same_act_is_not_gone_on_with(office: Ru
         assert ours in [one["number"] for one in desk.get("/v1/forms", own="true", limit=200)["forms"]]
         backend.withdraw(theirs.number)
     assert office.run("forms", "withdraw", ours).returncode == exits.DONE
+
+
+class Lying(Desk):
+    """The workflow with answers that somebody changed on the way."""
+
+    def __init__(self, office: RunningOffice, change: Callable[[Any], Any]) -> None:
+        super().__init__(office.layout, office.office)
+        self._change = change
+
+    def get(self, path: str, **query: str | int | None) -> Any:
+        return self._change(super().get(path, **query))
+
+
+def test_a_form_is_not_shown_under_the_number_of_another(office: RunningOffice, desk: Desk) -> None:
+    """Who means to approve a harmless form would sign the other one."""
+    body = {"seal": "", "action": "register", "title": "x", "act": {"change": "client_stop", "client": nobody()}}
+    harmless, other = desk.post("/v1/forms", body), desk.post("/v1/forms", {**body, "act": {"change": "client_stop", "client": nobody()}})
+    for change in (lambda form: {**other, "number": harmless["number"]}, lambda form: other):
+        with Lying(office, change) as lying, pytest.raises(VermilionError) as refused:
+            lying.form(harmless["number"])
+        assert refused.value.code is Code.PROOF_INVALID
+    with pytest.raises(VermilionError) as refused:
+        forms.from_json({**other, "number": harmless["number"]}, documents=[])
+    assert refused.value.code is Code.PROOF_INVALID
+    for number in (harmless["number"], other["number"]):
+        assert office.run("forms", "withdraw", number).returncode == exits.DONE
+
+
+def test_a_file_beside_an_act_is_one_that_the_act_names(desk: Desk) -> None:
+    """Approvers look at the files of a form: a picture that the act does not name is not what they approve."""
+    named = {"change": "seal_add", "pictures": ["ab" * 32], "pdf": "cd" * 32, "key_label": "ef" * 32}
+    form = desk.post("/v1/forms", {"seal": "", "action": "register", "title": "x", "act": {"change": "client_stop", "client": nobody()}})
+    desk.post(f"/v1/forms/{form['number']}/withdraw", {})
+    assert "ab" * 32 not in approving.named_files(form)
+    shown = {**form, "context": {**form["context"], "covers": {"act": named}}}
+    assert {"ab" * 32, "cd" * 32} == approving.named_files(shown)

@@ -97,6 +97,7 @@ def test_a_refused_act_is_closed_by_a_person_with_a_reason(desk: Desk) -> None:
         (uuid7(), "filed again", Code.NOT_FOUND),
         (left(desk).id, "filed again", Code.PERMISSION_DENIED),
         (desk.human("applicant").id, "not now", Code.PERMISSION_DENIED),
+        (desk.human("auditor").id, "seen", Code.PERMISSION_DENIED),
     ):
         assert refusal(lambda person=person, reason=reason: refused.close(desk.office, desk.operator.uri, one.id, person, reason)) is code
     assert refusal(lambda: refused.close(desk.office, desk.operator.uri, one.id + 100, custodian.id, "x")) is Code.NOT_FOUND

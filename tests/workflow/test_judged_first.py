@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
+from sealcore.approvals.decision import MOST_PERSONS
 from sealcore.approvals.token import parse
 from sealcore.db import write
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.rpc import UnreachableError
 from tests.workflow.conftest import Desk
+from tests.workflow.signer_side import Human
 from tests.workflow.test_forms import REVOKE, Ca, decide, refusal, with_ca
 from tests.workflow.test_outbox import states
 from workflow import directory, forms, tables
@@ -78,6 +80,17 @@ def test_an_approved_policy_changes_nothing_of_which_it_does_not_speak(desk: Des
     directory.add_policy(desk.office, "desk", Rule("four-eyes", 1, 3))
     asked = forms.ActRequest({"change": "policy_add", "id": "four-eyes", "version": 2, "quorum": 9, "seal": "", "action": "", **narrower})
     assert refusal(lambda: desk.submit("", asked=asked, action="register", caller=desk.operator)) is Code.CONFLICT
+
+
+def test_an_act_whose_token_nobody_would_read_is_not_filed(desk: Desk) -> None:
+    """It was approved, and refused by the signer as malformed: a token has a largest size."""
+    fields = ["f" * 500] * (forms.MOST_ACT_BYTES // 503 - 1)
+    largest, larger = (forms.ActRequest({"change": "template_add", "fields": names}) for names in (fields, [*fields, "f" * 500, "f" * 500]))
+    assert refusal(lambda: desk.submit("", asked=larger, action="register", caller=desk.operator)) is Code.INVALID_ARGUMENT
+    context = desk.submit("", asked=largest, action="register", caller=desk.operator).context
+    people = [Human("approver") for _ in range(MOST_PERSONS)]
+    token = desk.office.issuer.issue(context, [one.decide(context, "approve", desk.now()) for one in people], desk.now())
+    assert parse(token).claims.context == context
 
 
 def test_no_act_is_approved_by_the_workflow_alone(desk: Desk) -> None:

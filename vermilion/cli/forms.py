@@ -75,7 +75,6 @@ def _show_head(form: Any) -> None:
         (text("column.seal"), context["seal"] or "–"),
         (text("column.filed_by"), _called(form.get("filed_by"), form["submitted_by"])),
         (text("column.applicant"), _applicant(form)),
-        (text("column.client"), context["sub"]),
         (text("column.covers"), _covers(form)),
         (text("column.quorum"), str(context["policy"]["quorum"])),
         (text("column.until"), _date(context["exp"])),
@@ -103,7 +102,12 @@ def attachments(
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with here(state).desk() as desk:
-        for one in desk.form(number)["attachments"]:
+        form = desk.form(number)
+        for one in form["attachments"]:
+            if one["sha256"] not in approving.named_files(form):
+                raise VermilionError(
+                    Code.PROOF_INVALID, f"the act of form {number} names no file {one['sha256']}; nobody approves that file"
+                )
             content = base64.b64decode(desk.get(f"/v1/forms/{number}/attachments/{one['sha256']}")["content"])
             if (digest := hashlib.sha256(content).hexdigest()) != one["sha256"]:
                 raise VermilionError(Code.DOCUMENT_MISMATCH, f"the workflow sent another file than {one['sha256']}")
@@ -204,7 +208,7 @@ def _covers(form: Any) -> str:
         case "grant":
             return text("covers.grant", uses=body["uses"], until=_date(body["until"]))
         case _:
-            return text("covers.act", action=form["context"]["action"])
+            return text("covers.act", action=" · ".join(filter(None, (form["context"]["action"], str(body.get("change", ""))))))
 
 
 def _marks(document: Any) -> str:

@@ -72,4 +72,7 @@ def from_json(value: Any, *, documents: Any = None) -> Form:
         DocumentEntry(one["name"], bytes.fromhex(one["sha256"]), one["size_bytes"], placement_from_json(one["placement"])) for one in given
     )
     salts = tuple(b64url_decode(one["salt"], Code.INVALID_ARGUMENT) for one in given)
-    return Form(value["number"], value["state"], context_from_json(value["context"]), value["reason"], entries, salts)
+    context = context_from_json(value["context"])
+    if context.form != value["number"]:
+        raise VermilionError(Code.PROOF_INVALID, f"the workflow showed the terms of another form under the number {value['number']}")
+    return Form(value["number"], value["state"], context, value["reason"], entries, salts)
