@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -34,6 +35,7 @@ from sealcore.metrics import CallMetrics
 from sealcore.renewed_channel import RenewedChannel
 
 MESSAGE_LIMIT_BYTES = 4 * 1024 * 1024  # gRPC's own default; larger documents go in chunks
+MOST_CALLS: Final = 128  # of one caller at a time
 ERROR_METADATA = "vermilion-error-bin"
 LONGEST_DETAIL: Final = 200  # characters of the status message, each up to 12 bytes of metadata; the error itself says all
 REQUEST_ID_METADATA = "x-request-id"
@@ -181,6 +183,26 @@ def _reader(deserialise: Callable[[bytes], Any] | None) -> Callable[[bytes], Any
     return read
 
 
+class _Places:
+    """How many calls each caller has open. A call holds a message in memory, of 4 MiB at most, before it does anything."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def taken(self, uri: str) -> Iterator[None]:
+        """A place among ``MOST_CALLS``; OVERLOADED when there is none."""
+        if self._open[uri] >= MOST_CALLS:
+            raise VermilionError(Code.OVERLOADED, f"{uri} has {MOST_CALLS} calls open, as many as one caller may")
+        self._open[uri] += 1
+        try:
+            yield
+        finally:
+            self._open[uri] -= 1
+            if not self._open[uri]:
+                del self._open[uri]
+
+
 class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic only in its stubs
     """Stands before every method: who calls, may they, and which error leaves."""
 
@@ -188,6 +210,7 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
         self._rules = rules
         self._revocations = revocations
         self._metrics = metrics
+        self._places = _Places()
         self._log = get_log("rpc")
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
@@ -200,13 +223,15 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
         parent = str(metadata.get(tracing.TRACEPARENT) or "") or None
         allowed, read = self._rules.get(method, frozenset()), _reader(handler.request_deserializer)
 
-        def enter(request: Any, context: Any) -> Any:
-            """The request, once its sender may make it."""
+        @contextmanager
+        def entered(request: Any, context: Any) -> Iterator[Any]:
+            """The request, once its sender may make it; for as long as it lasts it is one of so many."""
             context.set_trailing_metadata(((REQUEST_ID_METADATA, request_id),))
             pem = context.auth_context().get("x509_pem_cert", [None])[0]
             peer = authorise(pem, allowed, self._revocations)
             _CALLER.set(peer)
-            return _Admitted(request, peer, self._revocations, read) if handler.request_streaming else read(request)
+            with self._places.taken(peer.uri):
+                yield _Admitted(request, peer, self._revocations, read) if handler.request_streaming else read(request)
 
         async def refuse(context: Any, fault: Exception) -> NoReturn:
             error = self._typed(fault, method)
@@ -218,7 +243,8 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
             structlog.contextvars.bind_contextvars(request_id=request_id)
             with self._followed(method, parent):
                 try:
-                    return await handler_function(enter(request, context), context)
+                    with entered(request, context) as asked:
+                        return await handler_function(asked, context)
                 except grpc.aio.AbortError:
                     raise
                 except Exception as fault:  # noqa: BLE001  (the one border where every fault becomes typed)
@@ -228,8 +254,9 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
             structlog.contextvars.bind_contextvars(request_id=request_id)
             with self._followed(method, parent):
                 try:
-                    async for answer in handler_function(enter(request, context), context):
-                        yield answer
+                    with entered(request, context) as asked:
+                        async for answer in handler_function(asked, context):
+                            yield answer
                 except grpc.aio.AbortError:
                     raise
                 except Exception as fault:  # noqa: BLE001  (as above)

@@ -119,7 +119,8 @@ class SignerProcess:
         self._renewal.start()
         calls = CallMetrics(held.metrics.registry, "rpc")
         self._rpc = server(settings.tls, RULES, held.crl, target=settings.listen.target, metrics=calls)
-        budget = ByteBudget(settings.limits.in_flight_bytes, held.metrics.held_bytes.set)
+        limits = settings.limits
+        budget = ByteBudget(limits.in_flight_bytes, limits.share_bytes, held.metrics.held_bytes.set)
         self._intake = Intake(self._desk, budget, held.metrics, largest_document_bytes=settings.limits.document_bytes)
         token_gate = TokenGate(held.register, self._clock, audience=settings.audience)
         add_signer_service(self._rpc, SignerService(self._intake, token_gate, held.examination, held.kept, self._requests))

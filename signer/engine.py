@@ -15,11 +15,10 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from sqlalchemy import Engine as Database
 from structlog.contextvars import bound_contextvars
@@ -32,6 +31,7 @@ from sealcore.ledger.entry import time_us
 from sealcore.log import get as get_log
 from signer.commit import commit
 from signer.examiner import Examiner
+from signer.fair import FairThreads
 from signer.gate import Admission, AdmittedItem, admit_item, admit_token
 from signer.keys import SealKey, SealKeys
 from signer.metrics import SignerMetrics, Stage
@@ -81,7 +81,7 @@ class Engine:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._beside = ThreadPoolExecutor(parts.sandboxed_at_once, thread_name_prefix="beside")
+        self._beside = FairThreads(parts.sandboxed_at_once, "beside")
         self._log = get_log("engine")
         self._picture = lru_cache(maxsize=PICTURES_HELD)(parts.register.attachment)
         self._admissions: OrderedDict[tuple[str, str], Admission] = OrderedDict()
@@ -103,7 +103,7 @@ class Engine:
 
     def close(self) -> None:
         """Waits for what is being worked on beside the batches."""
-        self._beside.shutdown()
+        self._beside.close(finish=True)
 
     def _all_stages(self, documents: Documents) -> None:
         self._gate(documents)
@@ -140,7 +140,7 @@ class Engine:
 
     def _go_beside(self, document: Underway, stages: Callable[[Documents], None]) -> None:
         document.apart = True
-        self._beside.submit(self._alone, document, stages)
+        self._beside.add(document.asked.peer, partial(self._alone, document, stages))
 
     def _alone(self, document: Underway, stages: Callable[[Documents], None]) -> None:
         alone, asked = replace(document, apart=False), document.asked

@@ -50,19 +50,23 @@ class Examining:
         """Ends the sandbox."""
         self._server.close()
 
-    def judge(self, questions: Sequence[Question]) -> list[Judgement]:
-        """One judgement a question, of which there are at most ``MOST_TOGETHER``; raises what is no document's fault."""
+    def together(self, questions: Sequence[Question]) -> list[Judgement | None]:
+        """One judgement a question, of which there are at most ``MOST_TOGETHER``; None for those to be asked alone.
+
+        Raises what is no document's fault, as ``alone`` does.
+        """
         if len(questions) == 1:
-            return [self._alone(questions[0])]
+            return [None]
         try:
             told = self._ask(questions)
         except VermilionError as fault:
             if fault.kind is not Kind.DOCUMENT:
                 raise
-            told = [None] * len(questions)
-        return [_judgement(one) if one is not None else self._alone(question) for question, one in zip(questions, told, strict=True)]
+            return [None] * len(questions)
+        return [_judgement(one) if one is not None else None for one in told]
 
-    def _alone(self, question: Question) -> Judgement:
+    def alone(self, question: Question) -> Judgement:
+        """The judgement on a document that has a child of its own."""
         try:
             (told,) = self._ask([question])
         except VermilionError as fault:

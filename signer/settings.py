@@ -48,7 +48,8 @@ class TimestampSettings(Block):
 class Limits(Block):
     """Bounds on size, number and time.
 
-    ``in_flight_bytes`` is what all documents held at one moment may weigh; who sends more waits (backpressure).
+    ``in_flight_bytes`` is what all documents held at one moment may weigh; who sends more waits (backpressure). One client holds half of
+    it at most, or one document: with less than two of the largest documents it can keep others waiting.
     ``lease_s`` is how long a use belongs to the worker that took it; after that another may take over.
     ``hsm_s`` bounds one call of the HSM; it lies well below the lease, so that a hung call ends before a takeover.
     """
@@ -58,6 +59,11 @@ class Limits(Block):
     batch: int = Field(default=128, ge=1, le=1024)
     lease_s: int = Field(default=60, ge=1, le=MOST_LEASE_S)
     hsm_s: float = Field(default=15.0, gt=0)
+
+    @property
+    def share_bytes(self) -> int:
+        """Of ``in_flight_bytes``, for one client."""
+        return max(self.in_flight_bytes // 2, self.document_bytes)
 
 
 class OutsideCaSettings(Block):
@@ -131,7 +137,7 @@ class ExamineSettings(Block):
     """Documents that are looked at before anybody approves them, beside sealing and behind it.
 
     at_once             children of the sandbox at one time, for all clients together
-    documents_a_minute  of one client; a second of the sandbox's work counts as 100 documents
+    documents_a_minute  of one client; a second of the sandbox's work counts as 1000 documents
     """
 
     at_once: int = Field(default=1, ge=1, le=64)

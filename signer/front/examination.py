@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.error_messages import to_message
 from sealcore.errors import Code, Kind, VermilionError
 from signer.examining import MOST_TOGETHER, Examining, Judgement, Question
+from signer.fair import FairThreads
 from signer.front.budget import ByteBudget
 from signer.front.fatal import FatalDocuments
 from signer.front.framing import MOST_ITEMS
@@ -29,10 +30,11 @@ from signer.settings import ExamineSettings
 
 PATIENCE_S: Final = 60.0  # with a client that does not go on
 HOLE_BYTES: Final = 16 * 1024  # of the update that is thrown away
-SECOND_COUNTS_AS: Final = 100  # documents: what a client makes the sandbox work counts as well
+SECOND_COUNTS_AS: Final = 1000  # documents: what a client makes the sandbox work counts as well
 _FIELD: Final = "Vermilion-Examined"
 
 Messages = AsyncIterator[signer_pb2.ExamineRequest]
+_T = TypeVar("_T")
 
 
 class Rate:
@@ -78,14 +80,15 @@ class Examination:
         self._register, self._fatal, self._metrics = register, fatal, metrics
         self._largest_document_bytes = largest_document_bytes
         self._rate = Rate(settings.documents_a_minute)
-        self._budget = ByteBudget(largest_document_bytes, lambda _held: None)
+        self._budget = ByteBudget(2 * largest_document_bytes, largest_document_bytes, lambda _held: None)  # a large one of two clients
         self._examining = Examining(largest_document_bytes=largest_document_bytes)
-        self._threads = ThreadPoolExecutor(settings.at_once, thread_name_prefix="examine")
+        self._threads = FairThreads(settings.at_once, "examine")
         self._clients: set[str] = set()
+        self._working: dict[str, asyncio.Future[Any]] = {}
 
     def close(self) -> None:
         """Ends the sandbox; what is being examined is given up."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close(finish=False)
         self._examining.close()
 
     async def answers(self, client: str, messages: Messages) -> AsyncIterator[signer_pb2.ExamineResponse]:
@@ -113,13 +116,13 @@ class Examination:
                     if item.size_bytes and not item.document:
                         yield await self._large(client, seal, item, messages)
         finally:
-            self._clients.discard(client)
+            self._leave(client)
 
     async def _large(self, client: str, seal: Seal, item: signer_pb2.Item, messages: Messages) -> signer_pb2.ExamineResponse:
         """A document in chunks, which follow at once."""
         if item.size_bytes > self._largest_document_bytes:
             return await self._answer(client, seal, [_Asked(item, b"")])  # judged by what it says; its chunks may not come
-        await self._budget.take(item.size_bytes, wait=True)
+        await self._budget.take(client, item.size_bytes, wait=True)
         try:
             content = bytearray()
             async with asyncio.timeout(2 * PATIENCE_S):
@@ -134,14 +137,11 @@ class Examination:
         except TimeoutError:
             raise VermilionError(Code.DEADLINE_EXCEEDED, "the document does not come") from None
         finally:
-            self._budget.give_back(item.size_bytes)
+            self._budget.give_back(client, item.size_bytes)
 
     async def _answer(self, client: str, seal: Seal, asked: Sequence[_Asked]) -> signer_pb2.ExamineResponse:
-        began_s = time.monotonic()
-        self._rate.take(client, len(asked), began_s)
-        judged = await in_thread(self._threads, self._judge, seal, asked)
-        now_s = time.monotonic()
-        self._rate.charge(client, (now_s - began_s) * SECOND_COUNTS_AS)
+        self._rate.take(client, len(asked), time.monotonic())
+        judged = await self._judged(client, seal, asked)
         response = signer_pb2.ExamineResponse()
         for one, judgement in zip(asked, judged, strict=True):
             self._metrics.examined.labels(str(judgement.refusal.code) if judgement.refusal else "ok").inc()
@@ -150,19 +150,51 @@ class Examination:
                 answer.error.CopyFrom(to_message(judgement.refusal))
         return response
 
-    def _judge(self, seal: Seal, asked: Sequence[_Asked]) -> list[Judgement]:
-        judged: list[Judgement | None] = []
-        questions: list[Question] = []
-        for one in asked:
+    async def _judged(self, client: str, seal: Seal, asked: Sequence[_Asked]) -> list[Judgement]:
+        """Each document that costs more than a glance waits for its turn anew: nobody waits for more than one of each other client."""
+        put = await self._worked(client, lambda: [self._put(seal, one) for one in asked])
+        questions = [one for one in put if isinstance(one, Question)]
+        found = iter(await self._worked(client, lambda: self._examining.together(questions)) if questions else ())
+        judged: list[Judgement] = []
+        for one, each in zip(put, asked, strict=True):
+            judgement = one if isinstance(one, Judgement) else next(found)
+            if judgement is None:
+                assert isinstance(one, Question)
+                judgement = await self._worked(client, partial(self._examining.alone, one))
+            judged.append(_named(judgement, each.item.name))
+        return judged
+
+    async def _worked(self, client: str, work: Callable[[], _T]) -> _T:
+        """In a thread, in turn. Its time is the client's, and so is its place in line, also when the client has gone meanwhile."""
+
+        def timed() -> _T:
+            began_s = time.monotonic()
             try:
-                questions.append(self._question(seal, one))
-                judged.append(None)
-            except VermilionError as refusal:
-                if refusal.kind not in (Kind.DOCUMENT, Kind.INVALID, Kind.FORBIDDEN):
-                    raise
-                judged.append(Judgement(refusal=refusal))
-        answers = iter(self._examining.judge(questions) if questions else ())
-        return [_named(one if one is not None else next(answers), each.item.name) for one, each in zip(judged, asked, strict=True)]
+                return work()
+            finally:
+                took_s = time.monotonic() - began_s
+                loop.call_soon_threadsafe(self._rate.charge, client, took_s * SECOND_COUNTS_AS)
+
+        loop = asyncio.get_running_loop()
+        working = self._working[client] = asyncio.ensure_future(in_thread(self._threads.of(client), timed))
+        return await asyncio.shield(working)
+
+    def _leave(self, client: str) -> None:
+        """The client may ask again; one that left in the middle, once what it asked is done."""
+        working = self._working.pop(client, None)
+        if working is None or working.done():
+            self._clients.discard(client)
+        else:
+            working.add_done_callback(lambda _: self._clients.discard(client))
+
+    def _put(self, seal: Seal, asked: _Asked) -> Question | Judgement:
+        """What to ask of a document, or what is known of it already."""
+        try:
+            return self._question(seal, asked)
+        except VermilionError as refusal:
+            if refusal.kind not in (Kind.DOCUMENT, Kind.INVALID, Kind.FORBIDDEN):
+                raise
+            return Judgement(refusal=refusal)
 
     def _question(self, seal: Seal, asked: _Asked) -> Question:
         """As the gate and the engine would put it; raises what the gate would."""

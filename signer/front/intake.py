@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,6 @@ from signer.messages import LARGEST_RESULTS_BYTES, holds_results, joined, refusa
 from signer.metrics import SignerMetrics
 from signer.worker.jobs import Sent
 
-STALLED_S = 60.0  # a client that stops in the middle of a document does not hold memory for longer
 MOST_JOINED = 16  # answers in one look at the queue
 LAST_WORD_S = 0.1
 WINDOW_DOCUMENTS = 768  # of one stream, taken in and not yet answered to the client: who reads slowly is read slowly
@@ -76,10 +76,10 @@ class Intake:
             raise refusal
         answer: asyncio.Future[Sequence[bytes]] = asyncio.get_running_loop().create_future()
         size_bytes = len(item.document)
-        await self.budget.take(size_bytes, wait=True)
+        await self.budget.take(call.peer, size_bytes, wait=True)
 
         def receive(parts: Sequence[bytes], _count: int) -> None:
-            self.budget.give_back(size_bytes)
+            self.budget.give_back(call.peer, size_bytes)
             if not answer.done():
                 answer.set_result(parts)
 
@@ -151,9 +151,10 @@ class Stream:
                         await self._items(one)
                     case Kind.CHUNK:
                         self._chunk(chunk_of(one))
+                        self._drop(self._arriving.drop_late(), "the document comes too slowly")
                     case _:
                         raise VermilionError(Code.INVALID_ARGUMENT, "a stream has one token, first; then items and chunks")
-            self._drop_incomplete("the stream ended before the whole document had come")
+            self._drop(self._arriving.drop_all(), "the stream ended before the whole document had come")
         finally:
             await self._all_answered()
             self._answers.put_nowait(None)
@@ -169,13 +170,13 @@ class Stream:
         """The next message; None at the end, when the service stops, or when the client does not go on with a document."""
         if not self._has_room:
             await self._wait_for_room()
+        began_s = time.monotonic()
         coming = asyncio.ensure_future(anext(aiter(messages), None))
         stopping = asyncio.ensure_future(self._intake.stopping.wait())
         try:
-            patience_s = None if self._arriving.is_empty else STALLED_S
-            done, _ = await asyncio.wait({coming, stopping}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({coming, stopping}, timeout=self._arriving.patience_s, return_when=asyncio.FIRST_COMPLETED)
             if not done:
-                self._drop_incomplete(f"nothing more of the document came for {STALLED_S:g} s")
+                self._drop(self._arriving.drop_all(), "nothing more of the document came in time")
                 done, _ = await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if coming not in done:  # we stop; a client that had said all it wanted shall not hear of it
                 done, _ = await asyncio.wait({coming}, timeout=LAST_WORD_S)
@@ -183,6 +184,7 @@ class Stream:
                 return None
             return coming.result()
         finally:
+            self._arriving.waited(time.monotonic() - began_s)
             coming.cancel()
             stopping.cancel()
 
@@ -218,7 +220,8 @@ class Stream:
     async def _take_in(self, items: Items, places: list[int]) -> None:
         """Takes room for all documents of a message at once: a stream that waits for room holds nothing meanwhile."""
         try:
-            await self._intake.budget.take(sum(items.size_bytes(place) for place in places), wait=self._arriving.is_empty)
+            size_bytes = sum(items.size_bytes(place) for place in places)
+            await self._intake.budget.take(self._call.peer, size_bytes, wait=self._arriving.is_empty)
         except VermilionError as refusal:
             self._refuse([items.items[place].index for place in places], refusal)
             return
@@ -242,7 +245,7 @@ class Stream:
                 raise VermilionError(Code.INVALID_ARGUMENT, "a document comes whole or in chunks, not both")
             if self._arriving.count >= MOST_ARRIVING:
                 raise VermilionError(Code.OVERLOADED, f"at most {MOST_ARRIVING} documents of a stream arrive in chunks at a time")
-            await self._intake.budget.take(self._weight_bytes(item), wait=self._arriving.is_empty)
+            await self._intake.budget.take(self._call.peer, self._weight_bytes(item), wait=self._arriving.is_empty)
         except VermilionError as refusal:
             self._refuse([item.index], refusal)
             return
@@ -273,7 +276,7 @@ class Stream:
 
         def receive(parts: Sequence[bytes], count: int) -> None:
             if not parcel.left:
-                self._intake.budget.give_back(size_bytes)
+                self._intake.budget.give_back(self._call.peer, size_bytes)
                 self._parcels.discard(parcel)
                 self._moved.set()
             self._answers.put_nowait(_Answer(parts, count, 0 if parcel.left else size_bytes))
@@ -289,15 +292,14 @@ class Stream:
         self._out_documents += len(indexes)
         self._answers.put_nowait(_Answer(serialised(refusals(indexes, refusal)), len(indexes), 0))
 
-    def _drop_incomplete(self, reason: str) -> None:
-        dropped = self._arriving.drop_all()
+    def _drop(self, dropped: Sequence[signer_pb2.Item], reason: str) -> None:
         if dropped:
             self._give_back_arriving(sum(map(self._weight_bytes, dropped)))
             self._refuse([item.index for item in dropped], VermilionError(Code.INVALID_ARGUMENT, reason))
 
     def _give_back_arriving(self, size_bytes: int) -> None:
         self._arriving_bytes -= size_bytes
-        self._intake.budget.give_back(size_bytes)
+        self._intake.budget.give_back(self._call.peer, size_bytes)
 
 
 def _merged(parts: Sequence[bytes]) -> Iterator[bytes]:

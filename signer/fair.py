@@ -1,0 +1,98 @@
+"""Threads that work for several clients: each gets the same time, however much a single piece of work of theirs costs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, Final, ParamSpec, TypeVar
+
+CLIENTS_REMEMBERED: Final = 1000
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_Work = tuple[Future[Any], Callable[[], Any]]
+
+
+class FairThreads:
+    """A pool of threads. Next is the client with the fewest pieces of work under way, among these the one that has had the least time.
+
+    Work is not interrupted: who waits, waits for what has begun. A client that has had nothing for a while begins where the others are.
+    """
+
+    def __init__(self, threads: int, name: str, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic_s = monotonic_s
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._lock = threading.Lock()
+        self._waiting: dict[str, deque[_Work]] = {}
+        self._under_way: Counter[str] = Counter()
+        self._spent_s: OrderedDict[str, float] = OrderedDict()
+        self._level_s = 0.0  # what the client had spent whose work began last
+
+    def of(self, client: str) -> Executor:
+        """The pool as this client has it."""
+        return _Share(self, client)
+
+    def close(self, *, finish: bool) -> None:
+        """Waits for all that was asked, or gives up what has not begun."""
+        if not finish:
+            with self._lock:
+                for future, _work in [one for line in self._waiting.values() for one in line]:
+                    future.cancel()
+        self._pool.shutdown(wait=finish, cancel_futures=not finish)
+
+    def add(self, client: str, work: Callable[[], _T]) -> Future[_T]:
+        """Work for a client, in its turn."""
+        future: Future[_T] = Future()
+        with self._lock:
+            if client not in self._waiting:
+                self._waiting[client] = deque()
+                self._spent_s[client] = max(self._spent_s.get(client, 0.0), self._level_s)
+                self._spent_s.move_to_end(client)
+            self._waiting[client].append((future, work))
+        self._pool.submit(self._next)
+        return future
+
+    def _next(self) -> None:
+        with self._lock:
+            client = min(self._waiting, key=lambda one: (self._under_way[one], self._spent_s[one]))
+            future, work = self._waiting[client].popleft()
+            if not self._waiting[client]:
+                del self._waiting[client]
+            self._under_way[client] += 1
+            self._level_s = max(self._level_s, self._spent_s[client])
+        began_s = self._monotonic_s()
+        try:
+            _run(future, work)
+        finally:
+            self._done(client, self._monotonic_s() - began_s)
+
+    def _done(self, client: str, took_s: float) -> None:
+        with self._lock:
+            self._under_way[client] -= 1
+            self._spent_s[client] = self._spent_s.get(client, self._level_s) + took_s
+            if not self._under_way[client]:
+                del self._under_way[client]
+            if len(self._spent_s) > CLIENTS_REMEMBERED:
+                for idle in [one for one in self._spent_s if one not in self._waiting and one not in self._under_way][:1]:
+                    del self._spent_s[idle]
+
+
+def _run(future: Future[Any], work: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = work()
+    except BaseException as fault:  # noqa: BLE001  (it belongs to whoever waits for the result, as in every pool)
+        future.set_exception(fault)
+    else:
+        future.set_result(result)
+
+
+class _Share(Executor):
+    def __init__(self, threads: FairThreads, client: str) -> None:
+        self._threads, self._client = threads, client
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        return self._threads.add(self._client, lambda: fn(*args, **kwargs))
