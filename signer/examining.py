@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.sandbox import PARTS_LIMIT, ForkServer
-from signer.pades.plan import Plan
+from signer.pades.plan import Plan, Prepared
 from signer.pades.readback_objects import require_accounted
 from signer.sandbox import limits, plan_of, request_parts
 
@@ -107,15 +107,25 @@ def work(parts: list[bytes]) -> Sequence[bytes]:
 
 
 def _examined(document: bytes, plan: Plan, *, alone: bool) -> dict[str, Any] | None:
-    from signer.pades.lean.prepare import prepare_lean  # noqa: PLC0415  (the child alone)
     from signer.pades.prepare import prepare  # noqa: PLC0415  (only the zygote loads pyHanko and PDFium, never the signer itself)
 
-    prepared = prepare_lean(document, plan, hashlib.sha256(document))
-    if prepared is None and not alone:
-        return None
     try:
+        prepared = _lean(document, plan)
+        if prepared is None and not alone:
+            return None
         prepared = prepared or prepare(document, plan)
         require_accounted(document, prepared.suffix, plan, prepared.field_name)
     except VermilionError as refusal:
         return {"code": str(refusal.code), "reason": refusal.reason, "rule": refusal.rule}
     return {"warnings": prepared.warnings}
+
+
+def _lean(document: bytes, plan: Plan) -> Prepared | None:
+    from signer.pades.lean.prepare import prepare_lean  # noqa: PLC0415  (the child alone)
+
+    try:
+        return prepare_lean(document, plan, hashlib.sha256(document))
+    except VermilionError:
+        raise
+    except Exception:  # noqa: BLE001  (what the lean writer trips over, pyHanko may judge, as in sealing)
+        return None

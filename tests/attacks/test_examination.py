@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -15,6 +16,7 @@ from sealcore.ids import client_uri, operator_uri, uuid7
 from signer.front.examination import Rate
 from tests.crash.fixtures import house, scenes
 from tests.crash.scene import Scene
+from tests.pades.documents import STRUCTURES, simple
 from tests.signer.office import document
 from tests.signer.station import TIMEOUT_S, typed
 from tests.signer.test_faults import batch, everything_sealed_once
@@ -24,6 +26,23 @@ Scenes = Callable[..., Scene]
 Request = signer_pb2.ExamineRequest
 Items = signer_pb2.SealStreamRequest.Items
 Chunk = signer_pb2.SealStreamRequest.Chunk
+SEED: Final = 5
+MUTATED: Final = 20
+TOKENS: Final = (
+    b"0 0 R",
+    b"99 0 R",
+    b"\0",
+    b"/Annots",
+    b"/AcroForm",
+    b"xref",
+    b"trailer",
+    b"%",
+    b"obj",
+    b"\xff",
+    b"<<",
+    b"]",
+    b"/Type/ObjStm",
+)
 
 
 def items(*contents: bytes) -> Request:
@@ -38,6 +57,11 @@ def item(index: int, size_bytes: int, **more: Any) -> signer_pb2.Item:
 
 def examine(scene: Scene, *messages: Request, uri: str | None = None) -> dict[int, str]:
     """Index → code, empty for what would be sealed."""
+    return {one.index: one.error.code for one in examined(scene, *messages, uri=uri)}
+
+
+def examined(scene: Scene, *messages: Request, uri: str | None = None) -> list[signer_pb2.Examined]:
+    """What is said of each document."""
     seal = scene.office.seals["contract"].id
 
     def sent() -> Iterator[Request]:
@@ -45,7 +69,7 @@ def examine(scene: Scene, *messages: Request, uri: str | None = None) -> dict[in
         yield from messages
 
     call = typed(lambda: list(scene.station.signer(uri).Examine(sent(), timeout=TIMEOUT_S)))
-    return {one.index: one.error.code for answer in call for one in answer.examined}
+    return [one for answer in call for one in answer.examined]
 
 
 def refusal(work: Callable[[], object]) -> Code:
@@ -95,6 +119,44 @@ def test_what_is_no_examination_ends_its_own_call_with_a_typed_error(scenes: Sce
         2: "DOCUMENT_EMPTY",
     }
     assert scene.unready() == set()
+
+
+def broken() -> Iterator[bytes]:
+    """Our structures as they are, and damaged in a few places each: what readers mend, and what they do not."""
+    yield from (make() for make in STRUCTURES.values())
+    table = simple(more={10: b"[]"})
+    yield table.replace(b"0000000000 00000 f \n0000000000 00000 f ", b"0000000000 00000 f \n0000000000 00000]f ", 1)
+    yield table[: table.index(b"xref")] + b"xref\n0 5\n0000000000 65535 f \n0000"
+    yield table[: table.index(b"4 0 obj") + 20] + b"00000 n \ntrailer\n-1-"
+    random_, made = random.Random(SEED), [make() for make in STRUCTURES.values()]
+    for _ in range(MUTATED):
+        document = bytearray(random_.choice(made))
+        for _ in range(random_.choice((1, 2, 8))):
+            at = random_.randrange(len(document))
+            match random_.randrange(4):
+                case 0:
+                    document[at] = random_.randrange(256)
+                case 1:
+                    del document[at : at + random_.randrange(1, 100)]
+                case 2:
+                    document[at:at] = random_.choice(TOKENS)
+                case _:
+                    del document[at if random_.random() < 0.1 else len(document) :]
+        yield bytes(document)
+
+
+def test_what_is_said_of_a_broken_document_is_what_sealing_does_with_it(scenes: Scenes) -> None:
+    scene = scenes(workers={"bulk": 1, "interactive": 0})
+    documents = list(broken())
+    approved = scene.office.approve(documents, placement=scene.office.visible())
+    parts = [approved.items[start : start + 20] for start in range(0, len(documents), 20)]
+    told = {one.index: one for one in examined(scene, *(Request(items=Items(items=part)) for part in parts))}
+    results = scene.station.stream(approved.token, approved.items)
+    for index in range(len(documents)):
+        said, refused = told[index], results.refused.get(index)
+        did = (str(refused.code), refused.reason, []) if refused else ("", "", sorted(results.sealed[index].warnings))
+        assert (said.error.code, said.error.reason, sorted(said.warnings)) == did, (index, documents[index])
+    assert len(results.sealed) > len(STRUCTURES) / 2 and len(results.refused) > MUTATED / 4
 
 
 def test_an_allowance_fills_up_over_a_minute() -> None:
