@@ -254,8 +254,8 @@ REGISTRY: dict[Code, CodeEntry] = {
     ),
     Code.DOCUMENT_ENCRYPTED: _row(
         _D,
-        "A document that asks for a password is not sealed, and an encrypted one is not extended.",
-        "Remove the password or the protection, then have that file approved.",
+        "An encrypted document is neither sealed nor extended, whether it asks for a password or not.",
+        "Save it without password and protection, then have that file approved.",
     ),
     Code.DOCUMENT_NO_PAGES: _row(_D, "A document has at least one page.", "Export the document again."),
     Code.DOCUMENT_XFA: _row(_D, "Dynamic XFA forms have no fixed look.", "Flatten or print the form to a plain PDF."),

@@ -30,12 +30,7 @@ _ONE_AT_A_TIME: Final = threading.Lock()  # ``exact_names`` changes pyHanko for 
 def _opened(document: bytes, identifier: bytes = b"") -> Iterator[Opened]:
     with _ONE_AT_A_TIME, exact_names():
         logging.getLogger("pyhanko").setLevel(logging.CRITICAL)  # its remarks about strangers' files belong in no log
-        opened = open_document(document, identifier)
-        if opened.encrypted:
-            raise VermilionError(
-                Code.DOCUMENT_ENCRYPTED, "the document is encrypted", rule="Validation data is added to documents that anybody can read."
-            )
-        yield opened
+        yield open_document(document, identifier)
 
 
 def read_full(document: bytes) -> Contents:

@@ -28,8 +28,7 @@ def add_field(opened: Opened, field: generic.IndirectObject, *, first_signature:
     """Enters the field; every other entry of the form stays, but for /NeedAppearances ahead of the first signature.
 
     That flag makes readers redraw the form when they open it, which is a change after sealing; where it may go, ``undrawn`` says.
-    Behind earlier signatures it stays, since taking it away would be a change too. In an encrypted document catalog and form are written anew, so that reading back
-    needs no key.
+    Behind earlier signatures it stays, since taking it away would be a change too.
     """
     update, root = opened.update, opened.root
     form = found_dictionary(root, "/AcroForm")
@@ -40,8 +39,6 @@ def add_field(opened: Opened, field: generic.IndirectObject, *, first_signature:
         return
     form["/Fields"] = extended(found_array(form, "/Fields"), field)
     update.update_container(form)
-    if opened.encrypted:
-        update.update_container(root)
     if first_signature and "/NeedAppearances" in form:
         del form["/NeedAppearances"]
     form["/SigFlags"] = number(SIGNATURES_EXIST_AND_APPEND_ONLY)

@@ -26,7 +26,7 @@ from signer.pades.names import exact_names
 from signer.pades.objects import ByteRange, Hole, dictionary, found_dictionary, name, number, plainly
 from signer.pades.pages import Page, find_pages, require_single
 from signer.pades.plan import ContentPolicy, Plan, Prepared
-from signer.pades.reasons import MARKED_LATER, PDFA_LOST, PDFUA_LOST, REPAIRED, RESTRICTED, require_fixed
+from signer.pades.reasons import MARKED_LATER, PDFA_LOST, PDFUA_LOST, REPAIRED, require_fixed
 from signer.pades.repair import repair
 from signer.pades.structure import Structure
 from signer.pades.undrawn import needs_drawing, require_drawn
@@ -38,8 +38,7 @@ _MENDABLE: Final = (Code.DOCUMENT_DAMAGED, Code.DOCUMENT_NO_PAGES, Code.DOCUMENT
 def prepare(document: bytes, plan: Plan, hash_name: str = "sha256") -> Prepared:
     """The update for ``document`` as the plan says, with the digest by ``hash_name`` over everything but the hole.
 
-    Earlier bytes and signatures stay as they are. The same document and plan give the same update (but for encrypted documents,
-    whose strings get fresh initialisation vectors). Raises DOCUMENT_… and MARK_OFF_PAGE; never a bare exception of the reader's.
+    Earlier bytes and signatures stay as they are. The same document and plan give the same update. Raises DOCUMENT_… and MARK_OFF_PAGE; never a bare exception of the reader's.
     """
     logging.getLogger("pyhanko").setLevel(logging.CRITICAL)  # its remarks about strangers' files belong in no log
     refuse_what_is_no_pdf(document)
@@ -103,7 +102,6 @@ def _warnings(opened: Opened, plan: Plan, state: FormState, *, repaired: bool) -
         require_fixed(content)
     others = {
         REPAIRED: repaired,
-        RESTRICTED: opened.restricted,
         MARKED_LATER: state.signed > 0 and len(impressions(plan.placement.marks)) > 1,
     }
     return content + tuple(warning for warning, holds in others.items() if holds)

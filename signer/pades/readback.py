@@ -92,7 +92,7 @@ def _signature(reader: Reader, field_name: str) -> dict[str, Any]:
         raise UnreadableError("the form has no fields")
     for each in reversed(fields):  # ours came last
         field = reader.resolve(each)
-        if isinstance(field, dict) and field.get("FT") == "Sig" and (reader.encrypted or plain_text(field.get("T")) == field_name):
+        if isinstance(field, dict) and field.get("FT") == "Sig" and plain_text(field.get("T")) == field_name:
             return _dictionary(reader, field.get("V"), "signature")
     raise UnreadableError("the form does not have the seal's field")
 

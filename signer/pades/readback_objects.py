@@ -2,7 +2,7 @@
 
 entries that lead to them, and nothing else. Whoever took the sandbox over can write what he likes; only what the plan explains is signed.
 
-Shares no code with the writers. A document that is encrypted is not looked into: its strings and streams say nothing without the key.
+Shares no code with the writers. What is encrypted says nothing without its key, and is refused.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ def require_accounted(document: Document, suffix: bytes, plan: Plan, field_name:
 def require_accounted_in_general(document: Document, suffix: bytes, plan: Plan, field_name: str) -> None:
     """The same for an update in any spelling."""
     try:
-        account = _Account(document[:], suffix, plan, field_name)
-        if not account.encrypted:
-            account.settle()
+        _Account(document[:], suffix, plan, field_name).settle()
     except (UnreadableError, RecursionError, ValueError, LookupError, TypeError, AttributeError, OverflowError, StopIteration) as fault:
         reason = str(fault) if isinstance(fault, UnreadableError) else "it is malformed"
         raise VermilionError(Code.DOCUMENT_READBACK, f"the update is not what was planned: {reason}") from fault
@@ -57,10 +55,8 @@ class _Account:
         )
         self._file = document + suffix
         self._new = Reader(self._file)
-        self.encrypted = self._new.encrypted and _before(document, self._new.trailer.get("Prev")).encrypted
-        revisions = [] if self.encrypted else read_revisions(document, suffix)
-        if self.encrypted:
-            return
+        _require(not self._new.encrypted, "it is encrypted")
+        revisions = read_revisions(document, suffix)
         self._revision: Revision = revisions[-1]
         self._old = _before(self._file[: self._revision.start], self._new.trailer.get("Prev"))
         self._left: dict[int, Object] = dict(self._revision.objects)

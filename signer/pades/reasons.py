@@ -19,7 +19,6 @@ NOT_SEARCHED: Final = "parts of the document are too large or too broken to be s
 IN_ORDER: Final = (JAVASCRIPT, LAUNCH, EXTERNAL, HIDDEN, MULTIMEDIA, DYNAMIC_FORM, REDRAWN_FORM, NOT_SEARCHED)
 
 REPAIRED: Final = "the document's table of contents was broken and has been rebuilt in the update"
-RESTRICTED: Final = "the document is protected: its author allows reading but no changes"
 MARKED_LATER: Final = "the document carries a signature already: some readers report the further marks as changes after it"
 
 PDFA_LOST: Final = "the sealed document is no PDF/A any more: the seal's picture has transparency, colours or fonts that PDF/A forbids"

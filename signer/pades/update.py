@@ -9,7 +9,6 @@ from itertools import chain
 from typing import Any, Final
 
 from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.crypt import AuthStatus, StandardSecurityHandler
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.xref import XRefSectionData, XRefSectionType
@@ -21,7 +20,6 @@ from signer.pades.packed import Reader
 
 HEADER_WINDOW_BYTES: Final = 1024  # where readers look for %PDF- (ISO 32000-1 Annex H.3, note 13)
 _KEYWORD_WINDOW_BYTES: Final = 16
-_ENCRYPTED: Final = "the document is encrypted"
 
 
 class Update(IncrementalPdfFileWriter):
@@ -80,8 +78,6 @@ class Opened:
     update: Update
     root: generic.DictionaryObject
     file: bytes
-    encrypted: bool
-    restricted: bool
 
 
 def refuse_what_is_no_pdf(document: bytes) -> None:
@@ -99,46 +95,28 @@ def refuse_what_is_no_pdf(document: bytes) -> None:
 
 
 def open_document(file: bytes, identifier: bytes) -> Opened:
-    """Opens a PDF, also one that anybody can open because its user password is empty; typed errors otherwise."""
+    """Opens a PDF; typed errors otherwise.
+
+    DOCUMENT_ENCRYPTED for every document that is encrypted, asks it for a password or not: of what is appended to it nobody without its key
+    can say what it shows, neither the read back nor whoever verifies it later.
+    """
     with plainly("the document's table of contents (cross-references)"):
         reader = Reader(file)
-    encrypted, restricted = _decrypt(reader)
+        encrypted = "/Encrypt" in reader.trailer
+    if encrypted:
+        raise VermilionError(Code.DOCUMENT_ENCRYPTED, "the document is encrypted")
     with plainly("the document's catalog"):
         update = Update(file, reader, identifier)
         root = update.root
-    return Opened(update, root, file, encrypted, restricted)
-
-
-def _decrypt(reader: PdfFileReader) -> tuple[bool, bool]:
-    """Whether the document is encrypted, and whether its author withheld the permission to fill in forms or change it."""
-    if "/Encrypt" not in reader.trailer:
-        return False, False
-    try:
-        handler = reader.security_handler
-        if not isinstance(handler, StandardSecurityHandler):
-            raise VermilionError(Code.DOCUMENT_ENCRYPTED, f"{_ENCRYPTED} for certain recipients")
-        if handler.pdf_mac_enabled:
-            raise VermilionError(Code.DOCUMENT_ENCRYPTED, f"{_ENCRYPTED} and guarded by an integrity code (ISO 32004)")
-        result = handler.authenticate(b"", id1=_first_identifier(reader).original_bytes)
-    except VermilionError:
-        raise
-    except Exception as fault:
-        raise VermilionError(Code.DOCUMENT_ENCRYPTED, f"{_ENCRYPTED} in a way that cannot be read") from fault
-    if result.status == AuthStatus.FAILED:
-        raise VermilionError(Code.DOCUMENT_ENCRYPTED, f"{_ENCRYPTED} and does not open without a password")
-    permitted = int(result.permission_flags.value) if result.permission_flags is not None else -1
-    changes = (1 << 3) | (1 << 8)  # bits 4 and 9 of /P: change, fill in and sign (ISO 32000-2 table 22)
-    return True, result.status == AuthStatus.USER and not permitted & changes
+    return Opened(update, root, file)
 
 
 def _first_identifier(reader: PdfFileReader) -> generic.ByteStringObject:
-    """The permanent half of /ID, unchanged since it is part of the encryption key; empty where there is none."""
+    """The permanent half of /ID, unchanged; drawn from the file where there is none."""
     identifiers = _trailer_entry(reader, "/ID")
     first = identifiers[0] if isinstance(identifiers, generic.ArrayObject) and len(identifiers) else None
     if isinstance(first, generic.TextStringObject | generic.ByteStringObject):
         return generic.ByteStringObject(first.original_bytes)
-    if "/Encrypt" in reader.trailer:
-        return generic.ByteStringObject(b"")
     reader.stream.seek(0)
     return generic.ByteStringObject(hashlib.sha256(reader.stream.read()).digest()[:16])
 

@@ -124,7 +124,7 @@ def updated() -> bytes:
 
 
 def encrypted(user: str = "", owner: str = "owner") -> bytes:
-    """AES-256; anybody can open it where the user password is empty."""
+    """AES-256; readers open it without asking where the user password is empty."""
     buffer = io.BytesIO()
     with pikepdf.open(io.BytesIO(pages(2))) as document:
         document.save(buffer, encryption=pikepdf.Encryption(user=user, owner=owner), object_stream_mode=pikepdf.ObjectStreamMode.generate)
@@ -141,7 +141,6 @@ STRUCTURES: dict[str, Callable[[], bytes]] = {
     "hybrid": hybrid,
     "form": form,
     "updated": updated,
-    "encrypted-with-empty-password": encrypted,
     "old-version": lambda: simple().replace(b"%PDF-1.7", b"%PDF-1.2"),
     "annotations-inline": lambda: simple(page=b"/Annots [<< /Type /Annot /Subtype /Square /Rect [10 10 20 20] >>]"),
     "annotations-elsewhere": lambda: simple(page=b"/Annots 10 0 R", more={10: b"[]"}),

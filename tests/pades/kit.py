@@ -247,8 +247,6 @@ def pyhanko_status(authority: Authority, file: bytes, *, index: int = -1) -> Any
 
     root = asn1_x509.Certificate.load(authority.root.public_bytes(serialization.Encoding.DER))
     reader = PdfFileReader(io.BytesIO(file), strict=False)
-    if reader.encrypted:
-        reader.decrypt(b"")
     signature = _embedded(reader, index)
     context = ValidationContext(trust_roots=[root], allow_fetching=False)
     from pyhanko.sign.validation.settings import KeyUsageConstraints

@@ -26,8 +26,8 @@ NAME = "Vermilion-1"
 BASE = documents.simple()
 HOLE = b"<" + b"3003020105".ljust(64, b"0") + b">"
 
-# Where the catalog is written anew and nothing is encrypted, the seal is found the quick way.
-SLOWLY = {"encrypted-with-empty-password", "form", "fields-elsewhere"}
+# Where the catalog is written anew, the seal is found the quick way.
+SLOWLY = {"form", "fields-elsewhere"}
 
 
 def located(file: bytes) -> Located | None:

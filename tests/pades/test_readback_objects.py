@@ -217,6 +217,18 @@ def test_what_a_writer_slips_in_is_refused(monkeypatch: pytest.MonkeyPatch, plan
     assert refusal.value.code == Code.DOCUMENT_READBACK
 
 
+def test_an_update_that_calls_itself_encrypted_gets_no_more_in(monkeypatch: pytest.MonkeyPatch, plans: dict[str, Plan]) -> None:
+    """Nothing is encrypted under this entry: readers would show the annotation."""
+    document, plan = documents.form(), plans["visible"]
+    prepared = _prepared_with(monkeypatch, document, plan, _annotation)
+    encrypted = b"/Encrypt << /Filter /Standard /V 4 /CF << >> /StmF /Identity /StrF /Identity >> /Root "
+    suffix = prepared.suffix[::-1].replace(b"/Root "[::-1], encrypted[::-1], 1)[::-1]
+    assert suffix != prepared.suffix
+    with pytest.raises(VermilionError) as refusal:
+        require_accounted(document, suffix, plan, prepared.field_name)
+    assert refusal.value.code == Code.DOCUMENT_READBACK
+
+
 def test_another_plan_s_update_is_refused(plans: dict[str, Plan]) -> None:
     document = documents.pages(2)
     for made, planned in (("visible", "invisible"), ("invisible", "visible"), ("several", "visible"), ("visible", "several")):

@@ -16,6 +16,24 @@ from tests.pades import documents
 from tests.pades.kit import Seal, Verdict
 from tests.pades.looks import by_pdfium, surplus
 
+_PAGE = {
+    1: b"<< /Type /Catalog /Pages 2 0 R >>",
+    2: b"<< /Type /Pages /Count 1 /Kids [3 0 R] >>",
+    3: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] >>",
+}
+_IDENTITY = b"/Encrypt << /Filter /Standard /V 4 /R 4 /Length 128 /P -4 /O (%b) /U (%b) /CF << >> /StmF /Identity /StrF /Identity >>" % (
+    b"o" * 32,
+    b"u" * 32,
+)
+
+
+def _updated(document: bytes) -> bytes:
+    """With a section that holds nothing, and does not say that the document is encrypted."""
+    at = len(document)
+    previous = int(document[document.rindex(b"startxref") + 9 :].split()[0])
+    return document + b"xref\n0 0\ntrailer\n<< /Size 4 /Root 1 0 R /Prev %d >>\nstartxref\n%d\n%%%%EOF\n" % (previous, at)
+
+
 HOPELESS: dict[str, tuple[bytes, Code]] = {
     "empty": (b"", Code.DOCUMENT_EMPTY),
     "blank": (b"\n \x00\n", Code.DOCUMENT_EMPTY),
@@ -36,6 +54,12 @@ HOPELESS: dict[str, tuple[bytes, Code]] = {
         Code.DOCUMENT_NO_PAGES,
     ),
     "password": (documents.encrypted(user="secret"), Code.DOCUMENT_ENCRYPTED),
+    "encrypted, though it asks for no password": (documents.encrypted(), Code.DOCUMENT_ENCRYPTED),
+    "encryption that encrypts nothing": (documents.assemble({**_PAGE}, extra=_IDENTITY), Code.DOCUMENT_ENCRYPTED),
+    "encryption that an older section alone names": (
+        _updated(documents.assemble({**_PAGE}, extra=_IDENTITY)),
+        Code.DOCUMENT_ENCRYPTED,
+    ),
     "encryption of another kind": (
         documents.assemble({1: b"<< /Type /Catalog /Pages 2 0 R >>"}, extra=b"/Encrypt << /Filter /Mine /V 9 >>"),
         Code.DOCUMENT_ENCRYPTED,

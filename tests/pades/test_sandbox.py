@@ -37,7 +37,7 @@ def test_it_gives_what_prepare_gives(sandbox: Sandbox, seal: Seal, picture: byte
 
 
 def test_refusals_keep_code_and_reason(sandbox: Sandbox, seal: Seal) -> None:
-    with pytest.raises(VermilionError, match="without a password") as refusal:
+    with pytest.raises(VermilionError, match="the document is encrypted") as refusal:
         sandbox.run(documents.encrypted(user="secret"), seal.plan())
     assert refusal.value.code == Code.DOCUMENT_ENCRYPTED
 

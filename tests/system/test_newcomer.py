@@ -30,7 +30,7 @@ ATTEMPTS = (
 ODD = {
     "發票 2026 (final).pdf": ("sealed", None, "valid"),
     "x" * 251 + ".pdf": ("sealed", None, "valid"),
-    "open to read.pdf": ("sealed", None, "valid"),
+    "open to read.pdf": ("refused", "DOCUMENT_ENCRYPTED", None),
     "empty.pdf": ("refused", "DOCUMENT_EMPTY", None),
 }
 
