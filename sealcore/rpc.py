@@ -8,6 +8,7 @@ A call carries the request id that is bound where it is made (``sealcore.log.req
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -36,6 +37,8 @@ from sealcore.renewed_channel import RenewedChannel
 
 MESSAGE_LIMIT_BYTES = 4 * 1024 * 1024  # gRPC's own default; larger documents go in chunks
 MOST_CALLS: Final = 128  # of one caller at a time
+MOST_CONNECTIONS: Final = 4096
+HANDSHAKE_S: Final = 20.0
 ERROR_METADATA = "vermilion-error-bin"
 LONGEST_DETAIL: Final = 200  # characters of the status message, each up to 12 bytes of metadata; the error itself says all
 REQUEST_ID_METADATA = "x-request-id"
@@ -341,7 +344,14 @@ def server(
     """
     result = grpc.aio.server(
         interceptors=(_Guard({**HEALTH_AND_REFLECTION, **rules}, revocations, metrics),),
-        options=(("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES), *options),
+        options=(
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+            # A connection costs a descriptor before it shows a certificate: as many are left for files, workers and other servers.
+            ("grpc.max_allowed_incoming_connections", min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)),
+            ("grpc.server_handshake_timeout_ms", int(1000 * HANDSHAKE_S)),
+            *options,
+        ),
     )
     credentials = server_credentials(tls, clients=True)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 import sys
@@ -91,12 +92,19 @@ async def _until_signal(service: Service) -> None:
         await service.stop()
 
 
+def _take_descriptors() -> None:
+    """As many as the system allows: the limit that shells and service managers set by default is for programs that wait by select()."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main(name: str, model: type[SettingsT], build: Build[SettingsT], arguments: Sequence[str] | None = None) -> int:
     """The whole of a service's ``__main__``: reads ``--config FILE``, builds, serves until a signal; the exit status."""
     parser = argparse.ArgumentParser(prog=f"python -m {name}")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings of the service (TOML)")
     chosen = parser.parse_args(arguments)
     configure(name)
+    _take_descriptors()
     try:
         settings = load(chosen.config, model)
         tracing.start(name, getattr(settings, "tracing", None))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import wait
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -82,6 +84,31 @@ def test_a_client_has_so_many_calls_open_and_others_theirs(scenes: Scenes) -> No
         with contextlib.suppress(grpc.RpcError):
             list(call)
     until(lambda: typed(lambda: scene.station.signer().ListUses(signer_pb2.ListUsesRequest(jti=uuid7()), timeout=TIMEOUT_S)) is not None)
+
+
+WITH_FEW_DESCRIPTORS: Final = (
+    "import resource, runpy\nresource.setrlimit(resource.RLIMIT_NOFILE, (320, 320))\nrunpy.run_module('signer', run_name='__main__')\n"
+)
+
+
+def test_connections_without_certificate_take_no_descriptor_that_workers_need(scenes: Scenes) -> None:
+    scene = scenes(workers={"bulk": 1, "interactive": 1})
+    assert scene.station.stop() == 0
+    scene.station.start("-c", WITH_FEW_DESCRIPTORS)
+    scene.station.channel(scene.office.client)
+    with contextlib.ExitStack() as idle:
+        for _ in range(400):
+            idle.enter_context(socket.create_connection(("127.0.0.1", scene.station.port), TIMEOUT_S))
+        assert scene.station.seal(scene.office.approve([document("Meanwhile")])).attempts == 1
+        assert scene.station.process is not None
+        front = scene.station.process.pid
+        worker = int(Path(f"/proc/{front}/task/{front}/children").read_text("ascii").split()[0])
+        assert scene.kill(worker)
+        until(lambda: scene.metric("worker_deaths") == 1 and not scene.unready())
+        mine = batch(scene.office)
+        everything_sealed_once(scene.station, mine, scene.station.stream(mine.token, mine.items))
+        assert scene.metric("worker_deaths") == 1
+    others_are_served(scene)
 
 
 # --- examinations ----------------------------------------------------------------------------------------------------------------
