@@ -15,6 +15,7 @@ from pyhanko.pdf_utils import generic
 
 from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
+from signer.pades.agreed import require_agreed
 from signer.pades.appearance import Appearances, require_on_page, show, stamp, widget
 from signer.pades.changeable import changeable_content
 from signer.pades.conformance import Declared, declared, pictures_conform
@@ -191,6 +192,7 @@ def _place(  # noqa: PLR0917
         pages = find_pages(root, {0, *(each.page for each in wanted)})
         if marked := {each.page for each in wanted} & pages.keys():
             require_single(root, [pages[index] for index in marked], (opened.file, *update.reader.object_streams()))
+            require_agreed(root, [pages[index] for index in marked])
     pages = {index: own_object(update, page) for index, page in pages.items()}
     first = require_on_page(wanted[0], pages.get(wanted[0].page)) if wanted else pages[0]
     reference = update.add_object(signature.dictionary)
