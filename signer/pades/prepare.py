@@ -20,7 +20,7 @@ from signer.pades.appearance import Appearances, require_on_page, show, stamp, w
 from signer.pades.changeable import changeable_content
 from signer.pades.conformance import Declared, declared, pictures_conform
 from signer.pades.form import add_annotation, add_field, own_object, unique_name
-from signer.pades.independent import require_found
+from signer.pades.independent import require_found, require_plain_objects
 from signer.pades.locks import FormState, form_state
 from signer.pades.marks import impressions
 from signer.pades.names import exact_names
@@ -73,6 +73,7 @@ def _prepared(document: bytes, mending: bytes, plan: Plan, hash_name: str) -> Pr
     signature = _signature(plan, state)
     _require_drawn(opened, state, visible=bool(plan.placement.marks))
     _place(opened, plan, state, field_name, signature, standards)
+    require_plain_objects(file, [number for _generation, number in opened.update.objects])
     with plainly("the document"):
         update = opened.update.written(len(opened.file))
     prepared = _finished(document, mending + update, signature, field_name=field_name, hash_name=hash_name, warnings=warnings)

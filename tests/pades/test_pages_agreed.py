@@ -8,11 +8,13 @@ from typing import Final
 
 import pytest
 
+import signer.pades.prepare as sandboxed
 from sealcore.approvals.leaf import Mark, MarkKind, Placement, Rectangle
 from sealcore.errors import Code, VermilionError
 from signer.pades.lean.prepare import prepare_lean
 from signer.pades.plan import Plan
 from signer.pades.prepare import prepare
+from signer.pades.readback_objects import require_accounted
 from tests.pades.documents import assemble
 from tests.pades.kit import Seal
 from tests.pades.looks import RENDERERS, surplus
@@ -143,3 +145,54 @@ def test_a_seal_that_is_not_seen_is_on_no_page(seal: Seal, unsound: str) -> None
         return
     sealed = seal.finish(document, prepared)
     assert not surplus(document, sealed, {}, RENDERERS["Poppler"])
+
+
+@pytest.mark.parametrize("unsound", [each for each in UNSOUND if " box " not in each and "inherits" not in each])
+def test_a_writer_that_marks_them_all_the_same_is_found_out(
+    plan_for: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, unsound: str
+) -> None:
+    document, plan = UNSOUND[unsound], plan_for(0)
+    monkeypatch.setattr(sandboxed, "require_agreed", lambda *_: None)
+    monkeypatch.setattr(sandboxed, "require_single", lambda *_: None)
+    try:
+        prepared = prepare(document, plan)
+    except VermilionError as refusal:
+        assert refusal.code in {Code.DOCUMENT_DAMAGED, Code.MARK_OFF_PAGE}
+        return
+    with pytest.raises(VermilionError) as found:
+        require_accounted(document, prepared.suffix, plan, prepared.field_name)
+    assert found.value.code in {Code.DOCUMENT_DAMAGED, Code.DOCUMENT_READBACK}
+
+
+def _noted(entries: bytes, catalog: bytes = b"/Type/Catalog/Pages 2 0 R") -> bytes:
+    return _document(_page(1, entries), more={1: b"<<%b>>" % catalog, 20: b"[21 0 R]", 21: _NOTE, 22: b"20 0 R"})
+
+
+TWICE: Final[dict[str, bytes]] = {
+    "annotations": _noted(b"/Annots[21 0 R]/Annots[]"),
+    "annotations, the other way round": _noted(b"/Annots[]/Annots[21 0 R]"),
+    "annotations, once with escapes": _noted(b"/Annots[]/Ann#6fts[21 0 R]"),
+    "annotations by a reference to a reference": _noted(b"/Annots 22 0 R"),
+    "a box": _noted(b"/MediaBox[0 0 300 300]"),
+    "a crop box": _noted(b"/CropBox[0 0 500 800]/CropBox[10 10 595 842]"),
+    "a turn": _noted(b"/Rotate 90/Rot#61te 0"),
+    "contents": _noted(b"/Contents 6 0 R"),
+    "a resource": _noted(b"/Annots[21 0 R]/Resources<</Font<<>>/Font<<>>>>"),
+    "a form": _noted(b"", b"/Type/Catalog/Pages 2 0 R/AcroForm<<>>/AcroForm<</Fields[]>>"),
+    "fields": _noted(b"", b"/Type/Catalog/Pages 2 0 R/AcroForm<</Fields[]/Fields[]>>"),
+    "the page tree": _noted(b"", b"/Type/Catalog/Pages 2 0 R/Pages 3 0 R"),
+}
+
+
+@pytest.mark.parametrize("twice", TWICE)
+def test_what_is_said_twice_is_not_written_anew(plan_for: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, twice: str) -> None:
+    """Readers take the first or the last: in some of them the sealed page would show otherwise than the approved one."""
+    document, plan = TWICE[twice], plan_for(0)
+    assert prepare_lean(document, plan, hashlib.sha256(document)) is None
+    with pytest.raises(VermilionError) as refusal:
+        prepare(document, plan)
+    assert refusal.value.code == Code.DOCUMENT_DAMAGED
+    monkeypatch.setattr(sandboxed, "require_plain_objects", lambda *_: None)
+    prepared = prepare(document, plan)
+    with pytest.raises(VermilionError, match="an object that the seal changes"):
+        require_accounted(document, prepared.suffix, plan, prepared.field_name)
