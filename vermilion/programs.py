@@ -12,7 +12,6 @@ from pathlib import Path
 from sealcore.errors import Code, VermilionError
 
 TIMEOUT_S = 600.0  # an RSA-4096 key in SoftHSM takes up to half a minute on a slow core
-_TRACEBACK = "Traceback (most recent call last):"
 _TYPED = re.compile(r"\b([A-Z][A-Z_]{3,}): (.+)")
 
 
@@ -42,14 +41,9 @@ def _fault(module: str, said: str) -> VermilionError:
 
 
 def last_words(said: str) -> tuple[Code | None, str]:
-    """The typed error in what a program wrote to standard error (JSON log lines, or ``CODE: reason``), else its last line.
-
-    A traceback after it says that the program ended of something else.
-    """
+    """The typed error in what a program wrote to standard error (JSON log lines, or ``CODE: reason``), else its last line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     for line in reversed(lines):
-        if line == _TRACEBACK:
-            break
         if (told := _typed(line)) is not None:
             return told
     return None, lines[-1][:300] if lines else "it said nothing"

@@ -35,6 +35,13 @@ def order_form() -> bytes:
     sheet.save()
     writer = Writer(io.BytesIO(out.getvalue()))
     fields.append_signature_field(writer, fields.SigFieldSpec("Customer", box=(72, 100, 272, 160)))
+    form = writer.root["/AcroForm"]
+    fonts = writer.add_object(form["/DR"]["/Font"])
+    form["/DR"][pdf_name("/Font")] = fonts  # which a look shares
+    shared = field_named(writer, "name")["/AP"]["/N"]
+    shared["/Resources"][pdf_name("/Font")] = fonts
+    writer.update_container(form)
+    writer.update_container(shared)
     return written(writer)
 
 
@@ -78,6 +85,9 @@ def fill(writer: Writer, title: str, value: Any, content: str | None = None, fon
 def gain_resource(writer: Writer, kind: str, title: str, value: Any) -> None:
     """Another entry of the form's default resources."""
     form = writer.root["/AcroForm"]
-    resources = form["/DR"]
-    resources.setdefault(pdf_name(f"/{kind}"), entries())[pdf_name(f"/{title}")] = value
-    writer.update_container(form)
+    if f"/{kind}" not in form["/DR"]:
+        form["/DR"][pdf_name(f"/{kind}")] = entries()
+        writer.update_container(form)
+    part = form["/DR"][f"/{kind}"]
+    part[pdf_name(f"/{title}")] = value
+    writer.update_container(part)

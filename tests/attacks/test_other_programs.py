@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.generic import pdf_name
 from pyhanko.sign.fields import MDPPerm
 
 from sealcore.clock import FixedClock
-from tests.attacks.appended import Writer, carried_out, entries, free_number, name, numbers, stream, text, update
+from tests.attacks.appended import Writer, carried_out, catalog, entries, free_number, name, numbers, stream, text, update
 from tests.attacks.forms import BLUE, field_named, fill, gain_resource, look, order_form, sealed_font, standard_font
-from tests.attacks.test_readers_differ import root_of
+from tests.attacks.test_readers_differ import packed_update, root_of
 from tests.verify.office import NOW, Office
 from verify.report import Change, Report, Verdict
 from verify.verifier import verify
@@ -111,7 +112,29 @@ def boxed(writer: Writer, on: str = "(3) Tj", off: str = "", *, base: str = "Zap
     writer.update_container(field)
 
 
+def shared_resources(writer: Writer) -> None:
+    """The form's resources, which looks share, are written anew with dingbats in them."""
+    gain_resource(writer, "Font", "ZaDb", standard_font(writer, "ZapfDingbats"))
+    field = fill(writer, "name", "Jane", "BT /Helv 12 Tf 0 g 2 5 Td (Jane) Tj ET")
+    fonts = writer.root["/AcroForm"]["/DR"].raw_get("/Font")
+    field["/AP"]["/N"]["/Resources"] = entries(Font=generic.IndirectObject(fonts.idnum, fonts.generation, writer))
+
+
+def defaults_and_encodings(writer: Writer) -> None:
+    """What has a default is said outright, texts in another encoding, a rectangle rounded, a page what it inherits."""
+    field = fill(writer, "country", "CN", "BT .1 .1 .1 rg /Cour 12 Tf 2 5 Td (China) Tj ET", {"Cour": standard_font(writer, "Courier")})
+    field["/Opt"] = generic.ArrayObject([generic.ArrayObject([wide(part) for part in each]) for each in field["/Opt"]])
+    field["/BS"], field["/Rect"] = entries(S=name("S"), W=generic.NumberObject(1)), numbers(72.0004, 480, 192, 500)
+    field["/DA"] = text(str(field["/DA"]).replace("/Helv", "/Cour"))
+
+
+def wide(part: Any) -> Any:
+    return generic.ByteStringObject(b"\xfe\xff" + str(part).encode("utf-16-be"))
+
+
 HONEST: dict[str, Made] = {
+    "resources that looks share with the form": shared_resources,
+    "defaults, encodings, rounding": defaults_and_encodings,
     "colour spaces, dingbats, a draft": spaces_and_dingbats,
     "borders as areas, a draft of the content": borders_as_areas,
     "a comb with lines between its cells": comb_with_lines,
@@ -153,6 +176,9 @@ def test_a_number_that_was_never_used_may_be_free_and_a_length_may_stand_by_itse
     for number, verdict in ((size + 50, Verdict.VALID), (1, Verdict.INVALID)):
         added = update(filled, {})[len(filled) :].replace(b"f \n", b"f \n%d 1\n0000000000 00001 f \n" % number)
         require(office, filled + re.sub(rb"/Size \d+", b"/Size %d" % (size + 60), added), verdict)
+    packed = packed_update(sealed, {}, {root_of(sealed): catalog(sealed) + b">>"})
+    at = packed.rindex(b"endstream") - 8  # the last row: type, place, index
+    require(office, packed[:at] + b"\0" * 5 + b"\xff\xff" + packed[at + 7 :], Verdict.VALID)  # lists itself as free
 
 
 # --- open ----------------------------------------------------------------------------------------------------------------------
@@ -215,7 +241,22 @@ def entry(title: str, key: str, value: Any) -> Made:
     return lambda writer: fill(writer, title, "Jane", None, None, **{key: value})
 
 
+def shared_and_exchanged(writer: Writer) -> None:
+    """The shared resources lose the font that a sealed look uses."""
+    fill(writer, "name", "Jane")
+    fonts = writer.root["/AcroForm"]["/DR"]["/Font"]
+    fonts[pdf_name("/Helv")] = standard_font(writer, "Courier")
+    writer.update_container(fonts)
+
+
 DISHONEST: dict[str, Made] = {
+    "shared resources exchanged": shared_and_exchanged,
+    "a border that is no default": entry("name", "BS", entries(S=name("S"), W=generic.NumberObject(9))),
+    "a field moved a little": entry("name", "Rect", numbers(72, 721, 272, 741)),
+    "a default appearance in a font that the form does not have": entry("name", "DA", text("/F1 12 Tf .1 .1 .1 rg")),
+    "another export value": lambda writer: fill(
+        writer, "country", "CN", Opt=generic.ArrayObject([generic.ArrayObject([text("CN"), text("Germany")])])
+    ),
     "dingbats under the font's name": other_font_under_its_name,
     "dingbats in the form under another name": form_font("HeBo", lambda writer: standard_font(writer, "ZapfDingbats")),
     "the form's own font exchanged": form_font("Helv", standard_font),

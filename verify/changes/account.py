@@ -16,6 +16,7 @@ from verify.changes.values import Ref, Stream, Value, is_number, same
 
 Kind = Literal["seal", "signature", "document_timestamp", "validation_data", "form", "document_information"]
 Rectangle = tuple[float, float, float, float]
+RESOURCES = "the form's resources"
 _STRUCTURE = {"/Catalog", "/Pages", "/Page", "/XRef", "/ObjStm"}  # what readers search for in a file that they find damaged
 
 
@@ -55,6 +56,7 @@ class Account:
         self.sealed = sealed
         self.revisions = revisions
         self.additions: list[Addition] = []
+        self.gained_fonts: set[str] = set()  # names of fonts that the form's resources have gained
         self.drafts: list[Value] = []  # what an allowed object holds itself; some writers leave a copy behind that nothing refers to
         self.signed_until = 0  # where the bytes end that later sound signatures cover
         self._written: dict[int, Written] = {}
@@ -202,7 +204,7 @@ def members(value: Value, what: str) -> dict[str, Value]:
 def require_same(old: dict[str, Value], new: dict[str, Value], what: str, but: set[str]) -> None:
     """Nothing differs but entries of these names."""
     for key in (old.keys() | new.keys()) - but:
-        if not same({key: old[key]} if key in old else {}, {key: new[key]} if key in new else {}):
+        if key not in old or key not in new or not same(old[key], new[key]):
             raise ChangedError(f"{what}: {key} was changed")
 
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from verify.changes.account import Account, Addition, ChangedError, Place, members, rectangle_of, require_same, shows
+from verify.changes.account import RESOURCES, Account, Addition, ChangedError, Place, members, rectangle_of, require_same, shows
 from verify.changes.choices import chosen_of, is_view_of_choices, options_of
 from verify.changes.derived import Look, UnprovenError, Usual, Wanted, require_derived
-from verify.changes.fonts import Font, font_of
+from verify.changes.fonts import Font, font_of, is_plain
 from verify.changes.painting import NotDerivedError
-from verify.changes.respelled import is_same_appearance, is_same_character
+from verify.changes.respelled import is_default, is_same_appearance, is_same_character, is_same_place, is_same_text
 from verify.changes.sealed import Node
 from verify.changes.values import Stream, Value, pdf_text, same
 
 _READ_ONLY, _PUSH_BUTTON, _COMBO, _COMB, _MULTILINE = 1 << 0, 1 << 16, 1 << 17, 1 << 24, 1 << 12  # /Ff (ISO 32000-2 §12.7.5)
 _OFF = "/Off"
 _FILLED = {"/V", "/AP", "/AS", "/M", "/I", "/TI", "/MK", "/DA"}
+
+_TEXTS = {"/T", "/TU", "/TM", "/Opt", "/DV"}
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,31 @@ def claim_filled(account: Account, node: Node, locks: Locks, filled: dict[str, V
 
 def _require_only_filled(account: Account, node: Node, new: dict[str, Value], rule: str) -> None:
     """Nothing differs but value, look and date; colours and text's look may be spelled otherwise, as writers do that know no originals."""
-    require_same(node.own, new, rule, _FILLED)
+    added = {key for key in new.keys() - node.own.keys() if is_default(key, new[key]) and key not in node.inherited}
+    respelled = {key for key in _TEXTS if is_same_text(node.own.get(key), new.get(key))}
+    respelled |= {"/Rect"} if is_same_place(node.own.get("/Rect"), new.get("/Rect")) else set()
+    require_same(node.own, new, rule, _FILLED | added | respelled)
     if not isinstance(new.get("/M", b""), bytes):
         raise ChangedError(f"{rule}: /M was changed")
     is_button = account.sealed.get(node.inherited.get("/FT")) == "/Btn"
-    if not is_same_character(account.sealed.entries(node.own.get("/MK")), account.sealed.get(new.get("/MK")), is_button=is_button):
+    redrawn = not same(node.own.get("/AP"), new.get("/AP"))
+    old_character = account.sealed.entries(node.own.get("/MK"))
+    if not is_same_character(old_character, account.sealed.get(new.get("/MK")), is_button=is_button, is_redrawn=redrawn):
         raise ChangedError(f"{rule}: /MK was changed")
     form = account.sealed.entries(account.sealed.entries(account.sealed.root).get("/AcroForm"))
     was = account.sealed.get(node.inherited.get("/DA", form.get("/DA")))
-    if not is_same_appearance(was, account.sealed.get(new.get("/DA", was)), is_button=is_button):
+    fonts = _form_fonts(account, node)
+    now = account.sealed.get(new.get("/DA", was))
+    if not is_same_appearance(was, now, lambda name: is_plain(account, name, fonts), is_button=is_button):
         raise ChangedError(f"{rule}: /DA was changed")
+
+
+def _form_fonts(account: Account, node: Node) -> dict[str, Value]:
+    """The sealed fonts of form and field by their names."""
+    sealed = account.sealed
+    form = sealed.entries(sealed.entries(sealed.root).get("/AcroForm"))
+    parts = (sealed.entries(sealed.entries(each.get("/DR")).get("/Font")) for each in (form, node.own))
+    return {name: font for part in parts for name, font in part.items()}
 
 
 def _wanted(account: Account, node: Node, kind: str, flags: int, value: Value) -> Wanted:
@@ -117,7 +134,7 @@ def _require_shown(account: Account, node: Node, looks: tuple[Value, Value], wan
     sealed, (was, stream) = account.sealed, looks
     form = sealed.entries(sealed.entries(sealed.root).get("/AcroForm"))
     old_fonts = sealed.entries(sealed.entries(was.entries.get("/Resources")).get("/Font")) if isinstance(was, Stream) else {}
-    known = [*sealed.entries(sealed.entries(form.get("/DR")).get("/Font")).values(), *old_fonts.values()]
+    known = [*_form_fonts(account, node).values(), *old_fonts.values()]
     left, bottom, right, top = rectangle_of([sealed.get(each) for each in sealed.elements(node.own.get("/Rect"))], rule)
     usual = Usual.of(sealed.get(node.inherited.get("/DA", form.get("/DA"))))
     try:
@@ -154,8 +171,9 @@ def _fonts(account: Account, stream: Value, form: dict[str, Value], known: list[
 def _part(account: Account, value: Value, rule: str) -> dict[str, Value]:
     if value is None:
         return {}
-    found = account.take(value, rule) if account.differs(value) else account.sealed.get(value)
-    return members(found, rule)
+    if account.is_claimed(value, RESOURCES):
+        return members(account.now(value), rule)
+    return members(account.take(value, rule) if account.differs(value) else account.sealed.get(value), rule)
 
 
 def _require_state(account: Account, node: Node, new: dict[str, Value], rule: str, *, is_new: bool) -> bool:

@@ -20,6 +20,8 @@ _LATIN: Final = {
     *("/Courier-Oblique", "/Courier-BoldOblique", "/Times-Roman", "/Times-Bold", "/Times-Italic", "/Times-BoldItalic"),
 }
 _MARKS: Final = "/ZapfDingbats"
+_USUAL_NAMES: Final = {"/Helv", "/HeBo", "/Cour", "/CoBo", "/TiRo", "/TiBo"}
+_MARKS_NAMES: Final = {"/ZaDb", "/ZaDi"}
 _ENTRIES: Final = {"/Type", "/Subtype", "/BaseFont", "/Encoding", "/Name"}
 _CODECS: Final = {"/WinAnsiEncoding": "cp1252", "/MacRomanEncoding": "mac_roman"}
 _STANDARD: Final = {0x27: "\u2019", 0x60: "\u2018"}  # StandardEncoding, where it differs from ASCII; its upper half is not read here
@@ -57,8 +59,16 @@ def font_of(account: Account, value: Value, sealed_fonts: list[Value]) -> Font |
 def claim_form_font(account: Account, name: str, value: Value) -> None:
     """A font that a writer enters into the form's resources: a standard one, and dingbats under their own name alone."""
     font = font_of(account, value, [])
-    if font is None or font.is_marks != (name == "/ZaDb"):
+    if font is None or font.is_marks != (name in _MARKS_NAMES):
         raise ChangedError(f"the form's resources: {name[:50]} is no standard font")
+
+
+def is_plain(account: Account, name: str, fonts: dict[str, Value]) -> bool:
+    """Whether a name in a default appearance leads to a standard Latin font, or to none, and readers know it for one."""
+    if name in account.gained_fonts:
+        return name not in _MARKS_NAMES  # ``claim_form_font`` sees to the others
+    font = account.sealed.entries(fonts.get(name))
+    return (_is_standard(font) and font.get("/BaseFont") != _MARKS) if name in fonts else name in _USUAL_NAMES
 
 
 def _is_standard(font: Value) -> bool:

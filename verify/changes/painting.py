@@ -19,6 +19,7 @@ _PAINT: Final = _FILLED | {"S", "s"}
 _SEGMENTS: Final = {"m": 2, "l": 2}
 _CURVES: Final = {"c": 6, "v": 4, "y": 4}
 _INSET: Final = 8.0  # units between the field's edge and its border or clip
+_ROUNDING: Final = 0.1  # units by which some begin a ground outside
 _EDGE: Final = 4.0  # units along the field's edges in which its border lies
 _MOST_POINTS: Final = 1000
 _CONTRAST: Final = 0.3  # least sum of differences in red, green and blue, each of 0 to 1
@@ -140,6 +141,7 @@ class Painting:
         """A rectangle as large as the field, or, in a list, one as wide."""
         left, bottom, width, height = sides
         inset = min(_INSET, self._width / 4), min(_INSET, self._height / 4)
+        left, bottom, width, height = (0.0 if -_ROUNDING <= each < 0 else each for each in (left, bottom, width, height))
         require(0 <= left <= inset[0] and left + width >= self._width - inset[0] and width >= 0 and height >= 0)
         if not self._has_rows:
             require(0 <= bottom <= inset[1] and bottom + height >= self._height - inset[1])

@@ -118,7 +118,8 @@ class _Reader:
         if int(tail[1]) != section or type(previous) is not int or previous != self._previous or "/XRefStm" in trailer:
             raise IrregularError("the cross-references do not lead to those before")
         if last is not None:
-            listed.setdefault(last.ref.number, last.at)  # some writers leave the cross-reference stream itself out
+            listed.setdefault(last.ref.number, last.at)  # some writers leave the cross-reference stream itself out, or list it as free
+            self._freed.discard(last.ref.number)
         if listed != {number: each.at for number, each in self._direct.items()}:
             raise IrregularError("the cross-references list other objects than were appended")
         inner = self._unpacked(packed)

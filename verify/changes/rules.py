@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from verify.case import Signature
 from verify.changes.account import Account, Addition, ChangedError, Place, added, members, rectangle_of, require_same, shows
 from verify.changes.filling import Locks, claim_filled
-from verify.changes.information import claim_extensions, claim_information, claim_metadata, claim_version, require_same_text
+from verify.changes.information import claim_extensions, claim_information, claim_metadata, claim_version
 from verify.changes.profiles import claim_output_intents
-from verify.changes.resources import claim_resources
+from verify.changes.resources import claim_resources, require_known
 from verify.changes.revisions import Revision
 from verify.changes.sealed import SealedRevision
 from verify.changes.signing import Later, claim_filled_field, claim_new_field
@@ -22,6 +21,8 @@ from verify.report import Certification
 _TRAILER = {"/Size", "/Prev", "/Root", "/Info", "/ID", "/Type", "/W", "/Index", "/Length", "/Filter", "/DecodeParms"}
 _SIGNATURES_EXIST, _APPEND_ONLY = 1, 2  # /SigFlags (ISO 32000-2 table 225)
 _USUAL = [[b"/Helv", b"0", b"Tf", *black, b"g"] for black in ([b"0"], [b"0.0"])]
+_ID_BYTES = 16  # of the first identifier, as ISO 32000-2 §14.4 wants it
+_INHERITED = {"/MediaBox", "/CropBox", "/Rotate", "/Resources"}  # of a page, which some write out (ISO 32000-2 table 31)
 _UNDER_A_FINAL_SEAL = {"validation_data", "document_timestamp", "document_information"}
 
 
@@ -39,8 +40,7 @@ def additions_of(sealed: SealedRevision, revisions: Sequence[Revision], signatur
     info = _claim_trailer(account)
     old = sealed.entries(sealed.root)
     new = members(account.rewritten(sealed.root, "the catalog"), "the catalog") if account.differs(sealed.root) else old
-    require_same(old, new, "the catalog", {"/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata", "/OutputIntents", "/Lang"})
-    require_same_text(account, old.get("/Lang"), new.get("/Lang"), "the catalog: /Lang")
+    require_same(old, new, "the catalog", {"/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata", "/OutputIntents"})
     for key in ("/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata", "/OutputIntents"):
         if key in old and key not in new:
             raise ChangedError(f"the catalog: {key} was taken away")
@@ -85,7 +85,8 @@ def _claim_trailer(account: Account) -> Value:
 def _require_same_file(old: Value, new: Value) -> None:
     if new is None or old is None:
         return
-    if not isinstance(old, list) or not isinstance(new, list) or len(new) != 2 or not same(old[0], new[0]) or type(new[1]) is not bytes:
+    are_pairs = isinstance(old, list) and isinstance(new, list) and len(new) == 2 and all(type(each) is bytes for each in [*old[:1], *new])
+    if not are_pairs or not old or not (old[0] == new[0] or (len(new[0]) == _ID_BYTES and old[0].startswith(new[0]))):  # cut by some
         raise ChangedError("the trailer names another file")
 
 
@@ -99,6 +100,7 @@ def _claim_form(account: Account, old: Value, new: Value, signatures: Later, per
     was, flags = before.get("/SigFlags", 0), now.get("/SigFlags", 0)
     if type(was) is not int or type(flags) is not int or was & ~flags or flags & ~(was | _SIGNATURES_EXIST | _APPEND_ONLY):
         raise ChangedError("the form: its flags were changed")
+    resources = claim_resources(account, before.get("/DR"), now.get("/DR"))
     filled: dict[str, Value] = {}
     for node in account.sealed.fields():
         if node.inherited.get("/FT") == "/Sig":
@@ -110,7 +112,7 @@ def _claim_form(account: Account, old: Value, new: Value, signatures: Later, per
         for each in added(account, before.get("/Fields"), now["/Fields"], "the form's fields"):
             claim_new_field(account, each, signatures)
         _require_own_names(account)
-    claim_resources(account, before.get("/DR"), now.get("/DR"))
+    require_known(account, resources)
 
 
 def _is_usual(appearance: Value) -> bool:
@@ -131,15 +133,15 @@ def _require_own_names(account: Account) -> None:
 def _claim_pages(account: Account) -> None:
     """A page may gain the widgets of later signatures behind its annotations, and nothing else."""
     unplaced = {each.ref: each for each in account.additions if each.is_new}
-    times, seen = Counter(ref for ref, _content in account.sealed.pages), set[Ref]()
+    seen: list[Ref | None] = [ref for ref, _content in account.sealed.pages]
     for number, (ref, old) in enumerate(account.sealed.pages, 1):
-        if ref in seen:
-            continue
-        seen |= {ref} if ref is not None else set()
         new = old
         if ref is not None and account.differs(ref):
             new = members(account.rewritten(ref, f"page {number}"), f"page {number}")
-        require_same(old, new, f"page {number}", {"/Annots"})
+            if seen.count(ref) > 1:
+                raise ChangedError(f"page {number} stands twice in the document")
+        own = {key for key in new.keys() - old.keys() if key in _INHERITED and same(new[key], account.sealed.inherited(old, key))}
+        require_same(old, new, f"page {number}", {"/Annots"} | own)
         if "/Annots" in old and "/Annots" not in new:
             raise ChangedError(f"page {number}: its annotations were taken away")
         if "/Annots" not in new:
@@ -149,8 +151,6 @@ def _claim_pages(account: Account) -> None:
             if addition is None:
                 raise ChangedError(f"page {number}: an annotation was added")
             _place(account, addition, number, ref)
-            if addition.places and ref is not None and times[ref] > 1:
-                raise ChangedError(f"page {number} stands twice in the document")
     if any(shows(rectangle_of(members(account.now(ref), "a field").get("/Rect"), "a field")) for ref in unplaced):
         raise ChangedError("a signature that shows stands on no page")
 
