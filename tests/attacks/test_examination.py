@@ -27,7 +27,7 @@ Request = signer_pb2.ExamineRequest
 Items = signer_pb2.SealStreamRequest.Items
 Chunk = signer_pb2.SealStreamRequest.Chunk
 SEED: Final = 5
-MUTATED: Final = 20
+MUTATED: Final = 12
 TOKENS: Final = (
     b"0 0 R",
     b"99 0 R",

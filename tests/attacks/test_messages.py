@@ -27,7 +27,7 @@ Scenes = Callable[..., Scene]
 CALLERS: Final = {"Signer": "", "Register": operator_uri("test"), "Ledger": service_uri("workflow")}
 SERVICES: Final = {"Signer": signer_pb2, "Register": signer_pb2, "Ledger": ledger_pb2}
 UNREADABLE: Final = (b"\xff", b"\x0a\x05ab", b"\x0b" * 200, b"\x00", b"\x08" + b"\xff" * 11, b"\x0a" + b"\xff" * 9 + b"\x01")
-MUTATIONS: Final = 40  # of each call
+MUTATIONS: Final = 20  # of each call
 SEED: Final = 10
 
 
