@@ -12,7 +12,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from sqlalchemy import Engine
 
-from ca import http, plan, profiles
+from ca import holders, http, plan, profiles
 from ca.acts import Acts
 from ca.certificate import Parent, crl_url
 from ca.crl import CrlPublisher
@@ -31,7 +31,7 @@ from ca.rpc import RULES, CertificateAuthority, OwnRecord
 from ca.settings import CaSettings
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.clock import Clock
-from sealcore.db import connect
+from sealcore.db import connect, read
 from sealcore.errors import VermilionError
 from sealcore.hsm.token import Token
 from sealcore.log import get as get_log
@@ -88,6 +88,7 @@ class _Parts:
     servicer: CertificateAuthority
     metrics: CaMetrics
     monitoring: ObservabilityEndpoint
+    clock: Clock
 
 
 class CaService:
@@ -100,6 +101,7 @@ class CaService:
 
     async def start(self) -> None:
         """Publishes due CRLs, then serves."""
+        self._name_contested()
         self._parts.upkeep.start()
         await self._parts.endpoint.start()
         own, target = OwnRecord(self._parts.engine), self._settings.listen_rpc.target
@@ -113,6 +115,11 @@ class CaService:
         self._parts.outbox.start()
         self._parts.renewal.start()
         await self._parts.monitoring.start()
+
+    def _name_contested(self) -> None:
+        with read(self._parts.engine) as connection:
+            for uri, serials in holders.contested(connection, self._parts.clock.now()).items():
+                get_log("ca").warning("several holders", uri=uri, serials=serials, way_out="docs/upgrading.md")
 
     async def stop(self) -> None:
         """Ends after the running requests; logs out of the token."""
@@ -167,6 +174,7 @@ def build(settings: CaSettings, *, clock: Clock) -> CaService:
         servicer=CertificateAuthority(engine, issuance, means, folder, metrics),
         metrics=metrics,
         monitoring=ObservabilityEndpoint(settings.metrics, metrics.registry, checks),
+        clock=clock,
     )
     return CaService(settings, parts)
 

@@ -2,18 +2,22 @@
 
 A holder's certificates succeed one another: each is issued on the word of the ceremony or of an act, or renews one before it that is in
 force. They are put on hold and revoked together, so that a stolen key does not outlive its revocation by having renewed itself.
+
+Earlier releases issued any URI on an operator's word, and did not record what renewed what: of several certificates of a URI that are in
+force nobody can tell which are the right holder's. Each of those begins a lineage of its own. While a URI has several, it is contested, and
+none of them renews.
 All of it is read and written under one lock, the storing of a signed certificate too: the rows of the infrastructure CA's generations
 in ``issuers``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, or_, select, update
 
 from ca.instants import to_text
 from ca.tables import State, certificates, issuers
@@ -56,17 +60,26 @@ def lock(connection: Connection) -> None:
     connection.execute(select(issuers.c.name).where(named).order_by(issuers.c.name).with_for_update())
 
 
-def claimed(connection: Connection, uri: str, claim: Claim, *, serial: str, now: datetime) -> str:
-    """The holder under whom a certificate for ``uri`` is recorded; CONFLICT, CERTIFICATE_REVOKED. Behind ``lock``."""
+@dataclass(frozen=True)
+class Line:
+    """Where a certificate belongs: whose it is, and the certificate that its renewals began with (serial numbers)."""
+
+    holder: str | None
+    lineage: str | None
+
+
+NOBODYS: Final = Line(None, None)
+"""Of what names no URI."""
+
+
+def claimed(connection: Connection, uri: str, claim: Claim, *, serial: str, now: datetime) -> Line:
+    """Where a certificate for ``uri`` is recorded; CONFLICT, CERTIFICATE_REVOKED. Behind ``lock``."""
     if isinstance(claim, Renewal):
-        return _renewed(connection, claim)
+        return _renewed(connection, claim, now)
     same = certificates.c.uri == uri.lower()
-    query = select(certificates.c.holder, certificates.c.serial).where(
-        same, certificates.c.state.in_(_IN_FORCE), certificates.c.not_after > to_text(now)
-    )
-    present = connection.execute(query.order_by(certificates.c.issued_at.desc())).first()
+    present = connection.execute(_in_force(now).where(same)).first()
     if isinstance(claim, Ceremony):
-        return present.holder if present is not None else serial
+        return Line(present.holder, present.lineage) if present is not None else Line(serial, serial)
     if present is not None:
         raise VermilionError(Code.CONFLICT, f"{uri} has a holder: the certificate {present.serial} is in force", rule=_RULE)
     if claim.since is not None:
@@ -74,7 +87,7 @@ def claimed(connection: Connection, uri: str, claim: Claim, *, serial: str, now:
     # What another act has begun for this URI and not finished loses its row (``ca.record.store``): one of the two is stored.
     begun = update(certificates).where(same, certificates.c.state == State.RECORDED)
     connection.execute(begun.values(state=State.ABANDONED))
-    return serial
+    return Line(serial, serial)
 
 
 def _require_unchanged(connection: Connection, same: ColumnElement[bool], since: int) -> None:
@@ -86,12 +99,32 @@ def _require_unchanged(connection: Connection, same: ColumnElement[bool], since:
         raise VermilionError(Code.CONFLICT, reason, rule=_RULE)
 
 
-def _renewed(connection: Connection, claim: Renewal) -> str:
-    query = select(certificates.c.holder).where(certificates.c.serial == claim.serial, certificates.c.state == State.ISSUED)
+def _renewed(connection: Connection, claim: Renewal, now: datetime) -> Line:
+    query = select(certificates).where(certificates.c.serial == claim.serial, certificates.c.state == State.ISSUED)
     row = connection.execute(query).one_or_none()
     if row is None:
         raise VermilionError(Code.CERTIFICATE_REVOKED, f"the certificate {claim.serial} is not in force: it renews nothing")
-    return str(row.holder)
+    serials = contested(connection, now).get(row.uri)
+    if serials is not None:
+        reason = (
+            f"{row.uri} is contested: which of the certificates {', '.join(serials[:5])} is its holder's, nobody knows (docs/upgrading.md)"
+        )
+        raise VermilionError(Code.CONFLICT, reason, rule=_RULE)
+    return Line(row.holder, row.lineage)
+
+
+def _in_force(now: datetime) -> Select[Any]:
+    """Oldest first."""
+    found = select(certificates).where(certificates.c.state.in_(_IN_FORCE), certificates.c.not_after > to_text(now))
+    return found.order_by(certificates.c.issued_at, certificates.c.serial)
+
+
+def contested(connection: Connection, now: datetime) -> Mapping[str, Sequence[str]]:
+    """URIs with certificates of several lineages in force, and their serial numbers, oldest first."""
+    held: dict[str, list[Row[Any]]] = {}
+    for row in connection.execute(_in_force(now).where(certificates.c.uri.is_not(None))):
+        held.setdefault(row.uri, []).append(row)
+    return {uri: [row.serial for row in rows] for uri, rows in held.items() if len({row.lineage for row in rows}) > 1}
 
 
 def others(connection: Connection, row: Row[Any], now: datetime) -> Sequence[Row[Any]]:
@@ -103,5 +136,4 @@ def others(connection: Connection, row: Row[Any], now: datetime) -> Sequence[Row
         return ()
     same = (certificates.c.holder == row.holder) & (certificates.c.serial != row.serial)
     connection.execute(update(certificates).where(same, certificates.c.state == State.RECORDED).values(state=State.ABANDONED))
-    wanted = select(certificates).where(same, certificates.c.state.in_(_IN_FORCE), certificates.c.not_after > to_text(now))
-    return connection.execute(wanted.order_by(certificates.c.serial)).all()
+    return connection.execute(_in_force(now).where(same)).all()

@@ -104,15 +104,15 @@ def _write_row(connection: Connection, linted: Linted, claim: holders.Claim, now
     unfinished = (certificates.c.spki_sha256 == draft.spki_sha256) & (certificates.c.state == State.RECORDED)
     if is_cross(draft):
         unfinished &= certificates.c.issuer == draft.issuer
-    holder = None
+    line = holders.NOBODYS
     if draft.uri is not None:
         holders.lock(connection)
-        holder = holders.claimed(connection, draft.uri, claim, serial=row["serial"], now=now)
+        line = holders.claimed(connection, draft.uri, claim, serial=row["serial"], now=now)
     if is_cross(draft):
         _require_own_certificate(connection, draft)
     connection.execute(update(certificates).where(unfinished).values(state=State.ABANDONED))
     renewal = _renewals(connection, draft) if draft.profile_name == RENEWED_BY_KEY else 0
-    connection.execute(insert(certificates).values({**row, "renewal": renewal, "holder": holder}))
+    connection.execute(insert(certificates).values({**row, "renewal": renewal, "holder": line.holder, "lineage": line.lineage}))
 
 
 def _renewals(connection: Connection, draft: Draft) -> int:

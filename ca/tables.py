@@ -53,6 +53,7 @@ certificates = Table(
     Column("invalidity_date", String(20)),  # since when the key is known or suspected not to be safe (RFC 5280 §5.3.2)
     Column("held_at", String(20)),  # of a certificate that is on hold, or that was when it was revoked
     Column("uri", String(300)),  # the SAN URI of an mTLS identity, in lower case: two that differ in case alone are one to a reader
+    Column("lineage", String(40)),  # the serial number of the certificate that its renewals began with
     Column("holder", String(40)),  # of the URI: the serial number of the holder's first certificate (ca.holders)
     Column("renewal", Integer, nullable=False, server_default="0"),  # how many certificates its key had before; above 0 for "ocsp" alone
     # one key, one certificate: a second one, also under another CA, is refused by the database itself

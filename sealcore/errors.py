@@ -137,6 +137,7 @@ class Code(StrEnum):
     TSA_UNTRUSTED = "TSA_UNTRUSTED"
     REVOCATION_UNAVAILABLE = "REVOCATION_UNAVAILABLE"
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
+    DATABASE_NEWER = "DATABASE_NEWER"
     STORAGE_FULL = "STORAGE_FULL"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
     LEDGER_INCONSISTENT = "LEDGER_INCONSISTENT"
@@ -335,6 +336,11 @@ REGISTRY: dict[Code, CodeEntry] = {
     ),
     Code.REVOCATION_UNAVAILABLE: _row(_U, "In doubt about revocation the answer is no.", "Check the CA's CRL; then try again."),
     Code.DATABASE_UNAVAILABLE: _row(_U, "Nothing leaves before it is durable.", "Check the database; then send the same request again."),
+    Code.DATABASE_NEWER: _row(
+        _U,
+        "A release opens databases of its own schema and of earlier ones.",
+        "Start the release that wrote it; or go back to the backup from before the upgrade, as docs/upgrading.md says.",
+    ),
     Code.STORAGE_FULL: _row(_U, "Nothing leaves before it is durable.", "Free disk space; then send the same request again."),
     Code.SERVICE_UNAVAILABLE: _row(_U, "A part that is needed does not answer.", "Start it with `vermilion up`; see `vermilion doctor`."),
     Code.LEDGER_INCONSISTENT: _row(_U, "The ledger only grows.", "Stop, keep everything as it is, and call the security team."),

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, inspect, text
 
 from sealcore.db import read, write
+from sealcore.errors import Code, VermilionError
 
 _ADVISORY_LOCK = 0x5645_524D  # "VERM": replicas that start together upgrade one after the other
 _one_at_a_time = threading.Lock()  # Alembic keeps its running environment in module globals
@@ -24,8 +25,12 @@ def scripts(service: str) -> Path:
 
 
 def upgrade(engine: Engine, script_location: Path) -> None:
-    """Upgrades to head in one transaction: after a crash the database has the old schema or the new one, nothing between."""
-    if _is_newest(engine, script_location):
+    """Upgrades to head in one transaction: after a crash the database has the old schema or the new one, nothing between.
+
+    Raises DATABASE_NEWER for a database that a later release has upgraded, which stays as it is.
+    """
+    known = sorted(script.stem.partition("_")[0] for script in (script_location / "versions").glob("[0-9]*.py"))
+    if _revisions(engine, script_location.name, known) == known[-1:]:
         return  # as at nearly every start, which Alembic would double
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -40,13 +45,17 @@ def upgrade(engine: Engine, script_location: Path) -> None:
         command.upgrade(config, "head")
 
 
-def _is_newest(engine: Engine, script_location: Path) -> bool:
-    """Whether the database is at the last script's revision, which the scripts' names begin with."""
-    newest = max(script.stem.partition("_")[0] for script in (script_location / "versions").glob("[0-9]*.py"))
+def _revisions(engine: Engine, service: str, known: list[str]) -> list[str]:
+    """The database's revision, by which the scripts' names begin; none for an empty one. DATABASE_NEWER where no script has it."""
     with read(engine) as connection:
         if not inspect(connection).has_table("alembic_version"):
-            return False
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [newest]
+            return []
+        found = list(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
+    for revision in found:
+        if revision not in known:
+            reason = f"the database of the {service} is at schema {revision[:40]}, of a later release; this one ends at {known[-1]}"
+            raise VermilionError(Code.DATABASE_NEWER, reason)
+    return found
 
 
 def run(context: Any) -> None:

@@ -4,8 +4,9 @@ Importing a PDF library costs most of a second, so the work is forked from a *zy
 imported what is needed and has never loaded grpc or PKCS#11 (neither survives a fork). The way of a call:
 
 1. The caller makes a socket pair and hands one end to the zygote.
-2. The zygote forks; the child takes its limits (CPU, memory, wall clock, no file writes, no network) before it reads a byte.
-3. The child reads the request's parts, runs the one function it was made for, answers, and ends.
+2. The zygote forks; the child takes its limits (CPU, wall clock, no file writes, no network) before it reads a byte.
+3. The child reads the request's parts, takes the limit of memory that goes with their size, runs the one function it was made for, answers,
+   and ends.
 4. The caller reads the answer. An end without an answer means that a limit was hit.
 
 Requests come from us; answers come from a process that a hostile document may have taken over, so they are plain bytes,
@@ -56,15 +57,16 @@ _FORBIDDEN_EVENTS = (
 
 @dataclass(frozen=True)
 class Limits:
-    """What one document may cost. Memory is counted on top of what the zygote already holds."""
+    """What one document may cost. Memory is counted on top of what the zygote already holds, so much and so many times the request's size."""
 
     cpu_s: int = 20
     wall_s: float = 30.0
     memory_bytes: int = 1024 * 1024 * 1024
+    memory_per_byte: int = 0
     answer_bytes: int = 256 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        if self.cpu_s < 1 or self.wall_s <= 0 or self.memory_bytes < 1 or self.answer_bytes < 1:
+        if self.cpu_s < 1 or self.wall_s <= 0 or self.memory_bytes < 1 or self.memory_per_byte < 0 or self.answer_bytes < 1:
             raise ValueError("limits are positive")
 
 
@@ -131,6 +133,7 @@ class ForkServer:
             "cpu_s": limits.cpu_s,
             "wall_s": limits.wall_s,
             "memory_bytes": limits.memory_bytes,
+            "memory_per_byte": limits.memory_per_byte,
         }
         with theirs:
             self._process = subprocess.Popen(
@@ -258,9 +261,13 @@ def _leave_network() -> None:
 
 def _child(peer: socket.socket, work: Work, settings: dict[str, object]) -> NoReturn:
     try:
-        _take_limits(int(str(settings["cpu_s"])), float(str(settings["wall_s"])), int(str(settings["memory_bytes"])))
+        held_bytes = _held_bytes()
+        _take_limits(int(str(settings["cpu_s"])), float(str(settings["wall_s"])))
         peer.sendall(_STARTED)
-        outcome, answer = _run(work, _receive(peer, sys.maxsize))
+        parts = _receive(peer, sys.maxsize)
+        own_bytes = int(str(settings["memory_bytes"])) + int(str(settings["memory_per_byte"])) * sum(map(len, parts))
+        _limit(resource.RLIMIT_AS, held_bytes + own_bytes)
+        outcome, answer = _run(work, parts)
         peer.sendall(outcome)
         _send(peer, answer)
         peer.shutdown(socket.SHUT_WR)
@@ -280,22 +287,28 @@ def _run(work: Work, parts: list[bytes]) -> tuple[bytes, Sequence[bytes]]:
         return _FAULT, [type(fault).__name__.encode("ascii", "replace")]
 
 
-def _take_limits(cpu_s: int, wall_s: float, memory_bytes: int) -> None:
+def _held_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+
+
+def _limit(limit: int, value: int) -> None:
+    resource.setrlimit(limit, (value, value))
+
+
+def _take_limits(cpu_s: int, wall_s: float) -> None:
     for name in (signal.SIGALRM, signal.SIGXCPU, signal.SIGTERM):
         signal.signal(name, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, wall_s)  # kills by default, inside native code too
-    held_bytes = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)  # a hostile document must not fill our logs
     os.close(null)
     for limit, value in (
         (resource.RLIMIT_CPU, cpu_s),
-        (resource.RLIMIT_AS, held_bytes + memory_bytes),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 64),
     ):
-        resource.setrlimit(limit, (value, value))
+        _limit(limit, value)
     sys.addaudithook(_refuse_event)
 
 

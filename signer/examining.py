@@ -43,8 +43,8 @@ class Judgement:
 class Examining:
     """Asks the sandbox. Thread-safe; it starts with the first question."""
 
-    def __init__(self, *, largest_document_bytes: int) -> None:
-        self._server = ForkServer("signer.examining:work", preload=["signer.pades.prepare"], limits=limits(largest_document_bytes))
+    def __init__(self) -> None:
+        self._server = ForkServer("signer.examining:work", preload=["signer.pades.prepare"], limits=limits())
 
     def close(self) -> None:
         """Ends the sandbox."""

@@ -1,4 +1,4 @@
-"""Whether the register can still be governed after an act. Pure.
+"""Whether the register can still be governed after an act, and each seal by its own people alone. Pure.
 
 Asked of every new act and of the seed, not when recorded acts are replayed: what a quorum once ordered stays explained by its acts.
 """
@@ -11,6 +11,7 @@ from sealcore.errors import Code, VermilionError
 from signer.register import UNTEMPLATED, Register
 
 _FAST = frozenset({"seal", UNTEMPLATED})
+_KEYS = "A seal's key is its own: what guards and stops the seal guards and stops its key."
 _PERSONS = "Only documents are sealed on the workflow's word alone; an act takes at least one person."
 
 
@@ -29,6 +30,7 @@ def require_meetable(before: Register, after: Register) -> None:
         raise VermilionError(Code.QUORUM_UNMEETABLE, "no officer would be left who can stop a seal")
     if _issuers(before) and not _issuers(after):
         raise VermilionError(Code.QUORUM_UNMEETABLE, "no approval issuer would be left; nothing could be approved any more")
+    _require_own_keys(before, after)
 
 
 def require_person(people: Sequence[str]) -> None:
@@ -45,6 +47,20 @@ def _require_persons(before: Register, after: Register) -> None:
             unasked = least == 0 and action not in _FAST
             if unasked and (was is None or was.quorum.get(action) != 0):
                 raise VermilionError(Code.INVALID_ARGUMENT, f"{action!r} with the seal {seal.id} takes one person at least", rule=_PERSONS)
+
+
+def _require_own_keys(before: Register, after: Register) -> None:
+    """CONFLICT for a new seal with the key of another, retired ones included.
+
+    It would seal under rules of its own what the other one's people guard, go on when that one is stopped, and bring a retired key back.
+    """
+    held = {seal.spki_sha256: seal.id for seal in before.seals.values()}
+    for seal in after.seals.values():
+        if seal.id not in before.seals and (owner := held.get(seal.spki_sha256)) is not None:
+            raise VermilionError(
+                Code.CONFLICT, f"the seal {owner} has this key; a key has one seal, and a new seal takes a new key", rule=_KEYS
+            )
+        held[seal.spki_sha256] = seal.id
 
 
 def _lacking(register: Register) -> Mapping[str, int]:

@@ -31,7 +31,7 @@ class Sandbox:
     def __init__(self, *, largest_document_bytes: int, workers: int) -> None:
         self._largest_document_bytes = largest_document_bytes
         self._places = threading.BoundedSemaphore(workers)
-        allowed = limits(largest_document_bytes)
+        allowed = limits()
         self._server = ForkServer("signer.sandbox:prepare_parts", preload=["signer.pades.prepare"], limits=allowed)
 
     def start(self) -> None:
@@ -71,12 +71,13 @@ def prepare_parts(parts: list[bytes]) -> Sequence[bytes]:
     return [json.dumps(answer).encode(), prepared.suffix]
 
 
-def limits(largest_document_bytes: int) -> Limits:
-    """What a child may use for a document of at most that size."""
+def limits() -> Limits:
+    """What a child may use for a document. A small one gets little: what it unfolds to costs memory that all children share."""
     return Limits(
         cpu_s=CPU_S,
         wall_s=WALL_S,
-        memory_bytes=MEMORY_BASE_BYTES + MEMORY_PER_DOCUMENT_BYTE * largest_document_bytes,
+        memory_bytes=MEMORY_BASE_BYTES,
+        memory_per_byte=MEMORY_PER_DOCUMENT_BYTE,
         answer_bytes=SUFFIX_BYTES + 4 * LARGEST_HOLE_BYTES,
     )
 

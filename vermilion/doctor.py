@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 from cryptography import x509
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
 
+from ca.holders import contested
 from sealcore.clock import SystemClock
 from sealcore.config import SOFTHSM_MODULE
 from sealcore.errors import VermilionError
@@ -63,7 +67,7 @@ def examine(layout: Layout, now: datetime) -> list[Finding]:
         plan = Office.load(layout)
     except VermilionError as fault:
         return [*findings, Finding(text("doctor.office.name"), Health.FAULT, fault.reason, text("doctor.office.mend_invalid"))]
-    for check in (_ceremony, _secrets, _officer_pins, _folders, _certificates):
+    for check in (_ceremony, _secrets, _officer_pins, _folders, _certificates, _identities):
         findings += check(layout, now)
     return [*findings, *_services(layout, plan), *outside_tsas(layout, plan)]
 
@@ -142,6 +146,25 @@ def _certificates(layout: Layout, now: datetime) -> Iterator[Finding]:
         if (end - now).days < RENEW_DAYS:
             ending.append(_fault("certificates", "ending", Health.WARNING, name=file.parent.name, until=end.strftime("%Y-%m-%d")))
     yield from ending or [_well("certificates")]
+
+
+def _identities(layout: Layout, now: datetime) -> Iterator[Finding]:
+    """Releases that issued on an operator's word let a URI have any number of holders; the record goes on with what they issued."""
+    record = layout.service("ca") / "ca.db"
+    if not record.exists():
+        return  # it lies elsewhere, and the CA names them in its log
+    engine = create_engine(f"sqlite:///file:{quote(str(record))}?mode=ro&uri=true")
+    try:
+        with engine.connect() as connection:
+            found = contested(connection, now)
+    except DBAPIError:
+        return  # of a release that knew no holders: `vermilion up` brings it up to date first
+    finally:
+        engine.dispose()
+    for uri, serials in found.items():
+        yield _fault("identities", "several", Health.WARNING, uri=uri, serials=" ".join(serials), serial=serials[0])
+    if not found:
+        yield _well("identities")
 
 
 def _services(layout: Layout, plan: Office) -> Iterator[Finding]:

@@ -113,6 +113,7 @@ class Launcher:
         self._services = services
         self._clock = clock or SystemClock()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._begun: dict[str, int] = {}  # where in its log a service's present life begins
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> Launcher:
@@ -179,6 +180,7 @@ class Launcher:
         configuration = self._layout.config(service.name)
         said = self._layout.run(f"{service.name}.said")
         with said.open("wb") as out, self._layout.log(service.name).open("ab") as log:
+            self._begun[service.name] = log.seek(0, os.SEEK_END)
             process = subprocess.Popen(
                 [sys.executable, "-m", service.module, "--config", configuration],
                 stdin=subprocess.DEVNULL,
@@ -217,9 +219,10 @@ class Launcher:
             self._layout.run(f"{name}.{suffix}").unlink(missing_ok=True)
 
     def _last_words(self, name: str) -> str:
-        """Why a service ended, from its log."""
+        """Why a service ended, from what this life of it has logged: earlier ones had reasons of their own."""
         log = self._layout.log(name)
-        code, reason = last_words(log.read_text("utf-8", errors="replace") if log.exists() else "")
+        said = log.read_bytes()[self._begun[name] :] if log.exists() else b""
+        code, reason = last_words(said.decode("utf-8", errors="replace"))
         return f"{code}: {reason} (see {log})" if code else f"{reason} (see {log})"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from sealcore.errors import Code, VermilionError
 
 TIMEOUT_S = 600.0  # an RSA-4096 key in SoftHSM takes up to half a minute on a slow core
+_TRACEBACK = "Traceback (most recent call last):"
 _TYPED = re.compile(r"\b([A-Z][A-Z_]{3,}): (.+)")
 
 
@@ -41,9 +42,14 @@ def _fault(module: str, said: str) -> VermilionError:
 
 
 def last_words(said: str) -> tuple[Code | None, str]:
-    """The typed error in what a program wrote to standard error (JSON log lines, or ``CODE: reason``), else its last line."""
+    """The typed error in what a program wrote to standard error (JSON log lines, or ``CODE: reason``), else its last line.
+
+    A traceback after it says that the program ended of something else.
+    """
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     for line in reversed(lines):
+        if line == _TRACEBACK:
+            break
         if (told := _typed(line)) is not None:
             return told
     return None, lines[-1][:300] if lines else "it said nothing"

@@ -95,6 +95,7 @@ def _reject(office: Office, received: Received, number: str) -> Outcome:
         form = _opened(connection, received, number)
         decided = _recorded(connection, form, received).rejected(received.reason, received.received)
         store.settle(connection, decided)
+        store.drop_attachments(connection, number)
     return Outcome(decided, Standing(frozenset(), form.context.policy.quorum, applicant_signed=False))
 
 

@@ -42,6 +42,7 @@ from workflow.quorum import least_persons
 
 MOST_ATTACHED_BYTES = 3 * 1024 * 1024  # with its token they fit into one message to the signer
 MOST_ACT_BYTES = 160 * 1024  # of its parameters: with 64 decisions they fit into one token
+MOST_WAITING_BYTES = 64 * 1024 * 1024  # of the files with all acts of a client that wait for people
 OPEN_RETRY_S = 60  # people decide in minutes at best
 ACT_SUBJECT = service_uri("workflow")  # who hands an act's token on, so whom it must name; the audience of what the workflow does itself
 CLIENT_PROFILE = "client"  # the CA's profile of business systems
@@ -133,10 +134,8 @@ def submit(office: Office, caller: Peer, application: Application) -> Form:
             raise VermilionError(Code.NOT_FOUND, f"there is no unit {unit}")
         if application.applicant is not None:
             _check_applicant(store.find_person(connection, application.applicant), unit)
-        if client is not None and store.open_forms(connection, caller.uri) >= office.bounds.open_forms:
-            refused = VermilionError(Code.QUOTA_EXCEEDED, f"{office.bounds.open_forms} forms of {caller.uri} wait for people already")
-            refused.retry_after_s = OPEN_RETRY_S
-            raise refused
+        if client is not None:
+            _check_open(office, connection, caller, sum(map(len, files)))
         least = max(least, client.least_persons if client is not None else 0)
         rule = choose_rule(store.rules(connection), application.seal, application.action)
         number = store.next_number(connection, unit, office.clock.now().year)
@@ -242,6 +241,7 @@ def withdraw(office: Office, caller: Peer, number: str) -> Form:
         require_visible(caller, form)
         form = form.withdrawn(caller.uri, now)
         store.settle(connection, form)
+        store.drop_attachments(connection, number)
         events.record_form(connection, "form.withdrawn", form, now, by=caller.uri)
     return form
 
@@ -269,6 +269,20 @@ def fetch_token(office: Office, caller: Peer, number: str) -> str:
         raise VermilionError(Code.TOKEN_MALFORMED, "the stored token is not the one of this form")
     tokens.verify_signature(parsed, office.issuer.public_key)
     return jws
+
+
+def _check_open(office: Office, connection: Any, caller: Peer, size_bytes: int) -> None:
+    """QUOTA_EXCEEDED when too many forms of a client, or too many bytes of their files, wait for people. What has lapsed waits no more."""
+    since = office.now() - office.bounds.token_validity_s
+    reason = None
+    if store.open_forms(connection, caller.uri, since) >= office.bounds.open_forms:
+        reason = f"{office.bounds.open_forms} forms of {caller.uri} wait for people already"
+    elif size_bytes and store.attached_bytes(connection, caller.uri, since) + size_bytes > MOST_WAITING_BYTES:
+        reason = f"the files of forms of {caller.uri} that wait for people have {MOST_WAITING_BYTES} bytes at most"
+    if reason is not None:
+        refused = VermilionError(Code.QUOTA_EXCEEDED, reason)
+        refused.retry_after_s = OPEN_RETRY_S
+        raise refused
 
 
 def _check_caller(caller: Peer, application: Application) -> None:

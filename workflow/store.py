@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sealcore.approvals.canonical import canonical_json
@@ -230,6 +230,11 @@ def attachments(connection: Connection, number: str) -> list[bytes]:
     return [bytes(row.content) for row in connection.execute(query)]
 
 
+def drop_attachments(connection: Connection, number: str) -> None:
+    """Lets go of the files of an act that will not be carried out; the act still names their digests."""
+    connection.execute(delete(tables.attachments).where(tables.attachments.c.number == number))
+
+
 def _by_digest(files: Iterable[bytes]) -> dict[bytes, bytes]:
     return {hashlib.sha256(content).digest(): content for content in files}
 
@@ -255,11 +260,23 @@ def forms(connection: Connection, *, state: FormState | None, submitted_by: str 
     return [_form(row, _decisions(connection, row.number)) for row in connection.execute(query).all()]
 
 
-def open_forms(connection: Connection, submitted_by: str) -> int:
-    """How many forms of a caller wait for people."""
-    mine = (tables.forms.c.submitted_by == submitted_by) & (tables.forms.c.state == str(FormState.APPLIED))
-    count: int = connection.execute(select(func.count()).where(mine)).scalar_one()
+def open_forms(connection: Connection, submitted_by: str, since: int) -> int:
+    """How many forms of a caller, filed after ``since``, wait for people."""
+    count: int = connection.execute(select(func.count()).where(_waits(submitted_by, since))).scalar_one()
     return count
+
+
+def attached_bytes(connection: Connection, submitted_by: str, since: int) -> int:
+    """How many bytes of files such forms of a caller hold."""
+    held, forms = tables.attachments, tables.forms
+    query = select(func.coalesce(func.sum(func.length(held.c.content)), 0)).join_from(held, forms, held.c.number == forms.c.number)
+    size: int = connection.execute(query.where(_waits(submitted_by, since))).scalar_one()
+    return size
+
+
+def _waits(submitted_by: str, since: int) -> ColumnElement[bool]:
+    mine = (tables.forms.c.submitted_by == submitted_by) & (tables.forms.c.state == str(FormState.APPLIED))
+    return mine & (tables.forms.c.created > since)
 
 
 def settle(connection: Connection, form: Form, token: str | None = None) -> None:

@@ -81,7 +81,7 @@ class Examination:
         self._largest_document_bytes = largest_document_bytes
         self._rate = Rate(settings.documents_a_minute)
         self._budget = ByteBudget(2 * largest_document_bytes, largest_document_bytes, lambda _held: None)  # a large one of two clients
-        self._examining = Examining(largest_document_bytes=largest_document_bytes)
+        self._examining = Examining()
         self._threads = FairThreads(settings.at_once, "examine")
         self._clients: set[str] = set()
         self._working: dict[str, asyncio.Future[Any]] = {}

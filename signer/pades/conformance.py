@@ -55,6 +55,8 @@ def declared(root: generic.DictionaryObject) -> Declared:
         metadata = found(root, "/Metadata")
         text = metadata.data if isinstance(metadata, generic.StreamObject) else b""
         return Declared(declared_part(text, b"pdfa"), declared_part(text, b"pdfua"), _has_rgb_intent(root))
+    except (MemoryError, RecursionError):
+        raise  # what takes too much to read may declare anything
     except Exception:  # noqa: BLE001  (pyHanko raises anything; what cannot be read declares nothing to anybody)
         return Declared()
 

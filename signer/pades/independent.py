@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable
 from typing import Final
 
 import pypdfium2
@@ -11,6 +12,9 @@ import pypdfium2.raw as pdfium
 from sealcore.errors import Code, VermilionError
 from signer.pades.plan import Prepared
 from signer.pades.readback import locate
+from signer.pades.readback_doubts import require_plain
+from signer.pades.reader import Reader
+from signer.pades.syntax import DisagreementError, UnreadableError
 
 _COMPARED_PAGES: Final = 5
 _COMPARED_PIXELS: Final = 400  # of a page's longer side
@@ -35,6 +39,16 @@ def require_found(document: bytes, prepared: Prepared, *, repaired: bool = False
             _require_same_contents(document, opened)
     finally:
         opened.close()
+
+
+def require_plain_objects(file: bytes, numbers: Iterable[int]) -> None:
+    """DOCUMENT_DAMAGED where readers take one of these objects in different ways; see ``readback_doubts``."""
+    try:
+        require_plain(Reader(file), numbers)
+    except DisagreementError as fault:
+        raise VermilionError(Code.DOCUMENT_DAMAGED, str(fault)) from fault
+    except (UnreadableError, RecursionError, ValueError, OverflowError):
+        return  # what our small reader cannot read, ``require_found`` judges
 
 
 def _require_same_contents(document: bytes, sealed: pypdfium2.PdfDocument) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pyhanko.pdf_utils import generic
@@ -17,7 +17,7 @@ from signer.pades.objects import found, found_array
 
 MOST_PAGES: Final = 1_000_000  # a tree of shared branches can name more pages than there are objects
 DEEPEST: Final = 200  # levels of the tree; balanced trees of a million pages have fewer than ten
-_INHERITED: Final = ("/MediaBox", "/CropBox", "/Rotate")
+INHERITED: Final = ("/MediaBox", "/CropBox", "/Rotate")
 _LETTER: Final = (0.0, 0.0, 612.0, 792.0)  # what readers take where no MediaBox is given
 
 
@@ -30,6 +30,8 @@ class Page:
     visible    box in default user space
     rotation   clockwise turn in degrees when shown
     annotated_above  whether a node that it is below has /Annots, which is not inherited, yet some readers think so
+    attributes what it has of ``INHERITED``, itself or from nodes that it is below
+    shows      whether its boxes leave anything visible
     """
 
     index: int
@@ -40,6 +42,8 @@ class Page:
     kids: generic.ArrayObject | None = None
     position: int = 0
     annotated_above: bool = False
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    shows: bool = True
 
     @property
     def key(self) -> object:
@@ -136,7 +140,7 @@ def _walk(root: generic.DictionaryObject) -> Iterator[Page]:
         node = raw.get_object() if isinstance(raw, generic.IndirectObject) else raw
         if not isinstance(node, generic.DictionaryObject):
             continue
-        attributes = {**visit.attributes} | {key: value for key in _INHERITED if (value := found(node, key)) is not None}
+        attributes = {**visit.attributes} | {key: value for key in INHERITED if (value := found(node, key)) is not None}
         kids = found_array(node, "/Kids")
         if kids is None:
             if found(node, "/Type") != "/Pages":
@@ -163,11 +167,12 @@ def _raw(holder: generic.DictionaryObject, key: str) -> Any:
 def _page(index: int, visit: _Visit, node: generic.DictionaryObject, attributes: dict[str, Any]) -> Page:
     media = _box(attributes.get("/MediaBox")) or _LETTER
     crop = _box(attributes.get("/CropBox")) or media
-    visible = intersection(media, crop) or media
+    visible = intersection(media, crop)
     turn = attributes.get("/Rotate", 0)
     rotation = int(turn) % 360 if isinstance(turn, generic.NumberObject) and turn % 90 == 0 else 0
     reference = visit.raw if isinstance(visit.raw, generic.IndirectObject) else None
-    return Page(index, reference, node, visible, rotation, visit.kids, visit.position, visit.annotated)
+    shown = visible or media
+    return Page(index, reference, node, shown, rotation, visit.kids, visit.position, visit.annotated, attributes, visible is not None)
 
 
 def _box(value: Any) -> Box | None:

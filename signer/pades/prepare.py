@@ -15,11 +15,12 @@ from pyhanko.pdf_utils import generic
 
 from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
+from signer.pades.agreed import require_agreed
 from signer.pades.appearance import Appearances, require_on_page, show, stamp, widget
 from signer.pades.changeable import changeable_content
 from signer.pades.conformance import Declared, declared, pictures_conform
 from signer.pades.form import add_annotation, add_field, own_object, unique_name
-from signer.pades.independent import require_found
+from signer.pades.independent import require_found, require_plain_objects
 from signer.pades.locks import FormState, form_state
 from signer.pades.marks import impressions
 from signer.pades.names import exact_names
@@ -72,6 +73,7 @@ def _prepared(document: bytes, mending: bytes, plan: Plan, hash_name: str) -> Pr
     signature = _signature(plan, state)
     _require_drawn(opened, state, visible=bool(plan.placement.marks))
     _place(opened, plan, state, field_name, signature, standards)
+    require_plain_objects(file, [number for _generation, number in opened.update.objects])
     with plainly("the document"):
         update = opened.update.written(len(opened.file))
     prepared = _finished(document, mending + update, signature, field_name=field_name, hash_name=hash_name, warnings=warnings)
@@ -191,6 +193,7 @@ def _place(  # noqa: PLR0917
         pages = find_pages(root, {0, *(each.page for each in wanted)})
         if marked := {each.page for each in wanted} & pages.keys():
             require_single(root, [pages[index] for index in marked], (opened.file, *update.reader.object_streams()))
+            require_agreed(root, [pages[index] for index in marked])
     pages = {index: own_object(update, page) for index, page in pages.items()}
     first = require_on_page(wanted[0], pages.get(wanted[0].page)) if wanted else pages[0]
     reference = update.add_object(signature.dictionary)

@@ -14,13 +14,14 @@ from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
 from signer.pades.plan import Document, Plan
 from signer.pades.readback_base import require_continued
+from signer.pades.readback_doubts import require_plain
 from signer.pades.readback_look import Look, check_look, listed, looks_of, may_be_opaque
 from signer.pades.readback_quick import accounted
 from signer.pades.readback_repair import require_repaired
 from signer.pades.readback_suffix import Object, Revision, read_revisions
 from signer.pades.readback_tree import PageFound, find_marked
 from signer.pades.reader import Reader
-from signer.pades.syntax import Name, Ref, UnreadableError, plain_text, same
+from signer.pades.syntax import DisagreementError, Name, Ref, UnreadableError, plain_text, same
 
 _FIELD: Final = {"Type", "Subtype", "FT", "T", "TU", "V", "F", "Rect", "P"}
 _STAMP: Final = {"Type", "Subtype", "Contents", "F", "P", "Rect", "AP"}
@@ -41,6 +42,8 @@ def require_accounted_in_general(document: Document, suffix: bytes, plan: Plan, 
     try:
         _Account(document[:], suffix, plan, field_name).settle()
     except (UnreadableError, RecursionError, ValueError, LookupError, TypeError, AttributeError, OverflowError, StopIteration) as fault:
+        if isinstance(fault, DisagreementError):
+            raise VermilionError(Code.DOCUMENT_DAMAGED, str(fault)) from fault
         reason = str(fault) if isinstance(fault, UnreadableError) else "it is malformed"
         raise VermilionError(Code.DOCUMENT_READBACK, f"the update is not what was planned: {reason}") from fault
 
@@ -70,6 +73,7 @@ class _Account:
         require_continued(self._file[: self._revision.start], self._old, self._new, set(self._revision.objects))
         for number, each in self._revision.objects.items():
             _require(each.generation == (self._old.generation(number) or 0), f"object {number} has another generation")
+        require_plain(self._old, self._revision.objects)
         root = self._new.trailer["Root"]
         old, new = self._both(root)
         _require_same(old, new, {"AcroForm", "Perms"}, "the catalog")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from signer.pades.readback_lookup import Entries, Lookup, OtherwiseError, reference, references
@@ -34,7 +32,7 @@ def marked_pages(lookup: Lookup, root: bytes | None, wanted: set[int]) -> dict[i
     if not _is_flat(lookup):
         return _found(lookup, top, wanted)
     kids = references(lookup.array(entries[b"Kids"]))
-    if len(set(kids)) != len(kids):
+    if len({top, *kids}) != len(kids) + 1 or entries.get(b"Count") != b"%d" % len(kids):
         raise OtherwiseError
     return {index: _page(lookup, kids[index], [_node(entries)]) for index in wanted}
 
@@ -53,31 +51,30 @@ def _is_flat(lookup: Lookup) -> bool:
 
 
 def _found(lookup: Lookup, top: _Reference, wanted: set[int]) -> dict[int, MarkedPage]:
+    """In a tree of which every node stands once, names the one above it, and counts its pages right."""
     found: dict[int, MarkedPage] = {}
-    met: Counter[int] = Counter()
-    for index, (own, line) in enumerate(_walk(lookup, top)):
-        met[own[0]] += 1
-        if index in wanted:
-            found[index] = _page(lookup, own, line)
-    if len(found) < len(wanted) or any(met[page.reference[0]] > 1 for page in found.values()):
+    met: set[int] = set()
+
+    def pages(own: _Reference, line: list[Entries], before: int) -> int:
+        entries, _ = lookup.dictionary(*own)
+        if own[0] in met or len(met) >= _MOST_NODES or len(line) > _DEEPEST:
+            raise OtherwiseError
+        met.add(own[0])
+        if b"Kids" not in entries:
+            if before in wanted:
+                found[before] = _page(lookup, own, line)
+            return 1
+        count, below = 0, [*line, _node(entries)]
+        for kid in references(lookup.array(entries[b"Kids"])):
+            count += pages(kid, below, before + count)
+        if entries.get(b"Count") != b"%d" % count:
+            raise OtherwiseError
+        return count
+
+    pages(top, [], 0)
+    if len(found) < len(wanted):
         raise OtherwiseError
     return found
-
-
-def _walk(lookup: Lookup, top: _Reference) -> Iterator[tuple[_Reference, list[Entries]]]:
-    stack: list[tuple[_Reference, list[Entries]]] = [(top, [])]
-    for _ in range(_MOST_NODES):
-        if not stack:
-            return
-        own, line = stack.pop()
-        entries, _ = lookup.dictionary(*own)
-        if b"Kids" not in entries:
-            yield own, line
-        elif len(line) < _DEEPEST:
-            stack += [(kid, [*line, _node(entries)]) for kid in reversed(references(lookup.array(entries[b"Kids"])))]
-        else:
-            raise OtherwiseError
-    raise OtherwiseError
 
 
 def _first(lookup: Lookup, top: _Reference) -> MarkedPage:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from signer.pades.reader import Reader
-from signer.pades.syntax import Ref, UnreadableError
+from signer.pades.syntax import DisagreementError, Ref, UnreadableError
 
 _DEEPEST: Final = 200
 _MOST_NODES: Final = 200_000
@@ -30,6 +30,8 @@ def find_marked(reader: Reader, wanted: set[int], *, single: set[int] | frozense
     found: dict[int, PageFound] = {}
     met: Counter[Ref] = Counter()
     root = reader.resolve(reader.trailer.get("Root"))
+    if single and _Order(reader, max(single)).pages(root.get("Pages"), None, 0) is None:
+        raise DisagreementError("the document's page tree is not in order, and readers do not agree which page is which")
     for index, page in enumerate(_walk(reader, root.get("Pages"))):
         if index in wanted:
             found[index] = page
@@ -40,8 +42,44 @@ def find_marked(reader: Reader, wanted: set[int], *, single: set[int] | frozense
     if len(found) < len(wanted):
         raise UnreadableError("a marked page is not there")
     if any(met[page.reference] > 1 for index, page in found.items() if index in single and page.reference is not None):
-        raise UnreadableError("a marked page stands twice")
+        raise DisagreementError("a marked page stands more than once in the document")
     return found
+
+
+@dataclass(slots=True)
+class _Order:
+    """Whether the tree leads every reader to the same pages, at least up to the ``last`` one that is marked."""
+
+    reader: Reader
+    last: int
+    met: set[int] = field(default_factory=set)
+    before: int = 0
+
+    def pages(self, raw: Any, above: int | None, depth: int) -> int | None:
+        """How many are below a node; None where it is not in order. Behind the last marked page one that cannot be read is one."""
+        try:
+            node = self.reader.resolve(raw)
+        except UnreadableError:
+            node = None
+        if not isinstance(node, dict):
+            return self._page() if isinstance(raw, Ref) and self.before > self.last else None
+        parent, kind = node.get("Parent"), node.get("Type")
+        if depth > _DEEPEST or (above is not None and isinstance(parent, Ref) and parent.number != above):
+            return None
+        if "Kids" not in node:
+            is_page = kind == "Page" or (kind is None and "Length" not in node)  # a stream is none
+            return self._page() if depth and (is_page or self.before > self.last) else None
+        kids = self.reader.resolve(node["Kids"])
+        if not isinstance(kids, list) or kind not in ("Pages", None) or not isinstance(raw, Ref) or raw.number in self.met:
+            return None
+        self.met.add(raw.number)
+        counts = [self.pages(kid, raw.number, depth + 1) for kid in kids]
+        total = sum(count or 0 for count in counts)
+        return total if None not in counts and self.reader.resolve(node.get("Count")) == total else None
+
+    def _page(self) -> int:
+        self.before += 1
+        return 1
 
 
 def _walk(reader: Reader, top: Any) -> Iterator[PageFound]:

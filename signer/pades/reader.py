@@ -70,7 +70,7 @@ class Reader:
         for _ in range(DEEPEST):
             if not isinstance(value, Ref):
                 return value
-            value = self._object(value)
+            value = self.object(value)
         raise UnreadableError("references run in a circle")
 
     def _spend(self, count: int) -> None:
@@ -114,7 +114,8 @@ class Reader:
         plain = head.get("Filter") in ("FlateDecode", ["FlateDecode"]) and not head.get("DecodeParms")
         return head, decoded(head, data) if plain else data
 
-    def _object(self, ref: Ref) -> Any:
+    def object(self, ref: Ref) -> Any:
+        """What is referred to, which may be a reference in turn."""
         self._spend(1)
         entry = self._entry(ref.number)
         if entry is None or (entry.offset is None and entry.stream is None):

@@ -41,6 +41,7 @@ _TELLTALE: Final = re.compile(
     rb"/(?:J(?:avaScript|S\b)|Launch|ImportData|R(?:ichMedia|endition|ef\b)|3D\b|Movie|S(?:ound|creen)"
     rb"|F[\x00\s]*(?:[(<%]|\d+[\x00\s]+\d+[\x00\s]+R))"
 )
+_CHARACTER: Final = re.compile(rb"&#(?:0*(\d{1,7})|x0*([0-9A-Fa-f]{1,6}));")  # XML 1.0 §4.1
 _ESCAPE: Final = re.compile(rb"#[0-9A-Fa-f]{2}")
 _NAME: Final = re.compile(rb"/([^\x00\s()<>\[\]{}/%]{0,40})")
 _ESCAPED_TELLTALES: Final = frozenset(name.encode() for name in (*ACTIONS, *ANNOTATIONS, "JS", "F", "Ref"))
@@ -69,8 +70,20 @@ def _escaped(text: Document) -> bool:
     return False
 
 
+def spelled_out(metadata: bytes) -> bytes:
+    """XMP metadata, which are XML, as ASCII spells them: without what UTF-16 and UTF-32 add, and without character references."""
+    plain = metadata.replace(b"\0", b"") if b"\0" in metadata else metadata
+    return _CHARACTER.sub(_character, plain) if b"&#" in plain else plain
+
+
+def _character(match: re.Match[bytes]) -> bytes:
+    code = int(match[1]) if match[1] else int(match[2], 16)
+    return bytes((code,)) if code < 128 else match[0]
+
+
 def declared_part(metadata: bytes, standard: bytes) -> int:
     """The part of ``pdfa`` or ``pdfua`` that XMP metadata declare (ISO 19005-1 §6.7.11, ISO 14289-1 §5); 0 for none."""
+    metadata = spelled_out(metadata)
     at = metadata.find(b"http://www.aiim.org/%b/ns/id/" % standard)
     if at < 0:
         return 0

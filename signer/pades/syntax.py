@@ -34,10 +34,20 @@ class UnreadableError(Exception):
     """The file does not have the form that this reader understands; the message says what is wrong where."""
 
 
+class DisagreementError(UnreadableError):
+    """Readers take the document in different ways: it is the document's fault, whoever wrote the update."""
+
+
 class Name(str):
     """A PDF name, without its slash."""
 
     __slots__ = ()
+
+
+class Doubtful(dict[str, Any]):
+    """A dictionary that has ``key`` twice; the first one is in it."""
+
+    key = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +141,13 @@ def _dictionary(data: bytes, position: int, depth: int, strict: bool) -> tuple[d
         if not isinstance(key, Name):
             raise UnreadableError(f"a dictionary has no name before {position}")
         value, position = parse(data, position, depth + 1, strict=strict)
-        if strict and key in values:
+        if key not in values:
+            values[key] = value
+            continue
+        if strict:
             raise UnreadableError(f"a dictionary has /{key} twice")
-        values.setdefault(key, value)
+        values = Doubtful(values)
+        values.key = key
     return values, end
 
 

@@ -19,11 +19,13 @@ from sealcore.approvals.covers import ActCovers
 from sealcore.approvals.stop import StopStatement
 from sealcore.approvals.token import key_id
 from sealcore.errors import Code
-from sealcore.ids import operator_uri
+from sealcore.ids import operator_uri, uuid7
 from sealcore.ledger.entry import time_us
-from signer.acts import perform_act, stop_act
+from signer.acts import Act, carry_out, perform_act, stop_act
+from signer.meetable import require_meetable
+from signer.register import Register
 from tests.attacks.test_signed_acts import code_of
-from tests.signer.office import Office, spki
+from tests.signer.office import AUDIENCE, Office, spki
 from tests.signer.test_uses import Desk
 
 OPERATOR = operator_uri("test")
@@ -177,6 +179,28 @@ def test_acts_about_other_things_do_not_get_in_each_others_way(desk: Desk) -> No
     change(desk, "seal_quorum", id=contract(desk), quorum=["seal:3", "resume:2"])
     stop(desk, "seal", desk.office.seals["invoice"].id)
     arrives(desk, waiting)
+
+
+# --- a second seal over one key
+
+
+@pytest.mark.parametrize("first", ["active", "suspended", "retired"])
+def test_no_second_seal_stands_on_the_key_of_another(desk: Desk, first: str) -> None:
+    """With rules of its own it would pass by the first one's people, its stop and its end."""
+    if first == "suspended":
+        stop(desk, "seal", contract(desk))
+    if first == "retired":
+        change(desk, "seal_retire", id=contract(desk))
+    record = {**desk.office.seal_record(desk.office.seals["contract"]), "id": uuid7(), "quorum": ["seal:0"], "name": "Another"}
+    token = approved(desk, "register", {"change": "seal_add", **record})
+    assert code_of(lambda: arrives(desk, token)) is Code.CONFLICT
+    assert code_of(lambda: require_meetable(Register(), twice(desk))) is Code.CONFLICT, "nor in a seed"
+
+
+def twice(desk: Desk) -> Register:
+    seed = desk.office.seed()
+    again = {**seed["seals"][0], "id": uuid7()}
+    return carry_out(Register(), Act({**seed, "kind": "seed", "seals": [*seed["seals"], again]}, 0).accepted(), audience=AUDIENCE).register
 
 
 # --- acts that nobody approved

@@ -106,8 +106,9 @@ def test_connections_without_certificate_take_no_descriptor_that_workers_need(sc
         assert scene.kill(worker)
         until(lambda: scene.metric("worker_deaths") == 1 and not scene.unready())
         mine = batch(scene.office)
-        everything_sealed_once(scene.station, mine, scene.station.stream(mine.token, mine.items))
+        results = scene.station.stream(mine.token, mine.items)  # over the connection that is there
         assert scene.metric("worker_deaths") == 1
+    everything_sealed_once(scene.station, mine, results)
     others_are_served(scene)
 
 

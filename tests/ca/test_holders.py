@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from sqlalchemy import select, update
 
-from ca import issue
+from ca import holders, issue
 from ca.acts import Acts
 from ca.change import Change, Kind
 from ca.crl import newest
@@ -279,6 +279,26 @@ def test_successors_that_outlived_a_revocation_under_older_rules_fall_when_it_is
         connection.execute(update(certificates).where(row).values(old))
     ca.desk.revoke("infrastructure", stolen.serial_number, "keyCompromise")
     assert ca.state(thiefs) == State.REVOKED
+
+
+def test_of_certificates_that_an_earlier_release_gave_for_one_uri_none_renews_until_all_have_ended(ca: Enrolling) -> None:
+    """An operator had a second one, under another key, before URIs had one holder: who of the two is right cannot be told any more."""
+    uri = client_uri(uuid7())
+    rightful, bystander = ca.enrol(uri), ca.enrol(client_uri(uuid7()))
+    rogue = ca.desk.issue("client", software_request((NameOID.COMMON_NAME, "x")), uri=uri)
+    with write(ca.desk.engine) as connection:
+        row = certificates.c.serial == serial_text(rogue.serial_number)
+        connection.execute(update(certificates).where(row).values(lineage=serial_text(rogue.serial_number)))  # as the migration leaves it
+    for one in (rogue, rightful):
+        assert serial_text(rogue.serial_number) in refused(Code.CONFLICT, lambda one=one: ca.renew(one)).reason  # type: ignore[misc]
+    with read(ca.desk.engine) as connection:
+        assert list(holders.contested(connection, ca.desk.clock.now())) == [uri]
+    ca.renew(bystander)
+    ca.desk.revoke("infrastructure", rogue.serial_number, "keyCompromise")
+    assert ca.state(rightful) == ca.state(rogue) == State.REVOKED
+    ca.renew(ca.renew(ca.enrol(uri)))
+    with read(ca.desk.engine) as connection:
+        assert not holders.contested(connection, ca.desk.clock.now()), "what renewed is of one lineage"
 
 
 def test_renewal_that_is_under_way_when_its_holder_is_revoked_yields_nothing(ca: Enrolling) -> None:

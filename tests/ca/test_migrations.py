@@ -11,6 +11,7 @@ from alembic.migration import MigrationContext
 from cryptography.x509.oid import NameOID
 from sqlalchemy import MetaData, Table, insert, inspect, select
 
+from ca.holders import contested
 from ca.tables import certificates, metadata
 from sealcore.db import connect, read, write
 from sealcore.ids import client_uri
@@ -45,8 +46,10 @@ def test_identities_from_before_have_one_holder_a_uri(database_url: str, desk: D
     upgrade(engine, scripts("ca"))
     with read(engine) as connection:
         found = {row.serial: (row.uri, row.holder) for row in connection.execute(select(certificates))}
+        several = contested(connection, desk.clock.now())
     a, b = client_uri("old-a"), client_uri("old-b")
     assert found == dict(zip(serials, [(a, serials[0]), (a, serials[0]), (b, serials[2]), (None, None)], strict=True))
+    assert {uri: sorted(of_uri) for uri, of_uri in several.items()} == {a: sorted(serials[:2])}
     engine.dispose()
 
 

@@ -18,6 +18,7 @@ from sealcore.errors import Code, VermilionError
 from tests.cli.running import RunningOffice
 from vermilion.launcher import Launcher, Service, require_ports, running
 from vermilion.layout import Layout
+from vermilion.programs import last_words
 
 TWO = (Service("timestamp", "timestamp", 1, ("timestamp",)), Service("witness", "ledger.witness", 2, ("witness",)))
 
@@ -69,6 +70,27 @@ def test_a_service_that_cannot_start_is_named_with_its_reason_and_the_others_are
         assert "witness" in refused.value.reason
         assert "CONFIGURATION_INVALID" in refused.value.reason
         assert running(layout, TWO) == []
+
+
+def test_a_service_that_cannot_start_is_not_blamed_for_what_it_once_said(layout: Layout) -> None:
+    layout.log("witness").write_text('{"code": "CERTIFICATE_REVOKED", "reason": "of last week", "event": "refused"}\n')
+    layout.config("witness").write_text("nonsense = 1\n")
+    with Launcher(layout, TWO) as launcher, pytest.raises(VermilionError) as refused:
+        launcher.start()
+    assert "CONFIGURATION_INVALID" in refused.value.reason
+    layout.config("witness").unlink()
+    with Launcher(layout, (TWO[0], Service("witness", "no.such.module", 2, ()))) as launcher, pytest.raises(VermilionError) as refused:
+        launcher.start()
+    assert "of last week" not in refused.value.reason
+
+
+def test_a_traceback_is_the_last_word_whatever_was_refused_before() -> None:
+    refused, fault = (
+        '{"code": "CERTIFICATE_REVOKED", "reason": "a caller"}',
+        "Traceback (most recent call last):\n  File …\nOSError: broken",
+    )
+    assert last_words(f"{refused}\n{fault}\n") == (None, "OSError: broken")
+    assert last_words(f"{fault}\n{refused}\n") == (Code.CERTIFICATE_REVOKED, "a caller")
 
 
 def test_what_a_killed_launcher_left_is_ended_by_the_next(layout: Layout) -> None:

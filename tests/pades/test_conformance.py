@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 
 import pikepdf
 import pytest
@@ -14,8 +15,10 @@ from sealcore.errors import Code, VermilionError
 from signer.pades.lean.prepare import prepare_lean
 from signer.pades.plan import ContentPolicy, Plan
 from signer.pades.prepare import prepare
+from signer.pades.readback_objects import require_accounted
 from signer.pades.reasons import PDFA_LOST, PDFUA_LOST, declared_part
 from tests.judges import standards
+from tests.pades.documents import assemble
 from tests.pades.kit import Seal
 from tests.pades.looks import RENDERERS, surplus
 
@@ -110,3 +113,20 @@ def test_behind_a_signature_the_structure_stays_as_it_was(seal: Seal, other_seal
 def test_a_declaration_is_read_in_every_spelling_of_rdf(metadata: bytes, part: int) -> None:
     assert declared_part(metadata, b"pdfa") == part
     assert declared_part(metadata, b"pdfua") == 0
+
+
+@pytest.mark.parametrize("spelling", ["utf-16", "utf-16-be", "utf-32", "references", "hexadecimal references"])
+def test_a_declaration_is_read_in_every_spelling_of_xml(seal: Seal, picture: bytes, spelling: str) -> None:
+    """Else the document would lose its conformance, and nobody would be told."""
+    source = standards.pdfa(1)
+    objects = {int(number): body for number, body in re.findall(rb"(\d+) 0 obj\n(.*?)\nendobj\n", source, re.DOTALL)}
+    number = next(number for number, body in objects.items() if b"<rdf:RDF" in body)
+    text = objects[number].partition(b"stream\n")[2].removesuffix(b"\nendstream").decode()
+    form = {"references": "&#0%d;", "hexadecimal references": "&#x%02X;"}.get(spelling)
+    data = text.replace("/ns/", form % ord("/") + "ns/").encode() if form is not None else text.encode(spelling)
+    objects[number] = b"<</Type/Metadata/Subtype/XML/Length %d>>\nstream\n%b\nendstream" % (len(data), data)
+    document, plan = assemble(objects, extra=b"/ID[<00><00>]"), plan_with(seal, picture)
+    assert prepare_lean(document, plan, hashlib.sha256(document)) is None
+    prepared = prepare(document, plan)
+    assert b"/Multiply" not in prepared.suffix and b"/Transparency" not in prepared.suffix
+    require_accounted(document, prepared.suffix, plan, prepared.field_name)

@@ -131,7 +131,7 @@ def test_boxes_are_inherited_and_may_name_their_corners_in_any_order(seal: Seal,
         {
             1: b"<< /Type /Catalog /Pages 2 0 R >>",
             2: b"<< /Type /Pages /Kids [5 0 R] /Count 1 /CropBox 6 0 R /Rotate 90 >>",
-            5: b"<< /Type /Pages /Kids [3 0 R] /Count 1 /MediaBox [600 800 0 0] >>",
+            5: b"<< /Type /Pages /Parent 2 0 R /Kids [3 0 R] /Count 1 /MediaBox [600 800 0 0] >>",
             3: b"<< /Type /Page /Parent 5 0 R >>",
             6: b"[100.0 400 400 100]",
         }

@@ -54,6 +54,16 @@ def test_an_answer_that_comes_before_the_last_empty_part_was_sent_counts(sandbox
         assert set(pool.map(code, range(300))) == {Code.DOCUMENT_NOT_PDF}
 
 
+def test_metadata_that_unfold_beyond_measure_are_no_reason_to_say_that_nothing_is_declared(sandbox: Sandbox, seal: Seal) -> None:
+    """A kilobyte that is 300 MB: it may declare PDF/A, which the seal would have to keep."""
+    packed = zlib.compress(zlib.compress(b" " * 300_000_000, 1), 9)
+    metadata = b"<< /Type /Metadata /Subtype /XML /Filter [/FlateDecode /FlateDecode] /Length %d >>\nstream\n%b\nendstream"
+    document = documents.simple(catalog=b"/Metadata 10 0 R /AcroForm 77 0 R", more={10: metadata % (len(packed), packed)})
+    with pytest.raises(VermilionError) as refusal:
+        sandbox.run(document, seal.plan())
+    assert refusal.value.code == Code.DOCUMENT_TOO_COMPLEX
+
+
 def test_documents_beyond_the_limit_are_refused_unread(seal: Seal) -> None:
     with pytest.raises(VermilionError) as refusal:
         Sandbox(largest_document_bytes=1000, workers=1).run(b"%PDF-" + bytes(1000), seal.plan())

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals.canonical import canonical_json
+from sealcore.approvals.canonical import b64url, canonical_json
 from sealcore.approvals.token import key_id
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
@@ -155,3 +157,15 @@ def test_a_register_that_is_short_of_people_is_mended_in_steps(tmp_path: Any) ->
     with pytest.raises(VermilionError) as refused:
         require_meetable(better, short)
     assert refused.value.code is Code.QUORUM_UNMEETABLE
+
+
+def test_a_new_seal_is_for_a_key_that_the_token_has_under_its_label(station: Station) -> None:
+    """Otherwise it was approved, and then sealed nothing."""
+    office = station.office
+    certificate = office.ca.seal("New Ltd", ec.generate_private_key(ec.SECP256R1()).public_key()).public_bytes(Encoding.DER)
+    new = {**office.seal_record(office.seals["contract"]), "id": uuid7(), "certificate": b64url(certificate), "pictures": []}
+    for label, code in (("seal.nothing.1", Code.NOT_FOUND), (office.seals["contract"].label, Code.INVALID_ARGUMENT)):
+        assert check(station, "register", {"change": "seal_add", **new, "key_label": label}) is code
+    assert check(station, "register", {"change": "seal_add", **new, "name": "Ex\u0430mple Ltd"}) is Code.TEXT_DECEPTIVE
+    again = {**office.seal_record(office.seals["contract"]), "id": uuid7()}
+    both(station, Code.CONFLICT, "seal_add", **again)  # a key has one seal

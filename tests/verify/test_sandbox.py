@@ -43,6 +43,8 @@ def work(parts):
         time.sleep(600)
     if what == "memory":
         return [bytes(10**11)]
+    if what == "hold":
+        return [b"%d" % len(bytes(int(parts[1])))]
     if what == "exit":
         os._exit(3)
     if what == "kill":
@@ -72,7 +74,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     (folder / "hostile_work.py").write_text(HOSTILE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder))
-        limits = Limits(cpu_s=1, wall_s=2.0, memory_bytes=256 * 1024 * 1024, answer_bytes=1024 * 1024)
+        limits = Limits(cpu_s=1, wall_s=2.0, memory_bytes=64 * 1024 * 1024, memory_per_byte=8, answer_bytes=1024 * 1024)
         server = ForkServer("hostile_work:work", limits=limits)
         server.start()
         yield server
@@ -89,6 +91,14 @@ def test_every_limit_ends_the_child_and_leaves_the_sandbox_working(hostile: Fork
         hostile.call(what.encode())
     assert refused.value.code == "DOCUMENT_TOO_COMPLEX"
     assert hostile.call(b"echo", b"still here") == [b"still here"]
+
+
+def test_memory_goes_with_the_size_of_what_is_read(hostile: ForkServer) -> None:
+    """However large documents may be: what a small one unfolds to costs little."""
+    with pytest.raises(VermilionError) as refused:
+        hostile.call(b"hold", b"200000000")
+    assert refused.value.code == "DOCUMENT_TOO_COMPLEX"
+    assert hostile.call(b"hold", b"200000000", bytes(20_000_000)) == [b"200000000"]
 
 
 def test_a_refusal_crosses_whole_and_a_fault_as_damage(hostile: ForkServer) -> None:

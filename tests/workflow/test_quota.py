@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,10 +14,10 @@ from cryptography.x509 import load_pem_x509_certificate
 from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
 from sealcore.http import PEER_SCOPE_KEY
-from sealcore.ids import client_uri
+from sealcore.ids import client_uri, uuid7
 from tests.pki import InfrastructureCa
 from tests.workflow.conftest import NOON, Desk
-from tests.workflow.test_forms import refusal
+from tests.workflow.test_forms import decide, refusal
 from workflow import forms
 from workflow.limits import Admission
 from workflow.office import Bounds
@@ -175,3 +176,34 @@ def test_forms_that_wait_for_people_are_bounded_for_each_client(desk: Desk) -> N
     forms.withdraw(desk.office, desk.client, first.number)
     assert desk.submit(seal).number == "OFFICE-2026-000003", "a refused form takes no number"
     assert refusal(lambda: desk.submit(seal)) is Code.QUOTA_EXCEEDED
+
+
+def test_what_has_lapsed_waits_for_nobody(desk: Desk) -> None:
+    """A client whose forms nobody decides on would be locked out for good."""
+    seal = desk.signer.state.add_seal(seal=1)
+    object.__setattr__(desk.office, "bounds", replace(desk.office.bounds, open_forms=1))
+    desk.submit(seal)
+    assert refusal(lambda: desk.submit(seal)) is Code.QUOTA_EXCEEDED
+    desk.clock.advance(desk.office.bounds.token_validity_s + 1)
+    desk.submit(seal)
+
+
+def test_files_of_acts_that_wait_are_bounded_for_each_client_and_go_with_their_form(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Filed, taken back and filed again, they would fill the database."""
+    monkeypatch.setattr(forms, "MOST_WAITING_BYTES", 3000)
+    act = {"change": "seal_picture_add", "id": uuid7(), "picture": "ab" * 32}
+
+    def ask(content: bytes) -> forms.Form:
+        return desk.submit("", asked=forms.ActRequest(act, (content,)), action="register")
+
+    first = ask(b"a" * 1500)
+    second = ask(b"b" * 1500)
+    assert refusal(lambda: ask(b"c")) is Code.QUOTA_EXCEEDED
+    desk.submit("", asked=forms.ActRequest({**act, "picture": "cd" * 32}), action="register")  # without a file
+    forms.withdraw(desk.office, desk.client, first.number)
+    assert forms.show(desk.office, desk.operator, first.number).attachments == ()
+    decide(desk, second, desk.human("approver"), "reject", "not this one")
+    assert forms.show(desk.office, desk.operator, second.number).attachments == ()
+    for content in (b"c", b"d"):
+        ask(content * 1500)
+    assert refusal(lambda: ask(b"e")) is Code.QUOTA_EXCEEDED

@@ -207,6 +207,11 @@ def test_text_that_people_read_later_hides_nothing(running: Running, operator: h
         assert f"U+{ord(sign):04X}" in answer.json()["reason"], path
 
 
+@pytest.mark.parametrize("title", [" ", "   ", "\u00a0", "\u3000\u202f"], ids=["space", "spaces", "no-break", "wide"])
+def test_a_title_is_not_blank(running: Running, client: httpx.Client, title: str) -> None:
+    refused(client.post("/v1/forms", json=application(running.signer.state.add_seal(seal=1), title=title)), 400, "TEXT_DECEPTIVE")
+
+
 def test_what_is_not_json_or_too_large_is_refused(client: httpx.Client) -> None:
     for body in (b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"\\ud800": 1}'):
         refused(client.post("/v1/forms", content=body, headers={"content-type": "application/json"}), 400, "INVALID_ARGUMENT")

@@ -20,7 +20,7 @@ from verify.changes.filling import locks_of
 from verify.changes.repairs import AmbiguousError, require_unambiguous
 from verify.changes.revisions import MOST_BLANK_BYTES, TooManyError, appended
 from verify.changes.rules import Permission, additions_of, by_field
-from verify.changes.sealed import SealedRevision
+from verify.changes.sealed import SealedRevision, UnclearError
 from verify.changes.signing import end_of
 from verify.changes.values import IrregularError, from_pyhanko
 from verify.codes import FindingCode
@@ -52,6 +52,8 @@ def step_6_changes(case: Case) -> None:
         except (ChangedError, IrregularError) as change:
             signature.changed = _FORBIDDEN
             signature.findings.append(finding(FindingCode.CHANGED_AFTER_SEALING, plain(str(change))))
+        except UnclearError as unclear:
+            signature.findings.append(finding(FindingCode.CHANGES_UNKNOWN, str(unclear)))
         except TooManyError:
             signature.findings.append(finding(FindingCode.CHANGES_UNKNOWN, "too many objects"))
         except Exception as fault:  # noqa: BLE001  (a comparison that cannot be made is no clean bill)

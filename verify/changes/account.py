@@ -204,7 +204,7 @@ def members(value: Value, what: str) -> dict[str, Value]:
 def require_same(old: dict[str, Value], new: dict[str, Value], what: str, but: set[str]) -> None:
     """Nothing differs but entries of these names."""
     for key in (old.keys() | new.keys()) - but:
-        if key not in old or key not in new or not same(old[key], new[key]):
+        if not same({key: old[key]} if key in old else {}, {key: new[key]} if key in new else {}):
             raise ChangedError(f"{what}: {key} was changed")
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from verify.changes.account import Account, Addition, ChangedError, members, plain_leaves, require_only, require_same
+from verify.changes.account import Account, Addition, ChangedError, members, plain_leaves, require_only
 from verify.changes.values import Stream, Value, decoded, pdf_text, same
 
 _RULE = "the document information"
@@ -23,21 +23,38 @@ _OWN_METADATA = {
     "{http://ns.adobe.com/xap/1.0/mm/}InstanceID",  # of this saving of the file (ISO 16684-1 §8.4)
 }
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
-_NO_CONTENT = {"{adobe:ns:meta/}xmptk", f"{_RDF}about"}
+_RESOURCE = f"{_RDF}resource"  # a URI as a value
+_NO_CONTENT = {"{adobe:ns:meta/}xmptk", f"{_RDF}about", "about", _RESOURCE}
+_USUAL = {(f"{_RDF}parseType", "Resource"), ("{http://www.w3.org/XML/1998/namespace}lang", "x-default")}  # which writers leave out
 _PLUMBING = {"{adobe:ns:meta/}xmpmeta", f"{_RDF}RDF", f"{_RDF}Description"}
 
 
 def claim_information(account: Account, old: Value, new: Value, metadata: Value) -> None:
-    """/Info of the trailer: its date and producer alone. What the present XMP says too may be left out, as PDF 2.0 wants it."""
+    """/Info of the trailer: its date and producer alone. What the present XMP says too may be left out, as PDF 2.0 wants it.
+
+    Writers that touch these encode the other texts anew.
+    """
+    if same(old, new) and not account.differs(new):
+        return
     before, now = account.opened(old, new, _RULE)
     before, now = members({} if before is None else before, _RULE), members(now, _RULE)
     packet = account.now(metadata)
     said = {_normal(each[-1]) for each in _facts(packet)} if isinstance(packet, Stream) else set[str]()
     lost = {key for key in before.keys() - now.keys() if _normal(_plain(account.sealed.get(before[key]))) in said}
-    require_same(before, now, _RULE, _OWN | lost)
-    if not all(isinstance(now.get(key, b""), bytes) for key in _OWN):
+    for key in (before.keys() | now.keys()) - _OWN - lost:
+        require_same_text(account, before.get(key), now.get(key), f"{_RULE}: {key}")
+    if not all(isinstance(account.now(now.get(key, b"")), bytes) for key in _OWN):
         raise ChangedError(f"{_RULE}: not a text")
     note(account, changed=not same(before, now))
+
+
+def require_same_text(account: Account, old: Value, new: Value, what: str) -> None:
+    """The same value, or the same text in whatever encoding of PDF."""
+    if same(old, new) and not account.differs(new):
+        return
+    one, other = account.sealed.get(old), account.now(new)
+    if account.differs(new) or not isinstance(one, bytes) or not isinstance(other, bytes) or pdf_text(one) != pdf_text(other):
+        raise ChangedError(f"{what} was changed")
 
 
 def claim_version(account: Account, old: Value, new: Value) -> None:
@@ -108,9 +125,9 @@ def _properties(element: ElementTree.Element, path: tuple[str, ...]) -> Iterator
         return
     if element.tag not in _PLUMBING:
         path = (*path, element.tag)
-        yield (*path, (element.text or "").strip())
+        yield (*path, (element.text or "").strip() or element.attrib.get(_RESOURCE, ""))
     for key, value in element.attrib.items():
-        if key not in _OWN_METADATA | _NO_CONTENT:
+        if key not in _OWN_METADATA | _NO_CONTENT and (key, value) not in _USUAL:
             yield (*path, key, value.strip())
     for child in element:
         yield from _properties(child, path)

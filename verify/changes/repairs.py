@@ -15,7 +15,7 @@ from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.xref import XRefSectionData, XRefSectionMetaInfo
 
 from verify.changes.sealed import SealedRevision
-from verify.changes.values import Ref
+from verify.changes.values import IrregularError, Ref, parse
 
 _BLANK = re.compile(rb"[\0\t\n\f\r ]*")
 _COMMENT = re.compile(rb"%[^\r\n]*")
@@ -57,7 +57,7 @@ def require_unambiguous(sealed: SealedRevision) -> None:
         if all(each.search(names) for each in _OBJECT_STREAM):
             _require_listed_members(sealed, listed, Ref(number, int(head[2])))
     for trailer in _found(_TRAILER, sealed.data):
-        if trailer.end() - len(b"<<") not in listed.trailers:
+        if trailer.end() - len(b"<<") not in listed.trailers and not _says_the_same(sealed, trailer.end() - len(b"<<")):
             raise AmbiguousError(f"a trailer at {trailer.start()}")
     gone = {number for number, _holder in listed.packed if sealed.place(Ref(number, 0)) is None} - last.keys()
     for number, (start, ref) in last.items():
@@ -70,6 +70,15 @@ def require_unambiguous(sealed: SealedRevision) -> None:
     info = sealed.trailer.get("/Info")
     if any(count > (isinstance(info, Ref) and info.number == number) for number, count in sites.items()):  # which no page shows
         raise AmbiguousError("an object that the cross-references do not have and that is referred to")
+
+
+def _says_the_same(sealed: SealedRevision, at: int) -> bool:
+    """Whether a trailer that no section has, as damaged files hold that were sealed, leads to the same catalog."""
+    try:
+        trailer, _end = parse(sealed.data, at)
+    except IrregularError:
+        return False
+    return trailer.get("/Root") == sealed.root and not trailer.keys() & {"/Encrypt", "/XRefStm"}
 
 
 def _found(pattern: re.Pattern[bytes], data: bytes) -> Iterator[re.Match[bytes]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from verify.case import Signature
 from verify.changes.account import Account, Addition, ChangedError, Place, added, members, rectangle_of, require_same, shows
 from verify.changes.filling import Locks, claim_filled
-from verify.changes.information import claim_extensions, claim_information, claim_metadata, claim_version
+from verify.changes.information import claim_extensions, claim_information, claim_metadata, claim_version, require_same_text
 from verify.changes.profiles import claim_output_intents
 from verify.changes.resources import claim_resources, require_known
 from verify.changes.revisions import Revision
@@ -40,7 +41,8 @@ def additions_of(sealed: SealedRevision, revisions: Sequence[Revision], signatur
     info = _claim_trailer(account)
     old = sealed.entries(sealed.root)
     new = members(account.rewritten(sealed.root, "the catalog"), "the catalog") if account.differs(sealed.root) else old
-    require_same(old, new, "the catalog", {"/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata", "/OutputIntents"})
+    require_same(old, new, "the catalog", {"/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata", "/OutputIntents", "/Lang"})
+    require_same_text(account, old.get("/Lang"), new.get("/Lang"), "the catalog: /Lang")
     for key in ("/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata", "/OutputIntents"):
         if key in old and key not in new:
             raise ChangedError(f"the catalog: {key} was taken away")
@@ -133,13 +135,14 @@ def _require_own_names(account: Account) -> None:
 def _claim_pages(account: Account) -> None:
     """A page may gain the widgets of later signatures behind its annotations, and nothing else."""
     unplaced = {each.ref: each for each in account.additions if each.is_new}
-    seen: list[Ref | None] = [ref for ref, _content in account.sealed.pages]
+    times, seen = Counter(ref for ref, _content in account.sealed.pages), set[Ref]()
     for number, (ref, old) in enumerate(account.sealed.pages, 1):
+        if ref in seen:
+            continue
+        seen |= {ref} if ref is not None else set()
         new = old
         if ref is not None and account.differs(ref):
             new = members(account.rewritten(ref, f"page {number}"), f"page {number}")
-            if seen.count(ref) > 1:
-                raise ChangedError(f"page {number} stands twice in the document")
         own = {key for key in new.keys() - old.keys() if key in _INHERITED and same(new[key], account.sealed.inherited(old, key))}
         require_same(old, new, f"page {number}", {"/Annots"} | own)
         if "/Annots" in old and "/Annots" not in new:
@@ -151,6 +154,8 @@ def _claim_pages(account: Account) -> None:
             if addition is None:
                 raise ChangedError(f"page {number}: an annotation was added")
             _place(account, addition, number, ref)
+            if addition.places and ref is not None and times[ref] > 1:
+                raise ChangedError(f"page {number} stands twice in the document")
     if any(shows(rectangle_of(members(account.now(ref), "a field").get("/Rect"), "a field")) for ref in unplaced):
         raise ChangedError("a signature that shows stands on no page")
 

@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import Final, NamedTuple
 
 from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.misc import PdfError
+from pyhanko.pdf_utils.misc import PdfError, PdfStrictReadError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.xref import ObjStreamRef, XRefSectionData, XRefSectionMetaInfo
 
@@ -18,11 +18,16 @@ from verify.changes.revisions import TooManyError
 from verify.changes.values import IrregularError, Ref, Stream, Value, from_pyhanko, is_certain, parse, pdf_text
 
 _HEAD = re.compile(rb"[\0\t\n\f\r ]*\d+[\0\t\n\f\r ]+\d+[\0\t\n\f\r ]+obj")
+_REFERENCE = re.compile(rb"(\d{1,10})[\0\t\n\f\r ]+(\d{1,5})[\0\t\n\f\r ]+R")
 MOST_SITES: Final = 200_000  # objects that a sealed revision may refer to
 MOST_PAGES: Final = 20_000
 MOST_PAGE_LEVELS: Final = 32
 MOST_FIELDS: Final = 20_000
 MOST_FIELD_LEVELS: Final = 32
+
+
+class UnclearError(Exception):
+    """The sealed revision is such that nothing can be said about what was added to it; the message says which part."""
 
 
 class Node(NamedTuple):
@@ -72,7 +77,7 @@ class SealedRevision:
         """The catalog."""
         root = self.trailer.get("/Root")
         if not isinstance(root, Ref):
-            raise IrregularError("the catalog")
+            raise UnclearError("the catalog")
         return root
 
     def get(self, value: Value) -> Value:
@@ -169,13 +174,26 @@ class SealedRevision:
                     place = self.place(value)
                     if isinstance(place, ObjStreamRef):
                         waiting.append(Ref(place.obj_stream_id, 0))  # and what its length or filter refers to
-                    content = self.get(value)  # what cannot be read ends the comparison: it could refer to anything
-                    waiting.append(content.entries if isinstance(content, Stream) else content)
+                    waiting.append(self._content(value, place))
             elif isinstance(value, dict):
                 waiting.extend(each for each in value.values() if isinstance(each, Ref | dict | list))
             elif isinstance(value, list):
                 waiting.extend(each for each in value if isinstance(each, Ref | dict | list))
         return counts
+
+    def _content(self, ref: Ref, place: int | ObjStreamRef | None) -> Value:
+        """What an object refers to: its value, or where that cannot be read, whatever looks like a reference up to the next object."""
+        try:
+            content = self.get(ref)
+        except PdfStrictReadError:
+            raise
+        except (PdfError, KeyError, ValueError, TypeError, AttributeError):
+            if not isinstance(place, int):
+                raise  # it could refer to anything
+            end = self.data.find(b"endobj", place)
+            text = self.data[place : end if end >= 0 else None]
+            return [Ref(int(each[1]), int(each[2])) for each in _REFERENCE.finditer(text)]
+        return content.entries if isinstance(content, Stream) else content
 
     @cached_property
     def pages(self) -> list[tuple[Ref | None, dict[str, Value]]]:
@@ -188,7 +206,7 @@ class SealedRevision:
             node = self.entries(value)
             if "/Kids" in node:
                 if isinstance(value, Ref) and value in seen:
-                    raise IrregularError("the page tree")
+                    raise UnclearError("the page tree")
                 seen |= {value} if isinstance(value, Ref) else set()
                 waiting.extend(reversed(self.elements(node["/Kids"])))
             else:

@@ -34,6 +34,7 @@ _TEXT_PART = re.compile(rb"[()\\]")
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"(": b"(", b")": b")", b"\\": b"\\"}
 _OCTAL = re.compile(rb"[0-7]{1,3}")
 _NOT_ASCII, _NOT_LATIN_1 = 0x80, 0x100
+BOXES: Final = frozenset({"/MediaBox", "/CropBox", "/BleedBox", "/TrimBox", "/ArtBox", "/Rect", "/BBox", "/Matrix"})
 _EITHER: Final = "#?"  # ends a name that could be one of two
 _NAME_ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})?")
 
@@ -233,19 +234,31 @@ def _unpredicted(data: bytes, parameters: Value) -> bytes:
 def same(one: Value, other: Value) -> bool:
     """Whether two values are the same in type and content; references are compared, not followed.
 
-    2 is not 2.0: a reader may take flags, counts or an angle from an integer alone.
+    2 is not 2.0: a reader may take flags, counts or an angle from an integer alone. Of boxes all readers take both.
     """
     if isinstance(one, bool) or isinstance(other, bool) or one is None or other is None:
         return one is other
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+        return one.keys() == other.keys() and all(
+            same(value, other[key]) or (key in BOXES and same_box(value, other[key])) for key, value in one.items()
+        )
     if isinstance(one, list):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, Stream):
         return one.data == other.data and same(one.entries, other.entries)
     return bool(one == other)
+
+
+def same_box(one: Value, other: Value) -> bool:
+    """Whether two arrays hold the same numbers, as integers or not."""
+    return (
+        isinstance(one, list)
+        and isinstance(other, list)
+        and len(one) == len(other)
+        and all(is_number(each) and is_number(its) and each == its for each, its in zip(one, other, strict=True))
+    )
 
 
 def is_number(value: Value) -> bool:

@@ -25,8 +25,8 @@ from workflow.schemas.plain import (
     Salt,
     Sha256,
     Signature,
-    Text200,
     Time,
+    Title,
     UnitCode,
     Uuid,
     bytes_of,
@@ -78,7 +78,7 @@ class Document(Body):
 
 
 class _Applied(Body):
-    title: Text200
+    title: Title
     unit: UnitCode | None = None
     applicant: Uuid | None = Field(default=None, description="The person who applies; they then sign with the verdict `apply`.")
     valid_s: Annotated[int, Field(ge=1, le=MOST_INTEGER)] | None = Field(default=None, description="Shortens the form's term.")

@@ -44,7 +44,20 @@ def _judged(value: str, judge: Callable[[str, str], None]) -> str:
 Readable = BeforeValidator(
     lambda value: _judged(value, require_readable) if isinstance(value, str) else value
 )  # before the pattern: it names the sign
-Text200 = Annotated[str, StringConstraints(min_length=1, max_length=200), Readable]
+
+
+def _require_title(value: str, what: str) -> None:
+    """As free text, and something of it is seen."""
+    require_readable(value, what)
+    if value and not value.strip():
+        raise VermilionError(Code.TEXT_DECEPTIVE, f"{what} is blank")
+
+
+Title = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    BeforeValidator(lambda value: _judged(value, _require_title) if isinstance(value, str) else value),
+]
 Name = Annotated[
     str,
     StringConstraints(min_length=1, max_length=200),

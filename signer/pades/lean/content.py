@@ -13,7 +13,7 @@ from signer.pades.lean.file import File
 from signer.pades.lean.form import Form
 from signer.pades.lean.grammar import END, NotLeanError, is_reference, reference
 from signer.pades.lean.values import Name, Reference, parse
-from signer.pades.reasons import ACTIONS, ANNOTATIONS, EXTERNAL, HIDDEN, IN_ORDER, JAVASCRIPT, REDRAWN_FORM, suspicious
+from signer.pades.reasons import ACTIONS, ANNOTATIONS, EXTERNAL, HIDDEN, IN_ORDER, JAVASCRIPT, REDRAWN_FORM, spelled_out, suspicious
 
 MOST_OBJECTS: Final = 2_000  # walked here: some 20 ms, as long as the sandbox takes
 MOST_BYTES: Final = 512 * 1024  # of these objects, streams' data not counted
@@ -36,7 +36,7 @@ def changeable_content(file: File, catalog: dict[bytes, bytes], form: Form, root
 def declares_conformance(file: File, metadata: bytes) -> bool:
     """Whether the catalog's XMP metadata say that the document is PDF/A or PDF/UA."""
     found = file.dictionary(*reference(metadata))
-    return found is not None and found.data_offset is not None and _STANDARDS.search(file.data(found)) is not None
+    return found is not None and found.data_offset is not None and _STANDARDS.search(spelled_out(file.data(found))) is not None
 
 
 def _has_hidden_layers(file: File, catalog: dict[bytes, bytes]) -> bool:

@@ -68,12 +68,17 @@ def find_pages(file: File, root: bytes | None, wanted: Collection[int]) -> dict[
 
 
 def require_single(file: File, root: bytes | None, page: Page) -> None:
-    """Every page stands once in the whole tree; ``page`` is one of them. A mark on one that stands twice would show twice."""
+    """Every page stands once in the whole tree; ``page`` is one of them. A mark on one that stands twice would show twice.
+
+    And the tree counts its pages right, or else some readers make up for what they miss by showing a page again.
+    """
     if not more_kids((file.document, *file.object_streams()), 1):  # only the root has any: all its kids are pages
         kids = page.line[0][b"Kids"]
         numbers = [int(kid[1]) for kid in _REFERENCE.finditer(file.array(*reference(kids)) if is_reference(kids) else kids)]
-        if len(set(numbers)) != len(numbers):
+        if len({*numbers, reference(root or b"?")[0]}) != len(numbers) + 1:
             raise NotLeanError("a page stands twice in the page tree")
+        if integer(page.line[0].get(b"Count")) != len(numbers) or any(file.place(number) is None for number in numbers):
+            raise NotLeanError("the page tree miscounts")
         return
     for _page in _Walk(file).pages(reference(root or b"?"), None, []):
         pass
