@@ -25,6 +25,7 @@ def require_continued(before: bytes, old: Reader, new: Reader, written: set[int]
     _require_identified(next((trailer["ID"] for _, trailer in older if "ID" in trailer), None), new.trailer["ID"])
     start, end = sorted((new.trailer["Prev"], old.newest_at))
     _require(not before[start:end].strip(WHITE), "the update continues an older revision")
+    _require(before[new.trailer["Prev"]] not in WHITE, "the update does not say where the revision before it is")
     known = {number for entries, _ in older for number, entry in entries.items() if entry.offset is not None or entry.stream is not None}
     _require(new.trailer["Size"] > max({each for each in known if each <= _LARGEST_NUMBER} | written), "the update hides objects")
     _require_unreferred({number for number in written if old.generation(number) is None}, [before, *old.object_streams()])

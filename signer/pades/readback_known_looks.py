@@ -8,7 +8,7 @@ from typing import Final
 
 from signer.pades.readback_look import Look, check_look
 from signer.pades.readback_suffix import Object, read_object
-from signer.pades.syntax import Ref
+from signer.pades.syntax import Ref, UnreadableError
 
 _MOST_KNOWN: Final = 1024
 _MOST_PICTURES: Final = 64
@@ -55,6 +55,8 @@ class KnownLooks:
         met: dict[int, bytes] = {}
 
         def take(reference: Ref) -> Object:
+            if reference.generation:
+                raise UnreadableError("what is new has no generation")
             met[reference.number] = bodies(reference.number)
             return read_object(met[reference.number] + b"\nendobj", 0, 0)[0]
 

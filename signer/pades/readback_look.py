@@ -185,7 +185,8 @@ def _uncoded(head: dict[str, Any]) -> dict[str, Any]:
 
 def _form(found: Object) -> tuple[dict[str, Any], bytes | None]:
     head = found.value
-    _require(found.data is not None and head.get("Subtype") == "Form" and head.keys() <= _FORM, "a look is no form, or has other entries")
+    kinds = (head.get("Type", "XObject"), head.get("Subtype"), head.get("FormType", 1))
+    _require(found.data is not None and kinds == ("XObject", "Form", 1) and head.keys() <= _FORM, "a look is no form, or has other entries")
     return head, found.data
 
 

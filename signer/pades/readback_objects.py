@@ -232,7 +232,7 @@ class _Account:
         pairs = {entry[0]: next(each for each in elements if self._holds(each, entry[1])) for entry in self._structured}
         for number, each in list(self._left.items()):
             _require(number in allowed or self._old.resolve(Ref(number, 0)) is None, f"nothing explains object {number}")
-            self._structure_node(Ref(number, 0), each.value, elements, pairs)
+            self._structure_node(Ref(number, each.generation), each.value, elements, pairs)
 
     def _structure_objects(self, tree: Any) -> set[int]:
         """What may be written anew: the tree, its parent tree, and the element for the whole document."""
@@ -260,7 +260,8 @@ class _Account:
             branches = listed(self._old, old.get("Kids"))
             _require(same((new.get("Kids") or [])[: len(branches)], branches), "the structure has other parents")
             _require(
-                all(each.number in self._revision.objects for each in (new.get("Kids") or [])[len(branches) :]), "the structure differs"
+                all(each.number in self._revision.objects and not each.generation for each in (new.get("Kids") or [])[len(branches) :]),
+                "the structure differs",
             )
         self._taken(reference)
 
@@ -274,14 +275,16 @@ class _Account:
     def _taken(self, reference: Ref) -> Object:
         """An object of the update, claimed; each once."""
         found = self._left.pop(reference.number, None)
-        if found is None:
+        if found is None or found.generation != reference.generation:
             raise UnreadableError(f"object {reference.number} is not in the update, or has two uses")
         return found
 
     def _take(self, reference: Ref) -> Object:
         """Claimed, or claimed before: looks and pictures are shared."""
         self._left.pop(reference.number, None)
-        return self._revision.objects[reference.number]
+        found = self._revision.objects[reference.number]
+        _require(found.generation == reference.generation, f"object {reference.number} has another generation")
+        return found
 
 
 def _before(file: bytes, newest_at: Any) -> Reader:

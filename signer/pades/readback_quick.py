@@ -122,6 +122,7 @@ class _Quickly:
             ]
         trailer, behind = entries_at(self._suffix, table.end())
         _require(self._suffix[behind:end] == b"\n")
+        _require_usual_blanks(self._suffix[table.end() : behind])
         return places, trailer
 
     def _rows(self, at: int, end: int) -> tuple[list[tuple[int, int, int]], Entries]:
@@ -131,6 +132,7 @@ class _Quickly:
         assert head is not None
         trailer, behind = entries_at(suffix, suffix.index(b"<<", at) + 2)
         index, size, own = [int(each) for each in head[2].split()], int(head[3]), int(head[1])
+        _require_usual_blanks(suffix[at:behind])
         start = behind + len(b"\nstream\n")
         _require(suffix[behind:start] == b"\nstream\n" and suffix[start + size : end] == b"\nendstream\nendobj\n")
         numbers = [number for i in range(0, len(index), 2) for number in range(index[i], index[i] + index[i + 1])]
@@ -179,7 +181,9 @@ class _Quickly:
         else:
             _require(before == after)
             earlier, _ = self._lookup.dictionary(*reference(before))
-            form = entries_of(self._taken(*reference(before)))
+            text = self._taken(*reference(before))
+            _require_usual_blanks(text)
+            form = entries_of(text)
         if earlier.get(b"NeedAppearances") == b"false" and b"NeedAppearances" not in form:
             del earlier[b"NeedAppearances"]
         _require_same(earlier, form, {b"Fields", b"SigFlags"})
@@ -303,6 +307,7 @@ def _referred(block: bytes) -> re.Pattern[bytes]:
 
 def _changed(old: Entries, text: bytes, new: bytes, keys: set[bytes]) -> Entries:
     """What the new text of a dictionary says for these keys, all others being as in the old one."""
+    _require_usual_blanks(new)
     if new.startswith(text):  # then it has the entries that are behind, and those that it had
         entries, end = entries_at(new, len(text))
         _require(end == len(new) and entries.keys().isdisjoint(old) and entries.keys() <= keys)
@@ -310,6 +315,10 @@ def _changed(old: Entries, text: bytes, new: bytes, keys: set[bytes]) -> Entries
     entries = entries_of(new)
     _require_same(old, entries, keys)
     return entries
+
+
+def _require_usual_blanks(text: bytes) -> None:
+    _require(b"\x00" not in text and b"\x0c" not in text)
 
 
 def _require_same(old: Entries, new: Entries, but: set[bytes]) -> None:

@@ -10,8 +10,8 @@ from typing import Any, Final
 from signer.pades.reader import MOST_DECODED_BYTES, Entry, Reader
 from signer.pades.syntax import WHITE, UnreadableError, parse
 
-_BLANKS: Final = rb"[\x00\t\n\x0c\r ]*"
-_HEADER: Final = re.compile(_BLANKS[:-1] + rb"+([1-9]\d{0,9}) (0|[1-9]\d{0,4}) obj(?=[\x00\t\n\x0c\r <\[(/])")
+_BLANKS: Final = rb"[\t\n\r ]*"
+_HEADER: Final = re.compile(_BLANKS[:-1] + rb"+([1-9]\d{0,9}) (0|[1-9]\d{0,4}) obj(?=[\t\n\r <\[(/])")
 _STREAM: Final = re.compile(_BLANKS + rb"stream(?:\r\n|\n)")
 _STREAM_END: Final = re.compile(_BLANKS + rb"endstream")
 _END: Final = re.compile(_BLANKS + rb"endobj")

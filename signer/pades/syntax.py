@@ -94,10 +94,10 @@ def plain_text(value: Any) -> str | None:
 def parse(data: bytes, position: int, depth: int = 0, *, strict: bool = False) -> tuple[Any, int]:
     """The value at ``position`` and where it ends.
 
-    ``strict``: only what all readers take alike: no comments, no words that PDF does not have, no key twice in a dictionary.
+    ``strict``: only what all readers take alike: no comments or odd blanks, no words that PDF does not have, no key twice in a dictionary.
     """
     token = (_STRICT_TOKEN if strict else _TOKEN).match(data, position)
-    if token is None or depth > DEEPEST:
+    if token is None or depth > DEEPEST or (strict and any(odd in token[0] for odd in (b"\x00", b"\x0c"))):
         raise UnreadableError(f"there is no value at {position}")
     kind, end = token.lastgroup, token.end()
     if kind == "open":

@@ -12,11 +12,13 @@ from typing import Final
 import pytest
 
 import signer.pades.prepare as sandboxed
+import signer.pades.readback_quick as quick
 from sealcore.approvals.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
 from sealcore.errors import Code, VermilionError
 from signer.pades.lean.prepare import prepare_lean
 from signer.pades.plan import Plan, Prepared
 from signer.pades.prepare import prepare
+from signer.pades.readback_known_looks import KnownLooks
 from signer.pades.readback_objects import require_accounted, require_accounted_in_general
 from signer.pades.readback_quick import accounted
 from tests.pades import documents
@@ -276,6 +278,27 @@ SLIPPED: Final[dict[str, Slip]] = {
     "another rectangle": _swap(FIELD, b"/Rect[400 20 519 139]", b"/Rect[0 0 595 842]"),
     "another page": _swap(FIELD, b"/P 3 0 R", b"/P 2 0 R"),
     "another look on the mouse": lambda parts: parts.changed(parts.find(FIELD), b"/AP<</N", b"/AP<</R %d 0 R/N" % parts.find(PICTURE)),
+    "a look of another generation": lambda parts: parts.changed(
+        parts.find(FIELD), b"/AP<</N %d 0 R" % parts.find(LOOK), b"/AP<</N %d 5 R" % parts.find(LOOK)
+    ),
+    "a picture of another generation": lambda parts: parts.changed(
+        parts.find(LOOK), b"/Picture %d 0 R" % parts.find(PICTURE), b"/Picture %d 5 R" % parts.find(PICTURE)
+    ),
+    "a signature of another generation": lambda parts: parts.changed(
+        parts.find(FIELD), b"/V %d 0 R" % parts.find(SIGNATURE), b"/V %d 5 R" % parts.find(SIGNATURE)
+    ),
+    "a certification of another generation": lambda parts: parts.changed(
+        parts.find(CATALOG), b"/DocMDP %d 0 R" % parts.find(SIGNATURE), b"/DocMDP %d 5 R" % parts.find(SIGNATURE)
+    ),
+    "a field of another generation": lambda parts: parts.changed(
+        parts.find(FORM), b" %d 0 R" % parts.find(FIELD), b" %d 5 R" % parts.find(FIELD)
+    ),
+    "an annotation of another generation": lambda parts: parts.changed(
+        parts.find(PAGE), b" %d 0 R" % parts.find(FIELD), b" %d 5 R" % parts.find(FIELD)
+    ),
+    "a blank that not all readers know": _swap(PAGE, b"/Contents 4 0 R", b"/Contents\x004 0 R"),
+    "a look of another kind": _swap(LOOK, b"/Type/XObject", b"/Type/X"),
+    "a place before the section before": lambda parts: replace(parts, previous=parts.previous - 1),
     "a bigger look": _swap(LOOK, b"/BBox[0 0 119 119]", b"/BBox[0 0 500 800]"),
     "a turned look": _swap(LOOK, b"/Matrix[1 0 0 1 0 0]", b"/Matrix[-1 0 0 1 0 0]"),
     "a look that hides what is below": _look(b"/Multiply gs\n", b""),
@@ -409,3 +432,58 @@ def test_the_hole_alone_is_left_out(plan: Plan) -> None:
     filled = good.suffix.replace(b"/Contents<00", b"/Contents<30")
     with pytest.raises(VermilionError, match="the signature has another hole"):
         require_accounted(document, filled, plan, good.field_name)
+
+
+STAMP, OTHER_STAMP = b"/Subtype/Stamp/Contents", b"/Rect[20 20 90 90]"
+SLIPPED_IN_STAMPS: Final[dict[str, Slip]] = {
+    "a script": _entry(STAMP, b"/A<</S/JavaScript/JS(1)>>"),
+    "an author": _entry(STAMP, b"/T(Minister)"),
+    "an icon": _entry(STAMP, b"/Name/Approved"),
+    "a popup": _entry(STAMP, b"/Popup 10 0 R"),
+    "another label": _swap(STAMP, b"/Contents<FEFF", b"/Contents<FEFF4E00"),
+    "other flags": _swap(STAMP, b"/F 708", b"/F 4"),
+    "another rectangle": _swap(STAMP, OTHER_STAMP, b"/Rect[0 0 595 842]"),
+    "another kind": _swap(STAMP, b"/Subtype/Stamp", b"/Subtype/Square"),
+    "another page": lambda parts: parts.changed(parts.find(STAMP), b"/P 3 0 R", b"/P 5 0 R"),
+    "the other's look": lambda parts: parts.changed(
+        parts.find(STAMP), b"/N %d 0 R" % _named(parts, STAMP), b"/N %d 0 R" % _named(parts, FIELD)
+    ),
+    "no stamp": lambda parts: parts.changed(parts.find(PAGE), b" %d 0 R" % parts.find(STAMP), b""),
+    "a stamp twice": lambda parts: parts.changed(parts.find(PAGE), b" %d 0 R" % parts.find(STAMP), b" %d 0 R" % parts.find(STAMP) * 2),
+    "another order": lambda parts: parts.changed(
+        parts.find(PAGE),
+        b" %d 0 R %d 0 R" % (parts.find(FIELD), parts.find(STAMP)),
+        b" %d 0 R %d 0 R" % (parts.find(STAMP), parts.find(FIELD)),
+    ),
+}
+
+
+def _named(parts: Parts, holder: bytes) -> int:
+    """The look of an annotation."""
+    found = re.search(rb"/N (\d+) 0 R", parts.objects[parts.find(holder)][1])
+    assert found is not None
+    return int(found[1])
+
+
+@pytest.mark.parametrize("slipped", SLIPPED_IN_STAMPS)
+def test_further_marks_are_held_to_the_plan_too(seal: Seal, picture: bytes, picture_sha256: bytes, slipped: str) -> None:
+    marks = tuple(Mark((0,), box, picture_sha256) for box in (CORNER, Rectangle(20_000, 20_000, 90_000, 90_000)))
+    document, plan = DOCUMENTS["table"], seal.plan(Placement(marks), pictures={picture_sha256: picture})
+    good = made(document, plan)
+    require_accounted_in_general(document, good.suffix, plan, good.field_name)
+    assert accounted(document, good.suffix, plan, good.field_name)
+    changed = put_together(document, SLIPPED_IN_STAMPS[slipped](taken_apart(document, good.suffix)), good)
+    with pytest.raises(VermilionError, match="the update is not what was planned"):
+        require_accounted(document, changed.suffix, plan, changed.field_name)
+
+
+def test_a_look_is_judged_before_it_is_known(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a taken-over writer made first is not what later ones are compared with."""
+    monkeypatch.setattr(quick, "_LOOKS", KnownLooks())
+    document = DOCUMENTS["table"]
+    good = made(document, plan)
+    bad = put_together(document, SLIPPED["a picture that draws more"](taken_apart(document, good.suffix)), good)
+    for _ in range(2):
+        assert not accounted(document, bad.suffix, plan, bad.field_name)
+    assert accounted(document, good.suffix, plan, good.field_name)
+    assert not accounted(document, bad.suffix, plan, bad.field_name)
