@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from sealcore.approvals import effect
 from sealcore.approvals.covers import ActCovers
 from sealcore.approvals.known import Effect, Known, KnownPerson, KnownSeal
 from sealcore.approvals.manifest import DocumentEntry
 from sealcore.errors import Code, Kind, VermilionError
-from workflow.model import Form
+from workflow.model import Form, Rule, newest
 from workflow.register import Register, RegisteredSeal
 
 
-def of_form(register: Register, form: Form, documents: Sequence[tuple[DocumentEntry, bytes]]) -> Effect | None:
+def of_form(
+    register: Register, form: Form, documents: Sequence[tuple[DocumentEntry, bytes]], rules: Collection[Rule] = ()
+) -> Effect | None:
     """The effect; without old values while the signer's register cannot be asked, and None for an act that there are no words for."""
     try:
-        known = _known(register, form)
+        known = replace(_known(register, form), policies={rule.id: (rule.version, rule.quorum) for rule in newest(rules).values()})
         if documents:
             return effect.of_manifest(form.context, [entry for entry, _ in documents], known)
         return effect.of(form.context, known)

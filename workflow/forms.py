@@ -210,8 +210,8 @@ def show(office: Office, caller: Peer, number: str) -> Dossier:
         files = tuple(store.attachments(connection, number))
         history, performance = tuple(events.of_form(connection, number)), events.performance(connection, number)
         applicant = store.find_person(connection, form.applicant) if form.applicant is not None else None
-        client = store.client_by_uri(connection, form.submitted_by)
-    effect = effects.of_form(office.register, form, documents)
+        client, rules = store.client_by_uri(connection, form.submitted_by), store.rules(connection)
+    effect = effects.of_form(office.register, form, documents, rules)
     names = [one.name if one is not None else None for one in (applicant, client)]
     return Dossier(form, documents, files, history, performance, effect, *names)
 

@@ -227,11 +227,14 @@ def _policy_add(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"id", "version", "quorum", "seal", "action"})
     seal = f"the seal {known.seal(given['seal'])}" if given["seal"] else "every seal"
     action = given["action"] or "every action"
+    before = known.policies.get(given["id"])
     facts = [
-        _new("quorum", given["quorum"], f"persons that the workflow asks for, which the signer's register may raise: {given['quorum']}"),
+        _quorum_fact(
+            "quorum", "persons that the workflow asks for, which the signer's register may raise", before and before[1], given["quorum"]
+        ),
         _new("action", given["action"], f"action: {action}"),
         _new("seal", given["seal"], f"for {seal}"),
-        _new("version", given["version"], f"version {given['version']} of the policy {given['id']}"),
+        Fact("version", before and before[0], given["version"], f"version {given['version']} of the policy {given['id']}"),
     ]
     return f"Changes how many approvals the workflow asks for {action} with {seal}; it may ask for fewer than until now.", facts
 

@@ -42,12 +42,17 @@ class KnownPerson:
 
 @dataclass(frozen=True)
 class Known:
-    """The signer's register as the reader knows it. ``names``: what the workflow's directory calls people, which nobody signed."""
+    """The signer's register as the reader knows it, and what the workflow alone knows, which nobody signed.
+
+    names     what its directory calls people
+    policies  its policies by id: the newest version and how many persons that asks for
+    """
 
     seals: Mapping[str, KnownSeal] = field(default_factory=dict)
     people: Mapping[str, KnownPerson] = field(default_factory=dict)
     register_quorum: int | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    policies: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def seal(self, seal_id: str) -> str:
         """A seal as people call it."""

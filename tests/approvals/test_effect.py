@@ -40,6 +40,7 @@ KNOWN = Known(
     people={PERSON: KnownPerson(frozenset({"approver"}), active=True)},
     register_quorum=2,
     names={PERSON: "Hanna Weber"},
+    policies={"two-eyes": (2, 3)},
 )
 ADDED = {
     "id": uuid7(), "name": "Second Ltd", "kind": "invoice", "key_label": "seal.invoice.2", "certificate": b64url(NEW), "chain": [b64url(OLD)],
@@ -96,7 +97,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "revoke.release": (CERTIFICATE, ("on hold → good", "ff01")),
     "register.policy_add": (
         {"id": "two-eyes", "version": 3, "quorum": 0, "seal": SEAL, "action": "seal"},
-        ("Example Ltd", "action: seal", "may raise: 0", "version 3 of the policy two-eyes", "fewer than until now"),
+        ("Example Ltd", "action: seal", "may raise: 3 → 0 (fewer than now)", "version 3 of the policy two-eyes", "fewer than until now"),
     ),
     "create.certificate": (
         {

@@ -25,7 +25,7 @@ from signer.acts import Act, carry_out, perform_act, stop_act
 from signer.meetable import require_meetable
 from signer.register import Register
 from tests.attacks.test_signed_acts import code_of
-from tests.signer.office import AUDIENCE, Office, spki
+from tests.signer.office import AUDIENCE, Office, person, spki
 from tests.signer.test_uses import Desk
 
 OPERATOR = operator_uri("test")
@@ -179,6 +179,14 @@ def test_acts_about_other_things_do_not_get_in_each_others_way(desk: Desk) -> No
     change(desk, "seal_quorum", id=contract(desk), quorum=["seal:3", "resume:2"])
     stop(desk, "seal", desk.office.seals["invoice"].id)
     arrives(desk, waiting)
+
+
+def test_approvals_of_somebody_who_has_left_since_carry_no_act(desk: Desk) -> None:
+    token = approved(desk, "register", {"change": "issuer_add", "public_key": KEY})
+    change(desk, "person_add", **person("approver").as_seed())
+    change(desk, "person_remove", id=desk.office.bo.id)
+    desk.clock.advance(5)
+    assert code_of(lambda: arrives(desk, token)) is Code.APPROVER_UNKNOWN
 
 
 # --- a second seal over one key

@@ -24,6 +24,7 @@ from sealcore.ids import operator_uri, uuid7
 from sealcore.ledger.entry import time_us
 from signer import stop as officers
 from signer.acts import Act, carry_out, perform_act, replay, restore_act, stop_act
+from signer.changes import CHANGES
 from signer.gate import admit_act, admit_token
 from signer.register import Register
 from signer.register_store import Recorded
@@ -311,6 +312,7 @@ NARROWING: dict[str, Callable[[Desk], object]] = {
         desk, "seal_quorum", id=contract(desk), quorum=["seal:2", "resume:2", "grant-untemplated:3"]
     ),
     "seal_content": lambda desk: change(desk, "seal_content", id=contract(desk), content_policy="strict"),
+    "seal_certification": lambda desk: change(desk, "seal_certification", id=contract(desk), certification="final"),
     "seal_retire": lambda desk: change(desk, "seal_retire", id=contract(desk)),
     "person_remove": lambda desk: change(desk, "person_remove", id=desk.office.bo.id),
     "client_stop": lambda desk: change(desk, "client_stop", client=desk.office.client),
@@ -318,6 +320,18 @@ NARROWING: dict[str, Callable[[Desk], object]] = {
     "stop of the seal": lambda desk: desk.stop("seal", contract(desk)),
 }
 """Each act that takes something away from what a token of the contract seal rests on."""
+
+
+WIDENING = {"person_add", "issuer_add", "seal_add", "seal_picture_add", "client_allow"}
+ELSEWHERE = {
+    "template_add",
+    "register_quorum",
+    "seal_certificate",
+}  # its own test below; of acts alone; another certificate for the same key
+
+
+def test_every_change_of_the_register_is_known_here_as_one_that_narrows_or_does_not() -> None:
+    assert {name.split()[0] for name in NARROWING} - {"restore", "stop"} == CHANGES.keys() - WIDENING - ELSEWHERE
 
 
 @pytest.mark.parametrize("name", NARROWING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,17 +18,20 @@ from vermilion.people_token import PeopleToken
 from vermilion.terminal import say, show_pairs
 
 
-def known(office: Here, people: Sequence[Any]) -> Known:
-    """The signer's register, asked directly; without old values while it is away."""
+def known(office: Here, desk: Desk, people: Sequence[Any]) -> Known:
+    """The signer's register, asked directly; without old values while it is away. People's names and policies are the workflow's."""
     names = {person["id"]: person["name"] for person in people}
+    policies: dict[str, tuple[int, int]] = {}
+    for one in desk.get("/v1/policies")["policies"]:
+        policies[one["id"]] = max(policies.get(one["id"], (0, 0)), (one["version"], one["quorum"]))
     try:
         with office.registry() as registry:
-            return effects.known(registry, names)
+            return replace(effects.known(registry, names), policies=policies)
     except VermilionError as fault:
         if fault.kind is not Kind.UNAVAILABLE:
             raise
         say("effect.without_register", "undetermined", reason=fault.reason)
-        return Known(names=names)
+        return Known(names=names, policies=policies)
 
 
 def show(effect: Effect) -> None:
@@ -64,7 +68,7 @@ def sign(office: Here, desk: Desk, form: Any, persons: Sequence[str], *, quiet: 
     Who has approved it before is not asked again, and nobody any more once there are enough.
     """
     people = common.people(desk)
-    effect = effects.of_form(form, known(office, people))
+    effect = effects.of_form(form, known(office, desk, people))
     if not quiet:
         show(effect)
     given = approvals(form)

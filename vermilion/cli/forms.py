@@ -46,7 +46,7 @@ def show_form(number: Number, state: State = DEFAULT, as_json: AsJson = False) -
     office = here(state)
     with office.desk() as desk:
         form, people = desk.form(number), common.people(desk)
-    effect = effects.of_form(form, deciding.known(office, people))
+    effect = effects.of_form(form, deciding.known(office, desk, people))
     if as_json:
         emit_json({**form, "effect": effect.as_json()})
         return
@@ -184,7 +184,7 @@ def _decide(
             compared = approving.compare(form, form["documents"], folder)
             say("forms.compared", "valid", documents=compared.documents, root=shortened(compared.root.hex()))
         if verdict == "approve":
-            deciding.show(effects.of_form(form, deciding.known(office, people)))  # of the very context that is signed below
+            deciding.show(effects.of_form(form, deciding.known(office, desk, people)))  # of the very context that is signed below
             if not yes:
                 _confirm(who["name"])
         answer = approving.decide(desk, token, form, person=who["id"], verdict=verdict, now=datetime.now(UTC), reason=reason)
