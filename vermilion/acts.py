@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -67,16 +67,24 @@ def apply(
 
 
 def _open_form(desk: Desk, action: str, seal: str, covers: ActCovers) -> Any | None:
-    """The newest form of this very act that we filed and that people can still approve."""
-    now, before = time.time(), ""
-    while True:
-        page = desk.get("/v1/forms", state="applied", own="true", before=before, limit=PAGE)
-        for form in page["forms"]:
-            context = approving.context_of(form)
-            if (context.action, context.seal, context.covers) == (action, seal, covers) and now < context.exp and form["applicant"] is None:
-                return form
-        if page["next"] is None:
-            return None
+    """The newest form of this very act that we filed and that people can still approve, or that is approved and not carried out yet."""
+    for form in (*_forms(desk, "applied"), *desk.get("/v1/forms", state="approved", own="true", limit=PAGE)["forms"]):
+        context = approving.context_of(form)
+        if (context.action, context.seal, context.covers) != (action, seal, covers) or form["applicant"] is not None:
+            continue
+        if form["state"] == "applied" and time.time() < context.exp:
+            return form
+        if form["state"] == "approved" and (desk.form(form["number"])["performance"] or {}).get("state") == "pending":
+            return form
+    return None
+
+
+def _forms(desk: Desk, state: str) -> Iterator[Any]:
+    """All forms in this state that we filed, newest first."""
+    before: str | None = ""
+    while before is not None:
+        page = desk.get("/v1/forms", state=state, own="true", before=before, limit=PAGE)
+        yield from page["forms"]
         before = page["next"]
 
 

@@ -20,12 +20,14 @@ from sealcore.approvals.json_forms import context_from_json
 from sealcore.approvals.leaf import Certification, Placement
 from sealcore.approvals.manifest import DocumentEntry, Manifest
 from sealcore.config import TokenSettings
+from sealcore.errors import Code, VermilionError
 from sealcore.http_client import client_context
 from sealcore.ids import client_uri, service_uri, uuid7
 from tests.nursed.programs import program
 from tests.pki import InfrastructureCa
 from tests.workflow.conftest import Running
 from tests.workflow.signer_side import Human
+from vermilion import acts
 from workflow.limits import MOST_BODY_BYTES
 
 DOCUMENT = {"name": "合同 5.pdf", "sha256": "ab" * 32, "size_bytes": 7, "salt": b64url(bytes(16)), "placement": {}}
@@ -210,6 +212,43 @@ def test_text_that_people_read_later_hides_nothing(running: Running, operator: h
 @pytest.mark.parametrize("title", [" ", "   ", "\u00a0", "\u3000\u202f"], ids=["space", "spaces", "no-break", "wide"])
 def test_a_title_is_not_blank(running: Running, client: httpx.Client, title: str) -> None:
     refused(client.post("/v1/forms", json=application(running.signer.state.add_seal(seal=1), title=title)), 400, "TEXT_DECEPTIVE")
+
+
+class AtTheDesk:
+    """The operator's calls, as the command line makes them."""
+
+    def __init__(self, session: httpx.Client) -> None:
+        self._session = session
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self._session.get(path, params=query).raise_for_status().json()
+
+    def post(self, path: str, body: Any) -> Any:
+        return self._session.post(path, json=body).raise_for_status().json()
+
+    def form(self, number: str) -> Any:
+        return self.get(f"/v1/forms/{number}")
+
+
+def test_an_act_is_gone_on_with_until_it_is_carried_out(running: Running, operator: httpx.Client) -> None:
+    """Open, or approved and waiting for a signer that cannot take it yet: the same command files no second form."""
+    state, desk, act = running.signer.state, AtTheDesk(operator), {"change": "client_stop", "client": client_uri(uuid7())}
+    approver = Human("approver")
+    running.enrol(operator, approver)
+    state.register(approver)
+    state.register_quorum, state.refuse_performs = 1, VermilionError(Code.REVOCATION_UNAVAILABLE, "no CRL")
+    try:
+        form = acts.apply(desk, "register", title="first", parameters=act)
+        assert acts.apply(desk, "register", title="again", parameters=act)["number"] == form["number"]
+        other = acts.apply(desk, "register", title="first", parameters={**act, "client": client_uri(uuid7())})
+        assert other["number"] != form["number"]
+        assert operator.post(f"/v1/forms/{form['number']}/decisions", json=decision(form, approver)).json()["state"] == "approved"
+        assert acts.apply(desk, "register", title="again", parameters=act)["number"] == form["number"]
+        operator.post(f"/v1/forms/{other['number']}/withdraw").raise_for_status()
+        anew = acts.apply(desk, "register", title="first", parameters={**act, "client": other["context"]["covers"]["act"]["client"]})
+        assert anew["number"] not in (form["number"], other["number"])
+    finally:
+        state.register_quorum, state.refuse_performs = 2, None
 
 
 def test_what_is_not_json_or_too_large_is_refused(client: httpx.Client) -> None:

@@ -42,7 +42,7 @@ def show(effect: Effect) -> None:
 
 def carry_out(office: Here, desk: Desk, form: Any, persons: Sequence[str] | None, *, quiet: bool = False) -> Any | None:
     """What came of the act once these people have approved it; None, with a word on what is to be done, while approvals are missing."""
-    if persons:
+    if persons and form["state"] == "applied":
         sign(office, desk, form, persons, quiet=quiet)
     done = acts.await_performed(desk, form["number"])
     if done is None and not quiet:
