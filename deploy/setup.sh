@@ -39,20 +39,19 @@ look() {
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need postgresql "tests and benchmarks run on it too, from folders of their own"
     have wrk || need wrk "asks the timestamp service for tokens as fast as it can, for tests and benchmarks"
   fi
+  if [ "$profile" = long ] || [ "$profile" = peers ]; then
+    have javac || need default-jdk-headless "compiles and runs the Java programs that judge what we seal, and that ours is compared with"
+    [ -e /usr/share/java/pdfbox2.jar ] || need libpdfbox2-java "Apache PDFBox, one of the latter"
+    [ -e /usr/share/java/itext5.jar ] || need libitext5-java "iText 5, another"
+    [ -e /usr/share/java/bcpkix.jar ] || need libbcpkix-java "Bouncy Castle, which both use for CMS and timestamps"
+  fi
   if [ "$profile" = long ]; then
-    have javac || need default-jdk-headless "compiles and runs the Java programs that judge what we seal"
-    have mvn || need maven "fetches veraPDF for them"
+    have mvn || need maven "fetches veraPDF and EU DSS"
   fi
   if [ "$profile" = test ] || [ "$profile" = long ]; then
     have gcc || need gcc "the tests build a PKCS#11 module that counts calls and makes them fail"
     [ -e /usr/include/stdio.h ] || need libc6-dev "the headers for it"
     have chromium || need chromium "the tests look at the verification page"
-  fi
-  if [ "$profile" = peers ]; then
-    have javac || need default-jdk-headless "compiles and runs the Java programs that ours is compared with"
-    [ -e /usr/share/java/pdfbox2.jar ] || need libpdfbox2-java "Apache PDFBox, one of them"
-    [ -e /usr/share/java/itext5.jar ] || need libitext5-java "iText 5, another"
-    [ -e /usr/share/java/bcpkix.jar ] || need libbcpkix-java "Bouncy Castle, which both use for CMS and timestamps"
   fi
 }
 

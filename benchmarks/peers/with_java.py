@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -16,7 +17,9 @@ BUILD = HERE / "build"
 JARS = Path("/usr/share/java")  # Debian's
 LIBRARIES = ("itext5", "pdfbox2", "fontbox2", "commons-logging", "bcprov", "bcpkix", "bcutil")
 PROGRAMS = ("itext", "pdfbox")
+HEAP = "1g"  # of each; by default each would take a quarter of the memory, and there are four of them and more
 ENDS_S = 10.0  # a program whose output has ended ends soon, too
+_RATE = re.compile(r"[1-9][0-9]* [0-9.E]+")  # documents and seconds
 _TOLD_BYTES = 2000  # of what it said at last
 
 
@@ -55,6 +58,8 @@ class _Running:
 class JavaPeers:
     """So many processes of one program, warm: the virtual machine compiles while it runs, so a first run is thrown away."""
 
+    main = "Peer"
+
     def __init__(self, program: str, work: Work, processes: int) -> None:
         self._program, self._work, self._count = program, work, processes
 
@@ -85,7 +90,7 @@ class JavaPeers:
         work, errors = self._work, stack.enter_context(TemporaryFile())  # noqa: SIM115  (the stack closes it)
         arguments = [self._program, work.token / "sunpkcs11.cfg", work.pin_file, *work.labels, work.chain, work.documents]
         process = subprocess.Popen(
-            ["java", "-cp", work.class_path, "Peer", *map(str, arguments)],
+            ["java", f"-Xmx{HEAP}", "-cp", work.class_path, self.main, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -114,10 +119,13 @@ def _ask(one: _Running, order: str) -> None:
 
 def _answer(one: _Running, expected: str | None = None) -> str:
     assert one.process.stdout is not None
-    line = one.process.stdout.readline().strip()
-    if not line or (expected is not None and line != expected):
-        raise _ended(one, f"it said {line!r} where {expected or 'a rate'} was expected")
-    return line
+    line = one.process.stdout.readline()
+    if not line:
+        raise _ended(one, f"{expected or 'a rate'} was expected, and its output ended")
+    answer = line.strip()
+    if answer != expected if expected is not None else not _RATE.fullmatch(answer):
+        raise _ended(one, f"it said {answer!r} where {expected or 'a rate'} was expected")
+    return answer
 
 
 def _ended(one: _Running, when: str) -> RuntimeError:

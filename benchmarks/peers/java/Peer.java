@@ -2,6 +2,7 @@ import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.InputStreamReader;
+import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -33,7 +34,11 @@ public final class Peer {
         byte[] sign(byte[] document) throws Exception;
     }
 
+    /** Answers alone go to standard output: libraries print there, too (iText, of its licence, after some thousand documents). */
+    private static final PrintStream ANSWERS = System.out;
+
     public static void main(String[] arguments) throws Exception {
+        System.setOut(System.err);
         Provider token = Security.getProvider("SunPKCS11").configure(arguments[1]);
         Security.addProvider(token);
         Security.addProvider(new BouncyCastleProvider());
@@ -44,13 +49,13 @@ public final class Peer {
         Signer signer = arguments[0].equals("itext") ? new WithIText(seal, unit, token) : new WithPdfBox(seal, unit, token);
         List<byte[]> documents = documents(Path.of(arguments[6]));
         signer.sign(documents.get(0));
-        System.out.println("ready");
+        ANSWERS.println("ready");
         BufferedReader orders = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.US_ASCII));
         for (String order = orders.readLine(); order != null; order = orders.readLine()) {
             String[] words = order.split(" ", 2);
             if (words[0].equals("sample")) {
                 Files.write(Path.of(words[1]), signer.sign(documents.get(0)));
-                System.out.println("written");
+                ANSWERS.println("written");
             } else {
                 run(signer, documents, Double.parseDouble(words[1]));
             }
@@ -66,7 +71,7 @@ public final class Peer {
             done++;
             elapsed = (System.nanoTime() - began) / 1e9;
         }
-        System.out.println(done + " " + elapsed);
+        ANSWERS.println(done + " " + elapsed);
     }
 
     private static List<byte[]> documents(Path folder) throws Exception {
