@@ -7,13 +7,13 @@ import re
 from typing import Any, Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+from sealcore.unreadable import UNREADABLE
 
 CRL: Final = "X509 CRL"
 CERTIFICATE: Final = "CERTIFICATE"
 OCSP_RESPONSE: Final = "OCSP RESPONSE"
 PKCS7: Final = "PKCS7"
-UNREADABLE: Final = (ValueError, TypeError, LookupError, OverflowError, UnsupportedAlgorithm, x509.DuplicateExtension, InvalidSignature)
 _OLD_LABELS: Final = {"X509 CERTIFICATE": CERTIFICATE, "CRL": CRL}
 _BEGIN: Final = b"-----BEGIN "
 _BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----([^-]*)-----END \1-----")

@@ -13,7 +13,6 @@ from typing import Final, TypeVar
 
 from asn1crypto import x509 as asn1
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -182,7 +181,7 @@ def _require_order(certificates: Sequence[x509.Certificate]) -> None:
     for position, (child, parent) in enumerate(pairwise(certificates)):
         try:
             child.verify_directly_issued_by(parent)
-        except (*UNREADABLE, InvalidSignature) as fault:
+        except UNREADABLE as fault:
             if parent.subject != child.issuer and any(one.subject == child.issuer for one in certificates[position + 2 :]):
                 reason = "the chain holds certificates that do not belong to it"
                 raise _refusal(reason, "A chain names each issuer once, in order.") from None

@@ -13,7 +13,6 @@ from itertools import pairwise
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from sealcore.approvals.canonical import b64url_decode, is_integer, is_text, require
 from sealcore.approvals.covers import require_kinds
@@ -241,7 +240,7 @@ def _certified(parameters: Parameters) -> tuple[bytes, tuple[bytes, ...]]:
         certificates = [x509.load_der_x509_certificate(one) for one in der]
         for child, parent in pairwise(certificates):
             child.verify_directly_issued_by(parent)
-    except (*UNREADABLE, InvalidSignature):
+    except UNREADABLE:
         raise VermilionError(Code.INVALID_ARGUMENT, "a seal's certificates do not form a chain") from None
     return der[0], tuple(der[1:])
 

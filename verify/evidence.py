@@ -15,7 +15,6 @@ from typing import Any, Final
 from asn1crypto import keys
 from asn1crypto import ocsp as asn1_ocsp
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import Hash
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
@@ -24,13 +23,13 @@ from pyhanko.pdf_utils.decode_limits import DecodePurpose
 from pyhanko.pdf_utils.generic import ArrayObject, DictionaryObject, StreamObject
 from pyhanko_certvalidator.sig_validate import DefaultSignatureValidator
 
+from sealcore.unreadable import UNREADABLE
 from verify.paths import speaks_of
 from verify.trust import issued
 
 MOST_PIECES: Final = 64  # of each kind
 MOST_BYTES: Final = 16 * 1024 * 1024  # of all pieces together
 MOST_LINKS: Final = 8  # of a chain
-_UNREADABLE: Final = (ValueError, TypeError, LookupError, UnsupportedAlgorithm)
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def _read(pieces: Iterable[bytes], load: Callable[[bytes], Any]) -> list[Any]:
     for piece in pieces:
         try:
             found.append(load(piece))
-        except ValueError:
+        except UNREADABLE:
             continue  # what cannot be read proves nothing
     return found
 
@@ -110,7 +109,7 @@ def _read(pieces: Iterable[bytes], load: Callable[[bytes], Any]) -> list[Any]:
 def _is_list_for(crl: x509.CertificateRevocationList, about: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         return crl.issuer == issuer.subject and speaks_of(crl, about) and crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
 
 
@@ -123,7 +122,7 @@ def _answered(answer: bytes, about: x509.Certificate, issuer: x509.Certificate) 
             return ()
         times = tuple(one.this_update_utc for one in response.responses if _is_about(one, about, issuer))
         return times if times and _is_signed(answer, response, issuer) else ()
-    except _UNREADABLE:
+    except UNREADABLE:
         return ()
 
 

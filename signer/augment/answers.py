@@ -16,6 +16,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from sealcore import pem
+from sealcore.unreadable import UNREADABLE
 from signer.augment.certificates import Certificate, certificate
 
 _KNOWN_ON_CRL: Final = (ExtensionOID.ISSUING_DISTRIBUTION_POINT, ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.CRL_NUMBER)
@@ -62,7 +63,7 @@ def _crl(der: bytes, issuer: Certificate) -> x509.CertificateRevocationList:
             raise UnfitError("its signature does not verify")
         if any(each.critical and each.oid not in _KNOWN_ON_CRL for each in crl.extensions):
             raise UnfitError("it has a critical extension that is not known here")
-    except pem.UNREADABLE as fault:
+    except UNREADABLE as fault:
         raise UnfitError(f"it cannot be read ({type(fault).__name__})") from None
     return crl
 
@@ -111,7 +112,7 @@ def from_ocsp(der: bytes, about: Certificate, issuer: Certificate) -> Answer:
         revoked_at = single.revocation_time_utc if single.certificate_status is ocsp.OCSPCertStatus.REVOKED else None
         nocheck = delegate is None or delegate.extension(x509.OCSPNoCheck) is not None
         return Answer(der, False, single.this_update_utc, single.next_update_utc, revoked_at, delegate, nocheck)
-    except pem.UNREADABLE as fault:
+    except UNREADABLE as fault:
         raise UnfitError(f"it cannot be read, or its signature does not verify ({type(fault).__name__})") from None
 
 

@@ -19,6 +19,7 @@ from pyhanko_certvalidator.errors import PathBuildingError, PathValidationError,
 
 from sealcore import pem
 from sealcore.errors import Code, VermilionError
+from sealcore.unreadable import UNREADABLE
 from timestamp.client.signed import completed
 
 ONE_AT_A_TIME: Final = threading.RLock()  # around asn1crypto's objects (``sealcore.asn1``): those of certificates are shared
@@ -153,7 +154,7 @@ def _certificates(data: bytes) -> list[Certificate]:
         why = str(fault)
     try:
         bag = pkcs7.load_der_pkcs7_certificates(pem.der(data, pem.PKCS7))
-    except pem.UNREADABLE:
+    except UNREADABLE:
         raise VermilionError(Code.SIGNATURE_UNTRUSTED, f"what caIssuers points to {why}") from None
     return [certificate(each.public_bytes(Encoding.DER)) for each in bag]
 

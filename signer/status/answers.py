@@ -16,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sealcore import pem
 from sealcore.clock import SKEW, why_not_current
 from sealcore.errors import Code, VermilionError
+from sealcore.unreadable import UNREADABLE
 
 Kind = Literal["ocsp", "crl"]
 UNDATED_LIVES: Final = timedelta(hours=24)  # an OCSP response without nextUpdate says: newer is always to be had (RFC 6960 §4.2.2.1)
@@ -57,7 +58,7 @@ def read(kind: Kind, data: bytes, link: Link, now: datetime) -> Answer:
         answer = _ocsp(pem.der(data, pem.OCSP_RESPONSE), link, now) if kind == "ocsp" else _crl(pem.der(data, pem.CRL), link)
     except pem.EncodingError as fault:
         raise _unusable(f"the {kind.upper()} answer {fault}") from None
-    except (*pem.UNREADABLE, x509.ExtensionNotFound) as fault:
+    except (*UNREADABLE, x509.ExtensionNotFound) as fault:
         raise _unusable(f"the {kind.upper()} answer cannot be verified ({type(fault).__name__})") from None
     if (why := why_not_current(now, made=answer.this_update)) is not None:
         raise _unusable(f"the {kind.upper()} answer {why}")
