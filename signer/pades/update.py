@@ -14,6 +14,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.xref import XRefSectionData, XRefSectionType
 
 from sealcore.errors import Code, VermilionError
+from signer.pades.kinds import kind_of
 from signer.pades.numbers import LARGEST_OBJECT_NUMBER, FreeNumbers
 from signer.pades.objects import Appendix, plainly
 from signer.pades.packed import Reader
@@ -86,11 +87,13 @@ def refuse_what_is_no_pdf(document: bytes) -> None:
         raise VermilionError(Code.DOCUMENT_EMPTY, "the file is empty")
     position = document.find(b"%PDF-", 0, HEADER_WINDOW_BYTES)
     if position < 0:
-        raise VermilionError(Code.DOCUMENT_NOT_PDF, "the file does not begin as a PDF does")
+        kind = kind_of(document)
+        raise VermilionError(Code.DOCUMENT_NOT_PDF, f"the file is {kind}, no PDF" if kind else "the file does not begin as a PDF does")
     if position > 0:
+        also = f"; the file begins as {kind} does" if (kind := kind_of(document)) else ""
         raise VermilionError(
             Code.DOCUMENT_DAMAGED,
-            f"{position} bytes stand before the PDF header, so readers do not agree which bytes a signature covers",
+            f"{position} bytes stand before the PDF header, so readers do not agree which bytes a signature covers{also}",
         )
 
 
