@@ -55,14 +55,14 @@ class _Work:
             data = load_tile(self.source, name)
             return decode_tile(data, name) if name.level is not None else [entry_hash(entry) for entry in decode_bundle(data, name)]
         except VermilionError as fault:
-            if fault.code is Code.SERVICE_UNAVAILABLE:
+            if fault.code in (Code.SERVICE_UNAVAILABLE, Code.FILE_UNUSABLE):
                 raise
             self.note(name.path, fault.reason)
             return None
 
 
 def check(source: str | Path, log_key: str | VerifierKey, witness_key: str | VerifierKey | None = None) -> CheckReport:
-    """Recomputes the log at a base URL or in a folder; raises SERVICE_UNAVAILABLE when it cannot be read at all.
+    """Recomputes the log at a base URL or in a folder; raises SERVICE_UNAVAILABLE or FILE_UNUSABLE when it cannot be read at all.
 
     Without the log's signature nothing below it can be judged: then the checkpoint is the only finding.
     """

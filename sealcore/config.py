@@ -85,7 +85,9 @@ def load(path: Path, model: type[SettingsT]) -> SettingsT:
         return model.model_validate(tomllib.loads(path.read_text("utf-8")))
     except FileNotFoundError:
         raise VermilionError(Code.CONFIGURATION_INVALID, f"the configuration file {path.name} does not exist") from None
-    except tomllib.TOMLDecodeError as fault:
+    except OSError as fault:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"the configuration file {path} cannot be read ({fault.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name} is not TOML: {fault}") from None
     except ValidationError as fault:
         first = fault.errors()[0]

@@ -11,14 +11,23 @@ from pathlib import Path
 from sealcore.errors import Code, VermilionError
 
 PUBLIC, PRIVATE = 0o644, 0o600
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_WORDS = {
+    errno.ENOENT: "there is no such file or folder",
+    errno.EEXIST: "something else has that name",
+    errno.ENOTDIR: "a part of the path is no folder",
+    errno.EISDIR: "it is a folder, where a file is meant",
+    errno.EACCES: "you have no right to it",
+    errno.EPERM: "you have no right to it",
+    errno.ELOOP: "its links lead in a circle",
+}
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
 def write(path: Path, data: bytes, *, mode: int = PUBLIC) -> None:
     """Replaces ``path`` durably. A crash leaves the old file or the new one, never a part.
 
-    With ``mode`` PRIVATE nobody else can read it, from its first moment. Raises STORAGE_FULL or SERVICE_UNAVAILABLE.
+    With ``mode`` PRIVATE nobody else can read it, from its first moment. Raises STORAGE_FULL or FILE_UNUSABLE.
     """
     _write(path, data, mode, lambda draft: draft.rename(path))
 
@@ -63,7 +72,7 @@ def _write(path: Path, data: bytes, mode: int, give_name: Callable[[Path], objec
             draft.unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as fault:
-        raise _translated(fault, path) from None
+        raise unusable(fault, path) from None
 
 
 def make_folder(folder: Path) -> None:
@@ -85,16 +94,18 @@ def sync_folder(folder: Path) -> None:
 
 
 def read(path: Path) -> bytes | None:
-    """The bytes of a file, None when there is none; raises SERVICE_UNAVAILABLE when it cannot be read."""
+    """The bytes of a file, None when there is none; raises FILE_UNUSABLE when it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as fault:
-        raise _translated(fault, path) from None
+        raise unusable(fault, path) from None
 
 
-def _translated(fault: OSError, path: Path) -> VermilionError:
+def unusable(fault: OSError, path: Path | str, *, document: str | None = None) -> VermilionError:
+    """The typed error of a file or folder that cannot be read or written: FILE_UNUSABLE, or STORAGE_FULL."""
     if fault.errno in _NO_SPACE:
-        return VermilionError(Code.STORAGE_FULL, f"the disk is full; {path.name} was not written")
-    return VermilionError(Code.SERVICE_UNAVAILABLE, f"{path.name} cannot be read or written ({fault.strerror})")
+        return VermilionError(Code.STORAGE_FULL, f"the disk is full; {Path(path).name} was not written", document=document)
+    why = _WORDS.get(fault.errno or 0) or fault.strerror or type(fault).__name__
+    return VermilionError(Code.FILE_UNUSABLE, f"{path} cannot be used: {why}", document=document)

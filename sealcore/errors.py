@@ -139,6 +139,7 @@ class Code(StrEnum):
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
     DATABASE_NEWER = "DATABASE_NEWER"
     STORAGE_FULL = "STORAGE_FULL"
+    FILE_UNUSABLE = "FILE_UNUSABLE"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
     LEDGER_INCONSISTENT = "LEDGER_INCONSISTENT"
     REGISTER_INCONSISTENT = "REGISTER_INCONSISTENT"
@@ -156,7 +157,7 @@ def _row(kind: Kind, rule: str, way_out: str) -> CodeEntry:
 _I, _F, _C, _D, _U = Kind.INVALID, Kind.FORBIDDEN, Kind.CONFLICT, Kind.DOCUMENT, Kind.UNAVAILABLE
 
 REGISTRY: dict[Code, CodeEntry] = {
-    Code.INVALID_ARGUMENT: _row(_I, "A request must be complete and well formed.", "Correct the named field and send it again."),
+    Code.INVALID_ARGUMENT: _row(_I, "A request must be complete and well formed.", "Correct what the reason names, then try again."),
     Code.UNAUTHENTICATED: _row(
         Kind.UNAUTHENTICATED,
         "Every caller proves who it is by a client certificate.",
@@ -172,7 +173,11 @@ REGISTRY: dict[Code, CodeEntry] = {
         "A certificate counts until its end.",
         "Services and operator: start again with `vermilion up`, which issues anew. Clients: `vermilion clients renew FOLDER`.",
     ),
-    Code.PERMISSION_DENIED: _row(_F, "Each method has a list of those who may call it.", "Use the identity that this method is meant for."),
+    Code.PERMISSION_DENIED: _row(
+        _F,
+        "Each method has a list of those who may call it.",
+        "Use the identity that it is meant for: people decide by `--as`, business systems have a bundle of `vermilion clients add`, the operator the office's own.",
+    ),
     Code.NOT_FOUND: _row(Kind.NOT_FOUND, "What is named must exist.", "Check the identifier; the `list` commands show what exists."),
     Code.CONFLICT: _row(_C, "Two things cannot both be so.", "Look at the present state, then decide again."),
     Code.CANCELLED: _row(Kind.BUSY, "The caller went away.", "Send the same request again; it continues where it stood."),
@@ -183,22 +188,36 @@ REGISTRY: dict[Code, CodeEntry] = {
     Code.TOKEN_SIGNATURE_INVALID: _row(
         _F, "A token carries its issuer's valid signature.", "Fetch the token from the workflow; never alter it."
     ),
-    Code.ISSUER_NOT_PINNED: _row(_F, "Only pinned issuers may approve.", "Have the issuer's key registered by a quorum."),
+    Code.ISSUER_NOT_PINNED: _row(
+        _F, "Only pinned issuers may approve.", "Have the issuer's key registered by a quorum: `vermilion issuers add`."
+    ),
     Code.AUDIENCE_MISMATCH: _row(_F, "A token counts only where it was addressed.", "Send it to the signer named in it."),
     Code.SUBJECT_MISMATCH: _row(_F, "A token counts only for the client it names.", "Use the client that the form was submitted for."),
     Code.TOKEN_NOT_YET_VALID: _row(_F, "A token counts only from its start.", "Wait until the token is valid; check both clocks."),
     Code.TOKEN_EXPIRED: _row(_F, "A token counts only until its end.", "Submit a new form for what is not sealed yet."),
     Code.TOKEN_BEFORE_RESTORE: _row(_F, "After a restore no earlier token counts.", "Submit a new form."),
     Code.DECISION_INVALID: _row(_F, "Each decision is signed over exactly this request.", "Have the approver decide on this form again."),
-    Code.APPROVER_UNKNOWN: _row(_F, "Only registered approvers count.", "Register the approver by an act of the quorum."),
+    Code.APPROVER_UNKNOWN: _row(
+        _F,
+        "Only registered approvers count.",
+        "Register the approver by an act of the quorum: `vermilion people add NAME --role approver`.",
+    ),
     Code.OWN_REQUEST: _row(_F, "Nobody approves their own request.", "Ask another registered approver to decide."),
-    Code.QUORUM_NOT_MET: _row(_F, "The seal's least number of distinct approvers must have decided.", "Collect the missing approvals."),
+    Code.QUORUM_NOT_MET: _row(
+        _F, "The seal's least number of distinct approvers must have decided.", "Collect the missing approvals: `vermilion forms approve`."
+    ),
     Code.SEAL_UNKNOWN: _row(_F, "The seal must be in the signer's register.", "Check the seal with `vermilion seals list`."),
     Code.SEAL_SUSPENDED: _row(_F, "A suspended seal seals nothing.", "Have it resumed by its quorum: `vermilion seals resume`."),
     Code.SEAL_RETIRED: _row(_F, "A retired or destroyed seal seals nothing.", "Use the seal's successor."),
-    Code.SEAL_CERTIFICATE_INVALID: _row(_F, "A seal is used only under a valid certificate.", "Renew the seal's certificate."),
+    Code.SEAL_CERTIFICATE_INVALID: _row(
+        _F,
+        "A seal is used only under a valid certificate.",
+        "Have its key certified anew, then register the certificate: `vermilion ca issue --label KEY`, `vermilion ca import`.",
+    ),
     Code.SEAL_CERTIFICATE_REVOKED: _row(
-        _F, "Nothing is sealed under a revoked certificate.", "Have a new key certified and register it: `vermilion ca request`, `import`."
+        _F,
+        "Nothing is sealed under a revoked certificate.",
+        "Use another seal, or register one with a new key: `vermilion ca issue --label KEY`, `vermilion seals add`.",
     ),
     Code.ACTION_MISMATCH: _row(_F, "A token counts only for its action.", "Submit a form for this action."),
     Code.ACTION_UNKNOWN: _row(
@@ -239,7 +258,9 @@ REGISTRY: dict[Code, CodeEntry] = {
         Kind.BUSY, "Each caller has a share of the service.", "Wait as long as Retry-After says and send the same request again."
     ),
     Code.UNIT_NOT_ALLOWED: _row(
-        _F, "A client applies for its own units.", "Name a unit of this client, or have the operator bind the client to the unit."
+        _F,
+        "A client applies for its own units.",
+        "Name a unit of this client, or ask for a client of that unit: `vermilion clients add NAME --for-unit UNIT`.",
     ),
     Code.APPLICANT_NOT_ALLOWED: _row(
         _F,
@@ -249,7 +270,9 @@ REGISTRY: dict[Code, CodeEntry] = {
     Code.FORM_STATE: _row(_C, "A form moves only along its states.", "Look at the form: `vermilion forms show`."),
     Code.FORM_REJECTED: _row(_C, "A rejected form yields no token.", "Read the reason, correct the documents, submit a new form."),
     Code.DOCUMENT_EMPTY: _row(_D, "A document has content.", "Export the document again; the file is empty."),
-    Code.DOCUMENT_NOT_PDF: _row(_D, "Only PDF documents are sealed.", "Convert the file to PDF."),
+    Code.DOCUMENT_NOT_PDF: _row(
+        _D, "Only PDF documents are sealed.", "Convert it to PDF: print or export it from the program that made it."
+    ),
     Code.DOCUMENT_DAMAGED: _row(
         _D, "A document must be readable by everyone.", "Repair or print it to a new PDF, then have that approved."
     ),
@@ -268,17 +291,21 @@ REGISTRY: dict[Code, CodeEntry] = {
     Code.DOCUMENT_SIGNED: _row(
         _D,
         "Only the first signature of a document can certify it.",
-        "Apply for it without certification: the seal is then an approval signature beside the others.",
+        "Leave `--certification` out, or say none: the seal is then an approval signature beside the others.",
     ),
     Code.DOCUMENT_TOO_LARGE: _row(_D, "Documents keep to the size limit.", "Split it or reduce its pictures."),
     Code.DOCUMENT_TOO_COMPLEX: _row(
         _D, "A document is read within bounded time and memory.", "Print it to a new PDF, then have that approved."
     ),
     Code.DOCUMENT_CHANGEABLE: _row(
-        _D, "Under `strict`, content that can change its look is refused.", "Flatten the document to static content."
+        _D,
+        "Under `strict`, content that can change its look is refused.",
+        "Flatten the document to static content, or have the seal report it instead: `vermilion seals content`.",
     ),
     Code.DOCUMENT_CONFORMANCE: _row(
-        _D, "Under `strict`, PDF/A and PDF/UA stay what they are.", "Register a picture that the standard allows, or seal it unmarked."
+        _D,
+        "Under `strict`, PDF/A and PDF/UA stay what they are.",
+        "Register a picture that the standard allows (`vermilion seals picture`), or seal it `--invisible`.",
     ),
     Code.DOCUMENT_READBACK: _row(
         _D, "A seal that no reader finds is not released.", "Repair or print it to a new PDF, then have that approved."
@@ -290,7 +317,11 @@ REGISTRY: dict[Code, CodeEntry] = {
         _D, "A mark shows on the approved page alone.", "Print the document to a new PDF, where each page stands once; have that approved."
     ),
     Code.MARK_OFF_PAGE: _row(_D, "A mark lies wholly on an existing page.", "Choose a page and rectangle inside the page."),
-    Code.PICTURE_UNKNOWN: _row(_D, "A mark shows a registered picture of the seal.", "Use a picture of `vermilion seals show`."),
+    Code.PICTURE_UNKNOWN: _row(
+        _D,
+        "A mark shows a registered picture of the seal.",
+        "Use a picture of `vermilion seals show`, or register one: `vermilion seals picture`.",
+    ),
     Code.DOCUMENT_UNSIGNED: _row(_D, "Only signatures are extended.", "Give a signed PDF."),
     Code.SIGNATURE_BROKEN: _row(_D, "Only a whole signature is extended.", "Ask whoever signed for an unharmed copy."),
     Code.SIGNATURE_UNTRUSTED: _row(
@@ -304,7 +335,7 @@ REGISTRY: dict[Code, CodeEntry] = {
     ),
     Code.FETCH_FORBIDDEN: _row(_F, "Nothing is fetched from a host that nobody allowed.", "If you trust it, allow it by --allow-host."),
     Code.HSM_UNAVAILABLE: _row(_U, "Keys stay in the HSM.", "Check the token with `vermilion doctor`; then send the same request again."),
-    Code.HSM_PIN_REFUSED: _row(_U, "A wrong PIN is never tried twice.", "Correct the PIN file, then restart the service."),
+    Code.HSM_PIN_REFUSED: _row(_U, "A wrong PIN is never tried twice.", "Correct the PIN file, then start anew: `vermilion up`."),
     Code.HSM_KEY_MISSING: _row(_U, "Each declared key is in its token.", "Compare `vermilion keys list` with the inventory."),
     Code.HSM_TIMEOUT: _row(_U, "An HSM call ends in bounded time.", "Check the HSM; then send the same request again."),
     Code.TIMESTAMP_UNAVAILABLE: _row(
@@ -334,7 +365,11 @@ REGISTRY: dict[Code, CodeEntry] = {
         "A token's signer is for timestamps alone and comes from a configured anchor.",
         "Check `anchors_file` of this source; for `vermilion extend`, name its root by --trust if you trust it.",
     ),
-    Code.REVOCATION_UNAVAILABLE: _row(_U, "In doubt about revocation the answer is no.", "Check the CA's CRL; then try again."),
+    Code.REVOCATION_UNAVAILABLE: _row(
+        _U,
+        "In doubt about revocation the answer is no.",
+        "Look at the CRLs with `vermilion ca status`, and let the CA publish a new one: `vermilion ca crl NAME --publish`. Then try again.",
+    ),
     Code.DATABASE_UNAVAILABLE: _row(_U, "Nothing leaves before it is durable.", "Check the database; then send the same request again."),
     Code.DATABASE_NEWER: _row(
         _U,
@@ -342,6 +377,12 @@ REGISTRY: dict[Code, CodeEntry] = {
         "Start the release that wrote it; or go back to the backup from before the upgrade, as docs/upgrading.md says.",
     ),
     Code.STORAGE_FULL: _row(_U, "Nothing leaves before it is durable.", "Free disk space; then send the same request again."),
+    Code.FILE_UNUSABLE: _row(
+        _U,
+        "A file or folder that is named can be read, or made without replacing anything.",
+        "Look at the path: whether it is there, is a file or a folder as it has to be, and whether you may read it or write there. "
+        "Then run the same command again.",
+    ),
     Code.SERVICE_UNAVAILABLE: _row(_U, "A part that is needed does not answer.", "Start it with `vermilion up`; see `vermilion doctor`."),
     Code.LEDGER_INCONSISTENT: _row(_U, "The ledger only grows.", "Stop, keep everything as it is, and call the security team."),
     Code.REGISTER_INCONSISTENT: _row(

@@ -71,7 +71,7 @@ def read(files: Files) -> Identity:
     for _ in range(_TRIES):
         try:
             return _read(files)
-        except (OSError, ValueError) as found:  # perhaps we read while the files were being replaced
+        except (OSError, ValueError, RuntimeError) as found:  # perhaps we read while the files were being replaced
             fault = found
         time.sleep(_PAUSE_S)
     reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
@@ -150,7 +150,7 @@ def replace(files: Files, key: bytes, chain: bytes) -> None:
     """Switches to a new key and its certificate, durably, both or neither.
 
     Readers see the old pair or the new one. Raises CONFIGURATION_INVALID when the two files are not in one folder,
-    STORAGE_FULL or SERVICE_UNAVAILABLE when they cannot be written.
+    STORAGE_FULL or FILE_UNUSABLE when they cannot be written.
     """
     folder = files.key_file.parent
     if files.certificate_file.parent != folder:

@@ -22,6 +22,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.http import uvicorn_server
 from sealcore.log import configure
 from sealcore.metrics import CallMetrics
+from sealcore.text import shown
 
 READY_LINE: Final = "ready"
 _START_POLL_S: Final = 0.01
@@ -111,7 +112,7 @@ def main(name: str, model: type[SettingsT], build: Build[SettingsT], arguments: 
         service = build(settings, clock=SystemClock())
         asyncio.run(_until_signal(service))
     except VermilionError as fault:
-        sys.stderr.write(f"{name}: {fault}\n{fault.way_out}\n")
+        sys.stderr.write(f"{name}: {shown(str(fault))}\n{fault.way_out}\n")
         return _FAILED_START
     finally:
         tracing.stop()

@@ -15,6 +15,7 @@ from sealcore.approvals.decision import Decision, DecisionContext
 from sealcore.approvals.json_forms import context_from_json, placement_from_json
 from sealcore.approvals.manifest import DocumentEntry, Manifest
 from sealcore.errors import Code, VermilionError
+from vermilion.client.documents import below
 from vermilion.desk import Desk
 from vermilion.people_token import PeopleToken
 
@@ -77,8 +78,8 @@ def _entry(document: Mapping[str, Any], present: Mapping[bytes, Path], folder: P
 
 def _hashes(folder: Path) -> dict[bytes, Path]:
     if not folder.is_dir():
-        raise VermilionError(Code.INVALID_ARGUMENT, f"{folder} is not a folder")
-    return {_sha256(path): path for path in sorted(folder.rglob("*")) if path.is_file()}
+        raise VermilionError(Code.FILE_UNUSABLE, f"{folder} is not a folder")
+    return {_sha256(path): path for path in below(folder)}
 
 
 def _sha256(path: Path) -> bytes:

@@ -13,10 +13,13 @@ UNAVAILABLE = 69
 INTERNAL = 70
 CONFIGURATION = 78
 INTERRUPTED = 130
+PIPE_CLOSED = 141  # as a shell says it of SIGPIPE
 
 
 def of(fault: VermilionError) -> int:
     """The exit code for a fault that ended a command."""
     if fault.code is Code.CONFIGURATION_INVALID:
         return CONFIGURATION
+    if fault.code is Code.FILE_UNUSABLE:  # here it is a path that was typed
+        return USAGE
     return {Kind.INVALID: USAGE, Kind.UNAVAILABLE: UNAVAILABLE, Kind.BUSY: UNAVAILABLE, Kind.INTERNAL: INTERNAL}.get(fault.kind, REFUSED)

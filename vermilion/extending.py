@@ -32,6 +32,7 @@ from timestamp.client.metrics import SourceMetrics
 from timestamp.client.resting import UNTRUE
 from timestamp.client.settings import HttpSource
 from timestamp.client.source import OutsideTsa
+from vermilion.client.documents import below
 from vermilion.layout import Layout
 from vermilion.office import Office
 
@@ -110,16 +111,16 @@ class Means:
 
 
 def jobs(paths: Sequence[Path], out: Path | None) -> list[Job]:
-    """One for each file, and for each PDF in the folders and below; ``out`` keeps their order. NOT_FOUND, CONFLICT."""
+    """One for each file, and for each PDF in the folders and below; ``out`` keeps their order. FILE_UNUSABLE, CONFLICT."""
     found: list[Job] = []
     for path in paths:
         if path.is_dir():
-            files = sorted(each for each in path.rglob("*") if each.suffix.lower() == ".pdf" and each.is_file())
+            files = [each for each in below(path) if each.suffix.lower() == ".pdf"]
             found += [Job(each, out / each.relative_to(path) if out is not None else each, named=False) for each in files]
         elif path.is_file():
             found.append(Job(path, out / path.name if out is not None else path, named=True))
         else:
-            raise VermilionError(Code.NOT_FOUND, f"there is no file or folder {path}")
+            raise VermilionError(Code.FILE_UNUSABLE, f"there is no file or folder {path}")
     if len({job.target.absolute() for job in found}) < len(found):
         raise VermilionError(Code.CONFLICT, "two files would be written to one place; extend them one after another")
     return found
@@ -210,6 +211,8 @@ class Extender:
         except VermilionError as fault:
             unsigned = fault.code is Code.DOCUMENT_UNSIGNED and not job.named
             return Done(job, Word.UNSIGNED) if unsigned else Done(job, Word.REFUSED, fault=_named(fault, job))
+        except OSError as fault:
+            return Done(job, Word.REFUSED, fault=durable.unusable(fault, fault.filename or job.source, document=job.source.name))
         except Exception as fault:  # noqa: BLE001  (one stranger's file must not end the run)
             return Done(job, Word.REFUSED, fault=VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
 
@@ -244,7 +247,7 @@ def _named(fault: VermilionError | None, job: Job) -> VermilionError | None:
 
 
 def _read(job: Job) -> bytes:
-    """The file, or what an earlier run has made of it already; DOCUMENT_TOO_LARGE, SERVICE_UNAVAILABLE."""
+    """The file, or what an earlier run has made of it already; DOCUMENT_TOO_LARGE, FILE_UNUSABLE."""
     if (size := job.source.stat().st_size) > MOST_BYTES:
         raise VermilionError(Code.DOCUMENT_TOO_LARGE, f"the file has {size:,} bytes; {MOST_BYTES:,} are the most")
     document = durable.read(job.source) or b""
@@ -264,6 +267,6 @@ def _anchors(file: Path) -> list[x509.Certificate]:
     try:
         return pem.certificates(file.read_bytes())
     except OSError as fault:
-        raise VermilionError(Code.CONFIGURATION_INVALID, f"{file} cannot be read ({type(fault).__name__})") from None
+        raise durable.unusable(fault, file) from None
     except pem.EncodingError as fault:
         raise VermilionError(Code.CONFIGURATION_INVALID, f"{file} {fault}") from None

@@ -44,10 +44,7 @@ class Keeper:
     def round(self) -> list[Path]:
         """Renews what is due now; the folders that were renewed."""
         renewed = []
-        for key_file in sorted(self._layout.tls("").glob("*/key.pem")):
-            folder = key_file.parent
-            if folder.name in (*SERVERS, *CALLERS) or not (folder / "cert.pem").exists():  # one that waits for people's approval
-                continue
+        for folder in client_bundles(self._layout):
             tls = in_folder(folder)
             try:
                 if renewal.due(read(tls).certificate, self._clock):
@@ -60,3 +57,9 @@ class Keeper:
     def _loop(self) -> None:
         while not self._stop.wait(ROUND_S):
             self.round()
+
+
+def client_bundles(layout: Layout) -> list[Path]:
+    """The clients' folders; one without a certificate waits for people's approval."""
+    folders = (file.parent for file in sorted(layout.tls("").glob("*/key.pem")))
+    return [one for one in folders if one.name not in (*SERVERS, *CALLERS) and (one / "cert.pem").exists()]

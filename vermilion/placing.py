@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from sealcore.approvals.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
 from sealcore.config import Block
 from sealcore.errors import Code, VermilionError
 from vermilion.client import Document, Picture, bottom_right
+from vermilion.client.documents import below
 
 MILLIPOINTS_A_MM = 72_000 / 25.4
 HEADER_BYTES = 1024  # where readers look for the header of a PDF (ISO 32000-2 Annex I)
@@ -56,12 +57,12 @@ _PLAN = TypeAdapter(Plan)
 
 def load(folder: Path) -> Plan:
     """The plan beside ``folder``, empty when there is none; CONFIGURATION_INVALID naming what is wrong."""
-    file = folder.with_name(folder.name + ".toml")
-    if not file.is_file():
+    folder = folder.resolve()  # "." has no name
+    if not folder.name or not (file := folder.with_name(folder.name + ".toml")).is_file():
         return {}
     try:
         return _PLAN.validate_python(tomllib.loads(file.read_text("utf-8")))
-    except (tomllib.TOMLDecodeError, ValidationError) as fault:
+    except ValueError as fault:  # no UTF-8, no TOML, no plan
         raise VermilionError(Code.CONFIGURATION_INVALID, f"{file.name} is not a plan of seals: {str(fault).splitlines()[0]}") from None
 
 
@@ -105,7 +106,7 @@ def _rectangle(x_mm: float, y_mm: float, width_mm: float, height_mm: float) -> R
 
 
 def collect(paths: Iterable[Path], *, without: Path | None = None) -> list[Document]:
-    """Every file named, and every PDF under every folder named, in order; hidden ones stay out. INVALID_ARGUMENT when there is none.
+    """Every file named, and every PDF under every folder named, in order; hidden ones stay out. INVALID_ARGUMENT when there is none, FILE_UNUSABLE.
 
     ``without`` is a folder whose files stay out where it lies below one that was named: results are no new documents.
     A PDF is known by its suffix or by its header, so that a damaged one is refused with its code and not passed over.
@@ -113,13 +114,13 @@ def collect(paths: Iterable[Path], *, without: Path | None = None) -> list[Docum
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = sorted(one for one in path.rglob("*") if not _hidden(one.relative_to(path)) and one.is_file() and _looks_like_pdf(one))
+            found = [one for one in below(path) if not _hidden(one.relative_to(path)) and _looks_like_pdf(one)]
             results = without.resolve() if without is not None and path.resolve() in without.resolve().parents else None
             files += [one for one in found if results is None or results not in one.resolve().parents]
         elif path.is_file():
             files.append(path)
         else:
-            raise VermilionError(Code.INVALID_ARGUMENT, f"there is no file or folder {path}")
+            raise VermilionError(Code.FILE_UNUSABLE, f"there is no file or folder {path}")
     if not files:
         raise VermilionError(Code.INVALID_ARGUMENT, "there is nothing to seal: the folder holds no PDF files")
     return [Document(path.name, path) for path in files]

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import httpx
 
+from sealcore import durable
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger.tiles import WIDTH, TileName, decode_bundle, encode_bundle
 from sealcore.merkle import HASH_BYTES
@@ -20,7 +21,7 @@ class Source(Protocol):
     def fetch(self, path: str, most_bytes: int) -> bytes | None:
         """The bytes, or None when there is no such resource.
 
-        Raises SERVICE_UNAVAILABLE when the log cannot be reached, LEDGER_INCONSISTENT when there are more than ``most_bytes``.
+        Raises SERVICE_UNAVAILABLE or FILE_UNUSABLE when the log cannot be reached, LEDGER_INCONSISTENT when there are more than ``most_bytes``.
         """
 
 
@@ -71,7 +72,7 @@ class FolderSource:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as fault:
-            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"{path} cannot be read ({type(fault).__name__})") from None
+            raise durable.unusable(fault, file) from None
 
 
 def load_tile(source: Source, name: TileName) -> bytes:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from typer.main import get_command
+
+import vermilion.cli
+from sealcore.approvals.act_effects import CERTIFICATES, IDENTITIES, REGISTER
 from sealcore.approvals.leaf import Mark, Placement, Rectangle
+from sealcore.ids import uuid7
 from tests.cli.running import RunningOffice
 from tests.conftest import EXAMPLES
 from tests.signer.office import document, picture
@@ -107,3 +115,80 @@ def test_a_template_comes_by_an_act_and_then_bounds_a_grant(office: RunningOffic
         form = backend.wait_approved(form.number, timeout_s=30)
         outcomes = backend.seal(form, [base, other], tmp_path / "out")
     assert [(one.outcome, one.code) for one in outcomes] == [("sealed", None), ("refused", "TEMPLATE_MISMATCH")]
+
+
+COMMANDS = {
+    "person_add": "people add",
+    "person_remove": "people remove",
+    "register_quorum": "people quorum",
+    "issuer_add": "issuers add",
+    "issuer_remove": "issuers remove",
+    "template_add": "templates add",
+    "policy_add": "seals policy",
+    "seal_add": "seals add",
+    "seal_certificate": "ca import",
+    "seal_quorum": "seals quorum",
+    "seal_content": "seals content",
+    "seal_certification": "seals certification",
+    "seal_picture_add": "seals picture",
+    "seal_retire": "seals retire",
+    "client_stop": "clients stop",
+    "client_allow": "clients allow",
+    "certificate": "ca issue",
+    "revoke": "ca revoke",
+    "hold": "ca hold",
+    "release": "ca release",
+    "resume": "seals resume",
+}
+
+
+def test_every_kind_of_act_has_a_command() -> None:
+    assert set(COMMANDS) == {*REGISTER, *IDENTITIES, *CERTIFICATES, "resume"}
+    for command in COMMANDS.values():
+        group, name = command.split()
+        assert name in get_command(vermilion.cli.app).commands[group].commands, command  # type: ignore[attr-defined]
+
+
+def test_a_seals_content_policy_is_set_and_shown(office: RunningOffice) -> None:
+    for policy in ("strict", "report"):
+        done = office.run("seals", "content", "official", policy, *PEOPLE)
+        assert done.returncode == exits.DONE, done.stderr
+        assert policy in flat(done.stdout)
+        assert office.json("seals", "show", "official")["content_policy"] == policy
+
+
+def test_a_business_system_is_shut_out_and_let_in_again(office: RunningOffice) -> None:
+    with Desk(office.layout, office.office) as desk:
+        added = desk.post("/v1/clients", {"id": uuid7(), "name": "shut-out", "unit": office.office.unit, "units": []})
+    stopped = office.run("clients", "stop", "shut-out", *PEOPLE)
+    assert stopped.returncode == exits.DONE and added["uri"] in flat(stopped.stdout), stopped.stderr
+    again = office.run("clients", "allow", added["uri"], *PEOPLE)
+    assert again.returncode == exits.DONE, again.stderr
+    unknown = office.run("clients", "stop", "nobody")
+    assert "NOT_FOUND" in unknown.stderr and "demo-backend" in flat(unknown.stderr)
+
+
+def test_an_issuer_is_pinned_and_taken_out(office: RunningOffice, tmp_path: Path) -> None:
+    spki = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "key.pem").write_bytes(spki)
+    before = office.json("issuers", "list")
+    assert office.run("issuers", "add", tmp_path / "key.pem", *PEOPLE).returncode == exits.DONE
+    (added,) = set(office.json("issuers", "list")) - set(before)
+    assert office.run("issuers", "remove", added, *PEOPLE).returncode == exits.DONE
+    assert office.json("issuers", "list") == before
+
+
+@pytest.mark.parametrize("typed", ["people remove {person}", "people quorum --least 9"])
+def test_what_leaves_too_few_people_is_not_even_filed(typed: str, office: RunningOffice) -> None:
+    refused = office.run(*(each.format(person="Zhao Ming") for each in typed.split()))
+    assert refused.returncode == exits.REFUSED and "QUORUM_UNMEETABLE" in refused.stderr
+
+
+def test_new_and_retired_seals_are_asked_for(office: RunningOffice, tmp_path: Path) -> None:
+    label, pki, chain = office.office.seals[0].label, office.layout.pki, tmp_path / "chain.pem"
+    chain.write_bytes((pki / f"{label}.pem").read_bytes() + (pki / "seals-chain.pem").read_bytes())
+    picture = pki / "pictures" / f"{office.office.seals[0].kind}.pdf"
+    added = office.run("seals", "add", "department", "--label", label, "--certificate", chain, "--picture", picture)
+    assert added.returncode == exits.REFUSED and "CONFLICT" in added.stderr  # the signer read it: a key has one seal
+    asked = office.run("seals", "retire", "official")
+    assert asked.returncode == exits.DONE and "vermilion forms approve" in flat(asked.stdout)

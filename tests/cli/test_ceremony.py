@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import stat
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 
 from hsm_config import inventory
 from sealcore.clock import FixedClock
-from tests.cli.running import RunningOffice
+from tests.cli.running import ONE_AT_A_TIME, RunningOffice
 from vermilion import exits, identities, keyring
 from vermilion.ceremony import STEPS, authorities, ensure
 from vermilion.ceremony.room import Room
+from vermilion.cli.office import bundles
+from vermilion.layout import Layout
+from vermilion.office import Office
 
 
 def test_exactly_the_declared_keys_were_made(office: RunningOffice) -> None:
@@ -71,3 +75,19 @@ def test_mtls_certificates_live_at_most_thirty_days_and_are_renewed_before_they_
     later = Room(office.layout, office.office, FixedClock(now + timedelta(days=25)))
     assert authorities.identities_due(later)
     assert not authorities.identities_due(Room(office.layout, office.office, FixedClock(now)))
+
+
+@ONE_AT_A_TIME
+def test_an_office_that_has_its_ports_says_so_when_others_are_asked_for(office: RunningOffice) -> None:
+    own = office.office.ports["signer"]
+    moved, same = (office.run("init", "--ports-from", str(port)) for port in (own + 1, own))
+    assert moved.returncode == same.returncode == exits.DONE
+    assert "--ports-from is for a new office" in moved.stdout and "--ports-from" not in same.stdout
+    assert Office.load(office.layout).ports == office.office.ports
+
+
+def test_only_bundles_that_are_there_are_named(office: RunningOffice, tmp_path: Path) -> None:
+    named = bundles(office.layout)
+    assert str(office.layout.tls("demo-backend")) in named
+    assert all((Path(one) / "cert.pem").is_file() for one in named.split(" · ")) and "operator" not in named
+    assert "vermilion clients add" in bundles(Layout.at(tmp_path))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 from pathlib import Path
 
 import jsonschema
@@ -124,3 +126,17 @@ def test_an_empty_folder_is_said_so(office: RunningOffice, tmp_path: Path) -> No
     done = office.run("demo", "--documents", empty, "--out", tmp_path / "out")
     assert done.returncode == exits.USAGE
     assert "nothing to seal" in done.stderr
+
+
+def test_the_next_steps_can_be_typed_as_they_stand(office: RunningOffice, out: tuple[Path, str], folder: Path) -> None:
+    lines = out[1].split("What to try next")[1].splitlines()
+    steps = [
+        line.split("   ")[0].strip() if "   " in line.strip() else line for line in (each.strip() for each in lines) if "vermilion " in line
+    ]
+    assert [shlex.split(step)[1] for step in steps] == ["verify", "verify", "up", "forms", "demo"]
+    for step in steps:
+        assert f"--state {office.layout.state}" in step
+    for step in (steps[0], steps[1], steps[3]):
+        done = subprocess.run(step, shell=True, capture_output=True, text=True, check=False, cwd=Path.cwd())
+        assert done.returncode in (exits.DONE, exits.REFUSED), (step, done.stderr)
+        assert "Usage" not in done.stderr and "cannot be used" not in done.stderr

@@ -86,6 +86,21 @@ def test_the_same_seal_command_again_seals_nothing_twice(office: RunningOffice, 
     assert office.json("ledger", "check")["size"] >= size
 
 
+def test_what_a_later_run_says_otherwise_is_told(office: RunningOffice, sealed: tuple[str, Path]) -> None:
+    """Finished, and not finished yet: the form stands as it was approved."""
+    papers, begun = sealed[1].parent / "papers", sealed[1].parent / "begun"
+    first = ("seal", papers, "--applicant", "Lin Yue", "--title", "As it was", "--wait", "0")
+    assert office.run(*first, "--out", begun).returncode == exits.UNAVAILABLE
+    other = ("seal", papers, "--applicant", "Wang Fang", "--title", "Another", "--certification", "none", "--invisible", "--wait", "0")
+    for out in (sealed[1], begun):
+        said = " ".join(office.run(*other, "--out", out).stderr.split())
+        assert "stands as it was applied for" in said
+        assert "(--applicant, --title, --certification, where the seal shows)" in said
+    assert "stands as" not in office.run(*first, "--out", begun).stderr
+    settled = office.run("seal", papers, "--form", sealed[0], "--applicant", "Lin Yue", "--out", sealed[1])
+    assert settled.returncode == exits.USAGE and "--applicant" in settled.stderr
+
+
 def test_verify_says_it_in_words_and_for_programs(office: RunningOffice, sealed: tuple[str, Path], tmp_path: Path) -> None:
     good = sealed[1] / "invoice.pdf"
     words = office.run("verify", good)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pikepdf
 import pytest
 
+from sealcore import durable
 from sealcore.errors import Code, VermilionError
 from vermilion.client import Document, Folder, Picture, bottom_right
 from vermilion.client.placement import last_page
-from vermilion.client.sink import _storage
 from vermilion.client.stream import WINDOW_BYTES, WINDOW_ITEMS, Window
 
 SEAL = Picture(bytes(32), 119.0, 119.0)
@@ -129,8 +129,8 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_has_its_code() -> None:
-    assert _storage(OSError(errno.ENOSPC, "full"), "a.pdf").code is Code.STORAGE_FULL
-    assert _storage(OSError(errno.EACCES, "no"), "a.pdf").code is Code.INVALID_ARGUMENT
+    assert durable.unusable(OSError(errno.ENOSPC, "full"), "a.pdf").code is Code.STORAGE_FULL
+    assert durable.unusable(OSError(errno.EACCES, "no"), "a.pdf").code is Code.FILE_UNUSABLE
 
 
 def test_a_journal_never_takes_the_place_of_a_document(tmp_path: Path) -> None:

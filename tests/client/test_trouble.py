@@ -120,6 +120,7 @@ def test_what_may_pass_is_busy_or_away_and_nothing_else() -> None:
     assert needs_a_person == {
         *(Code.HSM_PIN_REFUSED, Code.HSM_KEY_MISSING, Code.LEDGER_INCONSISTENT, Code.REGISTER_INCONSISTENT),
         Code.EVIDENCE_NOT_YET,  # `vermilion extend` says it, the signer never
+        Code.FILE_UNUSABLE,  # of a path here
         Code.QUOTA_EXCEEDED,  # the workflow says it, and when to come again (`vermilion.client.rest`)
         *(code for code in Code if code.startswith("TSA_")),  # one TSA's; the signer sums them up as TIMESTAMP_UNAVAILABLE
     }

@@ -44,6 +44,8 @@ def ensure(
         if not layout.office_file.exists():
             report("plan")
             plan.draw(ports_from).save(layout)
+        elif ports_from not in (None, Office.load(layout).ports.get("signer")):
+            report("ports_kept")  # they stand in certificates: an office does not move
         room = Room(layout, _with_all_ports(layout), clock or SystemClock())
         for name, step in STEPS:
             marker = layout.ceremony / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import traceback
@@ -10,10 +11,11 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
+from sealcore import durable
 from sealcore.errors import Code, VermilionError
 from sealcore.log import configure, request
 from vermilion import exits
-from vermilion.cli import ca, clients, extending, forms, grants, keys, ledger, office, people, sealing, seals, templates, verifying
+from vermilion.cli import ca, clients, extending, forms, grants, issuers, keys, ledger, office, people, sealing, seals, templates, verifying
 from vermilion.messages import text
 from vermilion.terminal import console, show_error
 
@@ -43,6 +45,7 @@ for name, group, panel in (
     ("grants", grants.app, "duties"),
     ("templates", templates.app, "duties"),
     ("people", people.app, "duties"),
+    ("issuers", issuers.app, "duties"),
     ("clients", clients.app, "duties"),
     ("ca", ca.app, "authorities"),
     ("keys", keys.app, "evidence"),
@@ -68,14 +71,23 @@ def _run(arguments: Sequence[str]) -> int:
     except typer.Abort:
         return exits.INTERRUPTED
     except VermilionError as fault:
-        show_error(fault)
-        return exits.of(fault)
+        return _ended(fault)
+    except BrokenPipeError:  # who read the output has seen enough: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.PIPE_CLOSED
     except Exception as fault:  # noqa: BLE001  (the last border: a person sees a code and where the rest is, never a traceback)
+        if isinstance(fault, OSError) and fault.filename is not None:  # of a path that somebody named, or that the state should have
+            return _ended(durable.unusable(fault, os.fsdecode(fault.filename)))
         with tempfile.NamedTemporaryFile("w", prefix="vermilion-fault-", suffix=".txt", delete=False, encoding="utf-8") as file:
             traceback.print_exc(file=file)
         show_error(VermilionError(Code.INTERNAL, text("error.unforeseen", kind=type(fault).__name__, file=file.name)))
         return exits.INTERNAL
     return result if isinstance(result, int) else exits.DONE
+
+
+def _ended(fault: VermilionError) -> int:
+    show_error(fault)
+    return exits.of(fault)
 
 
 def main() -> None:

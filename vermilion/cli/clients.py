@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 from cryptography import x509
@@ -17,17 +17,17 @@ from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from vermilion import identities
-from vermilion.cli import enrolling
-from vermilion.cli.common import DEFAULT, AsJson, Here, State, here
+from vermilion.cli import deciding, enrolling
+from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here
 from vermilion.cli.enrolling import Issued, Waiting
-from vermilion.desk import in_folder
+from vermilion.desk import PAGE, Desk, in_folder
 from vermilion.messages import text
 from vermilion.terminal import emit_json, say, show_pairs
 from vermilion.trust_files import mtls_trust
 
 app = typer.Typer(help=text("help.clients"))
 PROFILE = "client"
-Several = Annotated[list[str] | None, typer.Option("--as", metavar="PERSON", help=text("option.as_several"))]
+Client = Annotated[str, typer.Argument(metavar="CLIENT", help=text("argument.client"))]
 
 
 @app.command("add", help=text("help.clients_add"))
@@ -89,6 +89,38 @@ def renew_client(
         emit_json({"bundle": str(folder), "until": until.isoformat()})
         return
     say("clients.renewed", folder=folder, until=until.strftime("%Y-%m-%d"))
+
+
+@app.command("stop", help=text("help.clients_stop"))
+def stop_client(client: Client, persons: Several = None, state: State = DEFAULT) -> None:
+    _admit(here(state), client, "stop", persons)
+
+
+@app.command("allow", help=text("help.clients_allow"))
+def allow_client(client: Client, persons: Several = None, state: State = DEFAULT) -> None:
+    _admit(here(state), client, "allow", persons)
+
+
+def _admit(office: Here, name_or_uri: str, what: Literal["stop", "allow"], persons: list[str] | None) -> None:
+    with office.desk() as desk:
+        client = _find(desk, name_or_uri)
+    title, parameters = text(f"clients.{what}_title", name=client["name"]), {"change": f"client_{what}", "client": client["uri"]}
+    deciding.told(f"clients.{what}_done", deciding.register(office, title, parameters, persons), name=client["name"])
+
+
+def _find(desk: Desk, name_or_uri: str) -> Any:
+    """A client by name, id or URI; NOT_FOUND, or CONFLICT when two bear the name."""
+    found: list[Any] = []
+    after: str | None = ""
+    while after is not None:
+        page = desk.get("/v1/clients", after=after, limit=PAGE)
+        found, after = [*found, *page["clients"]], page["next"]
+    matching = [one for one in found if name_or_uri in (one["id"], one["name"], one["uri"])]
+    if len(matching) != 1:
+        known = ", ".join(sorted(one["name"] for one in found)) or "none"
+        code = Code.CONFLICT if matching else Code.NOT_FOUND
+        raise VermilionError(code, f"{len(matching)} clients are called {name_or_uri!r}; there are: {known}")
+    return matching[0]
 
 
 def _certified(

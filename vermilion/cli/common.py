@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from cryptography import x509
 
 from protos.vermilion.v1 import signer_pb2
+from sealcore import durable, pem
 from sealcore.approvals.known import CERTIFICATIONS
 from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
@@ -47,9 +49,33 @@ class Here:
 
 
 def require_free(out: Path | None) -> None:
-    """CONFLICT when a file is there already: said before anything is done, as nothing that is there is replaced."""
-    if out is not None and os.path.lexists(out):
+    """That a file can be made: said before anything is done, as nothing that is there is replaced. CONFLICT, FILE_UNUSABLE, STORAGE_FULL."""
+    if out is None:
+        return
+    if is_there(out):
         raise VermilionError(Code.CONFLICT, f"{out} is there already; nothing is replaced: choose another --out, or move it away")
+    require_writable(out.parent)
+
+
+def is_there(path: Path) -> bool:
+    """Whether something has this name, if only a link that leads nowhere. FILE_UNUSABLE where that cannot be told."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as fault:
+        raise durable.unusable(fault, path) from None
+    return True
+
+
+def require_writable(folder: Path) -> Path:
+    """The folder for results, made with its parents, after a file in it could be begun. FILE_UNUSABLE, STORAGE_FULL."""
+    try:
+        durable.make_folder(folder.absolute())
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as fault:
+        raise durable.unusable(fault, folder) from None
 
 
 def here(state: Path) -> Here:
@@ -94,11 +120,19 @@ def among(found: Sequence[Any], name_or_id: str) -> Any:
 
 
 def read_file(path: Path) -> bytes:
-    """A file that the command was given; INVALID_ARGUMENT."""
+    """A file that the command was given; FILE_UNUSABLE."""
     try:
         return path.read_bytes()
     except OSError as fault:
-        raise VermilionError(Code.INVALID_ARGUMENT, f"{path.name} cannot be read ({type(fault).__name__})") from None
+        raise durable.unusable(fault, path) from None
+
+
+def read_certificates(path: Path) -> list[x509.Certificate]:
+    """The certificates in a file, the first for the key in question; FILE_UNUSABLE, INVALID_ARGUMENT."""
+    try:
+        return pem.certificates(read_file(path))
+    except pem.EncodingError as fault:
+        raise VermilionError(Code.INVALID_ARGUMENT, f"{path} {fault}") from None
 
 
 def find_seal(registry: Registry, kind_or_id: str) -> signer_pb2.SealRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -60,6 +60,25 @@ def say_waiting(form: Any) -> None:
 def approvals(form: Any) -> list[str]:
     """The ids of those who have approved a form."""
     return [one["person"] for one in form["decisions"] if one["verdict"] == "approve"]
+
+
+def register(
+    office: Here, title: str, parameters: Mapping[str, Any], persons: Sequence[str] | None, *, files: Sequence[bytes] = ()
+) -> tuple[str, int] | None:
+    """Asks the register's people for a change of it: the form and the ledger entry, after these people approved.
+
+    None, with a word on what is to be done, while approvals are missing.
+    """
+    with office.desk() as desk:
+        form = acts.apply(desk, "register", title=title, parameters=parameters, files=files)
+        done = carry_out(office, desk, form, persons)
+    return None if done is None else (form["number"], done["ledger_index"])
+
+
+def told(key: str, done: tuple[str, int] | None, **words: Any) -> None:
+    """Says what has come about; nothing where it waits for people."""
+    if done is not None:
+        say(key, number=done[0], index=done[1], **words)
 
 
 def sign(office: Here, desk: Desk, form: Any, persons: Sequence[str], *, quiet: bool = False) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from vermilion import exits
 from vermilion import office as offices
-from vermilion.cli.common import DEFAULT, AsJson, State
+from vermilion.cli.common import DEFAULT, AsJson, State, require_writable
 from vermilion.layout import Layout
 from vermilion.messages import text
 from vermilion.terminal import emit_json, progress, say, show_error, show_table
@@ -54,6 +54,8 @@ def extend(
     office = offices.find(state)[1] if layout.ready else None
     means = Means.of(layout, office, anchors=trust or [], tsa=tsa, hosts=allow_host or [])
     work = jobs(files, out)
+    if out is not None:
+        require_writable(out)
     aim = Aim(Level(str(level)), timedelta(days=renew_before), vri)
     with extender(means, aim, at_once=at_once) as runner:
         if as_json:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sealcore import durable
 from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
 from vermilion import approving, effects, exits
@@ -100,7 +101,7 @@ def _applicant(form: Any) -> str:
 def attachments(
     number: Number, out: Annotated[Path, typer.Option("--out", help=text("option.attachments_out"))] = Path(), state: State = DEFAULT
 ) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+    common.require_writable(out)
     with here(state).desk() as desk:
         form = desk.form(number)
         for one in form["attachments"]:
@@ -112,7 +113,7 @@ def attachments(
             if (digest := hashlib.sha256(content).hexdigest()) != one["sha256"]:
                 raise VermilionError(Code.DOCUMENT_MISMATCH, f"the workflow sent another file than {one['sha256']}")
             file = out / f"{digest}.pdf"
-            file.write_bytes(content)
+            durable.create(file, content)
             say("forms.attachment", file=file)
 
 

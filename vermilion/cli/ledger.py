@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from ledger.check import check as recompute
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger.entry import Entry
 from vermilion import exits, launcher
-from vermilion.cli.common import DEFAULT, AsJson, Here, State, here
+from vermilion.cli.common import DEFAULT, AsJson, Here, State, here, is_there
 from vermilion.configuration import log_keys
 from vermilion.messages import text
 from vermilion.terminal import emit_json, say, shortened, show_table
@@ -47,7 +48,7 @@ def show(
 ) -> None:
     office = here(state)
     with office.registry() as registry:
-        if Path(what).is_file():
+        if _names_a_file(what):
             hashes = _signature_hashes(office, Path(what))
             found = [entry for one in hashes for entry in registry.find(signature_hash=one)]
         else:
@@ -80,10 +81,21 @@ def witness(
 def _source(office: Here, log: str | None) -> str | Path:
     if log is None:
         return office.office.url("ledger")
-    return log if log.startswith(("http://", "https://")) else Path(log)
+    if log.startswith(("http://", "https://")):
+        return log
+    if not Path(log).is_dir():
+        raise VermilionError(Code.FILE_UNUSABLE, f"{log} is neither an address (http://…) nor a folder of a published log")
+    return Path(log)
+
+
+def _names_a_file(what: str) -> bool:
+    """A form's number is none of these; so that a file that is not there is not taken for one."""
+    return os.sep in what or what.lower().endswith(".pdf") or is_there(Path(what))
 
 
 def _signature_hashes(office: Here, file: Path) -> list[bytes]:
+    with file.open("rb"):
+        pass  # what cannot be opened is said at once
     with examiner(office.layout, office.office, "en") as examine:
         hashes = [bytes.fromhex(seal.signature_hash) for seal in examine(file).seals if seal.signature_hash]
     if not hashes:

@@ -16,13 +16,14 @@ from vermilion.ceremony import ensure
 from vermilion.cli.common import DEFAULT, AsJson, State
 from vermilion.configuration import write_all
 from vermilion.doctor import Health
-from vermilion.keeper import Keeper
+from vermilion.keeper import Keeper, client_bundles
 from vermilion.launcher import Launcher, require_ports
 from vermilion.layout import Layout
 from vermilion.messages import text
 from vermilion.office import Office
 from vermilion.terminal import console, emit_json, say, show_pairs
 
+OPERATOR = "operator"
 HEALTH_STYLES = {Health.WELL: ("✓", "valid"), Health.WARNING: ("!", "undetermined"), Health.FAULT: ("✗", "invalid")}
 Ports = Annotated[int | None, typer.Option("--ports-from", min=1024, max=32000, metavar="PORT", help=text("option.ports"))]
 
@@ -107,8 +108,13 @@ def _addresses(layout: Layout, office: Office) -> None:
             (text("up.authority"), office.url("ca_http") + "/"),
             (text("up.timestamp"), office.url("timestamp") + "/"),
             (text("up.ledger"), office.url("ledger") + "/checkpoint"),
-            (text("up.client"), str(layout.tls("demo-backend"))),
+            (text("up.client"), bundles(layout)),
             (text("up.root"), str(layout.root_certificate)),
         ]
     )
     say("up.end", "quiet")
+
+
+def bundles(layout: Layout) -> str:
+    """The certificate bundles of clients that lie with the office."""
+    return " · ".join(str(one) for one in client_bundles(layout) if one.name != OPERATOR) or text("up.no_client")

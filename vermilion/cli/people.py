@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from sealcore.approvals.canonical import b64url
+from sealcore.approvals.decision import MOST_PERSONS
 from sealcore.ids import uuid7
 from vermilion import acts
-from vermilion.cli import common
-from vermilion.cli.common import DEFAULT, AsJson, State, here
+from vermilion.cli import common, deciding
+from vermilion.cli.common import DEFAULT, AsJson, Several, State, here
 from vermilion.messages import text
 from vermilion.people_token import PeopleToken
 from vermilion.terminal import emit_json, say, show_table
@@ -73,3 +74,24 @@ def add_person(
     say("people.added", name=name, id=person["id"])
     if form is not None:
         say("acts.applied", number=form["number"], quorum=form["context"]["policy"]["quorum"])
+
+
+@app.command("remove", help=text("help.people_remove"))
+def remove(
+    person: Annotated[str, typer.Argument(metavar="PERSON", help=text("argument.person"))], persons: Several = None, state: State = DEFAULT
+) -> None:
+    office = here(state)
+    with office.desk() as desk:
+        who = common.find_person(desk, person)
+    title, parameters = text("people.remove_title", name=who["name"]), {"change": "person_remove", "id": who["id"]}
+    deciding.told("people.remove_done", deciding.register(office, title, parameters, persons), name=who["name"])
+
+
+@app.command("quorum", help=text("help.people_quorum"))
+def quorum(
+    least: Annotated[int, typer.Option("--least", min=1, max=MOST_PERSONS, help=text("option.register_least"))],
+    persons: Several = None,
+    state: State = DEFAULT,
+) -> None:
+    title, parameters = text("people.quorum_title", least=least), {"change": "register_quorum", "least_persons": least}
+    deciding.told("people.quorum_done", deciding.register(here(state), title, parameters, persons), least=least)

@@ -56,6 +56,9 @@ def seal(
     as_json: AsJson = False,
 ) -> None:
     office = here(state)
+    said = {"--applicant": applicant, "--title": title, "--certification": certification}
+    if form_number is not None and (idle := [option for option, value in said.items() if value is not None]):
+        raise VermilionError(Code.INVALID_ARGUMENT, text("seal.settled", number=form_number, options=", ".join(idle)))
     documents = placing.collect(files, without=out)
     with client.Office(
         office.office.url("workflow", scheme="https"), office.office.listen("signer").target, tls_of(office.layout, identity)
@@ -163,6 +166,7 @@ def _work(office: Here, line: client.Office, asked: _Asked, *, quiet: bool) -> _
     with client.locked(asked.out):
         found = line.earlier(asked.out, asked.documents, seal=seal.id)
         if not found.others:
+            _tell_differences(office, line, asked, seal, found)
             return found
         if found.form is not None:
             state = line.form(found.form.number).state
@@ -170,6 +174,7 @@ def _work(office: Here, line: client.Office, asked: _Asked, *, quiet: bool) -> _
                 if not quiet:
                     done = line.uses(found.form).get("sealed", 0) if state == "approved" else 0
                     say("seal.resuming", number=found.form.number, done=done, total=len(found.others))
+                _tell_differences(office, line, asked, seal, found)
                 return _Work(found.form, found.others, found.folder(asked.out), found.beside_form)
             line.forget(asked.out, found.form.number)  # rejected, withdrawn or past its term: nothing will come of it
             found = found.without_form()
@@ -189,8 +194,36 @@ def _applied(office: Here, line: client.Office, asked: _Asked, seal: signer_pb2.
         names = ", ".join(there[:MOST_NAMES]) + (f" and {len(there) - MOST_NAMES} more" if len(there) > MOST_NAMES else "")
         raise VermilionError(Code.CONFLICT, text("seal.in_the_way", out=asked.out, names=names), rule=text("seal.in_the_way_rule"))
     form = _apply(office, line, left, seal)
-    line.remember(asked.out, form)
+    try:
+        line.remember(asked.out, form)
+    except VermilionError:  # nobody is to decide on what could not be gone on with
+        line.withdraw(form.number)
+        line.forget(asked.out, form.number)
+        raise
     return _Work(form, found.others, folder, found.done)
+
+
+def _tell_differences(office: Here, line: client.Office, asked: _Asked, seal: signer_pb2.SealRecord, found: client.Earlier) -> None:
+    """Which options of this run say something else than the forms that it goes on with: those stand as they were approved."""
+    numbers = [found.form.number] if found.form is not None else list(found.forms)
+    with office.desk() as desk:
+        forms = [desk.form(number) for number in numbers]
+        applicant = find_person(desk, asked.applicant)["id"] if asked.applicant is not None else None
+    said = None if asked.certification is None else Certification.of_word(asked.certification)
+    place = _placement(line, asked, seal) or (lambda _document: Placement())
+    kept = [(asked.documents[position], entry.placement) for position, entry in sorted(found.entries.items())]
+    differing = [
+        option
+        for option, differs in (
+            ("--applicant", applicant is not None and any(one["applicant"] != applicant for one in forms)),
+            ("--title", asked.title is not None and any(one["title"] != asked.title for one in forms)),
+            ("--certification", said is not None and any(one.certification != said for _, one in kept)),
+            (text("seal.places"), any(place(document).marks != one.marks for document, one in kept)),
+        )
+        if differs
+    ]
+    if differing:
+        console(stderr=True).print(text("seal.as_before", numbers=", ".join(numbers), options=", ".join(differing)), style="undetermined")
 
 
 def _finished(found: client.Earlier, unfit: dict[int, client.Outcome], out: Path, *, as_json: bool) -> None:

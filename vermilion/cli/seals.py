@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -10,18 +11,29 @@ from typing import Annotated, Any
 
 import typer
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from protos.vermilion.v1 import signer_pb2
+from sealcore.approvals.canonical import b64url
 from sealcore.approvals.decision import MOST_PERSONS
+from sealcore.ids import uuid7
 from vermilion import acts
 from vermilion.cli import common, deciding
-from vermilion.cli.common import DEFAULT, As, AsJson, Reason, Several, State, find_seal, here, read_file
+from vermilion.cli.common import DEFAULT, As, AsJson, Here, Reason, Several, State, find_seal, here, read_certificates, read_file
 from vermilion.messages import text
 from vermilion.people_token import PeopleToken
 from vermilion.terminal import emit_json, say, shortened, show_pairs, show_table
 
 app = typer.Typer(help=text("help.seals"))
+USUAL_QUORUMS = ("seal:2", "resume:2", "revoke:2", "grant-untemplated:2")
 Seal = Annotated[str, typer.Argument(metavar="SEAL", help=text("argument.seal"))]
+
+
+class Content(StrEnum):
+    """What is done with documents that can change their look, or would lose PDF/A or PDF/UA."""
+
+    REPORT = "report"
+    STRICT = "strict"
 
 
 class Certifies(StrEnum):
@@ -100,17 +112,26 @@ def quorum(
     persons: Several = None,
     state: State = DEFAULT,
 ) -> None:
-    office = here(state)
-    with office.registry() as registry:
-        found = find_seal(registry, seal)
+    office, found = _found(state, seal)
     rules = {rule.action: rule.least_persons for rule in found.quorum} | {action: least}
     parameters = {"change": "seal_quorum", "id": found.id, "quorum": [f"{name}:{count}" for name, count in rules.items()]}
+    _change(office, found, parameters, persons, what="quorum", action=action, least=least)
+
+
+@app.command("policy", help=text("help.seals_policy"))
+def policy(
+    seal: Seal,
+    action: Annotated[str, typer.Option("--action", help=text("option.quorum_action"))],
+    least: Annotated[int, typer.Option("--least", min=0, max=MOST_PERSONS, help=text("option.policy_least"))],
+    persons: Several = None,
+    state: State = DEFAULT,
+) -> None:
+    office, found = _found(state, seal)
+    identifier = f"{found.kind}-{action}"
     with office.desk() as desk:
-        title = text("seals.quorum_title", kind=found.kind, action=action, least=least)
-        form = acts.apply(desk, "register", title=title, parameters=parameters)
-        done = deciding.carry_out(office, desk, form, persons)
-    if done is not None:
-        say("seals.quorum_set", kind=found.kind, action=action, least=least, number=form["number"], index=done["ledger_index"])
+        versions = [one["version"] for one in desk.get("/v1/policies")["policies"] if one["id"] == identifier]
+    parameters = {"change": "policy_add", "id": identifier, "version": max(versions, default=0) + 1, "quorum": least}
+    _change(office, found, {**parameters, "seal": found.id, "action": action}, persons, what="policy", action=action, least=least)
 
 
 @app.command("picture", help=text("help.seals_picture"))
@@ -120,17 +141,10 @@ def picture(
     persons: Several = None,
     state: State = DEFAULT,
 ) -> None:
-    office, content = here(state), read_file(file)
-    with office.registry() as registry:
-        found = find_seal(registry, seal)
+    content, (office, found) = read_file(file), _found(state, seal)
     digest = hashlib.sha256(content).hexdigest()
     parameters = {"change": "seal_picture_add", "id": found.id, "picture": digest}
-    with office.desk() as desk:
-        title = text("seals.picture_title", kind=found.kind, file=file.name)
-        form = acts.apply(desk, "register", title=title, parameters=parameters, files=[content])
-        done = deciding.carry_out(office, desk, form, persons)
-    if done is not None:
-        say("seals.picture_added", kind=found.kind, picture=digest, number=form["number"], index=done["ledger_index"])
+    _change(office, found, parameters, persons, what="picture", files=[content], picture=digest, file=file.name)
 
 
 @app.command("certification", help=text("help.seals_certification"))
@@ -140,17 +154,77 @@ def certification(
     persons: Several = None,
     state: State = DEFAULT,
 ) -> None:
+    office, found = _found(state, seal)
+    parameters = {"change": "seal_certification", "id": found.id, "certification": certifies.value}
+    _change(office, found, parameters, persons, what="certification", certification=certifies)
+
+
+@app.command("content", help=text("help.seals_content"))
+def content(
+    seal: Seal,
+    policy: Annotated[Content, typer.Argument(metavar="report|strict", help=text("option.seal_content"))],
+    persons: Several = None,
+    state: State = DEFAULT,
+) -> None:
+    office, found = _found(state, seal)
+    parameters = {"change": "seal_content", "id": found.id, "content_policy": policy.value}
+    _change(office, found, parameters, persons, what="content", policy=policy)
+
+
+@app.command("retire", help=text("help.seals_retire"))
+def retire(seal: Seal, persons: Several = None, state: State = DEFAULT) -> None:
+    office, found = _found(state, seal)
+    _change(office, found, {"change": "seal_retire", "id": found.id}, persons, what="retire")
+
+
+@app.command("add", help=text("help.seals_add"))
+def add(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=text("argument.seal_kind"))],
+    *,
+    label: Annotated[str, typer.Option("--label", metavar="KEY", help=text("option.seal_label"))],
+    certificate: Annotated[Path, typer.Option("--certificate", metavar="CHAIN.pem", help=text("option.seal_chain"))],
+    pictures: Annotated[list[Path], typer.Option("--picture", metavar="FILE", help=text("argument.picture"))],
+    quorums: Annotated[list[str] | None, typer.Option("--quorum", metavar="ACTION:N", help=text("option.seal_quorums"))] = None,
+    name: Annotated[str | None, typer.Option("--name", help=text("option.seal_name"))] = None,
+    persons: Several = None,
+    state: State = DEFAULT,
+) -> None:
+    office, files = here(state), [read_file(one) for one in pictures]
+    leaf, *chain = (b64url(one.public_bytes(Encoding.DER)) for one in read_certificates(certificate))
+    parameters = {
+        "change": "seal_add",
+        "id": uuid7(),
+        "name": name or office.office.name,
+        "kind": kind,
+        "key_label": label,
+        "certificate": leaf,
+        "chain": chain,
+        "pictures": [hashlib.sha256(one).hexdigest() for one in files],
+        "quorum": list(quorums or USUAL_QUORUMS),
+    }
+    title = text("seals.add_title", kind=kind, name=parameters["name"])
+    deciding.told("seals.add_done", deciding.register(office, title, parameters, persons, files=files), kind=kind, id=parameters["id"])
+
+
+def _found(state: Path, seal: str) -> tuple[Here, signer_pb2.SealRecord]:
     office = here(state)
     with office.registry() as registry:
-        found = find_seal(registry, seal)
-    parameters = {"change": "seal_certification", "id": found.id, "certification": certifies.value}
-    with office.desk() as desk:
-        title = text("seals.certification_title", kind=found.kind, certification=certifies)
-        form = acts.apply(desk, "register", title=title, parameters=parameters)
-        done = deciding.carry_out(office, desk, form, persons)
-    if done is not None:
-        told = {"kind": found.kind, "certification": certifies, "number": form["number"], "index": done["ledger_index"]}
-        say("seals.certification_set", **told)
+        return office, find_seal(registry, seal)
+
+
+def _change(
+    office: Here,
+    found: signer_pb2.SealRecord,
+    parameters: Mapping[str, Any],
+    persons: list[str] | None,
+    *,
+    what: str,
+    files: Sequence[bytes] = (),
+    **words: Any,
+) -> None:
+    """An act about a seal; ``what`` names the catalogue's texts for its title and its end."""
+    title = text(f"seals.{what}_title", kind=found.kind, **words)
+    deciding.told(f"seals.{what}_done", deciding.register(office, title, parameters, persons, files=files), kind=found.kind, **words)
 
 
 def _quorum(seal: signer_pb2.SealRecord) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sealcore import durable
 from sealcore.errors import Code, VermilionError
 from sealcore.text import shown
 
@@ -45,7 +46,7 @@ class Document:
         return digest.digest(), size_bytes
 
     def blocks(self, block_bytes: int = READ_BYTES) -> Iterator[bytes]:
-        """The content from its beginning; INVALID_ARGUMENT when the file cannot be read."""
+        """The content from its beginning; FILE_UNUSABLE when the file cannot be read."""
         if isinstance(self.source, bytes):
             for offset in range(0, len(self.source), block_bytes):
                 yield self.source[offset : offset + block_bytes]
@@ -69,7 +70,16 @@ class Document:
 
 def unreadable(name: str, fault: OSError) -> VermilionError:
     """The typed error of a file that does not open."""
-    return VermilionError(Code.INVALID_ARGUMENT, f"the file cannot be read ({os.strerror(fault.errno or 0)})", document=name)
+    return durable.unusable(fault, name, document=name)
+
+
+def below(folder: Path) -> list[Path]:
+    """Every file below a folder, by path; OSError where a part of it cannot be read, so that nothing is left out unseen."""
+
+    def stop(fault: OSError) -> None:
+        raise fault
+
+    return sorted(path for root, _, names in os.walk(folder, onerror=stop) for name in names if (path := Path(root, name)).is_file())
 
 
 def of(given: Iterable[Document | Path | str]) -> list[Document]:
@@ -78,11 +88,11 @@ def of(given: Iterable[Document | Path | str]) -> list[Document]:
 
 
 def in_folder(folder: Path) -> list[Document]:
-    """The PDF files of a folder, by name; INVALID_ARGUMENT when there is none."""
+    """The PDF files of a folder, by name; INVALID_ARGUMENT when there is none, FILE_UNUSABLE."""
     try:
         found = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".pdf" and path.is_file())
     except OSError as fault:
-        raise unreadable(str(folder), fault) from None
+        raise durable.unusable(fault, folder) from None
     if not found:
         raise VermilionError(Code.INVALID_ARGUMENT, f"there are no PDF files in {folder}")
     return of(found)

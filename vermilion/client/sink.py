@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -20,7 +19,6 @@ from vermilion.client.documents import READ_BYTES, Document
 
 OWN_PREFIX = ".vermilion-"  # our journals and unfinished files; no document may take such a name
 _MOST_NAME_BYTES = 255
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Folder:
@@ -42,7 +40,7 @@ class Folder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
-            raise _storage(fault, self.path.name) from fault
+            raise durable.unusable(fault, self.path) from fault
         self._names = list(_file_names(documents, set(self._taken)))
         sources: set[tuple[int, int]] | None = None
         for document, name in zip(documents, self._names, strict=True):
@@ -87,7 +85,7 @@ class Folder:
                     raise VermilionError(Code.CONFLICT, reason, document=document.name)
                 _set_aside(target)
         except OSError as fault:
-            raise _storage(fault, document.name) from fault
+            raise durable.unusable(fault, target, document=document.name) from fault
         finally:
             temporary.unlink(missing_ok=True)
         return target
@@ -183,9 +181,3 @@ def _shortened(name: str, addition: str) -> str:
     while len(os.fsencode(result := f"{stem}{addition}{dot}{suffix}")) > _MOST_NAME_BYTES:
         stem, suffix = (stem[:-1], suffix) if stem else (stem, suffix[:-1])
     return result
-
-
-def _storage(fault: OSError, name: str) -> VermilionError:
-    if fault.errno in _FULL:
-        return VermilionError(Code.STORAGE_FULL, "the disk that takes the sealed documents is full", document=name)
-    return VermilionError(Code.INVALID_ARGUMENT, f"a sealed file cannot be written ({os.strerror(fault.errno or 0)})", document=name)

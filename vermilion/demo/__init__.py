@@ -30,6 +30,8 @@ def run(layout: Layout, documents: Path | None, out: Path, *, ports_from: int | 
     """The whole story; the exit code: 0 when all that was sealed is valid and all that must be refused was."""
     began_s = time.monotonic()
     folder = (documents or EXAMPLES).absolute()
+    if not folder.is_dir():
+        raise VermilionError(Code.FILE_UNUSABLE, f"{folder} is no folder; --documents names the folder of documents to seal")
     given = placing.collect([folder])
     results_folder, specimens_folder = _clear(out.absolute(), folder)
     say("demo.begin", "title")
@@ -46,7 +48,7 @@ def run(layout: Layout, documents: Path | None, out: Path, *, ports_from: int | 
     counts = report.write(results, results_folder / "report.json")
     shutil.copyfile(layout.root_certificate, results_folder / "root.pem")
     endings.refusals(results)
-    endings.results(counts, out, results, time.monotonic() - began_s)
+    endings.results(counts, layout, folder, out, results, elapsed_s=time.monotonic() - began_s)
     well = counts.valid == counts.sealed and tried and judged
     return exits.DONE if well else exits.REFUSED
 

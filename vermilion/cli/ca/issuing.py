@@ -26,13 +26,12 @@ from vermilion.ceremony.alone import alone
 from vermilion.ceremony.authorities import timestamp_unit
 from vermilion.ceremony.room import Room
 from vermilion.cli import enrolling
-from vermilion.cli.common import DEFAULT, AsJson, Here, State, here, require_free
+from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here, read_file, require_free
 from vermilion.cli.enrolling import Issued, Waiting
 from vermilion.messages import text
 from vermilion.terminal import emit_json, say, show_pairs, show_table
 
 ProfileOption = Annotated[str, typer.Option("--profile", help=text("option.profile"))]
-Several = Annotated[list[str] | None, typer.Option("--as", metavar="PERSON", help=text("option.as_several"))]
 Request = Annotated[Path | None, typer.Argument(metavar="REQUEST", help=text("argument.request"))]
 _PEM = b"-----BEGIN"
 
@@ -64,10 +63,10 @@ def issue(
     as_json: AsJson = False,
 ) -> None:
     office = here(state)
+    require_free(out)
     if label is not None and request is None:
         if not name or profile or uri or persons:
             raise VermilionError(Code.INVALID_ARGUMENT, "with --label goes --name alone: the kind of key settles all else")
-        require_free(out)
         chain = [x509.load_der_x509_certificate(one) for one in _for_key(office, label, name)]
     elif request is not None and label is None:
         if not profile or name:
@@ -185,11 +184,11 @@ def _told_waiting(waiting: Waiting, as_json: bool) -> None:
 
 
 def read_request(path: Path) -> bytes:
-    """A PKCS#10 request from a file, PEM or DER, as DER; INVALID_ARGUMENT."""
+    """A PKCS#10 request from a file, PEM or DER, as DER; INVALID_ARGUMENT, FILE_UNUSABLE."""
+    data = read_file(path)
     try:
-        data = path.read_bytes()
         return x509.load_pem_x509_csr(data).public_bytes(Encoding.DER) if data.lstrip().startswith(_PEM) else data
-    except (OSError, *UNREADABLE):
+    except UNREADABLE:
         raise VermilionError(Code.INVALID_ARGUMENT, f"{path} holds no certificate request that can be read") from None
 
 

@@ -15,17 +15,15 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore import durable
 from sealcore.approvals.canonical import b64url
 from sealcore.errors import Code, VermilionError
-from sealcore.unreadable import UNREADABLE
 from signer.chain import require_seal_chain
 from vermilion import acts
 from vermilion.cli import deciding
-from vermilion.cli.common import DEFAULT, AsJson, State, here, require_free
+from vermilion.cli.common import DEFAULT, AsJson, Several, State, here, read_certificates, require_free
 from vermilion.messages import text
 from vermilion.registry import Registry
 from vermilion.terminal import emit_json, say
 
 Label = Annotated[str, typer.Option("--label", metavar="KEY", help=text("option.seal_label"))]
-Several = Annotated[list[str] | None, typer.Option("--as", metavar="PERSON", help=text("option.as_several"))]
 
 
 def request(
@@ -58,7 +56,7 @@ def import_chain(
     state: State = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    leaf, *issuers = _certificates(chain)
+    leaf, *issuers = read_certificates(chain)
     office = here(state)
     with office.registry() as registry:
         seal = _seal_of(registry, label)
@@ -86,14 +84,6 @@ def add_to(app: typer.Typer) -> None:
     """Gives the group these commands."""
     for name, command in (("request", request), ("import", import_chain)):
         app.command(name, help=text(f"help.ca_{name}"))(command)
-
-
-def _certificates(path: Path) -> list[x509.Certificate]:
-    try:
-        found = x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, *UNREADABLE):
-        raise VermilionError(Code.INVALID_ARGUMENT, f"{path} holds no certificates in PEM that can be read") from None
-    return found
 
 
 def _seal_of(registry: Registry, label: str) -> signer_pb2.SealRecord:

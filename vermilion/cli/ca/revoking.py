@@ -19,14 +19,13 @@ from sealcore.errors import Code, VermilionError
 from vermilion import acts, keyring
 from vermilion.authority import Authority, by_key, by_serial_or_file, spki_sha256
 from vermilion.cli import deciding
-from vermilion.cli.common import DEFAULT, AsJson, Here, State, here
+from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here, is_there, read_file, require_writable
 from vermilion.messages import text
 from vermilion.terminal import emit_json, say, show_pairs, show_table
 
 Which = Annotated[str | None, typer.Argument(metavar="SERIAL|FILE", help=text("argument.certificate"))]
 Label = Annotated[str | None, typer.Option("--label", metavar="KEY", help=text("option.ca_label"))]
 InvalidSince = Annotated[str | None, typer.Option("--invalid-since", metavar="INSTANT", help=text("option.invalid_since"))]
-Several = Annotated[list[str] | None, typer.Option("--as", metavar="PERSON", help=text("option.as_several"))]
 
 
 def revoke(
@@ -61,6 +60,8 @@ def crl(
     office = here(state)
     if (publish or out) and name is None:
         raise VermilionError(Code.INVALID_ARGUMENT, "--publish and --out are about one CA; name it")
+    if out is not None:
+        require_writable(out.parent)
     with Authority(office.layout, office.office) as authority:
         if publish and name is not None:
             authority.publish(name)
@@ -84,9 +85,10 @@ def crl(
 
 def _require_older(out: Path, made: x509.CertificateRevocationList) -> None:
     """CONFLICT unless the file is not there, or is a CRL of the same CA that is no newer: those are published again and again."""
-    there = durable.read(out)
     try:
-        older = there is None or ((crl := pem.crl(there)).issuer == made.issuer and crl.last_update_utc <= made.last_update_utc)
+        older = not is_there(out) or (
+            (crl := pem.crl(read_file(out))).issuer == made.issuer and crl.last_update_utc <= made.last_update_utc
+        )
     except pem.EncodingError:
         older = False
     if not older:
