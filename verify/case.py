@@ -8,7 +8,10 @@ from datetime import datetime
 
 from asn1crypto import cms
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -94,6 +97,7 @@ class Signature:
             level=self.level,
             digest=_digest_of(self.embedded),
             signature_hash=signature_hash(self.signer_info["signature"].native).hex() if self.signer_info is not None else None,
+            twin_hash=_twin_hash(self.signer_info, self.certificate),
             **self.facts,  # type: ignore[arg-type]  # by the names of Seal's members
         )
 
@@ -161,6 +165,19 @@ _FACTS: dict[str, Callable[[x509.Certificate], str]] = {
     "spki_sha256": _spki_sha256,
 }
 _PARTS = {"owner": "subject", "name": "subject", "spki_sha256": "key"}
+
+
+def _twin_hash(signer_info: cms.SignerInfo | None, certificate: x509.Certificate | None) -> str | None:
+    """The hash of the other ECDSA signature, (r, n - s), that anybody can compute and that is as good (SEC 1 §4.1.4)."""
+    try:
+        key = certificate.public_key() if certificate is not None else None
+        if signer_info is None or not isinstance(key, ec.EllipticCurvePublicKey):
+            return None
+        r, s = decode_dss_signature(signer_info["signature"].native)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # of others' certificates and signatures
+        return None
+    order = key.curve.group_order
+    return signature_hash(encode_dss_signature(r, order - s)).hex() if 0 < s < order else None
 
 
 def _digest_of(embedded: EmbeddedPdfSignature | None) -> Digest | None:

@@ -80,6 +80,7 @@ class FindingCode(StrEnum):
     LEDGER_MISMATCH = "LEDGER_MISMATCH"
     NOT_AUTHORISED = "NOT_AUTHORISED"
     TIMESTAMP_REPLACED = "TIMESTAMP_REPLACED"
+    SIGNATURE_RESPELLED = "SIGNATURE_RESPELLED"
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ REGISTRY: dict[FindingCode, CodeRow] = {
         LEDGER_MISMATCH=_I,
         NOT_AUTHORISED=_I,
         TIMESTAMP_REPLACED=_N,
+        SIGNATURE_RESPELLED=_U,
     ),
 }
 

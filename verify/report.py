@@ -187,6 +187,7 @@ class Seal:
     level: Level | None = None
     digest: Digest | None = None
     signature_hash: str | None = None
+    twin_hash: str | None = None
     spki_sha256: str | None = None
 
 

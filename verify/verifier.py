@@ -92,9 +92,13 @@ def _authorise(seal: Seal, ledger: LedgerView | None) -> Seal:
     sealed_at = datetime.fromisoformat(seal.sealed_at) if seal.sealed_at else None
     try:
         found = ledger.look_up(bytes.fromhex(seal.signature_hash), sealed_at)
+        twin = ledger.look_up(bytes.fromhex(seal.twin_hash), sealed_at) if isinstance(found, Absent) and seal.twin_hash else None
     except VermilionError as fault:
         code = FindingCode.LEDGER_UNTRUSTED if is_doubt(fault) else FindingCode.LEDGER_UNREACHABLE
         return _with(seal, Authorised(AuthorisedState.UNDETERMINED), code, fault.reason)
+    if isinstance(twin, Found):  # authentic and counted; but these are not the bytes that were released
+        seal = _judge_entry(seal, twin)
+        return _with(seal, seal.authorised, FindingCode.SIGNATURE_RESPELLED)
     if isinstance(found, Absent):
         state = AuthorisedState.NOT_AUTHORISED if found.is_final else AuthorisedState.UNDETERMINED
         code = FindingCode.NOT_AUTHORISED if found.is_final else FindingCode.LEDGER_BEHIND

@@ -217,3 +217,41 @@ def test_whoever_fills_in_may_raise_the_version_and_not_lower_it(
 
     report = told(office, carried_out(sealed, filled))
     assert report.verdict is verdict, report
+
+
+@pytest.mark.parametrize("look", ["as it was", "taken away"])
+def test_a_value_whose_look_was_not_made_anew_is_undetermined(office: Office, sealed: bytes, look: str) -> None:
+    """The page shows 100, and whoever reads the form's data gets 1000000."""
+
+    def made(writer: Writer) -> None:
+        field = field_of(writer)
+        field["/V"] = text("1000000")
+        if look == "taken away":
+            del field["/AP"]
+        writer.update_container(field)
+
+    document = carried_out(sealed, made)
+    if look == "taken away":
+        require_change(office, document)
+        return
+    report = told(office, document)
+    assert report.verdict is Verdict.UNDETERMINED, report
+    assert "FILLING_UNPROVEN" in {each.code for each in report.seals[0].findings}
+
+
+def test_a_value_of_a_field_whose_widgets_kept_their_looks_is_undetermined(office: Office, sealed_widgets: bytes) -> None:
+    def made(writer: Writer) -> None:
+        both = named(writer, "both")
+        both["/V"] = text("1000000")
+        writer.update_container(both)
+
+    assert told(office, carried_out(sealed_widgets, made)).verdict is Verdict.UNDETERMINED
+
+
+def test_the_same_value_in_another_encoding_needs_no_new_look(office: Office, sealed: bytes) -> None:
+    def made(writer: Writer) -> None:
+        field = field_of(writer)
+        field["/V"] = generic.ByteStringObject(b"\xfe\xff" + "100".encode("utf-16-be"))
+        writer.update_container(field)
+
+    assert told(office, carried_out(sealed, made)).verdict is Verdict.VALID

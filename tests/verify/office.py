@@ -60,10 +60,28 @@ def page_document(*, form: bool = False, pages: int = 1) -> bytes:
 
 
 def fill_in(document: bytes, value: str) -> bytes:
-    """The document with its first form field filled in, as an incremental update."""
+    """The document with its first form field filled in, value and look, as an incremental update."""
     writer = IncrementalPdfFileWriter(io.BytesIO(document))
     field_object = writer.root["/AcroForm"]["/Fields"][0].get_object()
     field_object["/V"] = generic.TextStringObject(value)
+    font = writer.root["/AcroForm"]["/DR"]["/Font"].raw_get("/Helv")
+    entries = {
+        "/Type": generic.NameObject("/XObject"),
+        "/Subtype": generic.NameObject("/Form"),
+        "/BBox": generic.ArrayObject(map(generic.NumberObject, (0, 0, 120, 20))),
+        "/Resources": generic.DictionaryObject(
+            {
+                generic.pdf_name("/Font"): generic.DictionaryObject(
+                    {generic.pdf_name("/Helv"): generic.IndirectObject(font.idnum, font.generation, writer)}
+                )
+            }
+        ),
+    }
+    look = generic.StreamObject(
+        {generic.pdf_name(key): each for key, each in entries.items()},
+        stream_data=b"/Tx BMC q BT 0 g /Helv 10 Tf 2 5 Td (%b) Tj ET Q EMC" % value.encode("ascii"),
+    )
+    field_object["/AP"] = generic.DictionaryObject({generic.pdf_name("/N"): writer.add_object(look)})
     writer.update_container(field_object)
     return written(writer)
 

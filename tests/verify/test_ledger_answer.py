@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import datetime, timedelta
 
 import pytest
+from asn1crypto import cms
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger.entry import Entry
 from tests.verify.conftest import Check, codes
 from tests.verify.office import NOW, SALT, Office, Sealed, TileLog, page_document
-from verify.report import AuthorisedState, Verdict
+from verify.report import Answer, AuthorisedState, Verdict
 
 OTHER = Entry(kind="audit", time_us=0)
 
@@ -180,3 +184,34 @@ def test_a_ledger_entry_does_not_make_a_tampered_document_authorised(sealed: Sea
     report = check(tampered, log.view())
     assert report.verdict is Verdict.INVALID
     assert report.seals[0].authorised.state is AuthorisedState.NOT_ASKED
+
+
+def respelled(sealed: bytes) -> bytes:
+    """The file with (r, n - s) in place of the signature (r, s): as good, and computed by anybody."""
+    hole = re.search(rb"/Contents <([0-9a-fA-F]+)>", sealed)
+    assert hole is not None
+    content = cms.ContentInfo.load(bytes.fromhex(hole[1].decode()))
+    signer = content["content"]["signer_infos"][0]
+    r, s = decode_dss_signature(signer["signature"].native)
+    signer["signature"] = encode_dss_signature(r, ec.SECP256R1().group_order - s)
+    filled = content.dump(force=True).hex().encode().ljust(len(hole[1]), b"0")
+    return sealed[: hole.start(1)] + filled + sealed[hole.end(1) :]
+
+
+def test_the_twin_of_an_authorised_signature_is_not_called_unauthorised(office: Office, log: TileLog, check: Check) -> None:
+    sealed = office.sign(page_document(), at=None)
+    log.publish(OTHER, sealed.entry())
+    assert check(sealed.data, log.view()).verdict is Verdict.UNDETERMINED  # without a timestamp
+    report = check(respelled(sealed.data), log.view())
+    assert report.verdict is Verdict.UNDETERMINED, report
+    assert "SIGNATURE_RESPELLED" in codes(report) and "NOT_AUTHORISED" not in codes(report)
+    assert report.seals[0].valid is not Answer.NO
+    assert (report.seals[0].authorised.state, report.seals[0].authorised.ledger_index) == (AuthorisedState.AUTHORISED, 1)
+
+
+def test_the_twin_of_a_signature_that_nobody_authorised_is_not_authorised(office: Office, log: TileLog, check: Check) -> None:
+    sealed = office.sign(page_document(), at=None)
+    log.publish(OTHER)
+    for document in (sealed.data, respelled(sealed.data)):
+        report = check(document, log.view())
+        assert report.verdict is Verdict.INVALID and "NOT_AUTHORISED" in codes(report)

@@ -90,7 +90,7 @@ def test_the_page_lists_each_finding_with_its_signature(office: Office, counters
 def test_the_rows_of_the_page_are_about_what_is_no_seal_of_ours(office: Office, countersigned: bytes) -> None:
     page = result_page(PAGE, "en", _report(office, countersigned))
     rows = page[page.index("<dl class='rows'>") : page.index('<section class="section"><h2>Details')]
-    assert "SIGNED_LATER" not in rows and "Every byte is as it was sealed" in unescape(rows)
+    assert "SIGNED_LATER" not in rows and "Every sealed byte is as it was" in unescape(rows)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -49,6 +49,8 @@ def claim_filled(account: Account, node: Node, locks: Locks, filled: dict[str, V
     if not any(map(account.differs, (node.ref, look, stream, *states))):
         if node.name in filled and account.sealed.get(node.inherited.get("/FT")) == "/Btn":
             _require_look_of_state(account, node, node.own, filled[node.name])
+        elif node.name in filled and "/Rect" in node.own and _is_other(account.sealed.get(node.inherited.get("/V")), filled[node.name]):
+            _note(account, node, is_proven=False)
         return
     rule = f"field {node.name}"
     flags = account.sealed.get(node.inherited.get("/Ff", 0))
@@ -73,7 +75,16 @@ def claim_filled(account: Account, node: Node, locks: Locks, filled: dict[str, V
     elif not same(look, new.get("/AP")) or account.differs(look) or account.differs(stream):
         wanted = _wanted(account, node, kind, flags, value)
         is_proven = _claim_look(account, node, new.get("/AP"), wanted, rule, is_new=_text(old) != _text(value))
+    elif "/Rect" in node.own and _is_other(old, value):
+        is_proven = False  # what is shown is still the old value, or what readers make of the new one
     _note(account, node, is_proven=is_proven)
+
+
+def _is_other(old: Value, value: Value) -> bool:
+    """Whether a field's value is another one: readers of data take it, whatever the page shows."""
+    if isinstance(old, list) or isinstance(value, list):
+        return not same(old, value)
+    return _text(old) != _text(value)
 
 
 def _require_only_filled(account: Account, node: Node, new: dict[str, Value], rule: str) -> None:
