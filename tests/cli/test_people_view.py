@@ -36,7 +36,9 @@ def test_a_form_says_who_filed_it_and_who_applies(office: RunningOffice, desk: D
     person = next(one for one in office.json("people", "list") if one["unit"] == "DEMO" and "applicant" in one["roles"])
     with client(office) as backend:
         form = backend.apply(seal["id"], [EXAMPLES / "invoice.pdf"], title="Whose?", applicant=person["id"])
-        shown = flat(office.run("forms", "show", form.number).stdout)
+        done = office.run("forms", "show", form.number)
+        assert done.returncode == exits.DONE, done.stderr
+        shown = flat(done.stdout)
         assert f"applicant {person['name']} ({person['id']}), who has not signed yet" in shown
         (name,) = [one["name"] for one in desk.get("/v1/clients", limit=200)["clients"] if one["uri"] == form.context.sub]
         assert f"filed by {name} ({form.context.sub})" in shown

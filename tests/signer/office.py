@@ -349,10 +349,11 @@ class Office:
     def act(
         self, action: str, parameters: Mapping[str, Any], *, sub: str, seal: str | None = None, by: Sequence[Person] | None = None
     ) -> str:
-        """A token for an act, approved now."""
+        """A token for an act that was filed a moment ago and is approved now."""
         now = int(datetime.datetime.now(datetime.UTC).timestamp())
-        claims = self.claims(ActCovers(parameters), seal=seal, action=action, sub=sub, iat=now, nbf=now)
-        return self.encode(self.decided(claims, *((self.bo, self.chen) if by is None else by)))
+        claims = self.claims(ActCovers(parameters), seal=seal, action=action, sub=sub)
+        given = [decisions.sign(claims.context, one.id, "approve", now, one.sign) for one in ((self.bo, self.chen) if by is None else by)]
+        return self.encode(replace(claims, decisions=tuple(given)))
 
     def stop(self, kind: str, subject: str, *, officer: Person | None = None, reason: str = "drill") -> signer_pb2.StopRequest:
         """An officer's signed stop, now."""

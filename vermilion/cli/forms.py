@@ -47,7 +47,7 @@ def show_form(number: Number, state: State = DEFAULT, as_json: AsJson = False) -
     office = here(state)
     with office.desk() as desk:
         form, people = desk.form(number), common.people(desk)
-    effect = effects.of_form(form, deciding.known(office, desk, people))
+        effect = effects.of_form(form, deciding.known(office, desk, people))
     if as_json:
         emit_json({**form, "effect": effect.as_json()})
         return
