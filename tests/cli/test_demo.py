@@ -129,10 +129,7 @@ def test_an_empty_folder_is_said_so(office: RunningOffice, tmp_path: Path) -> No
 
 
 def test_the_next_steps_can_be_typed_as_they_stand(office: RunningOffice, out: tuple[Path, str], folder: Path) -> None:
-    lines = out[1].split("What to try next")[1].splitlines()
-    steps = [
-        line.split("   ")[0].strip() if "   " in line.strip() else line for line in (each.strip() for each in lines) if "vermilion " in line
-    ]
+    steps = [line for line in out[1].split("What to try next")[1].splitlines() if line.startswith("  ") and "vermilion " in line]
     assert [shlex.split(step)[1] for step in steps] == ["verify", "verify", "up", "forms", "demo"]
     for step in steps:
         assert f"--state {office.layout.state}" in step

@@ -15,7 +15,7 @@ from vermilion.demo.story import heading
 from vermilion.layout import DEFAULT_STATE, Layout
 from vermilion.messages import text
 from vermilion.sealing import Result, by_code
-from vermilion.terminal import duration, say, show_pairs
+from vermilion.terminal import console, duration, say
 
 SHOWN_FILES = 3
 PROGRAM = "vermilion"
@@ -49,15 +49,15 @@ def results(counts: Counts, layout: Layout, documents: Path, out: Path, found: S
     program, state = _program(), _state(layout)
     verify = [(f"{program} verify {quote(f'{out}/demo/{names[0]}')}{state}", text("demo.next_verify"))] if names else []
     own = f"--documents {quote(_from_here(documents))} --out {quote(str(out))}"
-    show_pairs(
-        [
-            *verify,
-            (f"{program} verify {quote(f'{out}/specimens/')}*.pdf{state}", text("demo.next_specimens")),
-            (f"{program} up{state}", text("demo.next_up")),
-            (f"{program} forms list{state}", text("demo.next_forms")),
-            (f"{program} demo {own}{state}", text("demo.next_own")),
-        ]
-    )
+    for command, what in (
+        *verify,
+        (f"{program} verify {quote(f'{out}/specimens/')}*.pdf{state}", text("demo.next_specimens")),
+        (f"{program} up{state}", text("demo.next_up")),
+        (f"{program} forms list{state}", text("demo.next_forms")),
+        (f"{program} demo {own}{state}", text("demo.next_own")),
+    ):
+        console().print(f"  {command}", soft_wrap=True)  # in one line, however long: it is copied
+        console().print(f"      {what}", style="quiet")
     if program != PROGRAM:
         say("demo.next_program", "quiet")
 
