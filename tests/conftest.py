@@ -48,6 +48,15 @@ def pytest_report_header() -> list[str]:
 
 
 @pytest.fixture
+def passable() -> Iterator[Path]:
+    """A folder that other accounts may pass through. pytest's own are not, and a second run of pytest closes them again."""
+    with tempfile.TemporaryDirectory(prefix="vermilion-accounts-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
+@pytest.fixture
 def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """A function that prints text at the end of the run, in whichever process the test runs: what was counted, what was measured."""
     return lambda text: record_property(_SAID, text)

@@ -70,13 +70,13 @@ def test_the_responder_answers_from_the_record_and_changes_nothing_in_it(replica
 
 
 @pytest.fixture
-def separated(own_desk: Desk, tmp_path: Path) -> tuple[Path, Path, int]:
+def separated(own_desk: Desk, passable: Path) -> tuple[Path, Path, int]:
     """The CA's database and the responder's folder as `deploy/accounts.sh` leaves them, and the serial of a certificate in the record."""
     assert os.geteuid() == 0, "this test changes accounts and needs root"
     certificate = seal(own_desk)
     database = make_url(own_desk.engine.url.render_as_string()).database
     own_desk.engine.dispose()
-    state = tmp_path / "state"
+    state = passable / "state"
     for name, account, mode in (("ca", CA_ACCOUNT, 0o2750), ("ocsp", OCSP_ACCOUNT, 0o700)):
         (state / name).mkdir(parents=True)
         os.chown(state / name, account, OCSP_ACCOUNT)
@@ -87,9 +87,7 @@ def separated(own_desk: Desk, tmp_path: Path) -> tuple[Path, Path, int]:
         target.execute("PRAGMA journal_mode=WAL")
     os.chown(file, CA_ACCOUNT, OCSP_ACCOUNT)
     file.chmod(0o640)
-    for folder in (state, tmp_path, *tmp_path.parents[:-1]):
-        if folder != Path("/tmp"):
-            folder.chmod(0o711)
+    state.chmod(0o711)
     return file, state / "ocsp", certificate.serial_number
 
 
