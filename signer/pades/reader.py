@@ -53,6 +53,7 @@ class Reader:
         self._seen: set[int] = set()
         self._broken = False
         self._work = 0
+        self._known: dict[int, Any] = {}
         self._next: list[int] = [self._newest(newest_at)]
         newest = self._more()
         if newest is None:
@@ -115,7 +116,12 @@ class Reader:
         return head, decoded(head, data) if plain else data
 
     def object(self, ref: Ref) -> Any:
-        """What is referred to, which may be a reference in turn."""
+        """What is referred to, which may be a reference in turn; read once, never to be changed."""
+        if ref.number not in self._known:
+            self._known[ref.number] = self._read(ref)
+        return self._known[ref.number]
+
+    def _read(self, ref: Ref) -> Any:
         self._spend(1)
         entry = self._entry(ref.number)
         if entry is None or (entry.offset is None and entry.stream is None):
