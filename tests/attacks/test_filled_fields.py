@@ -255,3 +255,15 @@ def test_the_same_value_in_another_encoding_needs_no_new_look(office: Office, se
         writer.update_container(field)
 
     assert told(office, carried_out(sealed, made)).verdict is Verdict.VALID
+
+
+def test_a_value_that_was_sealed_and_replaced_is_named_with_both(office: Office) -> None:
+    filled = office.sign(shown_as(contract(), HONEST_LOOKS["plain"]), certify=MDPPerm.FILL_FORMS).data
+    report = told(office, shown_as(filled, b"BT 0 g /Helv 10 Tf 2 5 Td (1000000) Tj ET"))
+    (replaced,) = [each for each in report.seals[0].findings if each.code == "VALUE_REPLACED_LATER"]
+    assert report.verdict is Verdict.VALID and replaced.detail.endswith(": 100 → 1000000")
+
+
+def test_a_first_value_replaces_none(office: Office, sealed: bytes) -> None:
+    report = told(office, shown_as(sealed, HONEST_LOOKS["plain"]))
+    assert report.verdict is Verdict.VALID and "VALUE_REPLACED_LATER" not in {each.code for each in report.seals[0].findings}

@@ -28,6 +28,7 @@ from verify.looks import Spot
 from verify.report import Added, Answer, Change, Changed, finding
 
 _WHITE_SPACE = b"\0\t\n\f\r "
+_MOST_DETAIL = 400  # characters of what was entered
 _UNCHANGED = Changed(Change.NONE)
 _FORBIDDEN = Changed(Change.FORBIDDEN, ("content",))
 _CODES = {
@@ -98,6 +99,9 @@ def _report(signature: Signature, additions: list[Addition]) -> None:
     unknown = [addition for addition in additions if not addition.trusted]
     if unknown:
         signature.findings.append(finding(FindingCode.SIGNER_UNKNOWN_LATER, plain(", ".join(each.name for each in unknown))))
+    replaced = [f"{addition.name}: {addition.replaced}" for addition in additions if addition.replaced]
+    if replaced:
+        signature.findings.append(finding(FindingCode.VALUE_REPLACED_LATER, _shortened(plain("; ".join(replaced)))))
     unproven = [addition.name for addition in additions if not addition.proven]
     if unproven:
         signature.findings.append(finding(FindingCode.FILLING_UNPROVEN, plain(", ".join(unproven))))
@@ -112,6 +116,10 @@ def _told(addition: Addition) -> list[Added]:
     trusted = Answer.YES if addition.trusted else Answer.UNKNOWN
     one = Added(addition.kind, plain(addition.name), addition.signer, trusted)
     return [Added(one.kind, one.field, one.signer, trusted, each.page, each.rectangle) for each in addition.places] or [one]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_DETAIL else f"{text[:_MOST_DETAIL]}…"
 
 
 def _detail(added: Added) -> str:

@@ -36,7 +36,8 @@ class Place:
 class Addition:
     """One thing that was added: ``ref`` is its field's, ``is_new`` whether the field was added too, ``places`` where it shows.
 
-    ``proven`` is False where it is of a permitted kind, but what it shows cannot be told.
+    ``proven`` is False where it is of a permitted kind, but what it shows cannot be told. ``replaced`` says the value that a
+    field had when it was sealed, and the one it has now, where another was put in its place.
     """
 
     kind: Kind
@@ -46,6 +47,7 @@ class Addition:
     trusted: bool = True
     is_new: bool = False
     proven: bool = True
+    replaced: str = ""
     places: list[Place] = field(default_factory=list)
 
 

@@ -50,7 +50,7 @@ def claim_filled(account: Account, node: Node, locks: Locks, filled: dict[str, V
         if node.name in filled and account.sealed.get(node.inherited.get("/FT")) == "/Btn":
             _require_look_of_state(account, node, node.own, filled[node.name])
         elif node.name in filled and "/Rect" in node.own and _is_other(account.sealed.get(node.inherited.get("/V")), filled[node.name]):
-            _note(account, node, is_proven=False)
+            _note(account, node, filled[node.name], is_proven=False)
         return
     rule = f"field {node.name}"
     flags = account.sealed.get(node.inherited.get("/Ff", 0))
@@ -77,7 +77,7 @@ def claim_filled(account: Account, node: Node, locks: Locks, filled: dict[str, V
         is_proven = _claim_look(account, node, new.get("/AP"), wanted, rule, is_new=_text(old) != _text(value))
     elif "/Rect" in node.own and _is_other(old, value):
         is_proven = False  # what is shown is still the old value, or what readers make of the new one
-    _note(account, node, is_proven=is_proven)
+    _note(account, node, value, is_proven=is_proven)
 
 
 def _is_other(old: Value, value: Value) -> bool:
@@ -130,6 +130,13 @@ def _text(value: Value) -> str:
     if value is None:
         return ""
     return pdf_text(value) if isinstance(value, bytes) else "\ufffd"
+
+
+def _said(value: Value) -> str:
+    """A field's value as a person reads it; empty where nothing was entered or ticked."""
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(_said, value)))
+    return pdf_text(value) if isinstance(value, bytes) else value[1:] if isinstance(value, str) and value != _OFF else ""
 
 
 def _claim_look(account: Account, node: Node, look: Value, wanted: Wanted, rule: str, *, is_new: bool) -> bool:
@@ -229,13 +236,16 @@ def _is_value(value: Value) -> bool:
     return value is None or isinstance(value, bytes) or (isinstance(value, list) and all(isinstance(each, bytes) for each in value))
 
 
-def _note(account: Account, node: Node, *, is_proven: bool) -> None:
+def _note(account: Account, node: Node, value: Value, *, is_proven: bool) -> None:
     name = node.name
     addition = next((each for each in account.additions if each.kind == "form" and each.name == name), None)
     if addition is None:
         addition = Addition("form", name)
         account.additions.append(addition)
     addition.proven &= is_proven
+    old = account.sealed.get(node.inherited.get("/V"))
+    if _said(old) and _said(old) != _said(value):
+        addition.replaced = f"{_said(old)} → {_said(value) or '–'}"
     if "/Rect" not in node.own:
         return
     corners = [account.sealed.get(each) for each in account.sealed.elements(node.own["/Rect"])]
