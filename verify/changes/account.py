@@ -66,6 +66,7 @@ class Account:
         carriers: set[int] = set()
         holders: set[int] = set()
         freed: set[int] = set()
+        lengths: dict[int, int] = {}
         for revision in revisions:
             if holders & revision.objects.keys():
                 raise ChangedError("an object stream that was appended is overwritten, and with it what it holds")
@@ -73,6 +74,11 @@ class Account:
             freed |= revision.freed
             if revision.freed & self._written.keys():
                 raise ChangedError("an object was deleted")
+            lengths = {stream: length for stream, length in lengths.items() if stream not in revision.objects}
+            for length in set(lengths.values()) & revision.objects.keys():
+                if not same(self._written[length].value, revision.objects[length].value):
+                    raise ChangedError("the length of an appended stream was changed")
+            lengths |= revision.lengths
             carriers = (carriers - revision.objects.keys()) | revision.carriers
             self._written |= revision.objects
         self._sites = sealed.sites(self._written.keys() | freed)
@@ -139,6 +145,10 @@ class Account:
                 if isinstance(each, list)
                 else ()
             )
+
+    def sites(self, ref: Ref) -> int:
+        """How often what is sealed refers to an object that was written anew."""
+        return self._sites[ref.number]
 
     def is_claimed(self, ref: Value, rule: str) -> bool:
         """Whether a rule of this name has claimed it."""

@@ -20,6 +20,9 @@ _BLANK = re.compile(rb"[\0\t\n\f\r ]*$")
 _MOST_BYTES: Final = 64 * 1024
 _MOST_OPERANDS: Final = 8
 _LOOSEST: Final = 200  # thousandths of an em that a character may be moved back
+_TIGHTEST: Final = -0.1  # ems between characters
+_NEXT_LINE: Final = 0.5  # ems at least from a line to the next
+_CAPITAL, _SLIM = 0.6, 0.2  # ems: the least widths of capitals and of other letters, by which a piece of text ends
 _SMALLEST: Final = 2.0  # units of a font
 _DIGIT: Final = 0.5  # of a font's size: the width of a digit
 _NARROW: Final = 0.3  # and of other characters on average
@@ -123,6 +126,10 @@ class _Content:
         self._leading = 0.0
         self._line = (0.0, 0.0)
         self._last: tuple[float, float] | None = None
+        self._end = 0.0  # where the text of this line ends at least
+        self._reached = 0.0  # the same by the narrow measure of ``_width_of``, from where text goes on
+        self._is_moved = False  # since that text
+        self._styles: set[tuple[float, Colour]] = set()
         self._shown: list[tuple[str, bool]] = []  # each line or part of one, and whether a row is painted behind it
         self.is_unread = False
 
@@ -179,7 +186,7 @@ class _Content:
             require(operands == ["/Tx"])
         elif operator in {"BT", "ET"}:
             require(not operands and self._in_text == (operator == "ET"))
-            self._in_text, self._line = operator == "BT", (0.0, 0.0)
+            self._in_text, self._line, self._is_moved = operator == "BT", (0.0, 0.0), True
             self.painting.is_over = True
         elif self._in_text:
             self._write(operator, operands)
@@ -198,15 +205,16 @@ class _Content:
             self._set(operator, float(operands[0]))
         elif operator in {"Td", "TD"}:
             require(numbers(operands, 2))
+            self._is_moved = True
             self._leading = -float(operands[1]) if operator == "TD" else self._leading
             self._line = (self._line[0] + float(operands[0]), self._line[1] + float(operands[1]))
         elif operator == "Tm":
             require(numbers(operands, 6) and operands[1] == operands[2] == 0)
             require(float(operands[0]) == float(operands[3]) == 1)
-            self._line = (float(operands[4]), float(operands[5]))
+            self._line, self._is_moved = (float(operands[4]), float(operands[5])), True
         elif operator == "T*":
             require(not operands)
-            self._line = (self._line[0], self._line[1] - self._leading)
+            self._line, self._is_moved = (self._line[0], self._line[1] - self._leading), True
         elif operator == "Tj":
             require(len(operands) == 1)
             self._show(operands)
@@ -232,29 +240,57 @@ class _Content:
     def _show(self, parts: list[Value]) -> None:
         """Text within the field, to the right of or below what came before."""
         x, y = self._line
+        x = x if self._is_moved else self._reached
         left, bottom, right, top = self.painting.clip
         base = y + self._rise
         require(left - 1 <= x <= right and base + 0.4 * self._size <= max(top, self._size))
         if bottom - 0.3 * self._size > base:  # a text of several lines in the size that was sealed may not all fit
             require(self._wanted.is_tall and self._is_usual() and self._last is not None)
             self.is_unread = True
-        require(self._last is None or y < self._last[1] - 1 or (abs(y - self._last[1]) <= 1 and x >= self._last[0]))
+        self._require_beside_the_last()
         if not self.is_unread:
             self.painting.require_seen((x, base, self._size), self._usual.colour)
         self.painting.lines.append((base - 0.2 * self._size, base + 0.7 * self._size))
         self._last = self._line
-        read = ""
+        read, back = "", 0.0
         for part in parts:
             if is_number(part):
-                require(float(part) <= _LOOSEST)
+                back += float(part)
+                require(back <= _LOOSEST)
                 x -= min(0.0, float(part)) / 1000 * self._size * self._stretch
             else:
                 require(isinstance(part, bytes))
                 end = x + self._width_of(part)
                 require(end - self._spacing * self._stretch <= right + 1)
                 x = end
+                self._end += self._least_width_of(part)
+                back = 0.0 if part else back
                 read += self._read(part)
+        self._reached = x
         self._shown.append((read, self.painting.is_row_at(base + 0.2 * self._size)))
+
+    def _require_beside_the_last(self) -> None:
+        """Text hides no other: it goes on behind the last, or clearly below it. In several sizes or colours it may be part ornament."""
+        x, y = self._line
+        require(self._spacing >= _TIGHTEST * self._size)
+        if self._wanted.texts and self._wanted.marks is None:
+            self._styles.add((self._size, self.painting.colour))
+            self.is_unread |= len(self._styles) > 1
+        if self._last is not None and abs(y - self._last[1]) <= 1:
+            require(x >= self._last[0])
+            if self._is_moved and x < self._end:
+                self.is_unread = True
+            self._end = x if self._is_moved else self._end
+        else:
+            require(self._last is None or y <= self._last[1] - _NEXT_LINE * self._size)
+            self._end = x
+        self._is_moved = False
+
+    def _least_width_of(self, part: bytes) -> float:
+        digits, capitals = sum(0x30 <= each <= 0x39 for each in part), sum(0x41 <= each <= 0x5A for each in part)
+        digit = 0.0 if self._font is None else self._font.digit
+        glyphs = digit * digits + _CAPITAL * capitals + _SLIM * (len(part) - digits - capitals)
+        return (glyphs * self._size + len(part) * self._spacing) * self._stretch * 0.98
 
     def _read(self, part: bytes) -> str:
         text = self._font.read(part) if self._font is not None else None

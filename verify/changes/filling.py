@@ -121,7 +121,9 @@ def _wanted(account: Account, node: Node, kind: str, flags: int, value: Value) -
         options = options_of(account, node)
         if not flags & _COMBO:
             return Wanted((), tuple(shown for _export, shown in options), chosen_of(options, value))
-        return Wanted((_text(value), *(shown for export, shown in options if export == _text(value))))
+        names = tuple(shown for export, shown in options if export == _text(value))
+        is_other_option = any(shown == _text(value) != export for export, shown in options) and names and _text(value) not in names
+        return Wanted(names if is_other_option else (_text(value), *names))
     cells = account.sealed.get(node.inherited.get("/MaxLen", 0)) if flags & _COMB else 0
     return Wanted((_text(value),), cells=cells if type(cells) is int and cells > 0 else 0, is_tall=bool(flags & _MULTILINE))
 

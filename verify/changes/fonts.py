@@ -12,7 +12,7 @@ from typing import Final
 from fontTools import agl
 
 from verify.changes.account import Account, ChangedError
-from verify.changes.values import Ref, Value, pdf_text, same
+from verify.changes.values import Ref, Value, is_number, same
 
 _RULE: Final = "a standard font"
 _LATIN: Final = {
@@ -24,15 +24,25 @@ _USUAL_NAMES: Final = {"/Helv", "/HeBo", "/Cour", "/CoBo", "/TiRo", "/TiBo"}
 _MARKS_NAMES: Final = {"/ZaDb", "/ZaDi"}
 _ENTRIES: Final = {"/Type", "/Subtype", "/BaseFont", "/Encoding", "/Name"}
 _CODECS: Final = {"/WinAnsiEncoding": "cp1252", "/MacRomanEncoding": "mac_roman"}
+_DRAWN_OTHERWISE: Final = {  # codes to which PDF's tables or readers give other glyphs than the codec, or none (ISO 32000-2 annex D)
+    "/WinAnsiEncoding": {0x7F, 0xAD},
+    "/MacRomanEncoding": {0x7F, 0xAD, 0xB0, 0xB2, 0xB3, 0xB6, 0xB7, 0xB8, 0xB9, 0xBA, 0xBD, 0xC3, 0xC5, 0xC6, 0xD7, 0xDB, 0xF0},
+}
+_DIGITS: Final = {"/Courier": 0.6, "/Times": 0.5}
+_SYMBOLIC, _PROGRAMS = 4, {"/FontFile", "/FontFile2", "/FontFile3"}  # of a font descriptor (ISO 32000-2 §9.8)
 _STANDARD: Final = {0x27: "\u2019", 0x60: "\u2018"}  # StandardEncoding, where it differs from ASCII; its upper half is not read here
 
 
 @dataclass(frozen=True)
 class Font:
-    """What codes mean; ``is_marks`` for ZapfDingbats, whose codes are check marks. An empty map: it cannot be told."""
+    """What codes mean; ``is_marks`` for ZapfDingbats, whose codes are check marks. An empty map: it cannot be told.
+
+    digit  how wide digits are, in ems
+    """
 
     codes: dict[int, str] = field(default_factory=dict)
     is_marks: bool = False
+    digit: float = 0.556  # of Helvetica
 
     def read(self, shown: bytes) -> str | None:
         """The text; None where it cannot be told."""
@@ -88,26 +98,44 @@ def _described(account: Account, font: dict[str, Value]) -> Font:
         return Font({code: chr(code) for code in range(0x21, 0x7F)}, is_marks=True)
     if sealed.get(font.get("/Subtype")) not in ("/Type1", "/TrueType", "/MMType1"):
         return UNREADABLE
-    encoding = sealed.get(font.get("/Encoding"))
+    encoding, digit = sealed.get(font.get("/Encoding")), _digit_of(account, font)
+    if _has_own_codes(account, font, encoding):
+        return UNREADABLE
     if not isinstance(encoding, dict):
-        return Font(_base(encoding))
+        return Font(_base(encoding), digit=digit)
     codes, code = _base(sealed.get(encoding.get("/BaseEncoding"))), 0
     for each in map(sealed.get, sealed.elements(encoding.get("/Differences"))):
         if isinstance(each, str):
-            meant = agl.toUnicode(each[1:])
+            meant = agl.toUnicode(each[1:]) if each[1:] in agl.AGL2UV else ""  # readers draw nothing for a variant that they do not know
             codes.pop(code, None)
             codes |= {code: meant} if meant else {}
             code += 1
         elif type(each) is int:
             code = each
-    return Font(codes)
+    return Font({code: text for code, text in codes.items() if text.isprintable()}, digit=digit)
+
+
+def _has_own_codes(account: Account, font: dict[str, Value], encoding: Value) -> bool:
+    """Whether it is a font of symbols, or its program alone says what its codes are."""
+    descriptor = account.sealed.entries(font.get("/FontDescriptor"))
+    flags, base = account.sealed.get(descriptor.get("/Flags", 0)), account.sealed.get(font.get("/BaseFont"))
+    is_symbolic = not isinstance(flags, int) or bool(flags & _SYMBOLIC) or base == "/Symbol"
+    return is_symbolic or (encoding is None and bool(descriptor.keys() & _PROGRAMS))
+
+
+def _digit_of(account: Account, font: dict[str, Value]) -> float:
+    widths, first = account.sealed.elements(font.get("/Widths")), account.sealed.get(font.get("/FirstChar"))
+    if type(first) is int and 0 <= 0x30 - first < len(widths):
+        width = account.sealed.get(widths[0x30 - first])
+        return float(width) / 1000 if is_number(width) else 1.0
+    base = str(account.sealed.get(font.get("/BaseFont")))
+    return next((width for name, width in _DIGITS.items() if base.startswith(name)), 0.556)
 
 
 def _base(encoding: Value) -> dict[int, str]:
     if isinstance(encoding, str) and encoding in _CODECS:
         codec = _CODECS[encoding]
-        return {code: bytes([code]).decode(codec, "ignore") for code in range(0x20, 0x100) if bytes([code]).decode(codec, "ignore")}
+        known = set(range(0x20, 0x100)) - _DRAWN_OTHERWISE[encoding]
+        return {code: text for code in known if (text := bytes([code]).decode(codec, "ignore"))}
     ascii_codes = {code: chr(code) for code in range(0x20, 0x7F)}
-    if encoding == "/PDFDocEncoding":
-        return ascii_codes | {code: text for code in range(0xA0, 0x100) if (text := pdf_text(bytes([code])))}
-    return ascii_codes | _STANDARD
+    return ascii_codes | _STANDARD  # also where it says /PDFDocEncoding, which not all readers take

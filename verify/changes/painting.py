@@ -74,6 +74,11 @@ class Painting:
         self._painted: list[tuple[Box, Colour]] = []
         self._rows: list[Box] = []
 
+    @property
+    def colour(self) -> Colour:
+        """Of what is filled, such as text."""
+        return self._fill
+
     def colours(self, operator: str, operands: list[Value]) -> bool:
         """Takes an operator for a colour; False when it is none."""
         if operator in self._spaces:

@@ -10,7 +10,7 @@ some readers find damaged.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from verify.changes.values import IrregularError, Ref, Stream, Value, decoded, parse
@@ -57,6 +57,7 @@ class Revision:
 
     carriers  object streams, the cross-reference stream, and lengths of streams: no content
     freed     numbers that it lists as free
+    lengths   of the streams whose length is an object of its own, that object's number
     """
 
     start: int
@@ -66,6 +67,7 @@ class Revision:
     objects: dict[int, Written]
     carriers: frozenset[int]
     freed: frozenset[int] = frozenset()
+    lengths: dict[int, int] = field(default_factory=dict)
 
 
 def appended(document: bytes, start: int, previous_section: int) -> list[Revision]:
@@ -102,6 +104,7 @@ class _Reader:
         self._heads: set[int] = set()  # where the heads of objects and of the trailer end
         self._freed: set[int] = set()
         self._lengths: list[tuple[Ref, int]] = []  # of streams whose length is an object of its own
+        self._measured: dict[int, int] = {}
 
     def read(self) -> Revision:
         at = self._objects()
@@ -134,7 +137,7 @@ class _Reader:
             raise IrregularError("the cross-references' size")
         if self._freed & objects.keys():
             raise IrregularError("the cross-references list an object as free")
-        return Revision(self._start, tail.end(), section, trailer, objects, frozenset(carriers), frozenset(self._freed))
+        return Revision(self._start, tail.end(), section, trailer, objects, frozenset(carriers), frozenset(self._freed), self._measured)
 
     def _require_nothing_hidden(self, end: int) -> None:
         """No string, stream or comment holds what looks like an object or a trailer."""
@@ -161,6 +164,8 @@ class _Reader:
                 value, end = self._data(value, stream.end())
             if isinstance(value, Ref) or ref.number in self._direct:
                 raise IrregularError("an object is appended twice, or is a mere reference")
+            for length, _size in self._lengths[len(self._measured) :]:
+                self._measured[ref.number] = length.number
             self._direct[ref.number] = Written(ref, value, at)
             at = self._between(_matched(_END_OF_OBJECT, self._document, end).end())
         return at
@@ -223,6 +228,8 @@ class _Reader:
         """Place, entries, the places that a cross-reference stream lists, and which object stream holds which object where."""
         if last is None or not isinstance(last.value, Stream) or last.value.entries.get("/Type") != "/XRef":
             raise IrregularError("the appended bytes are no proper update")
+        if last.ref.number in self._measured:
+            raise IrregularError("cross-references whose length stands elsewhere")  # ISO 32000-2 §7.5.8.2
         entries, widths = last.value.entries, last.value.entries.get("/W")
         if not isinstance(widths, list) or len(widths) != 3 or not all(map(_is_width, widths, _WIDEST)):
             raise IrregularError("the cross-references")

@@ -143,7 +143,11 @@ def _claim_pages(account: Account) -> None:
         new = old
         if ref is not None and account.differs(ref):
             new = members(account.rewritten(ref, f"page {number}"), f"page {number}")
-        own = {key for key in new.keys() - old.keys() if key in _INHERITED and same(new[key], account.sealed.inherited(old, key))}
+        own = {
+            key
+            for key in new.keys() - old.keys()
+            if ref is not None and key in _INHERITED and same(new[key], account.sealed.inherited(ref, key))
+        }
         require_same(old, new, f"page {number}", {"/Annots"} | own)
         if "/Annots" in old and "/Annots" not in new:
             raise ChangedError(f"page {number}: its annotations were taken away")

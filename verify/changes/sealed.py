@@ -50,6 +50,7 @@ class SealedRevision:
     def __post_init__(self) -> None:
         self._reader = PdfFileReader(BytesIO(self.data), strict=self.strict)
         self._values: dict[Ref, Value] = {}
+        self._above: dict[Ref, list[list[Value]]] = {}  # the page tree's nodes above each page, from the root, wherever the page stands
 
     @property
     def is_encrypted(self) -> bool:
@@ -200,29 +201,37 @@ class SealedRevision:
         """Every page in its order; the reference is None where it stands in its parent itself."""
         found: list[tuple[Ref | None, dict[str, Value]]] = []
         seen: set[Ref] = set()
-        waiting: list[Value] = [self.entries(self.root).get("/Pages")]
+        waiting: list[tuple[Value, list[Value]]] = [(self.entries(self.root).get("/Pages"), [])]
         while waiting:
-            value = waiting.pop()
+            value, above = waiting.pop()
             node = self.entries(value)
             if "/Kids" in node:
                 if isinstance(value, Ref) and value in seen:
                     raise UnclearError("the page tree")
                 seen |= {value} if isinstance(value, Ref) else set()
-                waiting.extend(reversed(self.elements(node["/Kids"])))
+                waiting.extend((kid, [*above, value]) for kid in reversed(self.elements(node["/Kids"])))
             else:
+                if isinstance(value, Ref):
+                    self._above.setdefault(value, []).append(above)
                 found.append((value if isinstance(value, Ref) else None, node))
             if len(found) > MOST_PAGES or len(waiting) > MOST_PAGES:
                 raise TooManyError
         return found
 
-    def inherited(self, page: dict[str, Value], key: str) -> Value:
-        """What a page has from the nodes above it; None where that is nothing."""
-        node = page
-        for _level in range(MOST_PAGE_LEVELS):
-            node = self.entries(node.get("/Parent"))
-            if key in node:
-                return node[key]
-        return None
+    def inherited(self, page: Ref, key: str) -> Value:
+        """What a page has from the nodes above it; None where that is nothing.
+
+        Raises UnclearError where it stands under other nodes than it says: readers go up from the page or down from the root.
+        """
+        own, above = [], self.get(page)
+        while isinstance(above, dict) and "/Parent" in above:
+            own.append(above["/Parent"])
+            if len(own) > MOST_PAGE_LEVELS:
+                raise UnclearError("the page tree")
+            above = self.get(own[-1])
+        if any(own != each[::-1] for each in self._above.get(page, [[]])):
+            raise UnclearError("the page tree")
+        return next((node[key] for node in map(self.entries, own) if node.get(key) is not None), None)
 
     def fields(self) -> Iterator[Node]:
         """Every field and widget of the form; raises TooManyError."""
