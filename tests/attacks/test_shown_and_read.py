@@ -243,3 +243,13 @@ def test_a_length_that_stands_by_itself_stays_as_it_is(office: Office, sealed: b
 
     assert told(office, second(number + 3)).verdict is Verdict.VALID
     assert told(office, second(number + 1)).verdict is Verdict.INVALID
+
+
+def test_what_keeps_an_answer_open_hides_no_change(office: Office) -> None:
+    sealed = office.sign(prepared(waiting_page), certify=MDPPerm.FILL_FORMS).data
+
+    def made(writer: Writer) -> None:
+        fill(writer, "name", "Jane", TEXT.format("(1000) Tj"))
+        gain_resource(writer, "Font", "Miss", standard_font(writer))
+
+    assert told(office, carried_out(sealed, made)).verdict is Verdict.INVALID

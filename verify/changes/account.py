@@ -61,6 +61,7 @@ class Account:
         self.gained_fonts: set[str] = set()  # names of fonts that the form's resources have gained
         self.drafts: list[Value] = []  # what an allowed object holds itself; some writers leave a copy behind that nothing refers to
         self.signed_until = 0  # where the bytes end that later sound signatures cover
+        self.unclear: list[str] = []  # what in the sealed revision keeps anything from being said, if nothing else is a change
         self._written: dict[int, Written] = {}
         self._claims: dict[int, str] = {}
         carriers: set[int] = set()

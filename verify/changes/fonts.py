@@ -29,6 +29,7 @@ _DRAWN_OTHERWISE: Final = {  # codes to which PDF's tables or readers give other
     "/MacRomanEncoding": {0x7F, 0xAD, 0xB0, 0xB2, 0xB3, 0xB6, 0xB7, 0xB8, 0xB9, 0xBA, 0xBD, 0xC3, 0xC5, 0xC6, 0xD7, 0xDB, 0xF0},
 }
 _DIGITS: Final = {"/Courier": 0.6, "/Times": 0.5}
+_SYMBOLS: Final = ("symbol", "dings")  # in the names of fonts that draw no letters
 _SYMBOLIC, _PROGRAMS = 4, {"/FontFile", "/FontFile2", "/FontFile3"}  # of a font descriptor (ISO 32000-2 §9.8)
 _STANDARD: Final = {0x27: "\u2019", 0x60: "\u2018"}  # StandardEncoding, where it differs from ASCII; its upper half is not read here
 
@@ -119,8 +120,12 @@ def _has_own_codes(account: Account, font: dict[str, Value], encoding: Value) ->
     """Whether it is a font of symbols, or its program alone says what its codes are."""
     descriptor = account.sealed.entries(font.get("/FontDescriptor"))
     flags, base = account.sealed.get(descriptor.get("/Flags", 0)), account.sealed.get(font.get("/BaseFont"))
-    is_symbolic = not isinstance(flags, int) or bool(flags & _SYMBOLIC) or base == "/Symbol"
-    return is_symbolic or (encoding is None and bool(descriptor.keys() & _PROGRAMS))
+    has_program = bool(descriptor.keys() & _PROGRAMS)
+    if not isinstance(flags, int) or any(each in str(base).casefold() for each in _SYMBOLS):
+        return True
+    if encoding is None and has_program:
+        return True
+    return bool(flags & _SYMBOLIC) and (encoding is None or has_program)
 
 
 def _digit_of(account: Account, font: dict[str, Value]) -> float:

@@ -16,6 +16,7 @@ from verify.changes.values import IrregularError, Ref, Stream, Value, decoded, n
 
 Gained = list[tuple[str, str, Value]]
 """Category, name, and what it leads to."""
+_WAITED = "what shares the form's resources draws by a name that was missing"
 _NAME = re.compile(rb"(/[^\0\t\n\f\r ()<>\[\]{}/%]*)")
 
 
@@ -36,7 +37,10 @@ def claim_resources(account: Account, old: Value, new: Value) -> Gained:
         gained += [(key, title, one[title]) for title in one.keys() - was.keys()]
     account.gained_fonts = {title for key, title, _value in gained if key == "/Font"}
     if gained:
-        _require_nothing_missed(account, {title for _key, title, _value in gained})
+        try:
+            _require_nothing_missed(account, {title for _key, title, _value in gained})
+        except UnclearError as unclear:
+            account.unclear.append(str(unclear))
     return gained
 
 
@@ -54,7 +58,7 @@ def _part(account: Account, old: Value, new: Value) -> tuple[dict[str, Value], d
     if isinstance(new, Ref) and same(old, new) and account.differs(new):
         was, now = account.sealed.get(old), account.rewritten(new, RESOURCES)
         if account.sites(new) != _times_named(account, new):
-            raise UnclearError("what shares the form's resources")
+            account.unclear.append("what shares the form's resources")
     else:
         was, now = account.opened(old, new, RESOURCES)
     return members({} if was is None else was, RESOURCES), members({} if now is None else now, RESOURCES)
@@ -70,8 +74,14 @@ def _looks(account: Account) -> list[Ref]:
     return list(found)
 
 
+def _pages(account: Account) -> list[tuple[Ref | None, dict[str, Value]]]:
+    """Each page once, however often it stands in the document."""
+    pages = account.sealed.pages
+    return [*{ref: (ref, page) for ref, page in pages if ref is not None}.values(), *(each for each in pages if each[0] is None)]
+
+
 def _resources(account: Account) -> Iterator[Value]:
-    """Of the form, its fields and its widgets' looks."""
+    """Of the form, its fields and its widgets' looks, of pages and of what these are below."""
     sealed = account.sealed
     yield sealed.entries(sealed.entries(sealed.root).get("/AcroForm")).get("/DR")
     for own in {node.ref: node.own for node in sealed.fields()}.values():
@@ -79,6 +89,10 @@ def _resources(account: Account) -> Iterator[Value]:
     for look in map(sealed.get, _looks(account)):
         if isinstance(look, Stream):
             yield look.entries.get("/Resources")
+    for _ref, page in _pages(account):
+        yield page.get("/Resources")
+    for node in sealed.nodes():
+        yield sealed.entries(node).get("/Resources")
 
 
 def _times_named(account: Account, ref: Ref) -> int:
@@ -90,29 +104,46 @@ def _times_named(account: Account, ref: Ref) -> int:
 
 
 def _require_nothing_missed(account: Account, names: set[str]) -> None:
-    """No look that stays as it is, and no value without a look, has waited for one of these names."""
+    """No page, no look that stays as it is, and no value without a look, has waited for one of these names."""
     sealed = account.sealed
     for ref in _looks(account):
         look = sealed.get(ref)
-        if account.differs(ref) or not isinstance(look, Stream):
-            continue
-        resources = look.entries.get("/Resources")
-        parts = sealed.entries(resources)
-        if resources is not None and not any(map(account.differs, (resources, *parts.values()))):
-            continue
-        if _names_in(look) & names or parts.keys() - {"/Font", "/ProcSet", "/Encoding"}:  # what it draws by could name them as well
-            raise UnclearError("a look that uses the form's resources")
+        if isinstance(look, Stream) and not account.differs(ref):
+            _require_other_names(account, [look], look.entries.get("/Resources"), names, is_own="/Resources" in look.entries)
+    for place, page in _pages(account):
+        resources = page["/Resources"] if "/Resources" in page or place is None else sealed.inherited(place, "/Resources")
+        contents = sealed.get(page.get("/Contents"))
+        streams = map(sealed.get, contents if isinstance(contents, list) else [contents])
+        _require_other_names(account, [each for each in streams if isinstance(each, Stream)], resources, names, is_own=True)
     default = sealed.entries(sealed.entries(sealed.root).get("/AcroForm")).get("/DA")
     for node in account.sealed.fields():
         appearance = sealed.get(node.inherited.get("/DA", default))
         if "/Rect" not in node.own or "/AP" in node.own or account.differs(node.ref) or not isinstance(appearance, bytes):
             continue
         if sealed.get(node.inherited.get("/V")) not in (None, b"") and any(each.encode() in appearance for each in names):
-            raise UnclearError("a value without a look")
+            account.unclear.append("a value without a look")
+
+
+def _require_other_names(account: Account, streams: list[Stream], resources: Value, names: set[str], *, is_own: bool) -> None:
+    """Where these resources have gained names, what draws by them, also what has none of its own, uses others."""
+    sealed = account.sealed
+    parts = sealed.entries(resources)
+    if is_own and not any(map(account.differs, (resources, *parts.values()))):
+        return
+    if sealed.entries(parts.get("/Pattern")) or any(
+        "/CharProcs" in sealed.entries(each) for each in sealed.entries(parts.get("/Font")).values()
+    ):
+        raise UnclearError(_WAITED)
+    inner = map(sealed.get, sealed.entries(parts.get("/XObject")).values())
+    streams += [
+        each for each in inner if isinstance(each, Stream) and each.entries.get("/Subtype") != "/Image" and "/Resources" not in each.entries
+    ]
+    if any(_names_in(each) & names for each in streams):
+        raise UnclearError(_WAITED)
 
 
 def _names_in(look: Stream) -> set[str]:
     try:
         return {name(each) for each in _NAME.findall(decoded(look))}
     except IrregularError:
-        raise UnclearError("a look that uses the form's resources") from None
+        raise UnclearError(_WAITED) from None

@@ -13,7 +13,7 @@ from verify.changes.information import claim_extensions, claim_information, clai
 from verify.changes.profiles import claim_output_intents
 from verify.changes.resources import claim_resources, require_known
 from verify.changes.revisions import Revision
-from verify.changes.sealed import SealedRevision
+from verify.changes.sealed import SealedRevision, UnclearError
 from verify.changes.signing import Later, claim_filled_field, claim_new_field
 from verify.changes.store import claim_store
 from verify.changes.values import Ref, Value, pdf_text, same
@@ -63,6 +63,8 @@ def additions_of(sealed: SealedRevision, revisions: Sequence[Revision], signatur
         claim_information(account, sealed.trailer.get("/Info"), info, new.get("/Metadata"))
     account.close()
     _require_permitted(account.additions, permission)
+    if account.unclear:
+        raise UnclearError(account.unclear[0])
     return account.additions
 
 
@@ -143,11 +145,7 @@ def _claim_pages(account: Account) -> None:
         new = old
         if ref is not None and account.differs(ref):
             new = members(account.rewritten(ref, f"page {number}"), f"page {number}")
-        own = {
-            key
-            for key in new.keys() - old.keys()
-            if ref is not None and key in _INHERITED and same(new[key], account.sealed.inherited(ref, key))
-        }
+        own = {key for key in new.keys() - old.keys() if ref is not None and _is_written_out(account, ref, key, new[key])}
         require_same(old, new, f"page {number}", {"/Annots"} | own)
         if "/Annots" in old and "/Annots" not in new:
             raise ChangedError(f"page {number}: its annotations were taken away")
@@ -162,6 +160,17 @@ def _claim_pages(account: Account) -> None:
                 raise ChangedError(f"page {number} stands twice in the document")
     if any(shows(rectangle_of(members(account.now(ref), "a field").get("/Rect"), "a field")) for ref in unplaced):
         raise ChangedError("a signature that shows stands on no page")
+
+
+def _is_written_out(account: Account, page: Ref, key: str, value: Value) -> bool:
+    """Whether it is what the page inherits anyway."""
+    if key not in _INHERITED:
+        return False
+    try:
+        return same(value, account.sealed.inherited(page, key))
+    except UnclearError as unclear:
+        account.unclear.append(str(unclear))
+        return True
 
 
 def _place(account: Account, addition: Addition, number: int, page: Ref | None) -> None:

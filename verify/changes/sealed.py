@@ -218,6 +218,11 @@ class SealedRevision:
                 raise TooManyError
         return found
 
+    def nodes(self) -> set[Ref]:
+        """The nodes of the page tree above its pages."""
+        assert self.pages is not None  # which finds them
+        return {each for places in self._above.values() for nodes in places for each in nodes if isinstance(each, Ref)}
+
     def inherited(self, page: Ref, key: str) -> Value:
         """What a page has from the nodes above it; None where that is nothing.
 
