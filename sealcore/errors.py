@@ -166,7 +166,7 @@ REGISTRY: dict[Code, CodeEntry] = {
     Code.CERTIFICATE_REVOKED: _row(
         Kind.UNAUTHENTICATED,
         "A revoked certificate opens nothing.",
-        "Ask the office for a new bundle, which its people approve: `vermilion clients add`, with `--out` where the old one lies.",
+        "On hold: have it released, `vermilion ca release CERTIFICATE`. Revoked: `vermilion clients add NAME` once more, with its `--out`, asks people for a new one and keeps the old one aside.",
     ),
     Code.CERTIFICATE_EXPIRED: _row(
         Kind.UNAUTHENTICATED,
@@ -268,7 +268,9 @@ REGISTRY: dict[Code, CodeEntry] = {
         "Name an applicant of this unit; `vermilion people list` shows who is where.",
     ),
     Code.FORM_STATE: _row(_C, "A form moves only along its states.", "Look at the form: `vermilion forms show`."),
-    Code.FORM_REJECTED: _row(_C, "A rejected form yields no token.", "Read the reason, correct the documents, submit a new form."),
+    Code.FORM_REJECTED: _row(
+        _C, "A rejected form yields no token.", "Read the reason, put right what it names, then apply anew: `vermilion seal FILE --again`."
+    ),
     Code.DOCUMENT_EMPTY: _row(_D, "A document has content.", "Export the document again; the file is empty."),
     Code.DOCUMENT_NOT_PDF: _row(
         _D, "Only PDF documents are sealed.", "Convert it to PDF: print or export it from the program that made it."

@@ -38,6 +38,7 @@ def client(office: RunningOffice) -> Client:
 def test_an_act_that_nobody_could_carry_out_or_that_bricks_a_seal_is_not_even_filed(office: RunningOffice) -> None:
     for action, least, code in (
         ("grant", "1", "ACTION_UNKNOWN"),
+        ("destroy", "1", "ACTION_UNKNOWN"),  # the protocol has it, no office does it
         ("seal", "9", "QUORUM_UNMEETABLE"),
         ("resume", "64", "QUORUM_UNMEETABLE"),
     ):
@@ -46,6 +47,8 @@ def test_an_act_that_nobody_could_carry_out_or_that_bricks_a_seal_is_not_even_fi
         assert code in refused.stderr
         title = f"The quorum of the official seal for {action}: {least}"
         assert title not in [form["title"] for form in office.json("forms", "list")]
+    policy = office.run("seals", "policy", "official", "--action", "destroy", "--least", "3", *PEOPLE)
+    assert policy.returncode == exits.USAGE and "ACTION_UNKNOWN" in policy.stderr and "grant-untemplated" in flat(policy.stderr)
     assert office.json("forms", "refused") == []
 
 
@@ -96,6 +99,24 @@ def test_a_new_picture_comes_by_an_act_and_then_seals(office: RunningOffice, tmp
             assert f"picture {digest[:16]}" in flat(office.run("forms", "approve", form.number, "--as", person, "--yes").stdout)
         (outcome,) = backend.seal(backend.wait_approved(form.number, timeout_s=30), [EXAMPLES / "invoice.pdf"], tmp_path / "out")
     assert outcome.outcome == "sealed", outcome
+
+
+def test_an_act_that_was_refused_before_says_so_when_it_is_asked_for_again(office: RunningOffice, tmp_path: Path) -> None:
+    commands = (
+        ("seals", "picture", "invoice", tmp_path / "refused.pdf"),
+        ("clients", "add", "refused-client", "--out", tmp_path / "bundle"),
+    )
+    (tmp_path / "refused.pdf").write_bytes(picture(inset=31))
+    for command in commands:
+        first = office.run(*command)
+        number = next(word for word in first.stdout.split() if word.startswith(("DEMO-", "OFFICE-")))
+        assert number not in first.stderr, "nothing came before it"
+        assert office.run("forms", "reject", number, "--as", "Zhao Ming", "--reason", "not this year").returncode == exits.DONE
+        again = office.run(*command)
+        told = flat(again.stderr)
+        assert again.returncode == exits.DONE and all(word in told for word in (number, "Zhao Ming", "not this year")), told
+        anew = next(word for word in again.stdout.split() if word.startswith(("DEMO-", "OFFICE-")))
+        assert anew != number and office.run("forms", "withdraw", anew).returncode == exits.DONE
 
 
 def test_a_template_comes_by_an_act_and_then_bounds_a_grant(office: RunningOffice, tmp_path: Path) -> None:

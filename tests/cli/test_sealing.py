@@ -74,7 +74,7 @@ def test_a_pipe_gets_each_refusal_the_counts_and_one_request_id_for_all_services
     assert f"Going on with form {number}: 0 of 17" in done.stdout
     assert "17 sealed, 3 refused" in done.stdout
     assert done.stdout.count("✗ DOCUMENT_NOT_PDF") == 3
-    assert done.stdout.count("Convert the file to PDF.") == 2  # the way out: once with the first, once in the summary
+    assert done.stdout.count("Convert it to PDF") == 2  # the way out: once with the first, once in the summary
     for name in ("合同 0000.pdf", "合同 0001.pdf", "合同 0002.pdf"):
         assert name in done.stdout
     request_id = request_of(done.stdout)
@@ -160,14 +160,59 @@ def test_the_same_command_again_seals_nothing_and_says_so(office: RunningOffice,
     assert len(after) == 4 and before.items() <= after.items()
 
 
-def test_a_form_of_which_nothing_will_come_is_not_gone_on_with(office: RunningOffice, tmp_path: Path) -> None:
+def number_in(said: str) -> str:
+    """The number of the form that was applied for."""
+    return next(word for word in said.split() if word.startswith("DEMO-")).rstrip(":")
+
+
+@pytest.mark.parametrize("end", ["rejected", "withdrawn"])
+def test_a_form_that_came_to_nothing_is_named_and_applied_for_anew_only_with_again(office: RunningOffice, tmp_path: Path, end: str) -> None:
     folder, out = papers(tmp_path / "papers", 2), tmp_path / "out"
-    numbers = []
+    number = number_in(office.run("seal", folder, "--wait", "0", "--out", out).stdout)
+    if end == "rejected":
+        ended, words = office.run("forms", "reject", number, "--as", "Chen Rui", "--reason", "wrong month"), ("Chen Rui", "wrong month")
+    else:
+        ended, words = office.run("forms", "withdraw", number, "--client", "demo-backend"), ("withdrawn",)
+    assert ended.returncode == exits.DONE, ended.stderr
+    forms = len(office.json("forms", "list"))
     for _ in range(2):
-        asked = office.run("seal", folder, "--wait", "0", "--out", out)
-        numbers.append(next(word for word in asked.stdout.split() if word.startswith("DEMO-")).rstrip(":"))
-        assert office.run("forms", "reject", numbers[-1], "--as", "Chen Rui", "--reason", "wrong month").returncode == exits.DONE
-    assert numbers[0] != numbers[1]
+        told = office.run("seal", folder, "--wait", "0", "--out", out)
+        said = " ".join(told.stderr.split())
+        assert told.returncode == exits.REFUSED and all(word in said for word in (number, "--again", *words)), said
+    assert len(office.json("forms", "list")) == forms, "nothing was applied for"
+    anew = office.run("seal", folder, "--wait", "0", "--out", out, "--again")
+    assert number_in(anew.stdout) != number, anew.stderr
+    assert "Going on" in office.run("seal", folder, "--wait", "0", "--out", out, "--again").stdout, "one that is open is gone on with"
+
+
+def test_who_approves_sees_title_applicant_client_and_documents(office: RunningOffice, tmp_path: Path) -> None:
+    folder, out = papers(tmp_path / "papers", 23), tmp_path / "out"
+    asked = office.run("seal", folder, "--wait", "0", "--out", out, "--title", "Leases of May", "--applicant", "Lin Yue")
+    number = number_in(asked.stdout)
+    for more in ((), ("--folder", folder)):
+        unasked = office.run("forms", "approve", number, "--as", "Chen Rui", *more)  # no terminal to ask on: nothing is approved
+        said = " ".join(unasked.stdout.split())
+        assert all(word in said for word in ("Leases of May", "Lin Yue", "demo-backend", "0000.pdf", "0019.pdf", "and 3 more")), said
+        assert "0020.pdf" not in said
+    assert "0022.pdf" in office.run("forms", "show", number).stdout
+    assert office.run("forms", "withdraw", number, "--client", "demo-backend").returncode == exits.DONE
+
+
+def test_a_folder_that_another_client_began_in_says_whose_it_is(office: RunningOffice, tmp_path: Path) -> None:
+    folder, out, people = papers(tmp_path / "papers", 1), tmp_path / "out", ("--as", "Chen Rui", "--as", "Zhao Ming")
+    number = number_in(office.run("seal", folder, "--wait", "0", "--out", out).stdout)
+    assert office.run("clients", "add", "second-client", *people).returncode == exits.DONE
+    refused = office.run("seal", folder, "--wait", "0", "--out", out, "--client", "second-client")
+    said = " ".join(refused.stderr.split())
+    assert refused.returncode == exits.REFUSED and "CONFLICT" in said
+    assert all(word in said for word in (number, "demo-backend", "second-client", f".vermilion-{number}.resume", "--client", "--out")), said
+    assert "DEADLINE_EXCEEDED" in office.run("seal", folder, "--wait", "0", "--out", out).stderr, "its own client goes on"
+    journal = out / f".vermilion-{number}.resume"
+    (out / ".vermilion-DEMO-2001-999999.resume").write_text(journal.read_text().replace(number, "DEMO-2001-999999"))
+    journal.unlink()
+    lost = office.run("seal", folder, "--wait", "0", "--out", out)
+    said = " ".join(lost.stderr.split())
+    assert lost.returncode == exits.REFUSED and "NOT_FOUND" in said and "DEMO-2001-999999" in said and "another --out" in said, said
 
 
 @pytest.mark.parametrize("columns", [48, 120])

@@ -9,13 +9,13 @@ from typing import Any
 
 from sealcore.approvals.known import Effect, Known
 from sealcore.errors import Kind, VermilionError
-from vermilion import acts, effects
+from vermilion import acts, effects, ended
 from vermilion.cli import common
 from vermilion.cli.common import Here
 from vermilion.desk import Desk
 from vermilion.messages import text
 from vermilion.people_token import PeopleToken
-from vermilion.terminal import say, show_pairs
+from vermilion.terminal import console, say, show_pairs
 
 
 def known(office: Here, desk: Desk, people: Sequence[Any]) -> Known:
@@ -42,12 +42,19 @@ def show(effect: Effect) -> None:
 
 def carry_out(office: Here, desk: Desk, form: Any, persons: Sequence[str] | None, *, quiet: bool = False) -> Any | None:
     """What came of the act once these people have approved it; None, with a word on what is to be done, while approvals are missing."""
+    tell_ended(desk, form)
     if persons and form["state"] == "applied":
         sign(office, desk, form, persons, quiet=quiet)
     done = acts.await_performed(desk, form["number"])
     if done is None and not quiet:
         say_waiting(desk.form(form["number"]))
     return done
+
+
+def tell_ended(desk: Desk, form: Any) -> None:
+    """Says, beside what a program reads, when people or the receiver refused the same act before."""
+    if form["state"] == "applied" and (why := ended.before(desk, form)) is not None:
+        console(stderr=True).print(text("ended.told", why=why), style="undetermined", markup=False)
 
 
 def say_waiting(form: Any) -> None:

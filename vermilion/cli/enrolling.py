@@ -60,6 +60,7 @@ def enrol(office: Here, wanted: Enrolment, *, title: str, persons: Sequence[str]
         if form is None:
             _rehearse(office, wanted)
             form = acts.apply(desk, ACTION, title=title, parameters=wanted.as_json())
+        deciding.tell_ended(desk, form)
         if persons and form["state"] == "applied":
             deciding.sign(office, desk, form, persons, quiet=quiet)
         if desk.form(form["number"])["state"] == "applied":

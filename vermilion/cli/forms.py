@@ -23,6 +23,7 @@ from vermilion.people_token import PeopleToken
 from vermilion.terminal import emit_json, say, shortened, show_pairs, show_table
 
 app = typer.Typer(help=text("help.forms"))
+MOST_DOCUMENTS = 20  # that are named to whoever approves; `forms show` names all
 Number = Annotated[str, typer.Argument(metavar="FORM", help=text("argument.form"))]
 
 
@@ -54,10 +55,7 @@ def show_form(number: Number, state: State = DEFAULT, as_json: AsJson = False) -
     _show_head(form)
     say("blank")
     deciding.show(effect)
-    if documents := form.get("documents"):
-        say("blank")
-        rows = [[one["name"], f"{one['size_bytes']:,}", _marks(one), _certified(one), shortened(one["sha256"])] for one in documents]
-        show_table(["document", "bytes", "marks", "certification", "sha256"], rows, empty="forms.no_documents")
+    _show_documents(form)
     say("blank")
     names = {person["id"]: person["name"] for person in people}
     rows = [
@@ -84,6 +82,16 @@ def _show_head(form: Any) -> None:
         told = [performance["state"], *(str(performance[name]) for name in ("code", "reason", "closed_reason") if performance.get(name))]
         rows.append((text("column.performance"), " — ".join(told)))
     show_pairs(rows)
+
+
+def _show_documents(form: Any, most: int | None = None) -> None:
+    """The documents of a form, if it names any; at ``most`` so many, and then how many more there are."""
+    if documents := form.get("documents"):
+        say("blank")
+        rows = [[one["name"], f"{one['size_bytes']:,}", _marks(one), _certified(one), shortened(one["sha256"])] for one in documents[:most]]
+        show_table(["document", "bytes", "marks", "certification", "sha256"], rows, empty="forms.no_documents")
+        if len(rows) < len(documents):
+            say("forms.more_documents", "quiet", count=len(documents) - len(rows), number=form["number"])
 
 
 def _called(name: str | None, identifier: str) -> str:
@@ -185,6 +193,9 @@ def _decide(
             compared = approving.compare(form, form["documents"], folder)
             say("forms.compared", "valid", documents=compared.documents, root=shortened(compared.root.hex()))
         if verdict == "approve":
+            _show_head(form)
+            _show_documents(form, MOST_DOCUMENTS)
+            say("blank")
             deciding.show(effects.of_form(form, deciding.known(office, desk, people)))  # of the very context that is signed below
             if not yes:
                 _confirm(who["name"])

@@ -17,7 +17,7 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.approvals.leaf import Certification, Placement
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.log import request_id
-from vermilion import client, exits, placing
+from vermilion import client, ended, exits, placing
 from vermilion.ceremony.plan import CLIENT
 from vermilion.cli.common import DEFAULT, AsJson, Here, State, find_person, find_seal, here
 from vermilion.client.people import decide
@@ -50,6 +50,7 @@ def seal(
     out: Annotated[Path, typer.Option("--out", help=text("option.out"))] = Path("sealed"),
     visible: Annotated[bool, typer.Option("--visible/--invisible", help=text("option.visible"))] = True,
     certification: Annotated[Certified | None, typer.Option("--certification", help=text("option.certification"))] = None,
+    again: Annotated[bool, typer.Option("--again", help=text("option.again"))] = False,
     wait_s: Annotated[float, typer.Option("--wait", min=0, help=text("option.wait"))] = 86_400,
     identity: Annotated[str, typer.Option("--client", help=text("option.client"))] = CLIENT,
     state: State = DEFAULT,
@@ -63,7 +64,7 @@ def seal(
     with client.Office(
         office.office.url("workflow", scheme="https"), office.office.listen("signer").target, tls_of(office.layout, identity)
     ) as line:
-        asked = _Asked(files, documents, kind, title, applicant, visible, certification, out)
+        asked = _Asked(files, documents, kind, title, applicant, visible, certification, out, identity, again)
         unfit: dict[int, client.Outcome] = {}
         work: _Work | client.Earlier
         if form_number is not None:
@@ -121,6 +122,8 @@ class _Asked:
     visible: bool
     certification: Certified | None
     out: Path
+    identity: str
+    again: bool
 
 
 @dataclass(frozen=True)
@@ -169,13 +172,15 @@ def _work(office: Here, line: client.Office, asked: _Asked, *, quiet: bool) -> _
             _tell_differences(office, line, asked, seal, found)
             return found
         if found.form is not None:
-            state = line.form(found.form.number).state
-            if state in ("applied", "approved") and found.form.context.exp > datetime.now(UTC).timestamp():
+            state, over = _standing(office, line, asked, found.form.number)
+            if over is None:
                 if not quiet:
                     done = line.uses(found.form).get("sealed", 0) if state == "approved" else 0
                     say("seal.resuming", number=found.form.number, done=done, total=len(found.others))
                 _tell_differences(office, line, asked, seal, found)
                 return _Work(found.form, found.others, found.folder(asked.out), found.beside_form)
+            if not asked.again:
+                raise VermilionError(*over, rule=text("ended.again_rule"))
             line.forget(asked.out, found.form.number)  # rejected, withdrawn or past its term: nothing will come of it
             found = found.without_form()
         work = _applied(office, line, asked, seal, found)
@@ -184,6 +189,25 @@ def _work(office: Here, line: client.Office, asked: _Asked, *, quiet: bool) -> _
         if found.done:
             say("seal.partly", numbers=", ".join(found.forms), done=len(found.done), total=len(asked.documents))
     return work
+
+
+def _standing(office: Here, line: client.Office, asked: _Asked, number: str) -> tuple[str, tuple[Code, str] | None]:
+    """The state of the form that a run into the folder did not finish, and what ended it, if anything did.
+
+    CONFLICT when another client applied for it, NOT_FOUND when the office has it no more.
+    """
+    with office.desk() as desk:
+        form = ended.known(desk, number, client.journal_of(asked.out, number))
+        over = ended.why(form, ended.people(desk))
+    try:
+        return line.form(number).state, over
+    except VermilionError as fault:
+        if fault.code is not Code.NOT_FOUND:
+            raise
+    filed = " ".join(filter(None, (form.get("filed_by"), form["submitted_by"])))
+    journal = client.journal_of(asked.out, number)
+    reason = text("ended.others", number=number, out=asked.out, client=filed, identity=asked.identity, journal=journal)
+    raise VermilionError(Code.CONFLICT, reason, rule=text("ended.others_rule"))
 
 
 def _applied(office: Here, line: client.Office, asked: _Asked, seal: signer_pb2.SealRecord, found: client.Earlier) -> _Work:
@@ -207,7 +231,7 @@ def _tell_differences(office: Here, line: client.Office, asked: _Asked, seal: si
     """Which options of this run say something else than the forms that it goes on with: those stand as they were approved."""
     numbers = [found.form.number] if found.form is not None else list(found.forms)
     with office.desk() as desk:
-        forms = [desk.form(number) for number in numbers]
+        forms = [ended.known(desk, number, client.journal_of(asked.out, number)) for number in numbers]
         applicant = find_person(desk, asked.applicant)["id"] if asked.applicant is not None else None
     said = None if asked.certification is None else Certification.of_word(asked.certification)
     place = _placement(line, asked, seal) or (lambda _document: Placement())

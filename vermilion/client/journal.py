@@ -147,6 +147,13 @@ def path_of(folder: Path, number: str) -> Path:
     return folder / f"{OWN_PREFIX}{number}{_UNFINISHED}"
 
 
+def journal_of(folder: Path, number: str) -> Path:
+    """The journal of a form in a folder, of a finished run or of one that is not."""
+    path = path_of(folder, number)
+    settled = path.with_suffix(_SETTLED)
+    return settled if settled.is_file() and not path.is_file() else path
+
+
 def records(folder: Path) -> Iterator[Record]:
     """What all journals in ``folder`` say, of finished runs and of others, the newest form first."""
     paths = [path for kind in (_UNFINISHED, _SETTLED) for path in folder.glob(f"{OWN_PREFIX}*{kind}")]
