@@ -227,6 +227,14 @@ def is_revoked(engine: Engine, role: Role, serial: int) -> bool:
         return connection.execute(good).scalar_one() == 0
 
 
+def is_on_hold(engine: Engine, role: Role, serial: int) -> bool:
+    """Whether a certificate of this CA, in whichever generation, is on hold."""
+    by_role = or_(certificates.c.issuer == role, certificates.c.issuer.like(f"{role}.%"))
+    held = select(func.count()).where(certificates.c.serial == serial_text(serial), by_role, certificates.c.state == State.HELD)
+    with read(engine) as connection:
+        return connection.execute(held).scalar_one() > 0
+
+
 def has_revoked(engine: Engine, spki_sha256: bytes) -> bool:
     """Whether a certificate of this key is revoked for good."""
     bad = select(func.count()).where(certificates.c.spki_sha256 == spki_sha256, certificates.c.state == State.REVOKED)

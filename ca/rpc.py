@@ -16,7 +16,7 @@ from ca.metrics import CaMetrics
 from ca.names import parts
 from ca.pki import PkiFolder, root_of
 from ca.profiles import Profile
-from ca.record import is_revoked, list_certificates
+from ca.record import is_on_hold, is_revoked, list_certificates
 from ca.renew import Renewals
 from ca.request import read
 from ca.revocation_rpc import Means, RevocationCalls
@@ -46,6 +46,10 @@ class OwnRecord:
     def is_revoked(self, serial: int) -> bool:
         """Whether the infrastructure CA's certificate of this serial number is revoked, or was never issued, in all its generations."""
         return is_revoked(self._engine, "infrastructure", serial)
+
+    def is_on_hold(self, serial: int) -> bool:
+        """Whether it is on hold."""
+        return is_on_hold(self._engine, "infrastructure", serial)
 
 
 class CertificateAuthority(RevocationCalls, ca_pb2_grpc.CertificateAuthorityServicer):

@@ -83,6 +83,11 @@ class CrlWatch:
         self.require_current()
         return serial in self._state.revoked
 
+    def is_on_hold(self, serial: int) -> bool:
+        """Whether the CRLs list ``serial`` as on hold, which can be taken back."""
+        listed = (one.crl.get_revoked_certificate_by_serial_number(serial) for one in self._state.held.values())
+        return any(_reason(entry) is x509.ReasonFlags.certificate_hold for entry in listed if entry is not None)
+
     def require_current(self) -> None:
         """REVOCATION_UNAVAILABLE while it cannot be known which certificates are revoked; readiness asks, too."""
         if self._is_current() or self._refresh_once():
@@ -241,6 +246,13 @@ class CrlWatch:
         new = {**self._state.held, issuer: _Held(crl, crl.next_update_utc.timestamp(), serials)}
         self._state = _state(self._state.trust, self._state.issuers, new)
         return issuer
+
+
+def _reason(entry: x509.RevokedCertificate) -> x509.ReasonFlags | None:
+    try:
+        return entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
+    except x509.ExtensionNotFound:
+        return None
 
 
 def _load_trust(path: Path) -> tuple[bytes, tuple[x509.Certificate, ...]]:

@@ -68,6 +68,10 @@ class Revocations(Protocol):
 
     def is_revoked(self, serial: int) -> bool: ...
 
+    def is_on_hold(self, serial: int) -> bool:
+        """Whether a certificate that counts as revoked is on hold only: its way back is another."""
+        ...
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -115,6 +119,9 @@ def authorise(pem: bytes | None, allowed: frozenset[str], revocations: Revocatio
 def require_in_force(peer: Peer, revocations: Revocations) -> None:
     """Raises CERTIFICATE_REVOKED or CERTIFICATE_EXPIRED: a connection outlives both."""
     if revocations.is_revoked(peer.serial):
+        if revocations.is_on_hold(peer.serial):
+            reason = f"the certificate of {peer.uri} is on hold; once the office releases it (`vermilion ca release {peer.serial:x}`) it counts again"
+            raise VermilionError(Code.CERTIFICATE_REVOKED, reason, rule="A certificate on hold opens nothing until it is released.")
         raise VermilionError(Code.CERTIFICATE_REVOKED, f"the certificate of {peer.uri} is revoked")
     if peer.ends_s < time.time():
         raise VermilionError(Code.CERTIFICATE_EXPIRED, f"the certificate of {peer.uri} has expired")

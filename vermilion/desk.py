@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from sealcore.approvals.canonical import b64url
 from sealcore.approvals.decision import Decision
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
+from sealcore.rpc import peer_of_pem
 from vermilion.client.rest import Rest
 from vermilion.layout import Layout
 from vermilion.office import Office
@@ -17,11 +20,21 @@ PAGE = 200
 
 
 def tls_of(layout: Layout, name: str) -> TlsSettings:
-    """The mTLS identity that the ceremony or `clients add` made under this name; CONFIGURATION_INVALID when there is none."""
+    """The mTLS identity that the ceremony or `clients add` made under this name; NOT_FOUND when there is none."""
     folder = layout.tls(name)
-    if not (folder / "key.pem").exists():
-        raise VermilionError(Code.CONFIGURATION_INVALID, f"this office has no identity {name!r}")
+    if not (folder / "key.pem").exists() or not (folder / "cert.pem").exists():
+        known = ", ".join(_clients(layout)) or "none"
+        reason = f"this office has no identity {name!r} with a certificate; of business systems it has: {known}"
+        raise VermilionError(Code.NOT_FOUND, f"{reason}. `vermilion clients add NAME` makes one")
     return in_folder(folder)
+
+
+def _clients(layout: Layout) -> Iterator[str]:
+    """The names of the business systems' bundles that are kept here."""
+    for file in sorted(layout.tls("").glob("*/cert.pem")):
+        with suppress(OSError, ValueError, VermilionError):  # one that cannot be read is no help
+            if "client" in peer_of_pem(file.read_bytes()).roles:
+                yield file.parent.name
 
 
 def in_folder(folder: Path) -> TlsSettings:

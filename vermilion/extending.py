@@ -97,7 +97,12 @@ class Means:
 
     @classmethod
     def of(cls, layout: Layout, office: Office | None, *, anchors: Sequence[Path], tsa: str | None, hosts: Sequence[str]) -> Means:
-        """What was named, beside what the office on this machine has; CONFIGURATION_INVALID where something is missing then."""
+        """What was named, beside what the office on this machine has; CONFIGURATION_INVALID where something is missing then.
+
+        FILE_UNUSABLE for a file that was named and holds no certificates.
+        """
+        for file in anchors:
+            _anchors(file)
         if office is None and not (anchors and tsa):
             raise VermilionError(
                 Code.CONFIGURATION_INVALID, f"there is no finished office in {layout.state}; without one, --trust and --tsa are needed"
@@ -128,7 +133,7 @@ def jobs(paths: Sequence[Path], out: Path | None) -> list[Job]:
 
 @contextmanager
 def extender(means: Means, aim: Aim, *, at_once: int, clock: Clock | None = None) -> Iterator[Extender]:
-    """All that one run needs, opened and closed. CONFIGURATION_INVALID, INVALID_ARGUMENT."""
+    """All that one run needs, opened and closed. FILE_UNUSABLE, INVALID_ARGUMENT."""
     clock = clock or SystemClock()
     anchors = [each for file in means.anchors for each in _anchors(file)]
     sources = Sources(means.hosts)
@@ -269,4 +274,4 @@ def _anchors(file: Path) -> list[x509.Certificate]:
     except OSError as fault:
         raise durable.unusable(fault, file) from None
     except pem.EncodingError as fault:
-        raise VermilionError(Code.CONFIGURATION_INVALID, f"{file} {fault}") from None
+        raise VermilionError(Code.FILE_UNUSABLE, f"{file} {fault}; certificates to trust are named as PEM") from None

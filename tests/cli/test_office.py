@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import socket
 import stat
+import time
 import tomllib
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealcore import identity
+from sealcore.errors import VermilionError
 from tests.cli.running import RunningOffice, vermilion
 from tests.conftest import EXAMPLES
 from tests.pki import InfrastructureCa
@@ -220,6 +224,50 @@ def test_a_client_is_added_with_a_bundle_of_its_own(office: RunningOffice, tmp_p
     assert "CONFLICT" in again.stderr
 
 
+def test_a_revoked_bundle_is_replaced_by_the_same_command_and_one_on_hold_is_released(office: RunningOffice, tmp_path: Path) -> None:
+    """What the errors tell people to do is what they can do."""
+    bundle = tmp_path / "bundle"
+    add, cert = ("clients", "add", "payroll", "--out", bundle), bundle / "cert.pem"
+    assert office.run(*add, *PEOPLE).returncode == exits.DONE
+    first = identity.read(in_folder(bundle))
+    url = office.office.url("workflow", scheme="https")
+
+    def turned_away(*words: str) -> None:
+        said: list[str] = []
+        for _ in range(100):  # until the services hold the new CRL
+            with closing(Rest(url, in_folder(bundle))) as workflow:
+                try:
+                    workflow.get("/v1/seals")
+                except VermilionError as fault:
+                    said.append(f"{fault.code} {fault.reason} {fault.way_out}")
+                    if all(word in said[-1] for word in ("CERTIFICATE_REVOKED", *words)):
+                        return
+            time.sleep(0.1)
+        raise AssertionError(said[-1:])
+
+    assert office.run("ca", "hold", cert).returncode == exits.DONE
+    turned_away("is on hold", f"`vermilion ca release {first.certificate.serial_number:x}`")
+    held = office.run(*add)
+    assert held.returncode == exits.REFUSED and "vermilion ca release" in " ".join(held.stderr.split())
+    assert office.run("ca", "release", cert, *PEOPLE).returncode == exits.DONE
+    assert office.run("ca", "revoke", cert, "--reason", "keyCompromise", *PEOPLE).returncode == exits.DONE
+    turned_away("is revoked", "`vermilion clients add NAME`")
+    other = office.run("clients", "add", "archive", "--out", bundle)
+    assert other.returncode == exits.REFUSED and "payroll" in other.stderr, "it is another's bundle"
+    asked = office.run(*add)
+    assert asked.returncode == exits.DONE and "forms approve" in " ".join(asked.stdout.split()), asked.stderr
+    assert identity.read(in_folder(bundle)) == first, "nobody has approved it"
+    done = office.run(*add, *PEOPLE)
+    assert done.returncode == exits.DONE, done.stderr
+    assert identity.read(in_folder(bundle)).certificate.public_key() != first.certificate.public_key()
+    with closing(Rest(url, in_folder(bundle))) as workflow:
+        assert workflow.get("/v1/seals")["seals"]
+    (kept,) = bundle.glob("before-*")
+    assert (kept / "cert.pem").read_bytes().startswith(first.certificate.public_bytes(Encoding.PEM))
+    assert stat.S_IMODE((kept / "key.pem").stat().st_mode) == 0o600 and stat.S_IMODE(kept.stat().st_mode) == 0o700
+    assert "CONFLICT" in office.run(*add).stderr, "the new one is in force"
+
+
 def test_a_bundle_is_renewed_by_its_holder_and_once_expired_by_the_office(office: RunningOffice, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     assert office.run("clients", "add", "archive", "--out", bundle, *PEOPLE).returncode == exits.DONE
@@ -247,6 +295,16 @@ def test_a_bundle_is_renewed_by_its_holder_and_once_expired_by_the_office(office
     workflow = Rest(office.office.url("workflow", scheme="https"), tls)
     assert workflow.get("/v1/seals")["seals"]
     workflow.close()
+
+
+def test_a_slip_in_a_name_is_no_fault_of_the_configuration(office: RunningOffice, tmp_path: Path) -> None:
+    unknown = office.run("seal", INVOICE, "--client", "nosuch", "--out", tmp_path / "out")
+    said = " ".join(unknown.stderr.split())
+    assert unknown.returncode == exits.REFUSED and "NOT_FOUND" in said and "demo-backend" in said and "vermilion clients add" in said
+    for trust in (tmp_path / "nosuch.pem", INVOICE):
+        elsewhere = vermilion("extend", INVOICE, "--out", tmp_path / "out", "--trust", trust, "--state", tmp_path / "no-office")
+        for done in (office.run("extend", INVOICE, "--out", tmp_path / "out", "--trust", trust), elsewhere):
+            assert done.returncode == exits.USAGE and "FILE_UNUSABLE" in done.stderr and trust.name in done.stderr, done.stderr
 
 
 def test_keys_are_listed_and_those_of_the_signer_are_locked_in_their_token(office: RunningOffice) -> None:

@@ -12,15 +12,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ca.enrolment import enrolment, enrolment_of
-from sealcore import identity
+from sealcore import identity, pem
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from vermilion import identities
+from vermilion.authority import Authority
 from vermilion.cli import deciding, enrolling
 from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here
 from vermilion.cli.enrolling import Issued, Waiting
 from vermilion.desk import PAGE, Desk, in_folder
+from vermilion.layout import FOLDER_MODE
 from vermilion.messages import text
 from vermilion.terminal import emit_json, say, show_pairs
 from vermilion.trust_files import mtls_trust
@@ -43,14 +45,20 @@ def add_client(
 ) -> None:
     office = here(state)
     folder = (out or office.layout.tls(name)).absolute()
-    if (folder / "cert.pem").exists() or (folder / "trust.pem").exists():
-        raise VermilionError(Code.CONFLICT, f"{folder} holds a bundle already; take another name or --out")
-    bound = (unit or office.office.unit, *(units or ()))
-    uri, outcome = _certified(office, folder, name, bound, persons or [], quiet=as_json)
+    replaces = (folder / "cert.pem").exists() or (folder / "trust.pem").exists()
+    if replaces:
+        uri, outcome = _instead_of_revoked(office, folder, name, persons or [], fixed=bool(unit or units), quiet=as_json)
+    else:
+        bound = (unit or office.office.unit, *(units or ()))
+        uri, outcome = _certified(office, folder, name, bound, persons or [], quiet=as_json)
     if isinstance(outcome, Waiting):
         _told_waiting(outcome, as_json, uri=uri, bundle=str(folder))
         return
-    identities.store(folder, outcome.certificate, outcome.chain, mtls_trust(office.layout, SystemClock().now()))
+    trust = mtls_trust(office.layout, SystemClock().now())
+    if replaces:  # key and certificate are in their place, both at once
+        identities.private_file(folder / "trust.pem", trust)
+    else:
+        identities.store(folder, outcome.certificate, outcome.chain, trust)
     if as_json:
         emit_json({"name": name, "uri": uri, "bundle": str(folder)})
         return
@@ -138,18 +146,66 @@ def _certified(
     return wanted.uri, enrolling.enrol(office, wanted, title=text("clients.form_title", name=name), persons=persons, quiet=quiet)
 
 
-def _certified_anew(office: Here, folder: Path, persons: list[str], *, quiet: bool) -> Issued | Waiting:
-    """A new key and certificate for the URI of a bundle that has expired: its holder's end, so that a new one takes people's approval."""
+def _instead_of_revoked(
+    office: Here, folder: Path, name: str, persons: list[str], *, fixed: bool, quiet: bool
+) -> tuple[str, Issued | Waiting]:
+    """A new key and certificate for the client of a bundle that is revoked, whose files are kept aside. CONFLICT for any other bundle."""
+    present = _present(folder)
+    if present is None or (standing := _state_of(office, present)) not in ("held", "revoked"):
+        raise VermilionError(Code.CONFLICT, f"{folder} holds a bundle already; take another name or --out")
+    uri, holder = _holder(present)
+    if standing == "held":
+        reason = f"the certificate in {folder} is on hold: `vermilion ca release {present.serial_number:x}` lets it count again"
+        raise VermilionError(Code.CONFLICT, reason, rule="A new bundle takes the place of one that is revoked for good.")
+    if holder != name:
+        raise VermilionError(Code.CONFLICT, f"{folder} holds the revoked bundle of {holder}; take that name, or another --out")
+    if fixed:
+        raise VermilionError(Code.INVALID_ARGUMENT, f"{name} keeps its units with a new bundle; leave out --unit and --for-unit")
+    return uri, _certified_anew(office, folder, persons, quiet=quiet, keep=True)
+
+
+def _present(folder: Path) -> x509.Certificate | None:
+    """The certificate of a bundle; None where it has none that can be read."""
+    try:
+        return pem.certificates((folder / "cert.pem").read_bytes())[0]
+    except (OSError, pem.EncodingError):
+        return None
+
+
+def _state_of(office: Here, certificate: x509.Certificate) -> str:
+    """How the office's CA lists it; empty where it does not."""
+    der = certificate.public_bytes(Encoding.DER)
+    with Authority(office.layout, office.office) as authority:
+        return next((one.state for one in authority.certificates(PROFILE) if one.certificate == der), "")
+
+
+def _holder(certificate: x509.Certificate) -> tuple[str, str]:
+    """URI and name of a client."""
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
+    return uri, str(certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+
+
+def _keep_aside(folder: Path, certificate: x509.Certificate) -> None:
+    """Copies of key and certificate in a folder of their own, before others take their place."""
+    kept = folder / f"before-{certificate.serial_number:x}"
+    kept.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    for name in ("key.pem", "cert.pem"):
+        identities.private_file(kept / name, (folder / name).read_bytes())
+
+
+def _certified_anew(office: Here, folder: Path, persons: list[str], *, quiet: bool, keep: bool = False) -> Issued | Waiting:
+    """A new key and certificate for the URI of a bundle that has expired or is revoked: its holder's end, so that a new one takes
+    people's approval."""
     present, waiting = identity.read(in_folder(folder)).certificate, folder / ".waiting"
-    (uri,) = present.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
-        x509.UniformResourceIdentifier
-    )
-    name = str(present.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+    uri, name = _holder(present)
     request = identities.request(waiting, uri, server=False, common_name=name)
     wanted = enrolment(PROFILE, uri, {"common_name": name}, request)
     outcome = enrolling.enrol(office, wanted, title=text("clients.form_title", name=name), persons=persons, quiet=quiet)
     if isinstance(outcome, Issued):
         chain = identities.chain_pem(outcome.certificate, outcome.chain)
+        if keep:
+            _keep_aside(folder, present)
         identity.replace(in_folder(folder), (waiting / "key.pem").read_bytes(), chain)
         shutil.rmtree(waiting)
     return outcome
