@@ -22,6 +22,7 @@ from ca.register import Register
 from ca.restore import restored_at
 from ca.revoke import Order, Revocation, is_same_token
 from ca.tables import State, acts, certificates
+from sealcore.approvals import judging
 from sealcore.approvals.covers import ActCovers
 from sealcore.clock import Clock
 from sealcore.db import read
@@ -64,11 +65,14 @@ class Acts:
         admit_seal(claims, wanted, self._spki_sha256(wanted), register)
         return Carried(self._revocation.perform(wanted, order), wanted)
 
-    def check(self, action: str, seal: str, parameters: Mapping[str, Any], approved_since: int | None) -> None:
+    def check(self, action: str, seal: str, parameters: Mapping[str, Any], approved_since: int | None, earliest: int | None = None) -> None:
         """Raises what ``perform`` would refuse this act for, were it approved now, and CONFLICT for what stands already. Changes nothing.
 
         approved_since  NumericDate of the first approval that was given so far
+        earliest        NumericDate of the earliest of its form's start and the decisions so far; None before there is a form
         """
+        if earliest is not None and (restored := restored_at(self._engine)) is not None:
+            judging.require_later({"its start or a decision": earliest}, restored.timestamp(), "the form of this act", "the CA's database")
         wanted = wanted_of(action, ActCovers(parameters).parameters)
         register = self._register.view()
         if isinstance(wanted, Enrolment):

@@ -84,7 +84,8 @@ class RevocationCalls:
     async def CheckAct(self, request: ca_pb2.CaActRequest, context: Any) -> ca_pb2.CaActResponse:  # noqa: N802
         """Whether an act could be carried out now, were it approved."""
         parameters = strict_json(request.parameters.encode("utf-8"), Code.INVALID_ARGUMENT)
-        await asyncio.to_thread(self._means.acts.check, request.action, request.seal, parameters, request.approved_since or None)
+        since, earliest = request.approved_since or None, request.earliest or None
+        await asyncio.to_thread(self._means.acts.check, request.action, request.seal, parameters, since, earliest)
         return ca_pb2.CaActResponse()
 
     async def PublishCrl(self, request: ca_pb2.PublishCrlRequest, context: Any) -> ca_pb2.CrlRecord:  # noqa: N802

@@ -87,14 +87,21 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         return signer_pb2.Picture(pdf=pdf, width_millipoints=width, height_millipoints=height)
 
     async def ListPeople(self, request: signer_pb2.ListPeopleRequest, context: Any) -> signer_pb2.ListPeopleResponse:  # noqa: N802
-        """Everyone who may decide or stop, those who have left included; and whose tokens count."""
+        """Everyone who may decide or stop, those who have left included; and whose tokens count, from when on, and for whom not."""
         register = await in_thread(self._executor, self._store.current)
         people = [
             signer_pb2.PersonRecord(id=one.id, roles=sorted(one.roles), public_key=one.public_key, active=one.active)
             for one in register.people.values()
         ]
+        peer, shut_out = caller(), sorted(subject for kind, subject in register.stopped if kind == "client")
         issuers = [one.public_key for one in register.issuers.values() if one.active]
-        return signer_pb2.ListPeopleResponse(people=people, register_quorum=register.register_quorum, issuers=issuers)
+        return signer_pb2.ListPeopleResponse(
+            people=people,
+            register_quorum=register.register_quorum,
+            issuers=issuers,
+            restored_at=register.restored_at or 0,
+            shut_out=[uri for uri in shut_out if "client" not in peer.roles or uri == peer.uri],
+        )
 
     async def ListKeys(self, request: signer_pb2.ListKeysRequest, context: Any) -> signer_pb2.ListKeysResponse:  # noqa: N802
         """Every key of the signer's token."""

@@ -16,7 +16,7 @@ CALL_TIMEOUT_S = 20.0  # it asks the signer's register and makes a CRL before it
 class Authority(Protocol):
     """What the outbox needs of the CA."""
 
-    def check_act(self, action: str, seal: str, parameters: Mapping[str, Any], approved_since: int | None) -> None: ...
+    def check_act(self, action: str, seal: str, parameters: Mapping[str, Any], approved_since: int | None, earliest: int) -> None: ...
 
     def perform(self, token: str) -> None: ...
 
@@ -32,10 +32,10 @@ class CaAuthority:
         """Closes the connection."""
         self._channel.close()
 
-    def check_act(self, action: str, seal: str, parameters: Mapping[str, Any], approved_since: int | None) -> None:
-        """Raises what the CA would refuse this act for if it were approved now; changes nothing."""
+    def check_act(self, action: str, seal: str, parameters: Mapping[str, Any], approved_since: int | None, earliest: int) -> None:
+        """Raises what the CA would refuse this act for if it were approved now; changes nothing. ``earliest`` as ``forms.check_act`` has it."""
         text = canonical_json(dict(parameters)).decode("utf-8")
-        request = ca_pb2.CaActRequest(action=action, seal=seal, parameters=text, approved_since=approved_since or 0)
+        request = ca_pb2.CaActRequest(action=action, seal=seal, parameters=text, approved_since=approved_since or 0, earliest=earliest)
         call(self._channel, self._stub.CheckAct, request, timeout_s=CALL_TIMEOUT_S)
 
     def perform(self, token: str) -> None:

@@ -13,6 +13,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.rpc import Peer
 from workflow import events, store
 from workflow.access import may_see, no_form
+from workflow.countable import require_countable
 from workflow.forms import announce_approval, check_act
 from workflow.model import Form, Person, Received, Standing
 from workflow.office import Office
@@ -50,7 +51,7 @@ def decide(office: Office, caller: Peer, number: str, decision: Decision, reason
     form.check_may_decide(person, decision.verdict)
     if decision.verdict == "approve":
         approver(people, person.id)
-        _check_act(office, form)
+        _require_possible(office, form, decision)
     least = least_persons(office.register, form.context.seal, form.context.action, form.context.covers)
     with write(office.engine) as connection:
         form = _opened(connection, received, number)
@@ -81,12 +82,15 @@ def _presented(office: Office, caller: Peer, received: Received, number: str) ->
     return form, person
 
 
-def _check_act(office: Office, form: Form) -> None:
+def _require_possible(office: Office, form: Form, decision: Decision) -> None:
     """What has become impossible since the form was submitted is not approved any more."""
     with read(office.engine) as connection:
         files = store.attachments(connection, form.number)
-    given = [one.decision.time for one in form.decisions if one.decision.verdict == "approve"]
-    check_act(office, form.context.seal, form.context.action, form.context.covers, files, approved_since=min(given, default=None))
+    context, given = form.context, [one.decision for one in form.decisions]
+    earliest = min(context.nbf, decision.time, *(one.time for one in given))
+    since = min((one.time for one in given if one.verdict == "approve"), default=None)
+    check_act(office, context.seal, context.action, context.covers, files, earliest=earliest, approved_since=since)
+    require_countable(office, context.aud, context.sub, earliest)
 
 
 def _reject(office: Office, received: Received, number: str) -> Outcome:

@@ -21,6 +21,7 @@ from sealcore.rpc import Peer
 from workflow import effects, events, policies, store
 from workflow.access import require_visible
 from workflow.authority import Authority
+from workflow.countable import require_countable
 from workflow.events import Recorded
 from workflow.model import (
     ACT_ACTIONS,
@@ -126,7 +127,8 @@ def submit(office: Office, caller: Peer, application: Application) -> Form:
     plan = _plan(office, application, now)
     least = least_persons(office.register, application.seal, application.action, plan.covers)
     files = application.asked.files if isinstance(application.asked, ActRequest) else ()
-    check_act(office, application.seal, application.action, plan.covers, files)
+    check_act(office, application.seal, application.action, plan.covers, files, earliest=plan.nbf)
+    require_countable(office, _audience(office, application), _subject(caller, plan.covers), plan.nbf)
     with write(office.engine) as connection:
         client = store.client_by_uri(connection, caller.uri)
         unit = _unit(office, caller, client, application)
@@ -163,9 +165,19 @@ def submit(office: Office, caller: Peer, application: Application) -> Form:
     return form
 
 
-def check_act(office: Office, seal: str, action: str, covers: Covers, files: Sequence[bytes], *, approved_since: int | None = None) -> None:
+def check_act(
+    office: Office,
+    seal: str,
+    action: str,
+    covers: Covers,
+    files: Sequence[bytes],
+    *,
+    earliest: int,
+    approved_since: int | None = None,
+) -> None:
     """Refuses what the one who will carry the act out would refuse, before anybody is asked to approve it; raises their own code.
 
+    earliest        NumericDate of the earliest of the form's start and its decisions: what lies before a restore does not count
     approved_since  NumericDate of the first approval so far: what was changed since is not what that person was shown
     """
     if not isinstance(covers, ActCovers):
@@ -176,7 +188,7 @@ def check_act(office: Office, seal: str, action: str, covers: Covers, files: Seq
         if files:
             raise VermilionError(Code.ATTACHMENT_UNNAMED, "this act names no file")
         if action in CA_ACTIONS:
-            _authority(office, action).check_act(action, seal, covers.parameters, approved_since)
+            _authority(office, action).check_act(action, seal, covers.parameters, approved_since, earliest)
         else:
             policies.check(office, covers.parameters)
         return
@@ -354,7 +366,7 @@ def _context(office: Office, caller: Peer, application: Application, plan: _Plan
         jti=uuid7(),
         form=number,
         aud=_audience(office, application),
-        sub=ACT_SUBJECT if isinstance(plan.covers, ActCovers) else caller.uri,
+        sub=_subject(caller, plan.covers),
         seal=application.seal,
         action=application.action,
         covers=plan.covers,
@@ -362,6 +374,10 @@ def _context(office: Office, caller: Peer, application: Application, plan: _Plan
         nbf=plan.nbf,
         exp=plan.exp,
     )
+
+
+def _subject(caller: Peer, covers: Covers) -> str:
+    return ACT_SUBJECT if isinstance(covers, ActCovers) else caller.uri
 
 
 def _audience(office: Office, application: Application) -> str:

@@ -51,6 +51,18 @@ class RegisteredPerson:
 
 
 @dataclass(frozen=True)
+class Countable:
+    """Whose tokens cannot count at the signer, and what is too old to.
+
+    restored_at  NumericDate of its last restore, before which nothing in a token may lie; None when there was none
+    shut_out     URI of the clients that an act of the register shut out
+    """
+
+    restored_at: int | None
+    shut_out: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Grant:
     """A standing approval and how much of it is used."""
 
@@ -107,6 +119,8 @@ class Register(Protocol):
 
     def own_quorum(self) -> int: ...
 
+    def countable(self) -> Countable: ...
+
     def grants(self) -> list[Grant]: ...
 
     def stop(self, stop: Stop) -> Stopped: ...
@@ -156,6 +170,11 @@ class SignerRegister:
     def own_quorum(self) -> int:
         """How many distinct people change the register itself."""
         return max(1, self._roll().register_quorum)
+
+    def countable(self) -> Countable:
+        """What the signer judges of a token's times and its client. Kept apart from people: each filing asks, and makes no one's entry wait."""
+        roll = self._kept("countable", lambda: self._call(self._register.ListPeople, signer_pb2.ListPeopleRequest()))
+        return Countable(roll.restored_at or None, frozenset(roll.shut_out))
 
     def _roll(self) -> signer_pb2.ListPeopleResponse:
         answer: signer_pb2.ListPeopleResponse = self._kept(

@@ -5,7 +5,7 @@ Each step raises the code of its own refusal. Which keys and numbers count, the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -46,14 +46,15 @@ def require_after_restore(claims: Claims, restored_at: float | None, database: s
 
     Nobody but the issuer vouches for ``iat``; ``nbf`` and the decisions' times are what people signed.
     """
-    if restored_at is None:
-        return
     times = {"iat": claims.iat, "nbf": claims.nbf} | {f"the decision of {one.person}": one.time for one in claims.decisions}
+    require_later(times, restored_at, f"the token {claims.jti}", database)
+
+
+def require_later(times: Mapping[str, int], restored_at: float | None, subject: str, database: str) -> None:
+    """TOKEN_BEFORE_RESTORE unless each of these times, NumericDates by what they are of, is later than the restore."""
     for name, time in times.items():
-        if time < restored_at:
-            raise VermilionError(
-                Code.TOKEN_BEFORE_RESTORE, f"the token {claims.jti} is older than the restore of {database}: {name} lies before it"
-            )
+        if restored_at is not None and time < restored_at:
+            raise VermilionError(Code.TOKEN_BEFORE_RESTORE, f"{subject} is older than the restore of {database}: {name} lies before it")
 
 
 def require_decisions(claims: Claims, approver_key: Callable[[str], Any], applicant_key: Callable[[str], Any | None]) -> None:

@@ -52,6 +52,24 @@ def test_after_a_restore_everything_in_a_token_is_later(own_desk: Desk, early: s
     case.perform(case.token())
 
 
+@pytest.mark.parametrize("kind", [Kind.REVOKE, Kind.HOLD])
+def test_a_form_from_before_a_restore_is_not_put_before_anybody(own_desk: Desk, kind: Kind) -> None:
+    """It took two approvals, and was refused then."""
+    case = new_case(own_desk)
+    before = int(own_desk.clock.now().timestamp())
+    act = case.change(kind).as_json()
+    own_desk.clock.advance(5)
+    case.acts.check("revoke", case.seal, act, None, before)
+    record_restore(own_desk.engine, clock=own_desk.clock)
+    for since in (None, before + 7):
+        with pytest.raises(VermilionError) as refused:
+            case.acts.check("revoke", case.seal, act, since, before)
+        assert refused.value.code is Code.TOKEN_BEFORE_RESTORE and "the CA's database" in refused.value.reason
+    own_desk.clock.advance(5)
+    case.acts.check("revoke", case.seal, act, None, before + 10)
+    case.perform(case.token(case.change(kind)))
+
+
 def test_token_that_the_backup_knows_gets_its_answer_again(replicas: tuple[Desk, Desk]) -> None:
     case = new_case(replicas[0])
     token = case.token()

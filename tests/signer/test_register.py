@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from sealcore.approvals.canonical import b64url
 from sealcore.clock import SystemClock
 from sealcore.config import load
 from sealcore.errors import Code, VermilionError
-from sealcore.ids import operator_uri, service_uri, uuid7
+from sealcore.ids import client_uri, operator_uri, service_uri, uuid7
 from sealcore.ledger.note import Checkpoint, cosign, log_key, sign_checkpoint, witness_key
 from signer.app import build
 from signer.settings import SignerSettings
@@ -26,6 +27,7 @@ from tests.signer.office import document, person, picture, spki
 from tests.signer.station import Station, typed
 
 OPERATOR = operator_uri("test")
+WORKFLOW = service_uri("workflow")
 
 
 @pytest.fixture
@@ -170,6 +172,22 @@ def test_people_and_issuers_come_and_go_by_acts_of_the_quorum(fresh: Station) ->
     assert {one.id: one.active for one in people.people}[eve.id] is False
 
 
+def test_who_is_shut_out_is_told_to_who_governs_and_to_the_client_itself(fresh: Station) -> None:
+    """The workflow refuses approvals by it; no client learns of the others."""
+    office, other = fresh.office, client_uri(uuid7())
+
+    def told(uri: str) -> list[str]:
+        return list(typed(lambda: fresh.register(uri).ListPeople(signer_pb2.ListPeopleRequest())).shut_out)
+
+    assert told(WORKFLOW) == []
+    for client in (other, office.client):
+        perform(fresh, change(fresh, "client_stop", client=client))
+    assert told(WORKFLOW) == told(OPERATOR) == sorted([other, office.client])
+    assert told(office.client) == [office.client]
+    perform(fresh, change(fresh, "client_allow", client=office.client))
+    assert told(WORKFLOW) == [other] and told(office.client) == []
+
+
 def test_pictures_come_with_the_act_that_names_them(fresh: Station) -> None:
     seal = fresh.office.seals["contract"].id
     other = picture(inset=20)
@@ -225,8 +243,11 @@ def test_after_a_restore_no_earlier_token_counts(own_station: Station) -> None:
     approved = own_station.office.approve([document("Before")])
     done = own_station.ceremony("--restored-at", "2099-01-01T00:00:00Z")
     assert done.returncode == 0, done.stderr
-    with own_station.running(), pytest.raises(VermilionError) as refused:
-        own_station.seal(approved)
+    with own_station.running():
+        told = typed(lambda: own_station.register().ListPeople(signer_pb2.ListPeopleRequest()))  # by it the workflow refuses approvals
+        assert told.restored_at == int(datetime.fromisoformat("2099-01-01T00:00:00Z").timestamp())
+        with pytest.raises(VermilionError) as refused:
+            own_station.seal(approved)
     assert refused.value.code is Code.TOKEN_BEFORE_RESTORE
     assert approved.claims.jti in refused.value.reason
 

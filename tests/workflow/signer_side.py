@@ -57,6 +57,8 @@ class State:
     people: dict[str, signer_pb2.PersonRecord] = field(default_factory=dict)
     grants: list[signer_pb2.GrantRecord] = field(default_factory=list)
     register_quorum: int = 2
+    restored_at: int = 0
+    shut_out: list[str] = field(default_factory=list)
     issuer_key: Any = None
     appended: dict[str, ledger_pb2.AppendRequest] = field(default_factory=dict)
     performed: list[tokens.Claims] = field(default_factory=list)
@@ -97,7 +99,13 @@ class _Register(signer_pb2_grpc.RegisterServicer):
         return signer_pb2.ListSealsResponse(seals=self._state.seals.values())
 
     async def ListPeople(self, request: Any, context: Any) -> Any:
-        return signer_pb2.ListPeopleResponse(people=self._state.people.values(), register_quorum=self._state.register_quorum)
+        state = self._state
+        return signer_pb2.ListPeopleResponse(
+            people=state.people.values(),
+            register_quorum=state.register_quorum,
+            restored_at=state.restored_at,
+            shut_out=state.shut_out,
+        )
 
     async def ListGrants(self, request: Any, context: Any) -> Any:
         return signer_pb2.ListGrantsResponse(grants=self._state.grants)

@@ -337,13 +337,15 @@ class Ca:
     def __init__(self) -> None:
         self.performed: list[tokens.Claims] = []
         self.checked: list[tuple[str, str, Any, int | None]] = []
+        self.earliest: list[int] = []
         self.refuses: VermilionError | None = None
         self.refuses_checks: VermilionError | None = None
 
-    def check_act(self, action: str, seal: str, parameters: Any, approved_since: int | None) -> None:
+    def check_act(self, action: str, seal: str, parameters: Any, approved_since: int | None, earliest: int) -> None:
         if self.refuses_checks is not None:
             raise self.refuses_checks
         self.checked.append((action, seal, dict(parameters), approved_since))
+        self.earliest.append(earliest)
 
     def perform(self, token: str) -> None:
         if self.refuses is not None:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cprotos/vermilion/v1/ca.proto\x12\x0cvermilion.v1\"~\n\x0cIssueRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\x13\n\x0bsubject_uri\x18\x03 \x01(\t\x12\x11\n\tdns_names\x18\x04 \x03(\t\x12\x14\n\x0cip_addresses\x18\x05 \x03(\t\x12\x0e\n\x06issuer\x18\x06 \x01(\t\"3\n\rIssueResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\r\n\x05\x63hain\x18\x02 \x03(\x0c\"X\n\rRevokeRequest\x12\x0e\n\x06serial\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06issuer\x18\x03 \x01(\t\x12\x17\n\x0finvalidity_date\x18\x04 \x01(\t\"-\n\x0bHoldRequest\x12\x0e\n\x06serial\x18\x01 \x01(\x0c\x12\x0e\n\x06issuer\x18\x02 \x01(\t\"0\n\x0eReleaseRequest\x12\x0e\n\x06serial\x18\x01 \x01(\x0c\x12\x0e\n\x06issuer\x18\x02 \x01(\t\"X\n\x0c\x43\x61\x41\x63tRequest\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x0c\n\x04seal\x18\x02 \x01(\t\x12\x12\n\nparameters\x18\x03 \x01(\t\x12\x16\n\x0e\x61pproved_since\x18\x04 \x01(\x03\"\x0f\n\rCaActResponse\"\x1b\n\nActRequest\x12\r\n\x05token\x18\x01 \x01(\t\"#\n\x11PublishCrlRequest\x12\x0e\n\x06issuer\x18\x01 \x01(\t\"\x11\n\x0fListCrlsRequest\"\x80\x01\n\tCrlRecord\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\t\x12\x13\n\x0bthis_update\x18\x03 \x01(\t\x12\x13\n\x0bnext_update\x18\x04 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x05 \x01(\r\x12\x0b\n\x03\x63rl\x18\x06 \x01(\x0c\x12\x0b\n\x03url\x18\x07 \x01(\t\"9\n\x10ListCrlsResponse\x12%\n\x04\x63rls\x18\x01 \x03(\x0b\x32\x17.vermilion.v1.CrlRecord\"$\n\x0eRevokeResponse\x12\x12\n\ncrl_number\x18\x01 \x01(\t\"*\n\x17ListCertificatesRequest\x12\x0f\n\x07profile\x18\x01 \x01(\t\"\xee\x01\n\x11\x43\x65rtificateRecord\x12\x0e\n\x06serial\x18\x01 \x01(\x0c\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\x0e\n\x06issuer\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x12\n\nnot_before\x18\x05 \x01(\t\x12\x11\n\tnot_after\x18\x06 \x01(\t\x12\r\n\x05state\x18\x07 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x08 \x01(\x0c\x12\x12\n\nrevoked_at\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x17\n\x0finvalidity_date\x18\x0b \x01(\t\x12\x0f\n\x07held_at\x18\x0c \x01(\t\"Q\n\x18ListCertificatesResponse\x12\x35\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0b\x32\x1f.vermilion.v1.CertificateRecord\"\x1f\n\x0cRenewRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"\x15\n\x13ListProfilesRequest\"\xd6\x01\n\rProfileRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07issuers\x18\x02 \x03(\t\x12\x0c\n\x04\x64\x61ys\x18\x03 \x01(\r\x12\x12\n\nalgorithms\x18\x04 \x03(\t\x12\x11\n\tkey_usage\x18\x05 \x03(\t\x12\x1a\n\x12\x65xtended_key_usage\x18\x06 \x03(\t\x12\x10\n\x08policies\x18\x07 \x03(\t\x12\x15\n\rqc_statements\x18\x08 \x03(\t\x12\r\n\x05names\x18\t \x03(\t\x12\x0f\n\x07\x63\x61llers\x18\n \x03(\t\x12\x0c\n\x04\x65tsi\x18\x0b \x01(\t\"E\n\x14ListProfilesResponse\x12-\n\x08profiles\x18\x01 \x03(\x0b\x32\x1b.vermilion.v1.ProfileRecord2\xbc\x06\n\x14\x43\x65rtificateAuthority\x12@\n\x05Issue\x12\x1a.vermilion.v1.IssueRequest\x1a\x1b.vermilion.v1.IssueResponse\x12\x43\n\x06Revoke\x12\x1b.vermilion.v1.RevokeRequest\x1a\x1c.vermilion.v1.RevokeResponse\x12?\n\x04Hold\x12\x19.vermilion.v1.HoldRequest\x1a\x1c.vermilion.v1.RevokeResponse\x12\x45\n\x07Release\x12\x1c.vermilion.v1.ReleaseRequest\x1a\x1c.vermilion.v1.RevokeResponse\x12\x41\n\x07Perform\x12\x18.vermilion.v1.ActRequest\x1a\x1c.vermilion.v1.RevokeResponse\x12\x43\n\x08\x43heckAct\x12\x1a.vermilion.v1.CaActRequest\x1a\x1b.vermilion.v1.CaActResponse\x12\x46\n\nPublishCrl\x12\x1f.vermilion.v1.PublishCrlRequest\x1a\x17.vermilion.v1.CrlRecord\x12I\n\x08ListCrls\x12\x1d.vermilion.v1.ListCrlsRequest\x1a\x1e.vermilion.v1.ListCrlsResponse\x12\x61\n\x10ListCertificates\x12%.vermilion.v1.ListCertificatesRequest\x1a&.vermilion.v1.ListCertificatesResponse\x12@\n\x05Renew\x12\x1a.vermilion.v1.RenewRequest\x1a\x1b.vermilion.v1.IssueResponse\x12U\n\x0cListProfiles\x12!.vermilion.v1.ListProfilesRequest\x1a\".vermilion.v1.ListProfilesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cprotos/vermilion/v1/ca.proto\x12\x0cvermilion.v1\"~\n\x0cIssueRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\x13\n\x0bsubject_uri\x18\x03 \x01(\t\x12\x11\n\tdns_names\x18\x04 \x03(\t\x12\x14\n\x0cip_addresses\x18\x05 \x03(\t\x12\x0e\n\x06issuer\x18\x06 \x01(\t\"3\n\rIssueResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\r\n\x05\x63hain\x18\x02 \x03(\x0c\"X\n\rRevokeRequest\x12\x0e\n\x06serial\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06issuer\x18\x03 \x01(\t\x12\x17\n\x0finvalidity_date\x18\x04 \x01(\t\"-\n\x0bHoldRequest\x12\x0e\n\x06serial\x18\x01 \x01(\x0c\x12\x0e\n\x06issuer\x18\x02 \x01(\t\"0\n\x0eReleaseRequest\x12\x0e\n\x06serial\x18\x01 \x01(\x0c\x12\x0e\n\x06issuer\x18\x02 \x01(\t\"j\n\x0c\x43\x61\x41\x63tRequest\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x0c\n\x04seal\x18\x02 \x01(\t\x12\x12\n\nparameters\x18\x03 \x01(\t\x12\x16\n\x0e\x61pproved_since\x18\x04 \x01(\x03\x12\x10\n\x08\x65\x61rliest\x18\x05 \x01(\x03\"\x0f\n\rCaActResponse\"\x1b\n\nActRequest\x12\r\n\x05token\x18\x01 \x01(\t\"#\n\x11PublishCrlRequest\x12\x0e\n\x06issuer\x18\x01 \x01(\t\"\x11\n\x0fListCrlsRequest\"\x80\x01\n\tCrlRecord\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\t\x12\x13\n\x0bthis_update\x18\x03 \x01(\t\x12\x13\n\x0bnext_update\x18\x04 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x05 \x01(\r\x12\x0b\n\x03\x63rl\x18\x06 \x01(\x0c\x12\x0b\n\x03url\x18\x07 \x01(\t\"9\n\x10ListCrlsResponse\x12%\n\x04\x63rls\x18\x01 \x03(\x0b\x32\x17.vermilion.v1.CrlRecord\"$\n\x0eRevokeResponse\x12\x12\n\ncrl_number\x18\x01 \x01(\t\"*\n\x17ListCertificatesRequest\x12\x0f\n\x07profile\x18\x01 \x01(\t\"\xee\x01\n\x11\x43\x65rtificateRecord\x12\x0e\n\x06serial\x18\x01 \x01(\x0c\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\x0e\n\x06issuer\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x12\n\nnot_before\x18\x05 \x01(\t\x12\x11\n\tnot_after\x18\x06 \x01(\t\x12\r\n\x05state\x18\x07 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x08 \x01(\x0c\x12\x12\n\nrevoked_at\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x17\n\x0finvalidity_date\x18\x0b \x01(\t\x12\x0f\n\x07held_at\x18\x0c \x01(\t\"Q\n\x18ListCertificatesResponse\x12\x35\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0b\x32\x1f.vermilion.v1.CertificateRecord\"\x1f\n\x0cRenewRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"\x15\n\x13ListProfilesRequest\"\xd6\x01\n\rProfileRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07issuers\x18\x02 \x03(\t\x12\x0c\n\x04\x64\x61ys\x18\x03 \x01(\r\x12\x12\n\nalgorithms\x18\x04 \x03(\t\x12\x11\n\tkey_usage\x18\x05 \x03(\t\x12\x1a\n\x12\x65xtended_key_usage\x18\x06 \x03(\t\x12\x10\n\x08policies\x18\x07 \x03(\t\x12\x15\n\rqc_statements\x18\x08 \x03(\t\x12\r\n\x05names\x18\t \x03(\t\x12\x0f\n\x07\x63\x61llers\x18\n \x03(\t\x12\x0c\n\x04\x65tsi\x18\x0b \x01(\t\"E\n\x14ListProfilesResponse\x12-\n\x08profiles\x18\x01 \x03(\x0b\x32\x1b.vermilion.v1.ProfileRecord2\xbc\x06\n\x14\x43\x65rtificateAuthority\x12@\n\x05Issue\x12\x1a.vermilion.v1.IssueRequest\x1a\x1b.vermilion.v1.IssueResponse\x12\x43\n\x06Revoke\x12\x1b.vermilion.v1.RevokeRequest\x1a\x1c.vermilion.v1.RevokeResponse\x12?\n\x04Hold\x12\x19.vermilion.v1.HoldRequest\x1a\x1c.vermilion.v1.RevokeResponse\x12\x45\n\x07Release\x12\x1c.vermilion.v1.ReleaseRequest\x1a\x1c.vermilion.v1.RevokeResponse\x12\x41\n\x07Perform\x12\x18.vermilion.v1.ActRequest\x1a\x1c.vermilion.v1.RevokeResponse\x12\x43\n\x08\x43heckAct\x12\x1a.vermilion.v1.CaActRequest\x1a\x1b.vermilion.v1.CaActResponse\x12\x46\n\nPublishCrl\x12\x1f.vermilion.v1.PublishCrlRequest\x1a\x17.vermilion.v1.CrlRecord\x12I\n\x08ListCrls\x12\x1d.vermilion.v1.ListCrlsRequest\x1a\x1e.vermilion.v1.ListCrlsResponse\x12\x61\n\x10ListCertificates\x12%.vermilion.v1.ListCertificatesRequest\x1a&.vermilion.v1.ListCertificatesResponse\x12@\n\x05Renew\x12\x1a.vermilion.v1.RenewRequest\x1a\x1b.vermilion.v1.IssueResponse\x12U\n\x0cListProfiles\x12!.vermilion.v1.ListProfilesRequest\x1a\".vermilion.v1.ListProfilesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,35 +42,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RELEASEREQUEST']._serialized_start=364
   _globals['_RELEASEREQUEST']._serialized_end=412
   _globals['_CAACTREQUEST']._serialized_start=414
-  _globals['_CAACTREQUEST']._serialized_end=502
-  _globals['_CAACTRESPONSE']._serialized_start=504
-  _globals['_CAACTRESPONSE']._serialized_end=519
-  _globals['_ACTREQUEST']._serialized_start=521
-  _globals['_ACTREQUEST']._serialized_end=548
-  _globals['_PUBLISHCRLREQUEST']._serialized_start=550
-  _globals['_PUBLISHCRLREQUEST']._serialized_end=585
-  _globals['_LISTCRLSREQUEST']._serialized_start=587
-  _globals['_LISTCRLSREQUEST']._serialized_end=604
-  _globals['_CRLRECORD']._serialized_start=607
-  _globals['_CRLRECORD']._serialized_end=735
-  _globals['_LISTCRLSRESPONSE']._serialized_start=737
-  _globals['_LISTCRLSRESPONSE']._serialized_end=794
-  _globals['_REVOKERESPONSE']._serialized_start=796
-  _globals['_REVOKERESPONSE']._serialized_end=832
-  _globals['_LISTCERTIFICATESREQUEST']._serialized_start=834
-  _globals['_LISTCERTIFICATESREQUEST']._serialized_end=876
-  _globals['_CERTIFICATERECORD']._serialized_start=879
-  _globals['_CERTIFICATERECORD']._serialized_end=1117
-  _globals['_LISTCERTIFICATESRESPONSE']._serialized_start=1119
-  _globals['_LISTCERTIFICATESRESPONSE']._serialized_end=1200
-  _globals['_RENEWREQUEST']._serialized_start=1202
-  _globals['_RENEWREQUEST']._serialized_end=1233
-  _globals['_LISTPROFILESREQUEST']._serialized_start=1235
-  _globals['_LISTPROFILESREQUEST']._serialized_end=1256
-  _globals['_PROFILERECORD']._serialized_start=1259
-  _globals['_PROFILERECORD']._serialized_end=1473
-  _globals['_LISTPROFILESRESPONSE']._serialized_start=1475
-  _globals['_LISTPROFILESRESPONSE']._serialized_end=1544
-  _globals['_CERTIFICATEAUTHORITY']._serialized_start=1547
-  _globals['_CERTIFICATEAUTHORITY']._serialized_end=2375
+  _globals['_CAACTREQUEST']._serialized_end=520
+  _globals['_CAACTRESPONSE']._serialized_start=522
+  _globals['_CAACTRESPONSE']._serialized_end=537
+  _globals['_ACTREQUEST']._serialized_start=539
+  _globals['_ACTREQUEST']._serialized_end=566
+  _globals['_PUBLISHCRLREQUEST']._serialized_start=568
+  _globals['_PUBLISHCRLREQUEST']._serialized_end=603
+  _globals['_LISTCRLSREQUEST']._serialized_start=605
+  _globals['_LISTCRLSREQUEST']._serialized_end=622
+  _globals['_CRLRECORD']._serialized_start=625
+  _globals['_CRLRECORD']._serialized_end=753
+  _globals['_LISTCRLSRESPONSE']._serialized_start=755
+  _globals['_LISTCRLSRESPONSE']._serialized_end=812
+  _globals['_REVOKERESPONSE']._serialized_start=814
+  _globals['_REVOKERESPONSE']._serialized_end=850
+  _globals['_LISTCERTIFICATESREQUEST']._serialized_start=852
+  _globals['_LISTCERTIFICATESREQUEST']._serialized_end=894
+  _globals['_CERTIFICATERECORD']._serialized_start=897
+  _globals['_CERTIFICATERECORD']._serialized_end=1135
+  _globals['_LISTCERTIFICATESRESPONSE']._serialized_start=1137
+  _globals['_LISTCERTIFICATESRESPONSE']._serialized_end=1218
+  _globals['_RENEWREQUEST']._serialized_start=1220
+  _globals['_RENEWREQUEST']._serialized_end=1251
+  _globals['_LISTPROFILESREQUEST']._serialized_start=1253
+  _globals['_LISTPROFILESREQUEST']._serialized_end=1274
+  _globals['_PROFILERECORD']._serialized_start=1277
+  _globals['_PROFILERECORD']._serialized_end=1491
+  _globals['_LISTPROFILESRESPONSE']._serialized_start=1493
+  _globals['_LISTPROFILESRESPONSE']._serialized_end=1562
+  _globals['_CERTIFICATEAUTHORITY']._serialized_start=1565
+  _globals['_CERTIFICATEAUTHORITY']._serialized_end=2393
 # @@protoc_insertion_point(module_scope)

@@ -59,16 +59,18 @@ class ReleaseRequest(_message.Message):
     def __init__(self, serial: _Optional[bytes] = ..., issuer: _Optional[str] = ...) -> None: ...
 
 class CaActRequest(_message.Message):
-    __slots__ = ("action", "seal", "parameters", "approved_since")
+    __slots__ = ("action", "seal", "parameters", "approved_since", "earliest")
     ACTION_FIELD_NUMBER: _ClassVar[int]
     SEAL_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     APPROVED_SINCE_FIELD_NUMBER: _ClassVar[int]
+    EARLIEST_FIELD_NUMBER: _ClassVar[int]
     action: str
     seal: str
     parameters: str
     approved_since: int
-    def __init__(self, action: _Optional[str] = ..., seal: _Optional[str] = ..., parameters: _Optional[str] = ..., approved_since: _Optional[int] = ...) -> None: ...
+    earliest: int
+    def __init__(self, action: _Optional[str] = ..., seal: _Optional[str] = ..., parameters: _Optional[str] = ..., approved_since: _Optional[int] = ..., earliest: _Optional[int] = ...) -> None: ...
 
 class CaActResponse(_message.Message):
     __slots__ = ()

@@ -306,14 +306,18 @@ class PersonRecord(_message.Message):
     def __init__(self, id: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ..., public_key: _Optional[bytes] = ..., active: _Optional[bool] = ...) -> None: ...
 
 class ListPeopleResponse(_message.Message):
-    __slots__ = ("people", "register_quorum", "issuers")
+    __slots__ = ("people", "register_quorum", "issuers", "restored_at", "shut_out")
     PEOPLE_FIELD_NUMBER: _ClassVar[int]
     REGISTER_QUORUM_FIELD_NUMBER: _ClassVar[int]
     ISSUERS_FIELD_NUMBER: _ClassVar[int]
+    RESTORED_AT_FIELD_NUMBER: _ClassVar[int]
+    SHUT_OUT_FIELD_NUMBER: _ClassVar[int]
     people: _containers.RepeatedCompositeFieldContainer[PersonRecord]
     register_quorum: int
     issuers: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, people: _Optional[_Iterable[_Union[PersonRecord, _Mapping]]] = ..., register_quorum: _Optional[int] = ..., issuers: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    restored_at: int
+    shut_out: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, people: _Optional[_Iterable[_Union[PersonRecord, _Mapping]]] = ..., register_quorum: _Optional[int] = ..., issuers: _Optional[_Iterable[bytes]] = ..., restored_at: _Optional[int] = ..., shut_out: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListKeysRequest(_message.Message):
     __slots__ = ()
