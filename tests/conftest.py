@@ -18,10 +18,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLES = REPOSITORY / "examples" / "documents"
 CORPUS = REPOSITORY.parent / "shared" / "corpus"
+settings.register_profile("suite", deadline=None)  # how long an example takes says how loaded the machine is
+settings.load_profile("suite")
 _SAID = "said"
 _BY_MODULE = frozenset({"ca", "client", "observability", "timestamp", "verify", "workflow"})
 

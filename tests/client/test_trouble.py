@@ -119,6 +119,7 @@ def test_what_may_pass_is_busy_or_away_and_nothing_else() -> None:
     needs_a_person = {code for code, entry in REGISTRY.items() if entry.kind in (Kind.BUSY, Kind.UNAVAILABLE)} - RETRYABLE
     assert needs_a_person == {
         *(Code.HSM_PIN_REFUSED, Code.HSM_KEY_MISSING, Code.LEDGER_INCONSISTENT, Code.REGISTER_INCONSISTENT),
+        Code.DATABASE_NEWER,  # a service that says it does not start
         Code.EVIDENCE_NOT_YET,  # `vermilion extend` says it, the signer never
         Code.FILE_UNUSABLE,  # of a path here
         Code.QUOTA_EXCEEDED,  # the workflow says it, and when to come again (`vermilion.client.rest`)

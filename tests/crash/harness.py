@@ -24,7 +24,7 @@ from tests.crash.client import Client, Journal, Work
 from tests.crash.failpoints import Act
 from tests.crash.observers import Batch, Counted, Observers, released_files
 from tests.crash.scene import WORKERS, Scene, lives
-from tests.pades.documents import encrypted
+from tests.pades.documents import simple
 from tests.signer.office import SEALS, UNIT, Office, document, grant_request, item_message, spki
 from tests.signer.station import TIMEOUT_S
 
@@ -392,7 +392,7 @@ class Season:
         seal = dice.choice(("contract", "invoice"))
         documents = [document(f"Crash {dice.getrandbits(48):012x}") for _ in range(DOCUMENTS)]
         if beside:
-            documents[-1] = encrypted()
+            documents[-1] = simple(catalog=b"/AcroForm 77 0 R /Crash (%012x)" % dice.getrandbits(48))  # a form that is not there
         if grant or like is not None or dice.random() < 0.25:
             approved = like.approved if like is not None else office.grant(DOCUMENTS, seal=seal)
             return Work(approved, [item_message(grant_request(index, content)) for index, content in enumerate(documents)], seal)
