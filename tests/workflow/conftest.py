@@ -191,7 +191,7 @@ def configuration(path: Path, *, listen: int, tls: TlsSettings, token: TokenSett
     """Writes the service's TOML file."""
     assert tls.crl_cache is not None
     path.write_text(
-        f'signer_target = "{signer}"\n[listen]\nport = {listen}\n[tls]\nkey_file = "{tls.key_file}"\ncertificate_file = "{tls.certificate_file}"\n'
+        f'register_cache_s = 0\nsigner_target = "{signer}"\n[listen]\nport = {listen}\n[tls]\nkey_file = "{tls.key_file}"\ncertificate_file = "{tls.certificate_file}"\n'
         f'trust_file = "{tls.trust_file}"\ncrl_urls = ["{tls.crl_urls[0]}"]\ncrl_cache = "{tls.crl_cache}"\n[token]\nlabel = "{token.label}"\n'
         f'pin_file = "{token.pin_file}"\nsofthsm_conf = "{token.softhsm_conf}"\n[database]\nurl = "{database}"\n'
     )
