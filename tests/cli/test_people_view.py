@@ -74,30 +74,30 @@ def nobody() -> str:
 @pytest.mark.xdist_group("contract seal")
 def test_an_act_that_two_approve_one_after_the_other_is_one_form(office: RunningOffice, desk: Desk) -> None:
     """The same command by the second person goes on where the first one's stood, and by the first again changes nothing."""
-    order = ("seals", "quorum", "contract", "--action", "rotate", "--least", "2")
+    order = ("seals", "quorum", "contract", "--action", "grant-untemplated", "--least", "1")
     asked = office.run(*order)
     assert asked.returncode == exits.DONE and "it takes 2" in flat(asked.stdout), asked.stderr
     for _ in range(2):
         half = office.run(*order, *FIRST)
         assert half.returncode == exits.DONE, half.stderr
         assert "has 1 of 2 approvals" in flat(half.stdout)
-    (number,) = forms_for(desk, "rotate:2")
+    (number,) = forms_for(desk, "grant-untemplated:1")
     assert [one["verdict"] for one in desk.form(number)["decisions"]] == ["approve"]
     done = office.run(*order, *FIRST, *SECOND)
     assert done.returncode == exits.DONE and number in done.stdout, done.stderr
     seal = next(one for one in office.json("seals", "list") if one["kind"] == "contract")
-    assert seal["quorum"]["rotate"] == 2
-    assert forms_for(desk, "rotate:2") == [number]
+    assert seal["quorum"]["grant-untemplated"] == 1
+    assert forms_for(desk, "grant-untemplated:1") == [number]
 
 
 def test_a_form_that_was_taken_back_is_not_gone_on_with(office: RunningOffice, desk: Desk) -> None:
-    order = ("seals", "quorum", "invoice", "--action", "rotate", "--least", "1")
+    order = ("seals", "quorum", "invoice", "--action", "revoke", "--least", "1")
     half = office.run(*order, *FIRST)
     assert half.returncode == exits.DONE, half.stderr
-    (number,) = forms_for(desk, "rotate:1")
+    (number,) = forms_for(desk, "revoke:1")
     assert office.run("forms", "withdraw", number).returncode == exits.DONE
     assert office.run(*order).returncode == exits.DONE
-    (other,) = set(forms_for(desk, "rotate:1")) - {number}
+    (other,) = set(forms_for(desk, "revoke:1")) - {number}
     assert desk.form(other)["decisions"] == []
     assert office.run("forms", "withdraw", other).returncode == exits.DONE
 
