@@ -62,6 +62,20 @@ class Desk:
         """POST of JSON; the JSON answer."""
         return self._rest.post(path, body)
 
+    def people(self) -> list[Any]:
+        """Everyone in the workflow, page after page."""
+        found: list[Any] = []
+        after: str | None = ""
+        while after is not None:
+            page = self.get("/v1/people", after=after, limit=PAGE)
+            found += page["people"]
+            after = page["next"]
+        return found
+
+    def names(self) -> dict[str, str]:
+        """Everyone's name by their id."""
+        return {person["id"]: person["name"] for person in self.people()}
+
     def form(self, number: str) -> Any:
         """One form with its documents and history; NOT_FOUND, PROOF_INVALID when what would be signed is about another form."""
         form = self.get(f"/v1/forms/{number}")

@@ -30,7 +30,8 @@ def why(form: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Code, str] |
             return Code.FORM_STATE, text("ended.withdrawn", number=number)
     if performance.get("state") in _FAILED:
         told = {"code": performance["code"], "reason": performance.get("closed_reason") or performance["reason"]}
-        return Code(performance["code"]), text("ended.refused", number=number, **told)
+        code = performance["code"]  # of a receiver that may be newer than this program
+        return Code(code) if code in Code.__members__ else Code.FORM_STATE, text("ended.refused", number=number, **told)
     if performance.get("state") != "done" and form["context"]["exp"] <= time.time():
         return Code.FORM_STATE, text("ended.lapsed", number=number)
     return None
@@ -40,20 +41,9 @@ def before(desk: Desk, form: Mapping[str, Any]) -> str | None:
     """What ended the form that we filed last for the same act before ``form``; None where there is none, or it came to its good end."""
     for one in desk.get("/v1/forms", own="true", limit=PAGE)["forms"]:
         if one["number"] != form["number"] and one["created"] <= form["created"] and _same_act(one, form):
-            found = why(desk.form(one["number"]), people(desk))
+            found = why(desk.form(one["number"]), desk.names())
             return found[1] if found is not None else None
     return None
-
-
-def people(desk: Desk) -> dict[str, str]:
-    """Everyone's name by their id."""
-    found: dict[str, str] = {}
-    after: str | None = ""
-    while after is not None:
-        page = desk.get("/v1/people", after=after, limit=PAGE)
-        found |= {person["id"]: person["name"] for person in page["people"]}
-        after = page["next"]
-    return found
 
 
 def known(desk: Desk, number: str, journal: object) -> Any:

@@ -17,7 +17,7 @@ from sealcore.approvals.known import CERTIFICATIONS
 from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
 from vermilion import office as offices
-from vermilion.desk import PAGE, Desk
+from vermilion.desk import Desk
 from vermilion.layout import DEFAULT_STATE, Layout
 from vermilion.messages import text
 from vermilion.office import Office
@@ -93,20 +93,9 @@ def certification(word: str) -> str:
     return CERTIFICATIONS[Certification.of_word(word)]
 
 
-def people(desk: Desk) -> list[Any]:
-    """Everyone in the workflow, page after page."""
-    found: list[Any] = []
-    after: str | None = ""
-    while after is not None:
-        page = desk.get("/v1/people", after=after, limit=PAGE)
-        found += page["people"]
-        after = page["next"]
-    return found
-
-
 def find_person(desk: Desk, name_or_id: str) -> Any:
     """A person by id or full name; NOT_FOUND, or CONFLICT when two bear the name."""
-    return among(people(desk), name_or_id)
+    return among(desk.people(), name_or_id)
 
 
 def among(found: Sequence[Any], name_or_id: str) -> Any:

@@ -93,7 +93,7 @@ def sign(office: Here, desk: Desk, form: Any, persons: Sequence[str], *, quiet: 
 
     Who has approved it before is not asked again, and nobody any more once there are enough.
     """
-    people = common.people(desk)
+    people = desk.people()
     effect = effects.of_form(form, known(office, desk, people))
     if not quiet:
         show(effect)

@@ -47,7 +47,7 @@ def list_forms(
 def show_form(number: Number, state: State = DEFAULT, as_json: AsJson = False) -> None:
     office = here(state)
     with office.desk() as desk:
-        form, people = desk.form(number), common.people(desk)
+        form, people = desk.form(number), desk.people()
         effect = effects.of_form(form, deciding.known(office, desk, people))
     if as_json:
         emit_json({**form, "effect": effect.as_json()})
@@ -187,7 +187,7 @@ def _decide(
 ) -> None:
     office = here(state)
     with office.desk() as desk, PeopleToken.open(office.layout.token_settings("people")) as token:
-        form, people = desk.form(number), common.people(desk)
+        form, people = desk.form(number), desk.people()
         who = common.among(people, person)
         if folder is not None:
             compared = approving.compare(form, form["documents"], folder)

@@ -36,7 +36,7 @@ class Role(StrEnum):
 def list_people(state: State = DEFAULT, as_json: AsJson = False) -> None:
     office = here(state)
     with office.desk() as desk, office.registry() as registry:
-        found = common.people(desk)
+        found = desk.people()
         registered = {person.id for person in registry.people() if person.active}
     if as_json:
         emit_json([{**person, "in_register": person["id"] in registered} for person in found])

@@ -198,7 +198,7 @@ def _standing(office: Here, line: client.Office, asked: _Asked, number: str) -> 
     """
     with office.desk() as desk:
         form = ended.known(desk, number, client.journal_of(asked.out, number))
-        over = ended.why(form, ended.people(desk))
+        over = ended.why(form, desk.names())
     try:
         return line.form(number).state, over
     except VermilionError as fault:
