@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from benchmarks.load import Order, Preparer, Sheaf
 from protos.vermilion.v1 import signer_pb2
-from sealcore.rpc import channel
+from sealcore.rpc_client import channel
 from vermilion.ceremony.plan import CLIENT
 from vermilion.desk import tls_of
 from vermilion.office import find

@@ -15,7 +15,8 @@ from sealcore.db import read, write
 from sealcore.errors import VermilionError
 from sealcore.log import get as get_log
 from sealcore.log import request
-from sealcore.rpc import channel, from_rpc_error
+from sealcore.rpc import from_rpc_error
+from sealcore.rpc_client import channel
 
 ROUND_S: Final = 1.0  # how late the ledger hears while the signer is up
 _CALL_TIMEOUT_S: Final = 10.0

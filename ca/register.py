@@ -12,9 +12,9 @@ from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.approvals.token import key_id
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import call, channel
+from sealcore.rpc_client import call, channel
 
-CALL_TIMEOUT_S = 5.0  # the wait for a signer that is coming back (sealcore.rpc.READY_S) not counted
+CALL_TIMEOUT_S = 5.0  # the wait for a signer that is coming back (sealcore.rpc_client.READY_S) not counted
 
 
 @dataclass(frozen=True)

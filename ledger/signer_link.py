@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import grpc
 
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc
-from sealcore import rpc
+from sealcore import rpc, rpc_client
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
 
@@ -73,7 +73,7 @@ class SignerLink:
     def _stub(self) -> Any:
         if self._channel is None:
             try:
-                self._channel = rpc.channel(self._target, self._tls)
+                self._channel = rpc_client.channel(self._target, self._tls)
             except OSError as fault:
                 raise VermilionError(Code.CONFIGURATION_INVALID, f"the log's mTLS files cannot be read ({fault.strerror})") from None
         return ledger_pb2_grpc.LedgerStub(self._channel)  # type: ignore[no-untyped-call]  # generated code

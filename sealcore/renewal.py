@@ -29,7 +29,7 @@ from sealcore.identity import Identity, IdentityWatch, read, replace
 from sealcore.log import get as get_log
 from sealcore.log import request
 from sealcore.metrics import OnDemand
-from sealcore.rpc import call, channel
+from sealcore.rpc_client import call, channel
 
 SHARE_OF_LIFE: Final = 2 / 3  # a third is left for a CA that is away: ten days of thirty
 LOOK_S: Final = 60.0

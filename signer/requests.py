@@ -24,7 +24,8 @@ from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.ledger import store
 from sealcore.ledger.entry import Entry, EntryKind, time_us
-from sealcore.rpc import channel, from_rpc_error
+from sealcore.rpc import from_rpc_error
+from sealcore.rpc_client import channel
 from signer.front.threads import in_thread
 
 CALL_S: Final = 20.0

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import grpc
 
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc
-from sealcore import rpc
+from sealcore import rpc, rpc_client
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
 
@@ -44,7 +44,7 @@ class SignerLink:
     def _ask(self, call: Callable[[Any], Any]) -> Any:
         try:
             if self._channel is None:
-                self._channel = rpc.channel(self._target, self._tls)
+                self._channel = rpc_client.channel(self._target, self._tls)
             return call(ledger_pb2_grpc.LedgerStub(self._channel))  # type: ignore[no-untyped-call]  # generated code
         except OSError as fault:
             raise VermilionError(Code.CONFIGURATION_INVALID, f"the mTLS files cannot be read ({fault.strerror})") from None

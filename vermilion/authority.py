@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ca.change import Change, Kind
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import call, channel
+from sealcore.rpc_client import call, channel
 from sealcore.unreadable import UNREADABLE
 from vermilion.desk import tls_of
 from vermilion.layout import Layout

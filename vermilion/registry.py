@@ -9,7 +9,8 @@ import grpc
 
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
 from sealcore.approvals.stop import StopStatement
-from sealcore.rpc import channel, from_rpc_error
+from sealcore.rpc import from_rpc_error
+from sealcore.rpc_client import channel
 from vermilion.desk import tls_of
 from vermilion.layout import Layout
 from vermilion.office import Office

@@ -13,9 +13,10 @@ from sealcore.approvals.leaf import Certification
 from sealcore.clock import Clock
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import UnreachableError, call, channel
+from sealcore.rpc import UnreachableError
+from sealcore.rpc_client import call, channel
 
-CALL_TIMEOUT_S = 5.0  # the wait for a signer that is coming back (sealcore.rpc.READY_S) not counted
+CALL_TIMEOUT_S = 5.0  # the wait for a signer that is coming back (sealcore.rpc_client.READY_S) not counted
 ValueT = TypeVar("ValueT")
 
 

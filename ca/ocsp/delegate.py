@@ -26,7 +26,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.hsm.request import certificate_request
 from sealcore.hsm.token import TokenKey
 from sealcore.log import get as get_log
-from sealcore.rpc import call, channel
+from sealcore.rpc_client import call, channel
 
 PROFILE: Final = "ocsp"
 CALL_TIMEOUT_S: Final = 30.0  # an RSA-3072 signature and a lint, on a busy machine

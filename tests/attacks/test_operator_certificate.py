@@ -30,7 +30,7 @@ from sealcore.clock import SystemClock
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, operator_uri, service_uri, uuid7
-from sealcore.rpc import call, channel
+from sealcore.rpc_client import call, channel
 from tests.ca.office import software_request
 from tests.cli.conftest import office as office  # noqa: PLC0414  (its fixture: the running office that all workers share)
 from tests.cli.running import RunningOffice

@@ -26,7 +26,8 @@ from sealcore import identity, renewal
 from sealcore.clock import FixedClock, SystemClock
 from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import channel, from_rpc_error
+from sealcore.rpc import from_rpc_error
+from sealcore.rpc_client import channel
 from tests.ca import test_service
 from tests.ca.test_service import Running
 from tests.sealcore.test_reload import served_serial, until

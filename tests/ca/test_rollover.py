@@ -51,7 +51,8 @@ from sealcore.db import connect
 from sealcore.db import read as reading
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token
-from sealcore.rpc import channel, from_rpc_error
+from sealcore.rpc import from_rpc_error
+from sealcore.rpc_client import channel
 from tests import plain_http
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, generate_keys, new_office, software_request, toml
 from tests.ca.test_service import unused_port

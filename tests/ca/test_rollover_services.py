@@ -23,7 +23,8 @@ from sealcore import durable
 from sealcore.config import TlsSettings
 from sealcore.errors import Code
 from sealcore.hsm import softhsm
-from sealcore.rpc import channel, from_rpc_error
+from sealcore.rpc import from_rpc_error
+from sealcore.rpc_client import channel
 from tests import plain_http
 from tests.ca.office import PUBLIC_URL, Office, declare, declare_made, generate_keys, new_office, software_request, toml
 from tests.ca.test_service import IDENTITIES, declared_message, make_identities, unused_port

@@ -35,7 +35,8 @@ from sealcore.config import TlsSettings
 from sealcore.db import connect, write
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
-from sealcore.rpc import channel, from_rpc_error
+from sealcore.rpc import from_rpc_error
+from sealcore.rpc_client import channel
 from tests import plain_http
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, declared_request, software_request, toml
 from tests.ca.test_acts import People, spki

@@ -26,7 +26,8 @@ from cryptography.x509.oid import NameOID
 from google.protobuf.message_factory import GetMessageClass
 
 from sealcore.http_client import client_context
-from sealcore.rpc import ERROR_METADATA, channel
+from sealcore.rpc import ERROR_METADATA
+from sealcore.rpc_client import channel
 from tests.ca.office import software_request
 from tests.cli.garbage import Garbage
 from tests.cli.running import RunningOffice

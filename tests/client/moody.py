@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
-from sealcore import rpc
+from sealcore import rpc, rpc_client
 from sealcore.config import TlsSettings
 from sealcore.error_messages import to_message
 from sealcore.errors import Code, VermilionError
@@ -27,7 +27,7 @@ class Moody(signer_pb2_grpc.SignerServicer):
     """Answers on ``target``. ``came`` counts how often each document came; ``items_a_message`` how many a message had."""
 
     def __init__(self, signer: str, client: TlsSettings, own: TlsSettings, port: int, mood: Mood) -> None:
-        self._real = rpc.channel(signer, client)
+        self._real = rpc_client.channel(signer, client)
         self._stub: Any = signer_pb2_grpc.SignerStub(self._real)  # type: ignore[no-untyped-call]
         self._mood = mood
         self.target = f"localhost:{port}"

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
-from sealcore import log, rpc, tracing
+from sealcore import log, rpc, rpc_client, tracing
 from sealcore.config import Listen, TlsSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.http import install_errors
@@ -94,14 +94,14 @@ def server(ca: InfrastructureCa, free_port: Callable[[], int]) -> Iterator[Serve
 
 @pytest.fixture
 def channel(server: Server, client: TlsSettings) -> Iterator[grpc.Channel]:
-    with rpc.channel(server.target, client) as one:
+    with rpc_client.channel(server.target, client) as one:
         yield one
 
 
 def uses(channel: grpc.Channel, jti: str = "", *, repeatable: bool = True) -> str:
     """The request id that the service saw."""
     stub = signer_pb2_grpc.SignerStub(channel)  # type: ignore[no-untyped-call]
-    answer = rpc.call(channel, stub.ListUses, signer_pb2.ListUsesRequest(jti=jti), timeout_s=30, repeatable=repeatable)
+    answer = rpc_client.call(channel, stub.ListUses, signer_pb2.ListUsesRequest(jti=jti), timeout_s=30, repeatable=repeatable)
     return str(answer.uses[0].state)
 
 
@@ -141,7 +141,7 @@ def test_a_call_and_the_work_on_it_are_one_trace(server: Server, client: TlsSett
     with collecting() as collector:
         tracing.start("test", TracingSettings(endpoint=collector.endpoint))
         try:
-            with rpc.channel(server.target, client) as channel, tracing.span("caller"):
+            with rpc_client.channel(server.target, client) as channel, tracing.span("caller"):
                 uses(channel)
         finally:
             tracing.stop()

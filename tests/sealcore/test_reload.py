@@ -26,7 +26,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
-from sealcore import rpc
+from sealcore import rpc, rpc_client
 from sealcore.clock import FixedClock, SystemClock
 from sealcore.config import Listen, TlsSettings
 from sealcore.errors import Code, VermilionError
@@ -134,7 +134,7 @@ def test_a_server_shows_its_new_certificate_to_new_connections_and_keeps_the_old
     ca: InfrastructureCa, free_port: Callable[[], int]
 ) -> None:
     tls, desk = ca.bundle("server", SERVER), ca.identity("desk", DESK)
-    with Server(tls, _NobodyRevoked(), free_port()) as server, rpc.channel(server.target, desk) as line:
+    with Server(tls, _NobodyRevoked(), free_port()) as server, rpc_client.channel(server.target, desk) as line:
         stub = ca_pb2_grpc.CertificateAuthorityStub(line)
         failures, stopped, answered = list[Exception](), threading.Event(), [0]
 
@@ -176,7 +176,7 @@ def test_a_channel_takes_up_our_new_certificate_and_ends_the_old_line_after_its_
     tls, desk = ca.identity("server", SERVER), ca.bundle("desk", DESK)
     first = ca.serial(desk)
     with Server(tls, _NobodyRevoked(), free_port()) as server:
-        channel = rpc.channel(server.target, desk)
+        channel = rpc_client.channel(server.target, desk)
         assert isinstance(channel, RenewedChannel)
         stub = ca_pb2_grpc.CertificateAuthorityStub(channel)
         slow = stub.Issue.future(ca_pb2.IssueRequest(), timeout=DEADLINE_S)
@@ -205,13 +205,13 @@ def test_a_second_generation_of_the_ca_is_trusted_when_the_file_says_so(
         watch = CrlWatch(tls, SystemClock())
         with Server(tls, watch, free_port()) as server:
             assert not watch.is_revoked(1)
-            with rpc.channel(server.target, newcomer) as line, pytest.raises(grpc.RpcError):
+            with rpc_client.channel(server.target, newcomer) as line, pytest.raises(grpc.RpcError):
                 shown_serial(ca_pb2_grpc.CertificateAuthorityStub(line))
             tls.trust_file.write_bytes(tls.trust_file.read_bytes() + second.identity("y", DESK).trust_file.read_bytes())
             assert watch.refresh()
 
             def let_in() -> bool:
-                with rpc.channel(server.target, newcomer) as line:
+                with rpc_client.channel(server.target, newcomer) as line:
                     try:
                         return shown_serial(ca_pb2_grpc.CertificateAuthorityStub(line)) == ca.serial(newcomer)
                     except grpc.RpcError:
@@ -312,7 +312,7 @@ def test_a_revoked_caller_sends_no_further_message_on_an_open_stream(
     with _crls(ca) as url:
         tls = ca.bundle("server", SERVER).model_copy(update={"crl_urls": (f"{url}/{{key}}.crl",), "crl_cache": tmp_path / "crls.pem"})
         watch = CrlWatch(tls, SystemClock())
-        with Server(tls, watch, free_port()) as server, rpc.channel(server.target, desk) as line:
+        with Server(tls, watch, free_port()) as server, rpc_client.channel(server.target, desk) as line:
             going = threading.Semaphore(1)
 
             def messages() -> Iterator[bytes]:
@@ -338,7 +338,7 @@ def test_what_has_expired_opens_nothing_and_says_the_way_out(ca: InfrastructureC
         rpc.server(expired, RULES, _NobodyRevoked(), target=f"127.0.0.1:{free_port()}")
 
     uses: list[Callable[[], object]] = [
-        lambda: rpc.channel("127.0.0.1:9", expired),
+        lambda: rpc_client.channel("127.0.0.1:9", expired),
         lambda: asyncio.run(serve()),
         lambda: client_context(expired),
         lambda: rpc.authorise(expired.certificate_file.read_bytes(), frozenset({"operator"}), _NobodyRevoked()),

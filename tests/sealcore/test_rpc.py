@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
-from sealcore import rpc
+from sealcore import rpc, rpc_client
 from sealcore.clock import SystemClock
 from sealcore.config import Listen, TlsSettings
 from sealcore.errors import Code, VermilionError
@@ -99,7 +99,7 @@ def target(ca: InfrastructureCa, watch: CrlWatch, free_port: Callable[[], int]) 
 
 def _call(target: str, tls: TlsSettings, method: str = "ListCertificates") -> Any:
     request = {"ListCertificates": ca_pb2.ListCertificatesRequest, "Revoke": ca_pb2.RevokeRequest, "Issue": ca_pb2.IssueRequest}[method]()
-    with rpc.channel(target, tls) as channel:
+    with rpc_client.channel(target, tls) as channel:
         try:
             return getattr(ca_pb2_grpc.CertificateAuthorityStub(channel), method)(request, timeout=10)
         except grpc.RpcError as fault:
@@ -135,7 +135,7 @@ def test_a_fault_leaves_as_internal_without_its_text(target: str, ca: Infrastruc
 
 def test_a_revoked_certificate_is_refused_on_an_open_connection(target: str, ca: InfrastructureCa, watch: CrlWatch) -> None:
     tls = ca.identity("operator", "https://vermilion.internal/operator/desk")
-    with rpc.channel(target, tls) as channel:
+    with rpc_client.channel(target, tls) as channel:
         stub = ca_pb2_grpc.CertificateAuthorityStub(channel)
         stub.ListCertificates(ca_pb2.ListCertificatesRequest(), timeout=10)
         ca.revoked.append(ca.serial(tls))

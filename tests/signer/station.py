@@ -22,7 +22,8 @@ from sealcore.config import TlsSettings
 from sealcore.error_messages import from_message
 from sealcore.errors import VermilionError
 from sealcore.ids import operator_uri, service_uri
-from sealcore.rpc import channel, from_rpc_error
+from sealcore.rpc import from_rpc_error
+from sealcore.rpc_client import channel
 from tests.crash.nursery import Nursery
 from tests.pki import InfrastructureCa
 from tests.signer.office import UNIT, Approved, Office, pem, write_toml

@@ -12,7 +12,8 @@ from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.config import TlsSettings
 from sealcore.error_messages import from_message
 from sealcore.errors import Kind, VermilionError
-from sealcore.rpc import channel, from_rpc_error
+from sealcore.rpc import from_rpc_error
+from sealcore.rpc_client import channel
 from vermilion.client.jobs import Job
 from vermilion.client.outcomes import Outcome, refused
 from vermilion.client.stream import CHUNK_BYTES, MESSAGE_BYTES

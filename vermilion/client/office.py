@@ -20,7 +20,7 @@ from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.log import get as get_log
 from sealcore.log import request
-from sealcore.rpc import call, channel
+from sealcore.rpc_client import call, channel
 from vermilion.client import documents as documents_of
 from vermilion.client import earlier, examining, forms, jobs, journal
 from vermilion.client.certifying import Certify, certified

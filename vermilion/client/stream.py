@@ -13,7 +13,8 @@ from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.config import TlsSettings
 from sealcore.error_messages import from_message
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import channel, from_rpc_error
+from sealcore.rpc import from_rpc_error
+from sealcore.rpc_client import channel
 from vermilion.client.jobs import Job
 
 MEBIBYTE = 1024 * 1024

@@ -14,7 +14,8 @@ import grpc
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.approvals.leaf import Mark, Placement, Rectangle
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import channel, from_rpc_error
+from sealcore.rpc import from_rpc_error
+from sealcore.rpc_client import channel
 from vermilion import acts, client
 from vermilion.ceremony.plan import CLIENT
 from vermilion.client import jobs
