@@ -25,10 +25,11 @@ def desk(office: RunningOffice) -> Iterator[Desk]:
         yield opened
 
 
-def forms_for(desk: Desk, rule: str) -> list[str]:
-    """Numbers of the forms that ask for this rule of a seal; the office's other users ask for other ones."""
-    found = desk.get("/v1/forms", limit=200)["forms"]
-    return [one["number"] for one in found if rule in one["context"]["covers"].get("act", {}).get("quorum", ())]
+def forms_for(office: RunningOffice, desk: Desk, kind: str, rule: str) -> list[str]:
+    """Numbers of the forms that ask for this rule of this seal; the office's other users ask for others."""
+    seal = next(one["id"] for one in office.json("seals", "list") if one["kind"] == kind)
+    acts = ((one["number"], one["context"]["covers"].get("act", {})) for one in desk.get("/v1/forms", limit=200)["forms"])
+    return [number for number, act in acts if act.get("id") == seal and rule in act.get("quorum", ())]
 
 
 def test_a_form_says_who_filed_it_and_who_applies(office: RunningOffice, desk: Desk) -> None:
@@ -81,23 +82,23 @@ def test_an_act_that_two_approve_one_after_the_other_is_one_form(office: Running
         half = office.run(*order, *FIRST)
         assert half.returncode == exits.DONE, half.stderr
         assert "has 1 of 2 approvals" in flat(half.stdout)
-    (number,) = forms_for(desk, "grant-untemplated:1")
+    (number,) = forms_for(office, desk, "contract", "grant-untemplated:1")
     assert [one["verdict"] for one in desk.form(number)["decisions"]] == ["approve"]
     done = office.run(*order, *FIRST, *SECOND)
     assert done.returncode == exits.DONE and number in done.stdout, done.stderr
     seal = next(one for one in office.json("seals", "list") if one["kind"] == "contract")
     assert seal["quorum"]["grant-untemplated"] == 1
-    assert forms_for(desk, "grant-untemplated:1") == [number]
+    assert forms_for(office, desk, "contract", "grant-untemplated:1") == [number]
 
 
 def test_a_form_that_was_taken_back_is_not_gone_on_with(office: RunningOffice, desk: Desk) -> None:
     order = ("seals", "quorum", "invoice", "--action", "revoke", "--least", "1")
     half = office.run(*order, *FIRST)
     assert half.returncode == exits.DONE, half.stderr
-    (number,) = forms_for(desk, "revoke:1")
+    (number,) = forms_for(office, desk, "invoice", "revoke:1")
     assert office.run("forms", "withdraw", number).returncode == exits.DONE
     assert office.run(*order).returncode == exits.DONE
-    (other,) = set(forms_for(desk, "revoke:1")) - {number}
+    (other,) = set(forms_for(office, desk, "invoice", "revoke:1")) - {number}
     assert desk.form(other)["decisions"] == []
     assert office.run("forms", "withdraw", other).returncode == exits.DONE
 
