@@ -15,7 +15,7 @@ KILLS ?= 1000
 SEED ?=
 BIN := .venv/bin
 LONG_TESTS := tests/benchmarks/test_run.py tests/benchmarks/test_peers.py tests/augment/test_corpus.py tests/ca/test_rollover_services.py $(addprefix tests/cli/,test_rollover.py test_extending.py test_outside_ca.py test_demo.py) tests/judges
-PACKAGES := sealcore signer ca timestamp ledger verify workflow vermilion hsm_config benchmarks
+PACKAGES := sealcore signer longterm ca timestamp ledger verify workflow vermilion hsm_config benchmarks
 
 .PHONY: help setup setup-test setup-long setup-bench demo up test test-more test-long fuzz crash lint format proto docs documents bench bench-peers soak clean
 

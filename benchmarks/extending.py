@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from signer.augment.augmenter import Aim
-from signer.augment.model import Level
+from longterm.augmenter import Aim
+from longterm.model import Level
 from vermilion.extending import Job, Means, Word, extender
 from vermilion.office import find
 

@@ -14,17 +14,17 @@ from typing import Final
 
 from benchmarks.documents import KINDS, MIX, Kind, Paper, one_of_size, papers
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals.decision import Verdict
-from sealcore.approvals.leaf import Mark, Placement, Rectangle
+from sealcore.protocol.decision import Verdict
+from sealcore.protocol.leaf import Mark, Placement, Rectangle
 from vermilion import client as clients
 from vermilion.ceremony.plan import CLIENT
 from vermilion.client import jobs
 from vermilion.client.jobs import Job
 from vermilion.client.people import decide
-from vermilion.desk import tls_of
 from vermilion.layout import Layout
 from vermilion.office import Office, PersonPlan
 from vermilion.people_token import PeopleToken
+from vermilion.workflow_client import tls_of
 
 DOCUMENTS_A_FORM: Final = 5_000  # the workflow takes 10,000
 ITEMS_A_MESSAGE: Final = 64

@@ -15,9 +15,9 @@ from sqlalchemy import text
 
 from benchmarks import processes
 from benchmarks.signing import Limit
-from sealcore import db
-from sealcore.config import load
-from sealcore.ledger.store import head
+from sealcore.platform import db
+from sealcore.platform.config import load
+from sealcore.platform.ledger_store import head
 from signer.settings import SignerSettings
 from vermilion import toml
 from vermilion.ceremony import ensure

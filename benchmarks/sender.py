@@ -18,10 +18,10 @@ from typing import Any, Final
 
 from benchmarks.load import Order, Preparer, Sheaf
 from protos.vermilion.v1 import signer_pb2
-from sealcore.rpc_client import channel
+from sealcore.platform.rpc_client import channel
 from vermilion.ceremony.plan import CLIENT
-from vermilion.desk import tls_of
 from vermilion.office import find
+from vermilion.workflow_client import tls_of
 
 STREAM, SEAL = "/vermilion.v1.Signer/SealStream", "/vermilion.v1.Signer/Seal"
 WINDOW_DOCUMENTS: Final = 1_024  # under way at one moment: several batches for every worker

@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from benchmarks.remote import Remote
-from sealcore.config import TokenSettings
 from sealcore.hsm.token import Token
+from sealcore.platform.config import TokenSettings
 
 _DIGESTS = [hashlib.sha256(b"%d" % number).digest() for number in range(256)]
 _TURNS_A_LOOK = 16  # between two looks at the clock

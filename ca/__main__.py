@@ -4,7 +4,7 @@ import sys
 
 from ca.app import build
 from ca.settings import CaSettings
-from sealcore.service import main
+from sealcore.platform.service import main
 
 if __name__ == "__main__":
     sys.exit(main("ca", CaSettings, build))

@@ -10,23 +10,23 @@ from typing import Any
 from cryptography import x509
 from sqlalchemy import Engine, select
 
-from ca.change import Change
-from ca.enrolment import Enrolment
 from ca.gate import CREATE, Presented, admit, admit_enrolment, admit_seal, order_of, require_no_seal, require_seal, wanted_of
-from ca.holders import Approved
-from ca.issue import Issuance
-from ca.issue import Order as Wanted
-from ca.profiles import BY_ACT
+from ca.issuance.enrolment import Enrolment
+from ca.issuance.holders import Approved
+from ca.issuance.issue import Issuance
+from ca.issuance.issue import Order as Wanted
+from ca.issuance.profiles import BY_ACT
 from ca.record import Act, serial_text
-from ca.register import Register
+from ca.register_link import Register
 from ca.restore import restored_at
-from ca.revoke import Order, Revocation, is_same_token
+from ca.revocation.change import Change
+from ca.revocation.revoke import Order, Revocation, is_same_token
 from ca.tables import State, acts, certificates
-from sealcore.approvals import judging
-from sealcore.approvals.covers import ActCovers
 from sealcore.clock import Clock
-from sealcore.db import read
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.db import read
+from sealcore.protocol import judging
+from sealcore.protocol.covers import ActCovers
 
 
 @dataclass(frozen=True)

@@ -12,34 +12,36 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from sqlalchemy import Engine
 
-from ca import holders, http, plan, profiles
+from ca import http
 from ca.acts import Acts
-from ca.certificate import Parent, crl_url
-from ca.crl import CrlPublisher
-from ca.generations import enrol
-from ca.issue import Issuance, Issuer
-from ca.issuers import PresentIssuers
-from ca.lint import Linter
+from ca.ceremony import plan
+from ca.issuance import holders, profiles
+from ca.issuance.certificate import Parent, crl_url
+from ca.issuance.generations import enrol
+from ca.issuance.issue import Issuance, Issuer
+from ca.issuance.issuers import PresentIssuers
+from ca.issuance.lint import Linter
 from ca.metrics import CaMetrics
 from ca.names import IssuerName
 from ca.outbox import LedgerOutbox
 from ca.pki import PkiFolder, spki_of
-from ca.register import SignerRegister
-from ca.revocation_rpc import Means
-from ca.revoke import Revocation
+from ca.register_link import SignerRegister
+from ca.revocation.crl import CrlPublisher
+from ca.revocation.revoke import Revocation
+from ca.revocation.rpc import Means
 from ca.rpc import RULES, CertificateAuthority, OwnRecord
 from ca.settings import CaSettings
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.clock import Clock
-from sealcore.db import connect, read
 from sealcore.errors import VermilionError
 from sealcore.hsm.token import Token
-from sealcore.log import get as get_log
-from sealcore.migrate import scripts, upgrade
-from sealcore.observability import ObservabilityEndpoint, database_answers
-from sealcore.renewal import Renewal
-from sealcore.rpc import server
-from sealcore.service import HttpEndpoint
+from sealcore.platform.db import connect, read
+from sealcore.platform.log import get as get_log
+from sealcore.platform.migrate import scripts, upgrade
+from sealcore.platform.observability import ObservabilityEndpoint, database_answers
+from sealcore.platform.renewal import Renewal
+from sealcore.platform.rpc import server
+from sealcore.platform.service import HttpEndpoint
 
 CRL_ROUND_S: Final = 5.0  # how long a CRL may stay due after the HSM or the database came back
 _GRACE_S: Final = 5.0

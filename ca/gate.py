@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from ca.change import Change, Kind, change_of
-from ca.enrolment import Enrolment, enrolment_of
-from ca.register import RegisteredSeal, RegisterView
-from ca.revoke import Order
-from sealcore.approvals import judging
-from sealcore.approvals.covers import ActCovers
-from sealcore.approvals.token import Claims, parse, verify_signature
+from ca.issuance.enrolment import Enrolment, enrolment_of
+from ca.register_link import RegisteredSeal, RegisterView
+from ca.revocation.change import Change, Kind, change_of
+from ca.revocation.revoke import Order
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import service_uri
-from sealcore.ledger.entry import people_value
+from sealcore.protocol import judging
+from sealcore.protocol.covers import ActCovers
+from sealcore.protocol.ledger_entry import people_value
+from sealcore.protocol.token import Claims, parse, verify_signature
 
 AUDIENCE: Final = service_uri("ca")
 REVOKE: Final = "revoke"

@@ -17,13 +17,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ca.certificate import der
-from ca.crl import is_alone_in_its_second, newest
+from ca.issuance.certificate import der
 from ca.names import parts, role_of
 from ca.pki import Hierarchy
+from ca.revocation.crl import is_alone_in_its_second, newest
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.http import install_errors
+from sealcore.platform.http import install_errors
 
 CRL_TYPE: Final = "application/pkix-crl"
 CERTIFICATE_TYPE: Final = "application/pkix-cert"

@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy import Engine
 
-from ca.crl import newest, overdue
+from ca.revocation.crl import newest, overdue
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.metrics import CallMetrics, OnDemand, database_metrics, process_metrics
+from sealcore.platform.metrics import CallMetrics, OnDemand, database_metrics, process_metrics
 
 PUBLISHED_WITHIN: Final = timedelta(minutes=1)  # how soon the world must be able to see a revocation
 

@@ -10,13 +10,13 @@ from sqlalchemy import Engine, select, update
 
 from ca.tables import outbox
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc
-from sealcore.config import TlsSettings
-from sealcore.db import read, write
 from sealcore.errors import VermilionError
-from sealcore.log import get as get_log
-from sealcore.log import request
-from sealcore.rpc import from_rpc_error
-from sealcore.rpc_client import channel
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.db import read, write
+from sealcore.platform.log import get as get_log
+from sealcore.platform.log import request
+from sealcore.platform.rpc import from_rpc_error
+from sealcore.platform.rpc_client import channel
 
 ROUND_S: Final = 1.0  # how late the ledger hears while the signer is up
 _CALL_TIMEOUT_S: Final = 10.0

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ca.names import ROLES, IssuerName, generations, is_name, role_of
 from sealcore.errors import Code, VermilionError
-from sealcore.log import get as get_log
+from sealcore.platform.log import get as get_log
 
 
 class Cross(NamedTuple):

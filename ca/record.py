@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection, Engine, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ca import holders
-from ca.certificate import Draft, Linted
 from ca.instants import to_text
+from ca.issuance import holders
+from ca.issuance.certificate import Draft, Linted
 from ca.names import Role
 from ca.tables import State, acts, certificates, outbox
-from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.db import read, write
 
 RENEWED_BY_KEY: Final = "ocsp"
 """The one profile under which a key gets a certificate again."""

@@ -11,12 +11,12 @@ from sqlalchemy import Engine, func, insert, select, update
 
 from ca.instants import from_text, to_text
 from ca.record import ACT_LABEL
-from ca.revoke import SALT_BYTES
+from ca.revocation.revoke import SALT_BYTES
 from ca.tables import acts, issuers, outbox, restores
-from sealcore.approvals.canonical import b64url, canonical_json
 from sealcore.clock import Clock
-from sealcore.db import read, write
 from sealcore.ids import uuid7
+from sealcore.platform.db import read, write
+from sealcore.protocol.canonical import b64url, canonical_json
 
 CRL_NUMBERS_SKIPPED: Final = 1_000_000
 """More CRLs than were made since any backup: none gets a number that relying parties have seen (RFC 5280 §5.2.3)."""

@@ -8,22 +8,22 @@ from typing import Any, Final
 from cryptography import x509
 from sqlalchemy import Engine
 
-from ca import revocation_rpc
-from ca.certificate import der
-from ca.declared import require_declared
-from ca.issue import Issuance, Order
+from ca.issuance.certificate import der
+from ca.issuance.declared import require_declared
+from ca.issuance.issue import Issuance, Order
+from ca.issuance.profiles import Profile
+from ca.issuance.renew import Renewals
+from ca.issuance.request import read
 from ca.metrics import CaMetrics
 from ca.names import parts
 from ca.pki import PkiFolder, root_of
-from ca.profiles import Profile
 from ca.record import is_on_hold, is_revoked, list_certificates
-from ca.renew import Renewals
-from ca.request import read
-from ca.revocation_rpc import Means, RevocationCalls
+from ca.revocation import rpc as revocation_rpc
+from ca.revocation.rpc import Means, RevocationCalls
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.errors import Code, VermilionError
-from sealcore.log import get as get_log
-from sealcore.rpc import Rules, caller
+from sealcore.platform.log import get as get_log
+from sealcore.platform.rpc import Rules, caller
 
 _SERVICE: Final = "/vermilion.v1.CertificateAuthority/"
 

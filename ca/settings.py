@@ -8,8 +8,8 @@ from typing import Final
 
 from pydantic import Field
 
-from sealcore.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
-from sealcore.tracing import TracingSettings
+from sealcore.platform.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
+from sealcore.platform.tracing import TracingSettings
 
 _LOCAL_ID_DIGITS: Final = 12
 

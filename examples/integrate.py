@@ -8,8 +8,8 @@ People approve with `vermilion forms approve FORM --as NAME`; the program waits 
 import sys
 from pathlib import Path
 
-from sealcore.config import TlsSettings
 from sealcore.errors import VermilionError
+from sealcore.platform.config import TlsSettings
 from vermilion.client import Office, in_folder
 
 

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hsm_config.inventory import INVENTORY_FILE, DeclaredKey, FoundKey, Inventory, load
-from sealcore.config import TokenSettings
-from sealcore.config import load as load_settings
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Algorithm, Token, TokenKey
+from sealcore.platform.config import TokenSettings
+from sealcore.platform.config import load as load_settings
 
 
 def make_declared(token: Token, name: str, inventory: Inventory) -> list[TokenKey]:

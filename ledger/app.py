@@ -14,11 +14,11 @@ from ledger.witness_link import WitnessLink
 from sealcore.clock import Clock
 from sealcore.errors import VermilionError
 from sealcore.hsm.token import Token
-from sealcore.ledger.note import log_key
-from sealcore.log import request
-from sealcore.observability import ObservabilityEndpoint
-from sealcore.renewal import Renewal
-from sealcore.service import HttpEndpoint
+from sealcore.platform.log import request
+from sealcore.platform.observability import ObservabilityEndpoint
+from sealcore.platform.renewal import Renewal
+from sealcore.platform.service import HttpEndpoint
+from sealcore.protocol.signed_note import log_key
 
 
 class LedgerService:

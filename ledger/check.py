@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sealcore import merkle
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger.entry import Entry, entry_hash
-from sealcore.ledger.note import MOST_NOTE_BYTES, Checkpoint, SignedCheckpoint, VerifierKey, verify_log, verify_witness
-from sealcore.ledger.reader import CHECKPOINT_PATH
-from sealcore.ledger.sources import FolderSource, HttpSource, Source, load_tile
-from sealcore.ledger.tiles import WIDTH, TileName, TileTree, decode_bundle, decode_tile, encode_bundle, width_at
+from sealcore.platform.log_reader import CHECKPOINT_PATH
+from sealcore.platform.log_sources import FolderSource, HttpSource, Source, load_tile
+from sealcore.protocol import merkle
+from sealcore.protocol.ledger_entry import Entry, entry_hash
+from sealcore.protocol.ledger_tiles import WIDTH, TileName, TileTree, decode_bundle, decode_tile, encode_bundle, width_at
+from sealcore.protocol.signed_note import MOST_NOTE_BYTES, Checkpoint, SignedCheckpoint, VerifierKey, verify_log, verify_witness
 
 SIGNED_CHECKPOINT_PATH = "checkpoint-signed"
 

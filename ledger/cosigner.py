@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealcore import durable, merkle
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger.note import MOST_NOTE_BYTES, Checkpoint, SignedCheckpoint, VerifierKey, cosign, verify_log
+from sealcore.platform import durable
+from sealcore.protocol import merkle
+from sealcore.protocol.signed_note import MOST_NOTE_BYTES, Checkpoint, SignedCheckpoint, VerifierKey, cosign, verify_log
 
 MOST_PROOF_LINES = 63  # tlog-witness: a client sends no more
 MOST_REQUEST_BYTES = MOST_NOTE_BYTES + 64 * 64

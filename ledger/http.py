@@ -10,11 +10,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ledger.publisher import CHECKPOINT, SIGNED_CHECKPOINT, Publisher
-from sealcore import durable
 from sealcore.errors import Code, VermilionError
-from sealcore.http import install_errors
-from sealcore.ledger.note import VerifierKey
-from sealcore.ledger.tiles import TileName
+from sealcore.platform import durable
+from sealcore.platform.http import install_errors
+from sealcore.protocol.ledger_tiles import TileName
+from sealcore.protocol.signed_note import VerifierKey
 
 _IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 _FRESH = {"Cache-Control": "no-cache"}

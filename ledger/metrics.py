@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from ledger.publisher import Publisher
 from sealcore.errors import Code
-from sealcore.metrics import SECONDS, CallMetrics, OnDemand, disk_metrics, process_metrics
+from sealcore.platform.metrics import SECONDS, CallMetrics, OnDemand, disk_metrics, process_metrics
 
 
 class LedgerMetrics:

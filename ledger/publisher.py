@@ -23,12 +23,12 @@ from ledger.signer_link import EntrySource, SignerHead
 from ledger.state import NOTHING, LastSigned, StateFile
 from ledger.tree import TileFolder, check_edge
 from ledger.witness_link import WitnessLink
-from sealcore import durable
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger.entry import Entry, entry_hash
-from sealcore.ledger.note import Checkpoint, SignedCheckpoint, VerifierKey, cosign, head_key, sign_checkpoint, verify_log
-from sealcore.log import get as get_log
+from sealcore.platform import durable
+from sealcore.platform.log import get as get_log
+from sealcore.protocol.ledger_entry import Entry, entry_hash
+from sealcore.protocol.signed_note import Checkpoint, SignedCheckpoint, VerifierKey, cosign, head_key, sign_checkpoint, verify_log
 
 CHECKPOINT = "checkpoint"  # the newest that satisfies the witness policy
 SIGNED_CHECKPOINT = "checkpoint-signed"  # the newest that the log signed, cosigned or not

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from sealcore.config import Block, Listen, TlsSettings, TokenSettings
-from sealcore.tracing import TracingSettings
+from sealcore.platform.config import Block, Listen, TlsSettings, TokenSettings
+from sealcore.platform.tracing import TracingSettings
 
 
 class WitnessOfLog(Block):

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import grpc
 
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc
-from sealcore import rpc, rpc_client
-from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import rpc, rpc_client
+from sealcore.platform.config import TlsSettings
 
 CALL_TIMEOUT_S = 10.0
 STREAM_TIMEOUT_S = 60.0

@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealcore import durable
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger.note import SignedCheckpoint, VerifierKey, verify_log
-from sealcore.merkle import EMPTY_ROOT, Frontier
+from sealcore.platform import durable
+from sealcore.protocol.merkle import EMPTY_ROOT, Frontier
+from sealcore.protocol.signed_note import SignedCheckpoint, VerifierKey, verify_log
 
 FILE_NAME = "last-signed.json"
 

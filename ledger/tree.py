@@ -6,11 +6,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from sealcore import durable, merkle
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger.entry import entry_hash
-from sealcore.ledger.sources import FolderSource, load_tile
-from sealcore.ledger.tiles import HEIGHT, WIDTH, TileName, TileTree, decode_bundle, decode_tile, encode_bundle
+from sealcore.platform import durable
+from sealcore.platform.log_sources import FolderSource, load_tile
+from sealcore.protocol import merkle
+from sealcore.protocol.ledger_entry import entry_hash
+from sealcore.protocol.ledger_tiles import HEIGHT, WIDTH, TileName, TileTree, decode_bundle, decode_tile, encode_bundle
 
 
 class TileFolder:

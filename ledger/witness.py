@@ -19,10 +19,10 @@ from ledger.settings import WitnessSettings
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token
-from sealcore.http import install_errors
-from sealcore.ledger.note import VerifierKey, witness_key
-from sealcore.observability import ObservabilityEndpoint
-from sealcore.service import HttpEndpoint, main
+from sealcore.platform.http import install_errors
+from sealcore.platform.observability import ObservabilityEndpoint
+from sealcore.platform.service import HttpEndpoint, main
+from sealcore.protocol.signed_note import VerifierKey, witness_key
 
 SIZE_TYPE = "text/x.tlog.size"
 

@@ -10,8 +10,8 @@ import httpx
 
 from ledger.settings import WitnessOfLog
 from sealcore.errors import Code, VermilionError
-from sealcore.http_client import request_headers
-from sealcore.ledger.note import MOST_NOTE_BYTES, NoteSignature, SignedCheckpoint, VerifierKey, parse_signatures, verify_witness
+from sealcore.platform.http_client import request_headers
+from sealcore.protocol.signed_note import MOST_NOTE_BYTES, NoteSignature, SignedCheckpoint, VerifierKey, parse_signatures, verify_witness
 
 TIMEOUT_S = 5.0
 _SIZE = re.compile(r"(0|[1-9][0-9]{0,18})\n?", re.ASCII)

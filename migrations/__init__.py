@@ -1,1 +1,1 @@
-"""Database migrations, one Alembic environment for each service; see ``sealcore.migrate``."""
+"""Database migrations, one Alembic environment for each service; see ``sealcore.platform.migrate``."""

@@ -2,7 +2,7 @@
 
 import sys
 
-from sealcore.service import main
+from sealcore.platform.service import main
 from signer.app import build
 from signer.settings import SignerSettings
 

@@ -21,40 +21,40 @@ from sqlalchemy import Engine as Database
 import hsm_config.inventory
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
 from sealcore.clock import Clock
-from sealcore.db import connect
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger.note import SignedCheckpoint, VerifierKey, verify_log, verify_witness
-from sealcore.log import get as get_log
-from sealcore.metrics import CallMetrics, snapshot
-from sealcore.migrate import scripts, upgrade
-from sealcore.observability import Check, ObservabilityEndpoint, database_answers
-from sealcore.renewal import Renewal
-from sealcore.revocation import CrlWatch
-from sealcore.rpc import server
-from signer import consistency
-from signer.consistency import KnownCheckpoint
-from signer.examiner import Examiner
+from sealcore.platform.db import connect
+from sealcore.platform.log import get as get_log
+from sealcore.platform.metrics import CallMetrics, snapshot
+from sealcore.platform.migrate import scripts, upgrade
+from sealcore.platform.observability import Check, ObservabilityEndpoint, database_answers
+from sealcore.platform.renewal import Renewal
+from sealcore.platform.revocation import CrlWatch
+from sealcore.platform.rpc import server
+from sealcore.protocol.signed_note import SignedCheckpoint, VerifierKey, verify_log, verify_witness
+from signer.acts.perform import Performer
+from signer.api.examination import Examination
+from signer.api.ledger_rpc import LedgerService
+from signer.api.register_rpc import KeyPurposes, RegisterService
+from signer.api.signer_rpc import RULES, SignerService, TokenGate, add_signer_service
 from signer.front.budget import ByteBudget
-from signer.front.desk import Desk
-from signer.front.examination import Examination
+from signer.front.dispatcher import Desk
 from signer.front.fatal import FatalDocuments
-from signer.front.intake import Intake
+from signer.front.stream import Intake
 from signer.front.workers import STANDARD_COMMAND
-from signer.kept import KeptUses
-from signer.ledger_rpc import LedgerService
 from signer.metrics import SignerMetrics
-from signer.perform import Performer
-from signer.register_rpc import KeyPurposes, RegisterService
-from signer.register_store import RegisterStore
-from signer.requests import CertificateRequests, OwnCa
-from signer.revocation import SealRevocations
-from signer.rpc import RULES, SignerService, TokenGate, add_signer_service
+from signer.pipeline.examiner import Examiner
+from signer.register import consistency
+from signer.register.certificate_requests import CertificateRequests, OwnCa
+from signer.register.consistency import KnownCheckpoint
+from signer.register.store import RegisterStore
 from signer.settings import CheckpointSettings, SignerSettings, TimestampSettings
 from signer.status.judge import Outside
+from signer.status.revocation import SealRevocations
 from signer.status.store import StatusStore
 from signer.status.watch import StatusWatch
-from signer.uses import Reached
-from signer.worker.told import KeyFacts, decode_keys
+from signer.uses.retention import KeptUses
+from signer.uses.store import Reached
+from signer.worker.status import KeyFacts, decode_keys
 from timestamp.clock_watch import ClockWatch
 
 GRACE_S = 5.0  # for calls other than streams, which the desk lets end

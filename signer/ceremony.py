@@ -31,17 +31,17 @@ from typing import Any
 from sqlalchemy import Engine
 
 from sealcore.clock import Clock, SystemClock
-from sealcore.config import load
-from sealcore.db import connect
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger.entry import time_us
-from sealcore.log import configure
-from sealcore.migrate import scripts, upgrade
-from signer.acts import Act, restore_act
-from signer.changes import named_attachments
-from signer.register_store import Recorded, RegisterStore
+from sealcore.platform.config import load
+from sealcore.platform.db import connect
+from sealcore.platform.log import configure
+from sealcore.platform.migrate import scripts, upgrade
+from sealcore.protocol.ledger_entry import time_us
+from signer.acts.changes import named_attachments
+from signer.acts.model import Act, restore_act
+from signer.pipeline.template import picture_size
+from signer.register.store import Recorded, RegisterStore
 from signer.settings import SignerSettings
-from signer.template import picture_size
 
 
 def seed(store: RegisterStore, clock: Clock, description: Any, folder: Path | None) -> Recorded:

@@ -1,6 +1,6 @@
 """What the signer counts and measures: one object in the front, one in each worker. It is called once a batch, never once a document.
 
-Workers hand ``sealcore.metrics.snapshot(metrics.registry)`` to the front, which serves all of them under the label ``worker``.
+Workers hand ``sealcore.platform.metrics.snapshot(metrics.registry)`` to the front, which serves all of them under the label ``worker``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sealcore.clock import Clock
 from sealcore.errors import REGISTRY, Code, Kind, VermilionError
-from sealcore.metrics import SECONDS, process_metrics
+from sealcore.platform.metrics import SECONDS, process_metrics
 
 STAGES: Final = ("wire", "gate", "intend", "prepare", "sign", "timestamp", "assemble", "read_back", "commit", "release")
 DATABASE_STAGES: Final = frozenset({"intend", "commit"})  # what they take beyond their CPU, they wait for the database

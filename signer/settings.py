@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
-from sealcore.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
 from sealcore.ids import service_uri
-from sealcore.ledger.entry import COMMIT_WITHIN_S
-from sealcore.tracing import TracingSettings
+from sealcore.platform.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
+from sealcore.platform.tracing import TracingSettings
+from sealcore.protocol.ledger_entry import COMMIT_WITHIN_S
 from timestamp.client.settings import OwnSource, Source
 from timestamp.clock_watch import ClockPolicy
 

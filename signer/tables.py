@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Index, Integer, LargeBinary, MetaData, Row, SmallInteger, String, Table, Text, text
 
-from sealcore.ledger import store
+from sealcore.platform import ledger_store as store
 
 metadata = MetaData()
 

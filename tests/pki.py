@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sealcore import identity
-from sealcore.config import TlsSettings
+from sealcore.platform import identity
+from sealcore.platform.config import TlsSettings
 
 _DAY = datetime.timedelta(days=1)
 

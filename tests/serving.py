@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from sealcore import rpc
-from sealcore.config import TlsSettings
+from sealcore.platform import rpc
+from sealcore.platform.config import TlsSettings
 from tests.workflow.signer_side import NeverRevoked
 
 

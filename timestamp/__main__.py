@@ -2,7 +2,7 @@
 
 import sys
 
-from sealcore.service import main
+from sealcore.platform.service import main
 from timestamp.app import build
 from timestamp.settings import TimestampSettings
 

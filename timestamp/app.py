@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from sealcore.clock import Clock
-from sealcore.observability import ObservabilityEndpoint
+from sealcore.platform.observability import ObservabilityEndpoint
 from timestamp.clock_watch import ClockWatch
 from timestamp.settings import TimestampSettings
 from timestamp.workers import Workers

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.log import get as get_log
+from sealcore.platform.log import get as get_log
 from timestamp.clock_sources import Leap, Reading, Source, read_clock_state
 
 ClockPolicy = Literal["require-synchronised", "trust-machine"]

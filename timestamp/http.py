@@ -16,8 +16,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from sealcore.errors import Code, VermilionError
-from sealcore.http import install_errors
-from sealcore.log import get as get_log
+from sealcore.platform.http import install_errors
+from sealcore.platform.log import get as get_log
 from timestamp.metrics import GRANTED, WorkerMetrics
 from timestamp.request import REQUEST_LIMIT_BYTES, Failure, RefusedError, granted, parse, rejection
 from timestamp.stamping import Stamping

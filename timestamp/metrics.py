@@ -10,7 +10,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sealcore.hsm.token import Token
-from sealcore.metrics import SECONDS, process_metrics
+from sealcore.platform.metrics import SECONDS, process_metrics
 from timestamp.clock_sources import Source
 from timestamp.clock_watch import ClockWatch
 from timestamp.request import Failure

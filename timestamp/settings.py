@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import Field
 
-from sealcore.config import Block, Listen, TokenSettings
+from sealcore.platform.config import Block, Listen, TokenSettings
 from timestamp.clock_watch import ClockPolicy
 
 DEFAULT_POLICY_OID: Final = "1.3.6.1.4.1.32473.1.1"

@@ -22,12 +22,12 @@ import uvloop
 from cryptography import x509
 
 from sealcore.clock import Clock, SystemClock
-from sealcore.config import Listen
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token
 from sealcore.hsm.watch import Watched
-from sealcore.log import configure
-from sealcore.metrics import snapshot
+from sealcore.platform.config import Listen
+from sealcore.platform.log import configure
+from sealcore.platform.metrics import snapshot
 from timestamp import channel
 from timestamp.clock_watch import ClockWatch
 from timestamp.http import TimestampApp

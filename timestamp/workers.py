@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, Self
 
-from sealcore.config import Listen
 from sealcore.errors import Code, VermilionError
-from sealcore.log import get as get_log
-from sealcore.metrics import snapshot
+from sealcore.platform.config import Listen
+from sealcore.platform.log import get as get_log
+from sealcore.platform.metrics import snapshot
 from timestamp import channel
 from timestamp.metrics import ParentMetrics
 from timestamp.settings import TimestampSettings

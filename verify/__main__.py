@@ -2,7 +2,7 @@
 
 import sys
 
-from sealcore.service import main
+from sealcore.platform.service import main
 from verify.app import build
 from verify.settings import VerifySettings
 

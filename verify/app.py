@@ -8,11 +8,11 @@ from typing import Any
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger.reader import LogReader
-from sealcore.log import get as get_log
-from sealcore.observability import ObservabilityEndpoint
-from sealcore.renewal import Renewal
-from sealcore.service import HttpEndpoint
+from sealcore.platform.log import get as get_log
+from sealcore.platform.log_reader import LogReader
+from sealcore.platform.observability import ObservabilityEndpoint
+from sealcore.platform.renewal import Renewal
+from sealcore.platform.service import HttpEndpoint
 from verify.crls import CrlStore
 from verify.http import create_app
 from verify.ledger import PublicLedger

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
-from sealcore.ledger.entry import signature_hash
+from sealcore.protocol.ledger_entry import signature_hash
 from sealcore.text import shown
 from verify.codes import FindingCode, Row, Weight, heaviest
 from verify.looks import Spot

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealcore.errors import VermilionError
-from sealcore.log import get as get_log
+from sealcore.platform.log import get as get_log
 from verify.trust import TrustMaterial, crl_of, signer_of
 
 REFRESH_S = 30.0  # how late a revocation may become known here

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import Message
 
 from sealcore.errors import Code, VermilionError
-from sealcore.http import install_errors, problem
+from sealcore.platform.http import install_errors, problem
 from verify import catalogue, openapi
 from verify.page import Office, upload_page
 from verify.page_result import refused_page, result_page

@@ -14,8 +14,8 @@ from typing import Protocol
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger.entry import COMMIT_WITHIN_S, Entry, EntryKind, commitment
-from sealcore.ledger.reader import LocatedEntry, LogReader, TrustedCheckpoint
+from sealcore.platform.log_reader import LocatedEntry, LogReader, TrustedCheckpoint
+from sealcore.protocol.ledger_entry import COMMIT_WITHIN_S, Entry, EntryKind, commitment
 
 CLOCKS_DIFFER = timedelta(seconds=5)  # by which the log's clock may be ahead of ours or of the timestamp's
 PATIENCE_S = 3.0  # how long a lookup waits for entries on their way; checkpoints come every second while something is new

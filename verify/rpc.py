@@ -10,13 +10,13 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from protos.vermilion.v1 import verify_pb2, verify_pb2_grpc
-from sealcore import log as logs
-from sealcore.config import Listen
-from sealcore.error_messages import to_message
 from sealcore.errors import Code, VermilionError
-from sealcore.log import get as get_log
-from sealcore.rpc import ERROR_METADATA, MESSAGE_LIMIT_BYTES, REQUEST_ID_METADATA, server_credentials, status_of
-from sealcore.tracing import TRACEPARENT, span
+from sealcore.platform import log as logs
+from sealcore.platform.config import Listen
+from sealcore.platform.error_messages import to_message
+from sealcore.platform.log import get as get_log
+from sealcore.platform.rpc import ERROR_METADATA, MESSAGE_LIMIT_BYTES, REQUEST_ID_METADATA, server_credentials, status_of
+from sealcore.platform.tracing import TRACEPARENT, span
 from verify import catalogue
 from verify.service import Verification
 from verify.settings import ServerTls

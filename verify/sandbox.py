@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import TypeAdapter, ValidationError
 
 from sealcore.errors import Code, VermilionError
-from sealcore.sandbox import ForkServer, Limits
+from sealcore.platform.sandbox import ForkServer, Limits
 from verify.case import plain
 from verify.codes import FindingCode
 from verify.examine import Reading, first_opinion, second_opinion

@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.log import get as get_log
-from sealcore.metrics import CallMetrics, process_metrics
-from sealcore.tracing import span
+from sealcore.platform.log import get as get_log
+from sealcore.platform.metrics import CallMetrics, process_metrics
+from sealcore.platform.tracing import span
 from verify.crls import CrlStore
 from verify.examine import Reader
 from verify.ledger import LedgerView

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from sealcore.config import Block, Listen, TlsSettings
-from sealcore.tracing import TracingSettings
+from sealcore.platform.config import Block, Listen, TlsSettings
+from sealcore.platform.tracing import TracingSettings
 from verify.trust import TrustMaterial
 
 MEBIBYTE = 1024 * 1024

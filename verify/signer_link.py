@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import grpc
 
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc
-from sealcore import rpc, rpc_client
-from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import rpc, rpc_client
+from sealcore.platform.config import TlsSettings
 
 CALL_TIMEOUT_S = 3.0
 AnswerT = TypeVar("AnswerT")

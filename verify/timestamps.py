@@ -18,7 +18,7 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import TimestampSignatureStatus
 
 from sealcore.clock import why_not_current
-from sealcore.ledger.entry import timestamp_hash
+from sealcore.protocol.ledger_entry import timestamp_hash
 from verify.case import Case, Signature, name_of, owner_of, plain
 from verify.codes import FindingCode
 from verify.paths import PathFault, Standing, completed, context, fault_of, revocation

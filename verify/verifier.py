@@ -21,8 +21,8 @@ from datetime import UTC, datetime
 
 from sealcore.clock import Clock
 from sealcore.errors import VermilionError
-from sealcore.ledger.entry import EntryKind
-from sealcore.ledger.reader import TrustedCheckpoint
+from sealcore.platform.log_reader import TrustedCheckpoint
+from sealcore.protocol.ledger_entry import EntryKind
 from verify import catalogue
 from verify.case import plain
 from verify.codes import FindingCode, Weight, heaviest

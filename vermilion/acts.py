@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals.covers import ActCovers
-from sealcore.approvals.stop import StopStatement
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol.covers import ActCovers
+from sealcore.protocol.stop import StopStatement
 from vermilion import approving
-from vermilion.desk import PAGE, Desk
 from vermilion.office import Office
 from vermilion.people_token import PeopleToken
-from vermilion.registry import Registry
+from vermilion.signer_client import Registry
+from vermilion.workflow_client import PAGE, Desk
 
 PERFORMED_TIMEOUT_S = 30.0
 POLL_S = 0.1

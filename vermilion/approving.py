@@ -9,15 +9,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sealcore.approvals.canonical import b64url_decode
-from sealcore.approvals.covers import ActCovers, ManifestCovers
-from sealcore.approvals.decision import Decision, DecisionContext
-from sealcore.approvals.json_forms import context_from_json, placement_from_json
-from sealcore.approvals.manifest import DocumentEntry, Manifest
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol.canonical import b64url_decode
+from sealcore.protocol.covers import ActCovers, ManifestCovers
+from sealcore.protocol.decision import Decision, DecisionContext
+from sealcore.protocol.json_forms import context_from_json, placement_from_json
+from sealcore.protocol.manifest import DocumentEntry, Manifest
 from vermilion.client.documents import below
-from vermilion.desk import Desk
 from vermilion.people_token import PeopleToken
+from vermilion.workflow_client import Desk
 
 READ_BYTES = 1024 * 1024
 

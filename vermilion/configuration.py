@@ -10,8 +10,8 @@ from typing import Any
 
 from ca.names import role_of
 from ca.pki import load_authorities
-from sealcore.config import TokenSettings, load
-from sealcore.ledger.note import VerifierKey, log_key, witness_key
+from sealcore.platform.config import TokenSettings, load
+from sealcore.protocol.signed_note import VerifierKey, log_key, witness_key
 from vermilion import keyring, toml, trust_files, tsas
 from vermilion.layout import FOLDER_MODE, Layout
 from vermilion.office import DEFAULT_PORTS, Office

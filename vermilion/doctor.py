@@ -18,10 +18,10 @@ from cryptography import x509
 from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 
-from ca.holders import contested
+from ca.issuance.holders import contested
 from sealcore.clock import SystemClock
-from sealcore.config import SOFTHSM_MODULE
 from sealcore.errors import VermilionError
+from sealcore.platform.config import SOFTHSM_MODULE
 from timestamp.client.settings import HttpSource
 from timestamp.clock_sources import read_clock_state
 from vermilion import launcher, tsas

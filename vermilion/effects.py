@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sealcore.approvals import effect
-from sealcore.approvals.canonical import b64url_decode
-from sealcore.approvals.json_forms import context_from_json, placement_from_json
-from sealcore.approvals.known import Effect, Known, KnownPerson, KnownSeal
-from sealcore.approvals.leaf import Certification
-from sealcore.approvals.manifest import DocumentEntry
 from sealcore.errors import Code
-from vermilion.registry import Registry
+from sealcore.protocol import effect
+from sealcore.protocol.canonical import b64url_decode
+from sealcore.protocol.json_forms import context_from_json, placement_from_json
+from sealcore.protocol.known import Effect, Known, KnownPerson, KnownSeal
+from sealcore.protocol.leaf import Certification
+from sealcore.protocol.manifest import DocumentEntry
+from vermilion.signer_client import Registry
 
 
 def known(registry: Registry, names: Mapping[str, str]) -> Known:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from sealcore.errors import Code, VermilionError
 from vermilion import approving
-from vermilion.desk import PAGE, Desk
 from vermilion.messages import text
+from vermilion.workflow_client import PAGE, Desk
 
 _FAILED: Final = ("refused", "closed")  # states of an act that its receiver did not carry out
 

@@ -20,14 +20,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from prometheus_client import CollectorRegistry
 
-from sealcore import durable, pem
+from longterm.augmenter import Aim, Augmenter, Outcome
+from longterm.certificates import Chains, certificate
+from longterm.collecting import Collector
+from longterm.model import Level
+from longterm.sources import REST_S, Sources
+from sealcore import pem
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, VermilionError
-from signer.augment.augmenter import Aim, Augmenter, Outcome
-from signer.augment.certificates import Chains, certificate
-from signer.augment.collecting import Collector
-from signer.augment.model import Level
-from signer.augment.sources import REST_S, Sources
+from sealcore.platform import durable
 from timestamp.client.metrics import SourceMetrics
 from timestamp.client.resting import UNTRUE
 from timestamp.client.settings import HttpSource

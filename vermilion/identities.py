@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ca.pki import is_issued_by
-from sealcore import durable, renewal
 from sealcore.clock import SystemClock
-from vermilion.desk import in_folder
+from sealcore.platform import durable, renewal
 from vermilion.layout import FOLDER_MODE
+from vermilion.workflow_client import in_folder
 
 RENEW_BEFORE_DAYS = 10  # of at most 30: a state that is used now and then never meets an expired certificate
 LOCAL_ADDRESSES = ("127.0.0.1",)
@@ -84,5 +84,5 @@ def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def renew_client(folder: Path, ca_target: str) -> datetime:
-    """Renews the bundle in ``folder`` by the certificate that it holds; until when the new one counts. Raises as ``sealcore.renewal.renew``."""
+    """Renews the bundle in ``folder`` by the certificate that it holds; until when the new one counts. Raises as ``sealcore.platform.renewal.renew``."""
     return renewal.renew(in_folder(folder), ca_target, SystemClock()).not_valid_after_utc

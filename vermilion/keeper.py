@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from sealcore import renewal
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import VermilionError
-from sealcore.identity import read
+from sealcore.platform import renewal
+from sealcore.platform.identity import read
 from vermilion.ceremony.authorities import CALLERS, SERVERS
-from vermilion.desk import in_folder
 from vermilion.layout import Layout
+from vermilion.workflow_client import in_folder
 
 ROUND_S: Final = 3600.0
 

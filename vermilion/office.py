@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from sealcore.config import Block, Listen, load
+from sealcore.platform.config import Block, Listen, load
 from timestamp.clock_watch import ClockPolicy
 from vermilion import toml
 from vermilion.layout import Layout

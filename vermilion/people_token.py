@@ -8,14 +8,14 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from sealcore.approvals.decision import Decision, DecisionContext
-from sealcore.approvals.decision import sign as sign_decision
-from sealcore.approvals.stop import StopStatement
-from sealcore.approvals.stop import sign as sign_stop
-from sealcore.config import TokenSettings, load
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm
 from sealcore.hsm.token import Token, TokenKey
+from sealcore.platform.config import TokenSettings, load
+from sealcore.protocol.decision import Decision, DecisionContext
+from sealcore.protocol.decision import sign as sign_decision
+from sealcore.protocol.stop import StopStatement
+from sealcore.protocol.stop import sign as sign_stop
 
 LABEL_PREFIX = "person."
 

@@ -17,9 +17,9 @@ from typing import Literal
 
 from pydantic import Field, TypeAdapter
 
-from sealcore.approvals.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
-from sealcore.config import Block
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.config import Block
+from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
 from vermilion.client import Document, Picture, bottom_right
 from vermilion.client.documents import below
 

@@ -10,10 +10,10 @@ import json
 import sys
 from pathlib import Path
 
-from sealcore.config import TokenSettings, load
 from sealcore.errors import VermilionError
 from sealcore.hsm.request import certificate_request
 from sealcore.hsm.token import Token
+from sealcore.platform.config import TokenSettings, load
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sealcore import durable
+from sealcore.platform import durable
 
 
 def dump(values: Mapping[str, Any]) -> str:

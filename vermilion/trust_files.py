@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.names import IssuerName, Role, generations
 from ca.pki import Hierarchy, authority_file, is_issued_by, load_hierarchy
-from sealcore import durable, pem
+from sealcore import pem
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import durable
 from vermilion.layout import Layout
 
 

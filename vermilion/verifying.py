@@ -10,24 +10,24 @@ from typing import Any
 import httpx
 from sqlalchemy import make_url
 
-from sealcore import db
 from sealcore.clock import SystemClock
-from sealcore.config import load
 from sealcore.errors import Code, VermilionError
-from sealcore.http_client import REQUEST_ID_HEADER, request_headers
-from sealcore.ledger import store
-from sealcore.ledger.reader import LogReader
-from sealcore.ledger.sources import FolderSource
+from sealcore.platform import db
+from sealcore.platform import ledger_store as store
+from sealcore.platform.config import load
+from sealcore.platform.http_client import REQUEST_ID_HEADER, request_headers
+from sealcore.platform.log_reader import LogReader
+from sealcore.platform.log_sources import FolderSource
 from signer.settings import SignerSettings
 from verify.crls import CrlStore
 from verify.ledger import PublicLedger
 from verify.report import Report
 from verify.settings import VerifySettings
 from verify.signer_link import SignerLink
-from vermilion.desk import tls_of
 from vermilion.launcher import running
 from vermilion.layout import Layout
 from vermilion.office import Office
+from vermilion.workflow_client import tls_of
 
 TIMEOUT_S = 120.0
 

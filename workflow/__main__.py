@@ -8,8 +8,8 @@ import signal
 import sys
 from pathlib import Path
 
-from sealcore import config, log, tracing
 from sealcore.errors import VermilionError
+from sealcore.platform import config, log, tracing
 from workflow.app import Service, build
 from workflow.settings import WorkflowSettings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import Peer
+from sealcore.platform.rpc import Peer
 from workflow.model import Form
 
 

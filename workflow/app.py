@@ -10,13 +10,13 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from sealcore.clock import Clock, SystemClock
-from sealcore.db import connect, write
 from sealcore.hsm.token import Token
-from sealcore.http import uvicorn_server
-from sealcore.migrate import scripts, upgrade
-from sealcore.observability import ObservabilityEndpoint, database_answers
-from sealcore.renewal import Renewal
-from sealcore.revocation import CrlWatch
+from sealcore.platform.db import connect, write
+from sealcore.platform.http import uvicorn_server
+from sealcore.platform.migrate import scripts, upgrade
+from sealcore.platform.observability import ObservabilityEndpoint, database_answers
+from sealcore.platform.renewal import Renewal
+from sealcore.platform.revocation import CrlWatch
 from workflow import http, store
 from workflow.authority import CaAuthority
 from workflow.issuer import Issuer

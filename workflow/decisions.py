@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from sealcore.approvals.decision import Decision
 from sealcore.clock import SKEW
-from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import Peer
+from sealcore.platform.db import read, write
+from sealcore.platform.rpc import Peer
+from sealcore.protocol.decision import Decision
 from workflow import events, store
 from workflow.access import may_see, no_form
 from workflow.countable import require_countable

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sealcore.approvals.canonical import is_uuid7
-from sealcore.approvals.p256 import require_canonical
-from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.db import read, write
+from sealcore.protocol.canonical import is_uuid7
+from sealcore.protocol.p256 import require_canonical
 from workflow import events, policies, store
 from workflow.model import Client, Person, Rule, Unit
 from workflow.office import Office

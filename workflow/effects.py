@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from sealcore.approvals import effect
-from sealcore.approvals.covers import ActCovers
-from sealcore.approvals.known import Effect, Known, KnownPerson, KnownSeal
-from sealcore.approvals.manifest import DocumentEntry
 from sealcore.errors import Code, Kind, VermilionError
+from sealcore.protocol import effect
+from sealcore.protocol.covers import ActCovers
+from sealcore.protocol.known import Effect, Known, KnownPerson, KnownSeal
+from sealcore.protocol.manifest import DocumentEntry
 from workflow.model import Form, Rule, newest
 from workflow.register import Register, RegisteredSeal
 

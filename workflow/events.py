@@ -15,10 +15,10 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from sealcore.approvals.canonical import b64url, canonical_json
 from sealcore.errors import VermilionError
 from sealcore.ids import uuid7
-from sealcore.log import request_id
+from sealcore.platform.log import request_id
+from sealcore.protocol.canonical import b64url, canonical_json
 from workflow import tables
 from workflow.model import CREATE_ACTION, REVOKE_ACTION, Form, Performance
 from workflow.register import Append

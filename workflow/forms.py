@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sealcore.approvals import token as tokens
-from sealcore.approvals.canonical import canonical_json
-from sealcore.approvals.covers import ActCovers, Covers, GrantCovers
-from sealcore.approvals.decision import DecisionContext, Policy
-from sealcore.approvals.known import Effect
-from sealcore.approvals.leaf import Leaf
-from sealcore.approvals.manifest import DocumentEntry, Manifest
-from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import service_uri, uuid7
-from sealcore.rpc import Peer
+from sealcore.platform.db import read, write
+from sealcore.platform.rpc import Peer
+from sealcore.protocol import token as tokens
+from sealcore.protocol.canonical import canonical_json
+from sealcore.protocol.covers import ActCovers, Covers, GrantCovers
+from sealcore.protocol.decision import DecisionContext, Policy
+from sealcore.protocol.known import Effect
+from sealcore.protocol.leaf import Leaf
+from sealcore.protocol.manifest import DocumentEntry, Manifest
 from workflow import effects, events, policies, store
 from workflow.access import require_visible
 from workflow.authority import Authority

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse
 
-from sealcore.approvals.canonical import MOST_INTEGER, b64url_decode
-from sealcore.approvals.decision import Decision
-from sealcore.approvals.stop import StopStatement
 from sealcore.errors import Code, VermilionError
-from sealcore.http import install_errors, peer, problem
-from sealcore.log import get as get_log
-from sealcore.rpc import Peer, Revocations
+from sealcore.platform.http import install_errors, peer, problem
+from sealcore.platform.log import get as get_log
+from sealcore.platform.rpc import Peer, Revocations
+from sealcore.protocol.canonical import MOST_INTEGER, b64url_decode
+from sealcore.protocol.decision import Decision
+from sealcore.protocol.stop import StopStatement
 from workflow import decisions, directory, forms, refused, stops
 from workflow.limits import Admission
 from workflow.model import FormState

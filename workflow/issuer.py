@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sealcore.approvals import token
-from sealcore.approvals.decision import Decision, DecisionContext
-from sealcore.approvals.p256 import low_s
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol import token
+from sealcore.protocol.decision import Decision, DecisionContext
+from sealcore.protocol.p256 import low_s
 
 
 class SigningKey(Protocol):

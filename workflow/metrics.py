@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy import Engine, func, select
 
-from sealcore.db import read
-from sealcore.metrics import CallMetrics, OnDemand, database_metrics, process_metrics
+from sealcore.platform.db import read
+from sealcore.platform.metrics import CallMetrics, OnDemand, database_metrics, process_metrics
 from workflow import tables
 from workflow.model import FormState
 

@@ -7,9 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from sealcore.approvals.covers import ActCovers, GrantCovers
-from sealcore.approvals.decision import Decision, DecisionContext
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol.covers import ActCovers, GrantCovers
+from sealcore.protocol.decision import Decision, DecisionContext
 
 UNIT_PATTERN = r"^[A-Z][A-Z0-9]{0,15}$"
 REVOKE_ACTION = "revoke"  # of a certificate, or its release from a hold: the CA carries it out

@@ -14,11 +14,11 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, select, update
 
-from sealcore.db import read, write
 from sealcore.errors import Code, Kind, VermilionError
-from sealcore.log import get as get_log
-from sealcore.log import request
-from sealcore.rpc import UnreachableError
+from sealcore.platform.db import read, write
+from sealcore.platform.log import get as get_log
+from sealcore.platform.log import request
+from sealcore.platform.rpc import UnreachableError
 from workflow import store, tables
 from workflow.authority import Authority
 from workflow.events import FOR_CA, append_of, request_of

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from sealcore.approvals.canonical import is_integer, is_uuid7, require
-from sealcore.db import read
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.db import read
+from sealcore.protocol.canonical import is_integer, is_uuid7, require
 from workflow import events, store
 from workflow.model import ACT_ACTIONS, SEAL_ACTION, Form, Rule, choose_rule, newest
 from workflow.office import Office

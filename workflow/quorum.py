@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from sealcore.approvals import decision as decisions
-from sealcore.approvals.covers import Covers, GrantCovers
-from sealcore.approvals.decision import DecisionContext
-from sealcore.approvals.p256 import canonical_spki, p256_key
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol import decision as decisions
+from sealcore.protocol.covers import Covers, GrantCovers
+from sealcore.protocol.decision import DecisionContext
+from sealcore.protocol.p256 import canonical_spki, p256_key
 from workflow.model import REVOKE_ACTION, SEAL_ACTION, Form, Received, Standing
 from workflow.register import Register, RegisteredPerson, RegisteredSeal
 

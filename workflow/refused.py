@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Row, select, update
 
-from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.db import read, write
 from workflow import events, store, tables
 from workflow.model import Role
 from workflow.office import Office

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
-from sealcore.approvals.canonical import canonical_json
-from sealcore.approvals.leaf import Certification
 from sealcore.clock import Clock
-from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import UnreachableError
-from sealcore.rpc_client import call, channel
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.rpc import UnreachableError
+from sealcore.platform.rpc_client import call, channel
+from sealcore.protocol.canonical import canonical_json
+from sealcore.protocol.leaf import Certification
 
-CALL_TIMEOUT_S = 5.0  # the wait for a signer that is coming back (sealcore.rpc_client.READY_S) not counted
+CALL_TIMEOUT_S = 5.0  # the wait for a signer that is coming back (sealcore.platform.rpc_client.READY_S) not counted
 ValueT = TypeVar("ValueT")
 
 
@@ -79,7 +79,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class Stop:
-    """An officer's signed order to stop a seal or a grant (sealcore.approvals.stop); forwarded as it is."""
+    """An officer's signed order to stop a seal or a grant (sealcore.protocol.stop); forwarded as it is."""
 
     subject_kind: str
     subject: str

@@ -17,10 +17,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Connection, Engine
 
-from sealcore import config, log
 from sealcore.clock import Clock, SystemClock
-from sealcore.db import write
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import config, log
+from sealcore.platform.db import write
 from workflow import events, store
 from workflow.app import open_database
 from workflow.directory import check_key

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from sealcore.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
 from sealcore.ids import service_uri
-from sealcore.tracing import TracingSettings
+from sealcore.platform.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
+from sealcore.platform.tracing import TracingSettings
 from workflow.model import UNIT_PATTERN
 
 DAY_S = 86_400

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sealcore.approvals.stop import StopStatement
-from sealcore.db import write
+from sealcore.platform.db import write
+from sealcore.protocol.stop import StopStatement
 from workflow import events
 from workflow.office import Office
 from workflow.register import Stop, Stopped

@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from sealcore.approvals.canonical import canonical_json
-from sealcore.approvals.decision import Decision
-from sealcore.approvals.json_forms import context_from_json, context_to_json, placement_from_json, placement_to_json
-from sealcore.approvals.leaf import Leaf
-from sealcore.approvals.manifest import DocumentEntry
-from sealcore.db import is_dangling, is_duplicate
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.db import is_dangling, is_duplicate
+from sealcore.protocol.canonical import canonical_json
+from sealcore.protocol.decision import Decision
+from sealcore.protocol.json_forms import context_from_json, context_to_json, placement_from_json, placement_to_json
+from sealcore.protocol.leaf import Leaf
+from sealcore.protocol.manifest import DocumentEntry
 from workflow import tables
 from workflow.access import no_form
 from workflow.model import Client, Form, FormState, Person, Received, Role, Rule, Unit

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from benchmarks.bench import Bench
 from benchmarks.figure import MS, Figure
 from benchmarks.office import BenchOffice
-from sealcore import db
-from sealcore.ledger.entry import Entry
-from sealcore.ledger.store import Draft, append
+from sealcore.platform import db
+from sealcore.platform.ledger_store import Draft, append
+from sealcore.protocol.ledger_entry import Entry
 
 ALGORITHM = "rsa2048"
 SHORT, LONG, QUICK_LONG = 1_000, 1_000_000, 5_000

@@ -15,7 +15,7 @@ from benchmarks.bench import Bench
 from benchmarks.figure import PER_S, Figure
 from benchmarks.office import BenchOffice
 from benchmarks.signing import Limit
-from sealcore.config import load
+from sealcore.platform.config import load
 from timestamp.settings import TimestampSettings
 
 CONNECTIONS, THREADS = 16, 1

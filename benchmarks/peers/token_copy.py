@@ -12,7 +12,7 @@ import pkcs11
 from asn1crypto import pem, x509
 from pkcs11 import Attribute, CertificateType, ObjectClass
 
-from sealcore.config import TokenSettings, read_pin
+from sealcore.platform.config import TokenSettings, read_pin
 
 
 class TokenCopy:

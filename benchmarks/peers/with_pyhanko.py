@@ -35,7 +35,7 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 from benchmarks.documents import Paper, papers
 from benchmarks.load import MARK, Order
 from benchmarks.signing import Turns
-from sealcore.config import TokenSettings, read_pin
+from sealcore.platform.config import TokenSettings, read_pin
 
 RESERVED_BYTES = 24 * 1024  # for the CMS with its timestamp, in hexadecimal
 KEPT_PAPERS = 200  # signed in turn; pyHanko remembers nothing between two documents

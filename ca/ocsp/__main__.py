@@ -4,7 +4,7 @@ import sys
 
 from ca.ocsp.app import build
 from ca.ocsp.settings import OcspSettings
-from sealcore.service import main
+from sealcore.platform.service import main
 
 if __name__ == "__main__":
     sys.exit(main("ca.ocsp", OcspSettings, build))

@@ -20,9 +20,9 @@ from sealcore.clock import Clock
 from sealcore.errors import VermilionError
 from sealcore.hsm.token import Token
 from sealcore.hsm.watch import Watched
-from sealcore.observability import ObservabilityEndpoint, database_answers
-from sealcore.renewal import Renewal
-from sealcore.service import HttpEndpoint
+from sealcore.platform.observability import ObservabilityEndpoint, database_answers
+from sealcore.platform.renewal import Renewal
+from sealcore.platform.service import HttpEndpoint
 
 ANSWERS: Final = "answers.db"  # in the state folder; on PostgreSQL a table beside the CA's
 HSM_TIMEOUT_S: Final = 5.0

@@ -19,14 +19,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from ca.ocsp.authority import Authority
 from ca.pki import is_issued_by
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
-from sealcore import durable
 from sealcore.clock import Clock
-from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.request import certificate_request
 from sealcore.hsm.token import TokenKey
-from sealcore.log import get as get_log
-from sealcore.rpc_client import call, channel
+from sealcore.platform import durable
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.log import get as get_log
+from sealcore.platform.rpc_client import call, channel
 
 PROFILE: Final = "ocsp"
 CALL_TIMEOUT_S: Final = 30.0  # an RSA-3072 signature and a lint, on a busy machine

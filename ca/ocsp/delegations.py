@@ -11,7 +11,7 @@ from ca.ocsp.delegate import Delegation
 from ca.pki import Hierarchy
 from sealcore.clock import Clock
 from sealcore.hsm.token import TokenKey
-from sealcore.log import get as get_log
+from sealcore.platform.log import get as get_log
 
 
 class Delegations:

@@ -20,7 +20,7 @@ from ca.ocsp.metrics import OcspMetrics
 from ca.ocsp.question import REQUEST_LIMIT_BYTES, Refusal, RefusedError
 from ca.ocsp.responder import Reply, Responder
 from sealcore.clock import Clock
-from sealcore.log import get as get_log
+from sealcore.platform.log import get as get_log
 
 REQUEST_TYPE: Final = "application/ocsp-request"
 RESPONSE_TYPE: Final = "application/ocsp-response"

@@ -13,7 +13,7 @@ from ca.ocsp.delegate import Delegation
 from ca.ocsp.record import AnswerRecord
 from sealcore.clock import Clock
 from sealcore.hsm.token import Token
-from sealcore.metrics import CallMetrics, OnDemand, database_metrics, process_metrics
+from sealcore.platform.metrics import CallMetrics, OnDemand, database_metrics, process_metrics
 
 OUTCOMES: Final = ("presigned", "live", "nonce", "malformed_request", "internal_error", "try_later", "unauthorized")
 

@@ -15,7 +15,7 @@ from ca.ocsp.record import AnswerRecord, Kept
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.watch import Watched
-from sealcore.log import get as get_log
+from sealcore.platform.log import get as get_log
 
 ROUND_S: Final = 1.0  # how soon a change of the record is seen; a lookup sees it at once
 SHARE: Final = 20  # of which one part may go into looking for what is due

@@ -19,7 +19,7 @@ from ca.instants import from_text, to_text
 from ca.names import IssuerName
 from ca.record import serial_text
 from ca.tables import State, certificates, ocsp_answers
-from sealcore.db import connect, read, write
+from sealcore.platform.db import connect, read, write
 
 TOLD: Final = (State.ISSUED, State.REVOKED, State.HELD)
 """The states of certificates that have left the CA. All others are unknown to the world, and so to our answers."""

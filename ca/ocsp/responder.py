@@ -23,7 +23,7 @@ from ca.ocsp.record import AnswerRecord, Kept, Standing
 from sealcore.clock import Clock
 from sealcore.errors import VermilionError
 from sealcore.hsm.watch import Watched
-from sealcore.log import get as get_log
+from sealcore.platform.log import get as get_log
 
 _QUIET_S: Final = 1.0  # strangers decide how often a fault happens: it is logged once in that time
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import Field
 
 from ca.names import Role
-from sealcore.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
-from sealcore.tracing import TracingSettings
+from sealcore.platform.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
+from sealcore.platform.tracing import TracingSettings
 
 
 class OcspSettings(Block):

@@ -1,7 +1,7 @@
-"""Alembic's entry point; everything is in ``sealcore.migrate``."""
+"""Alembic's entry point; everything is in ``sealcore.platform.migrate``."""
 
 from alembic import context
 
-from sealcore.migrate import run
+from sealcore.platform.migrate import run
 
 run(context)

@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sealcore.config import TokenSettings
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.config import TokenSettings
 
 _LOCK_FILE: Final = "token.lock"
 _LOOK_AGAIN_S: Final = 0.005  # flock has no timeout; short beside the milliseconds for which it is held

@@ -12,8 +12,8 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from sealcore.config import TokenSettings
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.config import TokenSettings
 
 _SUFFIX: Final = ".refused"
 

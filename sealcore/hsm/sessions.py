@@ -17,7 +17,6 @@ from typing import Final, NamedTuple, TypeVar
 import pkcs11
 from pkcs11.exceptions import PKCS11Error
 
-from sealcore.config import TokenSettings, read_pin
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm import library, softhsm, watch
 from sealcore.hsm.exclusion import Exclusion
@@ -25,7 +24,8 @@ from sealcore.hsm.faults import PIN_FAULTS, TokenGoneError, is_harmless, may_rep
 from sealcore.hsm.native import NativeModule, SigningHandle, handle_of
 from sealcore.hsm.refusals import REFUSALS
 from sealcore.hsm.turns import Turns
-from sealcore.log import get as get_log
+from sealcore.platform.config import TokenSettings, read_pin
+from sealcore.platform.log import get as get_log
 
 # How long a caller waits for a free session or for a recovery by another. Longer than any honest call (an RSA-4096 generation
 # takes seconds), short enough that a hung HSM is reported rather than waited for.

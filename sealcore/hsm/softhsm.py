@@ -19,10 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from sealcore import durable
-from sealcore.config import SOFTHSM_MODULE, TokenSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.log import get as get_log
+from sealcore.platform import durable
+from sealcore.platform.config import SOFTHSM_MODULE, TokenSettings
+from sealcore.platform.log import get as get_log
 
 _PIN_BYTES: Final = 16  # random bytes, written as 32 hexadecimal digits: SoftHSM does not lock, so the PIN must resist guessing
 _LABEL_BYTES: Final = 32  # CK_TOKEN_INFO.label

@@ -9,12 +9,12 @@ from typing import Final, Self
 
 import pkcs11
 
-from sealcore.config import TokenSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm
 from sealcore.hsm.generation import generate_pair
 from sealcore.hsm.keys import ForeignKey, Found, TokenKey, read_keys
 from sealcore.hsm.sessions import PooledSession, SessionPool
+from sealcore.platform.config import TokenSettings
 
 __all__ = ["Algorithm", "ForeignKey", "Token", "TokenKey"]
 

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
 from sealcore.errors import Code, VermilionError
-from sealcore.log import get as get_log
+from sealcore.platform.log import get as get_log
 
 Result = TypeVar("Result")
 

@@ -1,6 +1,6 @@
 """Documents that workers ended over: after the second worker they are refused for good, whoever sends them, also after a restart.
 
-A worker says which documents it reads (``signer.reading``); one that dies or freezes over a document is no proof, since anything may have
+A worker says which documents it reads (``signer.worker.in_progress``); one that dies or freezes over a document is no proof, since anything may have
 ended it, so the document is tried once more, by itself.
 """
 
@@ -12,10 +12,10 @@ from typing import Final
 
 from sqlalchemy import Engine, select
 
-from sealcore import db
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger.entry import time_us
+from sealcore.platform import db
+from sealcore.protocol.ledger_entry import time_us
 from signer.tables import fatal_documents, insert_missing
 
 MOST_WORKERS: Final = 2  # that one document may end

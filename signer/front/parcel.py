@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import VermilionError
-from signer.messages import Outcome, parsed, refusals, serialised
+from signer.api.messages import Outcome, parsed, refusals, serialised
 from signer.worker.jobs import Sent, weight_bytes
 
 Refusal = Callable[[bytes, str], VermilionError | None]

@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator
 
 from signer.front.parcel import Parcel
-from signer.line import MOST_DESCRIPTORS
+from signer.worker.channel import MOST_DESCRIPTORS
 
 
 class Turns:

@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
-from sealcore.log import get as get_log
+from sealcore.platform.log import get as get_log
 from signer.front.parcel import Lane, Parcel
-from signer.line import Line, Slot, pair, taken
-from signer.reading import Reading
 from signer.settings import SignerSettings
+from signer.worker.channel import Line, Slot, pair, taken
+from signer.worker.in_progress import Reading
 from signer.worker.jobs import write_job
 
 STANDARD_COMMAND: Final = ("-m", "signer.worker")

@@ -14,7 +14,7 @@ from cryptography import x509
 
 from sealcore.clock import Clock, why_not_current
 from sealcore.errors import Code, VermilionError
-from signer.register import Seal
+from signer.register.model import Seal
 from signer.status.answers import Answer, Link, read, spki
 from signer.status.store import StatusStore
 

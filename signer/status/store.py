@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Engine, select, update
 
-from sealcore import db
-from sealcore.ledger.entry import time_us
+from sealcore.platform import db
+from sealcore.protocol.ledger_entry import time_us
 from signer.status.answers import Answer, Kind, Link
 from signer.tables import certificate_status, insert_missing
 

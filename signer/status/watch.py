@@ -7,10 +7,10 @@ from typing import Final
 
 from sealcore.clock import Clock
 from sealcore.errors import VermilionError
-from sealcore.log import get as get_log
+from sealcore.platform.log import get as get_log
 from signer.metrics import SignerMetrics
-from signer.register import Seal
-from signer.register_store import RegisterStore
+from signer.register.model import Seal
+from signer.register.store import RegisterStore
 from signer.settings import OutsideCaSettings
 from signer.status.answers import Answer, Link
 from signer.status.judge import Outside, require_good

@@ -18,9 +18,9 @@ from google.protobuf.message import DecodeError
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
-from signer.gate import ItemRequest
-from signer.line import HALF_BYTES, Line, Slot, stored
-from signer.messages import Outcome, parsed, request_of
+from signer.api.messages import Outcome, parsed, request_of
+from signer.pipeline.gate import ItemRequest
+from signer.worker.channel import HALF_BYTES, Line, Slot, stored
 
 ROOM_BYTES: Final = HALF_BYTES
 _HEAD_EACH_BYTES: Final = 512  # of a parcel in the head, beside its token

@@ -14,21 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sealcore import tracing
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import VermilionError
-from sealcore.log import configure
-from sealcore.log import get as get_log
-from sealcore.metrics import snapshot
-from signer.gate import ItemRequest
-from signer.line import Line, Slot, stored
-from signer.messages import Outcome, serialised
-from signer.reading import Reading
+from sealcore.platform import tracing
+from sealcore.platform.log import configure
+from sealcore.platform.log import get as get_log
+from sealcore.platform.metrics import snapshot
+from signer.api.messages import Outcome, serialised
+from signer.pipeline.gate import ItemRequest
 from signer.settings import SignerSettings
-from signer.uses import Reached
-from signer.worker.bench import Bench, Place
+from signer.uses.store import Reached
+from signer.worker.app import Bench, Place
+from signer.worker.channel import Line, Slot, stored
+from signer.worker.in_progress import Reading
 from signer.worker.jobs import Received, Reply, read_job
-from signer.worker.told import encode_keys
+from signer.worker.status import encode_keys
 
 _FAILED_START = 1
 _FRONT_IS_GONE = 70

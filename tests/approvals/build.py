@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sealcore.approvals import covers
-from sealcore.approvals.decision import DecisionContext, Policy
-from sealcore.approvals.leaf import Certification, Leaf, Level, Mark, MarkKind, Placement, Rectangle, SignatureTexts
+from sealcore.protocol import covers
+from sealcore.protocol.decision import DecisionContext, Policy
+from sealcore.protocol.leaf import Certification, Leaf, Level, Mark, MarkKind, Placement, Rectangle, SignatureTexts
 
 
 def placement_of(plain: dict[str, Any]) -> Placement:

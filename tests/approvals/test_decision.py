@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from sealcore.approvals import decision as decisions
-from sealcore.approvals import stop as stops
-from sealcore.approvals.covers import ActCovers, GrantCovers, ManifestCovers
-from sealcore.approvals.decision import Decision, DecisionContext, Policy
-from sealcore.approvals.stop import StopStatement
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
+from sealcore.protocol import decision as decisions
+from sealcore.protocol import stop as stops
+from sealcore.protocol.covers import ActCovers, GrantCovers, ManifestCovers
+from sealcore.protocol.decision import Decision, DecisionContext, Policy
+from sealcore.protocol.stop import StopStatement
 from tests.approvals.build import context_of
 from tests.vectors.load import vectors
 

@@ -12,19 +12,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.change import Kind
-from ca.enrolment import CHANGE
-from ca.profiles import ATTRIBUTES
-from sealcore.approvals import act_effects, effect
-from sealcore.approvals.canonical import b64url
-from sealcore.approvals.covers import ActCovers, Covers, GrantCovers
-from sealcore.approvals.decision import DecisionContext, Policy
-from sealcore.approvals.known import Effect, Known, KnownPerson, KnownSeal
-from sealcore.approvals.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
-from sealcore.approvals.manifest import DocumentEntry, Manifest
+from ca.issuance.enrolment import CHANGE
+from ca.issuance.profiles import ATTRIBUTES
+from ca.revocation.change import Kind
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
-from signer.changes import CHANGES
+from sealcore.protocol import act_effects, effect
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.covers import ActCovers, Covers, GrantCovers
+from sealcore.protocol.decision import DecisionContext, Policy
+from sealcore.protocol.known import Effect, Known, KnownPerson, KnownSeal
+from sealcore.protocol.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
+from sealcore.protocol.manifest import DocumentEntry, Manifest
+from signer.acts.changes import CHANGES
 from tests.signer.office import SealsCa, spki
 from workflow.model import ACT_ACTIONS
 from workflow.policies import POLICY_ADD

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protos.vermilion.v1 import common_pb2
-from sealcore.approvals.canonical import canonical_cbor
-from sealcore.approvals.leaf import LABEL, Leaf, Mark, MarkKind, Placement, Rectangle, SignatureTexts, leaf_hash, leaf_input
-from sealcore.approvals.manifest import DocumentEntry, Manifest, prove
-from sealcore.approvals.wire import placement_from_message, placement_to_message
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.placement_messages import placement_from_message, placement_to_message
+from sealcore.protocol.canonical import canonical_cbor
+from sealcore.protocol.leaf import LABEL, Leaf, Mark, MarkKind, Placement, Rectangle, SignatureTexts, leaf_hash, leaf_input
+from sealcore.protocol.manifest import DocumentEntry, Manifest, prove
 from tests.approvals.build import leaf_of, placement_of
 from tests.vectors.load import vectors
 

@@ -7,11 +7,11 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealcore import merkle
-from sealcore.approvals.covers import ManifestCovers
-from sealcore.approvals.leaf import Leaf, Placement, leaf_hash
-from sealcore.approvals.manifest import DocumentEntry, Manifest, Prover
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol import merkle
+from sealcore.protocol.covers import ManifestCovers
+from sealcore.protocol.leaf import Leaf, Placement, leaf_hash
+from sealcore.protocol.manifest import DocumentEntry, Manifest, Prover
 
 PLACEMENT = Placement()
 MANIFESTS = {

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from joserfc import jws as jose
 from joserfc.jwk import ECKey
 
-from sealcore.approvals import decision, token
-from sealcore.approvals.covers import ActCovers, from_json, to_json
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol import decision, token
+from sealcore.protocol.covers import ActCovers, from_json, to_json
 from tests.vectors.load import vectors
 
 PUBLISHED = vectors("token")

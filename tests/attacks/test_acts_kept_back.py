@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sealcore.approvals import stop as stops
-from sealcore.approvals.canonical import b64url, b64url_decode
-from sealcore.approvals.covers import ActCovers
-from sealcore.approvals.stop import StopStatement
-from sealcore.approvals.token import key_id
 from sealcore.errors import Code
 from sealcore.ids import operator_uri, uuid7
-from sealcore.ledger.entry import time_us
-from signer.acts import Act, carry_out, perform_act, stop_act
-from signer.meetable import require_meetable
-from signer.register import Register
+from sealcore.protocol import stop as stops
+from sealcore.protocol.canonical import b64url, b64url_decode
+from sealcore.protocol.covers import ActCovers
+from sealcore.protocol.ledger_entry import time_us
+from sealcore.protocol.stop import StopStatement
+from sealcore.protocol.token import key_id
+from signer.acts.model import Act, carry_out, perform_act, stop_act
+from signer.register.meetable import require_meetable
+from signer.register.model import Register
 from tests.attacks.test_signed_acts import code_of
 from tests.signer.office import AUDIENCE, Office, person, spki
 from tests.signer.test_uses import Desk
@@ -224,7 +224,7 @@ def test_no_rule_lets_the_workflow_alone_have_an_act_carried_out(desk: Desk) -> 
 def test_an_older_register_with_such_a_rule_takes_no_act_without_a_person(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes on, and can be mended; a client or a taken-over workflow lifts no officer's stop by it."""
     with monkeypatch.context() as earlier:
-        earlier.setattr("signer.register_store.require_meetable", lambda before, after: None)
+        earlier.setattr("signer.register.store.require_meetable", lambda before, after: None)
         change(desk, "seal_quorum", id=contract(desk), quorum=["seal:2", "resume:0"])
     stop(desk, "seal", contract(desk))
     desk.clock.advance(5)

@@ -19,20 +19,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from longterm.answers import UnfitError, from_crl, from_ocsp
+from longterm.certificates import certificate
+from longterm.sources import Sources as EvidenceSources
 from sealcore import pem
 from sealcore.clock import SKEW, FixedClock
-from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
-from sealcore.revocation import CrlWatch
-from signer.augment.answers import UnfitError, from_crl, from_ocsp
-from signer.augment.certificates import certificate
-from signer.augment.sources import Sources as EvidenceSources
-from signer.register import Seal
-from signer.revocation import SealRevocations
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.revocation import CrlWatch
+from signer.register.model import Seal
 from signer.settings import OutsideCaSettings
 from signer.status.answers import Link, read
 from signer.status.judge import require_good
+from signer.status.revocation import SealRevocations
 from signer.status.sources import Sources
 from verify.crls import CrlStore
 from verify.trust import TrustMaterial

@@ -12,15 +12,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sealcore.approvals import effect
-from sealcore.approvals.canonical import b64url
-from sealcore.approvals.covers import ActCovers, GrantCovers
-from sealcore.approvals.decision import DecisionContext, Policy
-from sealcore.approvals.known import KnownPerson
-from sealcore.approvals.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
-from sealcore.approvals.manifest import DocumentEntry, Manifest
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
+from sealcore.protocol import effect
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.covers import ActCovers, GrantCovers
+from sealcore.protocol.decision import DecisionContext, Policy
+from sealcore.protocol.known import KnownPerson
+from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
+from sealcore.protocol.manifest import DocumentEntry, Manifest
 from tests.approvals.test_effect import CA, DIGEST, EXAMPLES, HELD, KNOWN, PERSON, SEAL, context, told
 from tests.signer.office import spki
 

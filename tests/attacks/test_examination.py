@@ -9,11 +9,11 @@ from typing import Any, Final
 import pytest
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals.leaf import Placement
-from sealcore.approvals.wire import placement_to_message
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, operator_uri, uuid7
-from signer.front.examination import Rate
+from sealcore.platform.placement_messages import placement_to_message
+from sealcore.protocol.leaf import Placement
+from signer.api.examination import Rate
 from tests.crash.fixtures import house, scenes
 from tests.crash.scene import Scene
 from tests.pades.documents import STRUCTURES, simple

@@ -11,22 +11,22 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from ca.change import Kind
-from ca.enrolment import CHANGE, enrolment
+from ca.issuance.enrolment import CHANGE, enrolment
+from ca.revocation.change import Kind
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals import act_effects
-from sealcore.approvals.canonical import b64url
-from sealcore.approvals.token import key_id
 from sealcore.errors import REGISTRY, Code, VermilionError
 from sealcore.errors import Kind as Refusal
 from sealcore.ids import client_uri, uuid7
-from signer.changes import CHANGES
+from sealcore.protocol import act_effects
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.token import key_id
+from signer.acts.changes import CHANGES
 from tests.attacks.test_operator_certificate import rest
 from tests.ca.office import software_request
 from tests.cli.conftest import office as office  # noqa: PLC0414  (its fixture: the running office that all workers share)
 from tests.cli.running import RunningOffice
 from tests.signer.office import person
-from vermilion.authority import Authority, spki_sha256
+from vermilion.ca_client import Authority, spki_sha256
 from workflow.model import ACT_ACTIONS
 from workflow.policies import POLICY_ADD
 
@@ -87,7 +87,7 @@ class Known:
 
 
 def office_registry(office: RunningOffice) -> Any:
-    from vermilion.registry import Registry
+    from vermilion.signer_client import Registry
 
     return Registry(office.layout, office.office)
 

@@ -12,11 +12,11 @@ import pytest
 from google.protobuf.message import Message
 
 from protos.vermilion.v1 import ledger_pb2, signer_pb2
-from sealcore.error_messages import to_message
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import operator_uri, service_uri, uuid7
-from sealcore.rpc import ERROR_METADATA, from_rpc_error
-from sealcore.rpc_client import channel
+from sealcore.platform.error_messages import to_message
+from sealcore.platform.rpc import ERROR_METADATA, from_rpc_error
+from sealcore.platform.rpc_client import channel
 from tests.crash.fixtures import house, scenes
 from tests.crash.scene import Scene
 from tests.signer.office import document

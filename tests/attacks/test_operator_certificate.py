@@ -20,23 +20,23 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from ca.enrolment import enrolment
-from ca.profiles import load as profiles
+from ca.issuance.enrolment import enrolment
+from ca.issuance.profiles import load as profiles
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc, signer_pb2, signer_pb2_grpc
-from sealcore import identity, renewal
-from sealcore.approvals.canonical import b64url
-from sealcore.approvals.decision import sign as sign_decision
 from sealcore.clock import SystemClock
-from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, operator_uri, service_uri, uuid7
-from sealcore.rpc_client import call, channel
+from sealcore.platform import identity, renewal
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.rpc_client import call, channel
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.decision import sign as sign_decision
 from tests.ca.office import software_request
 from tests.cli.conftest import office as office  # noqa: PLC0414  (its fixture: the running office that all workers share)
 from tests.cli.running import RunningOffice
 from vermilion.approving import context_of
 from vermilion.client.rest import Rest
-from vermilion.desk import in_folder, tls_of
+from vermilion.workflow_client import in_folder, tls_of
 
 PEOPLE = ("--as", "Chen Rui", "--as", "Zhao Ming")
 CN = NameOID.COMMON_NAME

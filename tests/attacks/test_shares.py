@@ -18,10 +18,10 @@ import pytest
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
-from sealcore.rpc import MOST_CALLS
-from signer.fair import FairThreads
+from sealcore.platform.rpc import MOST_CALLS
 from signer.front.arriving import LEAST_BYTES_A_SECOND, STALLED_S, Arriving
 from signer.front.budget import ByteBudget
+from signer.pipeline.fairness import FairThreads
 from tests.attacks.test_examination import Chunk, Items, Request, examine, item, items
 from tests.crash.fixtures import house, scenes
 from tests.crash.scene import Scene

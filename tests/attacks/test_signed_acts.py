@@ -11,24 +11,24 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sealcore import db
-from sealcore.approvals import decision as decisions
-from sealcore.approvals import stop as stops
-from sealcore.approvals.canonical import b64url
-from sealcore.approvals.covers import ActCovers
-from sealcore.approvals.p256 import low_s
-from sealcore.approvals.stop import StopStatement
-from sealcore.approvals.token import parse
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import operator_uri, uuid7
-from sealcore.ledger.entry import time_us
-from signer import stop as officers
-from signer.acts import Act, carry_out, perform_act, replay, restore_act, stop_act
-from signer.changes import CHANGES
-from signer.gate import admit_act, admit_token
-from signer.register import Register
-from signer.register_store import Recorded
-from signer.uses import Intent, Wanted
+from sealcore.platform import db
+from sealcore.protocol import decision as decisions
+from sealcore.protocol import stop as stops
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.covers import ActCovers
+from sealcore.protocol.ledger_entry import time_us
+from sealcore.protocol.p256 import low_s
+from sealcore.protocol.stop import StopStatement
+from sealcore.protocol.token import parse
+from signer.acts import stop as officers
+from signer.acts.changes import CHANGES
+from signer.acts.model import Act, carry_out, perform_act, replay, restore_act, stop_act
+from signer.pipeline.gate import admit_act, admit_token
+from signer.register.model import Register
+from signer.register.store import Recorded
+from signer.uses.store import Intent, Wanted
 from tests.attacks.encodings import high_s, spellings, twin, twin_token
 from tests.signer.office import AUDIENCE, Approved, Office, Person, grant_request, person, spki
 from tests.signer.test_uses import Desk

@@ -36,10 +36,10 @@ from pyhanko_certvalidator.policy_decl import REQUIRE_REVINFO, CertRevTrustPolic
 from pyhanko_certvalidator.registry import SimpleTrustManager
 from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
-from signer.augment.augmenter import Aim, Augmenter
-from signer.augment.certificates import Chains, certificate
-from signer.augment.collecting import Collector
-from signer.augment.sources import Sources
+from longterm.augmenter import Aim, Augmenter
+from longterm.certificates import Chains, certificate
+from longterm.collecting import Collector
+from longterm.sources import Sources
 from tests.augment.world import World
 from timestamp.client.metrics import SourceMetrics
 from timestamp.client.settings import HttpSource

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from longterm import sources
+from longterm.augmenter import Aim
+from longterm.certificates import certificate
+from longterm.model import Level
 from sealcore.errors import Code, VermilionError
-from signer.augment import sources
-from signer.augment.augmenter import Aim
-from signer.augment.certificates import certificate
-from signer.augment.model import Level
 from tests.augment.test_levels import HOUR_S, later
 from tests.augment.world import World
 from vermilion import exits, extending

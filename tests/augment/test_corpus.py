@@ -15,10 +15,10 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DiffResult, ModificationLevel
 from pyhanko.sign.signers import PdfTimeStamper
 
+from longterm.augmenter import Augmenter
+from longterm.model import Level
+from longterm.reading import read
 from sealcore.errors import Code, VermilionError
-from signer.augment.augmenter import Augmenter
-from signer.augment.model import Level
-from signer.augment.reading import read
 from tests.augment.test_levels import later
 from tests.augment.world import World
 

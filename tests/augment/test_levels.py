@@ -15,13 +15,13 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESPassed
 from pyhanko.sign.diff_analysis import ModificationLevel
 
+from longterm import full, reading, writing
+from longterm.augmenter import Aim, Augmenter
+from longterm.model import Level
+from longterm.plan import Addition
+from longterm.reading import NOT_UNDERSTOOD, read
+from longterm.sources import Sources
 from sealcore.errors import Code, VermilionError
-from signer.augment import full, reading, writing
-from signer.augment.augmenter import Aim, Augmenter
-from signer.augment.model import Level
-from signer.augment.plan import Addition
-from signer.augment.reading import NOT_UNDERSTOOD, read
-from signer.augment.sources import Sources
 from tests.augment.conftest import EXAMPLES, judged_by_its_store, past_valid
 from tests.augment.world import DAY, YEAR, World
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pyhanko.sign.ades.report import AdESPassed
 
+from longterm.augmenter import Augmenter
+from longterm.model import Level
 from sealcore.errors import Code, VermilionError
-from signer.augment.augmenter import Augmenter
-from signer.augment.model import Level
 from tests.augment.conftest import past_valid
 from tests.augment.test_levels import HOUR_S, later
 from tests.augment.world import YEAR, World

@@ -16,8 +16,8 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.signers import PdfTimeStamper
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 
-from signer.augment.augmenter import Aim, Augmenter
-from signer.augment.model import Level
+from longterm.augmenter import Aim, Augmenter
+from longterm.model import Level
 from tests.augment.conftest import EXAMPLES
 from tests.augment.test_levels import later
 from tests.augment.world import World

@@ -12,7 +12,7 @@ from benchmarks.documents import MIX, papers
 from benchmarks.peers.token_copy import TokenCopy
 from benchmarks.peers.with_java import JavaPeers, Work, compiled, write_documents
 from benchmarks.remote import Remote
-from sealcore.config import TokenSettings, load
+from sealcore.platform.config import TokenSettings, load
 from tests.cli.conftest import office  # noqa: F401  (the fixture)
 from tests.cli.running import RunningOffice
 from vermilion.configuration import SIGNER_TSA

@@ -13,19 +13,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import insert
 
-from ca import plan, profiles
-from ca.certificate import Parent
-from ca.crl import CrlPublisher
+from ca.ceremony import plan
 from ca.instants import to_text
-from ca.issue import Issuance, Issuer
-from ca.lint import Linter
+from ca.issuance import profiles
+from ca.issuance.certificate import Parent
+from ca.issuance.issue import Issuance, Issuer
+from ca.issuance.lint import Linter
 from ca.names import ISSUING, IssuerName
-from ca.revoke import Revocation
+from ca.revocation.crl import CrlPublisher
+from ca.revocation.revoke import Revocation
 from ca.tables import crls
 from sealcore.clock import FixedClock
-from sealcore.db import connect, write
 from sealcore.hsm.token import Token
-from sealcore.migrate import scripts, upgrade
+from sealcore.platform.db import connect, write
+from sealcore.platform.migrate import scripts, upgrade
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Desk, Office, new_office
 
 

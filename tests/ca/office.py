@@ -17,17 +17,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Engine
 
-from ca.change import Change, Kind
-from ca.crl import CrlPublisher
-from ca.issue import Issuance, Issuer, Order
-from ca.lint import Linter
+from ca.issuance.issue import Issuance, Issuer, Order
+from ca.issuance.lint import Linter
+from ca.issuance.request import read
 from ca.names import IssuerName
-from ca.request import read
-from ca.revoke import Revocation, by_caller
+from ca.revocation.change import Change, Kind
+from ca.revocation.crl import CrlPublisher
+from ca.revocation.revoke import Revocation, by_caller
 from sealcore.clock import FixedClock
-from sealcore.config import TokenSettings
 from sealcore.hsm import softhsm
 from sealcore.hsm.token import Token
+from sealcore.platform.config import TokenSettings
 from tests.nursed.programs import program
 
 SoftwareKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey

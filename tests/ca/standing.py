@@ -5,7 +5,7 @@ from __future__ import annotations
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from ca.crl import PublishedCrl, newest
+from ca.revocation.crl import PublishedCrl, newest
 from sealcore.ids import uuid7
 from tests.ca.office import Desk, software_request
 

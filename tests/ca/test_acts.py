@@ -16,18 +16,18 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import func, select
 
 from ca.acts import Acts
-from ca.change import Change, Kind
-from ca.crl import newest
 from ca.gate import AUDIENCE
-from ca.register import RegisteredSeal, RegisterView
-from ca.revoke import by_caller
+from ca.register_link import RegisteredSeal, RegisterView
+from ca.revocation.change import Change, Kind
+from ca.revocation.crl import newest
+from ca.revocation.revoke import by_caller
 from ca.tables import acts, outbox
-from sealcore.approvals import decision as decisions
-from sealcore.approvals.covers import ActCovers, GrantCovers
-from sealcore.approvals.token import ISSUER, Claims, Policy, encode, key_id, parse
-from sealcore.db import read
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import service_uri, uuid7
+from sealcore.platform.db import read
+from sealcore.protocol import decision as decisions
+from sealcore.protocol.covers import ActCovers, GrantCovers
+from sealcore.protocol.token import ISSUER, Claims, Policy, encode, key_id, parse
 from tests.attacks.encodings import high_s, twin_token
 from tests.ca.office import Desk, software_request
 

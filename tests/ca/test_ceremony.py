@@ -13,8 +13,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from ca.lint import certificate_findings
-from ca.plan import load
+from ca.ceremony.plan import load
+from ca.issuance.lint import certificate_findings
 from sealcore.errors import Code, VermilionError
 from tests.ca.office import Office, new_office, software_request
 from tests.nursed.programs import program
@@ -128,7 +128,7 @@ def test_no_pin_is_in_any_output_or_argument(office: Office) -> None:
     ],
 )
 def test_ceremony_file_that_contradicts_itself_is_refused(change: tuple[str, str], complaint: str, tmp_path: Path) -> None:
-    text = resources.files("ca").joinpath("ceremony.toml").read_text("utf-8")
+    text = resources.files("ca.ceremony").joinpath("ceremony.toml").read_text("utf-8")
     (tmp_path / "ceremony.toml").write_text(text.replace(*change))
     with pytest.raises(VermilionError) as refused:
         load(tmp_path / "ceremony.toml")

@@ -12,12 +12,12 @@ from cryptography import x509
 from sqlalchemy import Engine, func, select
 
 from sealcore.clock import SystemClock
-from sealcore.db import connect, read
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.request import certificate_request
 from sealcore.hsm.token import Algorithm
-from sealcore.migrate import scripts, upgrade
-from signer.requests import CertificateRequests, OwnCa
+from sealcore.platform.db import connect, read
+from sealcore.platform.migrate import scripts, upgrade
+from signer.register.certificate_requests import CertificateRequests, OwnCa
 from signer.tables import ledger
 from tests.ca.office import Desk, declare
 from tests.ca.test_service import Running

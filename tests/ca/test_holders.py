@@ -14,23 +14,23 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from sqlalchemy import select, update
 
-from ca import holders, issue
 from ca.acts import Acts
-from ca.change import Change, Kind
-from ca.crl import newest
-from ca.enrolment import enrolment
 from ca.gate import CREATE
+from ca.issuance import holders, issue
+from ca.issuance.enrolment import enrolment
+from ca.issuance.renew import Renewals
 from ca.record import serial_text
-from ca.renew import Renewals
-from ca.revoke import by_caller
+from ca.revocation.change import Change, Kind
+from ca.revocation.crl import newest
+from ca.revocation.revoke import by_caller
 from ca.tables import State, certificates, outbox
-from sealcore.approvals import decision as decisions
-from sealcore.approvals.covers import ActCovers
-from sealcore.approvals.token import Policy, parse
-from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, operator_uri, service_uri, uuid7
-from sealcore.rpc import Peer
+from sealcore.platform.db import read, write
+from sealcore.platform.rpc import Peer
+from sealcore.protocol import decision as decisions
+from sealcore.protocol.covers import ActCovers
+from sealcore.protocol.token import Policy, parse
 from tests.ca.office import Desk, software_request
 from tests.ca.test_acts import WORKFLOW, People, signs
 

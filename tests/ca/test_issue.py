@@ -19,18 +19,18 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from pkilint.bin import lint_pkix_cert
 from sqlalchemy import select
 
-from ca import profiles
-from ca.certificate import build
-from ca.holders import CEREMONY
-from ca.issue import Issuance, Order
-from ca.lint import certificate_findings
+from ca.issuance import profiles
+from ca.issuance.certificate import build
+from ca.issuance.holders import CEREMONY
+from ca.issuance.issue import Issuance, Order
+from ca.issuance.lint import certificate_findings
+from ca.issuance.request import read
 from ca.record import Recorded, record, store
-from ca.request import read
 from ca.tables import State, certificates, outbox
 from sealcore import ids
-from sealcore.db import read as reading
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
+from sealcore.platform.db import read as reading
 from tests.ca.office import Desk, software_request
 
 CN = NameOID.COMMON_NAME

@@ -11,11 +11,11 @@ from alembic.migration import MigrationContext
 from cryptography.x509.oid import NameOID
 from sqlalchemy import MetaData, Table, insert, inspect, select
 
-from ca.holders import contested
+from ca.issuance.holders import contested
 from ca.tables import certificates, metadata
-from sealcore.db import connect, read, write
 from sealcore.ids import client_uri
-from sealcore.migrate import scripts, upgrade
+from sealcore.platform.db import connect, read, write
+from sealcore.platform.migrate import scripts, upgrade
 from tests.ca.office import Desk, software_request
 
 

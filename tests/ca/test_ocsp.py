@@ -30,7 +30,8 @@ from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import RevokedError
 from sqlalchemy import delete, update
 
-from ca.issue import Order
+from ca.issuance.issue import Order
+from ca.issuance.request import read
 from ca.ocsp.authority import Authority
 from ca.ocsp.delegate import Delegation
 from ca.ocsp.http import OcspApp
@@ -39,14 +40,13 @@ from ca.ocsp.presign import GRACE_S, Presigner
 from ca.ocsp.question import REQUEST_LIMIT_BYTES, from_path
 from ca.ocsp.record import AnswerRecord
 from ca.ocsp.responder import Responder
-from ca.request import read
 from ca.tables import State, certificates, ocsp_answers
 from sealcore.clock import FixedClock
-from sealcore.config import Listen
-from sealcore.db import write
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.watch import Watched
-from sealcore.service import HttpEndpoint
+from sealcore.platform.config import Listen
+from sealcore.platform.db import write
+from sealcore.platform.service import HttpEndpoint
 from tests.ca.office import OCSP_URL, Desk, Office, software_request
 
 DAY = timedelta(days=1)

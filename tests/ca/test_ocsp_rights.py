@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError
 
 from ca.ocsp.record import AnswerRecord, Kept, open_record
 from ca.tables import State
-from sealcore import db
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import db
 from tests.ca.office import Desk
 from tests.ca.standing import seal
 

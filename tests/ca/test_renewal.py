@@ -22,12 +22,12 @@ from cryptography.x509.oid import NameOID
 from prometheus_client import CollectorRegistry, generate_latest
 
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
-from sealcore import identity, renewal
 from sealcore.clock import FixedClock, SystemClock
-from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import from_rpc_error
-from sealcore.rpc_client import channel
+from sealcore.platform import identity, renewal
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.rpc import from_rpc_error
+from sealcore.platform.rpc_client import channel
 from tests.ca import test_service
 from tests.ca.test_service import Running
 from tests.sealcore.test_reload import served_serial, until

@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ca.request import CertificateRequest, read
+from ca.issuance.request import CertificateRequest, read
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, service_uri
 

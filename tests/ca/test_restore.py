@@ -8,12 +8,12 @@ import pytest
 from cryptography import x509
 from sqlalchemy import delete, select
 
-from ca.change import Kind
-from ca.crl import newest
 from ca.restore import record_restore, restored_at
+from ca.revocation.change import Kind
+from ca.revocation.crl import newest
 from ca.tables import acts, outbox
-from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.db import read, write
 from tests.ca.office import Desk, Office
 from tests.ca.test_acts import WORKFLOW, new_case
 

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import select, update
 
-from ca.change import LEAF_REASONS
-from ca.lint import crl_findings
+from ca.issuance.lint import crl_findings
+from ca.revocation.change import LEAF_REASONS
 from ca.rpc import OwnRecord
 from ca.tables import issuers, outbox
-from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.db import read, write
 from tests.ca.office import Desk
 from tests.ca.standing import client, crl, published, seal
 

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from sqlalchemy import select
 
-from ca.crl import newest
-from ca.lint import crl_findings
+from ca.issuance.lint import crl_findings
 from ca.names import role_of
 from ca.pki import load_authorities
+from ca.revocation.crl import newest
 from ca.tables import outbox
-from sealcore.db import connect, read
+from sealcore.platform.db import connect, read
 from tests.ca.office import Office, generate_keys, new_office, software_request
 
 CLIENT = "https://vermilion.internal/client/left-behind"

@@ -27,32 +27,32 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from sqlalchemy import Engine, select
 
-from ca import plan
-from ca.certificate import Parent
-from ca.crl import LAST_NEXT_UPDATE, CrlPublisher, newest
-from ca.generations import is_spent
-from ca.issue import Issuance, Issuer, Order
-from ca.lint import Linter, certificate_findings, crl_findings
+from ca.ceremony import plan
+from ca.issuance.certificate import Parent
+from ca.issuance.generations import is_spent
+from ca.issuance.issue import Issuance, Issuer, Order
+from ca.issuance.lint import Linter, certificate_findings, crl_findings
+from ca.issuance.profiles import load as load_profiles
+from ca.issuance.request import read
 from ca.names import ISSUING, is_name, parts, role_of
 from ca.ocsp.answer import AnswerMaker
 from ca.ocsp.delegate import Delegation
 from ca.ocsp.delegations import Delegations
 from ca.ocsp.record import AnswerRecord
 from ca.pki import Cross, PkiFolder, is_issued_by, load_authorities, load_crosses, root_of
-from ca.profiles import load as load_profiles
 from ca.record import is_revoked
-from ca.request import read
+from ca.revocation.crl import LAST_NEXT_UPDATE, CrlPublisher, newest
 from ca.tables import outbox
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
-from sealcore import durable
 from sealcore.clock import FixedClock
-from sealcore.config import TlsSettings
-from sealcore.db import connect
-from sealcore.db import read as reading
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token
-from sealcore.rpc import from_rpc_error
-from sealcore.rpc_client import channel
+from sealcore.platform import durable
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.db import connect
+from sealcore.platform.db import read as reading
+from sealcore.platform.rpc import from_rpc_error
+from sealcore.platform.rpc_client import channel
 from tests import plain_http
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, generate_keys, new_office, software_request, toml
 from tests.ca.test_service import unused_port

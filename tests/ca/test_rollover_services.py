@@ -19,12 +19,12 @@ from cryptography.x509 import ocsp
 from cryptography.x509.ocsp import OCSPCertStatus
 
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
-from sealcore import durable
-from sealcore.config import TlsSettings
 from sealcore.errors import Code
 from sealcore.hsm import softhsm
-from sealcore.rpc import from_rpc_error
-from sealcore.rpc_client import channel
+from sealcore.platform import durable
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.rpc import from_rpc_error
+from sealcore.platform.rpc_client import channel
 from tests import plain_http
 from tests.ca.office import PUBLIC_URL, Office, declare, declare_made, generate_keys, new_office, software_request, toml
 from tests.ca.test_service import IDENTITIES, declared_message, make_identities, unused_port

@@ -21,19 +21,19 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 from pydantic import ValidationError
 from sqlalchemy import func, select
 
-from ca import profiles, qc
-from ca.certificate import build
-from ca.conformity import require_conformity
-from ca.issue import Issuance, Order
-from ca.lint import certificate_findings
-from ca.qc import QcStatements
-from ca.request import read
-from ca.subject import NameRule
+from ca.issuance import profiles, qc
+from ca.issuance.certificate import build
+from ca.issuance.conformity import require_conformity
+from ca.issuance.issue import Issuance, Order
+from ca.issuance.lint import certificate_findings
+from ca.issuance.qc import QcStatements
+from ca.issuance.request import read
+from ca.issuance.subject import NameRule
+from ca.issuance.weak_keys import weakness
 from ca.tables import certificates
-from ca.weak_keys import weakness
-from sealcore.db import connect
-from sealcore.db import read as reading
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.db import connect
+from sealcore.platform.db import read as reading
 from sealcore.text import deceptive
 from tests.ca.office import Desk, Office, software_request
 from tests.ca.test_issue import CN, count, issue, refusal

@@ -24,19 +24,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from sqlalchemy import update
 
-from ca.change import Change, Kind
-from ca.crl import newest
 from ca.instants import to_text
-from ca.register import RegisteredSeal
+from ca.register_link import RegisteredSeal
+from ca.revocation.change import Change, Kind
+from ca.revocation.crl import newest
 from ca.rpc import RULES
 from ca.tables import crls, issuers
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc, ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
-from sealcore.config import TlsSettings
-from sealcore.db import connect, write
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
-from sealcore.rpc import from_rpc_error
-from sealcore.rpc_client import channel
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.db import connect, write
+from sealcore.platform.rpc import from_rpc_error
+from sealcore.platform.rpc_client import channel
 from tests import plain_http
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, declared_request, software_request, toml
 from tests.ca.test_acts import People, spki

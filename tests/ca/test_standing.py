@@ -18,14 +18,14 @@ from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathValidationError
 from sqlalchemy import select
 
-from ca.certificate import crl_url
-from ca.change import AUTHORITY_REASONS, LEAF_REASONS, Change, Kind, change_of
-from ca.crl import EXPIRED_CERTS_ON_CRL
-from ca.lint import crl_findings
+from ca.issuance.certificate import crl_url
+from ca.issuance.lint import crl_findings
+from ca.revocation.change import AUTHORITY_REASONS, LEAF_REASONS, Change, Kind, change_of
+from ca.revocation.crl import EXPIRED_CERTS_ON_CRL
 from ca.rpc import OwnRecord
 from ca.tables import acts, crls, outbox
-from sealcore.db import read
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.db import read
 from tests.ca.office import PUBLIC_URL, Desk
 from tests.ca.standing import client, crl, published, seal
 

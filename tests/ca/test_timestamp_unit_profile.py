@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID, ObjectIdentifier
 
-from ca import profiles
-from ca.certificate import Parent, build
-from ca.lint import Linter, certificate_findings
-from ca.profiles import Profile
-from ca.request import read
+from ca.issuance import profiles
+from ca.issuance.certificate import Parent, build
+from ca.issuance.lint import Linter, certificate_findings
+from ca.issuance.profiles import Profile
+from ca.issuance.request import read
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm
 from tests.ca.office import software_request

@@ -11,15 +11,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from typer.main import get_command
 
 import vermilion.cli
-from sealcore.approvals.act_effects import CERTIFICATES, IDENTITIES, REGISTER
-from sealcore.approvals.leaf import Mark, Placement, Rectangle
 from sealcore.ids import uuid7
+from sealcore.protocol.act_effects import CERTIFICATES, IDENTITIES, REGISTER
+from sealcore.protocol.leaf import Mark, Placement, Rectangle
 from tests.cli.running import RunningOffice
 from tests.conftest import EXAMPLES
 from tests.signer.office import document, picture
 from vermilion import exits
 from vermilion.client.office import Office as Client
-from vermilion.desk import Desk, tls_of
+from vermilion.workflow_client import Desk, tls_of
 
 PEOPLE = ("--as", "Chen Rui", "--as", "Zhao Ming")
 

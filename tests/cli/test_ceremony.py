@@ -14,7 +14,7 @@ from sealcore.clock import FixedClock
 from tests.cli.running import ONE_AT_A_TIME, RunningOffice
 from vermilion import exits, identities, keyring
 from vermilion.ceremony import STEPS, authorities, ensure
-from vermilion.ceremony.room import Room
+from vermilion.ceremony.context import Room
 from vermilion.cli.office import bundles
 from vermilion.layout import Layout
 from vermilion.office import Office

@@ -24,7 +24,7 @@ from pyhanko.sign.validation.policy_decl import (
 from pyhanko_certvalidator.policy_decl import REQUIRE_REVINFO, CertRevTrustPolicy
 from pyhanko_certvalidator.registry import SimpleTrustManager
 
-from signer.augment.reading import read
+from longterm.reading import read
 from tests.cli.running import RunningOffice
 from tests.cli.test_sealing import applied, papers
 from vermilion import exits

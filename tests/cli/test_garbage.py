@@ -25,15 +25,15 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 from google.protobuf.message_factory import GetMessageClass
 
-from sealcore.http_client import client_context
-from sealcore.rpc import ERROR_METADATA
-from sealcore.rpc_client import channel
+from sealcore.platform.http_client import client_context
+from sealcore.platform.rpc import ERROR_METADATA
+from sealcore.platform.rpc_client import channel
 from tests.ca.office import software_request
 from tests.cli.garbage import Garbage
 from tests.cli.running import RunningOffice
 from timestamp.client.question import Question
-from vermilion.desk import tls_of
 from vermilion.launcher import SERVICES
+from vermilion.workflow_client import tls_of
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RPC_PORTS: Final = {"ca": ("CertificateAuthority",), "signer": ("Signer", "Register", "Ledger"), "verify_rpc": ("Verifier",)}

@@ -16,15 +16,15 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sealcore import identity
 from sealcore.errors import VermilionError
+from sealcore.platform import identity
 from tests.cli.running import RunningOffice, vermilion
 from tests.conftest import EXAMPLES
 from tests.pki import InfrastructureCa
 from vermilion import exits
 from vermilion.client.rest import Rest
-from vermilion.desk import in_folder
 from vermilion.layout import Layout
+from vermilion.workflow_client import in_folder
 
 PEOPLE = ("--as", "Chen Rui", "--as", "Zhao Ming")
 INVOICE = EXAMPLES / "invoice.pdf"

@@ -14,7 +14,7 @@ from tests.cli.test_acts import client, flat
 from tests.conftest import EXAMPLES
 from vermilion import approving, exits
 from vermilion.client import forms
-from vermilion.desk import Desk
+from vermilion.workflow_client import Desk
 
 FIRST, SECOND = ("--as", "Chen Rui"), ("--as", "Zhao Ming")
 

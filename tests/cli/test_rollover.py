@@ -15,7 +15,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.hsm import softhsm
 from vermilion import identities, keyring, toml, trust_files
 from vermilion.ceremony import authorities, plan, revoking, rollover
-from vermilion.ceremony.room import Room
+from vermilion.ceremony.context import Room
 from vermilion.chains import chains
 from vermilion.identities import private_file
 from vermilion.layout import Layout

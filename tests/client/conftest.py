@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 
 from protos.vermilion.v1 import ledger_pb2
-from sealcore.approvals.canonical import b64url
-from sealcore.config import TlsSettings
 from sealcore.hsm import softhsm
 from sealcore.ids import operator_uri, service_uri, uuid7
-from sealcore.ledger.entry import Entry
+from sealcore.platform.config import TlsSettings
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.ledger_entry import Entry
 from tests.crash.nursery import Nursery
 from tests.nursed.programs import program
 from tests.pki import InfrastructureCa

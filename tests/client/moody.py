@@ -11,10 +11,10 @@ from typing import Any
 import grpc
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
-from sealcore import rpc, rpc_client
-from sealcore.config import TlsSettings
-from sealcore.error_messages import to_message
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import rpc, rpc_client
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.error_messages import to_message
 from tests.serving import Serving
 
 Mood = Callable[[int, int], Code | None]

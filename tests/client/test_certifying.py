@@ -13,8 +13,8 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import fields
 from pyhanko.sign.fields import MDPPerm
 
-from sealcore.approvals.leaf import Certification, Mark, Placement, Rectangle
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol.leaf import Certification, Mark, Placement, Rectangle
 from tests.client.conftest import House
 from tests.signer.office import document
 from tests.verify.office import Office as Supplier

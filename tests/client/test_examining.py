@@ -10,10 +10,10 @@ import pikepdf
 import pytest
 
 from protos.vermilion.v1 import ledger_pb2
-from sealcore.approvals.leaf import Certification, Mark, Placement, Rectangle
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import service_uri
-from sealcore.ledger.entry import Entry
+from sealcore.protocol.leaf import Certification, Mark, Placement, Rectangle
+from sealcore.protocol.ledger_entry import Entry
 from tests.client.conftest import House
 from tests.signer.office import document
 from vermilion.client import Document

@@ -11,8 +11,8 @@ from pathlib import Path
 import pikepdf
 import pytest
 
-from sealcore import durable
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import durable
 from vermilion.client import Document, Folder, Picture, bottom_right
 from vermilion.client.placement import last_page
 from vermilion.client.stream import WINDOW_BYTES, WINDOW_ITEMS, Window

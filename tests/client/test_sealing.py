@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from sealcore.approvals.canonical import b64url
-from sealcore.approvals.leaf import Placement
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.leaf import Placement
 from tests.client.conftest import BRIEF, Cutter, House
 from tests.signer.office import document, person, spki
 from vermilion.client import Document, Office, Progress, bottom_right, in_folder, people

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sealcore import log
 from sealcore.errors import REGISTRY, Code, Kind, VermilionError
 from sealcore.ids import service_uri
+from sealcore.platform import log
 from tests.client.conftest import House
 from tests.client.moody import Mood, Moody
 from tests.signer.office import document

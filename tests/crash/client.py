@@ -21,9 +21,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.error_messages import from_message
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import from_rpc_error
+from sealcore.platform.error_messages import from_message
+from sealcore.platform.rpc import from_rpc_error
 from tests.signer.office import Approved
 from tests.signer.station import TIMEOUT_S, Station, stream_messages
 

@@ -14,19 +14,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-import signer.commit
-import signer.engine
-import signer.uses
-from sealcore import db
+import signer.pipeline.commit
+import signer.pipeline.engine
+import signer.uses.store
 from sealcore.clock import Clock
-from sealcore.ledger import store as ledger_store
-from sealcore.ledger.entry import entry_hash, time_us
-from sealcore.ledger.store import Appended
-from signer.commit import Ended, Finished
-from signer.engine import Engine
-from signer.keys import SealKeys
-from signer.messages import Outcome
-from signer.uses import Reached, SealedUse, UseStore
+from sealcore.platform import db, ledger_store
+from sealcore.platform.ledger_store import Appended
+from sealcore.protocol.ledger_entry import entry_hash, time_us
+from signer.api.messages import Outcome
+from signer.pipeline.commit import Ended, Finished
+from signer.pipeline.engine import Engine
+from signer.pipeline.keys import SealKeys
+from signer.uses.store import Reached, SealedUse, UseStore
 from tests.pades.taken_over import put_together, taken_apart
 
 _LOCK: Final = threading.Lock()
@@ -52,9 +51,9 @@ def release_before_commit() -> None:
 
 def no_fence() -> None:
     """Commit looks neither at the attempt nor at the state of the use."""
-    signer.commit._refusals = lambda _connection, batch, _now_us: [None] * len(batch)
-    end = signer.commit._END
-    signer.commit._END = replace(end, sqlite=end.sqlite.replace("?3 AND state = 'intended'", "?3 * 0 + attempt"))
+    signer.pipeline.commit._refusals = lambda _connection, batch, _now_us: [None] * len(batch)
+    end = signer.pipeline.commit._END
+    signer.pipeline.commit._END = replace(end, sqlite=end.sqlite.replace("?3 AND state = 'intended'", "?3 * 0 + attempt"))
 
 
 def entry_in_its_own_transaction() -> None:
@@ -64,21 +63,23 @@ def entry_in_its_own_transaction() -> None:
         with _LOCK:
             now_us = time_us(clock.now())
             with db.write(engine) as connection:
-                refusals = signer.commit._refusals(connection, batch, now_us)
+                refusals = signer.pipeline.commit._refusals(connection, batch, now_us)
                 ending = [(one, no) for one, no in zip(batch, refusals, strict=True) if no is None]
-                entries = signer.commit._entries(ending, now_us)
+                entries = signer.pipeline.commit._entries(ending, now_us)
                 first = _next_place(connection)
                 places = [Appended(first + at, entry_hash(one.data)) for at, one in enumerate(entries)]
-                signer.commit._end(connection, [(one, place, True) for (one, _), place in zip(ending, places, strict=True)], now_us)
+                signer.pipeline.commit._end(
+                    connection, [(one, place, True) for (one, _), place in zip(ending, places, strict=True)], now_us
+                )
             reached("commit: uses ended")
             with db.write(engine) as connection:
                 ledger_store.append_new(connection, entries)
             reached("commit: entries appended")
         taken = iter(places)
-        return [no or signer.commit._sealed(one, next(taken)) for one, no in zip(batch, refusals, strict=True)]
+        return [no or signer.pipeline.commit._sealed(one, next(taken)) for one, no in zip(batch, refusals, strict=True)]
 
-    signer.engine.commit = commit  # type: ignore[assignment]
-    signer.uses.entry_hash = lambda data: entry_hash(data or b"")
+    signer.pipeline.engine.commit = commit  # type: ignore[assignment]
+    signer.uses.store.entry_hash = lambda data: entry_hash(data or b"")
 
 
 def no_entry() -> None:
@@ -88,7 +89,7 @@ def no_entry() -> None:
         first = _next_place(connection)
         return [Appended(first + at, entry_hash(one.data)) for at, one in enumerate(entries)]
 
-    signer.commit.ledger_store = _Instead(ledger_store, append_new=append_new)  # type: ignore[assignment]
+    signer.pipeline.commit.ledger_store = _Instead(ledger_store, append_new=append_new)  # type: ignore[assignment]
 
 
 def takeover_keeps_the_attempt() -> None:
@@ -97,11 +98,11 @@ def takeover_keeps_the_attempt() -> None:
 
     def _judge(self: UseStore, at: Any, wanted: Any, refusal: Any, row: Any, *stored: Any) -> Any:
         result = judges(self, at, wanted, refusal, row, *stored)
-        return replace(result, attempt=row.attempt) if isinstance(result, signer.uses.Intent) and row is not None else result
+        return replace(result, attempt=row.attempt) if isinstance(result, signer.uses.store.Intent) and row is not None else result
 
     UseStore._judge = _judge  # type: ignore[method-assign]
-    take_over = signer.uses._TAKE_OVER
-    signer.uses._TAKE_OVER = replace(take_over, sqlite=take_over.sqlite.replace("attempt = ?3 + 1", "attempt = ?3"))
+    take_over = signer.uses.store._TAKE_OVER
+    signer.uses.store._TAKE_OVER = replace(take_over, sqlite=take_over.sqlite.replace("attempt = ?3 + 1", "attempt = ?3"))
 
 
 def bytes_not_bound() -> None:
@@ -116,7 +117,7 @@ def bytes_not_bound() -> None:
 
 def stop_not_read_again() -> None:
     """Commit does not ask whether a stop has come meanwhile."""
-    signer.commit.stop_refusal = lambda _seen, _present: None
+    signer.pipeline.commit.stop_refusal = lambda _seen, _present: None
 
 
 def signs_again() -> None:
@@ -152,14 +153,14 @@ DEADLY_TEXT: Final = b"Ends whoever reads it"
 
 def _over_a_document(end: Callable[[], None]) -> Callable[[], None]:
     def install() -> None:
-        prepare = signer.engine.prepare_lean
+        prepare = signer.pipeline.engine.prepare_lean
 
         def prepare_lean(document: Any, *others: Any) -> Any:
             if document.find(DEADLY_TEXT) >= 0:
                 end()
             return prepare(document, *others)
 
-        signer.engine.prepare_lean = prepare_lean  # type: ignore[attr-defined]
+        signer.pipeline.engine.prepare_lean = prepare_lean  # type: ignore[attr-defined]
 
     return install
 
@@ -184,7 +185,7 @@ SLIPPED_TEXT: Final = b"Sealed with something more"
 
 def _slips_something_in() -> None:
     """A lean writer that somebody has taken over: into the update of one kind of document goes an object that nobody approved."""
-    prepare = signer.engine.prepare_lean
+    prepare = signer.pipeline.engine.prepare_lean
 
     def prepare_lean(document: Any, *others: Any) -> Any:
         good = prepare(document, *others)
@@ -193,7 +194,7 @@ def _slips_something_in() -> None:
         parts = taken_apart(document[:], good.suffix)
         return put_together(document[:], parts.having(parts.free_number, b"<</Type/Annot>>"), good)
 
-    signer.engine.prepare_lean = prepare_lean  # type: ignore[attr-defined]
+    signer.pipeline.engine.prepare_lean = prepare_lean  # type: ignore[attr-defined]
 
 
 TAKEN_OVER: Final[dict[str, Callable[[], None]]] = {"slips something in": _slips_something_in}

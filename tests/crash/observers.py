@@ -18,12 +18,12 @@ from typing import Any, Final
 from asn1crypto import cms, tsp
 
 from ledger.check import check
-from sealcore import merkle
 from sealcore.errors import Code
-from sealcore.ledger.entry import Entry, entry_hash, jti_hash, signature_hash
-from sealcore.ledger.note import SignedCheckpoint, VerifierKey, verify_log
-from sealcore.ledger.reader import LogReader
-from sealcore.ledger.sources import FolderSource
+from sealcore.platform.log_reader import LogReader
+from sealcore.platform.log_sources import FolderSource
+from sealcore.protocol import merkle
+from sealcore.protocol.ledger_entry import Entry, entry_hash, jti_hash, signature_hash
+from sealcore.protocol.signed_note import SignedCheckpoint, VerifierKey, verify_log
 from tests.hsm.wrapping import Signatures
 
 _CONTENTS: Final = re.compile(rb"/Contents\s*<([0-9A-Fa-f]+)>")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import signer.sandbox
-from sealcore.sandbox import ForkServer
+import signer.pipeline.sandbox
+from sealcore.platform.sandbox import ForkServer
 from tests.crash.failpoints import Failpoints
 
 _VARIABLE: Final = "FAILPOINTS"
@@ -22,16 +22,16 @@ def use_failpoints(place: Path) -> None:
     def made(_function: str, **options: Any) -> ForkServer:
         return ForkServer("tests.crash.sandboxed:prepare_parts", **options)
 
-    signer.sandbox.ForkServer = made  # type: ignore[assignment,misc]
-    signer.sandbox.Sandbox.start = lambda _self: None  # type: ignore[method-assign]
+    signer.pipeline.sandbox.ForkServer = made  # type: ignore[assignment,misc]
+    signer.pipeline.sandbox.Sandbox.start = lambda _self: None  # type: ignore[method-assign]
 
 
 _reached: Callable[[str], None] = Failpoints(Path(os.environ[_VARIABLE])).of("sandbox") if _VARIABLE in os.environ else lambda _step: None
 
 
 def prepare_parts(parts: list[bytes]) -> Sequence[bytes]:
-    """As ``signer.sandbox.prepare_parts``, with its steps named."""
+    """As ``signer.pipeline.sandbox.prepare_parts``, with its steps named."""
     _reached("received")
-    answer = signer.sandbox.prepare_parts(parts)
+    answer = signer.pipeline.sandbox.prepare_parts(parts)
     _reached("prepared")
     return answer

@@ -19,10 +19,10 @@ from typing import Any, Final
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from sealcore.config import TokenSettings
 from sealcore.hsm import softhsm
 from sealcore.ids import service_uri
-from sealcore.ledger.note import VerifierKey, log_key
+from sealcore.platform.config import TokenSettings
+from sealcore.protocol.signed_note import VerifierKey, log_key
 from tests.crash.failpoints import Failpoints
 from tests.crash.nursery import Ended, Nursery, nurseries
 from tests.crash.services import Variation
@@ -43,7 +43,7 @@ import sys
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from sealcore.config import TokenSettings
+from sealcore.platform.config import TokenSettings
 from sealcore.hsm.token import Algorithm, Token
 with Token.open(TokenSettings.model_validate_json(sys.argv[1])) as token:
     print(token.generate(sys.argv[2], Algorithm.ED25519).spki_der.hex())
@@ -231,7 +231,7 @@ class Scene:
 
     def zygotes(self) -> list[int]:
         """Pids of the sandboxes' processes, children included."""
-        return [pid for pid in sorted(_group(self.points.front)) if "sealcore.sandbox" in _command(pid)]
+        return [pid for pid in sorted(_group(self.points.front)) if "sealcore.platform.sandbox" in _command(pid)]
 
     def kill(self, pid: int) -> bool:
         """SIGKILL to one process; whether it was there, and is not any more."""

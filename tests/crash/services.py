@@ -41,15 +41,15 @@ class Variation:
 
 def front(arguments: Sequence[str]) -> int:
     """The signer's front."""
-    import signer.front.desk
-    from sealcore.service import main
+    import signer.front.dispatcher
+    from sealcore.platform.service import main
     from signer.app import build
     from signer.settings import SignerSettings
 
     place, *command = arguments[: arguments.index("--")]
     points = Failpoints(Path(place))
     points.lead()
-    signer.front.desk.RESTART_PAUSE_S = _RESTART_PAUSE_S
+    signer.front.dispatcher.RESTART_PAUSE_S = _RESTART_PAUSE_S
 
     def made(settings: SignerSettings, *, clock: Any) -> Any:
         return build(settings, clock=points, worker_command=command, reached=points.of("front"))
@@ -91,7 +91,7 @@ def ledger(arguments: Sequence[str]) -> int:
     """The log process."""
     from ledger.app import build
     from ledger.settings import LedgerSettings
-    from sealcore.service import main
+    from sealcore.platform.service import main
 
     place, *rest = arguments
     points = Failpoints(Path(place))

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from sealcore.config import TokenSettings
 from sealcore.hsm import library
 from sealcore.hsm.softhsm import create, settings_of
 from sealcore.hsm.token import Algorithm, Token
+from sealcore.platform.config import TokenSettings
 from tests.hsm.wrapping import WrappedModule
 
 PROGRAMS = Path(__file__).with_name("programs")

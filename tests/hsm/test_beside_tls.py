@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sealcore.config import TokenSettings
 from sealcore.hsm import softhsm
 from sealcore.hsm.token import Token
-from sealcore.http_client import client_context
+from sealcore.platform.config import TokenSettings
+from sealcore.platform.http_client import client_context
 from tests.pki import InfrastructureCa
 
 

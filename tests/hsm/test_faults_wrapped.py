@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from sealcore.config import TokenSettings
 from sealcore.errors import REGISTRY, Code, VermilionError
 from sealcore.hsm.sessions import SessionPool
 from sealcore.hsm.token import Token, TokenKey
-from signer.keys import SealKey, SealKeys
+from sealcore.platform.config import TokenSettings
+from signer.pipeline.keys import SealKey, SealKeys
 from tests.hsm.conftest import SEAL, TIMESTAMP, is_free, wait_until
 from tests.hsm.wrapping import QUERY, Ckr, WrappedModule
 

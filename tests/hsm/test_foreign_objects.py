@@ -15,9 +15,9 @@ from pkcs11.attributes import AttributeMapper
 
 from hsm_config.inventory import load
 from hsm_config.keygen import verify
-from sealcore.config import TokenSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Algorithm, Token
+from sealcore.platform.config import TokenSettings
 
 OURS = "seal.contract.1"
 P256 = bytes.fromhex("06082a8648ce3d030107")

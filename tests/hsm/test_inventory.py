@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from hsm_config.inventory import DeclaredKey, FoundKey, Inventory, load
-from sealcore.config import TokenSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Algorithm, Token
+from sealcore.platform.config import TokenSettings
 
 PERSON = "person.01890b5e-7c0f-7d3a-9b1e-0123456789ab"
 

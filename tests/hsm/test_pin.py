@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sealcore.config import TokenSettings
+from sealcore.platform.config import TokenSettings
 
 
 def test_a_wrong_pin_is_presented_once(settings: TokenSettings, run_program) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sealcore.config import SOFTHSM_MODULE, read_pin, read_secret
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.softhsm import _run_initialise, settings_of
 from sealcore.hsm.token import Algorithm, Token
+from sealcore.platform.config import SOFTHSM_MODULE, read_pin, read_secret
 
 
 def written(folder: Path, content: bytes, mode: int = 0o600) -> Path:

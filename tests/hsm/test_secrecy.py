@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sealcore.config import TokenSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.softhsm import create
 from sealcore.hsm.token import Algorithm, Token
+from sealcore.platform.config import TokenSettings
 
 
 @pytest.mark.parametrize("algorithm", [Algorithm.RSA_2048, Algorithm.P256, Algorithm.ED25519])

@@ -13,10 +13,10 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sealcore.config import TokenSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Algorithm, Token, TokenKey
 from sealcore.hsm.turns import Turns
+from sealcore.platform.config import TokenSettings
 
 
 def tokens_folder(settings: TokenSettings) -> Path:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sealcore.config import TokenSettings, load
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.softhsm import create, settings_of
 from sealcore.hsm.token import Algorithm, Token
+from sealcore.platform.config import TokenSettings, load
 
 
 def test_a_token_is_made_while_this_process_has_another_open(token: Token, tmp_path: Path) -> None:

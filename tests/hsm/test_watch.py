@@ -12,7 +12,7 @@ import pytest
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm import watch
 from sealcore.hsm.watch import Watched
-from sealcore.log import request
+from sealcore.platform.log import request
 from tests.hsm.conftest import wait_until
 
 FOR_EVER_S = 600

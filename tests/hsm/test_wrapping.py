@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 
-from sealcore.config import TokenSettings
 from sealcore.hsm.token import Algorithm, Token
+from sealcore.platform.config import TokenSettings
 from tests.hsm.conftest import SEAL, TIMESTAMP
 from tests.hsm.wrapping import FUNCTIONS, QUERY, Ckr, Signatures, WrappedModule
 

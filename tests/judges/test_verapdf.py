@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sealcore.approvals.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
 from sealcore.errors import VermilionError
-from signer.pades.plan import Plan
-from signer.pades.prepare import prepare
-from signer.pades.reasons import PDFA_LOST, PDFUA_LOST
+from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
+from signer.pdf.full.prepare import prepare
+from signer.pdf.plan import Plan
+from signer.pdf.reasons import PDFA_LOST, PDFUA_LOST
 from tests.conftest import CORPUS
 from tests.judges import standards
 from tests.judges.java import Judge

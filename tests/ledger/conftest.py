@@ -19,14 +19,14 @@ from pydantic import BaseModel
 from sqlalchemy import Engine, MetaData
 
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc
-from sealcore import db, rpc
-from sealcore.config import TokenSettings
 from sealcore.errors import Code
 from sealcore.hsm import softhsm
-from sealcore.ledger import store
-from sealcore.ledger.entry import Entry, jti_hash, signature_hash
-from sealcore.ledger.note import VerifierKey, log_key, witness_key
-from sealcore.ledger.store import Draft
+from sealcore.platform import db, rpc
+from sealcore.platform import ledger_store as store
+from sealcore.platform.config import TokenSettings
+from sealcore.platform.ledger_store import Draft
+from sealcore.protocol.ledger_entry import Entry, jti_hash, signature_hash
+from sealcore.protocol.signed_note import VerifierKey, log_key, witness_key
 from tests.conftest import REPOSITORY
 from tests.crash.nursery import Nursery
 from tests.pki import InfrastructureCa
@@ -38,7 +38,7 @@ _RULES: rpc.Rules = {f"/vermilion.v1.Ledger/{name}": frozenset({"service:ledger"
 _ENTRIES_A_MESSAGE = 100
 _GENERATE = """
 import json, sys
-from sealcore.config import TokenSettings
+from sealcore.platform.config import TokenSettings
 from sealcore.hsm.token import Algorithm, Token
 token = Token.open(TokenSettings.model_validate_json(sys.argv[1]))
 print(token.generate(sys.argv[2], Algorithm.ED25519).spki_der.hex())

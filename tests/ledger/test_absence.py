@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from threading import Event
 
 from sealcore.clock import SystemClock
-from sealcore.ledger.reader import LogReader
-from sealcore.ledger.sources import FolderSource
+from sealcore.platform.log_reader import LogReader
+from sealcore.platform.log_sources import FolderSource
 from tests.ledger.conftest import Books, House, SignerDouble, signature_of
 from verify.ledger import Absent, Found, PublicLedger
 

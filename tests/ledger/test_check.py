@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger.check import check
 from ledger.tree import TileFolder
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger import note
-from sealcore.ledger.note import Checkpoint, SignatureType, VerifierKey
-from sealcore.ledger.tiles import WIDTH, TileName
+from sealcore.protocol import signed_note as note
+from sealcore.protocol.ledger_tiles import WIDTH, TileName
+from sealcore.protocol.signed_note import Checkpoint, SignatureType, VerifierKey
 from tests.conftest import REPOSITORY
 from tests.ledger.conftest import ORIGIN, WITNESS, draft
 

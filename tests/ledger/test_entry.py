@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealcore import merkle
-from sealcore.approvals.canonical import canonical_cbor
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger import entry as entries
-from sealcore.ledger.entry import LABEL, MOST_ENTRY_BYTES, Entry, EntryKind, UseEntries, use_facts
-from sealcore.ledger.store import Draft
+from sealcore.platform.ledger_store import Draft
+from sealcore.protocol import ledger_entry as entries
+from sealcore.protocol import merkle
+from sealcore.protocol.canonical import canonical_cbor
+from sealcore.protocol.ledger_entry import LABEL, MOST_ENTRY_BYTES, Entry, EntryKind, UseEntries, use_facts
 from tests.vectors.load import vectors
 
 PUBLISHED = vectors("entry")

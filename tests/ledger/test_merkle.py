@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealcore import merkle
 from sealcore.errors import Code, VermilionError
-from sealcore.merkle import EMPTY_ROOT, Frontier
+from sealcore.protocol import merkle
+from sealcore.protocol.merkle import EMPTY_ROOT, Frontier
 from tests.vectors.load import vectors
 
 KNOWN = vectors("merkle")

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger import note
-from sealcore.ledger.note import Checkpoint, NoteSignature, SignedCheckpoint, VerifierKey
-from sealcore.ledger.tiles import TileName, decode_bundle, decode_tile, encode_bundle, tiles_of
+from sealcore.protocol import signed_note as note
+from sealcore.protocol.ledger_tiles import TileName, decode_bundle, decode_tile, encode_bundle, tiles_of
+from sealcore.protocol.signed_note import Checkpoint, NoteSignature, SignedCheckpoint, VerifierKey
 from tests.vectors.load import vectors
 
 KNOWN = vectors("checkpoint")

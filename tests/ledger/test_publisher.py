@@ -11,13 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger.check import check
 from ledger.publisher import Publisher
 from ledger.signer_link import SignerHead
-from sealcore import db, durable
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger import store
-from sealcore.ledger.note import SignatureType, VerifierKey
-from sealcore.ledger.reader import LogReader
-from sealcore.ledger.sources import FolderSource
+from sealcore.platform import db, durable
+from sealcore.platform import ledger_store as store
+from sealcore.platform.log_reader import LogReader
+from sealcore.platform.log_sources import FolderSource
+from sealcore.protocol.signed_note import SignatureType, VerifierKey
 from tests.ledger.conftest import ORIGIN, Books, signature_of
 
 KEY = Ed25519PrivateKey.generate()

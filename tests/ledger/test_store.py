@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, MetaData, text
 
-from sealcore import db, merkle
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger import store
-from sealcore.ledger.entry import Entry, entry_hash, jti_hash
-from sealcore.ledger.store import Draft
+from sealcore.platform import db
+from sealcore.platform import ledger_store as store
+from sealcore.platform.ledger_store import Draft
+from sealcore.protocol import merkle
+from sealcore.protocol.ledger_entry import Entry, entry_hash, jti_hash
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """The nursery of the CA's programs."""
 
 import ca.app
-import ca.ceremony
+import ca.ceremony.steps
 import ca.ocsp.app
-import sealcore.service
+import sealcore.platform.service
 import tests.ca.office  # noqa: F401
 from tests.nursed.programs import main
 

@@ -1,6 +1,6 @@
 """The nursery of the timestamp service; its workers stay processes that Python started."""
 
-import sealcore.service
+import sealcore.platform.service
 import timestamp.app
 from tests.nursed.programs import main
 

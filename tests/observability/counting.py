@@ -6,7 +6,7 @@ import sys
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from sealcore.metrics import snapshot
+from sealcore.platform.metrics import snapshot
 
 
 def main(name: str, how_often: int) -> None:

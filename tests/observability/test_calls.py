@@ -19,14 +19,14 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
-from sealcore import log, rpc, rpc_client, tracing
-from sealcore.config import Listen, TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.http import install_errors
-from sealcore.http_client import client_context, request_headers
-from sealcore.metrics import CallMetrics, exposition
-from sealcore.service import HttpEndpoint
-from sealcore.tracing import TracingSettings
+from sealcore.platform import log, rpc, rpc_client, tracing
+from sealcore.platform.config import Listen, TlsSettings
+from sealcore.platform.http import install_errors
+from sealcore.platform.http_client import client_context, request_headers
+from sealcore.platform.metrics import CallMetrics, exposition
+from sealcore.platform.service import HttpEndpoint
+from sealcore.platform.tracing import TracingSettings
 from tests.observability.collector import collecting
 from tests.pki import InfrastructureCa
 from tests.serving import Serving

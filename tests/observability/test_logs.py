@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sealcore import log
+from sealcore.platform import log
 
 PROGRAM = """
 import logging, threading

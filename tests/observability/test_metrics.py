@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 from sealcore.clock import SystemClock
-from sealcore.metrics import MergedCollector, exposition, merge, snapshot
+from sealcore.platform.metrics import MergedCollector, exposition, merge, snapshot
 from signer.metrics import DATABASE_STAGES, STAGES, SignerMetrics
 
 COUNTING = Path(__file__).with_name("counting.py")

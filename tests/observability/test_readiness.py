@@ -12,11 +12,11 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from sealcore.config import Listen
-from sealcore.db import connect
 from sealcore.errors import Code, VermilionError
-from sealcore.metrics import snapshot
-from sealcore.observability import Check, Gather, ObservabilityEndpoint, database_answers
+from sealcore.platform.config import Listen
+from sealcore.platform.db import connect
+from sealcore.platform.metrics import snapshot
+from sealcore.platform.observability import Check, Gather, ObservabilityEndpoint, database_answers
 from vermilion import doctor
 from vermilion.office import Office
 
@@ -160,7 +160,7 @@ def test_workers_are_gathered_when_somebody_asks(free_port: Callable[[], int]) -
 
 
 def test_workers_that_do_not_answer_are_an_error_and_no_hole(free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sealcore.observability.GATHER_S", 0.2)
+    monkeypatch.setattr("sealcore.platform.observability.GATHER_S", 0.2)
 
     async def gather() -> dict[str, bytes]:
         await asyncio.sleep(60)

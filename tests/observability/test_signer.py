@@ -13,8 +13,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sealcore import tracing
-from sealcore.tracing import TracingSettings
+from sealcore.platform import tracing
+from sealcore.platform.tracing import TracingSettings
 from signer.metrics import STAGES
 from tests.observability.collector import Collector, Span, collecting
 from tests.pki import InfrastructureCa

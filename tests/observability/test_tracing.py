@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 from pydantic import ValidationError
 
-from sealcore import log, tracing
 from sealcore.errors import Code, VermilionError
-from sealcore.tracing import TracingSettings
+from sealcore.platform import log, tracing
+from sealcore.platform.tracing import TracingSettings
 from tests.observability.collector import Collector, collecting
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sealcore.hsm.algorithm import Algorithm
-from signer.pades.picture import round_seal
+from signer.pdf.picture import round_seal
 from tests.pades.kit import Authority, Seal, Verdict, pdfsig
 
 FONT = Path("/usr/share/fonts/opentype/noto/NotoSerifCJK-Bold.ttc")

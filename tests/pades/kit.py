@@ -19,13 +19,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sealcore.approvals.leaf import Placement
 from sealcore.hsm.algorithm import Algorithm
-from signer.pades.cms import SignatureTemplate
-from signer.pades.fill import fill
-from signer.pades.plan import ContentPolicy, Plan, Prepared
-from signer.pades.prepare import prepare
-from signer.pades.readback import read_back
+from sealcore.protocol.leaf import Placement
+from signer.pdf.cms import SignatureTemplate
+from signer.pdf.fill import fill
+from signer.pdf.full.prepare import prepare
+from signer.pdf.plan import ContentPolicy, Plan, Prepared
+from signer.pdf.readback.signature import read_back
 
 NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 _DAY = datetime.timedelta(days=1)

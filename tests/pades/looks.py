@@ -11,7 +11,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 from PIL import Image, ImageChops, ImageDraw
 
-from signer.pades.marks import Box
+from signer.pdf.marks import Box
 
 DPI = 36
 _POINTS = 72

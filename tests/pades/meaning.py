@@ -11,7 +11,7 @@ from typing import Any
 import pikepdf
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from signer.pades.plan import Prepared
+from signer.pdf.plan import Prepared
 
 _OF_THE_FILE = {"/Size", "/Prev", "/Length", "/Filter", "/DecodeParms", "/W", "/Index", "/Type", "/XRefStm"}
 _OF_THE_CODING = {"/Length", "/Filter", "/DecodeParms"}

@@ -6,7 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field, replace
 
-from signer.pades.plan import Prepared
+from signer.pdf.plan import Prepared
 
 _OBJECT = re.compile(rb"(\d+) (\d+) obj\n(.*?)\nendobj\n", re.DOTALL)
 _RANGE = re.compile(rb"/ByteRange *\[[0-9 ]+\] *")

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealcore.errors import VermilionError
 from sealcore.hsm.algorithm import Algorithm
-from signer.pades import der
-from signer.pades.cms import SignatureTemplate
-from signer.pades.fill import fill
-from signer.pades.prepare import prepare
+from signer.pdf import der
+from signer.pdf.cms import SignatureTemplate
+from signer.pdf.fill import fill
+from signer.pdf.full.prepare import prepare
 from tests.pades import documents
 from tests.pades.kit import Authority, Seal
 

@@ -10,13 +10,13 @@ import pikepdf
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
-from sealcore.approvals.leaf import Mark, Placement, Rectangle
 from sealcore.errors import Code, VermilionError
-from signer.pades.lean.prepare import prepare_lean
-from signer.pades.plan import ContentPolicy, Plan
-from signer.pades.prepare import prepare
-from signer.pades.readback_objects import require_accounted
-from signer.pades.reasons import PDFA_LOST, PDFUA_LOST, declared_part
+from sealcore.protocol.leaf import Mark, Placement, Rectangle
+from signer.pdf.full.prepare import prepare
+from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.plan import ContentPolicy, Plan
+from signer.pdf.readback.objects import require_accounted
+from signer.pdf.reasons import PDFA_LOST, PDFUA_LOST, declared_part
 from tests.judges import standards
 from tests.pades.documents import assemble
 from tests.pades.kit import Seal

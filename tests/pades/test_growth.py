@@ -12,13 +12,14 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from signer.pades import numbers, readback_fast, reasons
-from signer.pades.lean import file as lean_file
-from signer.pades.lean import form, grammar, prepare, text, tree, update, values
-from signer.pades.lean.file import MOST_WORK_BYTES, File
-from signer.pades.lean.prepare import prepare_lean
-from signer.pades.reader import MOST_WORK, Reader
-from signer.pades.syntax import UnreadableError
+from signer.pdf import numbers, reasons
+from signer.pdf.lean import file as lean_file
+from signer.pdf.lean import form, grammar, prepare, text, tree, update, values
+from signer.pdf.lean.file import MOST_WORK_BYTES, File
+from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.readback import quick_signature as readback_fast
+from signer.pdf.readback.reader import MOST_WORK, Reader
+from signer.pdf.readback.syntax import UnreadableError
 from tests.pades.documents import assemble, simple
 from tests.pades.kit import Seal
 from tests.pades.steps import Counted, steps_of
@@ -43,7 +44,7 @@ def patterns() -> Iterator[tuple[str, re.Pattern[bytes]]]:
     for module in (numbers, reasons, lean_file, form, grammar, prepare, text, tree, update, values, readback_fast):
         for name, value in vars(module).items():
             if isinstance(value, re.Pattern) and isinstance(value.pattern, bytes):
-                yield f"{module.__name__.removeprefix('signer.pades.')}.{name}", value
+                yield f"{module.__name__.removeprefix('signer.pdf.')}.{name}", value
     yield "numbers.reference", numbers._reference(b"1")
 
 

@@ -8,8 +8,8 @@ import zipfile
 import pytest
 
 from sealcore.errors import Code, VermilionError
-from signer.pades.kinds import kind_of
-from signer.pades.update import refuse_what_is_no_pdf
+from signer.pdf.full.update import refuse_what_is_no_pdf
+from signer.pdf.kinds import kind_of
 from tests.conftest import EXAMPLES
 
 

@@ -18,13 +18,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sealcore.approvals.leaf import Mark, Placement, Rectangle
-from signer.pades import lean
-from signer.pades.independent import require_found
-from signer.pades.lean.grammar import NotLeanError
-from signer.pades.lean.prepare import prepare_lean, prepared
-from signer.pades.plan import Plan, Prepared
-from signer.pades.prepare import prepare
+from sealcore.protocol.leaf import Mark, Placement, Rectangle
+from signer.pdf import lean
+from signer.pdf.full.independent import require_found
+from signer.pdf.full.prepare import prepare
+from signer.pdf.lean.grammar import NotLeanError
+from signer.pdf.lean.prepare import prepare_lean, prepared
+from signer.pdf.plan import Plan, Prepared
 from tests.pades import documents
 from tests.pades.kit import Seal
 from tests.pades.meaning import differences, digest_is_right

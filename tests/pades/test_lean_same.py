@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from sealcore.approvals.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
 from sealcore.errors import VermilionError
-from signer.pades.independent import require_found
-from signer.pades.lean.grammar import NotLeanError
-from signer.pades.lean.prepare import prepare_lean
-from signer.pades.lean.prepare import prepared as lean_prepared
-from signer.pades.plan import ContentPolicy, Plan, Prepared
-from signer.pades.prepare import prepare
-from signer.pades.reasons import REPAIRED
+from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
+from signer.pdf.full.independent import require_found
+from signer.pdf.full.prepare import prepare
+from signer.pdf.lean.grammar import NotLeanError
+from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.lean.prepare import prepared as lean_prepared
+from signer.pdf.plan import ContentPolicy, Plan, Prepared
+from signer.pdf.reasons import REPAIRED
 from tests.conftest import CORPUS, EXAMPLES
 from tests.pades import documents
 from tests.pades.kit import Seal, Verdict, pyhanko_status

@@ -16,12 +16,12 @@ from pyhanko.sign.fields import MDPPerm
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from sealcore.approvals.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
 from sealcore.hsm.algorithm import Algorithm
-from signer.pades.lean.prepare import prepare_lean
-from signer.pades.plan import Plan, Prepared
-from signer.pades.prepare import prepare
-from signer.pades.reasons import MARKED_LATER
+from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
+from signer.pdf.full.prepare import prepare
+from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.plan import Plan, Prepared
+from signer.pdf.reasons import MARKED_LATER
 from tests.pades import documents
 from tests.pades.kit import NOW, Authority, Seal, Verdict, pyhanko_status
 from tests.pades.meaning import differences, digest_is_right

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from sealcore.approvals.leaf import Mark, MarkKind, Placement, Rectangle
 from sealcore.errors import Code, VermilionError
-from signer.pades.lean.prepare import prepare_lean
-from signer.pades.marks import Box
-from signer.pades.plan import Plan
-from signer.pades.prepare import prepare
+from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
+from signer.pdf.full.prepare import prepare
+from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.marks import Box
+from signer.pdf.plan import Plan
 from tests.conftest import EXAMPLES
 from tests.pades.kit import Seal
 from tests.pades.looks import RENDERERS, by_pdfium, surplus, visible

@@ -11,9 +11,9 @@ import pypdfium2
 import pytest
 from PIL import Image, ImageChops
 
-from sealcore.approvals.leaf import Mark, MarkKind, Placement, Rectangle
 from sealcore.errors import Code, VermilionError
-from signer.pades.prepare import MARKED_LATER, prepare
+from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
+from signer.pdf.full.prepare import MARKED_LATER, prepare
 from tests.pades import documents
 from tests.pades.kit import Seal, Verdict, pyhanko_status
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from sealcore.approvals.leaf import Mark, MarkKind, Placement, Rectangle
 from sealcore.errors import Code, VermilionError
-from signer.pades.lean.prepare import prepare_lean
-from signer.pades.numbers import FreeNumbers
-from signer.pades.plan import Plan, Prepared
-from signer.pades.prepare import prepare
+from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
+from signer.pdf.full.prepare import prepare
+from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.numbers import FreeNumbers
+from signer.pdf.plan import Plan, Prepared
 from tests.pades import documents
 from tests.pades.kit import Seal, pdfsig
 

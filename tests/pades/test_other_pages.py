@@ -10,11 +10,11 @@ from collections.abc import Callable
 import pikepdf
 import pytest
 
-from sealcore.approvals.leaf import Mark, MarkKind, Placement, Rectangle
 from sealcore.errors import Code, Kind, VermilionError
-from signer.pades.lean.prepare import prepare_lean
-from signer.pades.plan import Plan, Prepared
-from signer.pades.prepare import prepare
+from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
+from signer.pdf.full.prepare import prepare
+from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.plan import Plan, Prepared
 from tests.pades import documents
 from tests.pades.kit import Seal
 from tests.pades.looks import RENDERERS, surplus

@@ -11,7 +11,7 @@ import pikepdf
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from signer.pades.packed import Reader
+from signer.pdf.full.packed import Reader
 from tests.conftest import EXAMPLES
 
 OBJECTS = 3_000

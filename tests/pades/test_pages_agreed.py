@@ -8,13 +8,13 @@ from typing import Final
 
 import pytest
 
-import signer.pades.prepare as sandboxed
-from sealcore.approvals.leaf import Mark, MarkKind, Placement, Rectangle
+import signer.pdf.full.prepare as sandboxed
 from sealcore.errors import Code, VermilionError
-from signer.pades.lean.prepare import prepare_lean
-from signer.pades.plan import Plan
-from signer.pades.prepare import prepare
-from signer.pades.readback_objects import require_accounted
+from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
+from signer.pdf.full.prepare import prepare
+from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.plan import Plan
+from signer.pdf.readback.objects import require_accounted
 from tests.pades.documents import assemble
 from tests.pades.kit import Seal
 from tests.pades.looks import RENDERERS, surplus

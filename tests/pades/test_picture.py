@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sealcore.errors import Code, VermilionError
-from signer.pades.picture import DIAMETER, RING, STAR_RADIUS, VERMILION, round_seal
+from signer.pdf.picture import DIAMETER, RING, STAR_RADIUS, VERMILION, round_seal
 
 PIXELS_PER_MM = 20
 NAMES = [

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealcore.errors import Code, VermilionError
-from signer.pades.fill import fill
-from signer.pades.plan import Prepared
-from signer.pades.prepare import prepare
-from signer.pades.readback import locate, read_back
-from signer.pades.reader import Reader
-from signer.pades.syntax import UnreadableError, parse
+from signer.pdf.fill import fill
+from signer.pdf.full.prepare import prepare
+from signer.pdf.plan import Prepared
+from signer.pdf.readback.reader import Reader
+from signer.pdf.readback.signature import locate, read_back
+from signer.pdf.readback.syntax import UnreadableError, parse
 from tests.pades import documents
 from tests.pades.kit import Seal, sign_with
 

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sealcore.errors import Code, VermilionError
-from signer.pades import readback_fast
-from signer.pades.fill import fill
-from signer.pades.plan import Prepared
-from signer.pades.prepare import prepare
-from signer.pades.readback import Located, locate, read_back
+from signer.pdf.fill import fill
+from signer.pdf.full.prepare import prepare
+from signer.pdf.plan import Prepared
+from signer.pdf.readback import quick_signature as readback_fast
+from signer.pdf.readback.signature import Located, locate, read_back
 from tests.pades import documents
 from tests.pades.kit import Seal
 

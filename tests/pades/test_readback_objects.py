@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from pyhanko.pdf_utils import generic
 
-import signer.pades.prepare as writer
-from sealcore.approvals.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
+import signer.pdf.full.prepare as writer
 from sealcore.errors import Code, VermilionError
-from signer.pades.lean.prepare import prepare_lean
-from signer.pades.objects import dictionary, name, reals
-from signer.pades.plan import Plan, Prepared
-from signer.pades.prepare import prepare
-from signer.pades.readback_objects import require_accounted, require_accounted_in_general
-from signer.pades.readback_quick import accounted
-from signer.pades.update import Opened
+from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
+from signer.pdf.full.objects import dictionary, name, reals
+from signer.pdf.full.prepare import prepare
+from signer.pdf.full.update import Opened
+from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.plan import Plan, Prepared
+from signer.pdf.readback.objects import require_accounted, require_accounted_in_general
+from signer.pdf.readback.quick_objects import accounted
 from tests.conftest import EXAMPLES
 from tests.judges import standards
 from tests.pades import documents

@@ -9,9 +9,9 @@ import pikepdf
 import pytest
 
 from sealcore.errors import Code, VermilionError
-from signer.pades import reasons
-from signer.pades.plan import ContentPolicy
-from signer.pades.prepare import REPAIRED, prepare
+from signer.pdf import reasons
+from signer.pdf.full.prepare import REPAIRED, prepare
+from signer.pdf.plan import ContentPolicy
 from tests.pades import documents
 from tests.pades.kit import Seal, Verdict
 from tests.pades.looks import by_pdfium, surplus

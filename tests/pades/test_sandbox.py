@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from sealcore.approvals.leaf import Mark, Placement, Rectangle
 from sealcore.errors import Code, VermilionError
-from signer.pades.prepare import prepare
-from signer.sandbox import Sandbox
+from sealcore.protocol.leaf import Mark, Placement, Rectangle
+from signer.pdf.full.prepare import prepare
+from signer.pipeline.sandbox import Sandbox
 from tests.pades import documents
 from tests.pades.kit import Seal
 
@@ -98,14 +98,14 @@ def test_many_threads_are_served_while_some_send_what_blows_up(sandbox: Sandbox,
 
 
 def test_the_signer_itself_never_loads_pdf_libraries() -> None:
-    code = "import sys, signer.sandbox, signer.pades.cms, signer.pades.fill, signer.pades.readback; print([m for m in sys.modules if m.startswith(('pyhanko', 'pypdfium2'))])"
+    code = "import sys, signer.pipeline.sandbox, signer.pdf.cms, signer.pdf.fill, signer.pdf.readback.signature; print([m for m in sys.modules if m.startswith(('pyhanko', 'pypdfium2'))])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_nothing_is_left_running_when_the_signer_dies(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys\nfrom signer.sandbox import Sandbox\n"
+        "import os, signal, sys\nfrom signer.pipeline.sandbox import Sandbox\n"
         "box = Sandbox(largest_document_bytes=1000, workers=1)\nbox.start()\n"
         "print(box._server._process.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )

@@ -11,10 +11,10 @@ from datetime import timedelta
 import pikepdf
 import pytest
 
-from sealcore.approvals.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
 from sealcore.errors import Code, VermilionError
-from signer.pades.lean.prepare import prepare_lean
-from signer.pades.prepare import prepare
+from sealcore.protocol.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
+from signer.pdf.full.prepare import prepare
+from signer.pdf.lean.prepare import prepare_lean
 from tests.pades import documents
 from tests.pades.kit import NOW, Seal, Verdict, pyhanko_status
 

@@ -11,16 +11,16 @@ from typing import Final
 
 import pytest
 
-import signer.pades.prepare as sandboxed
-import signer.pades.readback_quick as quick
-from sealcore.approvals.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
+import signer.pdf.full.prepare as sandboxed
+import signer.pdf.readback.quick_objects as quick
 from sealcore.errors import Code, VermilionError
-from signer.pades.lean.prepare import prepare_lean
-from signer.pades.plan import Plan, Prepared
-from signer.pades.prepare import prepare
-from signer.pades.readback_known_looks import KnownLooks
-from signer.pades.readback_objects import require_accounted, require_accounted_in_general
-from signer.pades.readback_quick import accounted
+from sealcore.protocol.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
+from signer.pdf.full.prepare import prepare
+from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.plan import Plan, Prepared
+from signer.pdf.readback.known_appearances import KnownLooks
+from signer.pdf.readback.objects import require_accounted, require_accounted_in_general
+from signer.pdf.readback.quick_objects import accounted
 from tests.pades import documents
 from tests.pades.kit import Seal
 from tests.pades.taken_over import Parts, put_together, taken_apart

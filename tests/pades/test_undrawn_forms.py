@@ -9,11 +9,11 @@ import pytest
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
-from sealcore.approvals.leaf import Mark, Placement, Rectangle
 from sealcore.errors import Code, VermilionError
-from signer.pades.lean.prepare import prepare_lean
-from signer.pades.plan import Plan
-from signer.pades.prepare import prepare
+from sealcore.protocol.leaf import Mark, Placement, Rectangle
+from signer.pdf.full.prepare import prepare
+from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.plan import Plan
 from tests.pades import documents
 from tests.pades.kit import Seal
 from tests.pades.looks import RENDERERS, surplus

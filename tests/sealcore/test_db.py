@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from sealcore.db import _POSTGRESQL_OPTIONS, assert_durable, connect, read, write
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.db import _POSTGRESQL_OPTIONS, assert_durable, connect, read, write
 
 
 def test_a_write_commits_whole_or_not_at_all(database_url: str) -> None:
@@ -63,7 +63,7 @@ def test_a_writer_waits_for_the_one_before_it_and_no_longer_than_it_may(
     with read(engine) as connection:  # readers wait for nobody
         assert connection.execute(text("SELECT count(*) FROM t")).scalar_one() == 0
     with monkeypatch.context() as hurried:
-        hurried.setattr("sealcore.db.BUSY_TIMEOUT_S", 0.05)
+        hurried.setattr("sealcore.platform.db.BUSY_TIMEOUT_S", 0.05)
         with pytest.raises(VermilionError) as refusal, write(engine, urgent=urgent):
             pass
         assert refusal.value.code is Code.DATABASE_UNAVAILABLE

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sealcore import durable
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import durable
 
 
 def test_a_created_file_has_its_name_to_itself(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sealcore import identity
 from sealcore.errors import Code, VermilionError
-from sealcore.identity import LOOK_S, IdentityWatch
+from sealcore.platform import identity
+from sealcore.platform.identity import LOOK_S, IdentityWatch
 from tests.pki import InfrastructureCa
 
 URI = "https://vermilion.internal/service/signer"

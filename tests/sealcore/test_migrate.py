@@ -11,16 +11,16 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from sealcore.db import connect, read, write
 from sealcore.errors import Code, VermilionError
-from sealcore.migrate import scripts, upgrade
+from sealcore.platform.db import connect, read, write
+from sealcore.platform.migrate import scripts, upgrade
 
 SERVICES = ("ca", "signer", "workflow")
 _START = """
 import sys
 from pathlib import Path
-from sealcore.db import connect
-from sealcore.migrate import scripts, upgrade
+from sealcore.platform.db import connect
+from sealcore.platform.migrate import scripts, upgrade
 upgrade(connect(sys.argv[1]), Path(sys.argv[2]))
 print("alembic" in sys.modules)
 """

@@ -26,15 +26,15 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
-from sealcore import rpc, rpc_client
 from sealcore.clock import FixedClock, SystemClock
-from sealcore.config import Listen, TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.http import install_errors, peer, uvicorn_server
-from sealcore.http_client import client_context
-from sealcore.identity import LOOK_S
-from sealcore.renewed_channel import RenewedChannel
-from sealcore.revocation import CrlWatch
+from sealcore.platform import rpc, rpc_client
+from sealcore.platform.config import Listen, TlsSettings
+from sealcore.platform.http import install_errors, peer, uvicorn_server
+from sealcore.platform.http_client import client_context
+from sealcore.platform.identity import LOOK_S
+from sealcore.platform.renewed_channel import RenewedChannel
+from sealcore.platform.revocation import CrlWatch
 from tests.pki import InfrastructureCa
 
 SERVER, DESK = "https://vermilion.internal/service/ca", "https://vermilion.internal/operator/desk"

@@ -18,7 +18,7 @@ from typing import Final
 import ledger.app
 import ledger.settings
 import ledger.witness
-import sealcore.service
+import sealcore.platform.service
 import signer.app
 import signer.ceremony
 import signer.settings
@@ -31,15 +31,15 @@ _THE_NURSERY: list[Nursery] = []
 def _signer(arguments: Sequence[str]) -> int:
     at = arguments.index("--")
     made = partial(signer.app.build, worker_command=arguments[:at])
-    return sealcore.service.main("signer", signer.settings.SignerSettings, made, arguments[at + 1 :])
+    return sealcore.platform.service.main("signer", signer.settings.SignerSettings, made, arguments[at + 1 :])
 
 
 def _ledger(arguments: Sequence[str]) -> int:
-    return sealcore.service.main("ledger", ledger.settings.LedgerSettings, ledger.app.build, arguments)
+    return sealcore.platform.service.main("ledger", ledger.settings.LedgerSettings, ledger.app.build, arguments)
 
 
 def _witness(arguments: Sequence[str]) -> int:
-    return sealcore.service.main("ledger.witness", ledger.witness.WitnessSettings, ledger.witness.build, arguments)
+    return sealcore.platform.service.main("ledger.witness", ledger.witness.WitnessSettings, ledger.witness.build, arguments)
 
 
 SERVICES: Final[dict[str, Callable[[Sequence[str]], int]]] = {

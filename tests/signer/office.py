@@ -26,18 +26,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals import decision as decisions
-from sealcore.approvals import stop as stops
-from sealcore.approvals.canonical import b64url
-from sealcore.approvals.covers import ActCovers, Covers, GrantCovers
-from sealcore.approvals.leaf import Certification, Leaf, Mark, Placement, Rectangle, SignatureTexts
-from sealcore.approvals.manifest import DocumentEntry, Manifest
-from sealcore.approvals.token import ISSUER, Claims, Policy, encode, key_id
-from sealcore.approvals.wire import placement_to_message
-from sealcore.config import TokenSettings
 from sealcore.hsm import softhsm
 from sealcore.ids import client_uri, service_uri, uuid7
-from signer.gate import ItemRequest
+from sealcore.platform.config import TokenSettings
+from sealcore.platform.placement_messages import placement_to_message
+from sealcore.protocol import decision as decisions
+from sealcore.protocol import stop as stops
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.covers import ActCovers, Covers, GrantCovers
+from sealcore.protocol.leaf import Certification, Leaf, Mark, Placement, Rectangle, SignatureTexts
+from sealcore.protocol.manifest import DocumentEntry, Manifest
+from sealcore.protocol.token import ISSUER, Claims, Policy, encode, key_id
+from signer.pipeline.gate import ItemRequest
 from vermilion import toml
 
 AUDIENCE = service_uri("signer")

@@ -12,13 +12,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals.canonical import b64url, canonical_json
-from sealcore.approvals.token import key_id
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
-from signer.changes import seeded
-from signer.meetable import require_meetable
-from signer.register import Register
+from sealcore.protocol.canonical import b64url, canonical_json
+from sealcore.protocol.token import key_id
+from signer.acts.changes import seeded
+from signer.register.meetable import require_meetable
+from signer.register.model import Register
 from tests.signer.office import Office, person, picture, spki
 from tests.signer.station import Station, typed
 from tests.signer.test_register import OPERATOR, change, perform, refused_act, stop

@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from protos.vermilion.v1 import ledger_pb2, signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, operator_uri, service_uri, uuid7
-from signer.rpc import RULES
+from signer.api.signer_rpc import RULES
 from tests.signer.conftest import port
 from tests.signer.office import document
 from tests.signer.station import Station, typed

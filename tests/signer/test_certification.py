@@ -10,12 +10,12 @@ import pikepdf
 import pytest
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals.leaf import Certification, Placement
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import operator_uri
-from signer.changes import changed, seeded
-from signer.narrowing import raised_where_narrower
-from signer.register import SEAL_KINDS, Register
+from sealcore.protocol.leaf import Certification, Placement
+from signer.acts.changes import changed, seeded
+from signer.acts.narrowing import raised_where_narrower
+from signer.register.model import SEAL_KINDS, Register
 from tests.signer.office import Office, document, grant_request, item_message
 from tests.signer.station import Station, typed
 

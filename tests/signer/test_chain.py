@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealcore.errors import Code, VermilionError
-from signer.chain import DOCUMENT_SIGNING, require_seal_chain
+from signer.register.chain import DOCUMENT_SIGNING, require_seal_chain
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 KEYS = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("root", "mid", "leaf", "other")}

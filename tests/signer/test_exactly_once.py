@@ -22,17 +22,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select
 
-from sealcore import db
 from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger import store as ledger_store
-from sealcore.ledger.entry import Entry, jti_hash
-from signer import consistency
-from signer.commit import Finished, commit
-from signer.gate import AdmittedItem
-from signer.packing import unpack
+from sealcore.platform import db, ledger_store
+from sealcore.protocol.ledger_entry import Entry, jti_hash
+from signer.pipeline.commit import Finished, commit
+from signer.pipeline.gate import AdmittedItem
+from signer.register import consistency
 from signer.tables import suffixes, uses
-from signer.uses import Intent, SealedUse, UseStore, Wanted
+from signer.uses.packing import unpack
+from signer.uses.store import Intent, SealedUse, UseStore, Wanted
 from tests.conftest import REPOSITORY
 from tests.signer.office import Office, grant_request
 from tests.signer.test_uses import LEASE_S, Desk

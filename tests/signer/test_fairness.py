@@ -10,7 +10,7 @@ import pytest
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
-from sealcore.ledger.entry import jti_hash
+from sealcore.protocol.ledger_entry import jti_hash
 from tests.crash.failpoints import Act
 from tests.crash.scene import Scene
 from tests.signer.office import Approved, document

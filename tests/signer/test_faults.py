@@ -24,8 +24,8 @@ from protos.vermilion.v1 import ledger_pb2, signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.softhsm import settings_of
 from sealcore.ids import service_uri
-from sealcore.ledger.entry import Entry, jti_hash
-from signer.line import Line, pair
+from sealcore.protocol.ledger_entry import Entry, jti_hash
+from signer.worker.channel import Line, pair
 from tests.crash.failpoints import Act
 from tests.crash.scene import House, Scene
 from tests.crash.services import Variation

@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals.leaf import Placement
-from sealcore.approvals.wire import placement_to_message
-from sealcore.error_messages import from_message
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.error_messages import from_message
+from sealcore.platform.placement_messages import placement_to_message
+from sealcore.protocol.leaf import Placement
+from signer.api.messages import Outcome, holds_results, joined, refusals, serialised
 from signer.front.arriving import Arriving
 from signer.front.framing import Kind, chunk_of, framed, items_of, open_of
 from signer.front.parcel import Parcel
 from signer.front.turns import Turns
-from signer.line import HALF_BYTES, Line, Slot, pair, stored, taken
-from signer.messages import Outcome, holds_results, joined, refusals, serialised
-from signer.uses import SealedUse
+from signer.uses.store import SealedUse
+from signer.worker.channel import HALF_BYTES, Line, Slot, pair, stored, taken
 from signer.worker.jobs import Sent, read_job, write_job
 
 Request = signer_pb2.SealStreamRequest

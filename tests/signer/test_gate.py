@@ -16,17 +16,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealcore.approvals import decision as decisions
-from sealcore.approvals.covers import ActCovers, GrantCovers
-from sealcore.approvals.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
-from sealcore.approvals.stop import StopStatement, sign
-from sealcore.approvals.token import Claims, Policy
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
-from signer.acts import Act, replay, stop_act
-from signer.changes import changed, restored, stopped
-from signer.gate import Admission, AdmittedItem, ItemRequest, admit_act, admit_item, admit_token
-from signer.register import Register
+from sealcore.protocol import decision as decisions
+from sealcore.protocol.covers import ActCovers, GrantCovers
+from sealcore.protocol.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
+from sealcore.protocol.stop import StopStatement, sign
+from sealcore.protocol.token import Claims, Policy
+from signer.acts.changes import changed, restored, stopped
+from signer.acts.model import Act, replay, stop_act
+from signer.pipeline.gate import Admission, AdmittedItem, ItemRequest, admit_act, admit_item, admit_token
+from signer.register.model import Register
 from tests.signer.office import AUDIENCE, Approved, Office, document, grant_request, person
 
 LIMIT_BYTES = 1_000_000

@@ -13,16 +13,16 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
-from sealcore import db
-from sealcore.ledger import store
-from sealcore.ledger.entry import Entry, commitment, entry_hash, jti_hash
-from sealcore.merkle import Frontier
-from sealcore.migrate import scripts, upgrade
-from signer import consistency
-from signer.gate import ItemRequest
-from signer.kept import KeptUses
+from sealcore.platform import db
+from sealcore.platform import ledger_store as store
+from sealcore.platform.migrate import scripts, upgrade
+from sealcore.protocol.ledger_entry import Entry, commitment, entry_hash, jti_hash
+from sealcore.protocol.merkle import Frontier
+from signer.pipeline.gate import ItemRequest
+from signer.register import consistency
 from signer.tables import metadata
-from signer.uses import SealedUse, Wanted
+from signer.uses.retention import KeptUses
+from signer.uses.store import SealedUse, Wanted
 from tests.signer.office import Approved, Office
 from tests.signer.test_uses import Desk
 

@@ -18,12 +18,12 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
 from protos.vermilion.v1 import ledger_pb2, signer_pb2
-from sealcore.approvals.canonical import b64url
 from sealcore.clock import SKEW, FixedClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, service_uri, uuid7
-from sealcore.ledger.entry import Entry
-from signer.chain import require_seal_chain
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.ledger_entry import Entry
+from signer.register.chain import require_seal_chain
 from signer.settings import OutsideCaSettings
 from signer.status.answers import Kind, Link, read
 from signer.status.sources import Sources

@@ -188,7 +188,7 @@ def test_by_default_the_own_unit_is_alone(own_station_settings: SignerSettings) 
 @pytest.fixture
 def own_station_settings(sqlite_station: Callable[..., Any]) -> SignerSettings:
     """The settings of a station as they are without a word about sources."""
-    from sealcore.config import load
+    from sealcore.platform.config import load
 
     return load(sqlite_station().config, SignerSettings)
 

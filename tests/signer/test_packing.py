@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.packing import pack, unpack
+from signer.uses.packing import pack, unpack
 
 
 def filled(signature: bytes, room: int, *, before: bytes = b"5 0 obj\n<< /Contents ", behind: bytes = b" /M (D:2026) >>") -> bytes:

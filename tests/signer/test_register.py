@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import create_engine, text
 
 from protos.vermilion.v1 import ledger_pb2, signer_pb2
-from sealcore.approvals.canonical import b64url
 from sealcore.clock import SystemClock
-from sealcore.config import load
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, operator_uri, service_uri, uuid7
-from sealcore.ledger.note import Checkpoint, cosign, log_key, sign_checkpoint, witness_key
+from sealcore.platform.config import load
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.signed_note import Checkpoint, cosign, log_key, sign_checkpoint, witness_key
 from signer.app import build
 from signer.settings import SignerSettings
 from signer.tables import metadata

@@ -6,10 +6,10 @@ from collections import defaultdict
 
 import pytest
 
-from sealcore import db, merkle
-from sealcore.ledger import store as ledger_store
-from sealcore.ledger.entry import Entry, entry_hash, jti_hash
-from signer import consistency
+from sealcore.platform import db, ledger_store
+from sealcore.protocol import merkle
+from sealcore.protocol.ledger_entry import Entry, entry_hash, jti_hash
+from signer.register import consistency
 from tests.signer.office import Office
 from tests.signer.storing import Storing
 from tests.signer.test_uses import Desk

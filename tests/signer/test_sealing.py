@@ -18,12 +18,12 @@ from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 
 from protos.vermilion.v1 import ledger_pb2, signer_pb2
-from sealcore.approvals.leaf import leaf_hash
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import operator_uri, service_uri
-from sealcore.ledger.entry import Entry, jti_hash
-from signer.gate import ItemRequest
-from signer.template import fingerprint
+from sealcore.protocol.leaf import leaf_hash
+from sealcore.protocol.ledger_entry import Entry, jti_hash
+from signer.pipeline.gate import ItemRequest
+from signer.pipeline.template import fingerprint
 from tests.signer.office import Approved, Office, document, grant_request, item_message, leaf_of
 from tests.signer.station import TIMEOUT_S, Results, Station, stream_messages, typed
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from sealcore import db
-from signer.uses import Intent
+from sealcore.platform import db
+from signer.uses.store import Intent
 from tests.signer.office import Office
 from tests.signer.test_uses import Desk
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from sealcore import db
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger.entry import Entry, jti_hash
-from sealcore.ledger.store import entries, head
-from signer import consistency
-from signer.commit import commit
-from signer.kept import KeptUses
-from signer.uses import Intent, SealedUse
+from sealcore.platform import db
+from sealcore.platform.ledger_store import entries, head
+from sealcore.protocol.ledger_entry import Entry, jti_hash
+from signer.pipeline.commit import commit
+from signer.register import consistency
+from signer.uses.retention import KeptUses
+from signer.uses.store import Intent, SealedUse
 from tests.conftest import PostgresqlServer
 from tests.shims.sync import FaultySync
 from tests.signer.office import Approved, Office

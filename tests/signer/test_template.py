@@ -9,7 +9,7 @@ import pikepdf
 import pytest
 
 from sealcore.errors import Code, VermilionError
-from signer.template import fingerprint, picture_size
+from signer.pipeline.template import fingerprint, picture_size
 from tests.signer.office import document, picture
 
 FIELDS = ["amount", "party.name"]

@@ -12,22 +12,21 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, delete, select
 
-from sealcore import db
-from sealcore.approvals.stop import StopStatement, sign
 from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
-from sealcore.ledger import store as ledger_store
-from sealcore.ledger.entry import COMMIT_WITHIN_S, time_us
-from sealcore.migrate import scripts, upgrade
-from signer import consistency
-from signer.acts import Act, stop_act
-from signer.commit import Ended, Finished, commit
-from signer.gate import AdmittedItem, ItemRequest, admit_item, admit_token
-from signer.kept import KeptUses
-from signer.register_store import RegisterStore
+from sealcore.platform import db, ledger_store
+from sealcore.platform.migrate import scripts, upgrade
+from sealcore.protocol.ledger_entry import COMMIT_WITHIN_S, time_us
+from sealcore.protocol.stop import StopStatement, sign
+from signer.acts.model import Act, stop_act
+from signer.pipeline.commit import Ended, Finished, commit
+from signer.pipeline.gate import AdmittedItem, ItemRequest, admit_item, admit_token
+from signer.register import consistency
+from signer.register.store import RegisterStore
 from signer.tables import epochs, insert_missing, uses
-from signer.uses import Frozen, Intended, Intent, SealedUse, UseStore, Wanted
+from signer.uses.retention import KeptUses
+from signer.uses.store import Frozen, Intended, Intent, SealedUse, UseStore, Wanted
 from tests.signer.office import AUDIENCE, Approved, Office, grant_request
 
 LEASE_S = 60

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sealcore.config import TokenSettings, load
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token
+from sealcore.platform.config import TokenSettings, load
 from tests.system.conftest import Demo, Up
 
 pytestmark = pytest.mark.xdist_group("office")

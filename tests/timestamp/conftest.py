@@ -27,7 +27,7 @@ ALGORITHMS = ("rsa-2048", "rsa-3072", "p-256", "p-384")
 
 _GENERATE = """
 import json, sys
-from sealcore.config import TokenSettings
+from sealcore.platform.config import TokenSettings
 from sealcore.hsm.token import Algorithm, Token
 order = json.load(sys.stdin)
 with Token.open(TokenSettings.model_validate(order["token"])) as token:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPub
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sealcore.config import TokenSettings
+from sealcore.platform.config import TokenSettings
 
 
 def _name(common_name: str) -> x509.Name:

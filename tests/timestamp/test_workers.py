@@ -25,7 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rfc3161_client import VerifierBuilder, decode_timestamp_response
 
 from sealcore.clock import SystemClock
-from sealcore.config import load
+from sealcore.platform.config import load
 from tests import plain_http
 from tests.timestamp.kit import Response, SmallCa, UnitKeys, write_config
 from timestamp.app import build

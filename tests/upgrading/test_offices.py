@@ -18,17 +18,17 @@ from alembic.migration import MigrationContext
 from cryptography import x509
 from sqlalchemy import Boolean, Connection, Engine, MetaData, delete, func, insert, select
 
-from ca import holders
 from ca import tables as ca_tables
-from sealcore.approvals.leaf import Certification
-from sealcore.approvals.stop import StopStatement
-from sealcore.db import connect, read, write
+from ca.issuance import holders
 from sealcore.errors import Code, VermilionError
-from sealcore.migrate import scripts, upgrade
-from signer import consistency
+from sealcore.platform.db import connect, read, write
+from sealcore.platform.migrate import scripts, upgrade
+from sealcore.protocol.leaf import Certification
+from sealcore.protocol.stop import StopStatement
 from signer import tables as signer_tables
-from signer.acts import stop_act
-from signer.register_store import RegisterStore
+from signer.acts.model import stop_act
+from signer.register import consistency
+from signer.register.store import RegisterStore
 from tests.attacks.encodings import twin
 from workflow import store
 from workflow import tables as workflow_tables

@@ -17,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealcore.clock import FixedClock
-from sealcore.ledger.entry import Entry
+from sealcore.protocol.ledger_entry import Entry
 from tests.verify.office import NOW, Office, Sealed, TileLog, page_document
 from verify.app import VerifyService, build
 from verify.ledger import LedgerView

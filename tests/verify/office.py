@@ -28,13 +28,13 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 from reportlab.pdfgen import canvas
 
-from sealcore import merkle
 from sealcore.clock import FixedClock
-from sealcore.ledger import note
-from sealcore.ledger.entry import Entry, commitment, entry_hash, signature_hash, time_us, timestamp_hash
-from sealcore.ledger.reader import LogReader
-from sealcore.ledger.sources import FolderSource
-from sealcore.ledger.tiles import encode_bundle, tiles_of
+from sealcore.platform.log_reader import LogReader
+from sealcore.platform.log_sources import FolderSource
+from sealcore.protocol import merkle
+from sealcore.protocol import signed_note as note
+from sealcore.protocol.ledger_entry import Entry, commitment, entry_hash, signature_hash, time_us, timestamp_hash
+from sealcore.protocol.ledger_tiles import encode_bundle, tiles_of
 from verify.ledger import Disclosure, PublicLedger
 from verify.trust import TrustMaterial
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger.entry import Entry
+from sealcore.protocol.ledger_entry import Entry
 from tests.verify.conftest import Check, codes
 from tests.verify.office import NOW, SALT, Office, Sealed, TileLog, page_document
 from verify.report import Answer, AuthorisedState, Verdict

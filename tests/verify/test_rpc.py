@@ -13,7 +13,7 @@ import pytest
 from protos.vermilion.v1 import verify_pb2, verify_pb2_grpc
 from sealcore.clock import FixedClock
 from sealcore.errors import VermilionError
-from sealcore.rpc import from_rpc_error
+from sealcore.platform.rpc import from_rpc_error
 from tests.pki import InfrastructureCa
 from tests.verify.conftest import RunningService, running, take_port
 from tests.verify.office import NOW, Office, page_document

@@ -18,7 +18,7 @@ from pyhanko.sign.fields import MDPPerm
 
 from sealcore.clock import FixedClock
 from sealcore.errors import VermilionError
-from sealcore.sandbox import ForkServer, Limits
+from sealcore.platform.sandbox import ForkServer, Limits
 from tests.attacks.appended import entries, name, numbers, stream, update
 from tests.attacks.test_readers_differ import store
 from tests.verify.conftest import codes

@@ -17,16 +17,16 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sealcore.approvals.leaf import Placement
-from sealcore.approvals.manifest import DocumentEntry, Manifest
 from sealcore.clock import FixedClock
-from sealcore.config import TlsSettings, TokenSettings
-from sealcore.db import connect, write
 from sealcore.hsm import softhsm
-from sealcore.http_client import client_context
 from sealcore.ids import client_uri, operator_uri, service_uri, uuid7
-from sealcore.migrate import scripts, upgrade
-from sealcore.rpc import Peer
+from sealcore.platform.config import TlsSettings, TokenSettings
+from sealcore.platform.db import connect, write
+from sealcore.platform.http_client import client_context
+from sealcore.platform.migrate import scripts, upgrade
+from sealcore.platform.rpc import Peer
+from sealcore.protocol.leaf import Placement
+from sealcore.protocol.manifest import DocumentEntry, Manifest
 from tests.nursed.programs import program
 from tests.pki import InfrastructureCa
 from tests.workflow.signer_side import Human, SignerSide
@@ -136,7 +136,7 @@ class _SoftwareKey:
 
 GENERATE = """
 import sys
-from sealcore.config import TokenSettings
+from sealcore.platform.config import TokenSettings
 from sealcore.hsm.token import Algorithm, Token
 token = Token.open(TokenSettings.model_validate_json(sys.stdin.read()))
 sys.stdout.buffer.write(token.generate("approval.issuer.1", Algorithm.P256).spki_der)

@@ -7,8 +7,8 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
-from sealcore.config import TlsSettings
-from sealcore.http_client import client_context
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.http_client import client_context
 from tests.workflow.conftest import Running
 
 

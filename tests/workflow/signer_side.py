@@ -12,13 +12,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
-from sealcore import rpc
-from sealcore.approvals import stop as stops
-from sealcore.approvals import token as tokens
-from sealcore.approvals.decision import Decision, DecisionContext, sign
-from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
+from sealcore.platform import rpc
+from sealcore.platform.config import TlsSettings
+from sealcore.protocol import stop as stops
+from sealcore.protocol import token as tokens
+from sealcore.protocol.decision import Decision, DecisionContext, sign
 
 _WORKFLOW = frozenset({"service:workflow"})
 _METHODS = ("GetSeal", "ListSeals", "ListPeople", "ListGrants", "Stop", "Perform", "CheckAct")

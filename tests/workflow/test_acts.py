@@ -7,10 +7,10 @@ import hashlib
 import pytest
 from sqlalchemy import insert
 
-from sealcore.approvals.canonical import strict_json
-from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
+from sealcore.platform.db import read, write
+from sealcore.protocol.canonical import strict_json
 from tests.workflow.conftest import Desk
 from tests.workflow.signer_side import Human
 from tests.workflow.test_forms import decide, refusal

@@ -8,9 +8,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
-from sealcore.db import connect, read, write
 from sealcore.errors import Code, VermilionError
-from sealcore.migrate import scripts, upgrade
+from sealcore.platform.db import connect, read, write
+from sealcore.platform.migrate import scripts, upgrade
 from tests.workflow.conftest import Desk
 from workflow import store, tables
 from workflow.model import Unit

@@ -9,8 +9,8 @@ import requests
 import schemathesis
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals.canonical import b64url
 from sealcore.ids import client_uri, operator_uri, uuid7
+from sealcore.protocol.canonical import b64url
 from tests.workflow.conftest import Running
 from tests.workflow.identity import session_of
 from tests.workflow.signer_side import Human

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import insert, update
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals import token as tokens
-from sealcore.approvals.covers import ActCovers, GrantCovers
-from sealcore.approvals.decision import Decision
-from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, service_uri, uuid7
-from sealcore.rpc import Peer
+from sealcore.platform.db import read, write
+from sealcore.platform.rpc import Peer
+from sealcore.protocol import token as tokens
+from sealcore.protocol.covers import ActCovers, GrantCovers
+from sealcore.protocol.decision import Decision
 from tests.attacks.encodings import high_s, spellings
 from tests.workflow.conftest import Desk
 from tests.workflow.signer_side import Human

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from sealcore.approvals.decision import MOST_PERSONS
-from sealcore.approvals.token import parse
-from sealcore.db import write
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
-from sealcore.rpc import UnreachableError
+from sealcore.platform.db import write
+from sealcore.platform.rpc import UnreachableError
+from sealcore.protocol.decision import MOST_PERSONS
+from sealcore.protocol.token import parse
 from tests.workflow.conftest import Desk
 from tests.workflow.signer_side import Human
 from tests.workflow.test_forms import REVOKE, Ca, decide, refusal, with_ca

@@ -19,8 +19,8 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from sealcore.http_client import client_context
 from sealcore.ids import client_uri, operator_uri
+from sealcore.platform.http_client import client_context
 from tests.workflow.conftest import Running
 from tests.workflow.identity import session_of
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import insert
 
-from sealcore.db import read, write
 from sealcore.errors import Code
 from sealcore.ids import client_uri, service_uri, uuid7
-from sealcore.rpc import Peer
+from sealcore.platform.db import read, write
+from sealcore.platform.rpc import Peer
 from tests.workflow.conftest import Desk
 from tests.workflow.test_forms import decide, refusal, with_ca
 from workflow import directory, forms, store, tables

@@ -9,9 +9,9 @@ import threading
 import pytest
 from sqlalchemy import select
 
-from sealcore.approvals.canonical import canonical_json
-from sealcore.db import read, write
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.db import read, write
+from sealcore.protocol.canonical import canonical_json
 from tests.workflow.conftest import Desk
 from tests.workflow.test_forms import decide
 from workflow import events, forms, tables

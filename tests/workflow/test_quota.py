@@ -13,8 +13,8 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
-from sealcore.http import PEER_SCOPE_KEY
 from sealcore.ids import client_uri, uuid7
+from sealcore.platform.http import PEER_SCOPE_KEY
 from tests.pki import InfrastructureCa
 from tests.workflow.conftest import NOON, Desk
 from tests.workflow.test_forms import decide, refusal

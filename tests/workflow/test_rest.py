@@ -14,15 +14,15 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from sealcore.approvals import token as tokens
-from sealcore.approvals.canonical import b64url
-from sealcore.approvals.json_forms import context_from_json
-from sealcore.approvals.leaf import Certification, Placement
-from sealcore.approvals.manifest import DocumentEntry, Manifest
-from sealcore.config import TokenSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.http_client import client_context
 from sealcore.ids import client_uri, service_uri, uuid7
+from sealcore.platform.config import TokenSettings
+from sealcore.platform.http_client import client_context
+from sealcore.protocol import token as tokens
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.json_forms import context_from_json
+from sealcore.protocol.leaf import Certification, Placement
+from sealcore.protocol.manifest import DocumentEntry, Manifest
 from tests.nursed.programs import program
 from tests.pki import InfrastructureCa
 from tests.workflow.conftest import Running

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from sealcore.approvals.canonical import b64url
-from sealcore.approvals.json_forms import context_from_json
-from sealcore.db import write
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
-from sealcore.rpc import Peer
+from sealcore.platform.db import write
+from sealcore.platform.rpc import Peer
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.json_forms import context_from_json
 from tests.workflow.conftest import Desk, Running
 from tests.workflow.signer_side import Human
 from tests.workflow.test_forms import refusal

@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sealcore.errors import Code
-from sealcore.metrics import SECONDS
+from sealcore.platform.metrics import SECONDS
 
 OK: Final = "ok"
 OUTCOMES: Final = (OK, *(str(code) for code in Code if code.startswith("TSA_")))

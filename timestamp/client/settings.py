@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from sealcore.clock import SKEW
-from sealcore.config import Block
+from sealcore.platform.config import Block
 
 MOST_TOKEN_BYTES: Final = 64 * 1024
 _OID: Final = r"^[0-2](\.(0|[1-9][0-9]*))+$"

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 from sealcore import asn1
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.log import get as get_log
+from sealcore.platform.log import get as get_log
 from timestamp.client.metrics import OK, SourceMetrics
 from timestamp.client.resting import UNTRUE, Rest, Standing
 from timestamp.client.settings import HttpSource

@@ -13,7 +13,7 @@ from sealcore.clock import Clock, SystemClock
 from vermilion import trust_files
 from vermilion.ceremony import authorities, beginnings, plan
 from vermilion.ceremony.alone import alone
-from vermilion.ceremony.room import Room
+from vermilion.ceremony.context import Room
 from vermilion.layout import Layout
 from vermilion.office import Office, choose_ports, port_is_free
 

@@ -10,7 +10,7 @@ from typing import Any
 from sealcore.ids import client_uri, operator_uri, service_uri
 from vermilion import configuration, toml, trust_files
 from vermilion import identities as certificate_identities
-from vermilion.ceremony.room import Room
+from vermilion.ceremony.context import Room
 from vermilion.configuration import PUBLIC_TSA, SIGNER_TSA
 from vermilion.identities import LOCAL_ADDRESSES, private_file
 from vermilion.layout import FOLDER_MODE

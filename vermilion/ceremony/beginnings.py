@@ -11,12 +11,12 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sealcore.approvals.canonical import b64url
 from sealcore.hsm import softhsm
 from sealcore.ids import client_uri
+from sealcore.protocol.canonical import b64url
 from vermilion import configuration, keyring
+from vermilion.ceremony.context import Room
 from vermilion.ceremony.plan import OFFICE_UNIT, UNIT
-from vermilion.ceremony.room import Room
 from vermilion.identities import private_file
 from vermilion.layout import FOLDER_MODE
 from vermilion.programs import run

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from sealcore.errors import VermilionError
-from signer.pades.picture import round_seal
+from signer.pdf.picture import round_seal
 from vermilion.doctor import FONT_FILE
 from vermilion.identities import private_file
 

@@ -9,7 +9,7 @@ from sealcore.errors import Code, VermilionError
 from vermilion import trust_files
 from vermilion.ceremony.alone import alone
 from vermilion.ceremony.authorities import settings_file
-from vermilion.ceremony.room import Room
+from vermilion.ceremony.context import Room
 from vermilion.layout import Layout
 from vermilion.office import Office
 from vermilion.programs import run

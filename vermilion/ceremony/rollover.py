@@ -12,13 +12,13 @@ from typing import Final
 
 from ca.names import ISSUING, IssuerName, Role, generations, name_of, parts
 from ca.pki import load_authorities
-from sealcore import durable
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import durable
 from vermilion import keyring, trust_files
 from vermilion.ceremony.alone import alone
 from vermilion.ceremony.authorities import settings_file
-from vermilion.ceremony.room import Room
+from vermilion.ceremony.context import Room
 from vermilion.layout import Layout
 from vermilion.office import Office
 from vermilion.programs import run

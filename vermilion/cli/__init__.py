@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from sealcore import durable
 from sealcore.errors import Code, VermilionError
-from sealcore.log import configure, request
+from sealcore.platform import durable
+from sealcore.platform.log import configure, request
 from vermilion import exits
 from vermilion.cli import ca, clients, extending, forms, grants, issuers, keys, ledger, office, people, sealing, seals, templates, verifying
 from vermilion.messages import text

@@ -11,21 +11,22 @@ import typer
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ca.enrolment import enrolment, enrolment_of
-from sealcore import identity, pem
+from ca.issuance.enrolment import enrolment, enrolment_of
+from sealcore import pem
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
+from sealcore.platform import identity
 from vermilion import identities
-from vermilion.authority import Authority
+from vermilion.ca_client import Authority
 from vermilion.cli import deciding, enrolling
 from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here
 from vermilion.cli.enrolling import Issued, Waiting
-from vermilion.desk import PAGE, Desk, in_folder
 from vermilion.layout import FOLDER_MODE
 from vermilion.messages import text
 from vermilion.terminal import emit_json, say, show_pairs
 from vermilion.trust_files import mtls_trust
+from vermilion.workflow_client import PAGE, Desk, in_folder
 
 app = typer.Typer(help=text("help.clients"))
 PROFILE = "client"

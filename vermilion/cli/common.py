@@ -12,16 +12,17 @@ import typer
 from cryptography import x509
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore import durable, pem
-from sealcore.approvals.known import CERTIFICATIONS
-from sealcore.approvals.leaf import Certification
+from sealcore import pem
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import durable
+from sealcore.protocol.known import CERTIFICATIONS
+from sealcore.protocol.leaf import Certification
 from vermilion import office as offices
-from vermilion.desk import Desk
 from vermilion.layout import DEFAULT_STATE, Layout
 from vermilion.messages import text
 from vermilion.office import Office
-from vermilion.registry import Registry
+from vermilion.signer_client import Registry
+from vermilion.workflow_client import Desk
 
 State = Annotated[Path, typer.Option("--state", help=text("option.state"), show_default=True)]
 AsJson = Annotated[bool, typer.Option("--json", help=text("option.json"))]

@@ -7,15 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sealcore.approvals.known import Effect, Known
 from sealcore.errors import Kind, VermilionError
+from sealcore.protocol.known import Effect, Known
 from vermilion import acts, effects, ended
 from vermilion.cli import common
 from vermilion.cli.common import Here
-from vermilion.desk import Desk
 from vermilion.messages import text
 from vermilion.people_token import PeopleToken
 from vermilion.terminal import console, say, show_pairs
+from vermilion.workflow_client import Desk
 
 
 def known(office: Here, desk: Desk, people: Sequence[Any]) -> Known:

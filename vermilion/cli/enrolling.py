@@ -14,18 +14,18 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca import profiles
-from ca.certificate import Parent, build
-from ca.enrolment import Enrolment
+from ca.issuance import profiles
+from ca.issuance.certificate import Parent, build
+from ca.issuance.enrolment import Enrolment
+from ca.issuance.profiles import Profile
 from ca.names import newest
 from ca.pki import is_issued_by, load_authorities, root_of
-from ca.profiles import Profile
 from sealcore.errors import Code, VermilionError
 from vermilion import acts
-from vermilion.authority import Authority, spki_of
+from vermilion.ca_client import Authority, spki_of
 from vermilion.cli import deciding
 from vermilion.cli.common import Here
-from vermilion.desk import PAGE, Desk
+from vermilion.workflow_client import PAGE, Desk
 
 ACTION: Final = "create"
 _NOWHERE: Final = "http://localhost"  # addresses in the certificate are the CA's to say

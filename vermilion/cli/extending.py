@@ -46,8 +46,8 @@ def extend(
     state: State = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    from signer.augment.augmenter import Aim  # noqa: PLC0415  (the PDF libraries: a second that other commands need not wait)
-    from signer.augment.model import Level  # noqa: PLC0415
+    from longterm.augmenter import Aim  # noqa: PLC0415  (the PDF libraries: a second that other commands need not wait)
+    from longterm.model import Level  # noqa: PLC0415
     from vermilion.extending import Means, extender, jobs  # noqa: PLC0415
 
     layout = Layout.at(state)

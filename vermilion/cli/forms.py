@@ -11,16 +11,16 @@ from typing import Annotated, Any
 
 import typer
 
-from sealcore import durable
-from sealcore.approvals.leaf import Certification
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import durable
+from sealcore.protocol.leaf import Certification
 from vermilion import approving, effects, exits
 from vermilion.cli import common, deciding
 from vermilion.cli.common import DEFAULT, As, AsJson, Reason, State, here
-from vermilion.desk import PAGE
 from vermilion.messages import text
 from vermilion.people_token import PeopleToken
 from vermilion.terminal import emit_json, say, shortened, show_pairs, show_table
+from vermilion.workflow_client import PAGE
 
 app = typer.Typer(help=text("help.forms"))
 MOST_DOCUMENTS = 20  # that are named to whoever approves; `forms show` names all

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key, load_pem_public_key
 
-from sealcore.approvals.canonical import b64url
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol.canonical import b64url
 from sealcore.unreadable import UNREADABLE
 from vermilion.cli import deciding
 from vermilion.cli.common import DEFAULT, AsJson, Several, State, here, read_file

@@ -11,7 +11,7 @@ import typer
 
 from ledger.check import check as recompute
 from sealcore.errors import Code, VermilionError
-from sealcore.ledger.entry import Entry
+from sealcore.protocol.ledger_entry import Entry
 from vermilion import exits, launcher
 from vermilion.cli.common import DEFAULT, AsJson, Here, State, here, is_there
 from vermilion.configuration import log_keys
@@ -69,7 +69,7 @@ def witness(
 ) -> None:
     from ledger.settings import WitnessSettings  # noqa: PLC0415  (only this command runs a service itself)
     from ledger.witness import build  # noqa: PLC0415
-    from sealcore.service import main  # noqa: PLC0415
+    from sealcore.platform.service import main  # noqa: PLC0415
 
     office = None if config else here(state)
     if office is not None and any(one.service == "witness" for one in launcher.running(office.layout)):

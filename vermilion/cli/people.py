@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from sealcore.approvals.canonical import b64url
-from sealcore.approvals.decision import MOST_PERSONS
 from sealcore.ids import uuid7
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.decision import MOST_PERSONS
 from vermilion import acts
 from vermilion.cli import common, deciding
 from vermilion.cli.common import DEFAULT, AsJson, Several, State, here

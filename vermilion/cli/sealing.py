@@ -14,19 +14,19 @@ from typing import Annotated, Any
 import typer
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals.leaf import Certification, Placement
 from sealcore.errors import Code, Kind, VermilionError
-from sealcore.log import request_id
+from sealcore.platform.log import request_id
+from sealcore.protocol.leaf import Certification, Placement
 from vermilion import client, ended, exits, placing
 from vermilion.ceremony.plan import CLIENT
 from vermilion.cli.common import DEFAULT, AsJson, Here, State, find_person, find_seal, here
 from vermilion.client.people import decide
-from vermilion.desk import tls_of
 from vermilion.follow import Follow
 from vermilion.messages import text
 from vermilion.people_token import PeopleToken
 from vermilion.sealing import results_of
 from vermilion.terminal import console, duration, emit_json, rate_text, say, show_pairs, show_table
+from vermilion.workflow_client import tls_of
 
 MOST_NAMES = 5  # of files that are in the way
 MOST_WARNINGS = 5  # kinds of warnings in the summary; --json has each document's

@@ -14,10 +14,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals.canonical import b64url
-from sealcore.approvals.decision import MOST_PERSONS
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.decision import MOST_PERSONS
 from vermilion import acts
 from vermilion.cli import common, deciding
 from vermilion.cli.common import DEFAULT, As, AsJson, Here, Reason, Several, State, find_seal, here, read_certificates, read_file

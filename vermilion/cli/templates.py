@@ -30,7 +30,7 @@ def add(
     state: State = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    from signer.template import fingerprint  # noqa: PLC0415  (the PDF library: half a second that other commands need not wait)
+    from signer.pipeline.template import fingerprint  # noqa: PLC0415  (the PDF library: half a second that other commands need not wait)
 
     office, content, names = here(state), read_file(file), sorted(set(fields or ()))
     template = fingerprint(content, names)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from sealcore.approvals.leaf import Certification, Placement
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol.leaf import Certification, Placement
 from vermilion.client.documents import Document, unreadable
 from vermilion.client.forms import Place
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealcore import durable
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import durable
 from sealcore.text import shown
 
 READ_BYTES = 1024 * 1024

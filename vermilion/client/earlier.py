@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sealcore.approvals.leaf import Placement
-from sealcore.approvals.manifest import DocumentEntry
+from sealcore.protocol.leaf import Placement
+from sealcore.protocol.manifest import DocumentEntry
 from vermilion.client.documents import Document
 from vermilion.client.forms import Form, describe
 from vermilion.client.journal import Entry, Record, records

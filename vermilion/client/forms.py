@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sealcore.approvals.canonical import b64url, b64url_decode
-from sealcore.approvals.covers import ManifestCovers
-from sealcore.approvals.decision import DecisionContext
-from sealcore.approvals.json_forms import context_from_json, placement_from_json, placement_to_json
-from sealcore.approvals.leaf import Placement
-from sealcore.approvals.manifest import DocumentEntry, Manifest
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol.canonical import b64url, b64url_decode
+from sealcore.protocol.covers import ManifestCovers
+from sealcore.protocol.decision import DecisionContext
+from sealcore.protocol.json_forms import context_from_json, placement_from_json, placement_to_json
+from sealcore.protocol.leaf import Placement
+from sealcore.protocol.manifest import DocumentEntry, Manifest
 from vermilion.client.documents import Document
 
 Place = Placement | Callable[[Document], Placement]

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.approvals.covers import GrantCovers
-from sealcore.approvals.leaf import Placement
-from sealcore.approvals.manifest import DocumentEntry
-from sealcore.approvals.wire import placement_to_message
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.placement_messages import placement_to_message
+from sealcore.protocol.covers import GrantCovers
+from sealcore.protocol.leaf import Placement
+from sealcore.protocol.manifest import DocumentEntry
 from vermilion.client.documents import Document
 from vermilion.client.forms import Form, Place, describe
 from vermilion.client.journal import Entry

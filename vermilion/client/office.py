@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
-from sealcore.approvals.canonical import b64url
-from sealcore.approvals.covers import GrantCovers
-from sealcore.approvals.decision import Decision
-from sealcore.approvals.leaf import Certification, Placement
-from sealcore.approvals.manifest import Manifest
-from sealcore.approvals.stop import StopStatement
-from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.log import get as get_log
-from sealcore.log import request
-from sealcore.rpc_client import call, channel
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.log import get as get_log
+from sealcore.platform.log import request
+from sealcore.platform.rpc_client import call, channel
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.covers import GrantCovers
+from sealcore.protocol.decision import Decision
+from sealcore.protocol.leaf import Certification, Placement
+from sealcore.protocol.manifest import Manifest
+from sealcore.protocol.stop import StopStatement
 from vermilion.client import documents as documents_of
 from vermilion.client import earlier, examining, forms, jobs, journal
 from vermilion.client.certifying import Certify, certified
@@ -241,7 +241,7 @@ class Office:
         A refused document never stops the others. Broken connections are mended; when the signer stays away longer than
         ``patience_s`` (SERVICE_UNAVAILABLE) or the disk is full (STORAGE_FULL), calling again goes on where this call stood.
         ``ended`` is told each outcome of this run as it comes about, ``progress`` how far the batch is. Everything that is logged
-        anywhere about this run carries one request id: the one bound by ``sealcore.log.request``, or one of its own.
+        anywhere about this run carries one request id: the one bound by ``sealcore.platform.log.request``, or one of its own.
         """
         with request():
             return self._seal(form, documents, folder, placement=placement, progress=progress, ended=ended, patience_s=patience_s)

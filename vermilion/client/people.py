@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Protocol
 
-from sealcore.approvals import decision as decisions
-from sealcore.approvals import stop as stops
-from sealcore.approvals.decision import Decision, DecisionContext, Verdict
-from sealcore.approvals.stop import StopStatement
+from sealcore.protocol import decision as decisions
+from sealcore.protocol import stop as stops
+from sealcore.protocol.decision import Decision, DecisionContext, Verdict
+from sealcore.protocol.stop import StopStatement
 
 
 class SigningKey(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pypdfium2
 
-from sealcore.approvals.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
+from sealcore.protocol.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
 from vermilion.client.documents import Document
 
 MILLIPOINTS = 1000

@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 
-from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.http_client import REQUEST_ID_HEADER, context_of_client, request_headers
-from sealcore.identity import IdentityWatch, require_current
-from sealcore.log import request_id
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.http_client import REQUEST_ID_HEADER, context_of_client, request_headers
+from sealcore.platform.identity import IdentityWatch, require_current
+from sealcore.platform.log import request_id
 
 PATIENCE_S = 30.0  # with a service that is busy
 TOO_MANY = 429

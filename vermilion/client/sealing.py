@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.config import TlsSettings
 from sealcore.errors import Code, VermilionError
-from sealcore.log import get as get_log
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.log import get as get_log
 from vermilion.client.jobs import Job
 from vermilion.client.journal import Entry, Journal
 from vermilion.client.outcomes import Outcome, Progress, refused

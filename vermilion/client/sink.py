@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sealcore import durable
 from sealcore.errors import Code, VermilionError
-from sealcore.log import get as get_log
+from sealcore.platform import durable
+from sealcore.platform.log import get as get_log
 from vermilion.client.documents import READ_BYTES, Document
 
 OWN_PREFIX = ".vermilion-"  # our journals and unfinished files; no document may take such a name

@@ -10,11 +10,11 @@ from typing import Any
 import grpc
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
-from sealcore.config import TlsSettings
-from sealcore.error_messages import from_message
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import from_rpc_error
-from sealcore.rpc_client import channel
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.error_messages import from_message
+from sealcore.platform.rpc import from_rpc_error
+from sealcore.platform.rpc_client import channel
 from vermilion.client.jobs import Job
 
 MEBIBYTE = 1024 * 1024

@@ -12,10 +12,10 @@ from typing import Any
 import grpc
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
-from sealcore.approvals.leaf import Mark, Placement, Rectangle
 from sealcore.errors import Code, VermilionError
-from sealcore.rpc import from_rpc_error
-from sealcore.rpc_client import channel
+from sealcore.platform.rpc import from_rpc_error
+from sealcore.platform.rpc_client import channel
+from sealcore.protocol.leaf import Mark, Placement, Rectangle
 from vermilion import acts, client
 from vermilion.ceremony.plan import CLIENT
 from vermilion.client import jobs
@@ -23,9 +23,9 @@ from vermilion.client.jobs import Job
 from vermilion.demo.papers import PAPER_BYTES, payment_order
 from vermilion.demo.stage import APPLICANT, FIRST, OFFICER, SECOND, Stage
 from vermilion.demo.story import heading
-from vermilion.desk import tls_of
 from vermilion.messages import text
 from vermilion.terminal import show_outcome
+from vermilion.workflow_client import tls_of
 
 TIMEOUT_S = 60.0
 SHORT_TERM_S = 3

@@ -7,16 +7,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sealcore.approvals.decision import DecisionContext, Verdict
 from sealcore.clock import Clock
+from sealcore.protocol.decision import DecisionContext, Verdict
 from vermilion import client as clients
 from vermilion.ceremony.plan import CLIENT
 from vermilion.client.people import decide
-from vermilion.desk import Desk, tls_of
 from vermilion.layout import Layout
 from vermilion.office import Office, PersonPlan, SealPlan
 from vermilion.people_token import PeopleToken
-from vermilion.registry import Registry
+from vermilion.signer_client import Registry
+from vermilion.workflow_client import Desk, tls_of
 
 APPLICANT, FIRST, SECOND, OFFICER = "Lin Yue", "Chen Rui", "Zhao Ming", "Wang Fang"
 

@@ -15,15 +15,15 @@ from pathlib import Path
 
 from cryptography import x509
 
-from sealcore.approvals.leaf import Placement
 from sealcore.clock import SystemClock
-from sealcore.config import load
 from sealcore.errors import VermilionError
 from sealcore.hsm.token import Token
-from signer.pades.cms import SignatureTemplate
-from signer.pades.fill import fill
-from signer.pades.plan import ContentPolicy, Plan
-from signer.pades.prepare import prepare
+from sealcore.platform.config import load
+from sealcore.protocol.leaf import Placement
+from signer.pdf.cms import SignatureTemplate
+from signer.pdf.fill import fill
+from signer.pdf.full.prepare import prepare
+from signer.pdf.plan import ContentPolicy, Plan
 from signer.settings import SignerSettings
 from timestamp.clock_watch import ClockWatch
 from timestamp.unit import TimestampUnit

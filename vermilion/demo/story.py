@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ledger.check import check
-from sealcore.ledger.reader import LogReader
+from sealcore.platform.log_reader import LogReader
 from vermilion import approving, client, keyring, placing
 from vermilion.configuration import log_keys
 from vermilion.demo import independent

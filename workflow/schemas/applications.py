@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, RootModel, StringConstraints, Tag
 
-from sealcore.approvals import leaf
-from sealcore.approvals.canonical import MOST_INTEGER, b64url_decode
-from sealcore.approvals.covers import MOST_GRANT_USES, MOST_LIST_ITEMS, MOST_PARAMETERS, PARAMETER_CHARACTERS
-from sealcore.approvals.json_forms import placement_from_json
-from sealcore.approvals.leaf import MOST_MARKS, MOST_PAGES
-from sealcore.approvals.manifest import DocumentEntry
 from sealcore.errors import Code
+from sealcore.protocol import leaf
+from sealcore.protocol.canonical import MOST_INTEGER, b64url_decode
+from sealcore.protocol.covers import MOST_GRANT_USES, MOST_LIST_ITEMS, MOST_PARAMETERS, PARAMETER_CHARACTERS
+from sealcore.protocol.json_forms import placement_from_json
+from sealcore.protocol.leaf import MOST_MARKS, MOST_PAGES
+from sealcore.protocol.manifest import DocumentEntry
 from workflow import forms
 from workflow.schemas.plain import (
     SINT32,

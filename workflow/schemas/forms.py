@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from sealcore.approvals.canonical import b64url
-from sealcore.approvals.covers import ManifestCovers
-from sealcore.approvals.json_forms import context_to_json, placement_to_json
-from sealcore.approvals.manifest import DocumentEntry
+from sealcore.protocol.canonical import b64url
+from sealcore.protocol.covers import ManifestCovers
+from sealcore.protocol.json_forms import context_to_json, placement_to_json
+from sealcore.protocol.manifest import DocumentEntry
 from workflow import decisions, forms, model
 from workflow.schemas.applications import Document, GrantTerms, Parameters, Placement
 from workflow.schemas.plain import Body, Sha256, State, Time, Uuid

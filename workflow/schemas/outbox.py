@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from sealcore.approvals.leaf import TEXT_CHARACTERS
+from sealcore.protocol.leaf import TEXT_CHARACTERS
 from workflow import refused
 from workflow.schemas.plain import Body, Readable, Time, Uuid
 

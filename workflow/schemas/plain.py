@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from sealcore.approvals.canonical import MOST_INTEGER
-from sealcore.approvals.decision import MOST_PERSONS
-from sealcore.approvals.leaf import TEXT_CHARACTERS
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol.canonical import MOST_INTEGER
+from sealcore.protocol.decision import MOST_PERSONS
+from sealcore.protocol.leaf import TEXT_CHARACTERS
 from sealcore.text import require_name, require_readable
 from workflow.model import UNIT_PATTERN
 

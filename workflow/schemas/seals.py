@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from sealcore.approvals.leaf import TEXT_CHARACTERS
+from sealcore.protocol.leaf import TEXT_CHARACTERS
 from workflow import register
 from workflow.schemas.plain import Body, Readable, Signature, Uuid
 

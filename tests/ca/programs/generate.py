@@ -6,9 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from sealcore.config import TokenSettings
 from sealcore.hsm.request import certificate_request
 from sealcore.hsm.token import Algorithm, Token
+from sealcore.platform.config import TokenSettings
 
 order = json.load(sys.stdin)
 with Token.open(TokenSettings.model_validate(order["token"])) as token:

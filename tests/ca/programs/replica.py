@@ -13,17 +13,18 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from ca import plan, profiles
-from ca.certificate import Parent
-from ca.issue import Issuance, Issuer, Order
-from ca.lint import Linter
-from ca.request import read
+from ca.ceremony import plan
+from ca.issuance import profiles
+from ca.issuance.certificate import Parent
+from ca.issuance.issue import Issuance, Issuer, Order
+from ca.issuance.lint import Linter
+from ca.issuance.request import read
 from sealcore.clock import SystemClock
-from sealcore.config import TokenSettings
-from sealcore.db import connect
 from sealcore.errors import VermilionError
 from sealcore.hsm.token import Token
-from sealcore.migrate import scripts, upgrade
+from sealcore.platform.config import TokenSettings
+from sealcore.platform.db import connect
+from sealcore.platform.migrate import scripts, upgrade
 from tests.ca.office import software_request
 
 told = json.load(sys.stdin)

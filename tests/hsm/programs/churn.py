@@ -7,8 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-from sealcore.config import TokenSettings
 from sealcore.hsm.token import Algorithm, Token
+from sealcore.platform.config import TokenSettings
 
 settings = TokenSettings.model_validate(tomllib.loads(Path(sys.argv[1]).read_text()))
 for _ in range(int(sys.argv[3])):

@@ -10,9 +10,9 @@ import sys
 import tomllib
 from pathlib import Path
 
-from sealcore.config import TokenSettings
 from sealcore.errors import VermilionError
 from sealcore.hsm.token import Algorithm, Token
+from sealcore.platform.config import TokenSettings
 
 C_LOGIN = 18  # its place in CK_FUNCTION_LIST (PKCS#11 v2.40 §3.6)
 

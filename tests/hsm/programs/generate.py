@@ -4,9 +4,9 @@ import sys
 import tomllib
 from pathlib import Path
 
-from sealcore.config import TokenSettings
 from sealcore.errors import VermilionError
 from sealcore.hsm.token import Algorithm, Token
+from sealcore.platform.config import TokenSettings
 
 with Token.open(TokenSettings.model_validate(tomllib.loads(Path(sys.argv[1]).read_text()))) as token:
     for label in sys.argv[3:]:

@@ -5,10 +5,10 @@ import tomllib
 from functools import partial
 from pathlib import Path
 
-from sealcore.config import TokenSettings
 from sealcore.errors import VermilionError
 from sealcore.hsm.token import Token
 from sealcore.hsm.watch import Watched
+from sealcore.platform.config import TokenSettings
 
 with Token.open(TokenSettings.model_validate(tomllib.loads(Path(sys.argv[1]).read_text()))) as token:
     watched = Watched(1, 2, token.give_up)

@@ -4,8 +4,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-from sealcore.config import TokenSettings
 from sealcore.hsm.token import Algorithm, Token
+from sealcore.platform.config import TokenSettings
 
 with Token.open(TokenSettings.model_validate(tomllib.loads(Path(sys.argv[1]).read_text()))) as token:
     token.destroy(sys.argv[2])

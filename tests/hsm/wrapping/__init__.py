@@ -36,7 +36,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from sealcore.config import SOFTHSM_MODULE, TokenSettings
+from sealcore.platform.config import SOFTHSM_MODULE, TokenSettings
 
 _SOURCE: Final = Path(__file__).with_name("wrapping.c")
 QUERY: Final = "C_Sign without buffer"

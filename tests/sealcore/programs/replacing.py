@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sealcore import identity
-from sealcore.config import TlsSettings
+from sealcore.platform import identity
+from sealcore.platform.config import TlsSettings
 
 ON_DISK = frozenset({"os.rename", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree"})
 

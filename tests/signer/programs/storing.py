@@ -21,17 +21,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from sealcore import db
 from sealcore.clock import SystemClock
 from sealcore.errors import VermilionError
 from sealcore.ids import uuid7
-from sealcore.ledger import store as ledger_store
-from sealcore.ledger.entry import Entry, time_us
-from sealcore.ledger.store import Draft
-from signer.commit import Finished, commit
-from signer.gate import ItemRequest, admit_item, admit_token
-from signer.register_store import RegisterStore
-from signer.uses import Frozen, Intent, SealedUse, UseStore, Wanted
+from sealcore.platform import db, ledger_store
+from sealcore.platform.ledger_store import Draft
+from sealcore.protocol.ledger_entry import Entry, time_us
+from signer.pipeline.commit import Finished, commit
+from signer.pipeline.gate import ItemRequest, admit_item, admit_token
+from signer.register.store import RegisterStore
+from signer.uses.store import Frozen, Intent, SealedUse, UseStore, Wanted
 from tests.signer.office import AUDIENCE
 
 LEASE_S = 60

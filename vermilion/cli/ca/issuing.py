@@ -11,20 +11,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.enrolment import enrolment
+from ca.issuance.enrolment import enrolment
+from ca.issuance.profiles import BY_ACT
+from ca.issuance.request import read
 from ca.pki import is_issued_by, load_authorities, root_of
-from ca.profiles import BY_ACT
-from ca.request import read
 from protos.vermilion.v1 import ca_pb2
-from sealcore import durable
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import durable
 from sealcore.unreadable import UNREADABLE
 from vermilion import keyring
-from vermilion.authority import Authority, by_serial_or_file
+from vermilion.ca_client import Authority, by_serial_or_file
 from vermilion.ceremony.alone import alone
 from vermilion.ceremony.authorities import timestamp_unit
-from vermilion.ceremony.room import Room
+from vermilion.ceremony.context import Room
 from vermilion.cli import enrolling
 from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here, read_file, require_free
 from vermilion.cli.enrolling import Issued, Waiting

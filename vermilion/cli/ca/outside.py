@@ -12,15 +12,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore import durable
-from sealcore.approvals.canonical import b64url
 from sealcore.errors import Code, VermilionError
-from signer.chain import require_seal_chain
+from sealcore.platform import durable
+from sealcore.protocol.canonical import b64url
+from signer.register.chain import require_seal_chain
 from vermilion import acts
 from vermilion.cli import deciding
 from vermilion.cli.common import DEFAULT, AsJson, Several, State, here, read_certificates, require_free
 from vermilion.messages import text
-from vermilion.registry import Registry
+from vermilion.signer_client import Registry
 from vermilion.terminal import emit_json, say
 
 Label = Annotated[str, typer.Option("--label", metavar="KEY", help=text("option.seal_label"))]

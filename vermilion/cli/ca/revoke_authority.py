@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ca.change import AUTHORITY_REASONS
 from ca.instants import to_text
 from ca.names import role_of
+from ca.revocation.change import AUTHORITY_REASONS
 from sealcore.errors import Code, VermilionError
 from vermilion.ceremony import revoking as ceremony
 from vermilion.cli.ca.revoking import InvalidSince, instant_of

@@ -10,14 +10,15 @@ import typer
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.change import Change, Kind, instant
 from ca.instants import to_text
 from ca.names import role_of
+from ca.revocation.change import Change, Kind, instant
 from protos.vermilion.v1 import ca_pb2
-from sealcore import durable, pem
+from sealcore import pem
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import durable
 from vermilion import acts, keyring
-from vermilion.authority import Authority, by_key, by_serial_or_file, spki_sha256
+from vermilion.ca_client import Authority, by_key, by_serial_or_file, spki_sha256
 from vermilion.cli import deciding
 from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here, is_there, read_file, require_writable
 from vermilion.messages import text

@@ -1,0 +1,1 @@
+"""Issuing certificates: request, profile, build, lint, record, sign, store; who holds a name; renewal."""

@@ -1,0 +1,1 @@
+"""Revocation, hold and release; certificate revocation lists (RFC 5280 §5)."""

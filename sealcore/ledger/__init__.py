@@ -1,1 +1,0 @@
-"""The ledger that everyone shares: entry format, append within a transaction, checkpoint notes, and reading for strangers."""

@@ -1,0 +1,87 @@
+"""Structured logs: one JSON object a line on standard error, with service name and request id, never a secret.
+
+The request id follows a document through all services: whoever begins something binds one with ``request``, calls carry it on
+(``sealcore.platform.rpc_client``, ``sealcore.platform.rpc``, ``sealcore.platform.http``), and each service binds what it was sent. It lives in a context variable: work that is handed
+to another thread takes it along by ``contextvars.copy_context``.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+
+from sealcore.ids import uuid7
+
+_SECRET_WORDS = ("pin", "password", "secret", "private_key", "token_jws", "authorization")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
+
+
+def _redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Last line of defence: a field whose name says that it is secret is blanked, whatever its value."""
+    for name in event:
+        if any(word == name.lower() or name.lower().endswith("_" + word) for word in _SECRET_WORDS):
+            event[name] = "[redacted]"
+    return event
+
+
+def configure(service: str, level: str = "INFO", **fields: str) -> None:
+    """Sets up logging for this process; called once by each ``__main__``. Every line names the service and ``fields`` (``worker=…``)."""
+
+    def named(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        for name, value in (("service", service), *fields.items()):  # not a context variable: threads begin without those
+            event.setdefault(name, value)
+        return event
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        named,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _redact,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)  # what libraries say, in the same form
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # warns of each request that is no HTTP: a stranger could fill the disk
+
+
+def get(component: str) -> Any:
+    """A logger that names its component."""
+    return structlog.get_logger().bind(component=component)
+
+
+def request_id() -> str | None:
+    """The id of the request that this thread or task works on, if any."""
+    bound: str | None = structlog.contextvars.get_contextvars().get("request_id")
+    return bound
+
+
+def accepted(given: str | None) -> str:
+    """The id that a caller sent, when it is one (64 characters of ``A-Za-z0-9._:-``), else a new one."""
+    return given if given and _REQUEST_ID.fullmatch(given) else uuid7()
+
+
+@contextmanager
+def request(given: str | None = None) -> Iterator[str]:
+    """What is logged and called inside carries this request id: ``given``, else the one that is bound already, else a new one."""
+    chosen = accepted(given or request_id())
+    with structlog.contextvars.bound_contextvars(request_id=chosen):
+        yield chosen

@@ -1,0 +1,197 @@
+"""What an operator's monitoring reads of a service, on an address of its own: ``/metrics``, ``/healthz``, ``/readyz``. Nothing secret.
+
+``/healthz`` is liveness: the process answers. ``/readyz`` is readiness: it asks each part that the service cannot do without, and
+names the one that fails. ``/metrics`` carries the same answers as ``vermilion_ready{part=…}``, so that alerts can be made of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from sqlalchemy import Engine, text
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from sealcore.errors import Code, VermilionError
+from sealcore.platform.config import Listen
+from sealcore.platform.db import read
+from sealcore.platform.http import install_errors
+from sealcore.platform.log import get as get_log
+from sealcore.platform.metrics import exposition, merge
+from sealcore.platform.service import HttpEndpoint
+
+PATIENCE_S: Final = 3.0  # for one part; longer than a call waits for a service that comes back, shorter than a scrape waits for us
+GATHER_S: Final = 5.0
+
+Check = Callable[[], Awaitable[None] | None]
+"""Raises when the part cannot do its work. A plain function may block: it runs in a thread of its own."""
+
+Gather = Callable[[], Awaitable[Mapping[str, bytes]]]
+"""worker → ``metrics.snapshot`` of each worker that answers."""
+
+
+class Readiness:
+    """The parts that a service cannot do without. A check that hangs is not asked again until it ends, so none piles up."""
+
+    def __init__(self, checks: Mapping[str, Check], *, patience_s: float = PATIENCE_S) -> None:
+        self._checks = dict(checks)
+        self._patience_s = patience_s
+        self._running: dict[str, asyncio.Future[None]] = {}
+        self._draining = False
+
+    def drain(self) -> None:
+        """From now on the service is not ready: it ends what it has and takes nothing new."""
+        self._draining = True
+
+    async def examine(self) -> dict[str, VermilionError | None]:
+        """Each part with its fault, or None when it is well."""
+        found = dict(zip(self._checks, await asyncio.gather(*map(self._ask, self._checks)), strict=True))
+        if self._draining:
+            found["service"] = VermilionError(Code.SERVICE_UNAVAILABLE, "the service is stopping")
+        return found
+
+    async def _ask(self, part: str) -> VermilionError | None:
+        running = self._running.get(part)
+        if running is not None and running.done():  # what a check found long ago says nothing about now
+            running.exception()
+            running = None
+        if running is None:
+            running = self._running[part] = _start(self._checks[part])
+        done, _ = await asyncio.wait({running}, timeout=self._patience_s)
+        if not done:
+            return VermilionError(Code.SERVICE_UNAVAILABLE, f"{part} does not answer")
+        self._running.pop(part, None)
+        fault = running.exception()
+        if fault is None or isinstance(fault, VermilionError):
+            return fault
+        return VermilionError(Code.INTERNAL, f"{part} cannot be examined ({type(fault).__name__})")
+
+
+def _start(check: Check) -> asyncio.Future[None]:
+    """The check, running: a coroutine as a task, a plain function in a thread that no exit of the process waits for."""
+    loop = asyncio.get_running_loop()
+    if inspect.iscoroutinefunction(check):
+        return loop.create_task(check())
+    answer: asyncio.Future[None] = loop.create_future()
+
+    def settle(fault: BaseException | None) -> None:
+        if answer.cancelled():
+            return
+        if fault is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(fault)
+
+    def run() -> None:
+        fault: BaseException | None = None
+        try:
+            check()
+        except Exception as raised:  # noqa: BLE001  (whatever it is, the part is not well)
+            fault = raised
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, fault)
+
+    threading.Thread(target=run, name="readiness", daemon=True).start()
+    return answer
+
+
+def database_answers(engine: Engine) -> Check:
+    """A check that reads from the database's own file or server; DATABASE_UNAVAILABLE."""
+    question = text("SELECT count(*) FROM sqlite_master" if engine.dialect.name == "sqlite" else "SELECT 1")
+
+    def check() -> None:
+        with read(engine) as connection:
+            connection.execute(question).scalar_one()
+
+    return check
+
+
+class ObservabilityEndpoint:
+    """The HTTP server of ``/metrics``, ``/healthz`` and ``/readyz``; does nothing where no address is configured.
+
+    source   this process's registry, or the coroutine that gathers the snapshots of all workers
+    checks   part → check; the part's name is what an operator reads
+    notes    part → what an operator should know of it while it is well
+    """
+
+    def __init__(
+        self,
+        listen: Listen | None,
+        source: CollectorRegistry | Gather,
+        checks: Mapping[str, Check],
+        *,
+        notes: Mapping[str, Callable[[], str]] | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._source = source
+        self._notes = dict(notes or {})
+        self.readiness = Readiness(checks, patience_s=patience_s)
+        self._endpoint = HttpEndpoint(self.app(), listen) if listen is not None else None
+
+    async def start(self) -> None:
+        """Listens; CONFIGURATION_INVALID when the port is taken."""
+        if self._endpoint is not None:
+            await self._endpoint.start()
+
+    async def stop(self) -> None:
+        """Ends after the running requests. Stop it last: an operator wants to see how a service drains (``readiness.drain``)."""
+        if self._endpoint is not None:
+            await self._endpoint.stop()
+
+    def app(self) -> Starlette:
+        """The application."""
+        log = get_log("monitoring")
+
+        async def metrics(_request: Request) -> Response:
+            families, parts = await asyncio.gather(self._families(), self.readiness.examine())
+            body = await asyncio.to_thread(exposition, [*families, _ready(parts)])
+            return Response(body, media_type=CONTENT_TYPE_LATEST)
+
+        async def alive(_request: Request) -> Response:
+            return PlainTextResponse("ok\n")
+
+        async def ready(_request: Request) -> Response:
+            parts = await self.readiness.examine()
+            failing = {part: fault for part, fault in parts.items() if fault is not None}
+            if failing:
+                log.warning("not ready", parts={part: str(fault.code) for part, fault in failing.items()})
+            body = {
+                "status": "not ready" if failing else "ready",
+                "parts": {part: self._told(part, fault) for part, fault in parts.items()},
+            }
+            return JSONResponse(body, status_code=503 if failing else 200, headers={"Cache-Control": "no-store"})
+
+        app = Starlette(routes=[Route("/metrics", metrics), Route("/healthz", alive), Route("/readyz", ready)])
+        install_errors(app)
+        return app
+
+    def _told(self, part: str, fault: VermilionError | None) -> dict[str, Any]:
+        if fault is not None:
+            return {"status": "failing", "code": str(fault.code), "reason": fault.reason, "way_out": fault.way_out}
+        note = self._notes.get(part)
+        return {"status": "ok", "note": note()} if note else {"status": "ok"}
+
+    async def _families(self) -> Iterable[Metric]:
+        if isinstance(self._source, CollectorRegistry):
+            return await asyncio.to_thread(lambda source: list(source.collect()), self._source)
+        try:
+            async with asyncio.timeout(GATHER_S):
+                snapshots = await self._source()
+        except TimeoutError:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, "the workers do not say how they are") from None
+        return await asyncio.to_thread(merge, snapshots)
+
+
+def _ready(parts: Mapping[str, VermilionError | None]) -> Metric:
+    family = GaugeMetricFamily("vermilion_ready", "Whether a part that the service cannot do without is well", labels=["part"])
+    for part, fault in parts.items():
+        family.add_metric([part], 0.0 if fault is not None else 1.0)
+    return family

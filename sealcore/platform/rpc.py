@@ -1,0 +1,396 @@
+"""gRPC over mTLS: servers with an allow-list per method, and one mapping of errors to the wire and back (clients: ``sealcore.platform.rpc_client``).
+
+A caller is its SAN URI. Chains are checked by TLS against the infrastructure CA alone; here the certificate's serial is
+held against the CRL at every call, because a connection outlives a revocation (PROTOCOL "Keys and trust").
+A call carries the request id that is bound where it is made (``sealcore.platform.log.request``); the server binds it and answers with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, NoReturn, Protocol, cast
+
+import grpc
+import structlog
+from cryptography import x509
+from google.protobuf.message import DecodeError
+
+from protos.vermilion.v1 import common_pb2
+from sealcore.errors import REGISTRY, Code, Kind, VermilionError
+from sealcore.ids import CLIENT_PREFIX, OPERATOR_PREFIX, SERVICE_PREFIX
+from sealcore.platform import log as logs
+from sealcore.platform import tracing
+from sealcore.platform.config import TlsSettings
+from sealcore.platform.error_messages import from_message, to_message
+from sealcore.platform.identity import Files, Identity, IdentityWatch, require_current
+from sealcore.platform.log import get as get_log
+from sealcore.platform.metrics import CallMetrics
+
+MESSAGE_LIMIT_BYTES = 4 * 1024 * 1024  # gRPC's own default; larger documents go in chunks
+MOST_CALLS: Final = 128  # of one caller at a time
+MOST_CONNECTIONS: Final = 4096
+HANDSHAKE_S: Final = 20.0
+ERROR_METADATA = "vermilion-error-bin"
+LONGEST_DETAIL: Final = 200  # characters of the status message, each up to 12 bytes of metadata; the error itself says all
+REQUEST_ID_METADATA = "x-request-id"
+
+_STATUS: Mapping[Kind, grpc.StatusCode] = {
+    Kind.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    Kind.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
+    Kind.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    Kind.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Kind.CONFLICT: grpc.StatusCode.FAILED_PRECONDITION,
+    Kind.DOCUMENT: grpc.StatusCode.FAILED_PRECONDITION,
+    Kind.BUSY: grpc.StatusCode.ABORTED,
+    Kind.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Kind.INTERNAL: grpc.StatusCode.INTERNAL,
+}
+
+_CALLER: ContextVar[Peer] = ContextVar("caller")
+_ENDED: ContextVar[str | None] = ContextVar("ended", default=None)  # the code of the refusal that ended the call in progress
+
+Rules = Mapping[str, frozenset[str]]
+"""Full method name → who may call it: ``client``, ``operator``, ``service:NAME``, or ``any`` known caller."""
+
+
+class Revocations(Protocol):
+    """Answers whether a certificate of the infrastructure CA is revoked; raises REVOCATION_UNAVAILABLE when it cannot know."""
+
+    def is_revoked(self, serial: int) -> bool: ...
+
+    def is_on_hold(self, serial: int) -> bool:
+        """Whether a certificate that counts as revoked is on hold only: its way back is another."""
+        ...
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Who is at the other end: the SAN URI and serial of the certificate, and its notAfter in seconds since the epoch."""
+
+    uri: str
+    serial: int
+    ends_s: float = float("inf")
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """What the allow-lists may call this peer."""
+        if self.uri.startswith(CLIENT_PREFIX):
+            return frozenset({"client", "any"})
+        if self.uri.startswith(OPERATOR_PREFIX):
+            return frozenset({"operator", "any"})
+        if self.uri.startswith(SERVICE_PREFIX):
+            return frozenset({"service:" + self.uri.removeprefix(SERVICE_PREFIX), "any"})
+        return frozenset()
+
+
+@lru_cache(maxsize=1024)
+def peer_of_pem(pem: bytes) -> Peer:
+    """The peer a certificate names; UNAUTHENTICATED unless it carries exactly one SAN URI."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
+    except (x509.ExtensionNotFound, ValueError):
+        raise VermilionError(Code.UNAUTHENTICATED, "the client certificate does not name its holder by one SAN URI") from None
+    return Peer(uri, certificate.serial_number, certificate.not_valid_after_utc.timestamp())
+
+
+def authorise(pem: bytes | None, allowed: frozenset[str], revocations: Revocations) -> Peer:
+    """The peer, when it may do this; raises UNAUTHENTICATED, CERTIFICATE_REVOKED, CERTIFICATE_EXPIRED or PERMISSION_DENIED."""
+    if pem is None:
+        raise VermilionError(Code.UNAUTHENTICATED, "no client certificate was presented")
+    peer = peer_of_pem(pem)
+    require_in_force(peer, revocations)
+    if not peer.roles & allowed:
+        raise VermilionError(Code.PERMISSION_DENIED, f"{peer.uri} may not call this method")
+    return peer
+
+
+def require_in_force(peer: Peer, revocations: Revocations) -> None:
+    """Raises CERTIFICATE_REVOKED or CERTIFICATE_EXPIRED: a connection outlives both."""
+    if revocations.is_revoked(peer.serial):
+        if revocations.is_on_hold(peer.serial):
+            reason = f"the certificate of {peer.uri} is on hold; once the office releases it (`vermilion ca release {peer.serial:x}`) it counts again"
+            raise VermilionError(Code.CERTIFICATE_REVOKED, reason, rule="A certificate on hold opens nothing until it is released.")
+        raise VermilionError(Code.CERTIFICATE_REVOKED, f"the certificate of {peer.uri} is revoked")
+    if peer.ends_s < time.time():
+        raise VermilionError(Code.CERTIFICATE_EXPIRED, f"the certificate of {peer.uri} has expired")
+
+
+class UnreachableError(VermilionError):
+    """The service gave no answer: nobody was there, the connection broke, or it took too long."""
+
+
+def status_of(error: VermilionError) -> grpc.StatusCode:
+    """The gRPC status that goes with an error."""
+    return _STATUS[error.kind]
+
+
+def from_rpc_error(fault: grpc.RpcError) -> VermilionError:
+    """The typed error behind a failed call, whether the server named it or the transport failed."""
+    trailers: Any = fault.trailing_metadata() or () if hasattr(fault, "trailing_metadata") else ()
+    told = dict(trailers)
+    error = from_message(common_pb2.Error.FromString(told[ERROR_METADATA])) if ERROR_METADATA in told else _of_transport(fault)
+    error.request_id = str(told[REQUEST_ID_METADATA]) if REQUEST_ID_METADATA in told else logs.request_id()
+    return error
+
+
+def _of_transport(fault: grpc.RpcError) -> VermilionError:
+    status = fault.code() if hasattr(fault, "code") else grpc.StatusCode.UNKNOWN
+    detail = (fault.details() or "") if hasattr(fault, "details") else ""
+    match status:
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return UnreachableError(Code.DEADLINE_EXCEEDED, "the service did not answer in time")
+        case grpc.StatusCode.CANCELLED:
+            return VermilionError(Code.CANCELLED, "the call was cancelled")
+        case grpc.StatusCode.UNAVAILABLE:
+            return UnreachableError(Code.SERVICE_UNAVAILABLE, f"the service cannot be reached: {detail}")
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return VermilionError(Code.INVALID_ARGUMENT, f"the service does not know this method: {detail}")
+        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return VermilionError(Code.OVERLOADED, f"a message is too large or the service too busy: {detail}")
+        case _:
+            return VermilionError(Code.INTERNAL, f"the call failed: {status.name}: {detail}")
+
+
+class _Admitted:
+    """The messages of a stream, each only while the caller's certificate is in force; after that the stream takes nothing in."""
+
+    def __init__(self, messages: Any, peer: Peer, revocations: Revocations, read: Callable[[bytes], Any]) -> None:
+        self._next = aiter(messages).__anext__
+        self._peer, self._revocations, self._read = peer, revocations, read
+
+    def __aiter__(self) -> _Admitted:
+        return self
+
+    async def __anext__(self) -> Any:
+        message = await self._next()
+        require_in_force(self._peer, self._revocations)
+        return self._read(message)
+
+
+def _reader(deserialise: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """Reads a message that its sender may send; INVALID_ARGUMENT when it is none. gRPC, left to it, would read first, and say UNKNOWN."""
+    if deserialise is None:
+        return lambda data: data
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialise(data)
+        except DecodeError:
+            raise VermilionError(Code.INVALID_ARGUMENT, "the message cannot be read") from None
+
+    return read
+
+
+class _Places:
+    """How many calls each caller has open. A call holds a message in memory, of 4 MiB at most, before it does anything."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def taken(self, uri: str) -> Iterator[None]:
+        """A place among ``MOST_CALLS``; OVERLOADED when there is none."""
+        if self._open[uri] >= MOST_CALLS:
+            raise VermilionError(Code.OVERLOADED, f"{uri} has {MOST_CALLS} calls open, as many as one caller may")
+        self._open[uri] += 1
+        try:
+            yield
+        finally:
+            self._open[uri] -= 1
+            if not self._open[uri]:
+                del self._open[uri]
+
+
+class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic only in its stubs
+    """Stands before every method: who calls, may they, and which error leaves."""
+
+    def __init__(self, rules: Rules, revocations: Revocations, metrics: CallMetrics | None = None) -> None:
+        self._rules = rules
+        self._revocations = revocations
+        self._metrics = metrics
+        self._places = _Places()
+        self._log = get_log("rpc")
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        handler = await continuation(details)
+        if handler is None:
+            return None
+        method: str = details.method
+        metadata = dict(details.invocation_metadata or ())
+        request_id = logs.accepted(str(metadata.get(REQUEST_ID_METADATA) or ""))
+        parent = str(metadata.get(tracing.TRACEPARENT) or "") or None
+        allowed, read = self._rules.get(method, frozenset()), _reader(handler.request_deserializer)
+
+        @contextmanager
+        def entered(request: Any, context: Any) -> Iterator[Any]:
+            """The request, once its sender may make it; for as long as it lasts it is one of so many."""
+            context.set_trailing_metadata(((REQUEST_ID_METADATA, request_id),))
+            pem = context.auth_context().get("x509_pem_cert", [None])[0]
+            peer = authorise(pem, allowed, self._revocations)
+            _CALLER.set(peer)
+            with self._places.taken(peer.uri):
+                yield _Admitted(request, peer, self._revocations, read) if handler.request_streaming else read(request)
+
+        async def refuse(context: Any, fault: Exception) -> NoReturn:
+            error = self._typed(fault, method)
+            context.set_trailing_metadata(((ERROR_METADATA, to_message(error).SerializeToString()), (REQUEST_ID_METADATA, request_id)))
+            await context.abort(_STATUS[error.kind], str(error)[:LONGEST_DETAIL])
+            raise AssertionError("abort returned")
+
+        async def unary(request: Any, context: Any) -> Any:
+            structlog.contextvars.bind_contextvars(request_id=request_id)
+            with self._followed(method, parent):
+                try:
+                    with entered(request, context) as asked:
+                        return await handler_function(asked, context)
+                except grpc.aio.AbortError:
+                    raise
+                except Exception as fault:  # noqa: BLE001  (the one border where every fault becomes typed)
+                    await refuse(context, fault)
+
+        async def streaming(request: Any, context: Any) -> AsyncIterator[Any]:
+            structlog.contextvars.bind_contextvars(request_id=request_id)
+            with self._followed(method, parent):
+                try:
+                    with entered(request, context) as asked:
+                        async for answer in handler_function(asked, context):
+                            yield answer
+                except grpc.aio.AbortError:
+                    raise
+                except Exception as fault:  # noqa: BLE001  (as above)
+                    await refuse(context, fault)
+
+        handler_function, wrap = _pick(handler)
+        body: Any = streaming if handler.response_streaming else unary
+        return wrap(body, request_deserializer=None, response_serializer=handler.response_serializer)
+
+    @contextmanager
+    def _followed(self, method: str, parent: str | None) -> Iterator[None]:
+        """Counts, traces and logs a call, however it ends."""
+        name, code, began_s = method.removeprefix("/vermilion.v1."), "OK", time.perf_counter()
+        if self._metrics is not None:
+            self._metrics.begin()
+        _ENDED.set(None)
+        try:
+            with tracing.span(name, parent=parent) as span:
+                try:
+                    yield
+                except BaseException as fault:
+                    gone = isinstance(fault, asyncio.CancelledError | GeneratorExit)
+                    code = str(Code.CANCELLED) if gone else _ENDED.get() or str(Code.INTERNAL)
+                    span.set(code=code)
+                    raise
+        finally:
+            took_s = time.perf_counter() - began_s
+            if self._metrics is not None:
+                self._metrics.end(name if method in self._rules else "other", code, took_s)
+            if code in ("OK", Code.CANCELLED):
+                say = self._log.debug if method in _POLLED else self._log.info
+                peer = _CALLER.get(None)
+                say("call", method=name, code=code, caller=peer.uri if peer else None, ms=round(took_s * 1000, 1))
+
+    def _typed(self, fault: Exception, method: str) -> VermilionError:
+        if isinstance(fault, VermilionError):
+            _ENDED.set(str(fault.code))
+            self._log.info("refused", method=method, code=str(fault.code), reason=fault.reason)
+            return fault
+        self._log.error("fault", method=method, exc_info=fault)
+        return VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})")
+
+
+def _pick(handler: Any) -> tuple[Any, Callable[..., Any]]:
+    if handler.request_streaming and handler.response_streaming:
+        return handler.stream_stream, grpc.stream_stream_rpc_method_handler
+    if handler.request_streaming:
+        return handler.stream_unary, grpc.stream_unary_rpc_method_handler
+    if handler.response_streaming:
+        return handler.unary_stream, grpc.unary_stream_rpc_method_handler
+    return handler.unary_unary, grpc.unary_unary_rpc_method_handler
+
+
+def caller() -> Peer:
+    """The authorised peer of the call in progress; every call runs in a task, hence a context, of its own."""
+    return _CALLER.get()
+
+
+HEALTH_AND_REFLECTION: Rules = {
+    "/grpc.health.v1.Health/Check": frozenset({"any"}),
+    "/grpc.health.v1.Health/List": frozenset({"any"}),
+    "/grpc.health.v1.Health/Watch": frozenset({"any"}),
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": frozenset({"any"}),
+}
+
+
+_POLLED = frozenset({*HEALTH_AND_REFLECTION, "/vermilion.v1.Ledger/Head"})  # asked several times a second: logged as DEBUG
+
+
+def server(
+    tls: TlsSettings,
+    rules: Rules,
+    revocations: Revocations,
+    *,
+    target: str,
+    options: tuple[tuple[str, Any], ...] = (),
+    metrics: CallMetrics | None = None,
+) -> Any:
+    """An aio server that demands client certificates and lets nobody past ``rules``; the caller adds servicers and starts it.
+
+    Raises CONFIGURATION_INVALID, or CERTIFICATE_EXPIRED when its own certificate has ended.
+    """
+    result = grpc.aio.server(
+        interceptors=(_Guard({**HEALTH_AND_REFLECTION, **rules}, revocations, metrics),),
+        options=(
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+            # A connection costs a descriptor before it shows a certificate: as many are left for files, workers and other servers.
+            ("grpc.max_allowed_incoming_connections", min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)),
+            ("grpc.server_handshake_timeout_ms", int(1000 * HANDSHAKE_S)),
+            *options,
+        ),
+    )
+    credentials = server_credentials(tls, clients=True)
+    try:
+        bound = result.add_secure_port(target, credentials)
+    except RuntimeError:  # how gRPC says it since 1.60; before, it returned 0
+        bound = 0
+    if bound == 0:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"cannot listen on {target}; the port is taken")
+    return result
+
+
+def server_credentials(files: Files, *, clients: bool) -> grpc.ServerCredentials:
+    """TLS for a server; each new connection gets the identity and the trust that the files hold then.
+
+    ``clients``: whether clients must show a certificate that we trust. Raises CONFIGURATION_INVALID or CERTIFICATE_EXPIRED.
+    """
+    watch = IdentityWatch(files)
+    served = watch.current
+    require_current(served)
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        """Asked at each handshake; None: as before."""
+        nonlocal served
+        identity = watch.current
+        if identity is served:
+            return None
+        served = identity
+        return _server_configuration(identity)
+
+    return grpc.dynamic_ssl_server_credentials(_server_configuration(served), cast(Any, fetch), require_client_authentication=clients)
+
+
+def _server_configuration(identity: Identity) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(identity.key, identity.chain)], root_certificates=identity.trust or None)
+
+
+assert set(_STATUS) == set(Kind) and set(REGISTRY) == set(Code), "a kind or code without its row"

@@ -1,0 +1,142 @@
+"""Between the signer's messages and its values; protobuf goes no further than here and the modules of front and worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, TypeVar, cast
+
+from google.protobuf.message import Message
+
+from protos.vermilion.v1 import common_pb2, signer_pb2
+from sealcore.errors import VermilionError
+from sealcore.platform.error_messages import to_message
+from sealcore.platform.placement_messages import placement_from_message
+from sealcore.protocol.leaf import Placement
+from signer.pipeline.gate import ItemRequest
+from signer.uses.store import SealedUse
+
+LARGEST_RESULTS_BYTES = 3 * 1024 * 1024  # of one message; gRPC's cap is 4 MiB
+CHUNK_BYTES = 1024 * 1024
+_RESULT_OVERHEAD_BYTES = 4096  # hashes, warnings, reasons
+_PLACEMENTS_HELD = 256
+_LARGEST_HELD_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one document."""
+
+    index: int
+    result: SealedUse | VermilionError
+
+
+_MessageT = TypeVar("_MessageT", bound=Message)
+
+
+def parsed(kind: type[_MessageT], data: bytes | memoryview) -> _MessageT:
+    """A message out of its serialised form, whatever memory that is in; DecodeError when it is none."""
+    return kind.FromString(cast(bytes, data))  # the stubs know bytes alone
+
+
+def request_of(item: signer_pb2.Item) -> ItemRequest:
+    """The item as the gate takes it; raises INVALID_ARGUMENT for a placement that is none."""
+    encoded = item.placement.SerializeToString()
+    placement = _held_placement(encoded) if len(encoded) <= _LARGEST_HELD_BYTES else placement_from_message(item.placement)
+    return ItemRequest(item.index, item.salt, tuple(item.proof), placement, item.size_bytes, item.document_sha256, item.document, item.name)
+
+
+@lru_cache(maxsize=_PLACEMENTS_HELD)
+def _held_placement(encoded: bytes) -> Placement:
+    """Most documents of a batch are placed alike: one value for all of them."""
+    return placement_from_message(common_pb2.Placement.FromString(encoded))
+
+
+def serialised(outcomes: Sequence[Outcome]) -> list[bytes]:
+    """Outcomes as serialised SealStreamResponse messages, as few as fit the cap; suffixes that do not fit follow in chunks."""
+    messages: list[bytes] = []
+    pieces: list[bytes] = []
+    size_bytes = 0
+    for outcome in outcomes:
+        result = outcome.result
+        suffix = result.suffix if isinstance(result, SealedUse) else b""
+        large = len(suffix) > LARGEST_RESULTS_BYTES
+        weight_bytes = _RESULT_OVERHEAD_BYTES + (0 if large else len(suffix))
+        if pieces and size_bytes + weight_bytes > LARGEST_RESULTS_BYTES:
+            messages.append(_results(pieces))
+            pieces, size_bytes = [], 0
+        size_bytes += weight_bytes
+        pieces += _refused(outcome.index, result) if isinstance(result, VermilionError) else _sealed(result, b"" if large else suffix)
+        if large:
+            messages.append(_results(pieces))
+            pieces, size_bytes = [], 0
+            messages += _chunks(outcome.index, suffix)
+    if pieces:
+        messages.append(_results(pieces))
+    return messages
+
+
+# The messages of results are put together by hand: a suffix has kilobytes, and protobuf would copy it for each message around it.
+# Field numbers as in signer.proto: Sealed.suffix, Results.sealed, Results.refused, SealStreamResponse.results.
+_SUFFIX: Final = 2 << 3 | 2
+_SEALED: Final = 1 << 3 | 2
+_REFUSED: Final = 2 << 3 | 2
+_RESULTS: Final = 1 << 3 | 2
+
+
+def _sealed(sealed: SealedUse, suffix: bytes) -> list[bytes]:
+    head = signer_pb2.Sealed(
+        index=sealed.index,
+        ledger_index=sealed.ledger_index,
+        ledger_leaf_hash=sealed.ledger_leaf_hash,
+        sealed_sha256=sealed.sealed_sha256,
+        attempts=sealed.attempts,
+        warnings=sealed.warnings,
+        repeated=sealed.repeated,
+    ).SerializeToString()
+    if suffix:
+        head += _before(_SUFFIX, len(suffix))
+    return [_before(_SEALED, len(head) + len(suffix)), head, suffix]
+
+
+def _refused(index: int, refusal: VermilionError) -> list[bytes]:
+    message = signer_pb2.Refused(index=index, error=to_message(refusal)).SerializeToString()
+    return [_before(_REFUSED, len(message)), message]
+
+
+def _results(pieces: list[bytes]) -> bytes:
+    return b"".join([_before(_RESULTS, sum(map(len, pieces))), *pieces])
+
+
+def _before(tag: int, length: int) -> bytes:
+    """Tag and length of a field that is a message, or bytes."""
+    head = bytearray((tag,))
+    while length > 0x7F:
+        head.append(length & 0x7F | 0x80)
+        length >>= 7
+    head.append(length)
+    return bytes(head)
+
+
+def joined(messages: Sequence[bytes]) -> bytes:
+    """Serialised messages of results as one: protobuf reads a message field that comes several times as their merger."""
+    return b"".join(messages)
+
+
+def holds_results(message: bytes) -> bool:
+    """Whether it is a message of results, not a chunk of a suffix."""
+    return message[0] == _RESULTS
+
+
+def _chunks(index: int, suffix: bytes) -> Iterator[bytes]:
+    for offset in range(0, len(suffix), CHUNK_BYTES):
+        chunk = signer_pb2.SealStreamResponse.SuffixChunk(
+            index=index, offset=offset, data=suffix[offset : offset + CHUNK_BYTES], last=offset + CHUNK_BYTES >= len(suffix)
+        )
+        yield signer_pb2.SealStreamResponse(suffix=chunk).SerializeToString()
+
+
+def refusals(indexes: Iterable[int], error: VermilionError) -> list[Outcome]:
+    """The same refusal for each of the documents."""
+    return [Outcome(index, error) for index in indexes]

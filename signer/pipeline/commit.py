@@ -1,0 +1,199 @@
+"""Commit (PROTOCOL "Use", step 4): the one moment at which a use is sealed or voided, in one durable transaction a batch.
+
+Locks, in the order of ``tables``: epochs (shared: a stop waits for us, or we see it), the uses, and last the ledger's head.
+A crash before the commit leaves every use intended; after it, every use ended, its bytes stored and its entry in the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine
+
+from sealcore.clock import Clock
+from sealcore.errors import Code, VermilionError
+from sealcore.platform import db, ledger_store
+from sealcore.platform.ledger_store import Appended, Encoded
+from sealcore.protocol.canonical import is_text, require
+from sealcore.protocol.ledger_entry import (
+    COMMIT_WITHIN_S,
+    COMMITMENT_NAMES,
+    MOST_WARNINGS,
+    SALT_BYTES,
+    EntryKind,
+    UseEntries,
+    jti_hash,
+    people_value,
+    time_us,
+)
+from signer.pipeline.gate import Admission
+from signer.uses.packing import pack
+from signer.uses.store import Intent, Reached, SealedUse, held_epochs, seen_epochs, stop_refusal
+
+MOST_WARNING_CHARACTERS = 200  # of one warning in a ledger entry
+_LATEST_US = (COMMIT_WITHIN_S // 2) * 1_000_000  # after the lease, which is at most the other half (``settings.MOST_LEASE_S``)
+_MOST_SALTS_BYTES = SALT_BYTES * len(COMMITMENT_NAMES)
+
+_STATES = db.Keyed(
+    "SELECT jti, use_index, state, attempt FROM json_each(?) CROSS JOIN uses ON jti = value->>0 AND use_index = value->>1",
+    "SELECT jti, use_index, state, attempt FROM {keys} AS k (j, i) JOIN uses ON jti = j AND use_index = i"
+    " ORDER BY jti, use_index FOR UPDATE OF uses",
+    ("text", "bigint"),
+)
+_END = db.Many(
+    "UPDATE uses SET state = ?4, ledger_index = ?5, sealed_sha256 = ?6, warnings = ?7, ended_us = ?8"
+    " WHERE jti = ?1 AND use_index = ?2 AND attempt = ?3 AND state = 'intended'",
+    "UPDATE uses SET state = s, ledger_index = l, sealed_sha256 = h, warnings = w, ended_us = t.us"
+    " FROM {rows} AS v (j, i, a, s, l, h, w), (SELECT %b::bigint AS us) AS t"
+    " WHERE jti = j AND use_index = i AND attempt = a AND state = 'intended'",
+    ("text", "bigint", "integer", "text", "bigint", "bytea", "text"),
+)
+_SUFFIXES = db.Rows("suffixes", (("ledger_index", "int8"), ("content", "bytea")))
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt that is whole: signed, timestamped, read back."""
+
+    intent: Intent
+    suffix: bytes
+    sealed_sha256: bytes
+    signature_hash: bytes
+    timestamp_hash: bytes
+    warnings: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        # Warnings come out of a sandbox that a hostile document may have taken over, and go into an entry: here one document
+        # is refused for them, in Commit it would be the batch.
+        plain = len(self.warnings) <= MOST_WARNINGS and all(is_text(word, MOST_WARNING_CHARACTERS) for word in self.warnings)
+        require(plain, "the document's warnings cannot be recorded", Code.DOCUMENT_DAMAGED)
+
+
+Ended = SealedUse | VermilionError
+
+
+def commit(
+    engine: Engine, clock: Clock, batch: Sequence[Finished], *, urgent: bool = False, reached: Reached = lambda _step: None
+) -> list[Ended]:
+    """For each attempt the sealed use, or why its signature is discarded; raises DATABASE_UNAVAILABLE, STORAGE_FULL for all.
+
+    ``urgent`` as in ``db.write``. ``reached`` is told "commit: entries appended" and "commit: uses ended", both before the transaction ends.
+    """
+    if not batch:
+        return []
+    with db.write(engine, urgent=urgent) as connection:
+        now_us = time_us(clock.now())
+        refusals = _refusals(connection, batch, now_us)
+        ending = [(one, no) for one, no in zip(batch, refusals, strict=True) if no is None or no.code is Code.USE_VOIDED]
+        places = ledger_store.append_new(connection, _entries(ending, now_us))
+        reached("commit: entries appended")
+        _end(connection, [(one, place, no is None) for (one, no), place in zip(ending, places, strict=True)], now_us)
+        reached("commit: uses ended")
+    taken = iter(places)
+    results: list[Ended] = []
+    for one, refusal in zip(batch, refusals, strict=True):
+        if refusal is None:
+            results.append(_sealed(one, next(taken)))
+        else:
+            if refusal.code is Code.USE_VOIDED:
+                next(taken)
+            results.append(refusal)
+    return results
+
+
+def _refusals(connection: Connection, batch: Sequence[Finished], now_us: int) -> list[VermilionError | None]:
+    """USE_VOIDED where a stop has committed, USE_IN_PROGRESS where another attempt has moved the fence or this one took too long."""
+    admissions = {id(one.intent.item.admission): one.intent.item.admission for one in batch}
+    present = held_epochs(connection, seen_epochs(admissions.values()))
+    stops = {key: stop_refusal(admission.epochs, present) for key, admission in admissions.items()}
+    open_uses = {
+        (row.jti, row.use_index, row.attempt)
+        for row in _STATES.read(connection, sorted({one.intent.key for one in batch}))
+        if row.state == "intended"
+    }
+    results: list[VermilionError | None] = []
+    for one in batch:
+        mine = (*one.intent.key, one.intent.attempt)
+        if mine not in open_uses:
+            results.append(VermilionError(Code.USE_IN_PROGRESS, "another attempt has taken this use over; this signature is discarded"))
+            continue
+        if (
+            now_us >= one.intent.lease_until_us + _LATEST_US
+        ):  # whoever searched the ledger for its timestamp's time has been told "not there"
+            results.append(
+                VermilionError(Code.USE_IN_PROGRESS, "this attempt took too long; its signature is discarded, send the request again")
+            )
+            continue
+        open_uses.discard(mine)  # a second end of the same attempt is none
+        stopped = stops[id(one.intent.item.admission)]
+        results.append(None if stopped is None else VermilionError(Code.USE_VOIDED, f"{stopped.reason}; the signature is discarded"))
+    return results
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What the entries of one admission share."""
+
+    encoder: UseEntries
+    kind: EntryKind
+    form: str
+    jti: str
+    salts_head: bytes
+
+    @classmethod
+    def of(cls, admission: Admission, kind: EntryKind, now_us: int) -> _Kind:
+        claims = admission.claims
+        policy = f"{claims.policy.id}/{claims.policy.version}"
+        values = {"form": claims.form, "people": people_value(admission.people), "policy": policy}
+        kept = {name: value for name, value in values.items() if value}
+        encoder = UseEntries(kind, now_us, jti_hash=jti_hash(claims.jti), spki_sha256=admission.seal.spki_sha256, values=kept)
+        return cls(encoder, kind, claims.form, claims.jti, ledger_store.salts_head(kept))
+
+
+def _entries(ending: Sequence[tuple[Finished, VermilionError | None]], now_us: int) -> list[Encoded]:
+    """The entry of each use, under salts of its own."""
+    shared: dict[tuple[int, bool], _Kind] = {}
+    salts, room = os.urandom(_MOST_SALTS_BYTES * len(ending)), 0
+    entries: list[Encoded] = []
+    for one, refusal in ending:
+        intent, is_void = one.intent, refusal is not None
+        admission = intent.item.admission
+        kind = shared.get((id(admission), is_void))
+        if kind is None:
+            kind = shared[id(admission), is_void] = _Kind.of(admission, EntryKind.VOID if is_void else EntryKind.SEAL, now_us)
+        mine = salts[room : room + kind.encoder.salts_bytes]
+        room += _MOST_SALTS_BYTES
+        data = kind.encoder.encode(
+            leaf_hash=intent.leaf_hash,
+            index=intent.item.request.index,
+            attempts=intent.attempt,
+            signature_hash=one.signature_hash,
+            timestamp_hash=one.timestamp_hash,
+            salts=mine,
+            warnings=() if is_void else one.warnings,
+        )
+        signature = None if is_void else one.signature_hash
+        entries.append(Encoded(data, kind.kind, kind.form or None, kind.jti, signature, kind.salts_head + mine))
+    return entries
+
+
+def _end(connection: Connection, ending: Sequence[tuple[Finished, Appended, bool]], now_us: int) -> None:
+    rows = [
+        (*one.intent.key, one.intent.attempt, "sealed", place.index, one.sealed_sha256, json.dumps(one.warnings) if one.warnings else None)
+        if is_sealed
+        else (*one.intent.key, one.intent.attempt, "voided", place.index, None, None)
+        for one, place, is_sealed in ending
+    ]
+    touched = _END.run(connection, rows, (now_us,))
+    assert touched == len(rows), "a use moved although its row is locked"
+    _SUFFIXES.insert(connection, [(place.index, pack(one.suffix)) for one, place, is_sealed in ending if is_sealed])
+
+
+def _sealed(one: Finished, place: Appended) -> SealedUse:
+    intent = one.intent
+    return SealedUse(
+        intent.item.index, one.suffix, place.index, place.leaf_hash, one.sealed_sha256, intent.attempt, one.warnings, repeated=False
+    )

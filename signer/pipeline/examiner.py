@@ -1,0 +1,29 @@
+"""Looks into strangers' PDFs in a sandbox; the process that holds the keys loads no PDF library for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sealcore.platform.sandbox import ForkServer
+from sealcore.protocol.canonical import canonical_json
+
+
+class Examiner:
+    """``signer.pipeline.template`` in a sandbox, which starts with the first question: grants on templates and new pictures are rare."""
+
+    def __init__(self) -> None:
+        self._sandbox = ForkServer("signer.pipeline.template:work", preload=["pikepdf"])
+
+    def close(self) -> None:
+        """Ends the sandbox."""
+        self._sandbox.close()
+
+    def fingerprint(self, document: bytes, fields: Sequence[str]) -> str:
+        """Lower hex SHA-256 of the document's fixed content (``template.fingerprint``)."""
+        (answer,) = self._sandbox.call(b"fingerprint", document, canonical_json(list(fields)))
+        return answer.decode("ascii", "replace")
+
+    def picture_size(self, picture: bytes) -> tuple[int, int]:
+        """Width and height of a picture in millipoints (``template.picture_size``)."""
+        width, height = self._sandbox.call(b"size", picture)
+        return int(width), int(height)

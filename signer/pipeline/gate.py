@@ -1,0 +1,371 @@
+"""The gate (PROTOCOL "Use", step 1): what must be true before a seal key is touched.
+
+``TOKEN_STEPS`` are judged once a stream (and again when the register has changed), the steps in ``admit_item`` for every
+document. Each step raises its own code. The order is the protocol's; the issuer's key comes before the signature because it verifies it.
+When a token ends is judged at Intend (``uses``), so that what was sealed in time can be fetched again afterwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sealcore.errors import Code, VermilionError
+from sealcore.protocol import judging
+from sealcore.protocol.canonical import require
+from sealcore.protocol.covers import ActCovers, GrantCovers, ManifestCovers
+from sealcore.protocol.leaf import Leaf, Placement, leaf_hash
+from sealcore.protocol.manifest import Prover
+from sealcore.protocol.token import Claims, ParsedToken, parse, verify_signature
+from sealcore.text import require_readable
+from signer.pdf.plan import Document
+from signer.register.model import RULES, EpochKind, Epochs, Register, Seal
+
+WORKFLOW_ALONE = "approved by the workflow alone"
+NO_TEMPLATE = "under a grant without a template"
+ACTS = frozenset({"resume", "register"})  # what Perform carries out
+_NO_SALT = bytes(16)
+
+
+@dataclass(frozen=True)
+class Presented:
+    """A token as it stands before the gate.
+
+    rules   by which it is judged: those of now, or for an act of the past those by which it was recorded
+    """
+
+    token: ParsedToken
+    jws: str
+    peer: str
+    register: Register
+    now: datetime
+    audience: str
+    rules: int = RULES
+
+    @property
+    def claims(self) -> Claims:
+        """The token's claims; believed only as far as the steps have gone."""
+        return self.token.claims
+
+    @property
+    def untemplated(self) -> bool:
+        """Whether this is a grant without a template, which needs the higher tier."""
+        return isinstance(self.claims.covers, GrantCovers) and self.claims.covers.template is None
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A token that passed: what Intend and Commit need of it.
+
+    epochs      as the gate saw them; Commit re-reads them under lock
+    people      the approvers who count, sorted
+    warnings    shown with every result and in every entry
+    prover      of a manifest's leaves
+    """
+
+    claims: Claims
+    jws: str
+    signing_input: bytes
+    register: Register
+    epochs: Epochs
+    people: tuple[str, ...]
+    warnings: tuple[str, ...]
+    judged_at: datetime
+    prover: Prover | None
+
+    @property
+    def seal(self) -> Seal:
+        """The seal that the token names."""
+        return self.register.seal(self.claims.seal)
+
+    @property
+    def ends(self) -> int:
+        """NumericDate from which nothing new is sealed under it."""
+        covers = self.claims.covers
+        return min(self.claims.exp, covers.expires) if isinstance(covers, GrantCovers) else self.claims.exp
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRequest:
+    """A document with its place in what was approved. ``name`` is shown in errors and logs; never trusted, never hashed."""
+
+    index: int
+    salt: bytes
+    proof: tuple[bytes, ...]
+    placement: Placement
+    size_bytes: int
+    document_sha256: bytes
+    document: Document
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedItem:
+    """A document that passed.
+
+    binding   names bytes and marks; two requests for one use must agree on it
+    digest    SHA-256 after the whole document: everything behind it is hashed on from copies of this state
+    """
+
+    admission: Admission
+    request: ItemRequest
+    binding: bytes
+    digest: hashlib._Hash
+
+    @property
+    def jti(self) -> str:
+        """The token."""
+        return self.admission.claims.jti
+
+    @property
+    def index(self) -> int:
+        """The use's index under the token."""
+        return self.request.index
+
+    @property
+    def is_grant_use(self) -> bool:
+        """Whether a grant, not a manifest, covers it."""
+        return isinstance(self.admission.claims.covers, GrantCovers)
+
+
+# --- the token -----------------------------------------------------------------------------------------------------------------
+
+
+def admit_token(jws: str, *, peer: str, register: Register, now: datetime, audience: str) -> Admission:
+    """The admission of a token for sealing; raises the code of the first step that refuses."""
+    presented = Presented(token_form(jws), jws, peer, register, now, audience)
+    for step in TOKEN_STEPS:
+        step(presented)
+    return _admission(presented)
+
+
+def admit_act(jws: str, *, peer: str, register: Register, now: datetime, audience: str, rules: int = RULES) -> Admission:
+    """The admission of a token for an act of the signer (resume, register); also judged again whenever the acts are replayed."""
+    presented = Presented(token_form(jws), jws, peer, register, now, audience, rules)
+    for step in ACT_STEPS:
+        step(presented)
+    return _admission(presented)
+
+
+def token_form(jws: str) -> ParsedToken:
+    """The token is there and has exactly the form of the protocol."""
+    return parse(jws)
+
+
+def issuer_pinned(presented: Presented) -> None:
+    """Its ``kid`` is among the pinned issuers."""
+    presented.register.issuer(presented.token.kid)
+
+
+def token_signature(presented: Presented) -> None:
+    """That issuer signed it."""
+    verify_signature(presented.token, presented.register.issuer(presented.token.kid).key)
+
+
+def audience(presented: Presented) -> None:
+    """It is addressed to this signer cluster."""
+    judging.require_audience(presented.claims, presented.audience)
+
+
+def subject(presented: Presented) -> None:
+    """It names the client that presents it, and that client is not shut out."""
+    judging.require_subject(presented.claims, presented.peer)
+    if ("client", presented.peer) in presented.register.stopped:
+        raise VermilionError(Code.PERMISSION_DENIED, f"{presented.peer} is shut out by an act of the register")
+
+
+def not_before(presented: Presented) -> None:
+    """Its start has come."""
+    judging.require_begun(presented.claims, presented.now)
+
+
+def not_ended(presented: Presented) -> None:
+    """It has not ended (acts only; a use's end is judged at Intend)."""
+    judging.require_not_ended(presented.claims, presented.now)
+
+
+def after_restore(presented: Presented) -> None:
+    """It was made and decided after the last restore: an older one may have been used up in what the backup does not know."""
+    restored_at = presented.register.restored_at
+    if presented.rules < 2 and restored_at is not None and presented.claims.iat >= restored_at:
+        return  # recorded when ``iat`` alone was asked
+    judging.require_after_restore(presented.claims, restored_at, "the signer's database")
+
+
+def low_s(presented: Presented) -> None:
+    """Its signatures have low s (acts only)."""
+    if presented.rules >= 2:
+        presented.token.require_low_s()
+
+
+def decisions(presented: Presented) -> None:
+    """Every decision is by a registered person over exactly this request; none rejects, and nobody approves their own request."""
+    register = presented.register
+
+    judging.require_decisions(presented.claims, lambda person: register.person(person, "approver").key, register.key_of)
+
+
+def quorum(presented: Presented) -> None:
+    """Enough distinct persons approved: the register's number, which a policy may raise and never lower."""
+    claims, register = presented.claims, presented.register
+    least = register.least_persons(claims.action, claims.seal, untemplated=presented.untemplated)
+    counted_by_key = presented.rules >= 2
+    given = judging.distinct_approvers(claims, register.key_of) if counted_by_key else len(judging.approvers(claims))
+    judging.require_quorum(claims, least, given)
+
+
+def seal_state(presented: Presented) -> None:
+    """The seal is active."""
+    seal = presented.register.seal(presented.claims.seal)
+    if seal.state == "suspended":
+        raise VermilionError(Code.SEAL_SUSPENDED, f"the seal {seal.id} is suspended")
+    if seal.state != "active":
+        raise VermilionError(Code.SEAL_RETIRED, f"the seal {seal.id} is {seal.state}")
+
+
+def seal_certificate(presented: Presented) -> None:
+    """Its certificate is within its validity."""
+    certificate = presented.register.seal(presented.claims.seal).leaf
+    if not certificate.not_valid_before_utc <= presented.now <= certificate.not_valid_after_utc:
+        raise VermilionError(Code.SEAL_CERTIFICATE_INVALID, "the seal's certificate is not valid now")
+
+
+def action_seal(presented: Presented) -> None:
+    """It is for sealing, and covers documents."""
+    if presented.claims.action != "seal" or isinstance(presented.claims.covers, ActCovers):
+        raise VermilionError(Code.ACTION_MISMATCH, f"the token is for the action {presented.claims.action!r}, not for sealing documents")
+
+
+def action_act(presented: Presented) -> None:
+    """It is for an act that the signer carries out."""
+    if presented.claims.action not in ACTS or not isinstance(presented.claims.covers, ActCovers):
+        raise VermilionError(Code.ACTION_MISMATCH, f"the signer does not carry out the action {presented.claims.action!r}")
+
+
+def grant_alive(presented: Presented) -> None:
+    """A grant was not withdrawn, and its template is registered."""
+    covers = presented.claims.covers
+    if not isinstance(covers, GrantCovers):
+        return
+    if ("grant", presented.claims.jti) in presented.register.stopped:
+        raise VermilionError(Code.GRANT_WITHDRAWN, f"the grant {presented.claims.jti} was withdrawn")
+    if covers.template is not None and covers.template not in presented.register.templates:
+        raise VermilionError(Code.TEMPLATE_MISMATCH, "the grant's template is not in the signer's register")
+
+
+TOKEN_STEPS: Sequence[Callable[[Presented], None]] = (
+    issuer_pinned,
+    token_signature,
+    audience,
+    subject,
+    not_before,
+    after_restore,
+    decisions,
+    quorum,
+    seal_state,
+    seal_certificate,
+    action_seal,
+    grant_alive,
+)
+
+ACT_STEPS: Sequence[Callable[[Presented], None]] = (
+    issuer_pinned,
+    token_signature,
+    audience,
+    subject,
+    not_before,
+    not_ended,
+    after_restore,
+    low_s,
+    decisions,
+    action_act,
+    quorum,
+)
+
+
+def _admission(presented: Presented) -> Admission:
+    claims, register = presented.claims, presented.register
+    people = tuple(sorted(judging.approvers(claims)))
+    epochs: dict[tuple[EpochKind, str], int] = {
+        ("seal", claims.seal): register.epoch("seal", claims.seal),
+        ("client", claims.sub): register.epoch("client", claims.sub),
+        ("issuer", presented.token.kid): register.epoch("issuer", presented.token.kid),
+        **{("person", person): register.epoch("person", person) for person in people},
+    }
+    if isinstance(claims.covers, GrantCovers):
+        epochs["grant", claims.jti] = register.epoch("grant", claims.jti)
+        if claims.covers.template is not None:
+            epochs["template", claims.covers.template] = register.epoch("template", claims.covers.template)
+    warnings = (*((WORKFLOW_ALONE,) if not people else ()), *((NO_TEMPLATE,) if presented.untemplated else ()))
+    prover = Prover(claims.covers) if isinstance(claims.covers, ManifestCovers) else None
+    return Admission(claims, presented.jws, presented.token.signing_input, register, epochs, people, warnings, presented.now, prover)
+
+
+# --- each document -------------------------------------------------------------------------------------------------------------
+
+
+def admit_item(admission: Admission, request: ItemRequest, *, largest_document_bytes: int) -> AdmittedItem:
+    """The admission of one document; raises the code of the first step that refuses, naming the document."""
+    try:
+        require_size(request, largest_document_bytes)
+        scope(admission, request)
+        binding = proof_or_grant(admission, request)
+        digest = document_hash(request)
+    except VermilionError as fault:
+        raise VermilionError(fault.code, fault.reason, document=request.name or str(request.index), rule=fault.rule) from None
+    return AdmittedItem(admission, request, binding, digest)
+
+
+def require_size(request: ItemRequest, largest_document_bytes: int) -> None:
+    """The document is neither empty nor over the limit: judged first, before anything is hashed."""
+    if request.size_bytes == 0:
+        raise VermilionError(Code.DOCUMENT_EMPTY, "the document is empty")
+    if request.size_bytes > largest_document_bytes:
+        raise VermilionError(Code.DOCUMENT_TOO_LARGE, f"the document has {request.size_bytes} bytes; the limit is {largest_document_bytes}")
+
+
+def scope(admission: Admission, request: ItemRequest) -> None:
+    """The index is one that was approved, and every mark shows a picture of this very seal."""
+    covers = admission.claims.covers
+    if isinstance(covers, GrantCovers) and request.index >= covers.most_uses:
+        raise VermilionError(Code.GRANT_EXCEEDED, f"the grant covers {covers.most_uses} uses; there is no index {request.index}")
+    require_own_pictures(admission.seal, request)
+
+
+def require_own_pictures(seal: Seal, request: ItemRequest) -> None:
+    """Every mark shows a picture of this very seal, and every text of the signature is what a reader sees."""
+    texts = request.placement.texts
+    for text in (texts.name, texts.reason, texts.location, texts.contact):
+        if text and not text.isascii():  # controls are refused at its construction
+            require_readable(text, "a text of the signature")
+    for mark in request.placement.marks:
+        if mark.picture_sha256 not in seal.pictures:
+            raise VermilionError(Code.PICTURE_UNKNOWN, f"the picture {mark.picture_sha256.hex()[:16]}… does not belong to this seal")
+
+
+def proof_or_grant(admission: Admission, request: ItemRequest) -> bytes:
+    """The binding of document and marks: its leaf, proven under the approved root; under a grant, a leaf of its own."""
+    covers = admission.claims.covers
+    if isinstance(covers, ManifestCovers):
+        if request.index >= covers.size:
+            raise VermilionError(Code.PROOF_INVALID, f"{covers.size} documents were approved; there is no index {request.index}")
+        leaf = Leaf(request.salt, request.index, covers.size, request.document_sha256, request.size_bytes, request.placement)
+        assert admission.prover is not None
+        return admission.prover.prove(leaf, request.proof)
+    require(not request.salt and not request.proof, "under a grant an item carries neither salt nor proof")
+    return leaf_hash(grant_leaf(request, _NO_SALT))
+
+
+def grant_leaf(request: ItemRequest, salt: bytes) -> Leaf:
+    """The leaf of a use under a grant: a batch of one, because nobody approved a list. Its salt is drawn at the first Intend."""
+    return Leaf(salt, 0, 1, request.document_sha256, request.size_bytes, request.placement)
+
+
+def document_hash(request: ItemRequest) -> hashlib._Hash:
+    """The bytes that will be sealed are the approved ones; the hash state after them."""
+    digest = hashlib.sha256(request.document)
+    if len(request.document) != request.size_bytes or digest.digest() != request.document_sha256:
+        raise VermilionError(Code.DOCUMENT_MISMATCH, "the bytes sent are not those that were approved")
+    return digest

@@ -1,0 +1,1 @@
+"""Uses of approval tokens: each counted once, its sealed bytes kept until the client has them, then dropped."""
