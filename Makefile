@@ -15,14 +15,20 @@ KILLS ?= 1000
 SEED ?=
 BIN := .venv/bin
 LONG_TESTS := tests/benchmarks/test_run.py tests/benchmarks/test_peers.py tests/augment/test_corpus.py tests/ca/test_rollover_services.py $(addprefix tests/cli/,test_rollover.py test_extending.py test_outside_ca.py test_demo.py) tests/judges
-PACKAGES := sealcore signer longterm ca timestamp ledger verify workflow vermilion hsm_config benchmarks
+PACKAGES := sealcore signer longterm ca timestamp ledger verify workflow vermilion hsm_config benchmarks tools
+SINCE ?= main
+T ?=
+UPGRADE ?=
 
-.PHONY: help setup setup-test setup-long setup-bench demo up test test-more test-long fuzz crash lint format proto docs documents bench bench-peers soak clean
+.PHONY: help setup setup-test setup-long setup-bench demo up check test test-more test-long fuzz crash lint format lock proto docs documents bench bench-peers soak clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  DOCUMENTS=folder   what the demo seals       (now: $(DOCUMENTS))"
+	@echo "  T='tests/…'        what test runs            (now: $(if $(T),$(T),all but the long ones))"
+	@echo "  SINCE=commit       what check compares with  (now: $(SINCE))"
+	@echo "  UPGRADE='name …'   what lock may raise       (now: $(if $(UPGRADE),$(UPGRADE),nothing))"
 	@echo "  MINUTES=number     how long fuzz goes on     (now: $(MINUTES))"
 	@echo "  KILLS=number       how often crash kills     (now: $(KILLS))"
 	@echo "  STATE=folder       where the office lives    (now: $(STATE))"
@@ -47,8 +53,16 @@ demo: setup ## from nothing to sealed and verified PDFs, in out/
 up: setup ## start the office and leave it running until Ctrl-C
 	@$(BIN)/vermilion up --state "$(STATE)"
 
-test: setup-test lint ## lint, types, layers and the tests
+check: setup-test ## the inner loop, under a minute: lint, types, layers, and the tests nearest to what has changed
+	@$(BIN)/python -m tools.check --since "$(SINCE)" --packages $(PACKAGES) --long-tests $(LONG_TESTS)
+
+ifdef T
+test: setup-test ## lint, types, layers and the tests; only some tests with T=tests/…
+	@$(BIN)/python -m pytest $(T)
+else
+test: setup-test lint
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(addprefix --ignore=,$(LONG_TESTS))
+endif
 
 test-more: setup-long ## what takes longest: the benchmarks' own tests, rollover and long-term proof at length, what veraPDF says of PDF/A and PDF/UA and EU DSS of our seals
 	@$(BIN)/python -m pytest $(LONG_TESTS)
@@ -72,6 +86,9 @@ lint: setup-test ## ruff, mypy --strict, import-linter
 format: setup-test ## rewrite our files in the one style
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
+
+lock: ## write both lock files again from pyproject.toml; UPGRADE='name …' or UPGRADE=all raises versions
+	@PYTHON="$(PYTHON)" tools/lock.sh $(UPGRADE)
 
 proto: setup-test ## generate code from protos/vermilion/v1/*.proto
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. protos/vermilion/v1/*.proto

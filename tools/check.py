@@ -1,0 +1,108 @@
+"""``make check``: what can be known of a change in under a minute. Lint, types and layers of the whole, and the tests nearest to it.
+
+Types and layers are looked at beside the tests, on another core. Tests that the time does not reach are named at the end, with
+the command that runs them: the whole suite is ``make test``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import pytest
+
+from tools.nearest import Uses, nearest
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+BIN: Final = Path(sys.executable).parent
+TESTS_S: Final = 35.0  # begin no test after that; what has begun is finished
+ALWAYS: Final = "tests/repository"  # these are about every file
+LISTED: Final = 8  # name no more files than that; beyond, their folders
+
+
+class Budget:
+    """A pytest plugin that begins no test once the time is over, and remembers the files of those that were left."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+        self.left: dict[str, int] = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """True says to pytest that this test is dealt with."""
+        if time.monotonic() < self._end:
+            return None
+        path = item.path.relative_to(item.config.rootpath).as_posix()
+        self.left[path] = self.left.get(path, 0) + 1
+        return True
+
+
+def changed_since(reference: str, root: Path = ROOT) -> list[str]:
+    """Files that differ from where this branch left ``reference``, committed or not, new ones too; deleted ones not."""
+    base = _git(root, "merge-base", "HEAD", reference)[0]
+    return sorted({*_git(root, "diff", "--name-only", "--diff-filter=d", base), *_git(root, "ls-files", "--others", "--exclude-standard")})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status 1 when anything was found."""
+    parser = argparse.ArgumentParser(prog="make check", description=__doc__)
+    parser.add_argument("--since", default="main")
+    parser.add_argument("--seconds", type=float, default=TESTS_S)
+    parser.add_argument("--packages", nargs="*", default=[], help="whose types are looked at")
+    parser.add_argument("--long-tests", nargs="*", default=[], help="files and folders of tests that are never begun")
+    chosen = parser.parse_args(arguments)
+    began = time.monotonic()
+    changed = changed_since(chosen.since)
+    print(f"{len(changed)} file(s) changed since {chosen.since}")
+    packages = [word for package in chosen.packages for word in ("-p", package)]
+    fine = all(
+        _show(name, process)
+        for name, process in [("lint", _start("ruff", "check", ".")), ("format", _start("ruff", "format", "--check", "."))]
+    )
+    beside = [("types", _start("mypy", *packages)), ("layers", _start("lint-imports")), (ALWAYS, _start("pytest", ALWAYS))]
+    fine &= _run_tests(changed, tuple(chosen.long_tests), chosen.seconds)
+    for name, process in beside:
+        fine &= _show(name, process)
+    print(f"check: {'fine' if fine else 'NOT FINE, see above'}, {time.monotonic() - began:.0f} s")
+    return 0 if fine else 1
+
+
+def _run_tests(changed: Sequence[str], long_tests: tuple[str, ...], seconds: float) -> bool:
+    uses = Uses.read(ROOT, [path for path in {*_git(ROOT, "ls-files"), *changed} if (ROOT / path).is_file()])
+    tests = [test for test in nearest(changed, uses) if not test.startswith(ALWAYS)]
+    budget = Budget(seconds)
+    quick = [test for test in tests if not test.startswith(long_tests)]
+    # pytest without a file would run them all
+    status = pytest.main(["-x", *quick], plugins=[budget]) if quick else pytest.ExitCode.OK
+    left = [*budget.left, *(test for test in tests if test.startswith(long_tests))]
+    if left:
+        named = left if len(left) <= LISTED else sorted({str(PurePosixPath(test).parent) for test in left})
+        print(f"not run for lack of time: {len(left)} of {len(tests)} files of tests. They run by\n  make test T='{' '.join(named)}'")
+    return status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+def _show(name: str, process: subprocess.Popen[str]) -> bool:
+    """Waits for ``process`` and shows what it has found; whether that was nothing."""
+    text = process.communicate()[0]
+    if process.returncode:
+        print(f"{name}:\n{text}")
+    return not process.returncode
+
+
+def _start(program: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([BIN / program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _git(root: Path, *arguments: str) -> list[str]:
+    return subprocess.run(
+        ["git", "-c", "core.quotePath=off", *arguments], cwd=root, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
