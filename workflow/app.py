@@ -17,16 +17,17 @@ from sealcore.platform.migrate import scripts, upgrade
 from sealcore.platform.observability import ObservabilityEndpoint, database_answers
 from sealcore.platform.renewal import Renewal
 from sealcore.platform.revocation import CrlWatch
-from workflow import http, store
-from workflow.authority import CaAuthority
-from workflow.issuer import Issuer
+from workflow import store
+from workflow.delivery.ca_link import CaAuthority
+from workflow.delivery.outbox import Outbox
+from workflow.delivery.signer_link import SignerRegister
+from workflow.forms.issuer import Issuer
 from workflow.metrics import WorkflowMetrics
 from workflow.model import Unit
 from workflow.office import Bounds, Office
-from workflow.outbox import Outbox
-from workflow.quota import Quotas
-from workflow.register import SignerRegister
 from workflow.settings import WorkflowSettings
+from workflow.web import app as http
+from workflow.web.quota import Quotas
 
 DATABASE_CONNECTIONS = 16
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from sealcore.clock import Clock
-from workflow.authority import Authority
-from workflow.issuer import Issuer
-from workflow.register import Register
+from workflow.delivery.ca_link import Authority
+from workflow.delivery.signer_link import Register
+from workflow.forms.issuer import Issuer
 
 
 @dataclass(frozen=True)

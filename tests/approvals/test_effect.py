@@ -27,7 +27,7 @@ from sealcore.protocol.manifest import DocumentEntry, Manifest
 from signer.acts.changes import CHANGES
 from tests.signer.office import SealsCa, spki
 from workflow.model import ACT_ACTIONS
-from workflow.policies import POLICY_ADD
+from workflow.policies.use_cases import POLICY_ADD
 
 CA = SealsCa()
 KEY = ec.generate_private_key(ec.SECP256R1()).public_key()

@@ -28,7 +28,7 @@ from tests.cli.running import RunningOffice
 from tests.signer.office import person
 from vermilion.ca_client import Authority, spki_sha256
 from workflow.model import ACT_ACTIONS
-from workflow.policies import POLICY_ADD
+from workflow.policies.use_cases import POLICY_ADD
 
 DIGEST = "ab" * 32
 TABLES: Mapping[str, Mapping[str, object]] = {

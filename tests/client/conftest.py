@@ -156,7 +156,7 @@ def _plant(folder: Path, config: Path, staff: Staff) -> None:
             }
         )
     )
-    subprocess.run(program("workflow.seed", "--config", config, "--seed", seed), check=True, capture_output=True)
+    subprocess.run(program("workflow.directory.seed", "--config", config, "--seed", seed), check=True, capture_output=True)
 
 
 @pytest.fixture

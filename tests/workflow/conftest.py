@@ -30,12 +30,13 @@ from sealcore.protocol.manifest import DocumentEntry, Manifest
 from tests.nursed.programs import program
 from tests.pki import InfrastructureCa
 from tests.workflow.signer_side import Human, SignerSide
-from workflow import forms, store
-from workflow.issuer import Issuer
+from workflow import store
+from workflow.delivery.outbox import Outbox
+from workflow.delivery.signer_link import SignerRegister
+from workflow.forms import use_cases as forms
+from workflow.forms.issuer import Issuer
 from workflow.model import Client, Form, Person, Role, Unit
 from workflow.office import Bounds, Office
-from workflow.outbox import Outbox
-from workflow.register import SignerRegister
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 OFFICE_BOUNDS = Bounds(service_uri("signer"), "OFFICE", 7 * 86_400, 366 * 86_400)

@@ -14,7 +14,9 @@ from sealcore.protocol.canonical import strict_json
 from tests.workflow.conftest import Desk
 from tests.workflow.signer_side import Human
 from tests.workflow.test_forms import decide, refusal
-from workflow import events, forms, refused, store, tables
+from workflow import store, tables
+from workflow.delivery import events, refused
+from workflow.forms import use_cases as forms
 from workflow.metrics import WorkflowMetrics
 from workflow.model import Client, FormState, Person, Role
 

@@ -9,7 +9,8 @@ import pytest
 from sealcore.errors import Code, VermilionError
 from tests.workflow.conftest import Desk
 from tests.workflow.test_forms import REVOKE, decide, refusal, with_ca
-from workflow import decisions, forms
+from workflow.forms import decisions
+from workflow.forms import use_cases as forms
 
 ACT = forms.ActRequest({"change": "register_quorum", "least_persons": 1})
 

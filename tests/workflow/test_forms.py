@@ -20,9 +20,14 @@ from sealcore.protocol.decision import Decision
 from tests.attacks.encodings import high_s, spellings
 from tests.workflow.conftest import Desk
 from tests.workflow.signer_side import Human
-from workflow import decisions, directory, events, forms, stops, store, tables
+from workflow import store, tables
+from workflow.delivery import events
+from workflow.delivery.outbox import Outbox
+from workflow.directory import use_cases as directory
+from workflow.forms import decisions
+from workflow.forms import use_cases as forms
 from workflow.model import Client, FormState, Person, Role, Rule
-from workflow.outbox import Outbox
+from workflow.seals import stops
 
 
 def refusal(act: Callable[[], Any]) -> Code:

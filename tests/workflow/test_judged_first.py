@@ -18,9 +18,11 @@ from tests.workflow.conftest import Desk
 from tests.workflow.signer_side import Human
 from tests.workflow.test_forms import REVOKE, Ca, decide, refusal, with_ca
 from tests.workflow.test_outbox import states
-from workflow import directory, forms, tables
+from workflow import tables
+from workflow.delivery.outbox import Outbox
+from workflow.directory import use_cases as directory
+from workflow.forms import use_cases as forms
 from workflow.model import Rule
-from workflow.outbox import Outbox
 
 ACT = forms.ActRequest({"change": "register_quorum", "least_persons": 1})
 

@@ -13,7 +13,9 @@ from sealcore.platform.db import read, write
 from sealcore.platform.rpc import Peer
 from tests.workflow.conftest import Desk
 from tests.workflow.test_forms import decide, refusal, with_ca
-from workflow import directory, forms, store, tables
+from workflow import store, tables
+from workflow.directory import use_cases as directory
+from workflow.forms import use_cases as forms
 from workflow.model import Client, FormState, Rule
 
 SEAL = uuid7()

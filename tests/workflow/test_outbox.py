@@ -14,8 +14,10 @@ from sealcore.platform.db import read, write
 from sealcore.protocol.canonical import canonical_json
 from tests.workflow.conftest import Desk
 from tests.workflow.test_forms import decide
-from workflow import events, forms, tables
-from workflow.outbox import Outbox
+from workflow import tables
+from workflow.delivery import events
+from workflow.delivery.outbox import Outbox
+from workflow.forms import use_cases as forms
 
 
 def states(desk: Desk) -> list[str]:

@@ -18,11 +18,11 @@ from sealcore.platform.http import PEER_SCOPE_KEY
 from tests.pki import InfrastructureCa
 from tests.workflow.conftest import NOON, Desk
 from tests.workflow.test_forms import decide, refusal
-from workflow import forms
-from workflow.limits import Admission
+from workflow.forms import use_cases as forms
 from workflow.office import Bounds
-from workflow.quota import BIG_BYTES, Quotas, Turns
 from workflow.settings import QuotaSettings
+from workflow.web.limits import Admission
+from workflow.web.quota import BIG_BYTES, Quotas, Turns
 
 BIG = bytes(BIG_BYTES + 1)
 

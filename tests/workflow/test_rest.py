@@ -28,7 +28,7 @@ from tests.pki import InfrastructureCa
 from tests.workflow.conftest import Running
 from tests.workflow.signer_side import Human
 from vermilion import acts
-from workflow.limits import MOST_BODY_BYTES
+from workflow.web.limits import MOST_BODY_BYTES
 
 DOCUMENT = {"name": "合同 5.pdf", "sha256": "ab" * 32, "size_bytes": 7, "salt": b64url(bytes(16)), "placement": {}}
 
@@ -355,7 +355,7 @@ def test_a_seed_plants_what_is_missing_and_may_come_again(running: Running, tmp_
             }
         )
     )
-    command = program("workflow.seed", "--config", config, "--seed", seed)
+    command = program("workflow.directory.seed", "--config", config, "--seed", seed)
     first, second = (json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(2))
     assert first == {"units": 1, "people": 1, "clients": 1, "policies": 0}
     assert second == {"units": 0, "people": 0, "clients": 0, "policies": 0}
@@ -371,7 +371,7 @@ def test_a_seed_names_everything_that_cannot_be_planted_and_plants_nothing(runni
     config, seed, database = tmp_path / "workflow.toml", tmp_path / "seed.json", tmp_path / "seeded.db"
     original = running.config.read_text()
     config.write_text(original.replace(original.split("sqlite:///")[1].split('"')[0], str(database)))
-    command = program("workflow.seed", "--config", config, "--seed", seed)
+    command = program("workflow.directory.seed", "--config", config, "--seed", seed)
 
     def person(human: Human, name: str, unit: str) -> dict[str, Any]:
         key = base64.b64encode(human.spki).decode()

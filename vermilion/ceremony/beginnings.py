@@ -109,7 +109,7 @@ def workflow(room: Room) -> None:
     }
     file = room.layout.ceremony / "seed" / "workflow.json"
     private_file(file, json.dumps(seed, ensure_ascii=False, indent=1).encode())
-    run("workflow.seed", "--config", room.layout.config("workflow"), "--seed", file)
+    run("workflow.directory.seed", "--config", room.layout.config("workflow"), "--seed", file)
 
 
 def _make_keys(room: Room, token: str) -> None:

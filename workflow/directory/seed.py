@@ -1,4 +1,4 @@
-"""``python -m workflow.seed --config FILE --seed seed.json``: the first units, people, clients and policies of an office.
+"""``python -m workflow.directory.seed --config FILE --seed seed.json``: the first units, people, clients and policies of an office.
 
 The seed is ``{"units": [{code, name}], "people": [{id, name, unit, roles, public_key}], "clients": [{id, name, uri, unit}],
 "policies": [{id, version, quorum, seal, action}]}``, each list and each optional member as in REST. What is there already stays as
@@ -21,12 +21,13 @@ from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import config, log
 from sealcore.platform.db import write
-from workflow import events, store
+from workflow import store
 from workflow.app import open_database
-from workflow.directory import check_key
-from workflow.schemas import directory as schemas
-from workflow.schemas.plain import bytes_of
+from workflow.delivery import events
+from workflow.directory import schemas
+from workflow.directory.use_cases import check_key
 from workflow.settings import WorkflowSettings
+from workflow.web.fields import bytes_of
 
 BY = "seed"
 
@@ -129,7 +130,7 @@ def _is_client(connection: Connection, new: schemas.NewClient) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     """Prints the counts as JSON; exit code 1 with a logged reason when the seed cannot be planted."""
-    parser = argparse.ArgumentParser(prog="python -m workflow.seed", description="Puts the first units, people and clients in.")
+    parser = argparse.ArgumentParser(prog="python -m workflow.directory.seed", description="Puts the first units, people and clients in.")
     parser.add_argument("--config", required=True, type=Path, help="the workflow's TOML file")
     parser.add_argument("--seed", required=True, type=Path, help="the seed, JSON")
     given = parser.parse_args(arguments)

@@ -11,13 +11,14 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import read, write
 from sealcore.platform.rpc import Peer
 from sealcore.protocol.decision import Decision
-from workflow import events, store
+from workflow import store
 from workflow.access import may_see, no_form
-from workflow.countable import require_countable
-from workflow.forms import announce_approval, check_act
+from workflow.delivery import events
+from workflow.forms.countable import require_countable
+from workflow.forms.quorum import approver, check_signature, least_persons, standing
+from workflow.forms.use_cases import announce_approval, check_act
 from workflow.model import Form, Person, Received, Standing
 from workflow.office import Office
-from workflow.quorum import approver, check_signature, least_persons, standing
 
 
 @dataclass(frozen=True)

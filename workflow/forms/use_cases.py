@@ -18,11 +18,14 @@ from sealcore.protocol.decision import DecisionContext, Policy
 from sealcore.protocol.known import Effect
 from sealcore.protocol.leaf import Leaf
 from sealcore.protocol.manifest import DocumentEntry, Manifest
-from workflow import effects, events, policies, store
+from workflow import store
 from workflow.access import require_visible
-from workflow.authority import Authority
-from workflow.countable import require_countable
-from workflow.events import Recorded
+from workflow.delivery import events
+from workflow.delivery.ca_link import Authority
+from workflow.delivery.events import Recorded
+from workflow.forms import effects
+from workflow.forms.countable import require_countable
+from workflow.forms.quorum import least_persons
 from workflow.model import (
     ACT_ACTIONS,
     CA_ACTIONS,
@@ -39,7 +42,7 @@ from workflow.model import (
     choose_rule,
 )
 from workflow.office import Office
-from workflow.quorum import least_persons
+from workflow.policies import use_cases as policies
 
 MOST_ATTACHED_BYTES = 3 * 1024 * 1024  # with its token they fit into one message to the signer
 MOST_ACT_BYTES = 160 * 1024  # of its parameters: with 64 decisions they fit into one token

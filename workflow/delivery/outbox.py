@@ -20,9 +20,9 @@ from sealcore.platform.log import get as get_log
 from sealcore.platform.log import request
 from sealcore.platform.rpc import UnreachableError
 from workflow import store, tables
-from workflow.authority import Authority
-from workflow.events import FOR_CA, append_of, request_of
-from workflow.register import Register
+from workflow.delivery.ca_link import Authority
+from workflow.delivery.events import FOR_CA, append_of, request_of
+from workflow.delivery.signer_link import Register
 
 IDLE_S = 0.2  # how soon a new row is looked for
 LONGEST_PAUSE_S = 5.0  # between tries while the signer is away

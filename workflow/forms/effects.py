@@ -10,8 +10,8 @@ from sealcore.protocol import effect
 from sealcore.protocol.covers import ActCovers
 from sealcore.protocol.known import Effect, Known, KnownPerson, KnownSeal
 from sealcore.protocol.manifest import DocumentEntry
+from workflow.delivery.signer_link import Register, RegisteredSeal
 from workflow.model import Form, Rule, newest
-from workflow.register import Register, RegisteredSeal
 
 
 def of_form(

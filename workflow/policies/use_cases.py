@@ -14,11 +14,12 @@ from sqlalchemy import Connection
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import read
 from sealcore.protocol.canonical import is_integer, is_uuid7, require
-from workflow import events, store
+from workflow import store
+from workflow.delivery import events
+from workflow.delivery.signer_link import RegisteredPerson
+from workflow.forms.quorum import approvers
 from workflow.model import ACT_ACTIONS, SEAL_ACTION, Form, Rule, choose_rule, newest
 from workflow.office import Office
-from workflow.quorum import approvers
-from workflow.register import RegisteredPerson
 
 POLICY_ADD: Final = "policy_add"
 _ID: Final = re.compile(r"[a-z][a-z0-9-]{0,63}", re.ASCII)

@@ -15,17 +15,22 @@ from sealcore.platform.rpc import Peer, Revocations
 from sealcore.protocol.canonical import MOST_INTEGER, b64url_decode
 from sealcore.protocol.decision import Decision
 from sealcore.protocol.stop import StopStatement
-from workflow import decisions, directory, forms, refused, stops
-from workflow.limits import Admission
+from workflow.delivery import refused
+from workflow.delivery import schemas as outbox_schemas
+from workflow.directory import schemas as directory_schemas
+from workflow.directory import use_cases as directory
+from workflow.forms import decisions
+from workflow.forms import requests as applications
+from workflow.forms import responses as form_schemas
+from workflow.forms import use_cases as forms
 from workflow.model import FormState
 from workflow.office import Office
-from workflow.openapi import PROBLEMS, install_openapi
-from workflow.quota import Quotas
-from workflow.schemas import applications, plain
-from workflow.schemas import directory as directory_schemas
-from workflow.schemas import forms as form_schemas
-from workflow.schemas import outbox as outbox_schemas
-from workflow.schemas import seals as seal_schemas
+from workflow.seals import schemas as seal_schemas
+from workflow.seals import stops
+from workflow.web import fields as plain
+from workflow.web.limits import Admission
+from workflow.web.openapi import PROBLEMS, install_openapi
+from workflow.web.quota import Quotas
 
 API_VERSION = "1"
 MOST_PER_PAGE = 200

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sealcore.platform.db import write
 from sealcore.protocol.stop import StopStatement
-from workflow import events
+from workflow.delivery import events
+from workflow.delivery.signer_link import Stop, Stopped
 from workflow.office import Office
-from workflow.register import Stop, Stopped
 
 
 def stop(office: Office, by: str, statement: StopStatement, signature: bytes) -> Stopped:

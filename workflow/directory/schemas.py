@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from sealcore.ids import client_uri, uuid7
 from workflow import model
-from workflow.schemas.plain import SINT32, Body, Name, Quorum, RoleName, UnitCode, Uuid, bytes_of
+from workflow.web.fields import SINT32, Body, Name, Quorum, RoleName, UnitCode, Uuid, bytes_of
 
 
 class Unit(Body):

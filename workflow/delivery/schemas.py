@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import StringConstraints
 
 from sealcore.protocol.leaf import TEXT_CHARACTERS
-from workflow import refused
-from workflow.schemas.plain import Body, Readable, Time, Uuid
+from workflow.delivery import refused
+from workflow.web.fields import Body, Readable, Time, Uuid
 
 
 class Refusal(Body):

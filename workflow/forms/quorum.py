@@ -11,8 +11,8 @@ from sealcore.protocol import decision as decisions
 from sealcore.protocol.covers import Covers, GrantCovers
 from sealcore.protocol.decision import DecisionContext
 from sealcore.protocol.p256 import canonical_spki, p256_key
+from workflow.delivery.signer_link import Register, RegisteredPerson, RegisteredSeal
 from workflow.model import REVOKE_ACTION, SEAL_ACTION, Form, Received, Standing
-from workflow.register import Register, RegisteredPerson, RegisteredSeal
 
 UNTEMPLATED = "grant-untemplated"  # the register's higher tier for grants without a template
 

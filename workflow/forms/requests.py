@@ -13,8 +13,8 @@ from sealcore.protocol.covers import MOST_GRANT_USES, MOST_LIST_ITEMS, MOST_PARA
 from sealcore.protocol.json_forms import placement_from_json
 from sealcore.protocol.leaf import MOST_MARKS, MOST_PAGES
 from sealcore.protocol.manifest import DocumentEntry
-from workflow import forms
-from workflow.schemas.plain import (
+from workflow.forms import use_cases as forms
+from workflow.web.fields import (
     SINT32,
     Base64,
     Body,

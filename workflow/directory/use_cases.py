@@ -10,9 +10,11 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import read, write
 from sealcore.protocol.canonical import is_uuid7
 from sealcore.protocol.p256 import require_canonical
-from workflow import events, policies, store
+from workflow import store
+from workflow.delivery import events
 from workflow.model import Client, Person, Rule, Unit
 from workflow.office import Office
+from workflow.policies import use_cases as policies
 
 
 def add_unit(office: Office, by: str, unit: Unit) -> Unit:

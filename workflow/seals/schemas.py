@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from sealcore.protocol.leaf import TEXT_CHARACTERS
-from workflow import register
-from workflow.schemas.plain import Body, Readable, Signature, Uuid
+from workflow.delivery import signer_link as register
+from workflow.web.fields import Body, Readable, Signature, Uuid
 
 
 class Seal(Body):

@@ -20,8 +20,8 @@ from sealcore.ids import uuid7
 from sealcore.platform.log import request_id
 from sealcore.protocol.canonical import b64url, canonical_json
 from workflow import tables
+from workflow.delivery.signer_link import Append
 from workflow.model import CREATE_ACTION, REVOKE_ACTION, Form, Performance
-from workflow.register import Append
 
 LABEL = b"vermilion-event-v1"
 SALT_BYTES = 16

@@ -9,7 +9,8 @@ from sqlalchemy import Row, select, update
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import read, write
-from workflow import events, store, tables
+from workflow import store, tables
+from workflow.delivery import events
 from workflow.model import Role
 from workflow.office import Office
 

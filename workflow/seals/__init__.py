@@ -1,0 +1,1 @@
+"""Seals, grants and stops, as the signer's register has them."""
