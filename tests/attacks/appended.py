@@ -563,8 +563,10 @@ def _own_field(writer: Writer) -> None:
 
 
 def update(sealed: bytes, objects: dict[int, bytes], *, listed: dict[int, int] | None = None, trailer: bytes = b"", prev: int | None = None) -> bytes:  # fmt: skip
-    """An update written by hand; ``listed`` adds cross-reference entries to places of one's choice."""
+    """An update written by hand; ``listed`` adds cross-reference entries to places of one's choice. /Info stays unless ``trailer`` has one."""
     reader = PdfFileReader(io.BytesIO(sealed))
+    if b"/Info" not in trailer:
+        trailer += information_of(reader)
     body, places = b"\n", {}
     for number, content in objects.items():
         places[number] = len(sealed) + len(body)
@@ -577,6 +579,11 @@ def update(sealed: bytes, objects: dict[int, bytes], *, listed: dict[int, int] |
     previous = int(reader.last_startxref) if prev is None else prev
     tail = b"trailer\n<</Size %d/Prev %d/Root %d 0 R%b>>\nstartxref\n%d\n%%%%EOF\n" % (size, previous, root, trailer, start)
     return sealed + body + b"xref\n0 1\n0000000000 65535 f \n" + table + tail
+
+
+def information_of(reader: PdfFileReader) -> bytes:
+    """The trailer's /Info, as proper updates repeat it."""
+    return b"/Info %d 0 R" % reader.trailer.raw_get("/Info").idnum if "/Info" in reader.trailer else b""
 
 
 def free_number(sealed: bytes) -> int:

@@ -11,7 +11,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import MDPPerm
 
 from sealcore.clock import FixedClock
-from tests.attacks.appended import Writer, catalog, contract, field_of, free_number, page_content, update
+from tests.attacks.appended import Writer, catalog, contract, field_of, free_number, information_of, page_content, update
 from tests.verify.office import NOW, Office, written
 from verify.changes.account import Account, ChangedError
 from verify.changes.revisions import MOST_BLANK_BYTES, appended
@@ -80,6 +80,7 @@ def packed_update(
     data = b"".join(value.to_bytes(width, "big") for _, row in sorted(rows.items()) for value, width in zip(row, widths, strict=True))
     entries = b"/Type/XRef/W[%d %d %d]/Index[%b]" % (*widths, b" ".join(b"%d 1" % number for number in sorted(rows)))
     entries += b"/Size %d/Prev %d/Root %d 0 R/Length %d" % (free + 1, reader.last_startxref, reader.root_ref.idnum, len(data))
+    entries += information_of(reader)
     add(free, b"<<%b>>\nstream\n%b\nendstream" % (entries, data))
     return sealed + body + b"startxref\n%d\n%%%%EOF\n" % start
 

@@ -1,51 +1,64 @@
-"""The rule for what writers say of themselves: dates and producer, a newer PDF version, extensions declared. It shows on no page."""
+"""The rule for what writers say of themselves: dates and producer, a newer PDF version, extensions declared. It shows on no page.
+
+Each entry of /Info and each property of XMP is held by itself against a closed list. Dates, producer, the saving's identifier and the
+history are the writer's own. What readers show of the document (title, author, subject, keywords, properties of somebody's own, the
+conformance that it declares) stays what it was; writers only copy it from /Info to XMP, each entry to the property that repeats it.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from xml.etree import ElementTree
+from typing import Final
 
+from verify.changes import metadata as xmp
 from verify.changes.account import Account, Addition, ChangedError, members, plain_leaves, require_only
-from verify.changes.values import Stream, Value, decoded, pdf_text, same
+from verify.changes.metadata import Xmp
+from verify.changes.values import IrregularError, Stream, Value, pdf_text, same
 
 _RULE = "the document information"
+_METADATA = "the metadata"
+_UNREAD: Final = "the document's metadata, which cannot be read"
 _OWN = {"/ModDate", "/Producer"}
 _VERSIONS = ("/1.0", "/1.1", "/1.2", "/1.3", "/1.4", "/1.5", "/1.6", "/1.7", "/2.0")
 _EXTENSION = {"/Type", "/BaseVersion", "/ExtensionLevel", "/URL", "/ExtensionRevision"}
-_DATE = re.compile(r"(?:D:)?\d[\d:TZ+'. -]+")
-_UNSAID = {"", "x-default"}
-_MOST_METADATA_BYTES = 1024 * 1024
-_OWN_METADATA = {
-    "{http://ns.adobe.com/xap/1.0/}ModifyDate",
-    "{http://ns.adobe.com/xap/1.0/}MetadataDate",
-    "{http://ns.adobe.com/pdf/1.3/}Producer",
-    "{http://ns.adobe.com/xap/1.0/mm/}InstanceID",  # of this saving of the file (ISO 16684-1 §8.4)
-}
-_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
-_RESOURCE = f"{_RDF}resource"  # a URI as a value
-_NO_CONTENT = {"{adobe:ns:meta/}xmptk", f"{_RDF}about", "about", _RESOURCE}
-_USUAL = {(f"{_RDF}parseType", "Resource"), ("{http://www.w3.org/XML/1998/namespace}lang", "x-default")}  # which writers leave out
-_PLUMBING = {"{adobe:ns:meta/}xmpmeta", f"{_RDF}RDF", f"{_RDF}Description"}
+_IDENTIFIER = re.compile(r"[\w:.#/-]{0,100}", re.ASCII)
 
 
 def claim_information(account: Account, old: Value, new: Value, metadata: Value) -> None:
-    """/Info of the trailer: its date and producer alone. What the present XMP says too may be left out, as PDF 2.0 wants it.
+    """/Info of the trailer: its date and producer alone. What the present XMP repeats may be left out, as PDF 2.0 wants it.
 
     Writers that touch these encode the other texts anew.
     """
     if same(old, new) and not account.differs(new):
         return
     before, now = account.opened(old, new, _RULE)
-    before, now = members({} if before is None else before, _RULE), members(now, _RULE)
-    packet = account.now(metadata)
-    said = {_normal(each[-1]) for each in _facts(packet)} if isinstance(packet, Stream) else set[str]()
-    lost = {key for key in before.keys() - now.keys() if _normal(_plain(account.sealed.get(before[key]))) in said}
-    for key in (before.keys() | now.keys()) - _OWN - lost:
-        require_same_text(account, before.get(key), now.get(key), f"{_RULE}: {key}")
-    if not all(isinstance(account.now(now.get(key, b"")), bytes) for key in _OWN):
-        raise ChangedError(f"{_RULE}: not a text")
+    before, now = members({} if before is None else before, _RULE), members({} if now is None else now, _RULE)
+    lost = before.keys() - now.keys() - _OWN
+    repeated = _present(account, metadata) if lost else {}
+    lost -= {key for key in lost & xmp.PAIRS.keys() if xmp.says(key, _plain(account.sealed.get(before[key])), repeated.get(xmp.PAIRS[key]))}
+    for key in (before.keys() | now.keys()) - _OWN:
+        if key in lost or key in now:
+            _require_same_entry(account, key, before.get(key), now.get(key))
+    for key in _OWN & now.keys():
+        value = account.now(now[key])
+        is_own = isinstance(value, bytes) and (key != "/ModDate" or xmp.is_date(pdf_text(value)))
+        if not is_own and not (same(before.get(key), now[key]) and not account.differs(now[key])):
+            raise ChangedError(f"{_RULE}: {key} was changed")
     note(account, changed=not same(before, now))
+
+
+def _require_same_entry(account: Account, key: str, old: Value, new: Value) -> None:
+    if key == "/CreationDate" and isinstance(old, bytes) and isinstance(new, bytes) and xmp.is_same_date(pdf_text(old), pdf_text(new)):
+        return
+    require_same_text(account, old, new, f"{_RULE}: {key}")
+
+
+def _present(account: Account, metadata: Value) -> dict[str, Xmp]:
+    packet = account.now(metadata)
+    try:
+        return xmp.properties(packet, is_new=False) if isinstance(packet, Stream) else {}
+    except IrregularError:
+        return {}
 
 
 def require_same_text(account: Account, old: Value, new: Value, what: str) -> None:
@@ -83,54 +96,72 @@ def claim_extensions(account: Account, old: Value, new: Value) -> None:
 
 
 def claim_metadata(account: Account, old: Value, new: Value) -> None:
-    """The document's XMP: its dates and producer alone (ISO 16684-1)."""
-    before, now = account.opened(old, new, "the metadata")
+    """The document's XMP (ISO 16684-1), property by property."""
+    before, now = account.opened(old, new, _METADATA)
     if before is now:
         return
     if not isinstance(now, Stream) or now.entries.keys() - {"/Type", "/Subtype", "/Length", "/Filter"}:
-        raise ChangedError("the metadata was changed")
+        raise ChangedError(f"{_METADATA} was changed")
     if before is not None and not isinstance(before, Stream):
-        raise ChangedError("the metadata was changed")
-    was, facts = (set(_facts(before)) if before is not None else set[tuple[str, ...]](), set(_facts(now)))
+        raise ChangedError(f"{_METADATA} was changed")
+    try:
+        after = xmp.properties(now, is_new=before is None or before.data != now.data)
+    except IrregularError:
+        raise ChangedError(f"{_METADATA} was changed") from None
+    try:
+        was = xmp.properties(before, is_new=False) if before is not None else {}
+    except IrregularError:
+        account.unclear.append(_UNREAD)
+        return
     info = account.sealed.entries(account.sealed.trailer.get("/Info"))
-    known = {_normal(_plain(account.sealed.get(each))) for each in info.values()} | _UNSAID
-    if was - facts or not {_normal(each[-1]) for each in facts - was} <= known:  # some writers tell there what /Info tells
-        raise ChangedError("the metadata was changed")
+    said = {key: _plain(account.sealed.get(value)) for key, value in info.items()}
+    for name in was.keys() | after.keys():
+        if was.get(name) != after.get(name) and not _may_become(name, was.get(name), after.get(name), said, was):
+            raise ChangedError(f"{_METADATA}: {name.partition('}')[2][:50]} was changed")
     note(account, changed=True)
 
 
-def _normal(text: str) -> str:
-    """A date in either spelling as its digits."""
-    return re.sub(r"\D", "", text) if _DATE.fullmatch(text) else text
+def _may_become(name: str, old: Xmp | None, new: Xmp | None, info: dict[str, str], sealed: dict[str, Xmp]) -> bool:
+    """Whether a property may be another than it was, or may be there or not."""
+    if name in xmp.DATES:
+        return new is None or (isinstance(new, str) and (not new or xmp.is_date(new)))
+    if name == xmp.PRODUCER:
+        return new is None or isinstance(new, str)
+    if name == xmp.INSTANCE:
+        return new is None or _is_identifier(new)
+    if name == xmp.HISTORY:
+        return _is_history(old, new)
+    if name == xmp.ABOUT:
+        return new is None
+    if old is not None or new is None:
+        return name == xmp.PAIRS["/CreationDate"] and isinstance(old, str) and isinstance(new, str) and xmp.is_same_date(old, new)
+    if name == xmp.FORMAT:
+        return new == "application/pdf"
+    if name == xmp.DOCUMENT:
+        return _is_identifier(new)
+    if name == xmp.SUBJECTS:
+        keywords = [info.get("/Keywords", ""), sealed.get(xmp.PAIRS["/Keywords"])]
+        return any(isinstance(each, str) and xmp.is_list_of(each, new) for each in keywords)
+    return any(name == paired and xmp.says(key, info.get(key, ""), new) for key, paired in xmp.PAIRS.items())
+
+
+def _is_identifier(value: Xmp) -> bool:
+    return isinstance(value, str) and _IDENTIFIER.fullmatch(value) is not None
+
+
+def _is_history(old: Xmp | None, new: Xmp | None) -> bool:
+    """Earlier events stay as they were, in front of new ones."""
+    was, now = old or ("Seq",), new or ("Seq",)
+    if not isinstance(was, tuple) or not isinstance(now, tuple) or was != now[: len(was)]:
+        return False
+    return all(
+        isinstance(event, tuple) and event[0] == "struct" and all(key in xmp.EVENTS and isinstance(text, str) for key, text in event[1:])
+        for event in now[len(was) :]
+    )
 
 
 def _plain(value: Value) -> str:
     return pdf_text(value) if isinstance(value, bytes) else str(value).removeprefix("/")
-
-
-def _facts(stream: Stream) -> list[tuple[str, ...]]:
-    """What an XMP packet says but for dates and producer: each property with its path and text, in order of name."""
-    data = decoded(stream, _MOST_METADATA_BYTES)
-    if re.search(rb"<!(?:DOCTYPE|ENTITY)", data) or len(data) >= _MOST_METADATA_BYTES:
-        raise ChangedError("the metadata was changed")
-    try:
-        root = ElementTree.fromstring(data.strip(b"\0 \r\n\t"))  # noqa: S314  (no document type, so no entities)
-    except ElementTree.ParseError:
-        raise ChangedError("the metadata was changed") from None
-    return sorted(_properties(root, ()))
-
-
-def _properties(element: ElementTree.Element, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    if element.tag in _OWN_METADATA:
-        return
-    if element.tag not in _PLUMBING:
-        path = (*path, element.tag)
-        yield (*path, (element.text or "").strip() or element.attrib.get(_RESOURCE, ""))
-    for key, value in element.attrib.items():
-        if key not in _OWN_METADATA | _NO_CONTENT and (key, value) not in _USUAL:
-            yield (*path, key, value.strip())
-    for child in element:
-        yield from _properties(child, path)
 
 
 def note(account: Account, *, changed: bool) -> None:

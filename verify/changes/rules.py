@@ -83,6 +83,8 @@ def _claim_trailer(account: Account) -> Value:
             raise ChangedError("the trailer: /Size leaves out objects of the sealed document")
         info, size = trailer.get("/Info", info), trailer["/Size"]
         _require_same_file(old.get("/ID"), trailer.get("/ID"))
+    if "/Info" in old and account.revisions and "/Info" not in account.revisions[-1].trailer:
+        account.unclear.append("the trailer: /Info was left out")  # of readers, some go back to the one before
     return info
 
 
