@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from verify.changes.account import Account
-from verify.changes.sealed import Node
-from verify.changes.values import Value, pdf_text, same
+from verify.changes.sealed import MOST_FIELD_LEVELS, Node
+from verify.changes.values import Ref, Value, pdf_text, same
 
 Options = list[tuple[str, str]]
 """Each with the value that it stands for, and the text that is shown for it."""
@@ -28,13 +30,64 @@ def chosen_of(options: Options, value: Value) -> frozenset[int]:
     return frozenset(places)
 
 
-def is_view_of_choices(account: Account, node: Node, new: dict[str, Value], value: Value) -> bool:
-    """Whether /I lists the chosen options and /TI one that may come first; each may be as it was or left out."""
-    options = options_of(account, node)
-    indices, first = new.get("/I"), new.get("/TI")
-    if indices is not None and not same(indices, node.own.get("/I")):
-        if not isinstance(indices, list) or not all(type(each) is int for each in indices):
-            return False
-        if frozenset(indices) != chosen_of(options, value) - {-1}:
-            return False
-    return first is None or same(first, node.own.get("/TI")) or (type(first) is int and 0 <= first <= len(options))
+class View(Enum):
+    """What /I says of a field's value: some readers show the options that it lists, whatever the value."""
+
+    SAME = "same"
+    OPEN = "open"  # it was left behind, or was at odds with the value when it was sealed, or several options have the value
+    OTHER = "other"
+
+
+def view_of_choices(account: Account, node: Node, new: dict[str, Value], value: Value) -> View:
+    """How /I and /TI of a field that was filled in go with its value; each may be left out. ``new`` is its dictionary now."""
+    options, old_value = options_of(account, node), account.sealed.get(node.inherited.get("/V"))
+    old, now = account.sealed.get(node.inherited.get("/I")), account.sealed.get(_present_indices(account, new))
+    is_other_value, is_kept = _texts(old_value) != _texts(value), same(old, now)
+    if not same(new.get("/TI"), node.own.get("/TI")) and not (new.get("/TI") is None or _is_place(new["/TI"], options)):
+        return View.OTHER
+    if is_kept and not is_other_value:
+        return View.SAME
+    if not _lists(options, now, value):
+        return View.OPEN if is_kept or _lists_alike(options, now, value) else View.OTHER
+    return View.SAME if is_other_value or _lists(options, old, old_value) else View.OPEN
+
+
+def _present_indices(account: Account, field: dict[str, Value]) -> Value:
+    """Its own, or those of the nodes above it, as they are now: some readers take these for its own."""
+    for _ in range(MOST_FIELD_LEVELS):
+        if "/I" in field or not isinstance(field.get("/Parent"), Ref):
+            break
+        above = account.now(field["/Parent"])
+        field = above if isinstance(above, dict) else {}
+    return field.get("/I")
+
+
+def _is_place(value: Value, options: Options) -> bool:
+    return type(value) is int and 0 <= value <= len(options)
+
+
+def _texts(value: Value) -> list[str]:
+    return [pdf_text(each) for each in (value if isinstance(value, list) else [value]) if isinstance(each, bytes) and each]
+
+
+def _lists(options: Options, indices: Value, value: Value) -> bool:
+    """Whether the indices, where there are any, are those of the value."""
+    if indices is None:
+        return True
+    return _are_places(indices) and frozenset(indices) == chosen_of(options, value) - {-1}
+
+
+def _lists_alike(options: Options, indices: Value, value: Value) -> bool:
+    """Whether they are of options that have the same values."""
+    if not _are_places(indices) or not all(0 <= each < len(options) for each in indices):
+        return False
+    return sorted(options[each][0] for each in indices) == sorted(_texts(value))
+
+
+def _are_places(indices: Value) -> bool:
+    return isinstance(indices, list) and all(type(each) is int for each in indices)
+
+
+def is_ambiguous(options: Options, value: Value) -> bool:
+    """Whether options of different texts stand for the same value."""
+    return any(len({shown for export, shown in options if export == each}) > 1 for each in _texts(value))

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from verify.changes.account import RESOURCES, Account, Addition, ChangedError, Place, members, rectangle_of, require_same, shows
-from verify.changes.choices import chosen_of, is_view_of_choices, options_of
+from verify.changes.choices import View, chosen_of, is_ambiguous, options_of, view_of_choices
 from verify.changes.derived import Look, UnprovenError, Usual, Wanted, require_derived
 from verify.changes.fonts import Font, font_of, is_plain
 from verify.changes.painting import NotDerivedError
@@ -19,7 +19,8 @@ from verify.changes.values import Stream, Value, pdf_text, same
 
 _READ_ONLY, _PUSH_BUTTON, _COMBO, _COMB, _MULTILINE = 1 << 0, 1 << 16, 1 << 17, 1 << 24, 1 << 12  # /Ff (ISO 32000-2 §12.7.5)
 _OFF = "/Off"
-_FILLED = {"/V", "/AP", "/AS", "/M", "/I", "/TI", "/MK", "/DA"}
+_FILLED = {"/V", "/AP", "/AS", "/M", "/MK", "/DA"}
+_CHOSEN = {"/I", "/TI"}  # of a choice
 
 _TEXTS = {"/T", "/TU", "/TM", "/Opt", "/DV"}
 
@@ -70,13 +71,15 @@ def claim_filled(account: Account, node: Node, locks: Locks, filled: dict[str, V
         _require_look_of_state(account, node, new, value)
     elif kind not in ("/Tx", "/Ch") or not _is_value(value) or not same(node.own.get("/AS"), new.get("/AS")):
         raise ChangedError(f"{rule}: its value is none")
-    elif kind == "/Ch" and not is_view_of_choices(account, node, new, value):
+    elif kind == "/Ch" and (view := view_of_choices(account, node, new, value)) is View.OTHER:
         raise ChangedError(f"{rule}: other options are chosen than its value says")
     elif not same(look, new.get("/AP")) or account.differs(look) or account.differs(stream):
         wanted = _wanted(account, node, kind, flags, value)
         is_proven = _claim_look(account, node, new.get("/AP"), wanted, rule, is_new=_text(old) != _text(value))
     elif "/Rect" in node.own and _is_other(old, value):
         is_proven = False  # what is shown is still the old value, or what readers make of the new one
+    if kind == "/Ch":
+        is_proven &= view is View.SAME and not is_ambiguous(options_of(account, node), value)
     _note(account, node, value, is_proven=is_proven)
 
 
@@ -92,10 +95,11 @@ def _require_only_filled(account: Account, node: Node, new: dict[str, Value], ru
     added = {key for key in new.keys() - node.own.keys() if is_default(key, new[key]) and key not in node.inherited}
     respelled = {key for key in _TEXTS if is_same_text(node.own.get(key), new.get(key))}
     respelled |= {"/Rect"} if is_same_place(node.own.get("/Rect"), new.get("/Rect")) else set()
-    require_same(node.own, new, rule, _FILLED | added | respelled)
+    kind = account.sealed.get(node.inherited.get("/FT"))
+    require_same(node.own, new, rule, _FILLED | added | respelled | (_CHOSEN if kind == "/Ch" else set()))
     if not isinstance(new.get("/M", b""), bytes):
         raise ChangedError(f"{rule}: /M was changed")
-    is_button = account.sealed.get(node.inherited.get("/FT")) == "/Btn"
+    is_button = kind == "/Btn"
     redrawn = not same(node.own.get("/AP"), new.get("/AP"))
     old_character = account.sealed.entries(node.own.get("/MK"))
     if not is_same_character(old_character, account.sealed.get(new.get("/MK")), is_button=is_button, is_redrawn=redrawn):

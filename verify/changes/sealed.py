@@ -252,7 +252,7 @@ class SealedRevision:
             title = self.get(own.get("/T"))
             if isinstance(title, bytes):
                 name = f"{name}.{pdf_text(title)}" if level else pdf_text(title)
-            inherited = above | {key: own[key] for key in ("/FT", "/Ff", "/V", "/DA", "/Q", "/MaxLen", "/Opt") if key in own}
+            inherited = above | {key: own[key] for key in ("/FT", "/Ff", "/V", "/DA", "/Q", "/MaxLen", "/Opt", "/I") if key in own}
             if isinstance(value, Ref):
                 yield Node(value, own, inherited, name, isinstance(title, bytes))
             waiting.extend((each, inherited, name, level + 1) for each in self.elements(own.get("/Kids")))
