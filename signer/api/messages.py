@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeVar, cast
 
@@ -14,22 +13,13 @@ from sealcore.errors import VermilionError
 from sealcore.platform.error_messages import to_message
 from sealcore.platform.placement_messages import placement_from_message
 from sealcore.protocol.leaf import Placement
-from signer.pipeline.gate import ItemRequest
-from signer.uses.store import SealedUse
+from signer.model import ItemRequest, Outcome, SealedUse
 
 LARGEST_RESULTS_BYTES = 3 * 1024 * 1024  # of one message; gRPC's cap is 4 MiB
 CHUNK_BYTES = 1024 * 1024
 _RESULT_OVERHEAD_BYTES = 4096  # hashes, warnings, reasons
 _PLACEMENTS_HELD = 256
 _LARGEST_HELD_BYTES = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one document."""
-
-    index: int
-    result: SealedUse | VermilionError
 
 
 _MessageT = TypeVar("_MessageT", bound=Message)

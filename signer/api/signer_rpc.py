@@ -19,7 +19,8 @@ from sealcore.platform.rpc import Rules, caller
 from signer.api.examination import Examination
 from signer.api.threads import in_thread
 from signer.front.framing import Kind, framed, open_of
-from signer.front.stream import Call, Intake
+from signer.front.stream import Intake
+from signer.model import Call
 from signer.pipeline.gate import admit_token
 from signer.register.store import RegisterStore
 from signer.uses.retention import KeptUses
@@ -93,7 +94,7 @@ class SignerService(signer_pb2_grpc.SignerServicer):
         if first is None or first.kind is not Kind.OPEN:
             raise VermilionError(Code.TOKEN_MISSING, "a stream begins with its approval token")
         call = _call(open_of(first), context)
-        await in_thread(self._executor, self._gate.judge, call.jws, call.peer)
+        await in_thread(self._executor, self._gate.judge, call.jws, call.client)
         async for answer in self._intake.stream(call, request_iterator):
             yield answer
 

@@ -200,7 +200,7 @@ class Desk:
     def _wanted(self, parcel: Parcel) -> bool:
         if parcel.given_up:
             self._refuse(parcel, VermilionError(Code.CANCELLED, "the caller went away before work began"))
-        elif parcel.sent.deadline_ns is not None and parcel.sent.deadline_ns <= time.monotonic_ns():
+        elif parcel.sent.call.is_late(time.monotonic_ns()):
             self._refuse(parcel, VermilionError(Code.DEADLINE_EXCEEDED, "the caller's time was up before work began"))
         else:
             return True

@@ -10,7 +10,8 @@ from enum import StrEnum
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import VermilionError
-from signer.api.messages import Outcome, parsed, refusals, serialised
+from signer.api.messages import parsed, refusals, serialised
+from signer.model import Outcome
 from signer.worker.jobs import Sent, weight_bytes
 
 Refusal = Callable[[bytes, str], VermilionError | None]
@@ -55,7 +56,7 @@ class Parcel:
     @property
     def weight_bytes(self) -> int:
         """Room that it takes in a job."""
-        return weight_bytes(self.sent.items, self.sent.jws)
+        return weight_bytes(self.sent.items, self.sent.call.jws)
 
     def take(self, parts: Sequence[bytes], indexes: Sequence[int]) -> None:
         """Answers of a worker. Those for documents that have theirs already (work went on after a refusal) are thrown away."""

@@ -16,6 +16,7 @@ from signer.front.dispatcher import Desk
 from signer.front.framing import Framed, Items, Kind, chunk_of, framed, items_of
 from signer.front.parcel import MOST_DOCUMENTS, Lane, Parcel
 from signer.metrics import SignerMetrics
+from signer.model import Call
 from signer.worker.jobs import Sent
 
 MOST_JOINED = 16  # answers in one look at the queue
@@ -26,17 +27,6 @@ MOST_ARRIVING = 16  # documents of one stream that are not complete
 MOST_IN_MEMORY = 256  # documents of all streams that came in chunks: each has a descriptor, of which a process has 1024
 
 Messages = AsyncIterator[bytes]
-
-
-@dataclass(frozen=True)
-class Call:
-    """The call that a stream belongs to."""
-
-    jws: str
-    peer: str
-    request_id: str
-    traceparent: str
-    deadline_ns: int | None
 
 
 class Intake:
@@ -76,15 +66,15 @@ class Intake:
             raise refusal
         answer: asyncio.Future[Sequence[bytes]] = asyncio.get_running_loop().create_future()
         size_bytes = len(item.document)
-        await self.budget.take(call.peer, size_bytes, wait=True)
+        await self.budget.take(call.client, size_bytes, wait=True)
 
         def receive(parts: Sequence[bytes], _count: int) -> None:
-            self.budget.give_back(call.peer, size_bytes)
+            self.budget.give_back(call.client, size_bytes)
             if not answer.done():
                 answer.set_result(parts)
 
         items = signer_pb2.SealStreamRequest.Items(items=[item]).SerializeToString()
-        parcel = Parcel(_sent(call, items), [item.index], size_bytes, receive)
+        parcel = Parcel(Sent(call, items), [item.index], size_bytes, receive)
         self.desk.submit(parcel, Lane.INTERACTIVE)
         try:
             parts = await answer
@@ -221,7 +211,7 @@ class Stream:
         """Takes room for all documents of a message at once: a stream that waits for room holds nothing meanwhile."""
         try:
             size_bytes = sum(items.size_bytes(place) for place in places)
-            await self._intake.budget.take(self._call.peer, size_bytes, wait=self._arriving.is_empty)
+            await self._intake.budget.take(self._call.client, size_bytes, wait=self._arriving.is_empty)
         except VermilionError as refusal:
             self._refuse([items.items[place].index for place in places], refusal)
             return
@@ -245,7 +235,7 @@ class Stream:
                 raise VermilionError(Code.INVALID_ARGUMENT, "a document comes whole or in chunks, not both")
             if self._arriving.count >= MOST_ARRIVING:
                 raise VermilionError(Code.OVERLOADED, f"at most {MOST_ARRIVING} documents of a stream arrive in chunks at a time")
-            await self._intake.budget.take(self._call.peer, self._weight_bytes(item), wait=self._arriving.is_empty)
+            await self._intake.budget.take(self._call.client, self._weight_bytes(item), wait=self._arriving.is_empty)
         except VermilionError as refusal:
             self._refuse([item.index], refusal)
             return
@@ -276,12 +266,12 @@ class Stream:
 
         def receive(parts: Sequence[bytes], count: int) -> None:
             if not parcel.left:
-                self._intake.budget.give_back(self._call.peer, size_bytes)
+                self._intake.budget.give_back(self._call.client, size_bytes)
                 self._parcels.discard(parcel)
                 self._moved.set()
             self._answers.put_nowait(_Answer(parts, count, 0 if parcel.left else size_bytes))
 
-        parcel = Parcel(_sent(self._call, items, descriptor), indexes, size_bytes, receive)
+        parcel = Parcel(Sent(self._call, items, descriptor), indexes, size_bytes, receive)
         self._parcels.add(parcel)
         self._out_documents += len(indexes)
         self._out_bytes += size_bytes
@@ -299,7 +289,7 @@ class Stream:
 
     def _give_back_arriving(self, size_bytes: int) -> None:
         self._arriving_bytes -= size_bytes
-        self._intake.budget.give_back(self._call.peer, size_bytes)
+        self._intake.budget.give_back(self._call.client, size_bytes)
 
 
 def _merged(parts: Sequence[bytes]) -> Iterator[bytes]:
@@ -317,7 +307,3 @@ def _merged(parts: Sequence[bytes]) -> Iterator[bytes]:
             yield part
     if run:
         yield joined(run)
-
-
-def _sent(call: Call, items: bytes | memoryview, descriptor: int | None = None) -> Sent:
-    return Sent(call.jws, call.peer, call.request_id, call.traceparent, call.deadline_ns, items, descriptor)

@@ -23,13 +23,13 @@ class Turns:
 
     def add(self, parcel: Parcel) -> None:
         """At the end of its client's line."""
-        self._clients.setdefault(parcel.sent.peer, deque()).append(parcel)
+        self._clients.setdefault(parcel.sent.call.client, deque()).append(parcel)
         self._documents += parcel.left
 
     def put_back(self, parcel: Parcel) -> None:
         """At the head: it was taken before, and the worker that had it died."""
-        self._clients.setdefault(parcel.sent.peer, deque()).appendleft(parcel)
-        self._clients.move_to_end(parcel.sent.peer, last=False)
+        self._clients.setdefault(parcel.sent.call.client, deque()).appendleft(parcel)
+        self._clients.move_to_end(parcel.sent.call.client, last=False)
         self._documents += parcel.left
 
     def take(self, most_documents: int, most_bytes: int) -> list[Parcel]:

@@ -1,158 +1,204 @@
-"""A document on its way through the engine: what each stage made for the next, and what became of it."""
+"""A batch on its way through the signer, with one type for each stage. Each can only be made from the one before.
+
+    Received → Admitted → Intended → Prepared → Signed → Timestamped → Verified
+
+So a document that the gate did not admit has no key to be signed with, and one that was not signed, timestamped and read back
+cannot be committed. Documents that a stage refuses stay behind in their ``Batch``; the others go on.
+
+The stages' types are named tuples: as immutable as a frozen dataclass, and made in half the time, which counts at six a document.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.ledger_entry import signature_hash, timestamp_hash
-from signer.api.messages import Outcome
-from signer.pdf.plan import Document, Plan, Prepared
+from signer.model import Call, ItemRequest, Outcome, Result, SealedUse
+from signer.pdf.plan import Plan
+from signer.pdf.plan import Prepared as Update
 from signer.pdf.readback.objects import require_accounted
 from signer.pdf.readback.signature import read_back
 from signer.pipeline.commit import Finished
-from signer.pipeline.gate import AdmittedItem, ItemRequest
+from signer.pipeline.gate import AdmittedItem
 from signer.pipeline.keys import SealKey
-from signer.uses.store import Intent, SealedUse
+from signer.uses.store import Intent
 
 
-class Asked(Protocol):
-    """Documents of one client under one token. ``answer`` is called with each outcome once, some now, some later, by any thread."""
+class Group(Protocol):
+    """Documents of one call. Each gets one outcome: some with the batch, some later and from any thread."""
 
     @property
-    def jws(self) -> str: ...
-    @property
-    def peer(self) -> str: ...
-    @property
-    def request_id(self) -> str: ...
-    @property
-    def deadline_ns(self) -> int | None: ...
-    @property
-    def traceparent(self) -> str: ...
+    def call(self) -> Call: ...
     @property
     def requests(self) -> Sequence[ItemRequest]: ...
     def answer(self, outcomes: Sequence[Outcome]) -> None: ...
     def answer_later(self, outcomes: Sequence[Outcome]) -> None: ...
 
 
-@dataclass(slots=True)
-class Underway:
-    """A document on its way: what each stage made for the next, and in the end its result. ``apart``: it left the batch."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Received:
+    """A document as it came. Told apart by identity: the same document may come twice in a batch."""
 
-    asked: Asked
+    group: Group
     request: ItemRequest
-    item: AdmittedItem | None = None
-    intent: Intent | None = None
-    key: SealKey | None = None
-    prepared: Prepared | None = None
-    signature: bytes = b""
-    token: bytes = b""
-    finished: Finished | None = None
-    result: SealedUse | VermilionError | None = None
-    apart: bool = False
 
-    @property
-    def content(self) -> Document:
-        """The document itself."""
-        return self.request.document
 
-    def refuse(self, refusal: VermilionError) -> None:
-        """Ends it, naming the document."""
-        name = refusal.document or self.request.name or str(self.request.index)
-        self.result = VermilionError(refusal.code, refusal.reason, document=name, rule=refusal.rule)
+class Admitted(NamedTuple):
+    """A document that passed the gate, with the key that its token lets it be signed with."""
 
-    # What an earlier stage made. A stage sees only documents for which the earlier ones succeeded.
-
-    @property
-    def admitted(self) -> AdmittedItem:
-        """Made by the gate."""
-        assert self.item is not None
-        return self.item
-
-    @property
-    def seal_key(self) -> SealKey:
-        """Found by the gate."""
-        assert self.key is not None
-        return self.key
-
-    @property
-    def attempt(self) -> Intent:
-        """Begun by Intend."""
-        assert self.intent is not None
-        return self.intent
-
-    @property
-    def update(self) -> Prepared:
-        """Made by prepare."""
-        assert self.prepared is not None
-        return self.prepared
+    received: Received
+    item: AdmittedItem
+    key: SealKey
 
     def digest(self) -> hashlib._Hash:
-        """The state of the signature's hash after the whole document; never to be updated itself."""
-        hash_name = self.seal_key.template.hash_name
-        return self.admitted.digest if hash_name == "sha256" else hashlib.new(hash_name, self.content)
-
-    def require_honest(self, prepared: Prepared, plan: Plan) -> None:
-        """Holds what a writer made to the bytes and to the plan, before anything is signed: who took it over gets no other digest
-
-        signed (I2), and no update that holds more than the approved marks (I4). DOCUMENT_READBACK.
-        """
-        size_bytes, (_, first, second, _) = len(self.content), prepared.byte_range
-        digest = self.digest().copy()
-        digest.update(prepared.suffix[: first - size_bytes])
-        digest.update(prepared.suffix[second - size_bytes :])
-        if prepared.document_size_bytes != size_bytes or digest.digest() != prepared.digest:
-            raise VermilionError(Code.DOCUMENT_READBACK, "what was prepared is not an update of this document")
-        require_accounted(self.content, prepared.suffix, plan, prepared.field_name)
-
-    def read_back(self, suffix: bytes) -> Finished:
-        """What Commit stores, once the reader that shares no code with the writer has agreed; DOCUMENT_READBACK."""
-        prepared, key = self.update, self.seal_key
-        read_back(
-            self.content,
-            suffix,
-            document_digest=self.digest(),
-            field_name=prepared.field_name,
-            expected_spki_sha256=key.key.spki_sha256,
-            expected_digest=prepared.digest,
-            hash_name=key.template.hash_name,
-        )
-        sealed = self.admitted.digest.copy()
-        sealed.update(suffix)
-        return Finished(
-            intent=self.attempt,
-            suffix=suffix,
-            sealed_sha256=sealed.digest(),
-            signature_hash=signature_hash(self.signature),
-            timestamp_hash=timestamp_hash(self.token),
-            warnings=(*self.admitted.admission.warnings, *prepared.warnings),
-        )
+        """The state of the signature's hash after the whole document; copy it, never update it."""
+        hash_name = self.key.template.hash_name
+        return self.item.digest if hash_name == "sha256" else hashlib.new(hash_name, self.item.request.document)
 
 
-Documents = Sequence[Underway]
+class Intended(NamedTuple):
+    """A document whose use belongs to this attempt."""
+
+    admitted: Admitted
+    intent: Intent
 
 
-def going(documents: Documents) -> list[Underway]:
-    """Those that go on in this batch."""
-    return [document for document in documents if document.result is None and not document.apart]
+class Prepared(NamedTuple):
+    """A document with an update that ``accept`` let pass."""
+
+    intended: Intended
+    update: Update
 
 
-def end(documents: Documents, fault: VermilionError) -> None:
-    """The same refusal for all that are still going."""
-    for document in going(documents):
-        document.result = fault
+class Signed(NamedTuple):
+    """A document with its signature value."""
+
+    prepared: Prepared
+    signature: bytes
 
 
-def outcomes(documents: Documents) -> list[Outcome]:
-    """Of those that have ended."""
-    return [Outcome(document.request.index, document.result) for document in documents if document.result is not None]
+class Timestamped(NamedTuple):
+    """A signed document with its timestamp token."""
+
+    signed: Signed
+    token: bytes
 
 
-def label(result: SealedUse | VermilionError | None) -> str:
-    """How the metrics call it."""
+class Verified(NamedTuple):
+    """A sealed document that ``verify`` let pass: all that is missing is Commit."""
+
+    received: Received
+    finished: Finished
+
+
+def accept(intended: Intended, update: Update, plan: Plan) -> Prepared:
+    """Holds a writer's update against the document and the plan before anything is signed; DOCUMENT_READBACK.
+
+    So whoever takes a writer over gets no other digest signed (I2), and no update with more than the approved marks (I4).
+    """
+    document = intended.admitted.item.request.document
+    size_bytes, (_, first, second, _) = len(document), update.byte_range
+    digest = intended.admitted.digest().copy()
+    digest.update(update.suffix[: first - size_bytes])
+    digest.update(update.suffix[second - size_bytes :])
+    if update.document_size_bytes != size_bytes or digest.digest() != update.digest:
+        raise VermilionError(Code.DOCUMENT_READBACK, "what was prepared is not an update of this document")
+    require_accounted(document, update.suffix, plan, update.field_name)
+    return Prepared(intended, update)
+
+
+def verify(timestamped: Timestamped, suffix: bytes) -> Verified:
+    """Reads the sealed document back, with a reader that shares no code with the writers; DOCUMENT_READBACK."""
+    (intended, update), signature = timestamped.signed
+    admitted, intent = intended
+    received, item, key = admitted
+    read_back(
+        item.request.document,
+        suffix,
+        document_digest=admitted.digest(),
+        field_name=update.field_name,
+        expected_spki_sha256=key.key.spki_sha256,
+        expected_digest=update.digest,
+        hash_name=key.template.hash_name,
+    )
+    sealed = item.digest.copy()
+    sealed.update(suffix)
+    finished = Finished(
+        intent=intent,
+        suffix=suffix,
+        sealed_sha256=sealed.digest(),
+        signature_hash=signature_hash(signature),
+        timestamp_hash=timestamp_hash(timestamped.token),
+        warnings=(*item.admission.warnings, *update.warnings),
+    )
+    return Verified(received, finished)
+
+
+class Batch:
+    """The documents that go through the stages together, and the result of each that has ended.
+
+    groups    their documents, in the order in which they came
+    admitted  by the gate
+    begun     the attempts of this batch, to be given up where they come to nothing
+    """
+
+    def __init__(self, groups: Mapping[Group, Sequence[Received]]) -> None:
+        self.groups = groups
+        self.admitted: Sequence[Admitted] = ()
+        self.begun: Sequence[Intended] = ()
+        self._results: dict[Received, Result] = {}
+        self._detached: set[Received] = set()
+
+    @classmethod
+    def of(cls, groups: Iterable[Group]) -> Batch:
+        """All documents of these groups."""
+        return cls({group: [Received(group, request) for request in group.requests] for group in groups})
+
+    def __len__(self) -> int:
+        return sum(map(len, self.groups.values()))
+
+    @property
+    def ended(self) -> int:
+        """How many documents have a result."""
+        return len(self._results)
+
+    def end(self, document: Received, result: Result) -> None:
+        """The document has this result and goes no further."""
+        self._results[document] = result
+
+    def refuse(self, document: Received, refusal: VermilionError) -> None:
+        """Ends the document with a refusal that names it."""
+        name = refusal.document or document.request.name or str(document.request.index)
+        self.end(document, VermilionError(refusal.code, refusal.reason, document=name, rule=refusal.rule))
+
+    def end_rest(self, fault: VermilionError) -> None:
+        """The same refusal for every document of this batch that has no result yet."""
+        for documents in self.groups.values():
+            for document in documents:
+                if document not in self._detached:
+                    self._results.setdefault(document, fault)
+
+    def detach(self, document: Received) -> None:
+        """The document goes on by itself, in a batch of its own."""
+        self._detached.add(document)
+
+    def outcomes(self, group: Group) -> list[Outcome]:
+        """Of those documents of a group that have ended, in order."""
+        results = self._results
+        return [Outcome(document.request.index, results[document]) for document in self.groups[group] if document in results]
+
+    def failed(self) -> list[Intent]:
+        """The attempts that came to nothing."""
+        refused = (one.intent for one in self.begun if isinstance(self._results.get(one.admitted.received), VermilionError))
+        return list(refused)
+
+
+def label(result: Result) -> str:
+    """What the metrics call a result."""
     if isinstance(result, SealedUse):
         return "repeated" if result.repeated else "sealed"
-    return str(result.code) if result else "none"
+    return str(result.code)

@@ -29,9 +29,10 @@ from sealcore.protocol.ledger_entry import (
     people_value,
     time_us,
 )
+from signer.model import Result, SealedUse
 from signer.pipeline.gate import Admission
 from signer.uses.packing import pack
-from signer.uses.store import Intent, Reached, SealedUse, held_epochs, seen_epochs, stop_refusal
+from signer.uses.store import Intent, Reached, held_epochs, seen_epochs, stop_refusal
 
 MOST_WARNING_CHARACTERS = 200  # of one warning in a ledger entry
 _LATEST_US = (COMMIT_WITHIN_S // 2) * 1_000_000  # after the lease, which is at most the other half (``settings.MOST_LEASE_S``)
@@ -72,12 +73,9 @@ class Finished:
         require(plain, "the document's warnings cannot be recorded", Code.DOCUMENT_DAMAGED)
 
 
-Ended = SealedUse | VermilionError
-
-
 def commit(
     engine: Engine, clock: Clock, batch: Sequence[Finished], *, urgent: bool = False, reached: Reached = lambda _step: None
-) -> list[Ended]:
+) -> list[Result]:
     """For each attempt the sealed use, or why its signature is discarded; raises DATABASE_UNAVAILABLE, STORAGE_FULL for all.
 
     ``urgent`` as in ``db.write``. ``reached`` is told "commit: entries appended" and "commit: uses ended", both before the transaction ends.
@@ -93,7 +91,7 @@ def commit(
         _end(connection, [(one, place, no is None) for (one, no), place in zip(ending, places, strict=True)], now_us)
         reached("commit: uses ended")
     taken = iter(places)
-    results: list[Ended] = []
+    results: list[Result] = []
     for one, refusal in zip(batch, refusals, strict=True):
         if refusal is None:
             results.append(_sealed(one, next(taken)))
@@ -106,9 +104,9 @@ def commit(
 
 def _refusals(connection: Connection, batch: Sequence[Finished], now_us: int) -> list[VermilionError | None]:
     """USE_VOIDED where a stop has committed, USE_IN_PROGRESS where another attempt has moved the fence or this one took too long."""
-    admissions = {id(one.intent.item.admission): one.intent.item.admission for one in batch}
-    present = held_epochs(connection, seen_epochs(admissions.values()))
-    stops = {key: stop_refusal(admission.epochs, present) for key, admission in admissions.items()}
+    admissions = {one.intent.item.admission for one in batch}
+    present = held_epochs(connection, seen_epochs(admissions))
+    stops = {admission: stop_refusal(admission.epochs, present) for admission in admissions}
     open_uses = {
         (row.jti, row.use_index, row.attempt)
         for row in _STATES.read(connection, sorted({one.intent.key for one in batch}))
@@ -128,7 +126,7 @@ def _refusals(connection: Connection, batch: Sequence[Finished], now_us: int) ->
             )
             continue
         open_uses.discard(mine)  # a second end of the same attempt is none
-        stopped = stops[id(one.intent.item.admission)]
+        stopped = stops[one.intent.item.admission]
         results.append(None if stopped is None else VermilionError(Code.USE_VOIDED, f"{stopped.reason}; the signature is discarded"))
     return results
 
@@ -155,15 +153,15 @@ class _Kind:
 
 def _entries(ending: Sequence[tuple[Finished, VermilionError | None]], now_us: int) -> list[Encoded]:
     """The entry of each use, under salts of its own."""
-    shared: dict[tuple[int, bool], _Kind] = {}
+    shared: dict[tuple[Admission, bool], _Kind] = {}
     salts, room = os.urandom(_MOST_SALTS_BYTES * len(ending)), 0
     entries: list[Encoded] = []
     for one, refusal in ending:
         intent, is_void = one.intent, refusal is not None
         admission = intent.item.admission
-        kind = shared.get((id(admission), is_void))
+        kind = shared.get((admission, is_void))
         if kind is None:
-            kind = shared[id(admission), is_void] = _Kind.of(admission, EntryKind.VOID if is_void else EntryKind.SEAL, now_us)
+            kind = shared[admission, is_void] = _Kind.of(admission, EntryKind.VOID if is_void else EntryKind.SEAL, now_us)
         mine = salts[room : room + kind.encoder.salts_bytes]
         room += _MOST_SALTS_BYTES
         data = kind.encoder.encode(

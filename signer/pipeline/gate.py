@@ -16,12 +16,12 @@ from sealcore.errors import Code, VermilionError
 from sealcore.protocol import judging
 from sealcore.protocol.canonical import require
 from sealcore.protocol.covers import ActCovers, GrantCovers, ManifestCovers
-from sealcore.protocol.leaf import Leaf, Placement, leaf_hash
+from sealcore.protocol.leaf import Leaf, leaf_hash
 from sealcore.protocol.manifest import Prover
 from sealcore.protocol.token import Claims, ParsedToken, parse, verify_signature
 from sealcore.text import require_readable
-from signer.pdf.plan import Document
-from signer.register.model import RULES, EpochKind, Epochs, Register, Seal
+from signer.model import ItemRequest
+from signer.register.model import RULES, EpochKind, Epochs, Register, Seal, Template
 
 WORKFLOW_ALONE = "approved by the workflow alone"
 NO_TEMPLATE = "under a grant without a template"
@@ -55,9 +55,9 @@ class Presented:
         return isinstance(self.claims.covers, GrantCovers) and self.claims.covers.template is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Admission:
-    """A token that passed: what Intend and Commit need of it.
+    """A token that passed: what Intend and Commit need of it. Told apart by identity, so that it can be a key: each is one judgement.
 
     epochs      as the gate saw them; Commit re-reads them under lock
     people      the approvers who count, sorted
@@ -81,24 +81,16 @@ class Admission:
         return self.register.seal(self.claims.seal)
 
     @property
+    def template(self) -> Template | None:
+        """What the documents of a grant must look like, where it names that."""
+        covers = self.claims.covers
+        return self.register.templates[covers.template] if isinstance(covers, GrantCovers) and covers.template is not None else None
+
+    @property
     def ends(self) -> int:
         """NumericDate from which nothing new is sealed under it."""
         covers = self.claims.covers
         return min(self.claims.exp, covers.expires) if isinstance(covers, GrantCovers) else self.claims.exp
-
-
-@dataclass(frozen=True, slots=True)
-class ItemRequest:
-    """A document with its place in what was approved. ``name`` is shown in errors and logs; never trusted, never hashed."""
-
-    index: int
-    salt: bytes
-    proof: tuple[bytes, ...]
-    placement: Placement
-    size_bytes: int
-    document_sha256: bytes
-    document: Document
-    name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Engine, select
@@ -22,6 +22,7 @@ from sealcore.protocol.canonical import require
 from sealcore.protocol.covers import GrantCovers
 from sealcore.protocol.leaf import SALT_BYTES, leaf_hash
 from sealcore.protocol.ledger_entry import entry_hash, time_us
+from signer.model import Result, SealedUse
 from signer.pipeline.gate import Admission, AdmittedItem, grant_leaf
 from signer.register.model import EpochKind, Epochs
 from signer.tables import AnyRow, epochs, insert_missing, tokens
@@ -137,20 +138,6 @@ class Intent:
         return self.item.jti, self.item.index
 
 
-@dataclass(frozen=True, slots=True)
-class SealedUse:
-    """A use that is sealed, with the bytes to append. ``repeated`` when they were committed by an earlier request."""
-
-    index: int
-    suffix: bytes
-    ledger_index: int
-    ledger_leaf_hash: bytes
-    sealed_sha256: bytes
-    attempts: int
-    warnings: tuple[str, ...]
-    repeated: bool
-
-
 @dataclass(frozen=True)
 class _Moment:
     """One Intend: its transaction, the owner that its rows get, and the time by which leases are judged."""
@@ -161,7 +148,7 @@ class _Moment:
     lease_until_us: int
 
 
-Intended = Intent | SealedUse | VermilionError
+Intended = Intent | Result
 _Key = tuple[str, int]
 
 
@@ -205,11 +192,11 @@ class UseStore:
             self._tell()
         now_us = time_us(self._clock.now())
         owner = f"{self._instance}/{self._boot}/{self._worker}/{next(self._numbers)}"
-        admissions = {id(wanted.item.admission): wanted.item.admission for wanted in batch}
+        admissions = {wanted.item.admission for wanted in batch}
         with db.write(self._engine, urgent=self._urgent) as connection:
             at = _Moment(connection, owner, now_us, now_us + self._lease_us)
-            refused = self._refusals(connection, list(admissions.values()), now_us)
-            begun = [wanted for wanted in batch if id(wanted.item.admission) not in refused] if refused else batch
+            refused = self._refusals(connection, admissions, now_us)
+            begun = [wanted for wanted in batch if wanted.item.admission not in refused] if refused else batch
             rows = _rows(begun)
             fresh = _INSERT.run(connection, sorted(rows), (owner, at.lease_until_us))
             if fresh == len(batch):  # each had no row before, and none is there twice
@@ -219,7 +206,7 @@ class UseStore:
             else:
                 results = self._judged(at, batch, refused)
             self._reached("intend: rows written")
-        self._remember([admission for key, admission in admissions.items() if key not in refused], now_us)
+        self._remember(admissions - refused.keys(), now_us)
         return results
 
     def release(self, intents: Sequence[Intent]) -> None:
@@ -248,16 +235,16 @@ class UseStore:
         with self._lock:
             self._dead.add(worker)
 
-    def _refusals(self, connection: Connection, admissions: Sequence[Admission], now_us: int) -> dict[int, VermilionError]:
-        """By the admission's identity: why nothing under it may be begun or taken over. What may is not in it."""
+    def _refusals(self, connection: Connection, admissions: Iterable[Admission], now_us: int) -> dict[Admission, VermilionError]:
+        """Why nothing under an admission may be begun or taken over; those under which something may are not in it."""
         ordered = sorted(admissions, key=lambda admission: admission.claims.jti)
-        refused = {id(one): self._token_refusal(connection, one, now_us) for one in ordered}
+        refused = {one: self._token_refusal(connection, one, now_us) for one in ordered}
         seen = seen_epochs(admissions)
         missing = sorted(seen.keys() - self._epochs)
         insert_missing(connection, epochs, [{"kind": kind, "subject": subject, "epoch": seen[kind, subject]} for kind, subject in missing])
         present = _epochs_of(_EPOCHS.read(connection, sorted(seen)))  # not held: Commit looks again, and holds them
         for one in ordered:
-            refused[id(one)] = refused[id(one)] or stop_refusal(one.epochs, present)
+            refused[one] = refused[one] or stop_refusal(one.epochs, present)
         return {key: refusal for key, refusal in refused.items() if refusal is not None}
 
     def _token_refusal(self, connection: Connection, admission: Admission, now_us: int) -> VermilionError | None:
@@ -278,7 +265,7 @@ class UseStore:
             return None
         return VermilionError(Code.TOKEN_MALFORMED, f"another token with the id {jti} came before")
 
-    def _judged(self, at: _Moment, batch: Sequence[Wanted], refused: Mapping[int, VermilionError]) -> list[Intended]:
+    def _judged(self, at: _Moment, batch: Sequence[Wanted], refused: Mapping[Admission, VermilionError]) -> list[Intended]:
         """The answer for each item where some of them had a row before, or may not begin."""
         rows = {(row.jti, row.use_index): row for row in _LOCKED.read(at.connection, sorted({_key(wanted.item) for wanted in batch}))}
         stored = sealed_before(at.connection, [key for key, row in rows.items() if row.state == "sealed"])
@@ -291,7 +278,7 @@ class UseStore:
                 results.append(_in_progress(wanted, "the batch names this use twice"))
                 continue
             seen.add(key)
-            result = self._judge(at, wanted, refused.get(id(wanted.item.admission)), rows.get(key), stored.get(key))
+            result = self._judge(at, wanted, refused.get(wanted.item.admission), rows.get(key), stored.get(key))
             if isinstance(result, Intent) and rows[key].owner != at.owner:
                 taken.append((*key, rows[key].attempt, result.frozen.encode()))
             results.append(result)
@@ -299,9 +286,7 @@ class UseStore:
         assert touched == len(taken), "a use moved although its row is locked"
         return results
 
-    def _judge(
-        self, at: _Moment, wanted: Wanted, refusal: VermilionError | None, row: AnyRow | None, stored: SealedUse | VermilionError | None
-    ) -> Intended:
+    def _judge(self, at: _Moment, wanted: Wanted, refusal: VermilionError | None, row: AnyRow | None, stored: Result | None) -> Intended:
         if row is None:
             assert refusal is not None, "a use that may begin has its row"
             return refusal
@@ -334,7 +319,7 @@ class UseStore:
             # Our listening port proves that the earlier start of our name is gone.
             return bool(instance == self._instance and (boot != self._boot or worker in self._dead))
 
-    def _remember(self, admitted: Sequence[Admission], now_us: int) -> None:
+    def _remember(self, admitted: Collection[Admission], now_us: int) -> None:
         """What the transaction that has just been committed proves, and which given-up leases have ended by themselves."""
         with self._lock:
             if self._ended:
@@ -403,12 +388,12 @@ def stop_refusal(seen: Epochs, present: Epochs) -> VermilionError | None:
     return None
 
 
-def sealed_before(connection: Connection, keys: Sequence[_Key]) -> dict[_Key, SealedUse | VermilionError]:
+def sealed_before(connection: Connection, keys: Sequence[_Key]) -> dict[_Key, Result]:
     """The stored bytes of sealed uses; SEALED_BYTES_EXPIRED once they are gone."""
     return {(row.jti, row.use_index): _stored(row) for row in _SEALED.read(connection, sorted(keys))}
 
 
-def _stored(row: AnyRow) -> SealedUse | VermilionError:
+def _stored(row: AnyRow) -> Result:
     if row.content is None:
         return VermilionError(Code.SEALED_BYTES_EXPIRED, "this document was sealed and acknowledged; its bytes are no longer kept")
     return SealedUse(

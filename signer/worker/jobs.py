@@ -1,6 +1,6 @@
 """The form of a job in a slot, and of the answers to it.
 
-A job is CBOR of [[token, peer] …, [number of the token, request id, traceparent, deadline, length, number of the
+A job is CBOR of [[token, client] …, [number of the token, request id, traceparent, deadline, length, number of the
 descriptor or None] …], and
 behind it the serialised ``Items`` of each parcel. A deadline is CLOCK_MONOTONIC in nanoseconds, which all processes share.
 """
@@ -18,8 +18,8 @@ from google.protobuf.message import DecodeError
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
-from signer.api.messages import Outcome, parsed, request_of
-from signer.pipeline.gate import ItemRequest
+from signer.api.messages import parsed, request_of
+from signer.model import Call, ItemRequest, Outcome
 from signer.worker.channel import HALF_BYTES, Line, Slot, stored
 
 ROOM_BYTES: Final = HALF_BYTES
@@ -31,11 +31,7 @@ _Message = dict[str, Any]
 class Sent:
     """A parcel as the front sends it: ``items`` is a serialised SealStreamRequest.Items."""
 
-    jws: str
-    peer: str
-    request_id: str
-    traceparent: str
-    deadline_ns: int | None
+    call: Call
     items: bytes | memoryview
     descriptor: int | None = None
 
@@ -44,11 +40,7 @@ class Sent:
 class Received:
     """A parcel as the worker reads it; ``malformed`` are items that are none. ``requests`` is None when nothing of it can be read."""
 
-    jws: str
-    peer: str
-    request_id: str
-    traceparent: str
-    deadline_ns: int | None
+    call: Call
     requests: list[ItemRequest] | None
     malformed: list[Outcome]
 
@@ -68,8 +60,9 @@ def write_job(slot: Slot, number: int, slot_number: int, parcels: Iterable[Sent]
         at = None if one.descriptor is None else len(descriptors)
         if one.descriptor is not None:
             descriptors.append(one.descriptor)
-        number_of_token = tokens.setdefault((one.jws, one.peer), len(tokens))
-        rows.append([number_of_token, one.request_id, one.traceparent, one.deadline_ns, len(one.items), at])
+        call = one.call
+        number_of_token = tokens.setdefault((call.jws, call.client), len(tokens))
+        rows.append([number_of_token, call.request_id, call.traceparent, call.deadline_ns, len(one.items), at])
         bodies.append(one.items)
     head = cbor2.dumps([[list(token) for token in tokens], rows])
     position = len(head)
@@ -88,9 +81,9 @@ def read_job(slot: Slot, head_bytes: int, descriptors: Sequence[int]) -> list[Re
     for token, request_id, traceparent, deadline_ns, length, descriptor in rows:
         data = slot.documents[position : position + length]
         position += length
-        jws, peer = tokens[token]
+        jws, client = tokens[token]
         large = None if descriptor is None else _mapped(descriptors[descriptor])
-        parcels.append(Received(jws, peer, request_id, traceparent, deadline_ns, *_read(data, large)))
+        parcels.append(Received(Call(jws, client, request_id, traceparent, deadline_ns), *_read(data, large)))
     return parcels
 
 

@@ -20,8 +20,8 @@ from sealcore.platform import tracing
 from sealcore.platform.log import configure
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import snapshot
-from signer.api.messages import Outcome, serialised
-from signer.pipeline.gate import ItemRequest
+from signer.api.messages import serialised
+from signer.model import ItemRequest, Outcome
 from signer.settings import SignerSettings
 from signer.uses.store import Reached
 from signer.worker.app import Bench, Place
@@ -42,15 +42,14 @@ class _Job:
     descriptors: Sequence[int]
 
 
-class _Asked:
-    """A parcel as the engine sees it (``engine.Asked``)."""
+class _Group:
+    """A parcel as the engine sees it (``batch.Group``)."""
 
     def __init__(self, received: Received, requests: Sequence[ItemRequest], place: int, reply: Reply) -> None:
         self._received = received
         self._place = place
         self._reply = reply
-        self.jws, self.peer, self.request_id = received.jws, received.peer, received.request_id
-        self.deadline_ns, self.traceparent = received.deadline_ns, received.traceparent
+        self.call = received.call
         self.requests = requests
 
     def answer(self, outcomes: Sequence[Outcome]) -> None:
@@ -142,14 +141,14 @@ class WorkerProcess:
         reply = Reply(self._line, slot, job.number)
         with self._bench.metrics.stage("wire"):
             received = read_job(slot, job.head_bytes, job.descriptors)
-        asked: list[_Asked] = []
+        groups: list[_Group] = []
         for place, one in enumerate(received):
             if one.requests is None:
                 reply.unread(place)
             else:
-                asked.append(_Asked(one, one.requests, place, reply))
-        if asked:
-            self._bench.engine.run(asked)
+                groups.append(_Group(one, one.requests, place, reply))
+        if groups:
+            self._bench.engine.run(groups)
         reply.done()
         self._reached("answered")
 

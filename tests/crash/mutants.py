@@ -21,11 +21,12 @@ from sealcore.clock import Clock
 from sealcore.platform import db, ledger_store
 from sealcore.platform.ledger_store import Appended
 from sealcore.protocol.ledger_entry import entry_hash, time_us
-from signer.api.messages import Outcome
-from signer.pipeline.commit import Ended, Finished
+from signer.model import Outcome, Result, SealedUse
+from signer.pipeline.batch import Batch, Verified
+from signer.pipeline.commit import Finished
 from signer.pipeline.engine import Engine
 from signer.pipeline.keys import SealKeys
-from signer.uses.store import Reached, SealedUse, UseStore
+from signer.uses.store import Reached, UseStore
 from tests.pades.taken_over import put_together, taken_apart
 
 _LOCK: Final = threading.Lock()
@@ -35,16 +36,17 @@ def release_before_commit() -> None:
     """The answers go out when the documents are whole; Commit comes behind."""
     commits = Engine._commit
 
-    def _commit(self: Engine, documents: Sequence[Any]) -> None:
+    def _commit(self: Engine, batch: Batch, verified: Sequence[Verified]) -> None:
         with db.read(self._parts.database) as connection:
             size = ledger_store.head(connection).size
-        for place, one in enumerate(documents, size):
-            made = one.finished
-            early = SealedUse(one.request.index, made.suffix, place, bytes(32), made.sealed_sha256, made.intent.attempt, (), repeated=False)
-            one.asked.answer_later([Outcome(one.request.index, early)])
-        commits(self, documents)
-        for one in documents:
-            one.apart = True  # it has its answer
+        for place, (received, made) in enumerate(verified, size):
+            index = received.request.index
+            early = SealedUse(index, made.suffix, place, bytes(32), made.sealed_sha256, made.intent.attempt, (), repeated=False)
+            received.group.answer_later([Outcome(index, early)])
+        commits(self, batch, verified)
+        for one in verified:
+            del batch._results[one.received]  # it has its answer
+            batch.detach(one.received)
 
     Engine._commit = _commit  # type: ignore[method-assign]
 
@@ -59,7 +61,7 @@ def no_fence() -> None:
 def entry_in_its_own_transaction() -> None:
     """The use is ended in one transaction, its entry appended in the next."""
 
-    def commit(engine: Any, clock: Clock, batch: Sequence[Finished], *, reached: Reached, **_others: Any) -> list[Ended]:
+    def commit(engine: Any, clock: Clock, batch: Sequence[Finished], *, reached: Reached, **_others: Any) -> list[Result]:
         with _LOCK:
             now_us = time_us(clock.now())
             with db.write(engine) as connection:

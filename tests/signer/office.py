@@ -37,7 +37,7 @@ from sealcore.protocol.covers import ActCovers, Covers, GrantCovers
 from sealcore.protocol.leaf import Certification, Leaf, Mark, Placement, Rectangle, SignatureTexts
 from sealcore.protocol.manifest import DocumentEntry, Manifest
 from sealcore.protocol.token import ISSUER, Claims, Policy, encode, key_id
-from signer.pipeline.gate import ItemRequest
+from signer.model import ItemRequest
 from vermilion import toml
 
 AUDIENCE = service_uri("signer")

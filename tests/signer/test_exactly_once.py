@@ -26,12 +26,13 @@ from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import db, ledger_store
 from sealcore.protocol.ledger_entry import Entry, jti_hash
+from signer.model import SealedUse
 from signer.pipeline.commit import Finished, commit
 from signer.pipeline.gate import AdmittedItem
 from signer.register import consistency
 from signer.tables import suffixes, uses
 from signer.uses.packing import unpack
-from signer.uses.store import Intent, SealedUse, UseStore, Wanted
+from signer.uses.store import Intent, UseStore, Wanted
 from tests.conftest import REPOSITORY
 from tests.signer.office import Office, grant_request
 from tests.signer.test_uses import LEASE_S, Desk

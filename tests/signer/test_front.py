@@ -14,12 +14,12 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.error_messages import from_message
 from sealcore.platform.placement_messages import placement_to_message
 from sealcore.protocol.leaf import Placement
-from signer.api.messages import Outcome, holds_results, joined, refusals, serialised
+from signer.api.messages import holds_results, joined, refusals, serialised
 from signer.front.arriving import Arriving
 from signer.front.framing import Kind, chunk_of, framed, items_of, open_of
 from signer.front.parcel import Parcel
 from signer.front.turns import Turns
-from signer.uses.store import SealedUse
+from signer.model import Call, Outcome, SealedUse
 from signer.worker.channel import HALF_BYTES, Line, Slot, pair, stored, taken
 from signer.worker.jobs import Sent, read_job, write_job
 
@@ -129,7 +129,7 @@ class Answers:
 def parcel(client: str, indexes: Sequence[int], answers: Answers | None = None) -> Parcel:
     """Documents of a client."""
     items = Request.Items(items=[item(index, b"%PDF") for index in indexes]).SerializeToString()
-    return Parcel(Sent("token", client, "request", "", None, items), indexes, len(items), answers or Answers())
+    return Parcel(Sent(Call("token", client, "request", "", None), items), indexes, len(items), answers or Answers())
 
 
 def test_a_client_that_floods_does_not_keep_the_others_waiting() -> None:
@@ -140,8 +140,8 @@ def test_a_client_that_floods_does_not_keep_the_others_waiting() -> None:
         turns.add(parcel(client, [0]))
     assert turns.documents == 802
     batch = turns.take(64, 10**7)
-    assert [one.sent.peer for one in batch[:3]] == ["flood", "one", "other"]
-    assert {one.sent.peer for one in batch[3:]} == {"flood"}
+    assert [one.sent.call.client for one in batch[:3]] == ["flood", "one", "other"]
+    assert {one.sent.call.client for one in batch[3:]} == {"flood"}
     assert sum(one.left for one in batch) <= 64
 
 
@@ -153,9 +153,9 @@ def test_two_clients_that_flood_get_equal_shares_in_their_own_order() -> None:
         turns.add(parcel("right", [number]))
     order = [one for _ in range(10) for one in turns.take(4, 10**7)]
     for first in range(0, 40, 4):
-        assert [one.sent.peer for one in order[first : first + 4]].count("left") == 2
+        assert [one.sent.call.client for one in order[first : first + 4]].count("left") == 2
     for client in ("left", "right"):
-        assert [list(one._open) for one in order if one.sent.peer == client] == [[number] for number in range(20)]
+        assert [list(one._open) for one in order if one.sent.call.client == client] == [[number] for number in range(20)]
 
 
 def test_a_batch_keeps_to_documents_and_bytes_and_is_never_empty() -> None:
@@ -192,16 +192,15 @@ def test_a_job_comes_out_of_a_slot_as_it_went_in() -> None:
     slot = Slot.create()
     large = stored(b"%PDF large")
     try:
-        first = Sent("token", "a", "r1", "", None, Request.Items(items=[item(4, b"%PDF one"), item(5, b"%PDF two")]).SerializeToString())
+        first = Sent(
+            Call("token", "a", "r1", "", None), Request.Items(items=[item(4, b"%PDF one"), item(5, b"%PDF two")]).SerializeToString()
+        )
         announced = signer_pb2.Item(index=6, placement=placement_to_message(Placement()), size_bytes=10)
-        second = Sent("token", "b", "r2", "span", 99, Request.Items(items=[announced]).SerializeToString(), large)
+        second = Sent(Call("token", "b", "r2", "span", 99), Request.Items(items=[announced]).SerializeToString(), large)
         message, descriptors = write_job(slot, 1, 0, [first, second])
         read = read_job(slot, message["head"], [os.dup(one) for one in descriptors])
         slot.documents[: message["head"]] = bytes(message["head"])  # the slot is free for another job at once
-        assert [(one.jws, one.peer, one.request_id, one.traceparent, one.deadline_ns) for one in read] == [
-            ("token", "a", "r1", "", None),
-            ("token", "b", "r2", "span", 99),
-        ]
+        assert [one.call for one in read] == [Call("token", "a", "r1", "", None), Call("token", "b", "r2", "span", 99)]
         assert [bytes(each.document[:]) for one in read for each in one.requests] == [b"%PDF one", b"%PDF two", b"%PDF large"]
     finally:
         os.close(large)

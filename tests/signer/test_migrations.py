@@ -18,11 +18,11 @@ from sealcore.platform import ledger_store as store
 from sealcore.platform.migrate import scripts, upgrade
 from sealcore.protocol.ledger_entry import Entry, commitment, entry_hash, jti_hash
 from sealcore.protocol.merkle import Frontier
-from signer.pipeline.gate import ItemRequest
+from signer.model import ItemRequest, SealedUse
 from signer.register import consistency
 from signer.tables import metadata
 from signer.uses.retention import KeptUses
-from signer.uses.store import SealedUse, Wanted
+from signer.uses.store import Wanted
 from tests.signer.office import Approved, Office
 from tests.signer.test_uses import Desk
 

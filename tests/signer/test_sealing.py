@@ -22,7 +22,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ids import operator_uri, service_uri
 from sealcore.protocol.leaf import leaf_hash
 from sealcore.protocol.ledger_entry import Entry, jti_hash
-from signer.pipeline.gate import ItemRequest
+from signer.model import ItemRequest
 from signer.pipeline.template import fingerprint
 from tests.signer.office import Approved, Office, document, grant_request, item_message, leaf_of
 from tests.signer.station import TIMEOUT_S, Results, Station, stream_messages, typed

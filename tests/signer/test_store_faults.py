@@ -15,10 +15,11 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform import db
 from sealcore.platform.ledger_store import entries, head
 from sealcore.protocol.ledger_entry import Entry, jti_hash
+from signer.model import SealedUse
 from signer.pipeline.commit import commit
 from signer.register import consistency
 from signer.uses.retention import KeptUses
-from signer.uses.store import Intent, SealedUse
+from signer.uses.store import Intent
 from tests.conftest import PostgresqlServer
 from tests.shims.sync import FaultySync
 from tests.signer.office import Approved, Office

@@ -20,13 +20,14 @@ from sealcore.platform.migrate import scripts, upgrade
 from sealcore.protocol.ledger_entry import COMMIT_WITHIN_S, time_us
 from sealcore.protocol.stop import StopStatement, sign
 from signer.acts.model import Act, stop_act
-from signer.pipeline.commit import Ended, Finished, commit
-from signer.pipeline.gate import AdmittedItem, ItemRequest, admit_item, admit_token
+from signer.model import ItemRequest, Result, SealedUse
+from signer.pipeline.commit import Finished, commit
+from signer.pipeline.gate import AdmittedItem, admit_item, admit_token
 from signer.register import consistency
 from signer.register.store import RegisterStore
 from signer.tables import epochs, insert_missing, uses
 from signer.uses.retention import KeptUses
-from signer.uses.store import Frozen, Intended, Intent, SealedUse, UseStore, Wanted
+from signer.uses.store import Frozen, Intended, Intent, UseStore, Wanted
 from tests.signer.office import AUDIENCE, Approved, Office, grant_request
 
 LEASE_S = 60
@@ -77,7 +78,7 @@ class Desk:
         assert isinstance(intended, VermilionError), intended
         return intended.code
 
-    def commit(self, *intents: Intent, mark: bytes = b"") -> list[Ended]:
+    def commit(self, *intents: Intent, mark: bytes = b"") -> list[Result]:
         """Commits attempts with a made-up signature each."""
         return commit(self.engine, self.clock, [finished(intent, mark) for intent in intents])
 
@@ -117,7 +118,7 @@ def desk(database_url: str, office: Office) -> Iterator[Desk]:
     made.engine.dispose()
 
 
-def sealed(ended: Ended | Intended) -> SealedUse:
+def sealed(ended: Intended) -> SealedUse:
     """The use, which must be sealed."""
     assert isinstance(ended, SealedUse), ended
     return ended
