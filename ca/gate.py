@@ -1,4 +1,4 @@
-"""The CA's gate for approval tokens (PROTOCOL "Approval token"): what must be true before a certificate's standing changes (action
+"""The CA's gate for approval tokens (docs/protocol.md, "Approval token"): what must be true before a certificate's standing changes (action
 ``revoke``), or before an identity gets its certificate (``create``).
 
 The steps have the signer's order. Whose word counts is asked of the signer's register at this very moment; no answer, no act.

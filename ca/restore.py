@@ -1,4 +1,4 @@
-"""A restore of the CA's database from a backup (PROTOCOL "Restore starts a new epoch"): what the backup does not know must not count twice."""
+"""A restore of the CA's database from a backup (docs/protocol.md, "Keys and trust"): what the backup does not know must not count twice."""
 
 from __future__ import annotations
 

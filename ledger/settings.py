@@ -24,7 +24,7 @@ class LedgerSettings(Block):
     signer_target        host:port of the signer's Ledger service
     public_folder        checkpoint and tiles; everything in it is served
     state_folder         the last signed checkpoint; on another disk than the signer's database where that can be had
-    interval_s           pause between two looks at the signer's head; a second at most (PROTOCOL "Ledger")
+    interval_s           pause between two looks at the signer's head; a second at most (docs/protocol.md, "Ledger")
     cosign_refresh_s     while nothing is new, a fresh cosignature at this interval says that nothing is
     metrics              where monitoring reads: /metrics, /healthz, /readyz
     tracing              where spans go; none are made without it

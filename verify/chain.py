@@ -26,7 +26,7 @@ _CODES = {
     PathFault.ALGORITHM: FindingCode.WEAK_ALGORITHM,
     PathFault.OTHER: FindingCode.CERTIFICATE_UNTRUSTED,
 }
-_SEAL_USAGE = KeyUsageConstraints(key_usage={"non_repudiation"})  # contentCommitment, PROTOCOL "Profiles"
+_SEAL_USAGE = KeyUsageConstraints(key_usage={"non_repudiation"})  # contentCommitment, docs/protocol.md, "Profiles"
 _SIGNER_USAGE = KeyUsageConstraints(key_usage={"non_repudiation", "digital_signature"}, match_all_key_usages=False)
 
 

@@ -1,4 +1,4 @@
-"""A person decides on a form at the command line, after looking at the very files (PROTOCOL "Decisions and the register")."""
+"""A person decides on a form at the command line, after looking at the very files (docs/protocol.md, "Decision")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the program speaks on a terminal: the same words and colours as everywhere (docs: VISUAL), NO_COLOR and narrow widths honoured.
+"""How the program speaks on a terminal: the same words and colours as everywhere (docs/appearance.md), NO_COLOR and narrow widths honoured.
 
 Colour only repeats what an icon and a word say already. Where standard output is no terminal, progress comes as plain lines.
 """

@@ -1,4 +1,4 @@
-"""The workflow's own database. Nothing in it can approve: tokens need people's signatures and the issuer's key (PROTOCOL, break-in table)."""
+"""The workflow's own database. Nothing in it can approve: tokens need people's signatures and the issuer's key (docs/security.md, "After a break-in")."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class PyHankoExtension:
             return [await self._extend(file, context, stamper) for file in self._files[:4]]
 
     def _context(self, session: aiohttp.ClientSession) -> ValidationContext:
-        """Answers that are younger than the signature count (``retroactive``), as they must here; without one, nothing does."""
+        """Answers that are younger than the signature count (``retroactive_revinfo``), as they must here; without one, nothing does."""
         backend = AIOHttpFetcherBackend(session)
         return ValidationContext(
             trust_roots=[self._root], allow_fetching=True, revocation_mode="require", retroactive_revinfo=True, fetcher_backend=backend

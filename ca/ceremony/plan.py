@@ -62,7 +62,7 @@ class Plan:
         return first.model_copy(update=names)
 
 
-_ISSUING_CRL_DAYS_LIMIT = 7  # PROTOCOL and CA/Browser Forum Baseline Requirements §4.9.7 (there: 10)
+_ISSUING_CRL_DAYS_LIMIT = 7  # docs/protocol.md, "Keys and trust", and CA/Browser Forum Baseline Requirements §4.9.7 (there: 10)
 
 
 def load(path: Path | None = None) -> Plan:

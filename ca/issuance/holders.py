@@ -1,4 +1,4 @@
-"""Who holds a SAN URI (PROTOCOL "Keys and trust": one holder a URI).
+"""Who holds a SAN URI (docs/protocol.md, "Keys and trust": one holder a URI).
 
 A holder's certificates succeed one another: each is issued on the word of the ceremony or of an act, or renews one before it that is in
 force. They are put on hold and revoked together, so that a stolen key does not outlive its revocation by having renewed itself.

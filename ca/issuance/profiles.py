@@ -38,7 +38,7 @@ ATTRIBUTES: Final[Mapping[AttributeName, x509.ObjectIdentifier]] = MappingProxyT
 )
 
 BY_ACT: Final = "act"  # among a profile's callers: an approved act, which is no caller's own word
-SERVICE_DAYS_LIMIT: Final = 30  # PROTOCOL "Keys and trust": mTLS keys are files, so they must not live long
+SERVICE_DAYS_LIMIT: Final = 30  # docs/protocol.md, "Keys and trust": mTLS keys are files, so they must not live long
 
 
 class SubjectRules(Block):

@@ -147,7 +147,7 @@ def _still_there(connection: Any, _record: Any, _proxy: Any) -> None:
 
 
 def assert_durable(engine: Engine) -> None:
-    """Refuses to go on with a database whose commits may be lost (PROTOCOL "Use": durable means durable)."""
+    """Refuses to go on with a database whose commits may be lost (docs/protocol.md, "Use": durable means durable)."""
     with read(engine) as connection:
         if engine.dialect.name == "sqlite":
             durable = connection.execute(text("PRAGMA synchronous")).scalar_one() >= SQLITE_FULL

@@ -2,7 +2,7 @@
 
 ``LogReader`` follows a log. Each ``update`` takes the newest checkpoint, reads the entries since the last one, and goes on
 only if old frontier + new entries lead to the new root; that is the consistency proof, and at the same time the proof that
-all entries were seen. Only after that does "not found" mean anything (PROTOCOL "Ledger").
+all entries were seen. Only after that does "not found" mean anything (docs/protocol.md, "Ledger").
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """gRPC over mTLS: servers with an allow-list per method, and one mapping of errors to the wire and back (clients: ``sealcore.platform.rpc_client``).
 
 A caller is its SAN URI. Chains are checked by TLS against the infrastructure CA alone; here the certificate's serial is
-held against the CRL at every call, because a connection outlives a revocation (PROTOCOL "Keys and trust").
+held against the CRL at every call, because a connection outlives a revocation (docs/protocol.md, "Keys and trust").
 A call carries the request id that is bound where it is made (``sealcore.platform.log.request``); the server binds it and answers with it.
 """
 

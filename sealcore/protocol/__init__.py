@@ -1,1 +1,1 @@
-"""What people approve and how it is carried: leaf, manifest, decision, approval token, stop. Pure; PROTOCOL.md field by field."""
+"""What people approve and how it is carried: leaf, manifest, decision, approval token, stop. Pure; docs/protocol.md says it field by field."""

@@ -1,4 +1,4 @@
-"""A decision: one person's signature over exactly this request (PROTOCOL "Decisions and the register").
+"""A decision: one person's signature over exactly this request (docs/protocol.md, "Decision").
 
 The statement binds 13 fields; a decision moved to any other value of any of them does not verify.
 """

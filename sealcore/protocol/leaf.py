@@ -1,4 +1,4 @@
-"""The leaf: one document of a batch, and exactly how it is to be sealed (PROTOCOL "Leaf and manifest")."""
+"""The leaf: one document of a batch, and exactly how it is to be sealed (docs/protocol.md, "Leaf and manifest")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""P-256 keys and signatures in their one form: canonical SubjectPublicKeyInfo, low s (PROTOCOL "Keys and trust").
+"""P-256 keys and signatures in their one form: canonical SubjectPublicKeyInfo, low s (docs/protocol.md, "Keys and trust").
 
 One key has several encodings (compressed, hybrid, explicit parameters), and one signature (r, s) has the twin (r, n - s), which
 anybody can compute. Whatever is compared, counted or recognised again is therefore brought to one form first, or refused.

@@ -1,4 +1,4 @@
-"""The approval token: a JWS (RFC 7515 compact, ES256 only) with exactly the claims of PROTOCOL "Approval token".
+"""The approval token: a JWS (RFC 7515 compact, ES256 only) with exactly the claims of docs/protocol.md, "Approval token".
 
 Parsing is stricter than JOSE asks: header and payload must be in their canonical JSON form with exactly the known
 members, so that one approval has one spelling and nothing rides along.

@@ -1,4 +1,4 @@
-"""Draws a round company seal as vector paths in a one-page PDF (VISUAL 12): ring, star, the owner's name on the arc.
+"""Draws a round company seal as vector paths in a one-page PDF (docs/appearance.md, "Seals"): ring, star, the owner's name on the arc.
 
 Lengths are millimetres from the centre of the seal, angles are degrees; the arc of the name is measured clockwise from the top.
 """

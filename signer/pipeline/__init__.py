@@ -1,1 +1,1 @@
-"""The way of a document through a worker (PROTOCOL "Use"): gate, Intend, prepare, sign, timestamp, read back, Commit."""
+"""The way of a document through a worker (docs/protocol.md, "Use"): gate, Intend, prepare, sign, timestamp, read back, Commit."""

@@ -1,4 +1,4 @@
-"""Commit (PROTOCOL "Use", step 4): the one moment at which a use is sealed or voided, in one durable transaction a batch.
+"""Commit (docs/protocol.md, "Use", step 4): the one moment at which a use is sealed or voided, in one durable transaction a batch.
 
 Locks, in the order of ``tables``: epochs (shared: a stop waits for us, or we see it), the uses, and last the ledger's head.
 A crash before the commit leaves every use intended; after it, every use ended, its bytes stored and its entry in the ledger.

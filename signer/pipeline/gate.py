@@ -1,4 +1,4 @@
-"""The gate (PROTOCOL "Use", step 1): what must be true before a seal key is touched.
+"""The gate (docs/protocol.md, "Use", step 1): what must be true before a seal key is touched.
 
 ``TOKEN_STEPS`` are judged once a stream (and again when the register has changed), the steps in ``admit_item`` for every
 document. Each step raises its own code. The order is the protocol's; the issuer's key comes before the signature because it verifies it.

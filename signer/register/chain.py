@@ -1,4 +1,4 @@
-"""Whether certificates may stand behind a seal: the profile of PROTOCOL "Profiles", and the path to the anchor given with them.
+"""Whether certificates may stand behind a seal: the profile of docs/protocol.md, "Profiles", and the path to the anchor given with them.
 
 First what each certificate says of itself and of the next, by named rules; then the path as a whole by a library (RFC 5280 §6.1 with path
 lengths, name constraints and policies). Whatever cannot be read is refused.

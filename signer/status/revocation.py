@@ -1,4 +1,4 @@
-"""Whether a seal's certificate is good, asked of the CA when a seal is resumed (PROTOCOL "Keys and trust")."""
+"""Whether a seal's certificate is good, asked of the CA when a seal is resumed (docs/protocol.md, "Keys and trust")."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from sealcore.platform import db
 from sealcore.protocol.ledger_entry import time_us
 from signer.tables import suffixes, tokens, uses
 
-LEAST_KEPT_US = 7 * 24 * 3600 * 1_000_000  # PROTOCOL "Use", step 5: at least 7 days, acknowledged or not
+LEAST_KEPT_US = 7 * 24 * 3600 * 1_000_000  # docs/protocol.md, "Use", step 5: at least 7 days, acknowledged or not
 BATCH = 1000  # rows a transaction, so that housekeeping and long lists hold nobody up
 _GONE = 2  # ``uses.acknowledged``: 0 not yet; 1 yes; 2 yes, and the bytes are no longer kept
 _IS_HELD = text("acknowledged = 1")  # in the words of the index that finds them

@@ -1,4 +1,4 @@
-"""Uses: each (jti, index) is counted once, by a database constraint (PROTOCOL "Use"; ``model/exactly_once.py``).
+"""Uses: each (jti, index) is counted once, by a database constraint (docs/protocol.md, "Use").
 
 ``intend`` is step 2. A use belongs to one attempt at a time, by a lease; whoever takes it over raises the attempt number, so
 that an earlier attempt, however late it wakes, cannot commit (the fence, in ``commit``).

@@ -52,7 +52,7 @@ class Holder:
 
 @dataclass
 class World:
-    """``requests`` counts what was asked for, by path. ``has_ocsp`` puts OCSP into new certificates; ``crl_life`` of the issuing CA."""
+    """``requests`` counts what was asked for, by path. ``has_ocsp`` puts OCSP into new certificates; ``root_crl_ends`` of the root."""
 
     has_ocsp: bool = False
     clock: FixedClock = field(default_factory=lambda: FixedClock(START))

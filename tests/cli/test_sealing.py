@@ -226,7 +226,7 @@ def test_a_terminal_gets_a_bar_that_fits_it(office: RunningOffice, tmp_path: Pat
     assert "39/39" in plain
     assert "✓ 39 sealed" in plain
     assert "39 sealed, 1 refused" in plain
-    assert "38;2;31;122;77m" in said  # VISUAL's green for what is sealed
+    assert "38;2;31;122;77m" in said  # the green of docs/appearance.md for what is sealed
     assert max(len(line) for line in re.split(r"[\r\n]+", plain)) <= columns + 1
 
 

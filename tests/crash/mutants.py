@@ -1,4 +1,4 @@
-"""The signer with one safeguard taken away: the list of ``../shared/model/exactly_once.py``, and two more.
+"""The signer with one safeguard taken away: the list of the protocol's executable model, and two more.
 
 Each is a change to a worker's code as a careless hand might make it. The observers must report every one of them, or what they
 say about the real signer proves nothing.

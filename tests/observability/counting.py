@@ -1,4 +1,4 @@
-"""``python counting.py NAME HOW_OFTEN``: a worker that counts in a registry of its own and writes its snapshot to standard output."""
+"""``python counting.py NAME COUNT``: a worker that counts in a registry of its own and writes its snapshot to standard output."""
 
 from __future__ import annotations
 

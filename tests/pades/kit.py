@@ -80,7 +80,7 @@ class Authority:
         _run("certutil", "-A", "-d", f"sql:{self.nss}", "-n", "root", "-t", "CT,C,C", "-i", str(self.root_file))
 
     def seal_certificate(self, key: PrivateKey) -> x509.Certificate:
-        """For a seal key, as PROTOCOL "Profiles" has it: contentCommitment alone."""
+        """For a seal key, as docs/protocol.md, "Profiles" has it: contentCommitment alone."""
         return self._issue("Vermilion Test Seal", key, "Test Seals", self.issuing_key, _usage("content_commitment"))
 
     @staticmethod

@@ -1,6 +1,6 @@
 """The real store held to the protocol's executable model: the same steps, the same invariants, in any order, on both databases.
 
-``../shared/model/exactly_once.py`` says which steps there are and what each may lead to. Each step is taken on the real gate,
+The model (``MODEL``) says which steps there are and what each may lead to. Each step is taken on the real gate,
 register, store and Commit; what they answer must be one of the model's next steps, and the database must then say what the model's
 state says. Where the model is not at hand, ``Restated`` below stands in for it. HSM calls are made up here: the model needs
 their number only.
@@ -60,7 +60,7 @@ class State(NamedTuple):
 
 
 class Restated:
-    """What each step may lead to, said once more from PROTOCOL "Use"."""
+    """What each step may lead to, said once more from docs/protocol.md, "Use"."""
 
     State = State
 

@@ -1,4 +1,4 @@
-"""Where a seal picture goes: a rectangle on a page, from the page's own geometry, before anyone approves (PROTOCOL "Leaf and manifest")."""
+"""Where a seal picture goes: a rectangle on a page, from the page's own geometry, before anyone approves (docs/protocol.md, "Leaf and manifest")."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class CoversAct(Body):
 
 
 class Context(Body):
-    """The ten fields that every decision on a form is signed over, as in PROTOCOL "Decisions"."""
+    """The ten fields that every decision on a form is signed over, as in docs/protocol.md, "Decision"."""
 
     jti: Uuid
     form: str

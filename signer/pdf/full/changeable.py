@@ -1,4 +1,4 @@
-"""Finds content that can change its look or act by itself after sealing (PROTOCOL "Profiles", content policy).
+"""Finds content that can change its look or act by itself after sealing (docs/protocol.md, "Profiles": content policy).
 
 A quick search of the raw bytes and of the object streams first: most documents have none of the tell-tale names. Where one
 occurs, what is reachable from the catalog is walked to know for certain.

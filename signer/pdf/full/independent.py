@@ -42,7 +42,7 @@ def require_found(document: bytes, prepared: Prepared, *, repaired: bool = False
 
 
 def require_plain_objects(file: bytes, numbers: Iterable[int]) -> None:
-    """DOCUMENT_DAMAGED where readers take one of these objects in different ways; see ``readback_doubts``."""
+    """DOCUMENT_DAMAGED where readers take one of these objects in different ways; see ``signer.pdf.readback.doubts``."""
     try:
         require_plain(Reader(file), numbers)
     except DisagreementError as fault:

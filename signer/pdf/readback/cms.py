@@ -1,7 +1,7 @@
 """Verifies our own CMS when it is read back; a DER reader of its own, so that no mistake of the writer's can hide here.
 
-Narrow on purpose: it accepts the one profile that we write (PROTOCOL "Profiles") and nothing else. Most of a CMS is the same for all
-seals of one key; once that much has been judged in full, ``readback_known`` finds it again byte for byte and looks at the rest alone.
+Narrow on purpose: it accepts the one profile that we write (docs/protocol.md, "Profiles") and nothing else. Most of a CMS is the same for all
+seals of one key; once that much has been judged in full, ``known_cms`` finds it again byte for byte and looks at the rest alone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Accounts quickly for an update in the form that the lean writer gives it: what ``readback_objects`` concludes, in tens of microseconds.
+"""Accounts quickly for an update in the form that the lean writer gives it: what ``objects`` concludes, in tens of microseconds.
 
 The update is taken apart along its own cross-reference section, and every object is held to what the plan and the document ask for, as
 bytes: whatever differs in a single one is for the general account, whose word is final. So this never refuses. Shares no code with the
-writers. A mark's look is judged in full once, by ``readback_look``; later ones are compared with what was judged.
+writers. A mark's look is judged in full once, by ``appearance``; later ones are compared with what was judged.
 """
 
 from __future__ import annotations
