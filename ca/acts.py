@@ -10,7 +10,7 @@ from typing import Any
 from cryptography import x509
 from sqlalchemy import Engine, select
 
-from ca.gate import CREATE, Presented, admit, admit_enrolment, admit_seal, order_of, require_no_seal, require_seal, wanted_of
+from ca.gate import Presented, admit, admit_enrolment, admit_seal, order_of, require_no_seal, require_seal, wanted_of
 from ca.issuance.enrolment import Enrolment
 from ca.issuance.holders import Approved
 from ca.issuance.issue import Issuance
@@ -26,6 +26,7 @@ from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import read
 from sealcore.protocol import judging
+from sealcore.protocol.actions import CREATE
 from sealcore.protocol.covers import ActCovers
 
 

@@ -18,13 +18,12 @@ from ca.revocation.revoke import Order
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import service_uri
 from sealcore.protocol import judging
+from sealcore.protocol.actions import CREATE, REVOKE
 from sealcore.protocol.covers import ActCovers
 from sealcore.protocol.ledger_entry import people_value
 from sealcore.protocol.token import Claims, parse, verify_signature
 
 AUDIENCE: Final = service_uri("ca")
-REVOKE: Final = "revoke"
-CREATE: Final = "create"
 SIGNER_FIRST: Final = "The signer's state changes first, the revocation follows."
 
 

@@ -17,13 +17,13 @@ from sealcore.platform.migrate import scripts, upgrade
 from sealcore.platform.observability import ObservabilityEndpoint, database_answers
 from sealcore.platform.renewal import Renewal
 from sealcore.platform.revocation import CrlWatch
-from workflow import store
 from workflow.delivery.ca_link import CaAuthority
 from workflow.delivery.outbox import Outbox
 from workflow.delivery.signer_link import SignerRegister
+from workflow.directory import store as directory_store
+from workflow.directory.model import Unit
 from workflow.forms.issuer import Issuer
 from workflow.metrics import WorkflowMetrics
-from workflow.model import Unit
 from workflow.office import Bounds, Office
 from workflow.settings import WorkflowSettings
 from workflow.web import app as http
@@ -110,6 +110,6 @@ def open_database(settings: WorkflowSettings) -> Engine:
     engine = connect(settings.database.url, pool_size=DATABASE_CONNECTIONS)
     upgrade(engine, scripts("workflow"))
     with write(engine) as connection:
-        if not store.unit_exists(connection, settings.office_unit):
-            store.add_unit(connection, Unit(settings.office_unit, settings.office_name))
+        if not directory_store.unit_exists(connection, settings.office_unit):
+            directory_store.add_unit(connection, Unit(settings.office_unit, settings.office_name))
     return engine

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 from sealcore.platform.db import read
 from sealcore.platform.metrics import CallMetrics, OnDemand, database_metrics, process_metrics
 from workflow import tables
-from workflow.model import FormState
+from workflow.forms.model import FormState
 
 OUTBOX_STATES = ("pending", "refused")
 

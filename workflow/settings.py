@@ -7,7 +7,7 @@ from pydantic import Field
 from sealcore.ids import service_uri
 from sealcore.platform.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
 from sealcore.platform.tracing import TracingSettings
-from workflow.model import UNIT_PATTERN
+from workflow.directory.model import UNIT_PATTERN
 
 DAY_S = 86_400
 

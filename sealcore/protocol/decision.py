@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol.actions import KINDS, Names
 from sealcore.protocol.canonical import canonical_json, is_integer, is_text, is_urn, is_uuid7, require
 from sealcore.protocol.covers import Covers, to_json
 from sealcore.protocol.p256 import low_s
@@ -25,8 +26,6 @@ MOST_PERSONS = 64  # of one quorum; bounds the work of one token
 Verdict = Literal["apply", "approve", "reject"]
 """``apply`` is the applicant's own signature: by it the signer knows whom to refuse as approver."""
 
-Action = Literal["seal", "create", "suspend", "resume", "replace", "destroy", "rotate", "revoke", "unlock", "register"]
-ACTIONS: frozenset[str] = frozenset(get_args(Action))
 VERDICTS: frozenset[str] = frozenset(get_args(Verdict))
 _FORM = re.compile(r"\w[\w-]{0,39}-[0-9]{4}-[0-9]{6,9}")
 _SIGNATURE_BYTES = range(8, 73)  # an ECDSA-Sig-Value on P-256 in DER
@@ -73,8 +72,8 @@ class DecisionContext:
         require(isinstance(self.form, str) and _FORM.fullmatch(self.form) is not None, "form is a number UNIT-YEAR-000001")
         require(is_urn(self.aud), "aud is one URI")
         require(is_urn(self.sub), "sub is a SAN URI")
-        require(isinstance(self.action, str) and self.action in ACTIONS, "action is not one of the protocol's")
-        without_seal = self.action not in ("seal", "suspend", "resume") and self.seal == ""
+        require(isinstance(self.action, str) and self.action in KINDS, "action is not one of the protocol's")
+        without_seal = KINDS[self.action].names is not Names.SEAL and self.seal == ""
         require(is_uuid7(self.seal) or without_seal, "seal is a UUIDv7; only an act that concerns no seal leaves it empty")
         require(is_integer(self.nbf) and is_integer(self.exp) and self.nbf < self.exp, "nbf and exp are NumericDates in order")
 

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol import judging
+from sealcore.protocol.actions import Performer, performed_by
 from sealcore.protocol.canonical import require
 from sealcore.protocol.covers import ActCovers, GrantCovers, ManifestCovers
 from sealcore.protocol.leaf import Leaf, leaf_hash
@@ -25,7 +26,7 @@ from signer.register.model import RULES, EpochKind, Epochs, Register, Seal, Temp
 
 WORKFLOW_ALONE = "approved by the workflow alone"
 NO_TEMPLATE = "under a grant without a template"
-ACTS = frozenset({"resume", "register"})  # what Perform carries out
+ACTS = performed_by(Performer.SIGNER)  # what Perform carries out
 _NO_SALT = bytes(16)
 
 

@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm, algorithm_of
+from sealcore.protocol.actions import ACTIONS
 from sealcore.protocol.canonical import b64url, is_digest, is_integer, is_text, is_uuid7, require
-from sealcore.protocol.decision import ACTIONS, MOST_PERSONS
+from sealcore.protocol.decision import MOST_PERSONS
 from sealcore.protocol.leaf import Certification
 from sealcore.protocol.p256 import canonical_spki, p256_key
 from sealcore.protocol.token import key_id

@@ -18,6 +18,7 @@ from ca.revocation.change import Kind
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
 from sealcore.protocol import act_effects, effect
+from sealcore.protocol.actions import ACTS
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.covers import ActCovers, Covers, GrantCovers
 from sealcore.protocol.decision import DecisionContext, Policy
@@ -26,7 +27,6 @@ from sealcore.protocol.leaf import Certification, Mark, Placement, Rectangle, Si
 from sealcore.protocol.manifest import DocumentEntry, Manifest
 from signer.acts.changes import CHANGES
 from tests.signer.office import SealsCa, spki
-from workflow.model import ACT_ACTIONS
 from workflow.policies.use_cases import POLICY_ADD
 
 CA = SealsCa()
@@ -138,7 +138,7 @@ def test_every_kind_of_act_has_words() -> None:
     assert act_effects.CERTIFICATES.keys() == set(Kind)
     kinds = {f"register.{name}" for name in act_effects.REGISTER} | {f"create.{CHANGE}"} | {f"revoke.{kind}" for kind in Kind} | {"resume"}
     assert EXAMPLES.keys() == kinds
-    assert {kind.partition(".")[0] for kind in kinds} == ACT_ACTIONS
+    assert {kind.partition(".")[0] for kind in kinds} == ACTS
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)

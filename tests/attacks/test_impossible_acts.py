@@ -18,6 +18,7 @@ from sealcore.errors import REGISTRY, Code, VermilionError
 from sealcore.errors import Kind as Refusal
 from sealcore.ids import client_uri, uuid7
 from sealcore.protocol import act_effects
+from sealcore.protocol.actions import ACTS
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.token import key_id
 from signer.acts.changes import CHANGES
@@ -27,7 +28,6 @@ from tests.cli.conftest import office as office  # noqa: PLC0414  (its fixture: 
 from tests.cli.running import RunningOffice
 from tests.signer.office import person
 from vermilion.ca_client import Authority, spki_sha256
-from workflow.model import ACT_ACTIONS
 from workflow.policies.use_cases import POLICY_ADD
 
 DIGEST = "ab" * 32
@@ -42,7 +42,7 @@ KINDS = {(action, change) for action, table in TABLES.items() for change in tabl
 
 def test_every_kind_of_act_is_known_here() -> None:
     """A kind that somebody carries out and that is not in these tables could not be told to anybody, and would not be tried below."""
-    assert TABLES.keys() == ACT_ACTIONS
+    assert TABLES.keys() == ACTS
     assert set(act_effects.REGISTER) == {*CHANGES, POLICY_ADD}
     assert set(act_effects.CERTIFICATES) == set(map(str, Kind))
     assert set(act_effects.IDENTITIES) == {CHANGE}

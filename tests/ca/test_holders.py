@@ -15,7 +15,6 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import select, update
 
 from ca.acts import Acts
-from ca.gate import CREATE
 from ca.issuance import holders, issue
 from ca.issuance.enrolment import enrolment
 from ca.issuance.renew import Renewals
@@ -29,6 +28,7 @@ from sealcore.ids import client_uri, operator_uri, service_uri, uuid7
 from sealcore.platform.db import read, write
 from sealcore.platform.rpc import Peer
 from sealcore.protocol import decision as decisions
+from sealcore.protocol.actions import CREATE
 from sealcore.protocol.covers import ActCovers
 from sealcore.protocol.token import Policy, parse
 from tests.ca.office import Desk, software_request

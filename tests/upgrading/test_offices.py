@@ -30,9 +30,10 @@ from signer.acts.model import stop_act
 from signer.register import consistency
 from signer.register.store import RegisterStore
 from tests.attacks.encodings import twin
-from workflow import store
 from workflow import tables as workflow_tables
-from workflow.model import FormState
+from workflow.directory import store as directory_store
+from workflow.forms import store as form_store
+from workflow.forms.model import FormState
 
 FOLDER: Final = Path(__file__).parent / "office"
 WHILE_IN_FORCE: Final = datetime(2026, 12, 1, tzinfo=UTC)
@@ -138,11 +139,11 @@ def test_the_ca_knows_its_certificates_and_names_those_whose_holder_nobody_knows
 
 def test_the_workflows_forms_decisions_and_clients_are_read_as_ever(opened: Callable[[str], Engine]) -> None:
     with read(opened("workflow")) as connection:
-        forms = store.forms(connection, state=None, submitted_by=None, before=None, limit=200)
+        forms = form_store.forms(connection, state=None, submitted_by=None, before=None, limit=200)
         by_state = {state: sum(form.state is state for form in forms) for state in FormState}
-        clients = store.clients(connection, "", 200)
-        documents = [len(store.documents(connection, form.number)) for form in forms]
-        attached = [store.attachments(connection, form.number) for form in forms]
+        clients = directory_store.clients(connection, "", 200)
+        documents = [len(form_store.documents(connection, form.number)) for form in forms]
+        attached = [form_store.attachments(connection, form.number) for form in forms]
         open_events = connection.execute(
             select(func.count()).select_from(workflow_tables.outbox).where(workflow_tables.outbox.c.state == "pending")
         ).scalar_one()

@@ -24,19 +24,22 @@ from sealcore.platform.config import TlsSettings, TokenSettings
 from sealcore.platform.db import connect, write
 from sealcore.platform.http_client import client_context
 from sealcore.platform.migrate import scripts, upgrade
-from sealcore.platform.rpc import Peer
 from sealcore.protocol.leaf import Placement
 from sealcore.protocol.manifest import DocumentEntry, Manifest
 from tests.nursed.programs import program
 from tests.pki import InfrastructureCa
 from tests.workflow.signer_side import Human, SignerSide
-from workflow import store
 from workflow.delivery.outbox import Outbox
 from workflow.delivery.signer_link import SignerRegister
+from workflow.directory import store as directory_store
+from workflow.directory.model import Client, Person, Role, Unit
 from workflow.forms import use_cases as forms
 from workflow.forms.issuer import Issuer
-from workflow.model import Client, Form, Person, Role, Unit
+from workflow.forms.kinds.documents import Documents
+from workflow.forms.kinds.kind import Application
+from workflow.forms.model import Form
 from workflow.office import Bounds, Office
+from workflow.principal import Principal, principal_of
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 OFFICE_BOUNDS = Bounds(service_uri("signer"), "OFFICE", 7 * 86_400, 366 * 86_400)
@@ -76,15 +79,15 @@ class Desk:
     signer: SignerSide
     outbox: Outbox
     issuer: Human
-    client: Peer
-    operator: Peer = field(default_factory=lambda: Peer(operator_uri("desk"), 2))
+    client: Principal
+    operator: Principal = field(default_factory=lambda: principal_of(operator_uri("desk")))
 
     def human(self, *roles: str, registered: bool = True) -> Human:
         """A person of the office, in the signer's register too unless told otherwise."""
         human = Human(*roles)
         person = Person(human.id, human.name, "OFFICE", frozenset(map(Role, roles)), human.spki)
         with write(self.office.engine) as connection:
-            store.add_person(connection, person)
+            directory_store.add_person(connection, person)
         if registered:
             self.signer.state.register(human)
         return human
@@ -92,13 +95,13 @@ class Desk:
     def now(self) -> int:
         return self.office.now()
 
-    def documents(self, count: int = 1) -> forms.Documents:
+    def documents(self, count: int = 1) -> Documents:
         entries = tuple(DocumentEntry(f"contract {n}.pdf", bytes([n % 256]) * 32, 1000 + n, Placement()) for n in range(count))
         manifest = Manifest.build(entries)
-        return forms.Documents(entries, tuple(leaf.salt for leaf in manifest.leaves), manifest.root)
+        return Documents(entries, tuple(leaf.salt for leaf in manifest.leaves), manifest.root)
 
-    def submit(self, seal: str, *, asked: Any = None, action: str = "seal", caller: Peer | None = None, **about: Any) -> Form:
-        application = forms.Application(seal, action, "A form", asked or self.documents(), **about)
+    def submit(self, seal: str, *, asked: Any = None, action: str = "seal", caller: Principal | None = None, **about: Any) -> Form:
+        application = Application(seal, action, "A form", asked or self.documents(), **about)
         return forms.submit(self.office, caller or self.client, application)
 
 
@@ -117,13 +120,13 @@ def desk(database_url: str, signer: SignerSide, workflow_tls: TlsSettings) -> It
     upgrade(engine, scripts("workflow"))
     client = Client(uuid7(), "ERP", client_uri("erp"), "OFFICE")
     with write(engine) as connection:
-        store.add_unit(connection, Unit("OFFICE", "Office"))
-        store.add_client(connection, client)
+        directory_store.add_unit(connection, Unit("OFFICE", "Office"))
+        directory_store.add_client(connection, client)
     issuer = Human()
     signer.state.issuer_key = issuer.key.public_key()
     register = SignerRegister(signer.target, workflow_tls, clock, cache_s=0.0)
     office = Office(engine, register, Issuer(_SoftwareKey(issuer)), clock, OFFICE_BOUNDS)
-    yield Desk(office, clock, signer, Outbox(engine, register), issuer, Peer(client.uri, 1))
+    yield Desk(office, clock, signer, Outbox(engine, register), issuer, principal_of(client.uri))
     register.close()
     engine.dispose()
 

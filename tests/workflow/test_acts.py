@@ -14,27 +14,32 @@ from sealcore.protocol.canonical import strict_json
 from tests.workflow.conftest import Desk
 from tests.workflow.signer_side import Human
 from tests.workflow.test_forms import decide, refusal
-from workflow import store, tables
+from workflow import tables
 from workflow.delivery import events, refused
+from workflow.directory import store as directory_store
+from workflow.directory.model import Client, Person, Role
+from workflow.forms import store as form_store
 from workflow.forms import use_cases as forms
+from workflow.forms.kinds.act import ActRequest
+from workflow.forms.kinds.performers.signer import MOST_ATTACHED_BYTES
+from workflow.forms.model import FormState
 from workflow.metrics import WorkflowMetrics
-from workflow.model import Client, FormState, Person, Role
 
 BRICKING = {"change": "seal_quorum", "id": uuid7(), "quorum": ["seal:9"]}
 PICTURE = b"%PDF-1.7 a picture"
 
 
 def ask(desk: Desk, *files: bytes, **parameters: object) -> forms.Form:
-    asked = forms.ActRequest({"change": "seal_picture_add", "id": uuid7(), **parameters}, files)
+    asked = ActRequest({"change": "seal_picture_add", "id": uuid7(), **parameters}, files)
     return desk.submit("", asked=asked, action="register", caller=desk.operator)
 
 
 def test_what_the_signer_would_refuse_is_not_filed(desk: Desk) -> None:
     desk.signer.state.refuse_checks = VermilionError(Code.QUORUM_UNMEETABLE, "nobody could meet it")
-    asked = forms.ActRequest(BRICKING)
+    asked = ActRequest(BRICKING)
     assert refusal(lambda: desk.submit("", asked=asked, action="register", caller=desk.operator)) is Code.QUORUM_UNMEETABLE
     seal = desk.signer.state.add_seal(resume=1)
-    assert refusal(lambda: desk.submit(seal, asked=forms.ActRequest({}), action="resume")) is Code.QUORUM_UNMEETABLE
+    assert refusal(lambda: desk.submit(seal, asked=ActRequest({}), action="resume")) is Code.QUORUM_UNMEETABLE
     assert forms.listing(desk.office, desk.operator, state=None, before=None, limit=10) == []
     desk.signer.state.refuse_checks = None
     form = desk.submit("", asked=asked, action="register", caller=desk.operator)
@@ -67,10 +72,10 @@ def test_the_files_of_an_act_travel_with_its_token(desk: Desk) -> None:
 
 
 def test_files_beyond_what_a_message_takes_are_refused(desk: Desk) -> None:
-    assert refusal(lambda: ask(desk, bytes(forms.MOST_ATTACHED_BYTES + 1))) is Code.DOCUMENT_TOO_LARGE
+    assert refusal(lambda: ask(desk, bytes(MOST_ATTACHED_BYTES + 1))) is Code.DOCUMENT_TOO_LARGE
     assert desk.signer.state.checked == []
-    largest = ask(desk, bytes(forms.MOST_ATTACHED_BYTES))
-    assert len(forms.show(desk.office, desk.operator, largest.number).attachments[0]) == forms.MOST_ATTACHED_BYTES
+    largest = ask(desk, bytes(MOST_ATTACHED_BYTES))
+    assert len(forms.show(desk.office, desk.operator, largest.number).attachments[0]) == MOST_ATTACHED_BYTES
 
 
 def failed_act(desk: Desk) -> forms.Form:
@@ -122,7 +127,7 @@ def test_a_refused_act_is_closed_by_a_person_with_a_reason(desk: Desk) -> None:
 def left(desk: Desk) -> Human:
     human = Human("operator")
     with write(desk.office.engine) as connection:
-        store.add_person(connection, Person(human.id, "Gone", "OFFICE", frozenset({Role.OPERATOR}), human.spki, active=False))
+        directory_store.add_person(connection, Person(human.id, "Gone", "OFFICE", frozenset({Role.OPERATOR}), human.spki, active=False))
     return human
 
 
@@ -137,16 +142,16 @@ def test_an_unknown_reference_is_not_taken_for_a_duplicate(desk: Desk) -> None:
             (Person(twin.id, "A", "OFFICE", frozenset({Role.APPROVER}), human.spki), Code.CONFLICT),
         ):
             if code is None:
-                store.add_person(connection, person)
+                directory_store.add_person(connection, person)
             else:
-                assert refusal(lambda person=person: store.add_person(connection, person)) is code
+                assert refusal(lambda person=person: directory_store.add_person(connection, person)) is code
         for client, code in (
             (Client(uuid7(), "A", "https://vermilion.internal/client/a", "NOWHERE"), Code.NOT_FOUND),
             (Client(uuid7(), "A", "https://vermilion.internal/client/a", "OFFICE", units=frozenset({"NOWHERE"})), Code.NOT_FOUND),
         ):
             with connection.begin_nested() as savepoint:
-                assert refusal(lambda client=client: store.add_client(connection, client)) is code
+                assert refusal(lambda client=client: directory_store.add_client(connection, client)) is code
                 savepoint.rollback()
-        assert refusal(lambda: store.next_number(connection, "NOWHERE", 2026)) is Code.NOT_FOUND
+        assert refusal(lambda: form_store.next_number(connection, "NOWHERE", 2026)) is Code.NOT_FOUND
         with pytest.raises(Exception, match=r"(?i)null"), connection.begin_nested():  # neither: it stays what it is
             connection.execute(insert(tables.units).values(code="X", name=None))

@@ -11,8 +11,10 @@ from tests.workflow.conftest import Desk
 from tests.workflow.test_forms import REVOKE, decide, refusal, with_ca
 from workflow.forms import decisions
 from workflow.forms import use_cases as forms
+from workflow.forms.kinds.act import ActRequest
+from workflow.forms.kinds.grant import GrantRequest
 
-ACT = forms.ActRequest({"change": "register_quorum", "least_persons": 1})
+ACT = ActRequest({"change": "register_quorum", "least_persons": 1})
 
 
 def filed(desk: Desk, kind: str) -> Any:
@@ -20,7 +22,7 @@ def filed(desk: Desk, kind: str) -> Any:
     if kind == "act":
         return desk.submit("", asked=ACT, action="register", caller=desk.operator)
     seal = desk.signer.state.add_seal(seal=2, grant_untemplated=2)
-    asked = forms.GrantRequest(3, desk.now() + 3600, None) if kind == "grant" else None
+    asked = GrantRequest(3, desk.now() + 3600, None) if kind == "grant" else None
     return desk.submit(seal, asked=asked)
 
 
@@ -64,7 +66,7 @@ def test_the_ca_is_told_of_the_earliest_that_is_in_a_form(desk: Desk) -> None:
     """Its own restore is judged by it: of the form's start and all decisions, the one under way included."""
     desk, ca = with_ca(desk)
     began = desk.now()
-    form = desk.submit("", asked=forms.ActRequest(REVOKE), action="revoke", caller=desk.operator)
+    form = desk.submit("", asked=ActRequest(REVOKE), action="revoke", caller=desk.operator)
     first = desk.human("approver")
     early = first.decide(form.context, "approve", began - 1)
     decisions.decide(desk.office, desk.operator, form.number, early, "")
@@ -75,7 +77,7 @@ def test_the_ca_is_told_of_the_earliest_that_is_in_a_form(desk: Desk) -> None:
 
 def test_acts_of_the_ca_do_not_ask_for_the_signers_restore(desk: Desk) -> None:
     desk, _ = with_ca(desk)
-    form = desk.submit("", asked=forms.ActRequest(REVOKE), action="revoke", caller=desk.operator)
+    form = desk.submit("", asked=ActRequest(REVOKE), action="revoke", caller=desk.operator)
     desk.clock.advance(60)
     desk.signer.state.restored_at = desk.now()
     decide(desk, form, desk.human("approver"))

@@ -12,8 +12,10 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import connect, read, write
 from sealcore.platform.migrate import scripts, upgrade
 from tests.workflow.conftest import Desk
-from workflow import store, tables
-from workflow.model import Unit
+from workflow import tables
+from workflow.directory import store as directory_store
+from workflow.directory.model import Unit
+from workflow.forms import store as form_store
 
 
 def test_the_migrations_make_the_tables_that_the_code_expects(database_url: str) -> None:
@@ -34,7 +36,7 @@ def test_fifty_forms_at_once_are_numbered_without_a_gap(desk: Desk) -> None:
 
 def test_numbers_stay_gapless_when_submissions_fail_in_between(desk: Desk) -> None:
     def take(connection: Connection, fail: bool) -> str:
-        number = store.next_number(connection, "OFFICE", 2026)
+        number = form_store.next_number(connection, "OFFICE", 2026)
         if fail:
             raise VermilionError(Code.CONFLICT, "on purpose")
         return number
@@ -53,9 +55,9 @@ def test_numbers_stay_gapless_when_submissions_fail_in_between(desk: Desk) -> No
 
 def test_every_unit_and_year_counts_for_itself(desk: Desk) -> None:
     with write(desk.office.engine) as connection:
-        store.add_unit(connection, Unit("SALES", "Sales"))
+        directory_store.add_unit(connection, Unit("SALES", "Sales"))
         given = [
-            store.next_number(connection, unit, year)
+            form_store.next_number(connection, unit, year)
             for unit, year in [("OFFICE", 2026), ("SALES", 2026), ("SALES", 2027), ("SALES", 2026)]
         ]
     assert given == ["OFFICE-2026-000001", "SALES-2026-000001", "SALES-2027-000001", "SALES-2026-000002"]

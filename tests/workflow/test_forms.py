@@ -13,20 +13,27 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, service_uri, uuid7
 from sealcore.platform.db import read, write
-from sealcore.platform.rpc import Peer
 from sealcore.protocol import token as tokens
 from sealcore.protocol.covers import ActCovers, GrantCovers
 from sealcore.protocol.decision import Decision
 from tests.attacks.encodings import high_s, spellings
 from tests.workflow.conftest import Desk
 from tests.workflow.signer_side import Human
-from workflow import store, tables
+from workflow import tables
 from workflow.delivery import events
 from workflow.delivery.outbox import Outbox
+from workflow.directory import store as directory_store
 from workflow.directory import use_cases as directory
+from workflow.directory.model import Client, Person, Role
 from workflow.forms import decisions
+from workflow.forms import store as form_store
 from workflow.forms import use_cases as forms
-from workflow.model import Client, FormState, Person, Role, Rule
+from workflow.forms.kinds.act import ActRequest
+from workflow.forms.kinds.grant import GrantRequest
+from workflow.forms.model import FormState
+from workflow.policies import use_cases as policies
+from workflow.policies.model import Policy
+from workflow.principal import principal_of
 from workflow.seals import stops
 
 
@@ -185,9 +192,9 @@ def test_a_withdrawn_form_keeps_its_number_and_takes_no_decision(desk: Desk) -> 
 
 def test_only_who_submitted_a_form_sees_it_withdraws_it_and_gets_its_token(desk: Desk) -> None:
     seal = desk.signer.state.add_seal(seal=1)
-    form, stranger = desk.submit(seal), Peer(client_uri("crm"), 9)
+    form, stranger = desk.submit(seal), principal_of(client_uri("crm"))
     with write(desk.office.engine) as connection:
-        store.add_client(connection, Client(uuid7(), "CRM", stranger.uri, "OFFICE"))
+        directory_store.add_client(connection, Client(uuid7(), "CRM", stranger.uri, "OFFICE"))
     decide(desk, form, desk.human("approver"))
     for act in (forms.show, forms.withdraw, forms.fetch_token):
         assert refusal(lambda act=act: act(desk.office, stranger, form.number)) is Code.NOT_FOUND
@@ -204,7 +211,7 @@ def test_an_operator_uses_no_seal(desk: Desk) -> None:
 
 def test_a_client_that_the_office_does_not_know_applies_for_nothing(desk: Desk) -> None:
     seal = desk.signer.state.add_seal(seal=1)
-    assert refusal(lambda: desk.submit(seal, caller=Peer(client_uri("nobody"), 3))) is Code.PERMISSION_DENIED
+    assert refusal(lambda: desk.submit(seal, caller=principal_of(client_uri("nobody")))) is Code.PERMISSION_DENIED
 
 
 def test_a_root_that_its_documents_do_not_give_is_refused(desk: Desk) -> None:
@@ -243,12 +250,12 @@ def test_a_quorum_of_zero_is_approved_by_the_workflow_alone(desk: Desk) -> None:
 
 def test_a_policy_raises_the_quorum_and_never_lowers_it(desk: Desk) -> None:
     seal, (first, second, _) = desk.signer.state.add_seal(seal=2), [desk.human("approver") for _ in range(3)]
-    directory.add_policy(desk.office, "desk", Rule("lax", 1, 1))
+    policies.add(desk.office, "desk", Policy("lax", 1, 1))
     assert desk.submit(seal).context.policy.quorum == 2
-    directory.add_policy(desk.office, "desk", Rule("strict", 1, 3, seal=seal, action="seal"))
+    policies.add(desk.office, "desk", Policy("strict", 1, 3, seal=seal, action="seal"))
     form = desk.submit(seal)
     assert (form.context.policy.id, form.context.policy.version, form.context.policy.quorum) == ("strict", 1, 3)
-    refusal_of = refusal(lambda: directory.add_policy(desk.office, "desk", Rule("strict", 2, 1, seal=seal, action="seal")))
+    refusal_of = refusal(lambda: policies.add(desk.office, "desk", Policy("strict", 2, 1, seal=seal, action="seal")))
     assert refusal_of is Code.PERMISSION_DENIED
     assert desk.submit(seal).context.policy.quorum == 3
     for approver in (first, second):
@@ -295,20 +302,20 @@ def test_an_approver_who_left_the_register_counts_no_more(desk: Desk) -> None:
 def test_a_grant_covers_uses_until_a_time_and_needs_the_higher_tier_without_a_template(desk: Desk) -> None:
     seal = desk.signer.state.add_seal(seal=1, grant_untemplated=2)
     until = desk.now() + 30 * 86_400
-    free = desk.submit(seal, asked=forms.GrantRequest(500, until, None))
-    bound = desk.submit(seal, asked=forms.GrantRequest(500, until, "ab" * 32))
+    free = desk.submit(seal, asked=GrantRequest(500, until, None))
+    bound = desk.submit(seal, asked=GrantRequest(500, until, "ab" * 32))
     assert (free.context.policy.quorum, bound.context.policy.quorum) == (2, 1)
     assert free.context.covers == GrantCovers(500, until, None)
     assert free.context.exp == until
     decide(desk, bound, desk.human("approver"))
     assert claims(desk, bound.number).covers == GrantCovers(500, until, "ab" * 32)
     for wrong in (desk.now(), desk.now() + 10 * 366 * 86_400):
-        assert refusal(lambda wrong=wrong: desk.submit(seal, asked=forms.GrantRequest(1, wrong, None))) is Code.INVALID_ARGUMENT
+        assert refusal(lambda wrong=wrong: desk.submit(seal, asked=GrantRequest(1, wrong, None))) is Code.INVALID_ARGUMENT
 
 
 def test_an_approved_act_is_carried_out_by_the_workflow(desk: Desk) -> None:
     seal = desk.signer.state.add_seal(state="suspended", seal=1, resume=2)
-    form = desk.submit(seal, asked=forms.ActRequest({"seal": seal}), action="resume", caller=desk.operator)
+    form = desk.submit(seal, asked=ActRequest({"seal": seal}), action="resume", caller=desk.operator)
     assert (form.context.sub, form.context.covers) == (service_uri("workflow"), ActCovers({"seal": seal}))
     decide(desk, form, desk.human("approver"))
     decide(desk, form, desk.human("approver"))
@@ -322,13 +329,13 @@ def test_an_approved_act_is_carried_out_by_the_workflow(desk: Desk) -> None:
 
 def test_a_change_of_the_register_takes_the_registers_own_quorum(desk: Desk) -> None:
     desk.signer.state.register_quorum = 3
-    form = desk.submit("", asked=forms.ActRequest({"change": "person_remove", "id": uuid7()}), action="register", caller=desk.operator)
+    form = desk.submit("", asked=ActRequest({"change": "person_remove", "id": uuid7()}), action="register", caller=desk.operator)
     assert (form.context.policy.quorum, form.context.seal) == (3, "")
 
 
 def test_acts_and_uses_do_not_mix(desk: Desk) -> None:
     seal = desk.signer.state.add_seal(seal=1, resume=1)
-    act = forms.ActRequest({})
+    act = ActRequest({})
     assert refusal(lambda: desk.submit(seal, asked=act, action="seal")) is Code.ACTION_MISMATCH
     assert refusal(lambda: desk.submit(seal, asked=act, action="destroy")) is Code.ACTION_MISMATCH
     assert refusal(lambda: desk.submit(seal, asked=act, action="register")) is Code.INVALID_ARGUMENT
@@ -372,7 +379,7 @@ REVOKE = {"change": "revoke", "issuer": "seals", "serial": "abc", "reason": "key
 def test_an_approved_revocation_goes_to_the_ca_and_not_to_the_signer(desk: Desk, state: str) -> None:
     desk, ca = with_ca(desk)
     seal = desk.signer.state.add_seal(state=state, seal=1, revoke=2)
-    form = desk.submit(seal, asked=forms.ActRequest(REVOKE), action="revoke", caller=desk.operator)
+    form = desk.submit(seal, asked=ActRequest(REVOKE), action="revoke", caller=desk.operator)
     assert (form.context.aud, form.context.sub, form.context.policy.quorum) == (service_uri("ca"), service_uri("workflow"), 2)
     for _person in range(2):
         decide(desk, form, desk.human("approver"))
@@ -390,7 +397,7 @@ def test_an_approved_revocation_goes_to_the_ca_and_not_to_the_signer(desk: Desk,
 def test_a_revocation_that_the_ca_refuses_keeps_its_code(desk: Desk) -> None:
     desk, ca = with_ca(desk)
     ca.refuses = VermilionError(Code.CONFLICT, "the seal is active at the signer")
-    form = desk.submit(desk.signer.state.add_seal(revoke=1), asked=forms.ActRequest(REVOKE), action="revoke")
+    form = desk.submit(desk.signer.state.add_seal(revoke=1), asked=ActRequest(REVOKE), action="revoke")
     decide(desk, form, desk.human("approver"))
     assert desk.outbox.deliver()
     performance = forms.show(desk.office, desk.client, form.number).performance
@@ -398,7 +405,7 @@ def test_a_revocation_that_the_ca_refuses_keeps_its_code(desk: Desk) -> None:
 
 
 def test_a_revocation_needs_a_ca_and_its_own_quorum(desk: Desk) -> None:
-    act = forms.ActRequest(REVOKE)
+    act = ActRequest(REVOKE)
     assert refusal(lambda: desk.submit(desk.signer.state.add_seal(revoke=1), asked=act, action="revoke")) is Code.ACTION_MISMATCH
     desk, _ = with_ca(desk)
     assert refusal(lambda: desk.submit(desk.signer.state.add_seal(resume=1), asked=act, action="revoke")) is Code.ACTION_MISMATCH
@@ -409,7 +416,7 @@ def test_a_revocation_needs_a_ca_and_its_own_quorum(desk: Desk) -> None:
 def test_an_act_that_the_signer_refuses_keeps_its_code(desk: Desk) -> None:
     desk.signer.state.refuse_performs = VermilionError(Code.CONFLICT, "the seal is not suspended")
     seal = desk.signer.state.add_seal(seal=1, resume=1)
-    form = desk.submit(seal, asked=forms.ActRequest({}), action="resume")
+    form = desk.submit(seal, asked=ActRequest({}), action="resume")
     decide(desk, form, desk.human("approver"))
     desk.outbox.deliver()
     performance = forms.show(desk.office, desk.client, form.number).performance
@@ -440,7 +447,7 @@ def test_whoever_writes_the_workflows_database_cannot_approve(desk: Desk) -> Non
     with write(desk.office.engine) as connection:
         here = tables.forms.c.number
         connection.execute(update(tables.forms).where(here == flipped.number).values(state="approved", settled=now))
-        store.add_person(connection, Person(intruder.id, "X", "OFFICE", frozenset({Role.APPROVER}), intruder.spki))
+        directory_store.add_person(connection, Person(intruder.id, "X", "OFFICE", frozenset({Role.APPROVER}), intruder.spki))
         given = intruder.decide(forged.context, "approve", now)
         row = {"number": forged.number, "person": intruder.id, "verdict": "approve", "time": now, "signature": given.signature}
         connection.execute(insert(tables.decisions).values(**row, reason="", received=now, position=0))
@@ -451,7 +458,7 @@ def test_whoever_writes_the_workflows_database_cannot_approve(desk: Desk) -> Non
     desk.signer.state.seals[seal].quorum[0].least_persons = 1
     decide(desk, swapped, desk.human("approver"))
     with write(desk.office.engine) as connection:
-        foreign = store.token(connection, swapped.number)
+        foreign = form_store.token(connection, swapped.number)
         connection.execute(update(tables.forms).where(here == flipped.number).values(token=foreign))
     assert refusal(lambda: forms.fetch_token(desk.office, desk.client, flipped.number)) is Code.TOKEN_MALFORMED
 

@@ -20,18 +20,19 @@ from tests.workflow.test_forms import REVOKE, Ca, decide, refusal, with_ca
 from tests.workflow.test_outbox import states
 from workflow import tables
 from workflow.delivery.outbox import Outbox
-from workflow.directory import use_cases as directory
 from workflow.forms import use_cases as forms
-from workflow.model import Rule
+from workflow.forms.kinds.act import MOST_ACT_BYTES, ActRequest
+from workflow.policies import use_cases as policies
+from workflow.policies.model import Policy
 
-ACT = forms.ActRequest({"change": "register_quorum", "least_persons": 1})
+ACT = ActRequest({"change": "register_quorum", "least_persons": 1})
 
 
 def test_what_the_ca_would_refuse_is_neither_filed_nor_approved(desk: Desk) -> None:
     desk, ca = with_ca(desk)
     for action in ("revoke", "create"):
         ca.refuses_checks = VermilionError(Code.CONFLICT, "the seal is active at the signer", rule="The signer's state changes first.")
-        asked = forms.ActRequest(REVOKE)
+        asked = ActRequest(REVOKE)
         with pytest.raises(VermilionError) as refused:
             desk.submit("", asked=asked, action=action, caller=desk.operator)
         assert (refused.value.code, refused.value.rule) == (Code.CONFLICT, "The signer's state changes first.")
@@ -49,7 +50,7 @@ def test_what_the_ca_would_refuse_is_neither_filed_nor_approved(desk: Desk) -> N
 def test_later_approvers_are_asked_whether_what_the_first_one_saw_still_stands(desk: Desk) -> None:
     """Whoever carries the act out is told when the first approval was given, the signer and the CA alike."""
     desk, ca = with_ca(desk)
-    for asked, action in ((ACT, "register"), (forms.ActRequest(REVOKE), "revoke")):
+    for asked, action in ((ACT, "register"), (ActRequest(REVOKE), "revoke")):
         form = desk.submit("", asked=asked, action=action, caller=desk.operator)
         began = desk.now()
         decide(desk, form, desk.human("approver"))
@@ -63,10 +64,10 @@ def test_no_policy_asks_for_more_people_than_there_are(desk: Desk) -> None:
     """One could never be lowered again: that takes approvals, under this very policy."""
     people = [desk.human("approver") for _ in range(3)]
     desk.human("approver", registered=False)
-    many = Rule("many", 1, 4, action="register")
-    assert refusal(lambda: directory.add_policy(desk.office, "desk", many)) is Code.QUORUM_UNMEETABLE
-    directory.add_policy(desk.office, "desk", replace(many, quorum=3))
-    remove = forms.ActRequest({"change": "person_remove", "id": people[0].id})
+    many = Policy("many", 1, 4, action="register")
+    assert refusal(lambda: policies.add(desk.office, "desk", many)) is Code.QUORUM_UNMEETABLE
+    policies.add(desk.office, "desk", replace(many, quorum=3))
+    remove = ActRequest({"change": "person_remove", "id": people[0].id})
     assert refusal(lambda: desk.submit("", asked=remove, action="register", caller=desk.operator)) is Code.QUORUM_UNMEETABLE
     desk.human("approver")
     desk.submit("", asked=remove, action="register", caller=desk.operator)
@@ -79,15 +80,15 @@ def test_an_approved_policy_changes_nothing_of_which_it_does_not_speak(desk: Des
     """Version 2 asks for nine with one seal, which is what approvers read; that all others go down to nothing stands nowhere."""
     for _ in range(9):
         desk.human("approver")
-    directory.add_policy(desk.office, "desk", Rule("four-eyes", 1, 3))
-    asked = forms.ActRequest({"change": "policy_add", "id": "four-eyes", "version": 2, "quorum": 9, "seal": "", "action": "", **narrower})
+    policies.add(desk.office, "desk", Policy("four-eyes", 1, 3))
+    asked = ActRequest({"change": "policy_add", "id": "four-eyes", "version": 2, "quorum": 9, "seal": "", "action": "", **narrower})
     assert refusal(lambda: desk.submit("", asked=asked, action="register", caller=desk.operator)) is Code.CONFLICT
 
 
 def test_an_act_whose_token_nobody_would_read_is_not_filed(desk: Desk) -> None:
     """It was approved, and refused by the signer as malformed: a token has a largest size."""
-    fields = ["f" * 500] * (forms.MOST_ACT_BYTES // 503 - 1)
-    largest, larger = (forms.ActRequest({"change": "template_add", "fields": names}) for names in (fields, [*fields, "f" * 500, "f" * 500]))
+    fields = ["f" * 500] * (MOST_ACT_BYTES // 503 - 1)
+    largest, larger = (ActRequest({"change": "template_add", "fields": names}) for names in (fields, [*fields, "f" * 500, "f" * 500]))
     assert refusal(lambda: desk.submit("", asked=larger, action="register", caller=desk.operator)) is Code.INVALID_ARGUMENT
     context = desk.submit("", asked=largest, action="register", caller=desk.operator).context
     people = [Human("approver") for _ in range(MOST_PERSONS)]
@@ -98,7 +99,7 @@ def test_an_act_whose_token_nobody_would_read_is_not_filed(desk: Desk) -> None:
 def test_no_act_is_approved_by_the_workflow_alone(desk: Desk) -> None:
     desk, _ = with_ca(desk)
     seal = desk.signer.state.add_seal(seal=0, resume=0, revoke=0)
-    for asked, action in ((forms.ActRequest({}), "resume"), (forms.ActRequest(REVOKE), "revoke")):
+    for asked, action in ((ActRequest({}), "resume"), (ActRequest(REVOKE), "revoke")):
         form = desk.submit(seal, asked=asked, action=action)
         assert (form.state, form.context.policy.quorum) == ("applied", 1)
 
@@ -122,7 +123,7 @@ def approved_revocations(desk: Desk, count: int) -> list[str]:
     desk.signer.state.register_quorum = 1
     approver, numbers = desk.human("approver"), []
     for at in range(count):
-        form = desk.submit("", asked=forms.ActRequest({**REVOKE, "serial": f"{at + 1:x}"}), action="revoke", caller=desk.operator)
+        form = desk.submit("", asked=ActRequest({**REVOKE, "serial": f"{at + 1:x}"}), action="revoke", caller=desk.operator)
         decide(desk, form, approver)
         numbers.append(form.number)
     return numbers

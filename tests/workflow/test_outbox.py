@@ -18,6 +18,7 @@ from workflow import tables
 from workflow.delivery import events
 from workflow.delivery.outbox import Outbox
 from workflow.forms import use_cases as forms
+from workflow.forms.kinds.act import ActRequest
 
 
 def states(desk: Desk) -> list[str]:
@@ -80,7 +81,7 @@ def test_what_the_signer_refuses_for_good_is_kept_with_its_code_and_holds_nobody
     assert states(desk) == ["refused", "refused"]
     desk.signer.state.refuse_appends = None
     desk.signer.state.refuse_performs = VermilionError(Code.REVOCATION_UNAVAILABLE, "no CRL")
-    decide(desk, desk.submit(seal, asked=forms.ActRequest({}), action="resume"), desk.human("approver"))
+    decide(desk, desk.submit(seal, asked=ActRequest({}), action="resume"), desk.human("approver"))
     assert not desk.outbox.deliver()
     assert sorted(states(desk)[2:]) == ["done", "done", "done", "pending"]
     desk.signer.state.refuse_performs = None

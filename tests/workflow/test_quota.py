@@ -19,6 +19,7 @@ from tests.pki import InfrastructureCa
 from tests.workflow.conftest import NOON, Desk
 from tests.workflow.test_forms import decide, refusal
 from workflow.forms import use_cases as forms
+from workflow.forms.kinds.act import ActRequest
 from workflow.office import Bounds
 from workflow.settings import QuotaSettings
 from workflow.web.limits import Admission
@@ -194,12 +195,12 @@ def test_files_of_acts_that_wait_are_bounded_for_each_client_and_go_with_their_f
     act = {"change": "seal_picture_add", "id": uuid7(), "picture": "ab" * 32}
 
     def ask(content: bytes) -> forms.Form:
-        return desk.submit("", asked=forms.ActRequest(act, (content,)), action="register")
+        return desk.submit("", asked=ActRequest(act, (content,)), action="register")
 
     first = ask(b"a" * 1500)
     second = ask(b"b" * 1500)
     assert refusal(lambda: ask(b"c")) is Code.QUOTA_EXCEEDED
-    desk.submit("", asked=forms.ActRequest({**act, "picture": "cd" * 32}), action="register")  # without a file
+    desk.submit("", asked=ActRequest({**act, "picture": "cd" * 32}), action="register")  # without a file
     forms.withdraw(desk.office, desk.client, first.number)
     assert forms.show(desk.office, desk.operator, first.number).attachments == ()
     decide(desk, second, desk.human("approver"), "reject", "not this one")

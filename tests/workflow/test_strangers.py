@@ -12,15 +12,15 @@ import pytest
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
 from sealcore.platform.db import write
-from sealcore.platform.rpc import Peer
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.json_forms import context_from_json
 from tests.workflow.conftest import Desk, Running
 from tests.workflow.signer_side import Human
 from tests.workflow.test_forms import refusal
 from tests.workflow.test_rest import DOCUMENT, decision
-from workflow import store
-from workflow.model import Client, Person, Role, Unit
+from workflow.directory import store as directory_store
+from workflow.directory.model import Client, Person, Role, Unit
+from workflow.principal import principal_of
 
 NOTHING = "OFFICE-2020-999999"
 STATES = ("applied", "approved", "rejected", "withdrawn", "an act", "a grant")
@@ -158,7 +158,7 @@ def test_the_office_itself_is_no_clients_business(world: World) -> None:
 def test_a_client_applies_for_its_own_units_and_their_people_alone(desk: Desk) -> None:
     seal = desk.signer.state.add_seal(seal=1)
     with write(desk.office.engine) as connection:
-        store.add_unit(connection, Unit("SALES", "Sales"))
+        directory_store.add_unit(connection, Unit("SALES", "Sales"))
     ours = desk.human("applicant")
     theirs, gone, auditor = (Human(role) for role in ("applicant", "applicant", "auditor"))
     with write(desk.office.engine) as connection:
@@ -167,7 +167,7 @@ def test_a_client_applies_for_its_own_units_and_their_people_alone(desk: Desk) -
             (gone, "OFFICE", Role.APPLICANT, False),
             (auditor, "OFFICE", Role.AUDITOR, True),
         ):
-            store.add_person(connection, Person(human.id, human.name, unit, frozenset({role}), human.spki, active))
+            directory_store.add_person(connection, Person(human.id, human.name, unit, frozenset({role}), human.spki, active))
     assert refusal(lambda: desk.submit(seal, unit="SALES")) is Code.UNIT_NOT_ALLOWED
     assert refusal(lambda: desk.submit(seal, unit="NOWHERE")) is Code.UNIT_NOT_ALLOWED, "as if it were another's"
     said = set()
@@ -180,7 +180,7 @@ def test_a_client_applies_for_its_own_units_and_their_people_alone(desk: Desk) -
     assert desk.submit(seal, applicant=ours.id).applicant == ours.id
     with write(desk.office.engine) as connection:
         uri = client_uri("both")
-        store.add_client(connection, Client(uuid7(), "Both", uri, "OFFICE", units=frozenset({"SALES"})))
-    both = Peer(uri, 7)
+        directory_store.add_client(connection, Client(uuid7(), "Both", uri, "OFFICE", units=frozenset({"SALES"})))
+    both = principal_of(uri)
     assert desk.submit(seal, caller=both, unit="SALES", applicant=theirs.id).number.startswith("SALES-")
     assert refusal(lambda: desk.submit(seal, caller=both, unit="OFFICE", applicant=theirs.id)) is Code.APPLICANT_NOT_ALLOWED

@@ -33,7 +33,7 @@ class CaAuthority:
         self._channel.close()
 
     def check_act(self, action: str, seal: str, parameters: Mapping[str, Any], approved_since: int | None, earliest: int) -> None:
-        """Raises what the CA would refuse this act for if it were approved now; changes nothing. ``earliest`` as ``forms.check_act`` has it."""
+        """Raises what the CA would refuse this act for if it were approved now; changes nothing. ``earliest`` as ``forms.kinds.kind.Judged`` has it."""
         text = canonical_json(dict(parameters)).decode("utf-8")
         request = ca_pb2.CaActRequest(action=action, seal=seal, parameters=text, approved_since=approved_since or 0, earliest=earliest)
         call(self._channel, self._stub.CheckAct, request, timeout_s=CALL_TIMEOUT_S)

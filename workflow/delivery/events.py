@@ -18,10 +18,11 @@ from sqlalchemy import Connection, insert, select
 from sealcore.errors import VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.log import request_id
+from sealcore.protocol import actions
 from sealcore.protocol.canonical import b64url, canonical_json
 from workflow import tables
 from workflow.delivery.signer_link import Append
-from workflow.model import CREATE_ACTION, REVOKE_ACTION, Form, Performance
+from workflow.forms.model import Form, Performance
 
 LABEL = b"vermilion-event-v1"
 SALT_BYTES = 16
@@ -64,7 +65,7 @@ def record_form(connection: Connection, event: str, form: Form, now: int, *, per
 
 def queue_performance(connection: Connection, form: Form, token: str, now: int) -> None:
     """Has an approved act carried out, however often it must be tried."""
-    event = {REVOKE_ACTION: REVOCATION, CREATE_ACTION: CERTIFICATE}.get(form.context.action, ACT)
+    event = {actions.REVOKE: REVOCATION, actions.CREATE: CERTIFICATE}.get(form.context.action, ACT)
     _queue(connection, kind="perform", key=form.context.jti, event=event, created=now, number=form.number, body=token)
 
 

@@ -19,10 +19,11 @@ from sealcore.platform.db import read, write
 from sealcore.platform.log import get as get_log
 from sealcore.platform.log import request
 from sealcore.platform.rpc import UnreachableError
-from workflow import store, tables
+from workflow import tables
 from workflow.delivery.ca_link import Authority
 from workflow.delivery.events import FOR_CA, append_of, request_of
 from workflow.delivery.signer_link import Register
+from workflow.forms import store as form_store
 
 IDLE_S = 0.2  # how soon a new row is looked for
 LONGEST_PAUSE_S = 5.0  # between tries while the signer is away
@@ -122,7 +123,7 @@ class Outbox:
             return self._register.append(append_of(row.body))
         if row.event not in FOR_CA:
             with read(self._engine) as connection:
-                files = store.attachments(connection, row.number)
+                files = form_store.attachments(connection, row.number)
             return self._register.perform(row.body, files)
         if self._authority is None:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, "this workflow knows no CA (`ca_target`)")

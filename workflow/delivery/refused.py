@@ -9,13 +9,12 @@ from sqlalchemy import Row, select, update
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import read, write
-from workflow import store, tables
+from workflow import access, tables
 from workflow.delivery import events
-from workflow.model import Role
+from workflow.directory import store as directory_store
 from workflow.office import Office
 
 REFUSED, CLOSED = "refused", "closed"
-_CLOSING = frozenset({Role.APPROVER, Role.OFFICER, Role.OPERATOR})
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,8 @@ def close(office: Office, by: str, row_id: int, person_id: str, reason: str) -> 
         raise VermilionError(Code.INVALID_ARGUMENT, "what is closed is closed for a reason that others can read later")
     box, now = tables.outbox, office.now()
     with write(office.engine) as connection:
-        person = store.person(connection, person_id)
-        if not person.active:
-            raise VermilionError(Code.PERMISSION_DENIED, f"{person_id} is no longer active")
-        if not person.roles & _CLOSING:  # whoever only applies cannot clear away what came of it, and who audits changes nothing
-            raise VermilionError(Code.PERMISSION_DENIED, f"{person_id} only applies or audits; somebody with another role closes this")
+        person = directory_store.person(connection, person_id)
+        access.require_may_close(person)
         row = connection.execute(select(box).where(box.c.id == row_id).with_for_update()).first()
         if row is None:
             raise VermilionError(Code.NOT_FOUND, f"there is no event {row_id}")

@@ -1,15 +1,15 @@
-"""People, units, clients, policies."""
+"""People, units, clients."""
 
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
 from sealcore.ids import client_uri, uuid7
-from workflow import model
-from workflow.web.fields import SINT32, Body, Name, Quorum, RoleName, UnitCode, Uuid, bytes_of
+from workflow.directory import model
+from workflow.web.fields import Body, Name, RoleName, UnitCode, Uuid, bytes_of
 
 
 class Unit(Body):
@@ -96,25 +96,6 @@ class Clients(Body):
     next: Uuid | None
 
 
-class Policy(Body):
-    """A version of a policy: the least number of approvers for a seal and an action; null stands for any."""
-
-    id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
-    version: Annotated[int, Field(ge=1, le=SINT32)]
-    quorum: Quorum
-    seal: Uuid | None = None
-    action: Literal["seal", "resume", "register", "revoke", "create"] | None = None
-
-    def to_domain(self) -> model.Rule:
-        return model.Rule(self.id, self.version, self.quorum, self.seal, self.action)
-
-
-class Policies(Body):
-    """All versions of all policies."""
-
-    policies: list[Policy]
-
-
 def person(one: model.Person) -> Person:
     """A person."""
     return Person.model_validate(
@@ -132,8 +113,3 @@ def person(one: model.Person) -> Person:
 def client(one: model.Client) -> Client:
     """A client."""
     return Client(id=one.id, name=one.name, uri=one.uri, unit=one.unit, units=sorted(one.units), active=one.active, approved=one.approved)
-
-
-def policy(one: model.Rule) -> Policy:
-    """A policy's version."""
-    return Policy.model_validate(vars(one))

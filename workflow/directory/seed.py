@@ -21,11 +21,13 @@ from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import config, log
 from sealcore.platform.db import write
-from workflow import store
 from workflow.app import open_database
 from workflow.delivery import events
 from workflow.directory import schemas
+from workflow.directory import store as directory_store
 from workflow.directory.use_cases import check_key
+from workflow.policies import schemas as policy_schemas
+from workflow.policies import store as policy_store
 from workflow.settings import WorkflowSettings
 from workflow.web.fields import bytes_of
 
@@ -40,7 +42,7 @@ class Seed(BaseModel):
     units: tuple[schemas.Unit, ...] = ()
     people: tuple[schemas.NewPerson, ...] = ()
     clients: tuple[schemas.NewClient, ...] = ()
-    policies: tuple[schemas.Policy, ...] = ()
+    policies: tuple[policy_schemas.Policy, ...] = ()
 
 
 def load(path: Path) -> Seed:
@@ -79,11 +81,12 @@ def plant(engine: Engine, seed: Seed, *, office_unit: str, clock: Clock) -> dict
         def person(new: schemas.NewPerson) -> None:
             one = new.to_domain(office_unit)
             check_key(one.public_key)
-            store.add_person(connection, one)
+            directory_store.add_person(connection, one)
 
         planted = {
             "units": sum(
-                put("unit.added", one.code, store.unit_exists(connection, one.code), partial(_unit, connection, one)) for one in seed.units
+                put("unit.added", one.code, directory_store.unit_exists(connection, one.code), partial(_unit, connection, one))
+                for one in seed.units
             ),
             "people": sum(
                 put("person.added", one.id or one.name, _is_person(connection, one), partial(person, one)) for one in seed.people
@@ -93,7 +96,12 @@ def plant(engine: Engine, seed: Seed, *, office_unit: str, clock: Clock) -> dict
                 for one in seed.clients
             ),
             "policies": sum(
-                put("policy.added", f"{one.id}@{one.version}", one.to_domain() in store.rules(connection), partial(_rule, connection, one))
+                put(
+                    "policy.added",
+                    f"{one.id}@{one.version}",
+                    one.to_domain() in policy_store.policies(connection),
+                    partial(_policy, connection, one),
+                )
                 for one in seed.policies
             ),
         }
@@ -103,29 +111,29 @@ def plant(engine: Engine, seed: Seed, *, office_unit: str, clock: Clock) -> dict
 
 
 def _unit(connection: Connection, new: schemas.Unit) -> None:
-    store.add_unit(connection, new.to_domain())
+    directory_store.add_unit(connection, new.to_domain())
 
 
 def _client(connection: Connection, new: schemas.NewClient, office_unit: str) -> None:
-    store.add_client(connection, new.to_domain(office_unit))
+    directory_store.add_client(connection, new.to_domain(office_unit))
 
 
-def _rule(connection: Connection, new: schemas.Policy) -> None:
-    store.add_rule(connection, new.to_domain())
+def _policy(connection: Connection, new: policy_schemas.Policy) -> None:
+    policy_store.add(connection, new.to_domain())
 
 
 def _is_person(connection: Connection, new: schemas.NewPerson) -> bool:
     """Whether the person is there: by the id or, where the seed leaves that to us, by the key."""
     if new.id is not None:
-        return store.find_person(connection, new.id) is not None
-    return store.holds_key(connection, bytes_of(new.public_key))
+        return directory_store.find_person(connection, new.id) is not None
+    return directory_store.holds_key(connection, bytes_of(new.public_key))
 
 
 def _is_client(connection: Connection, new: schemas.NewClient) -> bool:
     """Whether the client is there: by the id or, where the seed leaves that to us, by the URI."""
     if new.id is not None:
-        return store.find_client(connection, new.id) is not None
-    return new.uri is not None and store.client_by_uri(connection, new.uri) is not None
+        return directory_store.find_client(connection, new.id) is not None
+    return new.uri is not None and directory_store.client_by_uri(connection, new.uri) is not None
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Use cases around people, units, clients and policies: added by an operator, every time with an event for the ledger."""
+"""Use cases around people, units and clients: added by an operator, every time with an event for the ledger."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import read, write
 from sealcore.protocol.canonical import is_uuid7
 from sealcore.protocol.p256 import require_canonical
-from workflow import store
 from workflow.delivery import events
-from workflow.model import Client, Person, Rule, Unit
+from workflow.directory import store as directory_store
+from workflow.directory.model import Client, Person, Unit
 from workflow.office import Office
-from workflow.policies import use_cases as policies
 
 
 def add_unit(office: Office, by: str, unit: Unit) -> Unit:
     """CONFLICT when the code is taken."""
-    _add(office, by, "unit.added", unit.code, lambda connection: store.add_unit(connection, unit))
+    _add(office, by, "unit.added", unit.code, lambda connection: directory_store.add_unit(connection, unit))
     return unit
 
 
@@ -33,7 +32,7 @@ def add_person(office: Office, by: str, person: Person) -> Person:
 
     def add(connection: Any) -> None:
         _check_unit(connection, person.unit)
-        store.add_person(connection, person)
+        directory_store.add_person(connection, person)
 
     _add(office, by, "person.added", person.id, add, person=person.id)
     return person
@@ -46,44 +45,28 @@ def add_client(office: Office, by: str, client: Client) -> Client:
 
     def add(connection: Any) -> None:
         _check_unit(connection, client.unit)
-        store.add_client(connection, client)
+        directory_store.add_client(connection, client)
 
     _add(office, by, "client.added", client.id, add)
     return client
 
 
-def add_policy(office: Office, by: str, rule: Rule) -> Rule:
-    """Adds a version of a policy that asks no less than those in force, and no more than can be met.
-
-    Forms that are open keep the version they were submitted under.
-    """
-    people = office.register.people()
-    _add(office, by, "policy.added", f"{rule.id}@{rule.version}", lambda connection: policies.add(connection, rule, people))
-    return rule
-
-
 def units(office: Office) -> list[Unit]:
     """All units."""
     with read(office.engine) as connection:
-        return store.units(connection)
+        return directory_store.units(connection)
 
 
 def people(office: Office, after: str, limit: int) -> list[Person]:
     """People by id."""
     with read(office.engine) as connection:
-        return store.people(connection, after, limit)
+        return directory_store.people(connection, after, limit)
 
 
 def clients(office: Office, after: str, limit: int) -> list[Client]:
     """Clients by id."""
     with read(office.engine) as connection:
-        return store.clients(connection, after, limit)
-
-
-def all_policies(office: Office) -> list[Rule]:
-    """All versions of all policies."""
-    with read(office.engine) as connection:
-        return store.rules(connection)
+        return directory_store.clients(connection, after, limit)
 
 
 def check_id(value: str) -> None:
@@ -98,7 +81,7 @@ def check_key(spki_der: bytes) -> None:
 
 
 def _check_unit(connection: Any, code: str) -> None:
-    if not store.unit_exists(connection, code):
+    if not directory_store.unit_exists(connection, code):
         raise VermilionError(Code.NOT_FOUND, f"there is no unit {code}")
 
 

@@ -14,7 +14,7 @@ SHUT_OUT: Final = "Nobody is asked to approve for a client that is shut out; hav
 def require_countable(office: Office, audience: str, client: str, earliest: int) -> None:
     """Refuses what is addressed to the signer and could never count there, whoever approved it.
 
-    Raises TOKEN_BEFORE_RESTORE when ``earliest``, as in ``check_act``, lies before the signer's restore, and PERMISSION_DENIED when
+    Raises TOKEN_BEFORE_RESTORE when ``earliest``, as in ``kinds.kind.Judged``, lies before the signer's restore, and PERMISSION_DENIED when
     ``client``, who would present the token, is shut out.
     """
     if audience != office.bounds.audience:

@@ -9,16 +9,20 @@ from sqlalchemy import Connection
 from sealcore.clock import SKEW
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import read, write
-from sealcore.platform.rpc import Peer
 from sealcore.protocol.decision import Decision
-from workflow import store
 from workflow.access import may_see, no_form
 from workflow.delivery import events
+from workflow.directory import store as directory_store
+from workflow.directory.model import Person
+from workflow.forms import kinds
+from workflow.forms import store as form_store
 from workflow.forms.countable import require_countable
+from workflow.forms.kinds.kind import Judged
+from workflow.forms.model import Form, Received, Standing
 from workflow.forms.quorum import approver, check_signature, least_persons, standing
-from workflow.forms.use_cases import announce_approval, check_act
-from workflow.model import Form, Person, Received, Standing
+from workflow.forms.use_cases import announce_approval
 from workflow.office import Office
+from workflow.principal import Principal
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Outcome:
     standing: Standing
 
 
-def decide(office: Office, caller: Peer, number: str, decision: Decision, reason: str) -> Outcome:
+def decide(office: Office, caller: Principal, number: str, decision: Decision, reason: str) -> Outcome:
     """Takes a decision in: verified on receipt, recorded, and the token issued once the register's quorum is met.
 
     Any caller may carry a decision, since it proves itself by its signature; but to a caller who may not see the form, it exists only
@@ -61,16 +65,16 @@ def decide(office: Office, caller: Peer, number: str, decision: Decision, reason
         if reached.complete:
             decided = decided.approved(now)
             token = office.issuer.issue(decided.context, (one.decision for one in decided.decisions), now)
-            store.settle(connection, decided, token)
+            form_store.settle(connection, decided, token)
             announce_approval(office, connection, decided, token, now)
     return Outcome(decided, reached)
 
 
-def _presented(office: Office, caller: Peer, received: Received, number: str) -> tuple[Form, Person]:
+def _presented(office: Office, caller: Principal, received: Received, number: str) -> tuple[Form, Person]:
     """The form and who decides, to a caller who may see the form or carries that person's signature over it."""
     with read(office.engine) as connection:
-        form = store.form(connection, number)
-        person = store.find_person(connection, received.decision.person)
+        form = form_store.form(connection, number)
+        person = directory_store.find_person(connection, received.decision.person)
     if not may_see(caller, form):
         try:
             if person is None:
@@ -86,11 +90,12 @@ def _presented(office: Office, caller: Peer, received: Received, number: str) ->
 def _require_possible(office: Office, form: Form, decision: Decision) -> None:
     """What has become impossible since the form was submitted is not approved any more."""
     with read(office.engine) as connection:
-        files = store.attachments(connection, form.number)
+        files = form_store.attachments(connection, form.number)
     context, given = form.context, [one.decision for one in form.decisions]
     earliest = min(context.nbf, decision.time, *(one.time for one in given))
     since = min((one.time for one in given if one.verdict == "approve"), default=None)
-    check_act(office, context.seal, context.action, context.covers, files, earliest=earliest, approved_since=since)
+    judged = Judged(context.seal, context.action, context.covers, files, earliest=earliest, approved_since=since)
+    kinds.of_covers(context.covers).judge(office, judged)
     require_countable(office, context.aud, context.sub, earliest)
 
 
@@ -99,17 +104,17 @@ def _reject(office: Office, received: Received, number: str) -> Outcome:
     with write(office.engine) as connection:
         form = _opened(connection, received, number)
         decided = _recorded(connection, form, received).rejected(received.reason, received.received)
-        store.settle(connection, decided)
-        store.drop_attachments(connection, number)
+        form_store.settle(connection, decided)
+        form_store.drop_attachments(connection, number)
     return Outcome(decided, Standing(frozenset(), form.context.policy.quorum, applicant_signed=False))
 
 
 def _opened(connection: Connection, received: Received, number: str) -> Form:
     """The form, locked, when the person may decide so on it now."""
     decision, now = received.decision, received.received
-    form = store.form(connection, number, lock=True)
+    form = form_store.form(connection, number, lock=True)
     form.check_open(now)
-    form.check_may_decide(store.person(connection, decision.person), decision.verdict)
+    form.check_may_decide(directory_store.person(connection, decision.person), decision.verdict)
     if not form.created - SKEW.seconds <= decision.time <= now + SKEW.seconds:
         raise VermilionError(Code.DECISION_INVALID, "the decision's time is not between the form's submission and now")
     return form
@@ -117,7 +122,7 @@ def _opened(connection: Connection, received: Received, number: str) -> Form:
 
 def _recorded(connection: Connection, form: Form, received: Received) -> Form:
     decision = received.decision
-    store.add_decision(connection, form, received)
+    form_store.add_decision(connection, form, received)
     events.record_form(connection, f"form.{_PAST[decision.verdict]}", form, received.received, person=decision.person)
     return replace(form, decisions=(*form.decisions, received))
 

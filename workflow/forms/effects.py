@@ -11,15 +11,16 @@ from sealcore.protocol.covers import ActCovers
 from sealcore.protocol.known import Effect, Known, KnownPerson, KnownSeal
 from sealcore.protocol.manifest import DocumentEntry
 from workflow.delivery.signer_link import Register, RegisteredSeal
-from workflow.model import Form, Rule, newest
+from workflow.forms.model import Form
+from workflow.policies.model import Policy, newest
 
 
 def of_form(
-    register: Register, form: Form, documents: Sequence[tuple[DocumentEntry, bytes]], rules: Collection[Rule] = ()
+    register: Register, form: Form, documents: Sequence[tuple[DocumentEntry, bytes]], policies: Collection[Policy] = ()
 ) -> Effect | None:
     """The effect; without old values while the signer's register cannot be asked, and None for an act that there are no words for."""
     try:
-        known = replace(_known(register, form), policies={rule.id: (rule.version, rule.quorum) for rule in newest(rules).values()})
+        known = replace(_known(register, form), policies={one.id: (one.version, one.quorum) for one in newest(policies).values()})
         if documents:
             return effect.of_manifest(form.context, [entry for entry, _ in documents], known)
         return effect.of(form.context, known)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol import actions
 from sealcore.protocol import decision as decisions
 from sealcore.protocol.covers import Covers, GrantCovers
 from sealcore.protocol.decision import DecisionContext
 from sealcore.protocol.p256 import canonical_spki, p256_key
 from workflow.delivery.signer_link import Register, RegisteredPerson, RegisteredSeal
-from workflow.model import REVOKE_ACTION, SEAL_ACTION, Form, Received, Standing
+from workflow.forms.model import Form, Received, Standing
 
 UNTEMPLATED = "grant-untemplated"  # the register's higher tier for grants without a template
 
@@ -22,13 +23,13 @@ def least_persons(register: Register, seal: str, action: str, covers: Covers) ->
     if not seal:
         return register.own_quorum()
     registered = register.seal(seal)
-    if action == REVOKE_ACTION:
+    if action == actions.REVOKE:
         return max(1, _rule(registered, action))  # a seal in whatever state: it is suspended before its certificate is revoked
     if registered.state == "retired":
         raise VermilionError(Code.SEAL_RETIRED, f"the seal {seal} is retired")
-    if registered.state != "active" and action != "resume":
+    if registered.state != "active" and action != actions.RESUME:
         raise VermilionError(Code.SEAL_SUSPENDED, f"the seal {seal} is {registered.state}")
-    least = _rule(registered, action) if action == SEAL_ACTION else max(1, _rule(registered, action))  # no act without a person
+    least = _rule(registered, action) if action == actions.SEAL else max(1, _rule(registered, action))  # no act without a person
     if isinstance(covers, GrantCovers) and covers.template is None:
         return max(least, registered.quorum.get(UNTEMPLATED, 0))
     return least

@@ -12,10 +12,11 @@ from sealcore.protocol.canonical import b64url
 from sealcore.protocol.covers import ManifestCovers
 from sealcore.protocol.json_forms import context_to_json, placement_to_json
 from sealcore.protocol.manifest import DocumentEntry
-from workflow import model
-from workflow.forms import decisions
+from workflow.forms import decisions, model
 from workflow.forms import use_cases as forms
-from workflow.forms.requests import Document, GrantTerms, Parameters, Placement
+from workflow.forms.kinds.act import Parameters
+from workflow.forms.kinds.documents import Document, Placement
+from workflow.forms.kinds.grant import GrantTerms
 from workflow.web.fields import Body, Sha256, State, Time, Uuid
 
 

@@ -15,7 +15,7 @@ from sealcore.protocol.canonical import MOST_INTEGER
 from sealcore.protocol.decision import MOST_PERSONS
 from sealcore.protocol.leaf import TEXT_CHARACTERS
 from sealcore.text import require_name, require_readable
-from workflow.model import UNIT_PATTERN
+from workflow.directory.model import UNIT_PATTERN
 
 UUID7 = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 UUID7_OR_NOTHING = r"^([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$"

@@ -1,4 +1,4 @@
-"""Rows to domain and back. Each function works inside the caller's transaction."""
+"""Forms, their documents, attachments and decisions in the database. Each function works inside the caller's transaction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, sel
 from sqlalchemy.exc import IntegrityError
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.db import is_dangling, is_duplicate
+from sealcore.platform.db import is_duplicate
 from sealcore.protocol.canonical import canonical_json
 from sealcore.protocol.decision import Decision
 from sealcore.protocol.json_forms import context_from_json, context_to_json, placement_from_json, placement_to_json
@@ -19,140 +19,12 @@ from sealcore.protocol.leaf import Leaf
 from sealcore.protocol.manifest import DocumentEntry
 from workflow import tables
 from workflow.access import no_form
-from workflow.model import Client, Form, FormState, Person, Received, Role, Rule, Unit
+from workflow.forms.model import Form, FormState, Received
+from workflow.rows import insert_row
 
 
 def _text(value: Any) -> str:
     return canonical_json(value).decode("utf-8")
-
-
-# --- who and where
-
-
-def units(connection: Connection) -> list[Unit]:
-    """All units, by code."""
-    return [Unit(row.code, row.name) for row in connection.execute(select(tables.units).order_by(tables.units.c.code))]
-
-
-def unit_exists(connection: Connection, code: str) -> bool:
-    """Whether a unit has this code."""
-    return connection.execute(select(tables.units.c.code).where(tables.units.c.code == code)).first() is not None
-
-
-def add_unit(connection: Connection, unit: Unit) -> None:
-    """CONFLICT when its code is taken."""
-    _insert(connection, tables.units, {"code": unit.code, "name": unit.name}, f"the unit {unit.code} exists")
-
-
-def _person(row: Row[Any]) -> Person:
-    return Person(row.id, row.name, row.unit, frozenset(Role(name) for name in row.roles.split()), row.public_key, row.active)
-
-
-def find_person(connection: Connection, person_id: str) -> Person | None:
-    """One person, if there is such."""
-    row = connection.execute(select(tables.people).where(tables.people.c.id == person_id)).first()
-    return None if row is None else _person(row)
-
-
-def holds_key(connection: Connection, spki_der: bytes) -> bool:
-    """Whether somebody holds this key."""
-    return connection.execute(select(tables.people.c.id).where(tables.people.c.public_key == spki_der)).first() is not None
-
-
-def person(connection: Connection, person_id: str) -> Person:
-    """One person; NOT_FOUND."""
-    found = find_person(connection, person_id)
-    if found is None:
-        raise VermilionError(Code.NOT_FOUND, f"there is no person {person_id}")
-    return found
-
-
-def people(connection: Connection, after: str, limit: int) -> list[Person]:
-    """People by id, from ``after`` on."""
-    query = select(tables.people).where(tables.people.c.id > after).order_by(tables.people.c.id).limit(limit)
-    return [_person(row) for row in connection.execute(query)]
-
-
-def add_person(connection: Connection, new: Person) -> None:
-    """CONFLICT when the id or the key is taken: one key, one person."""
-    values = {
-        "id": new.id,
-        "name": new.name,
-        "unit": new.unit,
-        "roles": " ".join(sorted(new.roles)),
-        "public_key": new.public_key,
-        "active": new.active,
-    }
-    _insert(connection, tables.people, values, "a person with this id or this public key exists")
-
-
-def _client(connection: Connection, row: Row[Any]) -> Client:
-    bound = select(tables.client_units.c.unit).where(tables.client_units.c.client == row.id)
-    return Client(row.id, row.name, row.uri, row.unit, row.active, row.approved, frozenset(connection.execute(bound).scalars()))
-
-
-def client_by_uri(connection: Connection, uri: str) -> Client | None:
-    """The client whose certificate names ``uri``."""
-    row = connection.execute(select(tables.clients).where(tables.clients.c.uri == uri)).first()
-    return None if row is None else _client(connection, row)
-
-
-def find_client(connection: Connection, client_id: str) -> Client | None:
-    """The client with this id, if there is such."""
-    row = connection.execute(select(tables.clients).where(tables.clients.c.id == client_id)).first()
-    return None if row is None else _client(connection, row)
-
-
-def clients(connection: Connection, after: str, limit: int) -> list[Client]:
-    """Clients by id, from ``after`` on."""
-    query = select(tables.clients).where(tables.clients.c.id > after).order_by(tables.clients.c.id).limit(limit)
-    return [_client(connection, row) for row in connection.execute(query).all()]
-
-
-def add_client(connection: Connection, new: Client) -> None:
-    """CONFLICT when the id or the URI is taken, NOT_FOUND for a unit that is not there."""
-    values = {"id": new.id, "name": new.name, "uri": new.uri, "unit": new.unit, "active": new.active, "approved": new.approved}
-    _insert(connection, tables.clients, values, "a client with this id or this URI exists")
-    for unit in sorted(new.units):
-        _insert(connection, tables.client_units, {"client": new.id, "unit": unit}, "the client has this unit")
-
-
-def approve_client(connection: Connection, uri: str) -> None:
-    """Notes that people let this client in; nothing for a URI that no client has."""
-    connection.execute(update(tables.clients).where(tables.clients.c.uri == uri).values(approved=True))
-
-
-def rules(connection: Connection, *, lock: bool = False) -> list[Rule]:
-    """All versions of all policies. With ``lock`` they stay ours until the transaction ends."""
-    query = select(tables.policies).order_by(tables.policies.c.id, tables.policies.c.version)
-    query = query.with_for_update() if lock else query
-    return [Rule(row.id, row.version, row.quorum, row.seal, row.action) for row in connection.execute(query)]
-
-
-def add_rule(connection: Connection, rule: Rule) -> None:
-    """CONFLICT when the policy has this version."""
-    values = {"id": rule.id, "version": rule.version, "quorum": rule.quorum, "seal": rule.seal, "action": rule.action}
-    _insert(connection, tables.policies, values, f"the policy {rule.id} has a version {rule.version}")
-
-
-def _insert(connection: Connection, table: Any, values: dict[str, Any], taken: str) -> None:
-    try:
-        with connection.begin_nested():  # a refused row leaves the transaction usable
-            connection.execute(insert(table).values(values))
-    except IntegrityError as fault:
-        if is_duplicate(fault):
-            raise VermilionError(Code.CONFLICT, taken) from None
-        if is_dangling(fault):
-            raise VermilionError(Code.NOT_FOUND, f"{_referred(values)} does not exist") from None
-        raise
-
-
-def _referred(values: dict[str, Any]) -> str:
-    named = [f"the {name} {values[name]}" for name in ("unit", "client", "person", "number") if name in values]
-    return " or ".join(named) or "what the row refers to"
-
-
-# --- forms
 
 
 def next_number(connection: Connection, unit: str, year: int) -> str:
@@ -304,7 +176,7 @@ def add_decision(connection: Connection, form: Form, received: Received) -> None
         "received": received.received,
         "position": len(form.decisions),
     }
-    _insert(connection, tables.decisions, values, f"{decision.person} has decided on form {form.number} before")
+    insert_row(connection, tables.decisions, values, f"{decision.person} has decided on form {form.number} before")
 
 
 def _decisions(connection: Connection, number: str) -> tuple[Received, ...]:

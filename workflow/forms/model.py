@@ -1,35 +1,14 @@
-"""The plain domain: people, units, clients, policies, forms, and the moves a form may make. No database, no network."""
+"""Forms, and the moves that a form may make. No database, no network."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.covers import ActCovers, GrantCovers
 from sealcore.protocol.decision import Decision, DecisionContext
-
-UNIT_PATTERN = r"^[A-Z][A-Z0-9]{0,15}$"
-REVOKE_ACTION = "revoke"  # of a certificate, or its release from a hold: the CA carries it out
-CREATE_ACTION = "create"  # of an identity: the CA issues its certificate
-CA_ACTIONS = frozenset({REVOKE_ACTION, CREATE_ACTION})
-ACT_ACTIONS = frozenset({"resume", "register", *CA_ACTIONS})  # handed on by the workflow itself, once approved
-SEAL_ACTION = "seal"
-
-
-class Role(StrEnum):
-    """What a person may do. Operating and auditing never go together with using seals (I8)."""
-
-    APPLICANT = "applicant"
-    APPROVER = "approver"
-    OFFICER = "officer"  # may stop a seal or a grant at once
-    OPERATOR = "operator"
-    AUDITOR = "auditor"
-
-
-_ALONE = frozenset({Role.OPERATOR, Role.AUDITOR})
+from workflow.directory.model import Person, Role
 
 
 class FormState(StrEnum):
@@ -39,79 +18,6 @@ class FormState(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
     WITHDRAWN = "withdrawn"
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A part of the organisation; its code begins the numbers of its forms."""
-
-    code: str
-    name: str
-
-    def __post_init__(self) -> None:
-        if not re.match(UNIT_PATTERN, self.code):
-            raise VermilionError(Code.INVALID_ARGUMENT, "a unit's code is 1 to 16 capital letters and digits, a letter first")
-
-
-@dataclass(frozen=True)
-class Person:
-    """A real, identified person with the key that signs their decisions (SubjectPublicKeyInfo, DER, P-256)."""
-
-    id: str
-    name: str
-    unit: str
-    roles: frozenset[Role]
-    public_key: bytes
-    active: bool = True
-
-    def __post_init__(self) -> None:
-        if not self.roles:
-            raise VermilionError(Code.INVALID_ARGUMENT, "a person has at least one role")
-        if self.roles & _ALONE and len(self.roles) > 1:
-            raise VermilionError(
-                Code.CONFLICT, "who operates the system or audits it has no other role", rule="Using, operating and auditing are separate."
-            )
-
-    def may(self, *roles: Role) -> bool:
-        """Whether the person is active and has one of ``roles``."""
-        return self.active and bool(self.roles & set(roles))
-
-
-@dataclass(frozen=True)
-class Client:
-    """A business system that may submit forms and fetch their tokens; known by the SAN URI of its certificate.
-
-    approved  whether people let it in (the ceremony, or an approved act on its certificate). Until then the workflow alone approves
-              nothing for it, whatever a seal's quorum is
-    units     those that it may apply for; its own ``unit`` is always among them
-    """
-
-    id: str
-    name: str
-    uri: str
-    unit: str
-    active: bool = True
-    approved: bool = True
-    units: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "units", self.units | {self.unit})
-
-    @property
-    def least_persons(self) -> int:
-        """The least number of approvers of what it submits, below which no seal's quorum goes for it."""
-        return 0 if self.approved else 1
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A version of a policy: the least number of approvers for a seal and action (None: any). It raises the register's, never lowers it."""
-
-    id: str
-    version: int
-    quorum: int
-    seal: str | None = None
-    action: str | None = None
 
 
 @dataclass(frozen=True)
@@ -215,21 +121,3 @@ class Standing:
     def complete(self) -> bool:
         """Whether a token may be issued. A quorum of 0 is settled at submission and never by a later decision."""
         return self.needed > 0 and len(self.approvers) >= self.needed and self.applicant_signed
-
-
-def newest(rules: Collection[Rule]) -> dict[str, Rule]:
-    """The newest version of each policy, by id."""
-    found: dict[str, Rule] = {}
-    for rule in rules:
-        if rule.id not in found or rule.version > found[rule.id].version:
-            found[rule.id] = rule
-    return found
-
-
-def choose_rule(rules: Collection[Rule], seal: str, action: str) -> Rule:
-    """The policy that governs a form: the strictest among the newest versions of those that apply."""
-    applying = [rule for rule in newest(rules).values() if rule.seal in (None, seal) and rule.action in (None, action)]
-    return max(applying, key=lambda rule: (rule.quorum, rule.seal is not None, rule.id), default=STANDARD)
-
-
-STANDARD = Rule("standard", 1, 0)
