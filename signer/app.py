@@ -32,6 +32,7 @@ from sealcore.platform.revocation import CrlWatch
 from sealcore.platform.rpc import server
 from sealcore.protocol.signed_note import SignedCheckpoint, VerifierKey, verify_log, verify_witness
 from signer.acts.perform import Performer
+from signer.api.certificate_requests import CertificateRequests, OwnCa
 from signer.api.examination import Examination
 from signer.api.ledger_rpc import LedgerService
 from signer.api.register_rpc import KeyPurposes, RegisterService
@@ -44,7 +45,6 @@ from signer.front.workers import STANDARD_COMMAND
 from signer.metrics import SignerMetrics
 from signer.pipeline.examiner import Examiner
 from signer.register import consistency
-from signer.register.certificate_requests import CertificateRequests, OwnCa
 from signer.register.consistency import KnownCheckpoint
 from signer.register.store import RegisterStore
 from signer.settings import CheckpointSettings, SignerSettings, TimestampSettings

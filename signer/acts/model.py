@@ -23,7 +23,7 @@ from sealcore.protocol.token import parse
 from signer.acts.changes import changed, restored, resumed, seeded, stopped
 from signer.acts.fresh import what_differs
 from signer.acts.narrowing import raised_where_narrower
-from signer.pipeline.gate import Admission, admit_act
+from signer.gate import Admission, admit_act
 from signer.register.model import RULES, Register
 
 LABEL = b"vermilion-act-v1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, Kind, VermilionError
@@ -16,8 +16,7 @@ from signer.acts.changes import named_attachments
 from signer.acts.effective import require_effect
 from signer.acts.fresh import require_fresh
 from signer.acts.model import ordered, perform_act
-from signer.pipeline.examiner import Examiner
-from signer.pipeline.gate import ACTS, admit_act
+from signer.gate import ACTS, admit_act
 from signer.register.chain import require_seal_chain
 from signer.register.meetable import require_meetable
 from signer.register.model import Register, Seal
@@ -28,6 +27,16 @@ from signer.status.watch import StatusWatch
 CERTIFYING: Final = frozenset({"seal_add", "seal_certificate"})  # changes that put a certificate behind a seal
 
 
+class FileExaminer(Protocol):
+    """Looks into the PDFs that come with an act, away from the process that carries it out; DOCUMENT_*."""
+
+    def picture_size(self, picture: bytes) -> tuple[int, int]:
+        """Width and height in millipoints; refuses what is no picture."""
+
+    def fingerprint(self, document: bytes, fields: Sequence[str]) -> str:
+        """Lower hex SHA-256 of what a base PDF shows beside these fields."""
+
+
 class Performer:
     """Judges an act, looks at what it brings or what it depends on outside, and has it recorded."""
 
@@ -36,7 +45,7 @@ class Performer:
         store: RegisterStore,
         revocations: SealRevocations,
         outside: StatusWatch,
-        examiner: Examiner,
+        files: FileExaminer,
         clock: Clock,
         *,
         audience: str,
@@ -44,7 +53,7 @@ class Performer:
         self._store = store
         self._revocations = revocations
         self._outside = outside
-        self._examiner = examiner
+        self._files = files
         self._clock = clock
         self._audience = audience
 
@@ -121,8 +130,8 @@ class Performer:
         named = {digest: given[digest] if digest in given else self._held(digest) for digest in sorted(wanted)}
         for content in named.values():
             if parameters["change"] != "template_add":
-                self._examiner.picture_size(content)
-            elif self._examiner.fingerprint(content, parameters["fields"]) != parameters["template"]:
+                self._files.picture_size(content)
+            elif self._files.fingerprint(content, parameters["fields"]) != parameters["template"]:
                 raise VermilionError(Code.TEMPLATE_MISMATCH, "the base PDF's fixed content is not what the act calls the template")
         return named
 

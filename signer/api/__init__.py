@@ -1,1 +1,1 @@
-"""The signer's gRPC services, and the way between their messages and values. Protobuf goes no further than here, the front and the worker's channel."""
+"""The signer's gRPC services: who may call what, and the way between messages and values."""

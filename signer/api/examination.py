@@ -14,19 +14,19 @@ from typing import Any, Final, TypeVar
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.platform.error_messages import to_message
-from signer.api.messages import request_of
 from signer.api.threads import in_thread
 from signer.front.budget import ByteBudget
 from signer.front.fatal import FatalDocuments
 from signer.front.framing import MOST_ITEMS
+from signer.gate import require_own_pictures, require_size
 from signer.metrics import SignerMetrics
 from signer.pdf.plan import ContentPolicy, Plan
 from signer.pipeline.examining import MOST_TOGETHER, Examining, Judgement, Question
 from signer.pipeline.fairness import FairThreads
-from signer.pipeline.gate import require_own_pictures, require_size
 from signer.register.model import Seal
 from signer.register.store import RegisterStore
 from signer.settings import ExamineSettings
+from signer.worker.messages import request_of
 
 PATIENCE_S: Final = 60.0  # with a client that does not go on
 HOLE_BYTES: Final = 16 * 1024  # of the update that is thrown away

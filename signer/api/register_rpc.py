@@ -19,10 +19,10 @@ from sealcore.protocol.stop import StopStatement
 from sealcore.protocol.token import parse
 from signer.acts.perform import Performer
 from signer.acts.stop import Stopped, stop
+from signer.api.certificate_requests import CertificateRequests
 from signer.api.threads import in_thread
 from signer.metrics import SignerMetrics
 from signer.pipeline.examiner import Examiner
-from signer.register.certificate_requests import CertificateRequests
 from signer.register.model import Register, Seal
 from signer.register.store import RegisterStore
 from signer.uses.retention import Grant, KeptUses

@@ -20,8 +20,8 @@ from signer.api.examination import Examination
 from signer.api.threads import in_thread
 from signer.front.framing import Kind, framed, open_of
 from signer.front.stream import Intake
+from signer.gate import admit_token
 from signer.model import Call
-from signer.pipeline.gate import admit_token
 from signer.register.store import RegisterStore
 from signer.uses.retention import KeptUses
 

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
-from signer.api.messages import parsed
+from signer.worker.messages import parsed
 
 MOST_ITEMS: Final = 4096  # of one message: an item takes two bytes at least, and hundreds once it is parsed
 _DELIMITED: Final = 2  # wire type of messages, strings and bytes

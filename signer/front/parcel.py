@@ -10,9 +10,9 @@ from enum import StrEnum
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import VermilionError
-from signer.api.messages import parsed, refusals, serialised
 from signer.model import Outcome
 from signer.worker.jobs import Sent, weight_bytes
+from signer.worker.messages import parsed, refusals, serialised
 
 Refusal = Callable[[bytes, str], VermilionError | None]
 """A document's SHA-256 and name → why it is not worked on, if there is a reason."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
-from signer.api.messages import LARGEST_RESULTS_BYTES, holds_results, joined, refusals, serialised
 from signer.front.arriving import Arriving
 from signer.front.budget import ByteBudget
 from signer.front.dispatcher import Desk
@@ -18,6 +17,7 @@ from signer.front.parcel import MOST_DOCUMENTS, Lane, Parcel
 from signer.metrics import SignerMetrics
 from signer.model import Call
 from signer.worker.jobs import Sent
+from signer.worker.messages import LARGEST_RESULTS_BYTES, holds_results, joined, refusals, serialised
 
 MOST_JOINED = 16  # answers in one look at the queue
 LAST_WORD_S = 0.1

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Final
 
 from sealcore.clock import Clock
+from signer.gate import Admission, admit_token
 from signer.model import Call
-from signer.pipeline.gate import Admission, admit_token
 from signer.pipeline.keys import SealKey, SealKeys
 from signer.register.model import Register
 from signer.status.judge import StatusJudge

@@ -17,13 +17,13 @@ from typing import NamedTuple, Protocol
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.ledger_entry import signature_hash, timestamp_hash
+from signer.gate import AdmittedItem
 from signer.model import Call, ItemRequest, Outcome, Result, SealedUse
 from signer.pdf.plan import Plan
 from signer.pdf.plan import Prepared as Update
 from signer.pdf.readback.objects import require_accounted
 from signer.pdf.readback.signature import read_back
 from signer.pipeline.commit import Finished
-from signer.pipeline.gate import AdmittedItem
 from signer.pipeline.keys import SealKey
 from signer.uses.store import Intent
 

@@ -29,8 +29,8 @@ from sealcore.protocol.ledger_entry import (
     people_value,
     time_us,
 )
+from signer.gate import Admission
 from signer.model import Result, SealedUse
-from signer.pipeline.gate import Admission
 from signer.uses.packing import pack
 from signer.uses.store import Intent, Reached, held_epochs, seen_epochs, stop_refusal
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from typing import Protocol
 
 from sqlalchemy import Engine as Database
 from structlog.contextvars import bound_contextvars
@@ -27,6 +28,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform import tracing
 from sealcore.platform.log import get as get_log
 from sealcore.protocol.ledger_entry import time_us
+from signer.gate import Admission, admit_item
 from signer.metrics import SignerMetrics, Stage
 from signer.model import Outcome
 from signer.pdf.fill import fill
@@ -37,7 +39,6 @@ from signer.pipeline.batch import Admitted, Batch, Group, Intended, Prepared, Re
 from signer.pipeline.commit import commit
 from signer.pipeline.examiner import Examiner
 from signer.pipeline.fairness import FairThreads
-from signer.pipeline.gate import Admission, admit_item
 from signer.pipeline.keys import SealKey, SealKeys
 from signer.pipeline.sandbox import Sandbox
 from signer.pipeline.timestamps import Stamps
@@ -45,11 +46,20 @@ from signer.register.model import Template
 from signer.register.store import RegisterStore
 from signer.status.judge import StatusJudge
 from signer.uses.store import Frozen, Intent, Reached, UseStore, Wanted
-from signer.worker.in_progress import Reading
 
 WRITER_VERSION = "vermilion-1"
 CLOCK_JUMP_S = 1.0
 PICTURES_HELD = 64
+
+
+class InProgress(Protocol):
+    """Where a thread notes which document it is reading, for whoever must know when the process has died over one."""
+
+    def begin(self, document_sha256: bytes) -> None:
+        """This thread reads that document from now on."""
+
+    def end(self) -> None:
+        """It reads none."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,7 @@ class Parts:
     largest_document_bytes: int
     sandboxed_at_once: int
     urgent: bool
-    reading: Reading
+    reading: InProgress
     reached: Reached
 
 

@@ -22,8 +22,8 @@ from sealcore.protocol.canonical import require
 from sealcore.protocol.covers import GrantCovers
 from sealcore.protocol.leaf import SALT_BYTES, leaf_hash
 from sealcore.protocol.ledger_entry import entry_hash, time_us
+from signer.gate import Admission, AdmittedItem, grant_leaf
 from signer.model import Result, SealedUse
-from signer.pipeline.gate import Admission, AdmittedItem, grant_leaf
 from signer.register.model import EpochKind, Epochs
 from signer.tables import AnyRow, epochs, insert_missing, tokens
 from signer.uses.packing import unpack

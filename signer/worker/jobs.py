@@ -18,9 +18,9 @@ from google.protobuf.message import DecodeError
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
-from signer.api.messages import parsed, request_of
 from signer.model import Call, ItemRequest, Outcome
 from signer.worker.channel import HALF_BYTES, Line, Slot, stored
+from signer.worker.messages import parsed, request_of
 
 ROOM_BYTES: Final = HALF_BYTES
 _HEAD_EACH_BYTES: Final = 512  # of a parcel in the head, beside its token

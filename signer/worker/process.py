@@ -20,7 +20,6 @@ from sealcore.platform import tracing
 from sealcore.platform.log import configure
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import snapshot
-from signer.api.messages import serialised
 from signer.model import ItemRequest, Outcome
 from signer.settings import SignerSettings
 from signer.uses.store import Reached
@@ -28,6 +27,7 @@ from signer.worker.app import Bench, Place
 from signer.worker.channel import Line, Slot, stored
 from signer.worker.in_progress import Reading
 from signer.worker.jobs import Received, Reply, read_job
+from signer.worker.messages import serialised
 from signer.worker.status import encode_keys
 
 _FAILED_START = 1

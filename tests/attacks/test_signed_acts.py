@@ -25,7 +25,7 @@ from sealcore.protocol.token import parse
 from signer.acts import stop as officers
 from signer.acts.changes import CHANGES
 from signer.acts.model import Act, carry_out, perform_act, replay, restore_act, stop_act
-from signer.pipeline.gate import admit_act, admit_token
+from signer.gate import admit_act, admit_token
 from signer.register.model import Register
 from signer.register.store import Recorded
 from signer.uses.store import Intent, Wanted

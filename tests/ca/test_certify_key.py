@@ -17,7 +17,7 @@ from sealcore.hsm.request import certificate_request
 from sealcore.hsm.token import Algorithm
 from sealcore.platform.db import connect, read
 from sealcore.platform.migrate import scripts, upgrade
-from signer.register.certificate_requests import CertificateRequests, OwnCa
+from signer.api.certificate_requests import CertificateRequests, OwnCa
 from signer.tables import ledger
 from tests.ca.office import Desk, declare
 from tests.ca.test_service import Running

@@ -26,9 +26,9 @@ from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import db, ledger_store
 from sealcore.protocol.ledger_entry import Entry, jti_hash
+from signer.gate import AdmittedItem
 from signer.model import SealedUse
 from signer.pipeline.commit import Finished, commit
-from signer.pipeline.gate import AdmittedItem
 from signer.register import consistency
 from signer.tables import suffixes, uses
 from signer.uses.packing import unpack

@@ -14,7 +14,6 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.error_messages import from_message
 from sealcore.platform.placement_messages import placement_to_message
 from sealcore.protocol.leaf import Placement
-from signer.api.messages import holds_results, joined, refusals, serialised
 from signer.front.arriving import Arriving
 from signer.front.framing import Kind, chunk_of, framed, items_of, open_of
 from signer.front.parcel import Parcel
@@ -22,6 +21,7 @@ from signer.front.turns import Turns
 from signer.model import Call, Outcome, SealedUse
 from signer.worker.channel import HALF_BYTES, Line, Slot, pair, stored, taken
 from signer.worker.jobs import Sent, read_job, write_job
+from signer.worker.messages import holds_results, joined, refusals, serialised
 
 Request = signer_pb2.SealStreamRequest
 documents = st.lists(st.tuples(st.integers(0, 2**32 - 1), st.binary(max_size=300)), min_size=1, max_size=20)

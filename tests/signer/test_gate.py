@@ -25,8 +25,8 @@ from sealcore.protocol.stop import StopStatement, sign
 from sealcore.protocol.token import Claims, Policy
 from signer.acts.changes import changed, restored, stopped
 from signer.acts.model import Act, replay, stop_act
+from signer.gate import Admission, AdmittedItem, admit_act, admit_item, admit_token
 from signer.model import ItemRequest
-from signer.pipeline.gate import Admission, AdmittedItem, admit_act, admit_item, admit_token
 from signer.register.model import Register
 from tests.signer.office import AUDIENCE, Approved, Office, document, grant_request, person
 

@@ -20,9 +20,9 @@ from sealcore.platform.migrate import scripts, upgrade
 from sealcore.protocol.ledger_entry import COMMIT_WITHIN_S, time_us
 from sealcore.protocol.stop import StopStatement, sign
 from signer.acts.model import Act, stop_act
+from signer.gate import AdmittedItem, admit_item, admit_token
 from signer.model import ItemRequest, Result, SealedUse
 from signer.pipeline.commit import Finished, commit
-from signer.pipeline.gate import AdmittedItem, admit_item, admit_token
 from signer.register import consistency
 from signer.register.store import RegisterStore
 from signer.tables import epochs, insert_missing, uses

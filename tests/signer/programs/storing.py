@@ -27,9 +27,9 @@ from sealcore.ids import uuid7
 from sealcore.platform import db, ledger_store
 from sealcore.platform.ledger_store import Draft
 from sealcore.protocol.ledger_entry import Entry, time_us
+from signer.gate import admit_item, admit_token
 from signer.model import ItemRequest, SealedUse
 from signer.pipeline.commit import Finished, commit
-from signer.pipeline.gate import admit_item, admit_token
 from signer.register.store import RegisterStore
 from signer.uses.store import Frozen, Intent, UseStore, Wanted
 from tests.signer.office import AUDIENCE
