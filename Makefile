@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 STATE ?= var
 DOCUMENTS ?= examples/documents
-WORKERS ?= 2
+WORKERS ?= 4
 MINUTES ?= 10
 CORPUS ?= ../shared/corpus
 FIGURES ?=
@@ -61,7 +61,7 @@ test: setup-test ## lint, types, layers and the tests; only some tests with T=te
 	@$(BIN)/python -m pytest $(T)
 else
 test: setup-test lint
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(addprefix --ignore=,$(LONG_TESTS))
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(addprefix --ignore=,$(LONG_TESTS))
 endif
 
 test-more: setup-long ## what takes longest: the benchmarks' own tests, rollover and long-term proof at length, what veraPDF says of PDF/A and PDF/UA and EU DSS of our seals

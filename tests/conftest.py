@@ -20,28 +20,39 @@ import psycopg
 import pytest
 from hypothesis import settings
 
+from tests.support import order
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLES = REPOSITORY / "examples" / "documents"
 CORPUS = REPOSITORY.parent / "shared" / "corpus"
 settings.register_profile("suite", deadline=None)  # how long an example takes says how loaded the machine is
 settings.load_profile("suite")
 _SAID = "said"
-_BY_MODULE = frozenset({"ca", "client", "observability", "timestamp", "verify", "workflow"})
 
 
-def pytest_configure() -> None:
+class Failures:
+    """Names each test that fails at once; why it does stands at the end of the run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._config.get_terminal_writer().line(f"\n{report.nodeid}: {report.when} failed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """A run in the background ignores SIGINT, and what it starts would too; the tests press Ctrl-C."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # the one process that hears of all tests
+        config.pluginmanager.register(Failures(config))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Modules of these folders have services of their own, which take long to start: each module stays on one worker."""
-    for item in items:
-        folder = item.path.relative_to(REPOSITORY / "tests").parts[0]
-        if folder in _BY_MODULE and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.stem}"))
+    """Before pytest-xdist hands them out."""
+    order.arrange(items)
 
 
 def pytest_report_header() -> list[str]:

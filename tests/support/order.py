@@ -1,0 +1,50 @@
+"""In which order the suite runs, and what stays together on one worker.
+
+First come the rooms that start nothing: within two minutes they show what is broken. One worker sets up the office that many later tests
+share meanwhile, so that nobody waits for it. Then the longest chains, so that none of them ends the run alone, and in the end what can
+go to any worker.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+TOGETHER: Final = frozenset({"ca", "client", "observability", "timestamp", "verify", "workflow"})
+"""Rooms whose modules have services of their own, which take long to start: each module stays on one worker."""
+STARTS_THE_OFFICE: Final = "ceremonies of the shared office"
+QUICK: Final = ("repository", "vectors", "approvals", "sealcore", "pades", "verify")
+LONGEST: Final = ("office", "ca acts", "ca rollover", "client", "crash", "signer")
+"""Groups and rooms, by the time that they take as a whole."""
+
+
+def room(item: pytest.Item) -> str:
+    """The folder of the tests that it is in."""
+    parts = item.nodeid.split("/")
+    return parts[1] if parts[0] == "tests" and len(parts) > 2 else ""
+
+
+def group(item: pytest.Item) -> str:
+    """The group that it must stay with; none for what may go to any worker."""
+    marker = item.get_closest_marker("xdist_group")
+    return str(marker.args[0]) if marker else ""
+
+
+def arrange(items: list[pytest.Item]) -> None:
+    """Puts them in this order, and each module of some rooms together."""
+    for item in items:
+        if room(item) in TOGETHER and not group(item):
+            item.add_marker(pytest.mark.xdist_group(f"{room(item)}/{item.path.stem}"))
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[int, int]:
+    if group(item) == STARTS_THE_OFFICE:
+        return 0, 0
+    if room(item) in QUICK:
+        return 1, QUICK.index(room(item))
+    for name in (group(item), room(item)):
+        if name in LONGEST:
+            return 2, LONGEST.index(name)
+    return (3 if group(item) else 4), 0
