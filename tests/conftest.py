@@ -20,7 +20,7 @@ import psycopg
 import pytest
 from hypothesis import settings
 
-from tests.support import order
+from tests.support import order, programs
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLES = REPOSITORY / "examples" / "documents"
@@ -45,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """A run in the background ignores SIGINT, and what it starts would too; the tests press Ctrl-C."""
     if "PYTEST_XDIST_WORKER" not in os.environ:  # the one process that hears of all tests
         config.pluginmanager.register(Failures(config))
+        programs.lead()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

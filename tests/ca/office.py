@@ -28,7 +28,7 @@ from sealcore.clock import FixedClock
 from sealcore.hsm import softhsm
 from sealcore.hsm.token import Token
 from sealcore.platform.config import TokenSettings
-from tests.nursed.programs import program
+from tests.support.programs import program
 
 SoftwareKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -92,7 +92,7 @@ class Office:
 def generate_keys(token: TokenSettings, keys: dict[str, str], folder: Path) -> None:
     """Makes keys in a token, and a PKCS#10 request LABEL.csr for each, in a process of its own."""
     order = {"token": token.model_dump(mode="json"), "keys": keys, "folder": str(folder)}
-    subprocess.run(program("tests.ca.programs.generate", of="ca"), input=json.dumps(order), text=True, check=True)
+    subprocess.run(program("tests.ca.programs.generate"), input=json.dumps(order), text=True, check=True)
 
 
 def new_office(folder: Path, database_url: str | None = None, *, root: str = "rsa-4096", seals: str = "rsa-3072") -> Office:

@@ -17,7 +17,7 @@ from ca.ceremony.plan import load
 from ca.issuance.lint import certificate_findings
 from sealcore.errors import Code, VermilionError
 from tests.ca.office import Office, new_office, software_request
-from tests.nursed.programs import program
+from tests.support.programs import program
 
 STEPS = ("requests", "root", "issuing")
 

@@ -20,7 +20,7 @@ from tests import plain_http
 from tests.ca.office import Office, declare_made, generate_keys, toml
 from tests.ca.test_service import IDENTITIES, Running, declared_message, issue_message, refusal, unused_port
 from tests.ca.test_service import running as running  # noqa: PLC0414  (its fixture)
-from tests.nursed.programs import program
+from tests.support.programs import program
 
 PATIENCE_S = 60.0  # for a machine that is busy with other tests
 IDENTITIES.setdefault("ocsp", ("service", "https://vermilion.internal/service/ocsp"))

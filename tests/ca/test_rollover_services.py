@@ -28,7 +28,7 @@ from sealcore.platform.rpc_client import channel
 from tests import plain_http
 from tests.ca.office import PUBLIC_URL, Office, declare, declare_made, generate_keys, new_office, software_request, toml
 from tests.ca.test_service import IDENTITIES, declared_message, make_identities, unused_port
-from tests.nursed.programs import program
+from tests.support.programs import program
 
 PATIENCE_S = 90.0  # for a machine that is busy with other tests
 IDENTITIES.setdefault("ocsp", ("service", "https://vermilion.internal/service/ocsp"))

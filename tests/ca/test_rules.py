@@ -37,7 +37,7 @@ from sealcore.platform.db import read as reading
 from sealcore.text import deceptive
 from tests.ca.office import Desk, Office, software_request
 from tests.ca.test_issue import CN, count, issue, refusal
-from tests.nursed.programs import program
+from tests.support.programs import program
 
 ROOT = Path(__file__).parents[2]
 
@@ -312,7 +312,7 @@ def test_two_replicas_with_different_settings_never_give_one_serial_twice(office
             "token": office.ca_token.model_dump(mode="json"), "public_url": f"http://{name}.example", "ocsp_url": f"http://{name}.example/ocsp",
         }  # fmt: skip
         process = subprocess.Popen(
-            program("tests.ca.programs.replica", of="ca"),
+            program("tests.ca.programs.replica"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -40,7 +40,7 @@ from sealcore.platform.rpc_client import channel
 from tests import plain_http
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, declared_request, software_request, toml
 from tests.ca.test_acts import People, spki
-from tests.nursed.programs import program
+from tests.support.programs import program
 
 CN = NameOID.COMMON_NAME
 IDENTITIES = {

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.nursed.programs import program
+from tests.support import programs
 from vermilion.launcher import running
 from vermilion.layout import Layout
 from vermilion.office import Office
@@ -31,9 +31,9 @@ COMMAND_S = 280.0
 
 def vermilion(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the command line as a person does, in a process of its own; a nursery has its imports ready."""
-    place = json.dumps([str(cwd or Path.cwd()), {**os.environ, "COLUMNS": "140", "PYTHONSAFEPATH": "1", **environment}])
+    told = {**os.environ, "COLUMNS": "140", "PYTHONSAFEPATH": "1", **environment}
     return subprocess.run(
-        program("vermilion", place, *arguments, of="cli"),
+        programs.vermilion(*arguments, folder=cwd or Path.cwd(), environment=told),
         capture_output=True,
         text=True,
         timeout=COMMAND_S,

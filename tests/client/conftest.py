@@ -23,13 +23,11 @@ from sealcore.ids import operator_uri, service_uri, uuid7
 from sealcore.platform.config import TlsSettings
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.ledger_entry import Entry
-from tests.crash.nursery import Nursery
-from tests.nursed.programs import program
 from tests.pki import InfrastructureCa
-from tests.signer import nursed
 from tests.signer.office import Office as Staff
 from tests.signer.office import Person, document, spki
 from tests.signer.station import Crls, Station
+from tests.support.programs import program
 from tests.workflow.conftest import GENERATE, configuration
 from vermilion.client import Document, Form, Office, people
 
@@ -72,7 +70,7 @@ class House:
         return self.office.wait_approved(form.number, timeout_s=30)
 
     def kill_signer(self) -> None:
-        """Returns once nobody listens at its port: what is killed at first is what stands for it (``tests/crash/stub.py``)."""
+        """Returns once nobody listens at its port: what is killed at first is what stands for it (``tests/support/stub.py``)."""
         assert self.station.process is not None
         self.station.process.kill()
         self.station.process.wait()
@@ -88,19 +86,13 @@ class House:
 
 
 @pytest.fixture(scope="session")
-def signer_nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    with nursed.shared(tmp_path_factory.mktemp("nursery")) as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory, signer_nursery: Nursery) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
     ca, staff = InfrastructureCa(folder / "pki"), Staff.in_softhsm(folder / "staff")
     crls = Crls(ca, staff)
     token = softhsm.create(folder / "hsm" / "workflow", "workflow")
     made = subprocess.run([sys.executable, "-c", GENERATE], input=token.model_dump_json().encode(), check=True, capture_output=True)
-    station = Station(folder / "signer", staff, ca, crls, f"sqlite:///{folder / 'signer.db'}", free_port(), nursery=signer_nursery)
+    station = Station(folder / "signer", staff, ca, crls, f"sqlite:///{folder / 'signer.db'}", free_port())
     seed = staff.seed()
     seed["issuers"].append(b64url(made.stdout))
     staff.seed = lambda: seed  # type: ignore[method-assign]

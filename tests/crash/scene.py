@@ -24,13 +24,13 @@ from sealcore.ids import service_uri
 from sealcore.platform.config import TokenSettings
 from sealcore.protocol.signed_note import VerifierKey, log_key
 from tests.crash.failpoints import Failpoints
-from tests.crash.nursery import Ended, Nursery, nurseries
 from tests.crash.services import Variation
 from tests.hsm.wrapping import WrappedModule
 from tests.pki import InfrastructureCa
 from tests.shims.sync import FaultySync
 from tests.signer.office import Office, write_toml
 from tests.signer.station import TIMEOUT_S, Crls, Station
+from tests.support.nursery import Ended, Nursery, nursery
 
 ORIGIN: Final = "vermilion.test/crash"
 LOG_KEY_LABEL: Final = "ledger.checkpoint.1"
@@ -52,19 +52,18 @@ with Token.open(TokenSettings.model_validate_json(sys.argv[1])) as token:
 
 @dataclass(frozen=True)
 class House:
-    """What many offices of one run share, because it is slow to make: keys, authorities, nurseries."""
+    """What many offices of one run share, because it is slow to make: keys, authorities, a nursery."""
 
     office: Office
     infrastructure: InfrastructureCa
     crls: Crls
     log_token: TokenSettings
     log_key: VerifierKey
-    with_grpc: Nursery
-    without_grpc: Nursery
+    nursery: Nursery
 
     def ended(self) -> list[Ended]:
         """Every process of ours that has ended, as its parent saw it."""
-        return [*self.with_grpc.ended(), *self.without_grpc.ended()]
+        return self.nursery.ended()
 
 
 @contextlib.contextmanager
@@ -74,12 +73,12 @@ def house(folder: Path) -> Iterator[House]:
     shim = FaultySync(folder, folder).environment["LD_PRELOAD"]
     crls = Crls(infrastructure, office)
     try:
-        with nurseries(folder, "tests.crash.with_grpc", "tests.crash.without_grpc", preload=shim) as (with_grpc, without_grpc):
+        with nursery(folder / "nursery", "tests.crash.nursed", preload=shim) as forks:
             token = softhsm.create(folder / "log-token", "crash-log")
             command = [sys.executable, "-c", _KEY, token.model_dump_json(), LOG_KEY_LABEL]
             made = subprocess.run(command, check=True, capture_output=True, text=True)
             key = log_key(ORIGIN, bytes.fromhex(made.stdout.strip()))
-            yield House(office, infrastructure, crls, token, key, with_grpc, without_grpc)
+            yield House(office, infrastructure, crls, token, key, forks)
     finally:
         crls.close()
 
@@ -114,7 +113,7 @@ class LogProcess:
 
     def start(self) -> None:
         """Returns once it serves."""
-        command = [sys.executable, *self._house.with_grpc.program("ledger", str(self._points.path)), "--config", str(self._config)]
+        command = [sys.executable, *self._house.nursery.program("ledger", str(self._points.path)), "--config", str(self._config)]
         with self.log.open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self.process.stdout is not None
@@ -183,7 +182,7 @@ class Scene:
         (folder / "seed.json").write_text(json.dumps(office.seed()), "utf-8")
         told = ["--config", self.station.config, "--seed", folder / "seed.json", "--attachments", folder / "attachments"]
         done = subprocess.run(
-            [sys.executable, *self.house.with_grpc.program("ceremony"), *told],
+            [sys.executable, *self.house.nursery.program("ceremony"), *told],
             capture_output=True,
             text=True,
             check=False,
@@ -194,8 +193,8 @@ class Scene:
     def start(self) -> None:
         """Starts the signer, for the first time or again."""
         self.starts += 1
-        worker = self.house.without_grpc.program("worker", str(self.points.path), self.variation.encode())
-        self.station.start(*self.house.with_grpc.program("front", str(self.points.path), *worker, "--"))
+        worker = self.house.nursery.program("worker", str(self.points.path), self.variation.encode())
+        self.station.start(*self.house.nursery.program("front", str(self.points.path), *worker, "--"))
 
     def close(self) -> None:
         """Ends everything that still runs."""
@@ -227,7 +226,7 @@ class Scene:
     def workers(self) -> list[int]:
         """Pids of the workers that live, oldest first."""
         group = self.points.front
-        return [pid for pid in sorted(_group(group)) if pid != group and "tests.crash.nursery" in _command(pid)]
+        return [pid for pid in sorted(_group(group)) if pid != group and "tests.support.nursery" in _command(pid)]
 
     def zygotes(self) -> list[int]:
         """Pids of the sandboxes' processes, children included."""

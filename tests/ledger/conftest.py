@@ -28,9 +28,8 @@ from sealcore.platform.ledger_store import Draft
 from sealcore.protocol.ledger_entry import Entry, jti_hash, signature_hash
 from sealcore.protocol.signed_note import VerifierKey, log_key, witness_key
 from tests.conftest import REPOSITORY
-from tests.crash.nursery import Nursery
 from tests.pki import InfrastructureCa
-from tests.signer import nursed
+from tests.support.programs import program
 
 ORIGIN = "vermilion.test/ledger"
 WITNESS = "vermilion.test/witness"
@@ -152,7 +151,7 @@ class Process:
     module: str
     settings: Path
     url: str
-    nursery: Nursery | None = None
+    forked: bool = True
     running: subprocess.Popen[str] | None = None
     log: Path = field(init=False)
     http: httpx.Client = field(init=False)
@@ -163,10 +162,10 @@ class Process:
 
     def start(self) -> None:
         """Returns once it says ``ready``."""
-        program = self.nursery.program(self.module) if self.nursery else ("-m", self.module)
+        command = program(self.module) if self.forked else [sys.executable, "-m", self.module]
         with self.log.open("a") as errors:
             self.running = subprocess.Popen(
-                [sys.executable, *program, "--config", self.settings],
+                [*command, "--config", self.settings],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -251,20 +250,19 @@ def _token_with_key(folder: Path, label: str, key_label: str) -> tuple[TokenSett
 
 @dataclass(frozen=True)
 class Ground:
-    """What the houses of a session share: a SoftHSM token with an Ed25519 key for each of both, and where they are forked."""
+    """What the houses of a session share: a SoftHSM token with an Ed25519 key for each of both."""
 
     log: tuple[TokenSettings, bytes]
     witness: tuple[TokenSettings, bytes]
-    nursery: Nursery
 
 
 @pytest.fixture(scope="session")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     folder = tmp_path_factory.mktemp("ground")
-    with ThreadPoolExecutor() as pool, nursed.shared(folder / "nursery") as nursery:
+    with ThreadPoolExecutor() as pool:
         log = pool.submit(_token_with_key, folder / "ledger-token", "ledger", "ledger.checkpoint.1")
         witness = pool.submit(_token_with_key, folder / "witness-token", "witness", "witness.cosign.1")
-        yield Ground(log.result(), witness.result(), nursery)
+        yield Ground(log.result(), witness.result())
 
 
 @pytest.fixture
@@ -289,8 +287,8 @@ def house(
         {"name": WITNESS, "state_folder": witness_state, "logs": [str(log)], "listen": {"port": witness_port}, "token": witness_token},
     )
     made = House(
-        Process("ledger", ledger_file, f"http://127.0.0.1:{port}", ground.nursery),
-        Process("ledger.witness", witness_file, f"http://127.0.0.1:{witness_port}", ground.nursery),
+        Process("ledger", ledger_file, f"http://127.0.0.1:{port}"),
+        Process("ledger.witness", witness_file, f"http://127.0.0.1:{witness_port}"),
         public, state, witness_state, log, witness,
     )  # fmt: skip
     yield made

@@ -27,7 +27,7 @@ def _reader(house: House) -> LogReader:
 
 def test_a_stranger_reads_cosigned_checkpoints_and_finds_every_entry(house: House, signer: Signer) -> None:
     books = signer[0].books
-    house.ledger.nursery = house.witness.nursery = None  # here as they are started in service
+    house.ledger.forked = house.witness.forked = False  # here as they are started in service
     house.start()
     reader = _reader(house)
     house.published(0)

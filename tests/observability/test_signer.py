@@ -18,7 +18,6 @@ from sealcore.platform.tracing import TracingSettings
 from signer.metrics import STAGES
 from tests.observability.collector import Collector, Span, collecting
 from tests.pki import InfrastructureCa
-from tests.signer import nursed
 from tests.signer.office import Office, document
 from tests.signer.station import Crls, Station
 
@@ -37,13 +36,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> I
     crls = Crls(infrastructure, office)
     port, monitoring = _free_port(), _free_port()
     extra = {"workers": {"bulk": 2, "interactive": 1}, "metrics": {"port": monitoring}, "tracing": {"endpoint": collector.endpoint}}
-    with nursed.shared(folder / "nursery") as nursery:
-        station = Station(
-            folder / "signer", office, infrastructure, crls, f"sqlite:///{folder / 'signer.db'}", port, extra, nursery=nursery
-        )
-        station.seed()
-        with station.running():
-            yield station, f"http://127.0.0.1:{monitoring}"
+    station = Station(folder / "signer", office, infrastructure, crls, f"sqlite:///{folder / 'signer.db'}", port, extra)
+    station.seed()
+    with station.running():
+        yield station, f"http://127.0.0.1:{monitoring}"
     crls.close()
 
 

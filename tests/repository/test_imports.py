@@ -8,7 +8,12 @@ import sys
 import pytest
 
 SERVICES = ["ca.app", "ca.ocsp.app", "timestamp.app", "timestamp.worker", "ledger.app", "ledger.witness", "signer.app", "verify.app"]
-SPARED = [*((service, "fastapi") for service in SERVICES), ("signer.worker.process", "psycopg"), ("ca.ocsp.app", "pkilint")]
+SPARED = [
+    *((service, "fastapi") for service in SERVICES),
+    ("signer.worker.process", "psycopg"),
+    ("signer.worker.process", "grpc"),
+    ("ca.ocsp.app", "pkilint"),
+]
 
 
 @pytest.mark.parametrize(("program", "spared"), SPARED)

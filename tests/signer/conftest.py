@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from tests.crash.fixtures import house, scenes
-from tests.crash.nursery import Nursery
 from tests.pki import InfrastructureCa
-from tests.signer import nursed
 from tests.signer.office import Office
 from tests.signer.station import Crls, Station
 
@@ -30,13 +28,6 @@ def port() -> int:
 def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
     """An office whose seal keys are in SoftHSM."""
     return Office.in_softhsm(tmp_path_factory.mktemp("office"))
-
-
-@pytest.fixture(scope="session")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    """Where the signers of these tests are forked."""
-    with nursed.shared(tmp_path_factory.mktemp("nursery")) as made:
-        yield made
 
 
 @pytest.fixture(scope="session")
@@ -61,11 +52,11 @@ def _url(kind: str, folder: Path, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def stations(office: Office, infrastructure: InfrastructureCa, crls: Crls, nursery: Nursery) -> Callable[..., Station]:
+def stations(office: Office, infrastructure: InfrastructureCa, crls: Crls) -> Callable[..., Station]:
     """A function that makes a signer over a database and seeds it."""
 
     def make(folder: Path, database_url: str, extra: dict[str, Any] | None = None) -> Station:
-        made = Station(folder, office, infrastructure, crls, database_url, port(), extra or {}, nursery=nursery)
+        made = Station(folder, office, infrastructure, crls, database_url, port(), extra or {})
         made.seed()
         return made
 

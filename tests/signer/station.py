@@ -24,9 +24,9 @@ from sealcore.platform.config import TlsSettings
 from sealcore.platform.error_messages import from_message
 from sealcore.platform.rpc import from_rpc_error
 from sealcore.platform.rpc_client import channel
-from tests.crash.nursery import Nursery
 from tests.pki import InfrastructureCa
 from tests.signer.office import UNIT, Approved, Office, pem, write_toml
+from tests.support import programs
 
 TIMEOUT_S = 120
 _IDENTITIES = threading.Lock()  # one writes an identity's files at a time
@@ -76,7 +76,8 @@ class Station:
     port: int
     extra: dict[str, Any] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
-    nursery: Nursery | None = None
+    forked: bool = True
+    """Whether its programs come from the nursery, or are started as they are in service."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -84,12 +85,11 @@ class Station:
         self.write_config()
         self._channels: dict[str, grpc.Channel] = {}
 
-    def program(self, module: str) -> tuple[str, ...]:
-        """What to tell Python to run for one of the signer's programs: in the nursery when there is one."""
-        if self.nursery is None:
-            return ("-m", module)
-        worker = (*self.nursery.program("signer.worker"), "--") if module == "signer" else ()
-        return self.nursery.program(module, *worker)
+    def program(self, module: str) -> list[str]:
+        """The command of one of the signer's programs."""
+        if not self.forked:
+            return [sys.executable, "-m", module]
+        return programs.signer() if module == "signer" else programs.program(module)
 
     @property
     def config(self) -> Path:
@@ -132,7 +132,7 @@ class Station:
     def ceremony(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs the signer's part of the ceremony."""
         return subprocess.run(
-            [sys.executable, *self.program("signer.ceremony"), "--config", self.config, *arguments],
+            [*self.program("signer.ceremony"), "--config", self.config, *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -150,7 +150,7 @@ class Station:
 
     def start(self, *program: str) -> None:
         """Starts the signer, or a program that builds it in another way, and waits until it serves."""
-        command = [sys.executable, *(program or self.program("signer")), "--config", str(self.config)]
+        command = [*([sys.executable, *program] if program else self.program("signer")), "--config", str(self.config)]
         with self.log.open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self.process.stdout is not None
@@ -160,7 +160,7 @@ class Station:
     def refused_start(self) -> str:
         """Starts a signer that must not come up; what it says."""
         done = subprocess.run(
-            [sys.executable, *self.program("signer"), "--config", self.config],
+            [*self.program("signer"), "--config", self.config],
             capture_output=True,
             text=True,
             check=False,

@@ -138,7 +138,7 @@ def test_keys_are_listed_with_purpose_and_never_extractable(station: Station) ->
 def test_metrics_are_served_where_a_port_is_given(sqlite_station: type[Station]) -> None:
     metrics = port()
     station = sqlite_station(metrics={"port": metrics})
-    station.nursery = None  # here as it is started in service
+    station.forked = False  # here as it is started in service
     with station.running():
         station.seal(station.office.approve([document("Counted")]))
         with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=10) as answer:

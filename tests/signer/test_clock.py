@@ -16,7 +16,7 @@ def test_nothing_is_sealed_while_the_clock_is_not_synchronised(sqlite_station: C
     chrony.follow()
     timestamp = {"clock": "require-synchronised", "chrony": chrony.address}
     made = sqlite_station(timestamp=timestamp)
-    made.nursery = None  # it takes from its environment where chronyc is
+    made.forked = False  # it takes from its environment where chronyc is
     with made.running() as station:
         approved = station.office.approve([document("One")])
 

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
-from tests.nursed.programs import program
+from tests.support.programs import program
 from tests.timestamp.kit import Response, SmallCa, UnitKeys, write_config
 from tests.timestamp.outside import REPLY, Answer, OpensslCa, Web, openssl_tsa, past, pyhanko_tsa
 from timestamp.client import answer

@@ -29,7 +29,7 @@ from pyhanko_certvalidator import ValidationContext
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, VerifierBuilder, decode_timestamp_response
 
 from tests import plain_http
-from tests.nursed.programs import program
+from tests.support.programs import program
 from tests.timestamp.chrony import SOON_S
 from tests.timestamp.kit import Response, SmallCa, UnitKeys, write_config
 from timestamp.request import REQUEST_LIMIT_BYTES

@@ -15,7 +15,7 @@ from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-from tests.nursed.programs import program
+from tests.support.programs import program
 from tests.timestamp.kit import SmallCa, UnitKeys, write_config
 
 Run = Callable[..., str]

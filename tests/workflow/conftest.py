@@ -26,8 +26,8 @@ from sealcore.platform.http_client import client_context
 from sealcore.platform.migrate import scripts, upgrade
 from sealcore.protocol.leaf import Placement
 from sealcore.protocol.manifest import DocumentEntry, Manifest
-from tests.nursed.programs import program
 from tests.pki import InfrastructureCa
+from tests.support.programs import program
 from tests.workflow.signer_side import Human, SignerSide
 from workflow.delivery.outbox import Outbox
 from workflow.delivery.signer_link import SignerRegister

@@ -23,8 +23,8 @@ from sealcore.protocol.canonical import b64url
 from sealcore.protocol.json_forms import context_from_json
 from sealcore.protocol.leaf import Certification, Placement
 from sealcore.protocol.manifest import DocumentEntry, Manifest
-from tests.nursed.programs import program
 from tests.pki import InfrastructureCa
+from tests.support.programs import program
 from tests.workflow.conftest import Running
 from tests.workflow.signer_side import Human
 from vermilion import acts

@@ -4,8 +4,8 @@ Two thirds of a service's start is importing Python modules. A nursery is single
 PKCS#11 nor a database, so a fork of it is as good as a new process. In the place of ``python -m signer`` the harness starts
 ``stub.py``, which hands its file descriptors to the nursery and ends when the process forked for it ends, in the same way.
 
-The nursery is the parent of what it forks: what ``waitpid`` tells of each end stands in its log, the harness's evidence that
-kills were kills.
+The nursery is the parent of what it forks: what ``waitpid`` tells of each end stands in its log, the crash harness's evidence that
+kills were kills. It ends when the process that owns it does, however that ends, and nothing outlives it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,12 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.conftest import REPOSITORY
-
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
 STUB: Final = Path(__file__).with_name("stub.py")
 _REQUEST_BYTES: Final = 64 * 1024
 _PR_SET_PDEATHSIG: Final = 1
@@ -45,68 +44,80 @@ class Ended:
     signal: int
 
 
+@dataclass(frozen=True)
 class Nursery:
-    """A nursery that runs; ``module`` names the module that it serves: its ``main(name, arguments)`` runs in each child."""
+    """A nursery that serves in a folder. A socket's path must be short, and so the folder's."""
 
-    def __init__(self, folder: Path, module: str, preload: str = "") -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.socket, self.log = folder / "nursery", folder / "nursery.log"
-        self.log.touch()
-        command = [sys.executable, "-m", "tests.crash.nursery", str(self.socket), str(self.log), module]
-        environment = {**os.environ, "LD_PRELOAD": preload}
-        self._faults = folder / "nursery.err"
-        with self._faults.open("w", encoding="utf-8") as faults:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=faults, text=True, cwd=REPOSITORY, env=environment
-            )
+    folder: Path
 
-    def ready(self) -> None:
-        """Waits until it serves."""
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n", self._faults.read_text("utf-8")
+    @property
+    def log(self) -> Path:
+        """What has ended."""
+        return self.folder / "nursery.log"
 
     def program(self, name: str, *arguments: str) -> tuple[str, ...]:
         """What to tell Python to run, in the place of ``-m MODULE`` or a script."""
-        return ("-S", "-E", str(STUB), str(self.socket), name, *arguments)
+        return ("-S", "-E", str(STUB), str(self.folder / "nursery"), name, *arguments)
 
     def ended(self) -> list[Ended]:
         """Every process that has ended so far."""
         return [Ended(**json.loads(line)) for line in self.log.read_text("utf-8").splitlines()]
 
-    def close(self) -> None:
-        """Ends it; an error when it has ended before, since whatever was asked of it since then was in vain."""
-        status = self._process.poll()
-        self._process.kill()
-        self._process.wait()
-        for end in (self._process.stdin, self._process.stdout):
-            if end is not None:
-                end.close()
-        assert status is None, f"the nursery ended with status {status}: {self._faults.read_text('utf-8')}"
+
+def started(folder: Path, module: str, *, owner: int, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Starts one and waits until it serves. ``module`` names what it serves: its ``main(name, arguments)`` runs in each child.
+
+    owner         the pid of the process with which it ends
+    environment   its own, and that of all its children
+    """
+    (folder / "nursery.log").touch()
+    command = [sys.executable, "-m", __name__, str(folder), module, str(owner)]
+    faults = folder / "nursery.err"
+    with faults.open("w", encoding="utf-8") as errors:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=REPOSITORY,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for whoever runs the tests
+        )
+    assert process.stdout is not None
+    with process.stdout as said:
+        assert said.readline() == "ready\n", faults.read_text("utf-8")
+    return process
 
 
 @contextlib.contextmanager
-def nurseries(folder: Path, *modules: str, preload: str = "") -> Iterator[list[Nursery]]:
-    """One for each module, started side by side."""
-    made = [Nursery(folder / module, module, preload) for module in modules]
+def nursery(folder: Path, module: str, *, preload: str = "") -> Iterator[Nursery]:
+    """One of our own, with a shared library loaded into all its children.
+
+    An error when it has ended before we end it, since whatever was asked of it since then was in vain.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    process = started(folder, module, owner=os.getpid(), environment={**os.environ, "LD_PRELOAD": preload})
     try:
-        for one in made:
-            one.ready()
-        yield made
+        yield Nursery(folder)
     finally:
-        for one in made:
-            one.close()
+        status = process.poll()
+        process.kill()
+        process.wait()
+    assert status is None, f"the nursery ended with status {status}: {(folder / 'nursery.err').read_text('utf-8')}"
 
 
 # --- below: the nursery itself ---------------------------------------------------------------------------------------------------
 
 
-def _serve(path: str, log: str, module: str) -> None:
+def _serve(folder: Path, module: str, owner: int) -> None:
+    owned = os.pidfd_open(owner)  # readable once that process has ended
     main = importlib.import_module(module).main
     gc.collect()
     gc.freeze()
     waiting = selectors.DefaultSelector()
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listening.bind(path)
+    listening.bind(str(folder / "nursery"))
     listening.listen(64)
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
@@ -115,7 +126,7 @@ def _serve(path: str, log: str, module: str) -> None:
     signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     waiting.register(listening, selectors.EVENT_READ)
     waiting.register(ours, selectors.EVENT_READ)
-    waiting.register(sys.stdin, selectors.EVENT_READ)
+    waiting.register(owned, selectors.EVENT_READ)
     children: dict[int, tuple[socket.socket, str]] = {}
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -130,6 +141,7 @@ def _serve(path: str, log: str, module: str) -> None:
                 assert threading.active_count() == 1, "a fork takes no other thread along"
                 pid = os.fork()
                 if pid == 0:
+                    os.close(owned)
                     _live(main, request, descriptors, [listening, ours, theirs, stub, *(one for one, _ in children.values())])
                 for descriptor in descriptors:
                     os.close(descriptor)
@@ -137,12 +149,12 @@ def _serve(path: str, log: str, module: str) -> None:
                 with contextlib.suppress(OSError):  # it was killed meanwhile: below, its end is read
                     stub.send(str(pid).encode())
                 waiting.register(stub, selectors.EVENT_READ, pid)
-            elif key.fileobj is sys.stdin:  # whoever made it is gone
+            elif key.fileobj == owned:
                 return
             elif key.fileobj is ours:
                 with contextlib.suppress(BlockingIOError):
                     ours.recv(4096)
-                _reap(children, waiting, log)
+                _reap(children, waiting, folder / "nursery.log")
             elif key.data in children:  # the stub is gone: whoever killed it meant the process behind it
                 waiting.unregister(key.fileobj)
                 with contextlib.suppress(ProcessLookupError):
@@ -164,14 +176,14 @@ def _received(stub: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     return {"name": name, "arguments": arguments}, list(descriptors)
 
 
-def _reap(children: dict[int, tuple[socket.socket, str]], waiting: selectors.BaseSelector, log: str) -> None:
+def _reap(children: dict[int, tuple[socket.socket, str]], waiting: selectors.BaseSelector, log: Path) -> None:
     while children:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
             return
         stub, name = children.pop(pid)
         ended = {"name": name, "pid": pid, "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0}
-        with Path(log).open("a", encoding="utf-8") as file:
+        with log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(ended) + "\n")
         with contextlib.suppress(KeyError):
             waiting.unregister(stub)
@@ -205,4 +217,4 @@ def _live(main: Any, request: dict[str, Any], descriptors: Sequence[int], others
 
 
 if __name__ == "__main__":
-    _serve(*sys.argv[1:4])
+    _serve(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
