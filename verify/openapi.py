@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sealcore import __version__
 from verify.report import schema
 
 
@@ -20,7 +21,7 @@ def description() -> dict[str, Any]:
     }
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Vermilion verification", "version": "0.1.0"},
+        "info": {"title": "Vermilion verification", "version": __version__},
         "paths": {"/v1/verify": {"post": verify}},
     }
 

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from sealcore import __version__
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import Listen
 from sealcore.platform.db import read
@@ -152,7 +153,7 @@ class ObservabilityEndpoint:
 
         async def metrics(_request: Request) -> Response:
             families, parts = await asyncio.gather(self._families(), self.readiness.examine())
-            body = await asyncio.to_thread(exposition, [*families, _ready(parts)])
+            body = await asyncio.to_thread(exposition, [*families, _ready(parts), _release()])
             return Response(body, media_type=CONTENT_TYPE_LATEST)
 
         async def alive(_request: Request) -> Response:
@@ -188,6 +189,13 @@ class ObservabilityEndpoint:
         except TimeoutError:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, "the workers do not say how they are") from None
         return await asyncio.to_thread(merge, snapshots)
+
+
+def _release() -> Metric:
+    """Which release answers, as a label, so that an upgrade in steps can be watched."""
+    family = GaugeMetricFamily("vermilion_build_info", "The release that runs", labels=["version"])
+    family.add_metric([__version__], 1.0)
+    return family
 
 
 def _ready(parts: Mapping[str, VermilionError | None]) -> Metric:

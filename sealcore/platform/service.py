@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from starlette.types import ASGIApp
 
+from sealcore import __version__
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import tracing
@@ -102,6 +103,7 @@ def _take_descriptors() -> None:
 def main(name: str, model: type[SettingsT], build: Build[SettingsT], arguments: Sequence[str] | None = None) -> int:
     """The whole of a service's ``__main__``: reads ``--config FILE``, builds, serves until a signal; the exit status."""
     parser = argparse.ArgumentParser(prog=f"python -m {name}")
+    parser.add_argument("--version", action="version", version=f"vermilion {__version__}")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings of the service (TOML)")
     chosen = parser.parse_args(arguments)
     configure(name)

@@ -178,7 +178,7 @@ class Seal:
             pictures=changes.pop("pictures", {}),
             hole_size_bytes=self.hole_size_bytes,
             content_policy=ContentPolicy.REPORT,
-            writer_version="0.1.0",
+            writer_version="kit",
             owner_name="测试有限公司",
         )
         return replace(plan, **changes)

@@ -7,10 +7,12 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
+from sealcore import __version__
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
 from sealcore.platform.log import configure, request
@@ -18,6 +20,13 @@ from vermilion import exits
 from vermilion.cli import ca, clients, extending, forms, grants, issuers, keys, ledger, office, people, sealing, seals, templates, verifying
 from vermilion.messages import text
 from vermilion.terminal import console, show_error
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        console().print(f"vermilion {__version__}", highlight=False)
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="vermilion",
@@ -28,6 +37,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version, help=text("option.version"))] = False,
+) -> None:
+    """Options of the program itself; they are dealt with before any command is looked for."""
+
+
 for name, command, panel in (
     ("demo", office.demo, "office"),
     ("up", office.up, "office"),
