@@ -26,18 +26,24 @@ LISTED: Final = 8  # name no more files than that; beyond, their folders
 
 
 class Budget:
-    """A pytest plugin that begins no test once the time is over, and remembers the files of those that were left."""
+    """A pytest plugin that runs ``files`` in their order, begins no test once the time is over, and remembers what was left."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, files: Sequence[str] = ()) -> None:
         self._end = time.monotonic() + seconds
+        self._position = {path: position for position, path in enumerate(files)}
         self.left: dict[str, int] = {}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """In the order of ``files``; the suite's own order is for all of it."""
+        items.sort(key=lambda item: self._position.get(_path(item), 0))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
         """True says to pytest that this test is dealt with."""
         if time.monotonic() < self._end:
             return None
-        path = item.path.relative_to(item.config.rootpath).as_posix()
+        path = _path(item)
         self.left[path] = self.left.get(path, 0) + 1
         return True
 
@@ -75,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run_tests(changed: Sequence[str], long_tests: tuple[str, ...], seconds: float) -> bool:
     uses = Uses.read(ROOT, [path for path in {*_git(ROOT, "ls-files"), *changed} if (ROOT / path).is_file()])
     tests = [test for test in nearest(changed, uses) if not test.startswith(ALWAYS)]
-    budget = Budget(seconds)
+    budget = Budget(seconds, tests)
     quick = [test for test in tests if not test.startswith(long_tests)]
     # pytest without a file would run them all
     status = pytest.main(["-x", *quick], plugins=[budget]) if quick else pytest.ExitCode.OK
@@ -84,6 +90,10 @@ def _run_tests(changed: Sequence[str], long_tests: tuple[str, ...], seconds: flo
         named = left if len(left) <= LISTED else sorted({str(PurePosixPath(test).parent) for test in left})
         print(f"not run for lack of time: {len(left)} of {len(tests)} files of tests. They run by\n  make test T='{' '.join(named)}'")
     return status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+def _path(item: pytest.Item) -> str:
+    return item.path.relative_to(item.config.rootpath).as_posix()
 
 
 def _show(name: str, process: subprocess.Popen[str]) -> bool:

@@ -1,4 +1,4 @@
-"""The actions that people approve, in one table: who carries each out, and whether it is about a seal. Pure; PROTOCOL.md, "Approval token".
+"""The actions that people approve, in one table: who carries each out, and whether it is about a seal. Pure; see docs/protocol.md, "Approval token".
 
 Whatever lists actions (decisions, the gates of signer and CA, the workflow's forms and policies) asks this table, so that a new action
 is one entry here and a kind of form in the workflow.

@@ -87,3 +87,17 @@ def test_what_is_prose_is_told_from_what_is_code() -> None:
     assert "third" in module.words
     assert not module.words & {"first", "second", "fourth", "fifth"}
     assert module.made == [r"made_up_\w+"]
+
+
+def test_protobuf_is_known_where_the_architecture_says(repository: Repository) -> None:
+    section = re.search(r"### Where protobuf is known\n(.*?)\n## ", repository.files["docs/architecture.md"], re.DOTALL)
+    assert section
+    places = re.findall(r"`(\w[\w/]*(?:/|\.py))`", section[1])
+    using = {
+        path
+        for path, text in repository.files.items()
+        if path.endswith(".py") and re.search(r"^(from|import) protos\b", text, re.MULTILINE)
+    }
+    using = {path for path in using if not path.startswith(("protos/", "tests/"))}
+    assert not [path for path in using if not any(path == place or (place.endswith("/") and path.startswith(place)) for place in places)]
+    assert not [place for place in places if not any(path.startswith(place) for path in using)]

@@ -85,7 +85,7 @@ class Kind(ABC):
     tag      the member of an application's body that tells this kind from the others
     body     what a caller sends
     request  the type of ``Application.asked``
-    covers   the type of what its approval covers (PROTOCOL "Approval token")
+    covers   the type of what its approval covers (docs/protocol.md, "Approval token")
     """
 
     tag: ClassVar[str]
