@@ -18,13 +18,11 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
 from sealcore.protocol.ledger_entry import signature_hash
-from sealcore.text import shown
 from verify.codes import FindingCode, Row, Weight, heaviest
+from verify.facts import fact, plain
 from verify.looks import Spot
 from verify.report import Answer, Certification, Changed, Digest, Finding, Level, Seal, SealKind, Timestamp, finding, written
 from verify.trust import TrustMaterial
-
-NAME_LIMIT = 200  # characters of a name that a stranger chose
 
 
 @dataclass
@@ -81,7 +79,9 @@ class Signature:
             except Exception:  # noqa: BLE001  (cryptography reads each part when it is asked for, and raises anything)
                 unread.append(_PARTS.get(name, name))
         if unread:
-            self.findings.append(finding(FindingCode.CERTIFICATE_UNREADABLE, ", ".join(dict.fromkeys(unread))))
+            self.findings.append(
+                finding(FindingCode.CERTIFICATE_UNREADABLE, *(fact(f"certificate_{each}") for each in dict.fromkeys(unread)))
+            )
 
     def freeze(self) -> Seal:
         """What the report says of it."""
@@ -129,12 +129,6 @@ class Case:
         """The reader; step 1 has set it."""
         assert self.reader is not None
         return self.reader
-
-
-def plain(text: str) -> str:
-    """A name from a stranger's document, fit to be shown (``sealcore.text.shown``), of bounded length."""
-    seen = shown(text[: NAME_LIMIT + 1])
-    return seen if len(seen) <= NAME_LIMIT else seen[: NAME_LIMIT - 1] + "…"
 
 
 def _spki_sha256(certificate: x509.Certificate) -> str:

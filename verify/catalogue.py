@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from importlib.resources import files
+from string import Formatter
 
 from verify.codes import FindingCode, Weight
+from verify.facts import Fact, fact
 from verify.report import Authorised, AuthorisedState, Change, Changed, Finding, Seal, SealKind, Verdict
 from verify.summary import ours, overall_change
 
 LANGUAGES = ("en", "zh")
 DEFAULT_LANGUAGE = "en"
+MOST_LEVELS = 3  # of facts within facts
 
 
 @lru_cache(maxsize=len(LANGUAGES))
@@ -35,6 +38,12 @@ def way_out(language: str, code: FindingCode) -> str:
     return messages(language)["way"].get(code, "")
 
 
+def refusal(language: str, code: str, **values: object) -> tuple[str, str]:
+    """Why the page took no file, and what can be done."""
+    key = code if code in messages(language)["refused"] else "OTHER"
+    return text(language, "refused", key, **values), text(language, "refused_way", key)
+
+
 def chosen(wanted: str | None, accept_language: str) -> str:
     """The language of an answer: the one asked for, else the first of Accept-Language that we have, else English."""
     candidates = [wanted or "", *(part.split(";")[0].strip() for part in accept_language.split(",")[:20])]
@@ -51,7 +60,29 @@ def with_sentences(found: Sequence[Finding], language: str, kind: SealKind = Sea
     sentences = messages(language)["finding"]
     if kind is not SealKind.SEAL:
         sentences = sentences | messages(language)["finding_of_others"]
-    return tuple(replace(each, sentence=_capital(sentences[each.code])) for each in found)
+    return tuple(replace(each, sentence=_capital(sentences[each.code]), detail=detail(each.facts, language)) for each in found)
+
+
+def detail(facts: Sequence[Fact], language: str) -> str:
+    """What a finding is about, in words."""
+    return ("；" if language == "zh" else "; ").join(dict.fromkeys(_said(each, language) for each in facts))
+
+
+def _said(fact: Fact, language: str) -> str:
+    values = {name: _said(each, language) if isinstance(each, Fact) else each for name, each in fact.values.items()}
+    return text(language, "fact", fact.key, **values)
+
+
+def known_facts(facts: Iterable[Fact]) -> list[Fact]:
+    """Facts from a process that reads strangers' bytes: those of the catalogue with just the values that they take, made fit to be shown."""
+    return [fact(each.key, **each.values) for each in facts if _is_known(each, MOST_LEVELS)]
+
+
+def _is_known(found: Fact, levels: int) -> bool:
+    wanted = messages(DEFAULT_LANGUAGE)["fact"].get(found.key)
+    if wanted is None or levels == 0 or found.values.keys() != {name for _, name, _, _ in Formatter().parse(wanted) if name}:
+        return False
+    return all(_is_known(each, levels - 1) for each in found.values.values() if isinstance(each, Fact))
 
 
 def titles(seals: Sequence[Seal], language: str) -> list[str]:

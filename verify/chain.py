@@ -15,6 +15,7 @@ from pyhanko_certvalidator.path import ValidationPath
 
 from verify.case import Case, Signature
 from verify.codes import FindingCode
+from verify.facts import fact
 from verify.paths import PathFault, Standing, completed, context, fault_of, revocation
 from verify.report import SealKind, finding, written
 from verify.trust import Outside, TrustMaterial
@@ -45,7 +46,7 @@ def step_5_chain(case: Case) -> None:
         except Exception as fault:  # noqa: BLE001  (whatever a broken certificate provokes speaks against it)
             if not signature.is_ours:
                 continue  # then nobody vouches for it
-            signature.findings.append(finding(FindingCode.CERTIFICATE_UNTRUSTED, type(fault).__name__))
+            signature.findings.append(finding(FindingCode.CERTIFICATE_UNTRUSTED, fact("technical", name=type(fault).__name__)))
 
 
 def _is_vouched(case: Case, embedded: EmbeddedPdfSignature) -> bool:
@@ -80,8 +81,10 @@ def _examine(case: Case, signature: Signature) -> None:
     found = revocation(path, case.trust, then=then, now=case.now)
     match found.standing:
         case Standing.REVOKED:
-            signature.findings.append(finding(FindingCode.CERTIFICATE_REVOKED, written(found.at) if found.at else ""))
+            signature.findings.append(
+                finding(FindingCode.CERTIFICATE_REVOKED, *([fact("named", name=written(found.at))] if found.at else []))
+            )
         case Standing.REVOKED_LATER:
-            signature.findings.append(finding(FindingCode.REVOKED_LATER, written(found.at) if found.at else ""))
+            signature.findings.append(finding(FindingCode.REVOKED_LATER, *([fact("named", name=written(found.at))] if found.at else [])))
         case Standing.UNKNOWN:
             signature.findings.append(finding(FindingCode.REVOCATION_UNKNOWN))

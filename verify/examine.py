@@ -8,11 +8,12 @@ from datetime import datetime
 
 from pyhanko.pdf_utils.misc import PdfDecodeLimitError, PdfError
 
-from verify.case import Case, plain
+from verify.case import Case
 from verify.chain import step_5_chain
 from verify.changes import step_6_changes
 from verify.changes.signing import end_of
 from verify.codes import FindingCode
+from verify.facts import fact
 from verify.integrity import step_3_integrity
 from verify.levels import note_levels
 from verify.looks import Compare, Comparison, compare
@@ -84,9 +85,9 @@ def _read_leniently(document: bytes, trust: TrustMaterial, now: datetime) -> Rea
     except (MemoryError, RecursionError, PdfDecodeLimitError):
         return Reading(findings=(finding(FindingCode.TOO_COMPLEX),))
     except PdfError as fault:
-        return Reading(findings=(finding(FindingCode.DAMAGED, plain(fault.msg)),))
+        return Reading(findings=(finding(FindingCode.DAMAGED, fact("technical", name=type(fault).__name__)),))
     except Exception as fault:  # noqa: BLE001  (as above: whatever it is, the file cannot be read)
-        return Reading(findings=(finding(FindingCode.DAMAGED, type(fault).__name__),))
+        return Reading(findings=(finding(FindingCode.DAMAGED, fact("technical", name=type(fault).__name__)),))
 
 
 def _run(case: Case) -> Reading:

@@ -73,7 +73,9 @@ def create_app(verification: Verification, office_name: str, health: Callable[[]
             name, document = await _receive(request, verification)
             report = await verification.check(document, name, language)
         except VermilionError as fault:
-            return HTMLResponse(refused_page(office, language, fault), status_code=_problem(fault).status_code)
+            return HTMLResponse(
+                refused_page(office, language, fault, verification.limits.document_bytes), status_code=_problem(fault).status_code
+            )
         return HTMLResponse(result_page(office, language, report))
 
     def root(_request: Request) -> Response:

@@ -19,13 +19,14 @@ from pyhanko.sign.validation.status import SignatureCoverageLevel
 
 from verify.case import Case, Signature
 from verify.codes import FindingCode
+from verify.facts import FactError, fact
 from verify.report import SealKind, finding
 
 _HEX = re.compile(rb"[0-9A-Fa-f]*")
 _SUBFILTERS = {"/ETSI.CAdES.detached", "/adbe.pkcs7.detached", "/ETSI.RFC3161"}
 
 
-class _GapError(Exception):
+class _GapError(FactError):
     """The byte range leaves something out, or counts something twice."""
 
 
@@ -39,25 +40,25 @@ def step_3_integrity(case: Case) -> None:
         except misc.PdfStrictReadError:
             raise
         except Exception as fault:  # noqa: BLE001  (whatever a broken signature provokes speaks against that signature)
-            signature.findings.append(finding(FindingCode.SIGNATURE_INVALID, type(fault).__name__))
+            signature.findings.append(finding(FindingCode.SIGNATURE_INVALID, fact("technical", name=type(fault).__name__)))
 
 
 def _check(document: bytes, signature: Signature, embedded: EmbeddedPdfSignature) -> None:
     try:
         end = _end_of_covered(document, embedded)
     except _GapError as gap:
-        signature.findings.append(finding(FindingCode.BYTE_RANGE, str(gap)))
+        signature.findings.append(finding(FindingCode.BYTE_RANGE, gap.fact))
         return
     signature.covers_file = end == len(document)
     if _hidden(embedded.pkcs7_content):
         signature.findings.append(finding(FindingCode.HIDDEN_DATA))
     if str(embedded.sig_object.get("/SubFilter", "")) not in _SUBFILTERS:
-        signature.findings.append(finding(FindingCode.SIGNATURE_INVALID, "unknown SubFilter"))
+        signature.findings.append(finding(FindingCode.SIGNATURE_INVALID, fact("unknown_subfilter")))
         return
     embedded.compute_digest()
     embedded.coverage = embedded.evaluate_signature_coverage()  # type: ignore[assignment]  # declared by its first value
     if embedded.coverage < SignatureCoverageLevel.ENTIRE_REVISION:
-        signature.findings.append(finding(FindingCode.BYTE_RANGE, "the signature does not cover its whole revision"))
+        signature.findings.append(finding(FindingCode.BYTE_RANGE, fact("revision_not_covered")))
     if signature.kind is not SealKind.DOCUMENT_TIMESTAMP and signature.has_key:  # without: step 2 has said so
         _check_value(signature, embedded)
 
@@ -66,17 +67,17 @@ def _end_of_covered(document: bytes, embedded: EmbeddedPdfSignature) -> int:
     """Where the covered part ends: everything from the first byte to there, but exactly the hexadecimal hole of this signature."""
     numbers = [int(each) for each in embedded.byte_range if isinstance(each, int)]
     if len(embedded.byte_range) != 4 or len(numbers) != 4:
-        raise _GapError("the byte range is not four numbers")
+        raise _GapError("byte_range_not_four_numbers")
     start, length, second_start, second_length = numbers
     end = second_start + second_length
     if start != 0 or length <= 0 or second_length <= 0 or not length < second_start < end <= len(document):
-        raise _GapError("the byte range does not run from the beginning through the file")
+        raise _GapError("byte_range_not_through")
     hole = document[length:second_start]
     digits = hole[1:-1]
     if hole[:1] != b"<" or hole[-1:] != b">" or len(digits) % 2 or _HEX.fullmatch(digits) is None:
-        raise _GapError("what the byte range leaves out is more than the signature")
+        raise _GapError("byte_range_leaves_more")
     if bytes.fromhex(digits.decode("ascii")) != embedded.pkcs7_content:
-        raise _GapError("the byte range leaves out something else than this signature")
+        raise _GapError("byte_range_leaves_other")
     return end
 
 
@@ -91,7 +92,7 @@ def _check_value(signature: Signature, embedded: EmbeddedPdfSignature) -> None:
             embedded.signer_info, embedded.signer_cert, expected_content_type="data", actual_digest=embedded.compute_digest()
         )
     except (SignatureValidationError, CMSStructuralError) as fault:
-        signature.findings.append(finding(FindingCode.SIGNATURE_INVALID, fault.failure_message[:200]))
+        signature.findings.append(finding(FindingCode.SIGNATURE_INVALID, fact("technical", name=type(fault).__name__)))
         return
     if not intact:
         signature.findings.append(finding(FindingCode.NOT_INTACT))

@@ -20,10 +20,12 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from verify.codes import FindingCode
+from verify.facts import Fact, fact
 
 MOST_PAGES: Final = 50
 MOST_SECONDS: Final = 5.0  # of processor time for one document
 MOST_PIXELS: Final = 4_000_000  # of one drawing; a larger page is drawn smaller
+LEAST_SCALE: Final = 0.1  # pixels a unit: letters are still seen; pages are up to 14,400 units a side (ISO 32000-2 annex C)
 _TOLERANCE: Final = 1  # pixels around a named place: what a line at its edge smears
 _BYTES: Final = 4  # of a pixel
 _MODES: Final = (None, "print")
@@ -51,7 +53,7 @@ class Comparison:
     spots: tuple[Spot, ...] = ()
 
 
-Doubt = tuple[FindingCode, str]
+Doubt = tuple[FindingCode, Fact]
 Compare = Callable[[bytes, Sequence[Comparison]], "list[Doubt | None]"]
 """What speaks against each comparison, with the page; None where nothing does."""
 DOUBTS: Final = frozenset({FindingCode.LOOKS_CHANGED, FindingCode.LOOKS_NOT_COMPARED, FindingCode.COVERED_LATER})
@@ -69,18 +71,18 @@ def _compared(document: bytes, comparison: Comparison, deadline_s: float) -> Dou
         try:
             sealed, present = (_opened(open_documents, data) for data in (document[: comparison.end], document))
             if len(sealed) != len(present):
-                return FindingCode.LOOKS_CHANGED, "the number of pages"
+                return FindingCode.LOOKS_CHANGED, fact("number_of_pages")
             if len(sealed) > MOST_PAGES:
-                return FindingCode.LOOKS_NOT_COMPARED, f"more than {MOST_PAGES} pages"
+                return FindingCode.LOOKS_NOT_COMPARED, fact("many_pages", count=MOST_PAGES)
             for number in range(1, len(sealed) + 1):
                 spots = [each for each in comparison.spots if each.page == number]
                 doubt = _page(sealed, present, number, spots)
                 if doubt is not None:
-                    return doubt, f"page {number}"
+                    return doubt, fact("part_page", page=number)
                 if time.process_time() > deadline_s:
-                    return FindingCode.LOOKS_NOT_COMPARED, f"more than {MOST_SECONDS:g} s"
+                    return FindingCode.LOOKS_NOT_COMPARED, fact("many_seconds", count=f"{MOST_SECONDS:g}")
         except (pypdfium2.PdfiumError, ValueError) as fault:
-            return FindingCode.LOOKS_NOT_COMPARED, type(fault).__name__
+            return FindingCode.LOOKS_NOT_COMPARED, fact("technical", name=type(fault).__name__)
     return None
 
 
@@ -96,6 +98,8 @@ def _page(sealed: Any, present: Any, number: int, spots: Sequence[Spot]) -> Find
         if before.get_size() != now.get_size() or before.get_rotation() != now.get_rotation():
             return FindingCode.LOOKS_CHANGED
         scale = min(1.0, (MOST_PIXELS / max(1.0, before.get_width() * before.get_height())) ** 0.5)
+        if scale < LEAST_SCALE:
+            return FindingCode.LOOKS_NOT_COMPARED
         covered = False
         for mode in _MODES:
             old, new = (_Drawing(page, scale, mode) for page in (before, now))
@@ -169,14 +173,19 @@ class _Drawing:
             yield edge, self.width
 
     def has_ink(self, box: Box) -> bool:
-        """Whether a box is not of one colour, leaving out a pixel at its edges."""
-        left, right = max(0, box[0] + _TOLERANCE), min(self.width, box[2] - _TOLERANCE)
-        top, bottom = max(0, box[1] + _TOLERANCE), min(self.height, box[3] - _TOLERANCE)
+        """Whether a box is not of one colour, leaving out a pixel at its edges where it is not too thin for that."""
+        left, right = _inside(box[0], box[2], self.width)
+        top, bottom = _inside(box[1], box[3], self.height)
         if left >= right:
             return False
         spans = ((row * self._stride + left * _BYTES, row * self._stride + right * _BYTES) for row in range(top, bottom))
         rows = {bytes(self._pixels[start:end]) for start, end in spans}
         return any(one != other for one, other in pairwise(rows)) or any(row != row[:_BYTES] * (right - left) for row in rows)
+
+
+def _inside(low: int, high: int, most: int) -> tuple[int, int]:
+    edge = _TOLERANCE if high - low > 2 * _TOLERANCE else 0
+    return max(0, low + edge), min(most, high - edge)
 
 
 def _wider(box: Box) -> Box:

@@ -45,13 +45,14 @@ def result_page(office: Office, language: str, report: Report) -> str:
     return document(office, language, title=title, body="\n".join(parts))
 
 
-def refused_page(office: Office, language: str, fault: VermilionError) -> str:
+def refused_page(office: Office, language: str, fault: VermilionError, limit_bytes: int) -> str:
     """The page that takes a document, saying why the last one was not taken."""
+    reason, way_out = catalogue.refusal(language, fault.code, limit=f"{limit_bytes / (1024 * 1024):g}")
     message = f"""\
 <section class="verdict unknown" role="alert">
 <h2 class="verdict-word">{icon("unknown")}{escape(catalogue.text(language, "page", "refused"))}</h2>
-<p>{escape(fault.reason[:1].upper() + fault.reason[1:])}.</p>
-<p class="way"><span>{escape(fault.way_out)}</span><span class="chip">{escape(str(fault.code))}</span></p>
+<p>{escape(reason)}</p>
+<p class="way"><span>{escape(way_out)}</span><span class="chip">{escape(str(fault.code))}</span></p>
 </section>"""
     return upload_page(office, language, message=message)
 

@@ -16,8 +16,9 @@ from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.general import extract_certificate_info, extract_signer_info
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, extract_contents
 
-from verify.case import Case, Signature, plain
+from verify.case import Case, Signature
 from verify.codes import FindingCode
+from verify.facts import fact
 from verify.report import Certification, Finding, SealKind, finding
 
 HEADER_WINDOW_BYTES = 1024  # readers look for "%PDF-" this far (ISO 32000-1 Annex H.3.4.1)
@@ -66,7 +67,7 @@ def step_2_signatures(case: Case) -> None:
     found: list[Signature] = []
     for name, value, field in _filled_fields(case):
         if len(found) == MOST_SIGNATURES:
-            case.findings.append(finding(FindingCode.TOO_COMPLEX, f"more than {MOST_SIGNATURES} signatures"))
+            case.findings.append(finding(FindingCode.TOO_COMPLEX, fact("many_signatures", count=MOST_SIGNATURES)))
             break
         signature = _signature(case, name, value, field)
         signature.reference = (field.idnum, field.generation) if isinstance(field, IndirectObject) else None
@@ -86,7 +87,7 @@ def _filled_fields(case: Case) -> Iterator[tuple[str, Any, IndirectObject]]:
         if not isinstance(reference, IndirectObject) or reference.reference in seen:
             continue
         if len(seen) == MOST_FIELDS:
-            case.findings.append(finding(FindingCode.TOO_COMPLEX, f"more than {MOST_FIELDS} form fields"))
+            case.findings.append(finding(FindingCode.TOO_COMPLEX, fact("many_fields", count=MOST_FIELDS)))
             return
         seen.add(reference.reference)
         try:
@@ -148,9 +149,11 @@ def _broken(case: Case, name: str, value: Any, fault: Exception) -> Signature:
         signature.signer_info = None
     if signature.certificate is not None and case.trust.issuer_of(signature.certificate) is not None:
         signature.kind = SealKind.SEAL
-        signature.findings.append(finding(FindingCode.SIGNATURE_INVALID, "the signature dictionary is broken"))
+        signature.findings.append(finding(FindingCode.SIGNATURE_INVALID, fact("signature_dictionary_broken")))
     else:
-        signature.findings.append(finding(FindingCode.SIGNATURE_UNREADABLE, plain(f"{name}: {type(fault).__name__}")))
+        signature.findings.append(
+            finding(FindingCode.SIGNATURE_UNREADABLE, fact("named_technical", name=name, technical=type(fault).__name__))
+        )
     return signature
 
 

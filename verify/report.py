@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from pydantic import TypeAdapter
 
 from verify.codes import REGISTRY, FindingCode, Row, Weight
+from verify.facts import Fact
 
 SCHEMA_ID: Final = "vermilion-verification-report-v1"
 Level = Literal["B-B", "B-T", "B-LT", "B-LTA"]  # ETSI EN 319 142-1 §6
@@ -75,13 +76,15 @@ class Certification(StrEnum):
 class Finding:
     """One thing that was found: its code, what it does to the verdict, and a plain sentence.
 
-    ``detail`` holds names or technical facts that belong to this case only.
+    ``facts`` are what belongs to this case only: each by its stable key, with names and numbers as values. ``detail`` says them in
+    the language of ``sentence``.
     """
 
     code: FindingCode
     weight: Weight
     sentence: str = ""
     detail: str = ""
+    facts: tuple[Fact, ...] = ()
 
     @property
     def row(self) -> Row:
@@ -89,9 +92,9 @@ class Finding:
         return REGISTRY[self.code].row
 
 
-def finding(code: FindingCode, detail: str = "") -> Finding:
-    """A finding with the weight of its code; the sentence is filled in when the report is written."""
-    return Finding(code, REGISTRY[code].weight, detail=detail)
+def finding(code: FindingCode, /, *facts: Fact) -> Finding:
+    """A finding with the weight of its code; sentence and detail are filled in when the report is written."""
+    return Finding(code, REGISTRY[code].weight, facts=facts)
 
 
 @dataclass(frozen=True)

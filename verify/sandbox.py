@@ -18,9 +18,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.sandbox import ForkServer, Limits
-from verify.case import plain
+from verify.catalogue import known_facts
 from verify.codes import FindingCode
 from verify.examine import Reading, first_opinion, second_opinion
+from verify.facts import fact
 from verify.looks import DOUBTS, MOST_SECONDS, Comparison, Doubt, compare
 from verify.report import Finding, finding
 from verify.trust import TrustMaterial
@@ -28,6 +29,7 @@ from verify.trust import TrustMaterial
 LIMITS = Limits(cpu_s=20, wall_s=40.0, memory_bytes=768 * 1024 * 1024, answer_bytes=4 * 1024 * 1024)
 DRAWING_S = int(MOST_SECONDS) + 1
 """Seconds of processor time after which the process that draws is ended."""
+_UNTOLD = fact("drawing_failed")
 _READING = TypeAdapter(Reading)
 _COMPARISONS = TypeAdapter(tuple[Comparison, ...])
 _DOUBTS = TypeAdapter(list[Doubt | None])
@@ -79,8 +81,8 @@ class Sandbox:
         except (ValidationError, ValueError):
             doubts = []
         if len(doubts) != len(comparisons) or any(each is not None and each[0] not in DOUBTS for each in doubts):
-            return [(FindingCode.LOOKS_NOT_COMPARED, "")] * len(comparisons)
-        return [None if each is None else (each[0], plain(each[1])) for each in doubts]
+            return [(FindingCode.LOOKS_NOT_COMPARED, _UNTOLD)] * len(comparisons)
+        return [None if each is None else (each[0], next(iter(known_facts([each[1]])), _UNTOLD)) for each in doubts]
 
 
 def work(parts: list[bytes]) -> Sequence[bytes]:
@@ -108,4 +110,4 @@ def _pack(document: bytes, trust: TrustMaterial, now: datetime) -> list[bytes]:
 
 def _known(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """The child's findings with the weights that we give, whatever it said."""
-    return tuple(finding(each.code, plain(each.detail)) for each in findings)
+    return tuple(finding(each.code, *known_facts(each.facts)) for each in findings)

@@ -19,8 +19,9 @@ from pyhanko.sign.validation.status import TimestampSignatureStatus
 
 from sealcore.clock import why_not_current
 from sealcore.protocol.ledger_entry import timestamp_hash
-from verify.case import Case, Signature, name_of, owner_of, plain
+from verify.case import Case, Signature, name_of, owner_of
 from verify.codes import FindingCode
+from verify.facts import fact, plain
 from verify.paths import PathFault, Standing, completed, context, fault_of, revocation
 from verify.report import Answer, SealKind, Timestamp, finding, written
 from verify.trust import Outside, TrustMaterial
@@ -46,7 +47,7 @@ def step_4_timestamp(case: Case) -> None:
         except misc.PdfStrictReadError:
             raise
         except Exception as fault:  # noqa: BLE001  (whatever a broken token provokes speaks against that token)
-            signature.findings.append(finding(FindingCode.TIMESTAMP_INVALID, type(fault).__name__))
+            signature.findings.append(finding(FindingCode.TIMESTAMP_INVALID, fact("technical", name=type(fault).__name__)))
 
 
 def _examine_document_timestamp(case: Case, signature: Signature, embedded: EmbeddedPdfSignature) -> None:

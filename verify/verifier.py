@@ -24,9 +24,9 @@ from sealcore.errors import VermilionError
 from sealcore.platform.log_reader import TrustedCheckpoint
 from sealcore.protocol.ledger_entry import EntryKind
 from verify import catalogue
-from verify.case import plain
 from verify.codes import FindingCode, Weight, heaviest
 from verify.examine import Reader, Reading, read
+from verify.facts import Fact, fact, plain
 from verify.ledger import Absent, Found, LedgerView, is_doubt
 from verify.report import (
     Answer,
@@ -95,7 +95,7 @@ def _authorise(seal: Seal, ledger: LedgerView | None) -> Seal:
         twin = ledger.look_up(bytes.fromhex(seal.twin_hash), sealed_at) if isinstance(found, Absent) and seal.twin_hash else None
     except VermilionError as fault:
         code = FindingCode.LEDGER_UNTRUSTED if is_doubt(fault) else FindingCode.LEDGER_UNREACHABLE
-        return _with(seal, Authorised(AuthorisedState.UNDETERMINED), code, fault.reason)
+        return _with(seal, Authorised(AuthorisedState.UNDETERMINED), code, fact("error_code", code=fault.code))
     if isinstance(twin, Found):  # authentic and counted; but these are not the bytes that were released
         seal = _judge_entry(seal, twin)
         return _with(seal, seal.authorised, FindingCode.SIGNATURE_RESPELLED)
@@ -110,7 +110,7 @@ def _judge_entry(seal: Seal, found: Found) -> Seal:
     entry, checkpoint = found.entry, _checkpoint(found.checkpoint)
     refused = Authorised(AuthorisedState.NOT_AUTHORISED, found.index, checkpoint=checkpoint)
     if entry.kind != EntryKind.SEAL:
-        return _with(seal, refused, FindingCode.NOT_AUTHORISED, f"the entry is of kind {entry.kind}")
+        return _with(seal, refused, FindingCode.NOT_AUTHORISED, fact("entry_kind", kind=entry.kind))
     if entry.spki_sha256 is not None and entry.spki_sha256.hex() != seal.spki_sha256:
         return _with(seal, refused, FindingCode.LEDGER_MISMATCH)
     authorised = Authorised(AuthorisedState.AUTHORISED, found.index, found.form, checkpoint, tuple(map(plain, entry.warnings)))
@@ -119,8 +119,8 @@ def _judge_entry(seal: Seal, found: Found) -> Seal:
     return replace(seal, authorised=authorised)
 
 
-def _with(seal: Seal, authorised: Authorised, code: FindingCode, detail: str = "") -> Seal:
-    return replace(seal, authorised=authorised, findings=(*seal.findings, finding(code, detail)))
+def _with(seal: Seal, authorised: Authorised, code: FindingCode, *facts: Fact) -> Seal:
+    return replace(seal, authorised=authorised, findings=(*seal.findings, finding(code, *facts)))
 
 
 def _checkpoint(trusted: TrustedCheckpoint) -> Checkpoint:

@@ -171,6 +171,57 @@ def test_a_radio_group_shows_its_value(
     assert told(office, carried_out(sealed_widgets, made)).verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("value", "states", "verdict"),
+    [
+        ("/B", ("Off", "B"), Verdict.UNDETERMINED),
+        ("B", ("Off", "B"), Verdict.UNDETERMINED),
+        ("/B", ("A", "Off"), Verdict.UNDETERMINED),  # the page shows what was sealed
+        ("/A", ("Off", "B"), Verdict.INVALID),
+        ("/C", ("A", "Off"), Verdict.INVALID),
+    ],
+)
+def test_a_state_that_is_entered_as_a_text_leaves_the_answer_open(
+    office: Office, sealed_widgets: bytes, value: str, states: tuple[str, str], verdict: Verdict
+) -> None:
+    """As pypdf does. Of readers, some take the text for the state, and some do not."""
+
+    def made(writer: Writer) -> None:
+        group = named(writer, "choice")
+        group["/V"] = text(value)
+        writer.update_container(group)
+        for kid, state in zip(list.__iter__(group["/Kids"]), states, strict=True):
+            button = kid.get_object()
+            if button["/AS"] != f"/{state}":
+                button["/AS"] = button["/V"] = name(state)
+                writer.update_container(button)
+
+    assert told(office, carried_out(sealed_widgets, made)).verdict is verdict
+
+
+def test_a_widget_has_no_value_of_its_own(office: Office, sealed_widgets: bytes) -> None:
+    """Whoever reads the form's data gets the field's value, and the page must not show another one."""
+
+    def button(writer: Writer) -> None:
+        group = named(writer, "choice")
+        first = next(list.__iter__(group["/Kids"])).get_object()
+        assert first["/AS"] == "/A"
+        group["/V"], first["/V"] = name("B"), name("A")
+        writer.update_container(group)
+        writer.update_container(first)
+        other = list(list.__iter__(group["/Kids"]))[1].get_object()
+        other["/V"] = other["/AS"] = name("Off")
+        writer.update_container(other)
+
+    def both(writer: Writer) -> None:
+        widget = next(list.__iter__(named(writer, "both")["/Kids"])).get_object()
+        widget["/V"], widget["/AP"] = text("1000"), field_look(writer, b"BT 0 g /Helv 10 Tf 2 5 Td (1000) Tj ET")
+        writer.update_container(widget)
+
+    for made in (button, both):
+        require_change(office, carried_out(sealed_widgets, made))
+
+
 @pytest.mark.parametrize(("second", "verdict"), [("250", Verdict.VALID), ("100", Verdict.INVALID)])
 def test_all_widgets_of_a_text_show_its_new_value(office: Office, sealed_widgets: bytes, second: str, verdict: Verdict) -> None:
     def made(writer: Writer) -> None:

@@ -8,13 +8,14 @@ in it that differs from the sealed revision (``sealed``) must be claimed by one 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from pyhanko.pdf_utils import misc
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
-from verify.case import Case, Signature, plain
+from verify.case import Case, Signature
 from verify.changes.account import Addition, ChangedError
 from verify.changes.filling import locks_of
 from verify.changes.repairs import AmbiguousError, require_unambiguous
@@ -24,11 +25,12 @@ from verify.changes.sealed import SealedRevision, UnclearError
 from verify.changes.signing import end_of
 from verify.changes.values import IrregularError, from_pyhanko
 from verify.codes import FindingCode
+from verify.facts import Fact, fact, plain
 from verify.looks import Spot
 from verify.report import Added, Answer, Change, Changed, finding
 
 _WHITE_SPACE = b"\0\t\n\f\r "
-_MOST_DETAIL = 400  # characters of what was entered
+MOST_FACTS = 20  # of one finding
 _UNCHANGED = Changed(Change.NONE)
 _FORBIDDEN = Changed(Change.FORBIDDEN, ("content",))
 _CODES = {
@@ -52,13 +54,13 @@ def step_6_changes(case: Case) -> None:
             raise
         except (ChangedError, IrregularError) as change:
             signature.changed = _FORBIDDEN
-            signature.findings.append(finding(FindingCode.CHANGED_AFTER_SEALING, plain(str(change))))
+            signature.findings.append(finding(FindingCode.CHANGED_AFTER_SEALING, change.fact))
         except UnclearError as unclear:
-            signature.findings.append(finding(FindingCode.CHANGES_UNKNOWN, str(unclear)))
+            signature.findings.append(finding(FindingCode.CHANGES_UNKNOWN, unclear.fact))
         except TooManyError:
-            signature.findings.append(finding(FindingCode.CHANGES_UNKNOWN, "too many objects"))
+            signature.findings.append(finding(FindingCode.CHANGES_UNKNOWN, fact("many_objects")))
         except Exception as fault:  # noqa: BLE001  (a comparison that cannot be made is no clean bill)
-            signature.findings.append(finding(FindingCode.CHANGES_UNKNOWN, type(fault).__name__))
+            signature.findings.append(finding(FindingCode.CHANGES_UNKNOWN, fact("technical", name=type(fault).__name__)))
 
 
 def _examine(case: Case, signature: Signature, embedded: EmbeddedPdfSignature) -> None:
@@ -69,7 +71,7 @@ def _examine(case: Case, signature: Signature, embedded: EmbeddedPdfSignature) -
         signature.changed = _UNCHANGED
         return
     if embedded.coverage < SignatureCoverageLevel.ENTIRE_REVISION:
-        raise ChangedError("the signature does not cover its whole revision")
+        raise ChangedError("revision_not_covered")
     end = end_of(signature)
     if not case.document[end:].strip(_WHITE_SPACE) and len(case.document) - end <= MOST_BLANK_BYTES:
         signature.changed = _UNCHANGED
@@ -77,7 +79,7 @@ def _examine(case: Case, signature: Signature, embedded: EmbeddedPdfSignature) -
     sealed = SealedRevision(case.document[:end], case.strict)
     revisions = appended(case.document, end, sealed.section)
     if sealed.is_encrypted:
-        signature.findings.append(finding(FindingCode.CHANGES_UNKNOWN, "encrypted"))
+        signature.findings.append(finding(FindingCode.CHANGES_UNKNOWN, fact("encrypted")))
         return
     permission = Permission(signature.certification, locks_of(from_pyhanko(embedded.sig_object.get("/Reference"))))
     later = [each for each in case.signatures if each.embedded is not None and end_of(each) > end]
@@ -86,7 +88,7 @@ def _examine(case: Case, signature: Signature, embedded: EmbeddedPdfSignature) -
         require_unambiguous(sealed)
     except AmbiguousError as hidden:
         signature.changed = replace(signature.changed, state=Change.UNKNOWN)
-        signature.findings.append(finding(FindingCode.READERS_MAY_DIFFER, str(hidden)))
+        signature.findings.append(finding(FindingCode.READERS_MAY_DIFFER, hidden.fact))
 
 
 def _report(signature: Signature, additions: list[Addition]) -> None:
@@ -94,17 +96,17 @@ def _report(signature: Signature, additions: list[Addition]) -> None:
     kinds = {each.kind: None for each in told}
     names = {each.field: None for each in told if each.field}
     for code in {_CODES[addition.kind]: None for addition in additions}:
-        details = {_detail(each): None for each in told if _CODES[each.kind] is code}
-        signature.findings.append(finding(code, "; ".join(filter(None, details))))
+        signature.findings.append(finding(code, *_distinct(_fact(each) for each in told if _CODES[each.kind] is code)))
     unknown = [addition for addition in additions if not addition.trusted]
     if unknown:
-        signature.findings.append(finding(FindingCode.SIGNER_UNKNOWN_LATER, plain(", ".join(each.name for each in unknown))))
-    replaced = [f"{addition.name}: {addition.replaced}" for addition in additions if addition.replaced]
+        signature.findings.append(finding(FindingCode.SIGNER_UNKNOWN_LATER, *_named(unknown)))
+    replaced = [(addition.name, *addition.replaced) for addition in additions if addition.replaced is not None]
     if replaced:
-        signature.findings.append(finding(FindingCode.VALUE_REPLACED_LATER, _shortened(plain("; ".join(replaced)))))
-    unproven = [addition.name for addition in additions if not addition.proven]
+        facts = _distinct(fact("replaced", name=name, old=old, new=new or "–") for name, old, new in replaced)
+        signature.findings.append(finding(FindingCode.VALUE_REPLACED_LATER, *facts))
+    unproven = [addition for addition in additions if not addition.proven]
     if unproven:
-        signature.findings.append(finding(FindingCode.FILLING_UNPROVEN, plain(", ".join(unproven))))
+        signature.findings.append(finding(FindingCode.FILLING_UNPROVEN, *_named(unproven)))
     signature.spots = tuple(
         Spot(place.page, place.rectangle, covers=addition.kind != "form") for addition in additions for place in addition.places
     )
@@ -118,13 +120,28 @@ def _told(addition: Addition) -> list[Added]:
     return [Added(one.kind, one.field, one.signer, trusted, each.page, each.rectangle) for each in addition.places] or [one]
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_DETAIL else f"{text[:_MOST_DETAIL]}…"
+def _distinct(facts: Iterable[Fact | None]) -> list[Fact]:
+    """Each once; of more than a reader takes in, the first and how many there are."""
+    found: list[Fact] = []
+    for each in facts:
+        if each is not None and each not in found:
+            found.append(each)
+    more = len(found) - MOST_FACTS
+    return found if more <= 0 else [*found[:MOST_FACTS], fact("and_more", count=more)]
 
 
-def _detail(added: Added) -> str:
-    """``Later: Example Ltd, page 1 at 100 100 200 150``."""
-    text = f"{added.field}: {added.signer}" if added.signer else added.field
+def _named(additions: Iterable[Addition]) -> list[Fact]:
+    return _distinct(fact("named", name=each.name) for each in additions)
+
+
+def _fact(added: Added) -> Fact | None:
+    """``Later: Example Ltd, page 1 at 100 100 200 150``; None where there is nothing to say."""
+    if added.signer:
+        what = fact("signed_by", name=added.field, signer=added.signer)
+    elif added.field:
+        what = fact("named", name=added.field)
+    else:
+        return None
     if added.page is None or added.rectangle is None:
-        return text
-    return f"{text}, page {added.page} at {' '.join(f'{each:g}' for each in added.rectangle)}"
+        return what
+    return fact("at_place", what=what, page=added.page, rectangle=" ".join(f"{each:g}" for each in added.rectangle))

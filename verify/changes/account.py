@@ -13,15 +13,17 @@ from typing import Literal
 from verify.changes.revisions import Revision, Written
 from verify.changes.sealed import SealedRevision
 from verify.changes.values import Ref, Stream, Value, is_number, same
+from verify.facts import Fact, FactError, fact
 
 Kind = Literal["seal", "signature", "document_timestamp", "validation_data", "form", "document_information"]
 Rectangle = tuple[float, float, float, float]
-RESOURCES = "the form's resources"
+_CARRIER, _AS_BEFORE = Fact("carrier"), Fact("as before")  # claims that no finding tells
+RESOURCES = fact("part_resources")
 _STRUCTURE = {"/Catalog", "/Pages", "/Page", "/XRef", "/ObjStm"}  # what readers search for in a file that they find damaged
 
 
-class ChangedError(Exception):
-    """Something was changed that no rule allows; the message says what."""
+class ChangedError(FactError):
+    """Something was changed that no rule allows, and what."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Addition:
     trusted: bool = True
     is_new: bool = False
     proven: bool = True
-    replaced: str = ""
+    replaced: tuple[str, str] | None = None
     places: list[Place] = field(default_factory=list)
 
 
@@ -61,42 +63,42 @@ class Account:
         self.gained_fonts: set[str] = set()  # names of fonts that the form's resources have gained
         self.drafts: list[Value] = []  # what an allowed object holds itself; some writers leave a copy behind that nothing refers to
         self.signed_until = 0  # where the bytes end that later sound signatures cover
-        self.unclear: list[str] = []  # what in the sealed revision keeps anything from being said, if nothing else is a change
+        self.unclear: list[Fact] = []  # what in the sealed revision keeps anything from being said, if nothing else is a change
         self._written: dict[int, Written] = {}
-        self._claims: dict[int, str] = {}
+        self._claims: dict[int, Fact] = {}
         carriers: set[int] = set()
         holders: set[int] = set()
         freed: set[int] = set()
         lengths: dict[int, int] = {}
         for revision in revisions:
             if holders & revision.objects.keys():
-                raise ChangedError("an object stream that was appended is overwritten, and with it what it holds")
+                raise ChangedError("object_stream_overwritten")
             holders |= {each.holder for each in revision.objects.values() if each.holder is not None}
             freed |= revision.freed
             if revision.freed & self._written.keys():
-                raise ChangedError("an object was deleted")
+                raise ChangedError("object_deleted")
             lengths = {stream: length for stream, length in lengths.items() if stream not in revision.objects}
             for length in set(lengths.values()) & revision.objects.keys():
                 if not same(self._written[length].value, revision.objects[length].value):
-                    raise ChangedError("the length of an appended stream was changed")
+                    raise ChangedError("stream_length_changed")
             lengths |= revision.lengths
             carriers = (carriers - revision.objects.keys()) | revision.carriers
             self._written |= revision.objects
         self._sites = sealed.sites(self._written.keys() | freed)
         size = sealed.trailer.get("/Size")
         if any(self._sites[number] or type(size) is not int or number < size for number in freed):  # a number that none had is none
-            raise ChangedError("an object was deleted")
+            raise ChangedError("object_deleted")
         for number in carriers:
             if self._sites[number]:
-                raise ChangedError(f"object {number} of the sealed document is overwritten")
-            self._claims[number] = "carrier"
+                raise ChangedError("object_overwritten", number=number)
+            self._claims[number] = _CARRIER
         for number, written in self._written.items():
             if self._sites[number] and sealed.has(written.ref) and same(sealed.get(written.ref), written.value):
-                self._claims[number] = "the same as before"
+                self._claims[number] = _AS_BEFORE
 
     def differs(self, value: Value) -> bool:
         """Whether ``value`` leads to an object that was written after sealing and is not what it was."""
-        return isinstance(value, Ref) and value.number in self._written and self._claims.get(value.number) != "the same as before"
+        return isinstance(value, Ref) and value.number in self._written and self._claims.get(value.number) != _AS_BEFORE
 
     def now(self, value: Value) -> Value:
         """What ``value`` is or leads to at present."""
@@ -104,32 +106,32 @@ class Account:
             return self.sealed.get(value)
         written = self._written[value.number]
         if written.ref != value:
-            raise ChangedError(f"object {value.number} is of another generation")
+            raise ChangedError("object_generation", number=value.number)
         return written.value
 
-    def take(self, ref: Value, rule: str, *, before: int | None = None) -> Value:
+    def take(self, ref: Value, rule: Fact, *, before: int | None = None) -> Value:
         """Claims a new object, to which nothing refers that is sealed; ``before`` is where its last writing has to lie."""
         if not isinstance(ref, Ref) or ref.number not in self._written:
-            raise ChangedError(f"{rule} refers to something that is not its own")
+            raise ChangedError("refers_elsewhere", part=rule)
         if self._sites[ref.number]:
-            raise ChangedError(f"{rule} overwrites object {ref.number} of the sealed document")
+            raise ChangedError("overwrites_sealed", part=rule, number=ref.number)
         return self._claim(ref, rule, before)
 
-    def rewritten(self, ref: Ref, rule: str, *, sites: int | None = None, before: int | None = None) -> Value:
+    def rewritten(self, ref: Ref, rule: Fact, *, sites: int | None = None, before: int | None = None) -> Value:
         """Claims an object of the sealed revision that was written anew; ``sites`` is how often the sealed revision may refer to it."""
         if sites is not None and self._sites[ref.number] != sites:
-            raise ChangedError(f"{rule}: object {ref.number} serves other purposes as well")
+            raise ChangedError("object_shared", part=rule, number=ref.number)
         return self._claim(ref, rule, before)
 
-    def _claim(self, ref: Ref, rule: str, before: int | None) -> Value:
+    def _claim(self, ref: Ref, rule: Fact, before: int | None) -> Value:
         written = self._written[ref.number]
         if written.ref != ref or self._claims.setdefault(ref.number, rule) != rule:
-            raise ChangedError(f"{rule}: object {ref.number} serves other purposes as well")
+            raise ChangedError("object_shared", part=rule, number=ref.number)
         if before is not None and written.at >= before:
-            raise ChangedError(f"{rule}: object {ref.number} was changed once more afterwards")
+            raise ChangedError("object_changed_again", part=rule, number=ref.number)
         return written.value
 
-    def take_static(self, ref: Value, rule: str) -> None:
+    def take_static(self, ref: Value, rule: Fact) -> None:
         """Claims new objects from here on down, as many as there are; what is sealed is left as it is."""
         waiting, seen = [ref], set[Ref]()
         while waiting:
@@ -151,15 +153,15 @@ class Account:
         """How often what is sealed refers to an object that was written anew."""
         return self._sites[ref.number]
 
-    def is_claimed(self, ref: Value, rule: str) -> bool:
-        """Whether a rule of this name has claimed it."""
-        return isinstance(ref, Ref) and self._claims.get(ref.number, "").startswith(rule)
+    def is_claimed(self, ref: Value, key: str) -> bool:
+        """Whether a rule whose fact has this key has claimed it."""
+        return isinstance(ref, Ref) and ref.number in self._claims and self._claims[ref.number].key == key
 
     def is_sealed(self, ref: Ref) -> bool:
         """Whether it leads to an object of the sealed revision that is as it was."""
         return not self.differs(ref) and self.sealed.has(ref)
 
-    def opened(self, old: Value, new: Value, rule: str, *, before: int | None = None) -> tuple[Value, Value]:
+    def opened(self, old: Value, new: Value, rule: Fact, *, before: int | None = None) -> tuple[Value, Value]:
         """What stood at one place of the file and what stands there now; claims the objects that hold it.
 
         A place may not be pointed to another object of the sealed revision.
@@ -169,7 +171,7 @@ class Account:
             return was, new
         if not self.differs(new):
             if not same(old, new):
-                raise ChangedError(f"{rule} is taken from elsewhere in the sealed document")
+                raise ChangedError("taken_from_elsewhere", part=rule)
             return was, was
         if same(old, new):
             return was, self.rewritten(new, rule, sites=1, before=before)
@@ -189,7 +191,7 @@ class Account:
             if not self._sites[number] and number not in named and any(same(written.value, each) for each in self.drafts):
                 continue
             if self._sites[number] or number in named or written.at >= self.signed_until or is_structure:
-                raise ChangedError(f"object {number} belongs to nothing that is allowed")
+                raise ChangedError("object_unclaimed", number=number)
 
 
 def references(value: Value) -> Iterator[Ref]:
@@ -207,41 +209,41 @@ def references(value: Value) -> Iterator[Ref]:
             waiting.extend(each)
 
 
-def members(value: Value, what: str) -> dict[str, Value]:
+def members(value: Value, what: Fact) -> dict[str, Value]:
     """``value`` as a dictionary."""
     if not isinstance(value, dict):
-        raise ChangedError(f"{what} is no dictionary")
+        raise ChangedError("not_a_dictionary", part=what)
     return value
 
 
-def require_same(old: dict[str, Value], new: dict[str, Value], what: str, but: set[str]) -> None:
+def require_same(old: dict[str, Value], new: dict[str, Value], what: Fact, but: set[str]) -> None:
     """Nothing differs but entries of these names."""
     for key in (old.keys() | new.keys()) - but:
         if not same({key: old[key]} if key in old else {}, {key: new[key]} if key in new else {}):
-            raise ChangedError(f"{what}: {key} was changed")
+            raise ChangedError("entry_changed", part=what, entry=key)
 
 
-def require_only(found: dict[str, Value], what: str, allowed: set[str]) -> None:
+def require_only(found: dict[str, Value], what: Fact, allowed: set[str]) -> None:
     """No entries but these."""
     others = found.keys() - allowed
     if others:
-        raise ChangedError(f"{what}: {min(others)} is not allowed there")
+        raise ChangedError("entry_not_allowed", part=what, entry=min(others))
 
 
-def added(account: Account, old: Value, new: Value, what: str) -> list[Value]:
+def added(account: Account, old: Value, new: Value, what: Fact) -> list[Value]:
     """What an array of references has gained at its end; the rest is as it was."""
     before, now = account.opened(old, new, what)
     if before is None:
         before = []
     if not isinstance(before, list) or not isinstance(now, list) or not same(before, now[: len(before)]):
-        raise ChangedError(f"{what} was changed")
+        raise ChangedError("part_changed", part=what)
     return now[len(before) :]
 
 
-def rectangle_of(value: Value, what: str) -> Rectangle:
+def rectangle_of(value: Value, what: Fact) -> Rectangle:
     """Four plain numbers as left, bottom, right, top."""
     if not isinstance(value, list) or len(value) != 4 or not all(map(is_number, value)):
-        raise ChangedError(f"{what}: its rectangle is not four plain numbers")
+        raise ChangedError("rectangle_not_plain", part=what)
     x0, y0, x1, y1 = map(float, value)
     return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
 

@@ -16,6 +16,7 @@ from verify.changes.painting import NotDerivedError
 from verify.changes.respelled import is_default, is_same_appearance, is_same_character, is_same_place, is_same_text
 from verify.changes.sealed import Node
 from verify.changes.values import Stream, Value, pdf_text, same
+from verify.facts import Fact, fact
 
 _READ_ONLY, _PUSH_BUTTON, _COMBO, _COMB, _MULTILINE = 1 << 0, 1 << 16, 1 << 17, 1 << 24, 1 << 12  # /Ff (ISO 32000-2 §12.7.5)
 _OFF = "/Off"
@@ -39,40 +40,55 @@ class Locks:
         return listed != self.everything_but
 
 
-def claim_filled(account: Account, node: Node, locks: Locks, filled: dict[str, Value]) -> None:
+@dataclass
+class Filled:
+    """The new values by the fields' names, and whose state was entered as a text, which not all readers take for a state."""
+
+    values: dict[str, Value] = field(default_factory=dict)
+    as_text: set[str] = field(default_factory=set)
+
+
+def claim_filled(account: Account, node: Node, locks: Locks, filled: Filled) -> None:
     """Claims a field or widget of the sealed form where it was filled in; raises ChangedError where more happened to it.
 
-    filled  the new values by the fields' names so far: a field comes before its widgets
+    filled  what was filled in so far: a field comes before its widgets
     """
     look = node.own.get("/AP")
     stream = account.sealed.entries(look).get("/N")
     states = account.sealed.entries(stream).values()
     if not any(map(account.differs, (node.ref, look, stream, *states))):
-        if node.name in filled and account.sealed.get(node.inherited.get("/FT")) == "/Btn":
-            _require_look_of_state(account, node, node.own, filled[node.name])
-        elif node.name in filled and "/Rect" in node.own and _is_other(account.sealed.get(node.inherited.get("/V")), filled[node.name]):
-            _note(account, node, filled[node.name], is_proven=False)
+        if node.name in filled.values and account.sealed.get(node.inherited.get("/FT")) == "/Btn":
+            _require_look_of_state(account, node, node.own, filled)
+        elif "/Rect" in node.own and _is_other(kept := account.sealed.get(node.inherited.get("/V")), filled.values.get(node.name, kept)):
+            _note(account, node, filled.values[node.name], is_proven=False)
         return
-    rule = f"field {node.name}"
+    rule = fact("part_field", name=node.name)
     flags = account.sealed.get(node.inherited.get("/Ff", 0))
     if not isinstance(flags, int) or flags & _READ_ONLY or locks.hold(node.name):
-        raise ChangedError(f"{rule} is not to be filled in")
+        raise ChangedError("field_locked", part=rule)
     new = members(account.rewritten(node.ref, rule), rule) if account.differs(node.ref) else node.own
     _require_only_filled(account, node, new, rule)
     kind = account.sealed.get(node.inherited.get("/FT"))
-    if "/V" in node.own.keys() | new.keys():
-        filled[node.name] = account.sealed.get(new.get("/V"))
-    old = account.sealed.get(node.inherited.get("/V"))
-    value = filled.get(node.name, old)
-    is_proven = True
+    old, entered = account.sealed.get(node.inherited.get("/V")), account.sealed.get(new.get("/V"))
+    is_text = kind == "/Btn" and isinstance(entered, bytes)
+    if is_text:
+        filled.as_text.add(node.name)
+        entered = f"/{pdf_text(entered).removeprefix('/')}"
+    if _is_of_widget(node) and "/V" in new:
+        if entered != new.get("/AS", _OFF) if kind == "/Btn" else _is_other(filled.values.get(node.name, old), entered):
+            raise ChangedError("field_other_state", part=rule)
+    elif "/V" in node.own.keys() | new.keys():
+        filled.values[node.name] = entered
+    value = filled.values.get(node.name, old)
+    is_proven = node.name not in filled.as_text
     if kind == "/Btn" and not flags & _PUSH_BUTTON:
         is_new = not same(old, value) or not same(node.own.get("/AS"), new.get("/AS"))
-        is_proven = _require_state(account, node, new, rule, is_new=is_new)
-        _require_look_of_state(account, node, new, value)
+        is_proven &= _require_state(account, node, new | ({"/V": entered} if is_text else {}), rule, is_new=is_new)
+        _require_look_of_state(account, node, new, filled)
     elif kind not in ("/Tx", "/Ch") or not _is_value(value) or not same(node.own.get("/AS"), new.get("/AS")):
-        raise ChangedError(f"{rule}: its value is none")
+        raise ChangedError("field_value_none", part=rule)
     elif kind == "/Ch" and (view := view_of_choices(account, node, new, value)) is View.OTHER:
-        raise ChangedError(f"{rule}: other options are chosen than its value says")
+        raise ChangedError("field_other_options", part=rule)
     elif not same(look, new.get("/AP")) or account.differs(look) or account.differs(stream):
         wanted = _wanted(account, node, kind, flags, value)
         is_proven = _claim_look(account, node, new.get("/AP"), wanted, rule, is_new=_text(old) != _text(value))
@@ -83,6 +99,11 @@ def claim_filled(account: Account, node: Node, locks: Locks, filled: dict[str, V
     _note(account, node, value, is_proven=is_proven)
 
 
+def _is_of_widget(node: Node) -> bool:
+    """Whether a value that it gains would be the widget's alone: readers of data take the field's, which stands above it."""
+    return not node.is_field and "/Parent" in node.own and "/V" not in node.own
+
+
 def _is_other(old: Value, value: Value) -> bool:
     """Whether a field's value is another one: readers of data take it, whatever the page shows."""
     if isinstance(old, list) or isinstance(value, list):
@@ -90,7 +111,7 @@ def _is_other(old: Value, value: Value) -> bool:
     return _text(old) != _text(value)
 
 
-def _require_only_filled(account: Account, node: Node, new: dict[str, Value], rule: str) -> None:
+def _require_only_filled(account: Account, node: Node, new: dict[str, Value], rule: Fact) -> None:
     """Nothing differs but value, look and date; colours and text's look may be spelled otherwise, as writers do that know no originals."""
     added = {key for key in new.keys() - node.own.keys() if is_default(key, new[key]) and key not in node.inherited}
     respelled = {key for key in _TEXTS if is_same_text(node.own.get(key), new.get(key))}
@@ -98,18 +119,18 @@ def _require_only_filled(account: Account, node: Node, new: dict[str, Value], ru
     kind = account.sealed.get(node.inherited.get("/FT"))
     require_same(node.own, new, rule, _FILLED | added | respelled | (_CHOSEN if kind == "/Ch" else set()))
     if not isinstance(new.get("/M", b""), bytes):
-        raise ChangedError(f"{rule}: /M was changed")
+        raise ChangedError("entry_changed", part=rule, entry="/M")
     is_button = kind == "/Btn"
     redrawn = not same(node.own.get("/AP"), new.get("/AP"))
     old_character = account.sealed.entries(node.own.get("/MK"))
     if not is_same_character(old_character, account.sealed.get(new.get("/MK")), is_button=is_button, is_redrawn=redrawn):
-        raise ChangedError(f"{rule}: /MK was changed")
+        raise ChangedError("entry_changed", part=rule, entry="/MK")
     form = account.sealed.entries(account.sealed.entries(account.sealed.root).get("/AcroForm"))
     was = account.sealed.get(node.inherited.get("/DA", form.get("/DA")))
     fonts = _form_fonts(account, node)
     now = account.sealed.get(new.get("/DA", was))
     if not is_same_appearance(was, now, lambda name: is_plain(account, name, fonts), is_button=is_button):
-        raise ChangedError(f"{rule}: /DA was changed")
+        raise ChangedError("entry_changed", part=rule, entry="/DA")
 
 
 def _form_fonts(account: Account, node: Node) -> dict[str, Value]:
@@ -145,7 +166,7 @@ def _said(value: Value) -> str:
     return pdf_text(value) if isinstance(value, bytes) else value[1:] if isinstance(value, str) and value != _OFF else ""
 
 
-def _claim_look(account: Account, node: Node, look: Value, wanted: Wanted, rule: str, *, is_new: bool) -> bool:
+def _claim_look(account: Account, node: Node, look: Value, wanted: Wanted, rule: Fact, *, is_new: bool) -> bool:
     """A new normal appearance, or the old one written anew; it shows what is wanted and nothing else. False where that is not proven."""
     before, now = account.opened(node.own.get("/AP"), look, rule)
     before, now = members({} if before is None else before, rule), members(now, rule)
@@ -154,7 +175,7 @@ def _claim_look(account: Account, node: Node, look: Value, wanted: Wanted, rule:
     return _require_shown(account, node, (was, stream), wanted, rule, is_new=is_new)
 
 
-def _require_shown(account: Account, node: Node, looks: tuple[Value, Value], wanted: Wanted, rule: str, *, is_new: bool) -> bool:
+def _require_shown(account: Account, node: Node, looks: tuple[Value, Value], wanted: Wanted, rule: Fact, *, is_new: bool) -> bool:
     sealed, (was, stream) = account.sealed, looks
     form = sealed.entries(sealed.entries(sealed.root).get("/AcroForm"))
     old_fonts = sealed.entries(sealed.entries(was.entries.get("/Resources")).get("/Font")) if isinstance(was, Stream) else {}
@@ -167,13 +188,13 @@ def _require_shown(account: Account, node: Node, looks: tuple[Value, Value], wan
     except UnprovenError:
         if is_new:
             return False
-        raise ChangedError(f"{rule}: its appearance was changed, and its value was not") from None
+        raise ChangedError("field_look_alone", part=rule) from None
     except NotDerivedError:
-        raise ChangedError(f"{rule}: its appearance could show something else than its value") from None
+        raise ChangedError("field_look_other", part=rule) from None
     return True
 
 
-def _fonts(account: Account, stream: Value, form: dict[str, Value], known: list[Value], rule: str) -> dict[str, Font | None]:
+def _fonts(account: Account, stream: Value, form: dict[str, Value], known: list[Value], rule: Fact) -> dict[str, Font | None]:
     """By the names that the appearance's resources give them; None for those that could draw anything."""
     if not isinstance(stream, Stream):
         raise NotDerivedError
@@ -192,15 +213,15 @@ def _fonts(account: Account, stream: Value, form: dict[str, Value], known: list[
     return fonts
 
 
-def _part(account: Account, value: Value, rule: str) -> dict[str, Value]:
+def _part(account: Account, value: Value, rule: Fact) -> dict[str, Value]:
     if value is None:
         return {}
-    if account.is_claimed(value, RESOURCES):
+    if account.is_claimed(value, RESOURCES.key):
         return members(account.now(value), rule)
     return members(account.take(value, rule) if account.differs(value) else account.sealed.get(value), rule)
 
 
-def _require_state(account: Account, node: Node, new: dict[str, Value], rule: str, *, is_new: bool) -> bool:
+def _require_state(account: Account, node: Node, new: dict[str, Value], rule: Fact, *, is_new: bool) -> bool:
     """A check box or radio button: one of the states that it had when it was sealed, each drawn as it was or as a plain mark.
 
     False where that is not proven.
@@ -211,14 +232,14 @@ def _require_state(account: Account, node: Node, new: dict[str, Value], rule: st
         states |= set(account.sealed.entries(account.sealed.entries(account.sealed.entries(kid).get("/AP")).get("/N")))
     for key in ("/V", "/AS"):
         if not same(node.own.get(key), new.get(key)) and not _is_one_of(new.get(key), states):
-            raise ChangedError(f"{rule}: a state that it did not have")
+            raise ChangedError("field_new_state", part=rule)
     before, now = (members(each or {}, rule) for each in account.opened(node.own.get("/AP"), new.get("/AP"), rule))
     was, looks = account.opened(before.get("/N"), now.get("/N"), rule)
     require_same(before, before | now, rule, {"/N"})
     if same(was, looks) and not any(map(account.differs, normals.values())):
         return True
     if not isinstance(looks, dict) or not isinstance(was, dict) or not was.keys() <= looks.keys() <= {_OFF, *was}:
-        raise ChangedError(f"{rule}: its appearance was changed")
+        raise ChangedError("field_look_changed", part=rule)
     is_proven = True
     for state, look in looks.items():
         old, stream = account.opened(was.get(state), look, rule)
@@ -227,11 +248,17 @@ def _require_state(account: Account, node: Node, new: dict[str, Value], rule: st
     return is_proven
 
 
-def _require_look_of_state(account: Account, node: Node, new: dict[str, Value], value: Value) -> None:
-    """A widget shows the state that is its field's value, where it has it, and otherwise that it is off."""
+def _require_look_of_state(account: Account, node: Node, new: dict[str, Value], filled: Filled) -> None:
+    """A widget shows the state that is its field's value, where it has it, and otherwise that it is off.
+
+    Beside a state that was entered as a text, what it shows may also be as it was.
+    """
+    value = filled.values.get(node.name, account.sealed.get(node.inherited.get("/V")))
+    if node.name in filled.as_text and same(new.get("/AS"), node.own.get("/AS")):
+        return
     normal = account.sealed.get(account.sealed.entries(node.own.get("/AP")).get("/N"))
     if isinstance(normal, dict) and new.get("/AS", _OFF) != (value if _is_one_of(value, normal) else _OFF):
-        raise ChangedError(f"field {node.name}: it shows another state than its value")
+        raise ChangedError("field_other_state", part=fact("part_field", name=node.name))
 
 
 def _is_one_of(value: Value, states: Collection[str]) -> bool:
@@ -251,11 +278,11 @@ def _note(account: Account, node: Node, value: Value, *, is_proven: bool) -> Non
     addition.proven &= is_proven
     old = account.sealed.get(node.inherited.get("/V"))
     if _said(old) and _said(old) != _said(value):
-        addition.replaced = f"{_said(old)} → {_said(value) or '–'}"
+        addition.replaced = (_said(old), _said(value))
     if "/Rect" not in node.own:
         return
     corners = [account.sealed.get(each) for each in account.sealed.elements(node.own["/Rect"])]
-    rectangle = rectangle_of(corners, f"field {name}")
+    rectangle = rectangle_of(corners, fact("part_field", name=name))
     for number, (_ref, page) in enumerate(account.sealed.pages, 1):
         if shows(rectangle) and node.ref in account.sealed.elements(page.get("/Annots")):
             addition.places.append(Place(number, rectangle))

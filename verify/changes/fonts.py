@@ -13,8 +13,9 @@ from fontTools import agl
 
 from verify.changes.account import Account, ChangedError
 from verify.changes.values import Ref, Value, is_number, same
+from verify.facts import fact
 
-_RULE: Final = "a standard font"
+_RULE: Final = fact("part_standard_font")
 _LATIN: Final = {
     *("/Helvetica", "/Helvetica-Bold", "/Helvetica-Oblique", "/Helvetica-BoldOblique", "/Courier", "/Courier-Bold"),
     *("/Courier-Oblique", "/Courier-BoldOblique", "/Times-Roman", "/Times-Bold", "/Times-Italic", "/Times-BoldItalic"),
@@ -71,7 +72,7 @@ def claim_form_font(account: Account, name: str, value: Value) -> None:
     """A font that a writer enters into the form's resources: a standard one, and dingbats under their own name alone."""
     font = font_of(account, value, [])
     if font is None or font.is_marks != (name in _MARKS_NAMES):
-        raise ChangedError(f"the form's resources: {name[:50]} is no standard font")
+        raise ChangedError("font_not_standard", name=name[:50])
 
 
 def is_plain(account: Account, name: str, fonts: dict[str, Value]) -> bool:

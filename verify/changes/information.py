@@ -8,17 +8,17 @@ conformance that it declares) stays what it was; writers only copy it from /Info
 from __future__ import annotations
 
 import re
-from typing import Final
 
 from verify.changes import metadata as xmp
 from verify.changes.account import Account, Addition, ChangedError, members, plain_leaves, require_only
 from verify.changes.metadata import Xmp
 from verify.changes.values import IrregularError, Stream, Value, pdf_text, same
+from verify.facts import Fact, fact
 
-_RULE = "the document information"
-_METADATA = "the metadata"
-_UNREAD: Final = "the document's metadata, which cannot be read"
+_RULE = fact("part_information")
+_METADATA, _EXTENSIONS = fact("part_metadata"), fact("part_extensions")
 _OWN = {"/ModDate", "/Producer"}
+_OF_MAKING = {"/Creator", "/CreationDate", "/Trapped"}
 _VERSIONS = ("/1.0", "/1.1", "/1.2", "/1.3", "/1.4", "/1.5", "/1.6", "/1.7", "/2.0")
 _EXTENSION = {"/Type", "/BaseVersion", "/ExtensionLevel", "/URL", "/ExtensionRevision"}
 _IDENTIFIER = re.compile(r"[\w:.#/-]{0,100}", re.ASCII)
@@ -43,14 +43,24 @@ def claim_information(account: Account, old: Value, new: Value, metadata: Value)
         value = account.now(now[key])
         is_own = isinstance(value, bytes) and (key != "/ModDate" or xmp.is_date(pdf_text(value)))
         if not is_own and not (same(before.get(key), now[key]) and not account.differs(now[key])):
-            raise ChangedError(f"{_RULE}: {key} was changed")
+            raise ChangedError("entry_changed", part=_RULE, entry=key)
     note(account, changed=not same(before, now))
+
+
+def note_left_out(account: Account, old: Value, metadata: Value) -> None:
+    """A trailer without /Info: of readers, some go back to the one before, and others show what XMP says, or nothing."""
+    before, present = account.sealed.entries(old), _present(account, metadata)
+    for key in before.keys() - _OWN - _OF_MAKING:
+        text = _plain(account.sealed.get(before[key]))
+        if text.strip() and not (key in xmp.PAIRS and xmp.says(key, text, present.get(xmp.PAIRS[key]))):
+            account.unclear.append(fact("entry_removed", part=fact("part_trailer"), entry="/Info"))
+            return
 
 
 def _require_same_entry(account: Account, key: str, old: Value, new: Value) -> None:
     if key == "/CreationDate" and isinstance(old, bytes) and isinstance(new, bytes) and xmp.is_same_date(pdf_text(old), pdf_text(new)):
         return
-    require_same_text(account, old, new, f"{_RULE}: {key}")
+    require_same_text(account, old, new, _RULE, key)
 
 
 def _present(account: Account, metadata: Value) -> dict[str, Xmp]:
@@ -61,37 +71,37 @@ def _present(account: Account, metadata: Value) -> dict[str, Xmp]:
         return {}
 
 
-def require_same_text(account: Account, old: Value, new: Value, what: str) -> None:
+def require_same_text(account: Account, old: Value, new: Value, part: Fact, entry: str) -> None:
     """The same value, or the same text in whatever encoding of PDF."""
     if same(old, new) and not account.differs(new):
         return
     one, other = account.sealed.get(old), account.now(new)
     if account.differs(new) or not isinstance(one, bytes) or not isinstance(other, bytes) or pdf_text(one) != pdf_text(other):
-        raise ChangedError(f"{what} was changed")
+        raise ChangedError("entry_changed", part=part, entry=entry)
 
 
 def claim_version(account: Account, old: Value, new: Value) -> None:
     """/Version of the catalog: only upwards, also from the file's header (ISO 32000-2 §7.5.2). Writers that fill in a form raise it."""
     was = old if old is not None else account.sealed.header_version
     if was not in _VERSIONS or new not in _VERSIONS or _VERSIONS.index(new) < _VERSIONS.index(was):
-        raise ChangedError("the PDF version was changed")
+        raise ChangedError("version_changed")
     note(account, changed=True)
 
 
 def claim_extensions(account: Account, old: Value, new: Value) -> None:
     """/Extensions of the catalog: plain declarations (ISO 32000-2 §7.12), earlier ones as they were."""
-    before, now = account.opened(old, new, "the declared extensions")
+    before, now = account.opened(old, new, _EXTENSIONS)
     before, now = members({} if before is None else before, _RULE), members(now, _RULE)
     for key in before.keys() | now.keys():
         if same(before.get(key), now.get(key)):
             continue
         was, one = (value if isinstance(value, list) else [value] for value in (before.get(key, []), now.get(key)))
         if not same(was, one[: len(was)]) and not (len(was) == 1 and was[0] in one):
-            raise ChangedError("the declared extensions: earlier ones were changed")
+            raise ChangedError("part_changed", part=_EXTENSIONS)
         for each in one:
-            require_only(members(each, "the declared extensions"), "the declared extensions", _EXTENSION)
+            require_only(members(each, _EXTENSIONS), _EXTENSIONS, _EXTENSION)
             if not plain_leaves(each):
-                raise ChangedError("the declared extensions: not plain")
+                raise ChangedError("refers_elsewhere", part=_EXTENSIONS)
     note(account, changed=not same(before, now) and not account.additions)  # what was added declares itself so
 
 
@@ -101,23 +111,23 @@ def claim_metadata(account: Account, old: Value, new: Value) -> None:
     if before is now:
         return
     if not isinstance(now, Stream) or now.entries.keys() - {"/Type", "/Subtype", "/Length", "/Filter"}:
-        raise ChangedError(f"{_METADATA} was changed")
+        raise ChangedError("part_changed", part=_METADATA)
     if before is not None and not isinstance(before, Stream):
-        raise ChangedError(f"{_METADATA} was changed")
+        raise ChangedError("part_changed", part=_METADATA)
     try:
         after = xmp.properties(now, is_new=before is None or before.data != now.data)
     except IrregularError:
-        raise ChangedError(f"{_METADATA} was changed") from None
+        raise ChangedError("part_changed", part=_METADATA) from None
     try:
         was = xmp.properties(before, is_new=False) if before is not None else {}
     except IrregularError:
-        account.unclear.append(_UNREAD)
+        account.unclear.append(fact("metadata_unread"))
         return
     info = account.sealed.entries(account.sealed.trailer.get("/Info"))
     said = {key: _plain(account.sealed.get(value)) for key, value in info.items()}
     for name in was.keys() | after.keys():
         if was.get(name) != after.get(name) and not _may_become(name, was.get(name), after.get(name), said, was):
-            raise ChangedError(f"{_METADATA}: {name.partition('}')[2][:50]} was changed")
+            raise ChangedError("entry_changed", part=_METADATA, entry=name.partition("}")[2][:50])
     note(account, changed=True)
 
 

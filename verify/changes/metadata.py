@@ -60,9 +60,9 @@ def properties(stream: Stream, *, is_new: bool) -> dict[str, Xmp]:
         text = data.strip(b"\0 \r\n\t").decode("utf-8-sig")
         root = ElementTree.fromstring(text, ElementTree.XMLParser(target=_NoDoctype(), encoding="utf-8"))  # noqa: S314  (no entities)
     except (ElementTree.ParseError, ValueError, RecursionError):
-        raise IrregularError("metadata") from None
+        raise IrregularError("metadata_irregular") from None
     if len(data) >= MOST_BYTES or (is_new and _OTHER_MARKUP.search(text)):
-        raise IrregularError("metadata")
+        raise IrregularError("metadata_irregular")
     if root.tag == _META:
         _require(not root.attrib.keys() - _TOOLKIT and len(root) == 1)
         root = root[0]
@@ -83,7 +83,7 @@ class _NoDoctype(ElementTree.TreeBuilder):
 
 def _require(holds: bool) -> None:
     if not holds:
-        raise IrregularError("metadata")
+        raise IrregularError("metadata_irregular")
 
 
 def _take(found: dict[str, Xmp], fields: Iterable[tuple[str, Xmp]]) -> None:

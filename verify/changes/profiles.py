@@ -13,8 +13,9 @@ from typing import Final
 from verify.changes.account import Account, ChangedError, members, plain_leaves, require_only
 from verify.changes.information import note
 from verify.changes.values import IrregularError, Stream, Value, decoded, same
+from verify.facts import fact
 
-_RULE: Final = "the declared colours"
+_RULE: Final = fact("part_colours")
 _INTENT: Final = {"/Type", "/S", "/OutputCondition", "/OutputConditionIdentifier", "/RegistryName", "/Info", "/DestOutputProfile"}
 _HEADER_BYTES, _TAG_BYTES, _MOST_TAGS, _MOST_PROFILE_BYTES = 128, 12, 64, 64 * 1024
 _DESCRIPTIONS: Final = {b"desc", b"dmnd", b"dmdd", b"cprt", b"wtpt", b"bkpt", b"chrm", b"chad", b"lumi", b"meas", b"tech", b"view", b"vued"}
@@ -33,15 +34,15 @@ def claim_output_intents(account: Account, old: Value, new: Value) -> None:
     if same(before, now):
         return
     if before is not None or not isinstance(now, list) or len(now) != 1:
-        raise ChangedError(f"{_RULE} were changed")
+        raise ChangedError("part_changed", part=_RULE)
     intent = members(account.take(now[0], _RULE) if account.differs(now[0]) else now[0], _RULE)
     require_only(intent, _RULE, _INTENT)
     profile = account.take(intent.get("/DestOutputProfile"), _RULE)
     if not plain_leaves({key: value for key, value in intent.items() if key != "/DestOutputProfile"}) or not isinstance(profile, Stream):
-        raise ChangedError(f"{_RULE} were changed")
+        raise ChangedError("part_changed", part=_RULE)
     require_only(profile.entries, _RULE, {"/Length", "/Filter", "/N", "/Alternate"})
     if profile.entries.get("/N") != 3 or profile.entries.get("/Alternate", "/DeviceRGB") != "/DeviceRGB" or not _is_srgb(_data(profile)):
-        raise ChangedError(f"{_RULE} are not sRGB")
+        raise ChangedError("not_srgb", part=_RULE)
     note(account, changed=True)
 
 

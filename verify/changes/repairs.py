@@ -16,6 +16,7 @@ from pyhanko.pdf_utils.xref import XRefSectionData, XRefSectionMetaInfo
 
 from verify.changes.sealed import SealedRevision
 from verify.changes.values import IrregularError, Ref, parse
+from verify.facts import FactError
 
 _BLANK = re.compile(rb"[\0\t\n\f\r ]*")
 _COMMENT = re.compile(rb"%[^\r\n]*")
@@ -27,8 +28,8 @@ _STRUCTURE = re.compile(rb"/(?:Catalog|Pages?|XRef|ObjStm)|/Type[\0\t\n\f\r ]*+\
 _OBJECT_STREAM = [re.compile(rb"/%b(?=[\0\t\n\f\r ()<>\[\]{}/%%])" % name) for name in (b"N", b"First")]  # /Type could be a reference
 
 
-class AmbiguousError(Exception):
-    """A repair could show something else; the message says what it would find."""
+class AmbiguousError(FactError):
+    """A repair could show something else, and what it would find."""
 
 
 @dataclass
@@ -52,24 +53,24 @@ def require_unambiguous(sealed: SealedRevision) -> None:
         number = int(head[1])
         names = _names(sealed.data, head)
         if listed.places.get(head.start()) != number and (number in listed.numbers or _STRUCTURE.search(names)):
-            raise AmbiguousError(f"object {number} at {head.start()}")
+            raise AmbiguousError("repair_object", number=number, place=head.start())
         last[number] = max((head.start(), Ref(number, int(head[2]))), last.get(number, (0, Ref(0, 0))))
         if all(each.search(names) for each in _OBJECT_STREAM):
             _require_listed_members(sealed, listed, Ref(number, int(head[2])))
     for trailer in _found(_TRAILER, sealed.data):
         if trailer.end() - len(b"<<") not in listed.trailers and not _says_the_same(sealed, trailer.end() - len(b"<<")):
-            raise AmbiguousError(f"a trailer at {trailer.start()}")
+            raise AmbiguousError("repair_trailer", place=trailer.start())
     gone = {number for number, _holder in listed.packed if sealed.place(Ref(number, 0)) is None} - last.keys()
     for number, (start, ref) in last.items():
         place = sealed.place(ref)
         if place is None:
             gone.add(number)
         elif not isinstance(place, int) or _behind_blanks(sealed.data, place) != start:
-            raise AmbiguousError(f"an older object {number} at {start}")
+            raise AmbiguousError("repair_older_object", number=number, place=start)
     sites = sealed.sites(gone) if gone else {}
     info = sealed.trailer.get("/Info")
     if any(count > (isinstance(info, Ref) and info.number == number) for number, count in sites.items()):  # which no page shows
-        raise AmbiguousError("an object that the cross-references do not have and that is referred to")
+        raise AmbiguousError("repair_missing_object")
 
 
 def _says_the_same(sealed: SealedRevision, at: int) -> bool:
@@ -124,4 +125,4 @@ def _require_listed_members(sealed: SealedRevision, listed: _Listed, ref: Ref) -
     except (PdfError, ValueError, KeyError, TypeError):
         members = [0]
     if any((member, ref.number) not in listed.packed for member in members):
-        raise AmbiguousError(f"an object stream {ref.number} with more than the cross-references list")
+        raise AmbiguousError("repair_object_stream", number=ref.number)

@@ -13,10 +13,11 @@ from verify.changes.account import RESOURCES, Account, ChangedError, members
 from verify.changes.fonts import claim_form_font
 from verify.changes.sealed import UnclearError
 from verify.changes.values import IrregularError, Ref, Stream, Value, decoded, name, same
+from verify.facts import fact
 
 Gained = list[tuple[str, str, Value]]
 """Category, name, and what it leads to."""
-_WAITED = "what shares the form's resources draws by a name that was missing"
+_WAITED = fact("resources_waited_for")
 _NAME = re.compile(rb"(/[^\0\t\n\f\r ()<>\[\]{}/%]*)")
 
 
@@ -24,7 +25,7 @@ def claim_resources(account: Account, old: Value, new: Value) -> Gained:
     """Claims the dictionaries that hold them. What is there stays; what is gained is for ``require_known``."""
     before, now = _part(account, old, new)
     if before.keys() - now.keys():
-        raise ChangedError("the form: /DR was changed")
+        raise ChangedError("entry_changed", part=fact("part_form"), entry="/DR")
     gained: Gained = []
     for key, value in now.items():
         if key == "/ProcSet" and isinstance(value, list) and all(isinstance(each, str) for each in value):
@@ -33,24 +34,24 @@ def claim_resources(account: Account, old: Value, new: Value) -> Gained:
             continue
         was, one = _part(account, before.get(key), value)
         if any(not same(content, one.get(title)) for title, content in was.items()):
-            raise ChangedError("the form: /DR was changed")
+            raise ChangedError("entry_changed", part=fact("part_form"), entry="/DR")
         gained += [(key, title, one[title]) for title in one.keys() - was.keys()]
     account.gained_fonts = {title for key, title, _value in gained if key == "/Font"}
     if gained:
         try:
             _require_nothing_missed(account, {title for _key, title, _value in gained})
         except UnclearError as unclear:
-            account.unclear.append(str(unclear))
+            account.unclear.append(unclear.fact)
     return gained
 
 
 def require_known(account: Account, gained: Gained) -> None:
     """New names lead to standard fonts, or to what a later signature shows anyway."""
     for key, title, value in gained:
-        if account.is_claimed(value, "signature "):
+        if account.is_claimed(value, "part_signature"):
             continue
         if key != "/Font":
-            raise ChangedError("the form: /DR was changed")
+            raise ChangedError("entry_changed", part=fact("part_form"), entry="/DR")
         claim_form_font(account, title, value)
 
 
@@ -58,7 +59,7 @@ def _part(account: Account, old: Value, new: Value) -> tuple[dict[str, Value], d
     if isinstance(new, Ref) and same(old, new) and account.differs(new):
         was, now = account.sealed.get(old), account.rewritten(new, RESOURCES)
         if account.sites(new) != _times_named(account, new):
-            account.unclear.append("what shares the form's resources")
+            account.unclear.append(fact("resources_shared"))
     else:
         was, now = account.opened(old, new, RESOURCES)
     return members({} if was is None else was, RESOURCES), members({} if now is None else now, RESOURCES)
@@ -121,7 +122,7 @@ def _require_nothing_missed(account: Account, names: set[str]) -> None:
         if "/Rect" not in node.own or "/AP" in node.own or account.differs(node.ref) or not isinstance(appearance, bytes):
             continue
         if sealed.get(node.inherited.get("/V")) not in (None, b"") and any(each.encode() in appearance for each in names):
-            account.unclear.append("a value without a look")
+            account.unclear.append(fact("value_without_look"))
 
 
 def _require_other_names(account: Account, streams: list[Stream], resources: Value, names: set[str], *, is_own: bool) -> None:

@@ -86,14 +86,14 @@ def appended(document: bytes, start: int, previous_section: int) -> list[Revisio
             raise TooManyError
         start, previous_section = revision.end, revision.section
     if at - start > MOST_BLANK_BYTES:
-        raise IrregularError("so many blanks at the end that readers do not find the cross-references")
+        raise IrregularError("blanks_at_end")
     return found
 
 
 def _matched(pattern: re.Pattern[bytes], data: bytes, at: int) -> re.Match[bytes]:
     found = pattern.match(data, at)
     if found is None:
-        raise IrregularError("the appended bytes are no proper update")
+        raise IrregularError("no_proper_update")
     return found
 
 
@@ -119,37 +119,37 @@ class _Reader:
         self._require_nothing_hidden(tail.end())
         previous = trailer.get("/Prev")
         if int(tail[1]) != section or type(previous) is not int or previous != self._previous or "/XRefStm" in trailer:
-            raise IrregularError("the cross-references do not lead to those before")
+            raise IrregularError("xref_not_linked")
         if last is not None:
             listed.setdefault(last.ref.number, last.at)  # some writers leave the cross-reference stream itself out, or list it as free
             self._freed.discard(last.ref.number)
         if listed != {number: each.at for number, each in self._direct.items()}:
-            raise IrregularError("the cross-references list other objects than were appended")
+            raise IrregularError("xref_other_objects")
         inner = self._unpacked(packed)
         carriers = {each.holder for each in inner.values() if each.holder is not None}
         carriers |= {last.ref.number} if last is not None else set()
         carriers |= {ref.number for ref, _length in self._lengths}
         objects = self._direct | inner
         if len(objects) != len(self._direct) + len(inner):
-            raise IrregularError("an object is appended twice")
+            raise IrregularError("object_twice")
         size = trailer.get("/Size")
         if type(size) is not int or size > MOST_NUMBER + 1 or any(number >= size for number in objects.keys() | self._freed):
-            raise IrregularError("the cross-references' size")
+            raise IrregularError("xref_size")
         if self._freed & objects.keys():
-            raise IrregularError("the cross-references list an object as free")
+            raise IrregularError("xref_freed")
         return Revision(self._start, tail.end(), section, trailer, objects, frozenset(carriers), frozenset(self._freed), self._measured)
 
     def _require_nothing_hidden(self, end: int) -> None:
         """No string, stream or comment holds what looks like an object or a trailer."""
         for found in _FOUND_BY_SEARCH.finditer(self._document, self._start, end):
             if found.end() not in self._heads:
-                raise IrregularError("something is hidden that readers find when they repair a file")
+                raise IrregularError("hidden_for_repair")
 
     def _between(self, at: int) -> int:
         """Behind white space and comments."""
         found = _matched(_BETWEEN, self._document, at)
         if b"%" in found.group() and _TELLING_COMMENT.search(found.group()):
-            raise IrregularError("a comment that looks like a part of the file")
+            raise IrregularError("telling_comment")
         return found.end()
 
     def _objects(self) -> int:
@@ -163,7 +163,7 @@ class _Reader:
             if isinstance(value, dict) and (stream := _STREAM.match(self._document, end)):
                 value, end = self._data(value, stream.end())
             if isinstance(value, Ref) or ref.number in self._direct:
-                raise IrregularError("an object is appended twice, or is a mere reference")
+                raise IrregularError("object_twice_or_reference")
             for length, _size in self._lengths[len(self._measured) :]:
                 self._measured[ref.number] = length.number
             self._direct[ref.number] = Written(ref, value, at)
@@ -176,9 +176,9 @@ class _Reader:
             length = self._length_to_end(length, at)
             entries = entries | {"/Length": length}
         if not isinstance(length, int) or isinstance(length, bool) or not 0 <= length <= len(self._document) - at:
-            raise IrregularError("a stream's length")
+            raise IrregularError("stream_length")
         if entries.keys() & {"/F", "/FFilter", "/FDecodeParms"}:
-            raise IrregularError("a stream outside of the file")
+            raise IrregularError("stream_outside")
         end = _matched(_END_OF_STREAM, self._document, at + length).end()
         return Stream(entries, self._document[at : at + length]), end
 
@@ -186,7 +186,7 @@ class _Reader:
         """Up to the first ``endstream``; ``_require_lengths`` sees to it that the length's object says the same."""
         found = re.compile(rb"(?:\r\n|\n|\r)?endstream[\0\t\n\f\r ]+endobj").search(self._document, at)
         if found is None:
-            raise IrregularError("a stream's length")
+            raise IrregularError("stream_length")
         self._lengths.append((ref, found.start() - at))
         return found.start() - at
 
@@ -194,7 +194,7 @@ class _Reader:
         for ref, length in self._lengths:
             written = self._direct.get(ref.number)
             if written is None or written.ref != ref or type(written.value) is not int or written.value != length:
-                raise IrregularError("a stream's length")
+                raise IrregularError("stream_length")
 
     def _table(self, at: int) -> tuple[dict[str, Value], int, dict[int, int], dict[int, tuple[int, int]]]:
         """Trailer, its end, the places that the table lists; nothing is packed."""
@@ -203,7 +203,7 @@ class _Reader:
         while head := _SUBSECTION.match(self._document, at):
             at = head.end()
             if int(head[1]) + int(head[2]) > MOST_NUMBER + 1 or (head[2].strip(b"0") == b"" and int(head[1])):
-                raise IrregularError("the cross-references have a part that some readers do not take")
+                raise IrregularError("xref_part_not_taken")
             for number in range(int(head[1]), int(head[1]) + int(head[2])):
                 entry = _matched(_ENTRY, self._document, at)
                 at = entry.end()
@@ -212,7 +212,7 @@ class _Reader:
         self._heads.add(_matched(_BLANK, self._document, at).end() + len(b"<<"))
         trailer, at = parse(self._document, at)
         if not isinstance(trailer, dict):
-            raise IrregularError("the trailer")
+            raise IrregularError("trailer_irregular")
         return trailer, at, listed, {}
 
     def _list(self, listed: dict[int, int], number: int, *, in_use: bool, place: int, generation: int) -> None:
@@ -221,23 +221,23 @@ class _Reader:
             return
         there = self._direct.get(number)
         if there is None or there.ref.generation != generation or number in listed:
-            raise IrregularError("the cross-references list other objects than were appended")
+            raise IrregularError("xref_other_objects")
         listed[number] = place
 
     def _stream(self, last: Written | None) -> tuple[int, dict[str, Value], dict[int, int], dict[int, tuple[int, int]]]:
         """Place, entries, the places that a cross-reference stream lists, and which object stream holds which object where."""
         if last is None or not isinstance(last.value, Stream) or last.value.entries.get("/Type") != "/XRef":
-            raise IrregularError("the appended bytes are no proper update")
+            raise IrregularError("no_proper_update")
         if last.ref.number in self._measured:
-            raise IrregularError("cross-references whose length stands elsewhere")  # ISO 32000-2 §7.5.8.2
+            raise IrregularError("xref_length_elsewhere")  # ISO 32000-2 §7.5.8.2
         entries, widths = last.value.entries, last.value.entries.get("/W")
         if not isinstance(widths, list) or len(widths) != 3 or not all(map(_is_width, widths, _WIDEST)):
-            raise IrregularError("the cross-references")
+            raise IrregularError("xref_irregular")
         index, data = entries.get("/Index", [0, entries.get("/Size")]), decoded(last.value)
         width = sum(widths)
         numbers = self._numbers(index, len(data) // width if width else 0)
         if not width or len(data) != width * len(numbers):
-            raise IrregularError("the cross-references")
+            raise IrregularError("xref_irregular")
         listed: dict[int, int] = {}
         packed: dict[int, tuple[int, int]] = {}
         for position, number in enumerate(numbers):
@@ -250,15 +250,15 @@ class _Reader:
             elif kind in (0, 1):
                 self._list(listed, number, in_use=kind == 1, place=second, generation=third)
             else:
-                raise IrregularError("the cross-references")
+                raise IrregularError("xref_irregular")
         return last.at, entries, listed, packed
 
     @staticmethod
     def _numbers(index: Value, most: int) -> list[int]:
         if not isinstance(index, list) or len(index) % 2 or not all(type(each) is int and each >= 0 for each in index):
-            raise IrregularError("the cross-references")
+            raise IrregularError("xref_irregular")
         if sum(index[1::2]) != most or most > MOST_OBJECTS + 1:
-            raise IrregularError("the cross-references")
+            raise IrregularError("xref_irregular")
         return [first + offset for first, count in zip(index[::2], index[1::2], strict=True) for offset in range(count)]
 
     def _unpacked(self, packed: dict[int, tuple[int, int]]) -> dict[int, Written]:
@@ -267,13 +267,13 @@ class _Reader:
         for holder in {holder for holder, _index in packed.values()}:
             written = self._direct.get(holder)
             if written is None or not isinstance(written.value, Stream) or written.value.entries.get("/Type") != "/ObjStm":
-                raise IrregularError("an object stream")
+                raise IrregularError("object_stream_irregular")
             for index, (number, value) in enumerate(_members_of(written.value)):
                 if number in found or packed.get(number) != (holder, index):
-                    raise IrregularError("an object stream holds other objects than the cross-references list")
+                    raise IrregularError("object_stream_others")
                 found[number] = Written(Ref(number, 0), value, written.at, holder)
         if found.keys() != packed.keys():
-            raise IrregularError("an object stream holds other objects than the cross-references list")
+            raise IrregularError("object_stream_others")
         return found
 
 
@@ -284,7 +284,7 @@ def _is_width(value: Value, most: int) -> bool:
 def _members_of(stream: Stream) -> list[tuple[int, Value]]:
     count, first, data = stream.entries.get("/N"), stream.entries.get("/First"), decoded(stream)
     if type(count) is not int or type(first) is not int or not 0 < count <= MOST_OBJECTS or "/Extends" in stream.entries:
-        raise IrregularError("an object stream")
+        raise IrregularError("object_stream_irregular")
     heads, at = [], 0
     for _ in range(count):
         pair = _matched(_PAIR, data, at)
@@ -292,14 +292,14 @@ def _members_of(stream: Stream) -> list[tuple[int, Value]]:
         at = pair.end()
     found, end = [], first
     if at > first or _matched(_BLANK, data, at).end() < first:
-        raise IrregularError("an object stream")
+        raise IrregularError("object_stream_irregular")
     for number, offset in heads:
         if first + offset < end or _matched(_BLANK, data, end).end() < first + offset:
-            raise IrregularError("an object stream")
+            raise IrregularError("object_stream_irregular")
         value, end = parse(data, first + offset)
         if isinstance(value, Ref):
-            raise IrregularError("an object that is a mere reference")
+            raise IrregularError("object_reference")
         found.append((number, value))
     if _matched(_BLANK, data, end).end() != len(data):
-        raise IrregularError("an object stream")
+        raise IrregularError("object_stream_irregular")
     return found

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from verify.case import Signature
 from verify.changes.account import Account, Addition, ChangedError, Place, added, members, rectangle_of, require_same, shows
-from verify.changes.filling import Locks, claim_filled
-from verify.changes.information import claim_extensions, claim_information, claim_metadata, claim_version, require_same_text
+from verify.changes.filling import Filled, Locks, claim_filled
+from verify.changes.information import claim_extensions, claim_information, claim_metadata, claim_version, note_left_out, require_same_text
 from verify.changes.profiles import claim_output_intents
 from verify.changes.resources import claim_resources, require_known
 from verify.changes.revisions import Revision
@@ -17,8 +17,10 @@ from verify.changes.sealed import SealedRevision, UnclearError
 from verify.changes.signing import Later, claim_filled_field, claim_new_field
 from verify.changes.store import claim_store
 from verify.changes.values import Ref, Value, pdf_text, same
+from verify.facts import fact
 from verify.report import Certification
 
+_CATALOG, _FORM, _A_FIELD = fact("part_catalog"), fact("part_form"), fact("part_a_field")
 _TRAILER = {"/Size", "/Prev", "/Root", "/Info", "/ID", "/Type", "/W", "/Index", "/Length", "/Filter", "/DecodeParms"}
 _SIGNATURES_EXIST, _APPEND_ONLY = 1, 2  # /SigFlags (ISO 32000-2 table 225)
 _USUAL = [[b"/Helv", b"0", b"Tf", *black, b"g"] for black in ([b"0"], [b"0.0"])]
@@ -40,12 +42,12 @@ def additions_of(sealed: SealedRevision, revisions: Sequence[Revision], signatur
     account = Account(sealed, revisions)
     info = _claim_trailer(account)
     old = sealed.entries(sealed.root)
-    new = members(account.rewritten(sealed.root, "the catalog"), "the catalog") if account.differs(sealed.root) else old
-    require_same(old, new, "the catalog", {"/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata", "/OutputIntents", "/Lang"})
-    require_same_text(account, old.get("/Lang"), new.get("/Lang"), "the catalog: /Lang")
+    new = members(account.rewritten(sealed.root, _CATALOG), _CATALOG) if account.differs(sealed.root) else old
+    require_same(old, new, _CATALOG, {"/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata", "/OutputIntents", "/Lang"})
+    require_same_text(account, old.get("/Lang"), new.get("/Lang"), _CATALOG, "/Lang")
     for key in ("/DSS", "/AcroForm", "/Extensions", "/Version", "/Metadata", "/OutputIntents"):
         if key in old and key not in new:
-            raise ChangedError(f"the catalog: {key} was taken away")
+            raise ChangedError("entry_removed", part=_CATALOG, entry=key)
     if "/DSS" in new:
         claim_store(account, old.get("/DSS"), new["/DSS"])
     if "/AcroForm" in new:
@@ -61,6 +63,8 @@ def additions_of(sealed: SealedRevision, revisions: Sequence[Revision], signatur
         claim_output_intents(account, old.get("/OutputIntents"), new["/OutputIntents"])
     if info is not None:
         claim_information(account, sealed.trailer.get("/Info"), info, new.get("/Metadata"))
+        if account.revisions and "/Info" not in account.revisions[-1].trailer:
+            note_left_out(account, sealed.trailer.get("/Info"), new.get("/Metadata"))
     account.close()
     _require_permitted(account.additions, permission)
     if account.unclear:
@@ -76,15 +80,13 @@ def _claim_trailer(account: Account) -> Value:
         trailer = revision.trailer
         for key in trailer.keys() - _TRAILER:
             if not same(old.get(key), trailer[key]):
-                raise ChangedError(f"the trailer: {key} was changed")
+                raise ChangedError("entry_changed", part=fact("part_trailer"), entry=key)
         if trailer.get("/Root") != account.sealed.root or "/Encrypt" in old.keys() ^ trailer.keys():
-            raise ChangedError("the trailer names another catalog")
+            raise ChangedError("trailer_other_catalog")
         if type(size) is not int or trailer["/Size"] < size:
-            raise ChangedError("the trailer: /Size leaves out objects of the sealed document")
+            raise ChangedError("trailer_size")
         info, size = trailer.get("/Info", info), trailer["/Size"]
         _require_same_file(old.get("/ID"), trailer.get("/ID"))
-    if "/Info" in old and account.revisions and "/Info" not in account.revisions[-1].trailer:
-        account.unclear.append("the trailer: /Info was left out")  # of readers, some go back to the one before
     return info
 
 
@@ -93,21 +95,21 @@ def _require_same_file(old: Value, new: Value) -> None:
         return
     are_pairs = isinstance(old, list) and isinstance(new, list) and len(new) == 2 and all(type(each) is bytes for each in [*old[:1], *new])
     if not are_pairs or not old or not (old[0] == new[0] or (len(new[0]) == _ID_BYTES and old[0].startswith(new[0]))):  # cut by some
-        raise ChangedError("the trailer names another file")
+        raise ChangedError("trailer_other_file")
 
 
 def _claim_form(account: Account, old: Value, new: Value, signatures: Later, permission: Permission) -> None:
-    before, now = account.opened(old, new, "the form")
-    before, now = members({} if before is None else before, "the form"), members(now, "the form")
+    before, now = account.opened(old, new, _FORM)
+    before, now = members({} if before is None else before, _FORM), members(now, _FORM)
     no_need = {"/NeedAppearances": False}  # which some writers say outright
-    require_same(no_need | before, no_need | now, "the form", {"/Fields", "/SigFlags", "/DR", "/DA"})
+    require_same(no_need | before, no_need | now, _FORM, {"/Fields", "/SigFlags", "/DR", "/DA"})
     if not same(before.get("/DA", now.get("/DA")), now.get("/DA")) or ("/DA" not in before and not _is_usual(now.get("/DA"))):
-        raise ChangedError("the form: /DA was changed")
+        raise ChangedError("entry_changed", part=_FORM, entry="/DA")
     was, flags = before.get("/SigFlags", 0), now.get("/SigFlags", 0)
     if type(was) is not int or type(flags) is not int or was & ~flags or flags & ~(was | _SIGNATURES_EXIST | _APPEND_ONLY):
-        raise ChangedError("the form: its flags were changed")
+        raise ChangedError("entry_changed", part=_FORM, entry="/SigFlags")
     resources = claim_resources(account, before.get("/DR"), now.get("/DR"))
-    filled: dict[str, Value] = {}
+    filled = Filled()
     for node in account.sealed.fields():
         if node.inherited.get("/FT") == "/Sig":
             if account.differs(node.ref):
@@ -115,7 +117,7 @@ def _claim_form(account: Account, old: Value, new: Value, signatures: Later, per
         else:
             claim_filled(account, node, permission.locks, filled)
     if "/Fields" in now:
-        for each in added(account, before.get("/Fields"), now["/Fields"], "the form's fields"):
+        for each in added(account, before.get("/Fields"), now["/Fields"], fact("part_form_fields")):
             claim_new_field(account, each, signatures)
         _require_own_names(account)
     require_known(account, resources)
@@ -131,9 +133,9 @@ def _require_own_names(account: Account) -> None:
     names = [node.name for node in account.sealed.fields() if node.is_field]
     for each in account.additions:
         if each.is_new:
-            names.append(pdf_text(members(account.now(each.ref), "a field").get("/T", b"")))
+            names.append(pdf_text(members(account.now(each.ref), _A_FIELD).get("/T", b"")))
             if names.count(names[-1]) > 1:
-                raise ChangedError("two fields of one name")
+                raise ChangedError("fields_of_one_name")
 
 
 def _claim_pages(account: Account) -> None:
@@ -144,24 +146,24 @@ def _claim_pages(account: Account) -> None:
         if ref in seen:
             continue
         seen |= {ref} if ref is not None else set()
-        new = old
+        new, part = old, fact("part_page", page=number)
         if ref is not None and account.differs(ref):
-            new = members(account.rewritten(ref, f"page {number}"), f"page {number}")
+            new = members(account.rewritten(ref, part), part)
         own = {key for key in new.keys() - old.keys() if ref is not None and _is_written_out(account, ref, key, new[key])}
-        require_same(old, new, f"page {number}", {"/Annots"} | own)
+        require_same(old, new, part, {"/Annots"} | own)
         if "/Annots" in old and "/Annots" not in new:
-            raise ChangedError(f"page {number}: its annotations were taken away")
+            raise ChangedError("entry_removed", part=part, entry="/Annots")
         if "/Annots" not in new:
             continue
-        for each in added(account, old.get("/Annots"), new["/Annots"], f"the annotations of page {number}"):
+        for each in added(account, old.get("/Annots"), new["/Annots"], fact("part_annotations", page=number)):
             addition = unplaced.pop(each, None) if isinstance(each, Ref) else None
             if addition is None:
-                raise ChangedError(f"page {number}: an annotation was added")
+                raise ChangedError("annotation_added", part=part)
             _place(account, addition, number, ref)
             if addition.places and ref is not None and times[ref] > 1:
-                raise ChangedError(f"page {number} stands twice in the document")
-    if any(shows(rectangle_of(members(account.now(ref), "a field").get("/Rect"), "a field")) for ref in unplaced):
-        raise ChangedError("a signature that shows stands on no page")
+                raise ChangedError("page_twice", part=part)
+    if any(shows(rectangle_of(members(account.now(ref), _A_FIELD).get("/Rect"), _A_FIELD)) for ref in unplaced):
+        raise ChangedError("signature_on_no_page")
 
 
 def _is_written_out(account: Account, page: Ref, key: str, value: Value) -> bool:
@@ -171,15 +173,15 @@ def _is_written_out(account: Account, page: Ref, key: str, value: Value) -> bool
     try:
         return same(value, account.sealed.inherited(page, key))
     except UnclearError as unclear:
-        account.unclear.append(str(unclear))
+        account.unclear.append(unclear.fact)
         return True
 
 
 def _place(account: Account, addition: Addition, number: int, page: Ref | None) -> None:
-    field = members(account.now(addition.ref), "a field")
+    field = members(account.now(addition.ref), _A_FIELD)
     if "/P" in field and field["/P"] != page:
-        raise ChangedError(f"signature {addition.name} names another page than it stands on")
-    rectangle = rectangle_of(field.get("/Rect"), "a field")
+        raise ChangedError("signature_other_page", part=fact("part_signature", name=addition.name))
+    rectangle = rectangle_of(field.get("/Rect"), _A_FIELD)
     if shows(rectangle):
         addition.places.append(Place(number, rectangle))
 
@@ -188,9 +190,9 @@ def _require_permitted(additions: Sequence[Addition], permission: Permission) ->
     """What the certification allows (ISO 32000-2 table 257). Of a certified document, strangers may sign only the fields that it has."""
     for each in additions:
         if permission.certification is Certification.FINAL and each.kind not in _UNDER_A_FINAL_SEAL:
-            raise ChangedError("the seal allows no changes")
+            raise ChangedError("final")
         if permission.certification is not Certification.NONE and each.kind == "signature" and each.is_new and not each.trusted:
-            raise ChangedError("the seal allows nobody but those whom we know to add a signature field")
+            raise ChangedError("stranger_adds_field")
 
 
 def by_field(signatures: Sequence[Signature]) -> Later:

@@ -16,6 +16,7 @@ from pyhanko.pdf_utils.xref import ObjStreamRef, XRefSectionData, XRefSectionMet
 
 from verify.changes.revisions import TooManyError
 from verify.changes.values import IrregularError, Ref, Stream, Value, from_pyhanko, is_certain, parse, pdf_text
+from verify.facts import FactError
 
 _HEAD = re.compile(rb"[\0\t\n\f\r ]*\d+[\0\t\n\f\r ]+\d+[\0\t\n\f\r ]+obj")
 _REFERENCE = re.compile(rb"(\d{1,10})[\0\t\n\f\r ]+(\d{1,5})[\0\t\n\f\r ]+R")
@@ -26,8 +27,8 @@ MOST_FIELDS: Final = 20_000
 MOST_FIELD_LEVELS: Final = 32
 
 
-class UnclearError(Exception):
-    """The sealed revision is such that nothing can be said about what was added to it; the message says which part."""
+class UnclearError(FactError):
+    """The sealed revision is such that nothing can be said about what was added to it, and which part of it."""
 
 
 class Node(NamedTuple):
@@ -78,7 +79,7 @@ class SealedRevision:
         """The catalog."""
         root = self.trailer.get("/Root")
         if not isinstance(root, Ref):
-            raise UnclearError("the catalog")
+            raise UnclearError("catalog_unclear")
         return root
 
     def get(self, value: Value) -> Value:
@@ -207,7 +208,7 @@ class SealedRevision:
             node = self.entries(value)
             if "/Kids" in node:
                 if isinstance(value, Ref) and value in seen:
-                    raise UnclearError("the page tree")
+                    raise UnclearError("page_tree_unclear")
                 seen |= {value} if isinstance(value, Ref) else set()
                 waiting.extend((kid, [*above, value]) for kid in reversed(self.elements(node["/Kids"])))
             else:
@@ -232,10 +233,10 @@ class SealedRevision:
         while isinstance(above, dict) and "/Parent" in above:
             own.append(above["/Parent"])
             if len(own) > MOST_PAGE_LEVELS:
-                raise UnclearError("the page tree")
+                raise UnclearError("page_tree_unclear")
             above = self.get(own[-1])
         if any(own != each[::-1] for each in self._above.get(page, [[]])):
-            raise UnclearError("the page tree")
+            raise UnclearError("page_tree_unclear")
         return next((node[key] for node in map(self.entries, own) if node.get(key) is not None), None)
 
     def fields(self) -> Iterator[Node]:

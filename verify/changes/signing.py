@@ -21,6 +21,7 @@ from verify.changes.account import (
 from verify.changes.sealed import Node
 from verify.changes.values import Ref, Stream, Value, decoded, same
 from verify.codes import FindingCode, Row, Weight
+from verify.facts import Fact, fact
 from verify.report import Answer, SealKind
 
 Later = Mapping[Ref, Signature]
@@ -71,13 +72,13 @@ def claim_new_field(account: Account, ref: Value, later: Later) -> None:
     """A field that was added to the form: it has to hold a sound signature."""
     signature = _sound(account, ref, later)
     before = end_of(signature)
-    rule = f"signature {signature.field_name}"
+    rule = fact("part_signature", name=signature.field_name)
     field = members(account.take(ref, rule, before=before), rule)
     require_only(field, rule, _FIELD)
     if field.get("/FT") != "/Sig" or field.get("/Subtype") != "/Widget" or not isinstance(field.get("/T"), bytes):
-        raise ChangedError(f"{rule}: its field is no plain signature field")
+        raise ChangedError("no_plain_signature_field", part=rule)
     if not all(plain_leaves(field[key]) for key in field.keys() & _PLAIN) or field.get("/MK", {}) != {}:
-        raise ChangedError(f"{rule}: its field is no plain signature field")
+        raise ChangedError("no_plain_signature_field", part=rule)
     _claim_lock(account, field.get("/Lock"), rule, before)
     _claim(account, signature, field, rule, rectangle_of(field.get("/Rect"), rule), ref).is_new = True
 
@@ -85,22 +86,22 @@ def claim_new_field(account: Account, ref: Value, later: Later) -> None:
 def claim_filled_field(account: Account, node: Node, later: Later) -> None:
     """An empty signature field of the sealed revision that was signed later."""
     signature = _sound(account, node.ref, later)
-    rule = f"signature {signature.field_name}"
+    rule = fact("part_signature", name=signature.field_name)
     field = members(account.rewritten(node.ref, rule, before=end_of(signature)), rule)
     if account.sealed.get(node.own.get("/V")) is not None:
-        raise ChangedError(f"{rule}: the field was signed already")
+        raise ChangedError("signed_already", part=rule)
     require_same(node.own, field, rule, {"/V", "/AP", "/P", "/F", "/Rect", "/DR", "/M"})
     if not same(node.own.get("/P", field.get("/P")), field.get("/P")) or not isinstance(field.get("/M", b""), bytes):
-        raise ChangedError(f"{rule}: its field was changed")
+        raise ChangedError("signature_field_changed", part=rule)
     resolved: Value = [account.sealed.get(each) for each in account.sealed.elements(node.own.get("/Rect"))]
     if not same(node.own.get("/Rect"), field.get("/Rect")):  # some writers make a field empty that shall show nothing
         resolved = field.get("/Rect")
         old = account.sealed.get(account.sealed.entries(node.own.get("/AP")).get("/N"))
         if shows(rectangle_of(resolved, rule)) or (isinstance(old, Stream) and decoded(old).strip()):
-            raise ChangedError(f"{rule}: its field was moved")
+            raise ChangedError("signature_field_moved", part=rule)
     pages = [number for number, (_page, content) in enumerate(account.sealed.pages, 1) if node.ref in _annotations(account, content)]
     if len(pages) > 1:
-        raise ChangedError(f"{rule}: its field stands on several pages")
+        raise ChangedError("signature_on_several_pages", part=rule)
     addition = _claim(
         account,
         signature,
@@ -122,9 +123,9 @@ def _annotations(account: Account, page: dict[str, Value]) -> list[Value]:
 def _sound(account: Account, ref: Value, later: Later) -> Signature:
     signature = later.get(ref) if isinstance(ref, Ref) else None
     if signature is None or signature.embedded is None or not _is_sound(signature):
-        raise ChangedError("a field was added or filled that holds no sound signature")
+        raise ChangedError("no_sound_signature")
     if not any(0 <= end_of(signature) - revision.end <= _LINE_END_BYTES for revision in account.revisions):
-        raise ChangedError(f"signature {signature.field_name} does not end with a revision")
+        raise ChangedError("signature_within_revision", part=fact("part_signature", name=signature.field_name))
     return signature
 
 
@@ -146,7 +147,7 @@ def _claim(  # noqa: PLR0917
     account: Account,
     signature: Signature,
     field: dict[str, Value],
-    rule: str,
+    rule: Fact,
     rectangle: tuple[float, float, float, float],
     ref: Value,
     *,
@@ -155,7 +156,7 @@ def _claim(  # noqa: PLR0917
 ) -> Addition:
     before, flags = end_of(signature), field.get("/F", 0)
     if type(flags) is not int or flags & ~_FLAGS:
-        raise ChangedError(f"{rule}: its field moves with the page's size or rotation")
+        raise ChangedError("signature_field_moves", part=rule)
     account.signed_until = max(account.signed_until, before)
     _claim_dictionary(account, field.get("/V"), rule, before)
     look = field.get("/AP")
@@ -164,40 +165,40 @@ def _claim(  # noqa: PLR0917
     if not same(old_resources, field.get("/DR")):
         _claim_tree(account, field.get("/DR", {}), rule, before, streams=True)
     if signature.kind is SealKind.DOCUMENT_TIMESTAMP and shows(rectangle):
-        raise ChangedError(f"{rule}: a document timestamp that shows")
+        raise ChangedError("timestamp_shows", part=rule)
     kind = {SealKind.SEAL: "seal", SealKind.FOREIGN: "signature", SealKind.DOCUMENT_TIMESTAMP: "document_timestamp"}[signature.kind]
     addition = Addition(kind, signature.field_name, ref, signature.freeze().owner, _is_trusted(signature))  # type: ignore[arg-type]
     account.additions.append(addition)
     return addition
 
 
-def _claim_lock(account: Account, value: Value, rule: str, before: int) -> None:
+def _claim_lock(account: Account, value: Value, rule: Fact, before: int) -> None:
     lock = account.take(value, rule, before=before) if isinstance(value, Ref) else value
     if lock is not None:
         require_only(members(lock, rule), rule, _LOCK)
         if not plain_leaves(lock):
-            raise ChangedError(f"{rule}: its lock refers elsewhere")
+            raise ChangedError("lock_refers_elsewhere", part=rule)
 
 
-def _claim_dictionary(account: Account, value: Value, rule: str, before: int) -> None:
+def _claim_dictionary(account: Account, value: Value, rule: Fact, before: int) -> None:
     dictionary = members(account.take(value, rule, before=before), rule)
     require_only(dictionary, rule, _DICTIONARY)
     _claim_tree(account, dictionary, rule, before, streams=False)
 
 
-def _claim_look(account: Account, value: Value, rule: str, before: int, *, may_show: bool) -> None:
+def _claim_look(account: Account, value: Value, rule: Fact, before: int, *, may_show: bool) -> None:
     """One normal appearance, a form XObject with all that it draws; an appearance that must not show draws nothing."""
     look = members(account.take(value, rule, before=before) if isinstance(value, Ref) else value, rule)
     require_only(look, rule, {"/N"})
     stream = account.take(look.get("/N"), rule, before=before)
     if not isinstance(stream, Stream) or stream.entries.get("/Subtype") != "/Form":
-        raise ChangedError(f"{rule}: its appearance is not one form")
+        raise ChangedError("signature_look_not_a_form", part=rule)
     if not may_show and decoded(stream).strip(b"\0\t\n\f\r "):
-        raise ChangedError(f"{rule}: a document timestamp that shows")
+        raise ChangedError("timestamp_shows", part=rule)
     _claim_tree(account, stream, rule, before, streams=True)
 
 
-def _claim_tree(account: Account, value: Value, rule: str, before: int, *, streams: bool) -> None:
+def _claim_tree(account: Account, value: Value, rule: Fact, before: int, *, streams: bool) -> None:
     """Claims everything below: new objects, no actions, nothing optional, nothing outside. A look may use what is sealed as it is."""
     seen: set[Ref] = set()
     waiting = [value]
@@ -213,12 +214,12 @@ def _claim_tree(account: Account, value: Value, rule: str, before: int, *, strea
             continue
         if isinstance(each, Stream):
             if not streams:
-                raise ChangedError(f"{rule}: a stream in a signature")
+                raise ChangedError("stream_in_signature", part=rule)
             each = each.entries
         if isinstance(each, dict):
             lively = each.keys() & _LIVELY
             if lively:
-                raise ChangedError(f"{rule}: {min(lively)} is not allowed in what it shows")
+                raise ChangedError("lively_look", part=rule, entry=min(lively))
             waiting.extend(each.values())
         elif isinstance(each, list):
             waiting.extend(each)

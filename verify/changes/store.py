@@ -9,8 +9,9 @@ from asn1crypto import parser
 
 from verify.changes.account import Account, Addition, ChangedError, members, require_only
 from verify.changes.values import Ref, Stream, Value, decoded, same
+from verify.facts import fact
 
-_RULE = "the validation data"
+_RULE = fact("part_validation_data")
 _ARRAYS = {"/Certs", "/OCSPs", "/CRLs"}
 _VRI_ARRAYS = {"/Cert", "/OCSP", "/CRL"}
 _VRI_NAME = re.compile(r"/[0-9A-F]{40}")
@@ -31,7 +32,7 @@ def claim_store(account: Account, old: Value, new: Value) -> None:
 
 def _require_kept(before: dict[str, Value], now: dict[str, Value]) -> None:
     if before.keys() - now.keys() or now.get("/Type", "/DSS") not in ("/DSS", "/VRI"):
-        raise ChangedError(f"{_RULE}: earlier entries were taken away")
+        raise ChangedError("earlier_entries_removed", part=_RULE)
 
 
 def _references(account: Account, store: dict[str, Value]) -> Iterator[Ref]:
@@ -46,7 +47,7 @@ def _references(account: Account, store: dict[str, Value]) -> Iterator[Ref]:
 def _claim_array(account: Account, old: Value, new: Value, known: set[Ref]) -> int:
     before, now = account.opened(old, new, _RULE)
     if not isinstance(now, list) or any(each not in now for each in before or []):
-        raise ChangedError(f"{_RULE}: earlier entries were taken away")
+        raise ChangedError("earlier_entries_removed", part=_RULE)
     count = 0
     for each in now:
         if isinstance(each, Ref) and each in known and not account.differs(each):
@@ -65,13 +66,13 @@ def _claim_vri(account: Account, old: Value, new: Value, known: set[Ref]) -> int
         if key == "/Type":
             continue
         if not _VRI_NAME.fullmatch(key):
-            raise ChangedError(f"{_RULE}: {key[:50]} is no signature's hash")
+            raise ChangedError("entry_not_allowed", part=_RULE, entry=key[:50])
         one_before, one = account.opened(before.get(key), value, _RULE)
         one_before, one = members({} if one_before is None else one_before, _RULE), members(one, _RULE)
         require_only(one, _RULE, _VRI_ARRAYS | {"/Type", "/TU", "/TS"})
         _require_kept(one_before, one)
         if not isinstance(one.get("/TU", b""), bytes):
-            raise ChangedError(f"{_RULE}: a time that is none")
+            raise ChangedError("entry_changed", part=_RULE, entry="/TU")
         count += sum(_claim_array(account, one_before.get(each), one[each], known) for each in sorted(_VRI_ARRAYS & one.keys()))
         if "/TS" in one and not same(one_before.get("/TS"), one["/TS"]):
             _require_der(account.take(one["/TS"], _RULE))
@@ -82,11 +83,11 @@ def _claim_vri(account: Account, old: Value, new: Value, known: set[Ref]) -> int
 def _require_der(value: Value) -> None:
     """Certificates, CRLs, OCSP responses and timestamps are each one DER SEQUENCE."""
     if not isinstance(value, Stream) or value.entries.keys() - {"/Length", "/Filter"}:
-        raise ChangedError(f"{_RULE} holds something that is neither certificate nor status")
+        raise ChangedError("neither_certificate_nor_status", part=_RULE)
     data = decoded(value)
     try:
         whole = data[:1] == b"\x30" and parser.peek(data) == len(data)
     except ValueError:
         whole = False
     if not whole:
-        raise ChangedError(f"{_RULE} holds something that is neither certificate nor status")
+        raise ChangedError("neither_certificate_nor_status", part=_RULE)

@@ -17,6 +17,8 @@ from typing import Any, Final, NamedTuple
 
 from pyhanko.pdf_utils import generic
 
+from verify.facts import FactError
+
 Value = Any
 """None, bool, int, Decimal, str, bytes, list, dict, Ref or Stream."""
 
@@ -39,8 +41,8 @@ _EITHER: Final = "#?"  # ends a name that could be one of two
 _NAME_ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})?")
 
 
-class IrregularError(Exception):
-    """What was appended is no proper update; the message says in which way."""
+class IrregularError(FactError):
+    """What was appended is no proper update, and in which way."""
 
 
 class Ref(NamedTuple):
@@ -101,7 +103,7 @@ def _members(data: bytes, at: int, level: int) -> tuple[dict[str, Value], int]:
         key = name(close["name"])
         value, at = parse(data, close.end(), level + 1)
         if key in found:
-            raise IrregularError("a dictionary names a key twice")
+            raise IrregularError("key_twice")
         found[key] = value
     if close["close"] != b">>":
         raise IrregularError("syntax")
@@ -183,7 +185,7 @@ def pdf_text(text: bytes) -> str:
 
 @cache
 def _pdf_letter(code: int) -> str:
-    if code in b"\t\n\r":
+    if code in b"\0\t\n\r":  # some writers end a text with NUL, in whichever encoding
         return chr(code)
     try:
         return str(generic.decode_pdfdocencoding(bytes([code])))
@@ -199,33 +201,33 @@ def decoded(stream: Stream, limit: int = MOST_DECODED_BYTES) -> bytes:
     if filters is None and parameters is None:
         return stream.data
     if filters != "/FlateDecode":
-        raise IrregularError("a stream's filter")
+        raise IrregularError("stream_filter")
     engine = zlib.decompressobj()
     try:
         data = engine.decompress(stream.data, limit)
     except zlib.error:
-        raise IrregularError("a stream's data") from None
+        raise IrregularError("stream_data") from None
     if not engine.eof or engine.unused_data.strip(b"\r\n"):
-        raise IrregularError("a stream's data")
+        raise IrregularError("stream_data")
     return data if parameters is None else _unpredicted(data, parameters)
 
 
 def _unpredicted(data: bytes, parameters: Value) -> bytes:
     """PNG predictors None and Up, 8 bits a sample and one colour: as cross-reference streams use them (ISO 32000-2 §7.4.4.4)."""
     if not isinstance(parameters, dict) or parameters.keys() - {"/Predictor", "/Columns", "/Colors", "/BitsPerComponent"}:
-        raise IrregularError("a stream's predictor")
+        raise IrregularError("stream_predictor")
     predictor, columns = parameters.get("/Predictor", 1), parameters.get("/Columns", 1)
     if predictor == 1:
         return data
     if predictor not in range(10, 16) or not isinstance(columns, int) or not 0 < columns < 256:
-        raise IrregularError("a stream's predictor")
+        raise IrregularError("stream_predictor")
     if parameters.get("/Colors", 1) != 1 or parameters.get("/BitsPerComponent", 8) != 8 or len(data) % (columns + 1):
-        raise IrregularError("a stream's predictor")
+        raise IrregularError("stream_predictor")
     row, rows = bytes(columns), []
     for at in range(0, len(data), columns + 1):
         line = data[at + 1 : at + 1 + columns]
         if data[at] not in (0, 2):
-            raise IrregularError("a stream's predictor")
+            raise IrregularError("stream_predictor")
         row = bytes((a + b) & 0xFF for a, b in zip(line, row, strict=True)) if data[at] else line
         rows.append(row)
     return b"".join(rows)
