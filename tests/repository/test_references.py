@@ -101,3 +101,11 @@ def test_protobuf_is_known_where_the_architecture_says(repository: Repository) -
     using = {path for path in using if not path.startswith(("protos/", "tests/"))}
     assert not [path for path in using if not any(path == place or (place.endswith("/") and path.startswith(place)) for place in places)]
     assert not [place for place in places if not any(path.startswith(place) for path in using)]
+
+
+def test_how_to_add_an_algorithm_names_every_file_that_knows_one(repository: Repository) -> None:
+    section = re.search(r"### An algorithm of keys\n(.*?)\n### ", repository.files["CONTRIBUTING.md"], re.DOTALL)
+    assert section
+    knowing = {path for path, module in repository.modules.items() if {"P384", "SECP384R1"} & module.words}
+    knowing |= {path for path, text in repository.files.items() if path.endswith(".toml") and '"p-384"' in text}
+    assert not [path for path in knowing if not path.startswith(("tests/", "benchmarks/")) and f"`{path}`" not in section[1]]
