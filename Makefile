@@ -20,7 +20,7 @@ SINCE ?= main
 T ?=
 UPGRADE ?=
 
-.PHONY: help setup setup-test setup-long setup-bench demo up check test test-more test-long fuzz crash lint format lock proto docs documents bench bench-peers soak clean
+.PHONY: help setup setup-test setup-long setup-bench demo up check test test-more test-long fuzz crash lint format lock proto docs deploy-files documents bench bench-peers soak clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ proto: setup-test ## generate code from protos/vermilion/v1/*.proto
 
 docs: setup-test ## write docs/errors.md again from the registry of codes
 	@$(BIN)/python docs/make_errors_page.py
+
+deploy-files: setup-test ## write what deploy/ says of the services again, from vermilion/services.py
+	@$(BIN)/python -m vermilion.deployment deploy
 
 documents: setup-test ## make examples/documents again
 	@$(BIN)/python examples/make_documents.py

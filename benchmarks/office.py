@@ -21,11 +21,14 @@ from sealcore.platform.ledger_store import head
 from signer.settings import SignerSettings
 from vermilion import toml
 from vermilion.ceremony import ensure
-from vermilion.configuration import SIGNER_TSA, services, write_all
-from vermilion.launcher import SERVICES, Launcher, require_ports, running
+from vermilion.configuration import settings, write_all
+from vermilion.launcher import Launcher, require_ports, running
 from vermilion.layout import Layout
-from vermilion.office import Office, SealPlan, port_is_free
+from vermilion.office import Office, SealPlan
+from vermilion.ports import port_is_free
 from vermilion.programs import run
+from vermilion.service_settings import SIGNER_TSA
+from vermilion.services import SERVICES, named
 
 QUIET_SHARE = 0.05  # of a core: what the idle services may use together
 QUIET_S, MOST_QUIETING_S = 0.5, 300.0
@@ -117,7 +120,11 @@ class BenchOffice:
 
     def pid(self, service: str) -> int:
         """Process id of a running service."""
-        return next(one.pid for one in running(self.layout) if one.service == service)
+        return self.pids()[service]
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of the running services by name."""
+        return {one.service: one.pid for one in running(self.layout)}
 
     def signer_cpu(self) -> dict[str, float]:
         """CPU seconds of the signer by part."""
@@ -168,7 +175,7 @@ class BenchOffice:
     def _configure(self) -> None:
         """config/NAME.toml as ``make up`` writes them, and what the benchmark sets differently."""
         write_all(self.layout, self.office)
-        signer: Mapping[str, Any] = services(self.layout, self.office)["signer"]
+        signer: Mapping[str, Any] = settings(named("signer"), self.layout, self.office)
         changed: dict[str, Any] = {
             "workers": {"bulk": self._bulk_workers, "interactive": 1},
             "metrics": {"port": self._metrics_port},

@@ -11,7 +11,9 @@ state=${1:?usage: deploy/accounts.sh STATE [--numbers FIRST]}
 [ -f "$state/vermilion.toml" ] || { echo "accounts: $state holds no office" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || { echo "accounts: only root can give files to other accounts" >&2; exit 1; }
 
-services=(signer ca timestamp workflow ledger witness verify ocsp)
+# The services, whose database each reads beside its own, and which part of its folder is for all (`make deploy-files` writes the list).
+services=() reads=() published=()
+while IFS=$'\t' read -r name other part; do services+=("$name") reads+=("$other") published+=("$part"); done < "$(dirname "$0")/accounts.tsv"
 
 account() { # index, service → who owns what is the service's
   if [ -n "$first" ]; then echo $((first + $1)); return; fi
@@ -33,18 +35,24 @@ for index in "${!services[@]}"; do
   for own in "$state/hsm/$name" "$state/tls/$name" "$state/$name" "$state/config/$name.toml"; do
     if [ -e "$own" ]; then chown -R "$owner:$owner" "$own"; chmod -R u=rwX,go= "$own"; fi
   done
+  # What the log publishes: the signer compares it with its own ledger when it starts.
+  if [ -d "$state/$name/${published[$index]}" ]; then
+    chmod 711 "$state/$name"
+    chmod -R u=rwX,go=rX "$state/$name/${published[$index]}"
+  fi
   # Offices of earlier releases kept each token's security officer's PIN there; no service needs it (`vermilion doctor`).
   if [ -e "$state/hsm/$name/so-pin" ]; then chown root:root "$state/hsm/$name/so-pin"; fi
   printf '%-10s %s\n' "$name" "$owner"
 done
 
-# The OCSP responder reads the CA's record and writes nothing there; its answers lie in its own folder. What SQLite adds to the folder
-# (the log and its index) gets the file's rights, and the folder's group.
+# Who reads another's record writes nothing there: the OCSP responder's answers, say, lie in its own folder, not the CA's. What SQLite adds
+# to the folder (the log and its index) gets the file's rights, and the folder's group.
 for index in "${!services[@]}"; do
-  if [ "${services[$index]}" = ocsp ] && [ -d "$state/ca" ]; then
-    readers=$(id -g "$(account "$index" ocsp)" 2>/dev/null || account "$index" ocsp)
-    chgrp "$readers" "$state/ca" "$state"/ca/ca.db*
-    chmod 2750 "$state/ca"
-    chmod 640 "$state"/ca/ca.db*
+  name=${services[$index]} other=${reads[$index]}
+  if [ -d "$state/$other" ]; then
+    owner=$(account "$index" "$name")
+    chgrp "$(id -g "$owner" 2>/dev/null || echo "$owner")" "$state/$other" "$state/$other/$other".db*
+    chmod 2750 "$state/$other"
+    chmod 640 "$state/$other/$other".db*
   fi
 done

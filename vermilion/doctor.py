@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -27,7 +27,9 @@ from timestamp.clock_sources import read_clock_state
 from vermilion import launcher, tsas
 from vermilion.layout import Layout
 from vermilion.messages import text
-from vermilion.office import Office, port_is_free
+from vermilion.office import Office
+from vermilion.ports import port_is_free
+from vermilion.services import SERVICES, ServiceSpec
 
 FONT_FILE = Path("/usr/share/fonts/opentype/noto/NotoSerifCJK-Bold.ttc")
 LEAST_FREE_BYTES = 256 * 1024 * 1024
@@ -58,7 +60,7 @@ class Finding:
         return {"check": self.check, "health": str(self.health), "what": self.what, "mend": self.mend}
 
 
-def examine(layout: Layout, now: datetime) -> list[Finding]:
+def examine(layout: Layout, now: datetime, services: Sequence[ServiceSpec] = SERVICES) -> list[Finding]:
     """Every check in order; those of the office only when there is one."""
     findings = [*_machine(layout)]
     if not layout.office_file.exists():
@@ -69,7 +71,7 @@ def examine(layout: Layout, now: datetime) -> list[Finding]:
         return [*findings, Finding(text("doctor.office.name"), Health.FAULT, fault.reason, text("doctor.office.mend_invalid"))]
     for check in (_ceremony, _secrets, _officer_pins, _folders, _certificates, _identities):
         findings += check(layout, now)
-    return [*findings, *_services(layout, plan), *outside_tsas(layout, plan)]
+    return [*findings, *_services(layout, plan, services), *outside_tsas(layout, plan)]
 
 
 def worst(findings: list[Finding]) -> Health:
@@ -167,10 +169,10 @@ def _identities(layout: Layout, now: datetime) -> Iterator[Finding]:
         yield _well("identities")
 
 
-def _services(layout: Layout, plan: Office) -> Iterator[Finding]:
-    alive = {record.service for record in launcher.running(layout)}
-    for service in launcher.SERVICES:
-        ports = service.ports_of(plan)
+def _services(layout: Layout, plan: Office, services: Sequence[ServiceSpec]) -> Iterator[Finding]:
+    alive = {record.service for record in launcher.running(layout, services)}
+    for service in services:
+        ports = service.ports_in(plan)
         shown = " ".join(map(str, ports))
         taken = [port for port in ports if not port_is_free(port)]
         if service.name in alive:

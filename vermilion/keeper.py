@@ -14,8 +14,8 @@ from sealcore.clock import Clock, SystemClock
 from sealcore.errors import VermilionError
 from sealcore.platform import renewal
 from sealcore.platform.identity import read
-from vermilion.ceremony.authorities import CALLERS, SERVERS
 from vermilion.layout import Layout
+from vermilion.services import SERVICES
 from vermilion.workflow_client import in_folder
 
 ROUND_S: Final = 3600.0
@@ -62,4 +62,4 @@ class Keeper:
 def client_bundles(layout: Layout) -> list[Path]:
     """The clients' folders; one without a certificate waits for people's approval."""
     folders = (file.parent for file in sorted(layout.tls("").glob("*/key.pem")))
-    return [one for one in folders if one.name not in (*SERVERS, *CALLERS) and (one / "cert.pem").exists()]
+    return [one for one in folders if one.name not in {service.name for service in SERVICES} and (one / "cert.pem").exists()]

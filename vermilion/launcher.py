@@ -23,38 +23,14 @@ from typing import IO
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, VermilionError
 from vermilion.layout import Layout
-from vermilion.office import Office, port_is_free
+from vermilion.office import Office
+from vermilion.ports import port_is_free
 from vermilion.programs import environment, last_words
+from vermilion.services import SERVICES, ServiceSpec, start_waves
 
 READY_TIMEOUT_S = 90.0  # a cold start on two busy cores, with room
 STOP_TIMEOUT_S = 15.0  # longer than any service's own grace
 POLL_S = 0.02
-
-
-@dataclass(frozen=True)
-class Service:
-    """One process: ``python -m module --config FILE``. A service starts when all of an earlier wave are ready."""
-
-    name: str
-    module: str
-    wave: int
-    ports: tuple[str, ...] = ()
-
-    def ports_of(self, office: Office) -> list[int]:
-        """Its ports in this office; one made by an older version has none for monitoring until its next `up`."""
-        return [office.ports[name] for name in self.ports if name in office.ports]
-
-
-SERVICES = (
-    Service("ca", "ca", 1, ("ca", "ca_http", "ca_metrics")),
-    Service("timestamp", "timestamp", 1, ("timestamp", "timestamp_metrics")),
-    Service("witness", "ledger.witness", 1, ("witness", "witness_metrics")),
-    Service("ocsp", "ca.ocsp", 2, ("ocsp", "ocsp_metrics")),
-    Service("signer", "signer", 2, ("signer", "signer_metrics")),
-    Service("workflow", "workflow", 3, ("workflow", "workflow_metrics")),
-    Service("ledger", "ledger", 3, ("ledger", "ledger_metrics")),
-    Service("verify", "verify", 3, ("verify", "verify_rpc", "verify_metrics")),
-)
 
 
 @dataclass(frozen=True)
@@ -80,16 +56,16 @@ def _start_ticks(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
-def require_ports(office: Office, services: Sequence[Service] = SERVICES) -> None:
+def require_ports(office: Office, services: Sequence[ServiceSpec] = SERVICES) -> None:
     """CONFIGURATION_INVALID naming the first port of ours that another program holds."""
     for service in services:
-        for port in service.ports_of(office):
+        for port in service.ports_in(office):
             if not port_is_free(port):
                 reason = f"port {port} of the service {service.name} is taken by another program; see `vermilion doctor`"
                 raise VermilionError(Code.CONFIGURATION_INVALID, reason)
 
 
-def running(layout: Layout, services: Sequence[Service] = SERVICES) -> list[Running]:
+def running(layout: Layout, services: Sequence[ServiceSpec] = SERVICES) -> list[Running]:
     """Which services of this office run now."""
     found = []
     for service in services:
@@ -108,7 +84,7 @@ class Launcher:
     Holds a lock on the state folder for as long as it lives, so that two launchers never serve one state.
     """
 
-    def __init__(self, layout: Layout, services: Sequence[Service] = SERVICES, *, clock: Clock | None = None) -> None:
+    def __init__(self, layout: Layout, services: Sequence[ServiceSpec] = SERVICES, *, clock: Clock | None = None) -> None:
         self._layout = layout
         self._services = services
         self._clock = clock or SystemClock()
@@ -138,11 +114,10 @@ class Launcher:
     def start(self, report: Callable[[str], None] = lambda _name: None) -> None:
         """Starts all services, wave by wave; ``report`` is told each that is ready. Stops all again when one fails."""
         try:
-            for wave in sorted({service.wave for service in self._services}):
-                group = [service for service in self._services if service.wave == wave]
-                for service in group:
+            for wave in start_waves(self._services):
+                for service in wave:
                     self._spawn(service)
-                for service in group:
+                for service in wave:
                     self._await_ready(service)
                     report(service.name)
         except BaseException:
@@ -176,7 +151,7 @@ class Launcher:
             self._lock.close()
             self._lock = None
 
-    def _spawn(self, service: Service) -> None:
+    def _spawn(self, service: ServiceSpec) -> None:
         configuration = self._layout.config(service.name)
         said = self._layout.run(f"{service.name}.said")
         with said.open("wb") as out, self._layout.log(service.name).open("ab") as log:
@@ -194,7 +169,7 @@ class Launcher:
         record = {"pid": process.pid, "started_ticks": _start_ticks(process.pid) or 0}
         self._layout.run(f"{service.name}.pid").write_text(json.dumps(record), "ascii")
 
-    def _await_ready(self, service: Service) -> None:
+    def _await_ready(self, service: ServiceSpec) -> None:
         process, said = self._processes[service.name], self._layout.run(f"{service.name}.said")
         deadline = self._clock.monotonic_s() + READY_TIMEOUT_S
         while b"ready\n" not in said.read_bytes():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -13,28 +11,6 @@ from timestamp.clock_watch import ClockPolicy
 from vermilion import toml
 from vermilion.layout import Layout
 from vermilion.tsas import SourcePlan
-
-DEFAULT_PORTS = {
-    "signer": 8701,
-    "ca": 8702,
-    "ca_http": 8703,
-    "timestamp": 8704,
-    "ledger": 8705,
-    "witness": 8706,
-    "verify": 8707,
-    "verify_rpc": 8708,
-    "workflow": 8709,
-    "ocsp": 8710,
-    "signer_metrics": 8711,
-    "ca_metrics": 8712,
-    "timestamp_metrics": 8714,
-    "ledger_metrics": 8715,
-    "witness_metrics": 8716,
-    "verify_metrics": 8717,
-    "workflow_metrics": 8719,
-    "ocsp_metrics": 8720,
-}
-HIGHEST_PORT = 32767  # above begins Linux's range for outgoing connections: such a port may be taken tomorrow
 
 
 class SealPlan(Block):
@@ -104,34 +80,6 @@ class Office(Block):
     def load(cls, layout: Layout) -> Office:
         """Reads vermilion.toml; raises CONFIGURATION_INVALID."""
         return load(layout.office_file, cls)
-
-
-def choose_ports(first: int | None, is_free: Callable[[int], bool], known: Mapping[str, int] | None = None) -> dict[str, int]:
-    """A free port for each listener: the default or, where that is taken, the next free one; ``first`` moves the whole row.
-
-    ``known`` ports stay as they are: an office from before a listener came about gets the missing ones beside its own.
-    """
-    chosen = dict(known or {})
-    if first is None and "signer" in chosen:
-        first = chosen["signer"]
-    shift = 0 if first is None else first - min(DEFAULT_PORTS.values())
-    for name, default in DEFAULT_PORTS.items():
-        if name in chosen:
-            continue
-        candidates = (port for port in range(default + shift, HIGHEST_PORT) if port not in chosen.values() and is_free(port))
-        chosen[name] = next(candidates)
-    return chosen
-
-
-def port_is_free(port: int) -> bool:
-    """Whether nobody listens on this loopback port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def find(state: Path) -> tuple[Layout, Office]:

@@ -18,6 +18,7 @@ from vermilion.ceremony.context import Room
 from vermilion.cli.office import bundles
 from vermilion.layout import Layout
 from vermilion.office import Office
+from vermilion.services import SERVICES
 
 
 def test_exactly_the_declared_keys_were_made(office: RunningOffice) -> None:
@@ -34,7 +35,7 @@ def test_every_secret_file_is_for_its_owner_alone(office: RunningOffice) -> None
 
 
 def test_no_service_is_given_the_roots_token_or_another_services(office: RunningOffice) -> None:
-    for service in ("ca", "ocsp", "timestamp", "signer", "ledger", "witness", "workflow", "verify"):
+    for service in (one.name for one in SERVICES):
         text = office.layout.config(service).read_text("utf-8")
         named = {token for token in office.layout.state.joinpath("hsm").iterdir() if f"{token}/" in text}
         assert {token.name for token in named} == ({service} if service != "verify" else set())

@@ -32,7 +32,7 @@ from tests.ca.office import software_request
 from tests.cli.garbage import Garbage
 from tests.cli.running import RunningOffice
 from timestamp.client.question import Question
-from vermilion.launcher import SERVICES
+from vermilion.services import SERVICES
 from vermilion.workflow_client import tls_of
 
 ROOT: Final = Path(__file__).resolve().parents[2]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -16,11 +17,12 @@ import pytest
 
 from sealcore.errors import Code, VermilionError
 from tests.cli.running import RunningOffice
-from vermilion.launcher import Launcher, Service, require_ports, running
+from vermilion.launcher import Launcher, require_ports, running
 from vermilion.layout import Layout
 from vermilion.programs import last_words
+from vermilion.services import named
 
-TWO = (Service("timestamp", "timestamp", 1, ("timestamp",)), Service("witness", "ledger.witness", 2, ("witness",)))
+TWO = (named("timestamp"), replace(named("witness"), after=("timestamp",)))
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def test_a_service_that_cannot_start_is_not_blamed_for_what_it_once_said(layout:
         launcher.start()
     assert "CONFIGURATION_INVALID" in refused.value.reason
     layout.config("witness").unlink()
-    with Launcher(layout, (TWO[0], Service("witness", "no.such.module", 2, ()))) as launcher, pytest.raises(VermilionError) as refused:
+    with Launcher(layout, (TWO[0], replace(TWO[1], module="no.such.module"))) as launcher, pytest.raises(VermilionError) as refused:
         launcher.start()
     assert "of last week" not in refused.value.reason
 

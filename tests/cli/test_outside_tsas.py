@@ -15,9 +15,10 @@ from timestamp.client.settings import HttpSource, OwnSource
 from vermilion import toml, tsas
 from vermilion.doctor import Health, outside_tsas
 from vermilion.layout import Layout
-from vermilion.office import DEFAULT_PORTS, Office
+from vermilion.office import Office
+from vermilion.ports import default_ports
 
-OFFICE: dict[str, Any] = {"name": "a", "name_english": "a", "slug": "a", "unit": "A", "ports": DEFAULT_PORTS}
+OFFICE: dict[str, Any] = {"name": "a", "name_english": "a", "slug": "a", "unit": "A", "ports": default_ports()}
 
 
 def test_it_stands_in_vermilion_toml_and_signer_and_verifier_are_told(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ from timestamp.client.metrics import SourceMetrics
 from timestamp.metrics import ParentMetrics, WorkerMetrics
 from verify.service import Metrics
 from vermilion.configuration import monitoring_targets
-from vermilion.office import DEFAULT_PORTS, Office
+from vermilion.office import Office
+from vermilion.ports import default_ports
 from workflow.metrics import WorkflowMetrics
 
 MONITORING = REPOSITORY / "deploy" / "monitoring"
@@ -126,7 +127,7 @@ def test_every_part_of_every_service_is_ready(office: RunningOffice) -> None:
 
 def test_the_office_writes_where_its_services_are(office: RunningOffice) -> None:
     assert json.loads(office.layout.monitoring_targets.read_text("utf-8")) == monitoring_targets(office.office)
-    plan = Office(name="a", name_english="a", slug="a", unit="A", ports=DEFAULT_PORTS)
+    plan = Office(name="a", name_english="a", slug="a", unit="A", ports=default_ports())
     assert json.loads((MONITORING / "targets.json").read_text("utf-8")) == monitoring_targets(plan)
     assert yaml.safe_load((MONITORING / "prometheus.yml").read_text("utf-8"))["scrape_configs"][0]["file_sd_configs"] == [
         {"files": ["targets.json"]}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sealcore.errors import REGISTRY, Code
 from tests.conftest import REPOSITORY
+from vermilion import deployment
 
 ERRORS_PAGE = REPOSITORY / "docs" / "errors.md"
 
@@ -28,3 +29,12 @@ def test_every_code_stands_in_the_errors_page() -> None:
     for code in Code:
         row = REGISTRY[code]
         assert f"| `{code}` | {row.kind} | {row.rule} | {row.way_out} |" in page, f"{code} is missing: run `make docs`"
+
+
+def test_what_deploy_says_of_the_services_is_current() -> None:
+    deploy = REPOSITORY / "deploy"
+    made = deployment.files()
+    assert {f"systemd/{file.name}" for file in deploy.glob("systemd/*")} == {name for name in made if name.startswith("systemd/")}
+    alerts = (deploy / deployment.ALERTS).read_text("utf-8")
+    for name, text in (made | {deployment.ALERTS: deployment.alerts(alerts)}).items():
+        assert (deploy / name).read_text("utf-8") == text, f"{name} is stale: run `make deploy-files`"

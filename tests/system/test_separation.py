@@ -81,6 +81,8 @@ def test_with_accounts_of_their_own_the_file_system_shuts_them_out_too(demo: Dem
                     assert _readable(file, number) == (name == other or shared), f"{name} and {file.relative_to(state)}"
                     assert _writable(file, number) == (name == other), f"{name} and {file.relative_to(state)}"
         assert _readable(state / "pki" / "root.pem", number)
+        assert _readable(state / "ledger" / "public" / "checkpoint", number), f"{name} may compare what the log published"
+        assert not _writable(state / "ledger" / "public" / "checkpoint", number) or name == "ledger"
         assert not _readable(state / "hsm" / "root" / "pin", number)
 
 

@@ -6,7 +6,7 @@ because every step may be repeated: what it made before is found and kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sealcore.clock import Clock, SystemClock
@@ -15,14 +15,15 @@ from vermilion.ceremony import authorities, beginnings, plan
 from vermilion.ceremony.alone import alone
 from vermilion.ceremony.context import Room
 from vermilion.layout import Layout
-from vermilion.office import Office, choose_ports, port_is_free
+from vermilion.office import Office
+from vermilion.ports import choose_ports, port_is_free
+from vermilion.services import SERVICES, ServiceSpec
 
 Step = Callable[[Room], None]
 
 STEPS: tuple[tuple[str, Step], ...] = (
     ("tokens", beginnings.tokens),
     ("keys", beginnings.keys),
-    ("responder", beginnings.responder),
     ("people", beginnings.people),
     ("root", authorities.root),
     ("certificates", authorities.certificates),
@@ -33,7 +34,12 @@ STEPS: tuple[tuple[str, Step], ...] = (
 
 
 def ensure(
-    layout: Layout, *, ports_from: int | None = None, report: Callable[[str], None] = lambda _key: None, clock: Clock | None = None
+    layout: Layout,
+    *,
+    ports_from: int | None = None,
+    report: Callable[[str], None] = lambda _key: None,
+    clock: Clock | None = None,
+    services: Sequence[ServiceSpec] = SERVICES,
 ) -> Office:
     """The office in this state folder, made or completed; ``report`` is told the key of each step before it runs.
 
@@ -43,13 +49,14 @@ def ensure(
     with alone(layout):
         if not layout.office_file.exists():
             report("plan")
-            plan.draw(ports_from).save(layout)
+            plan.draw(ports_from, services).save(layout)
         elif ports_from not in (None, Office.load(layout).ports.get("signer")):
             report("ports_kept")  # they stand in certificates: an office does not move
-        room = Room(layout, _with_all_ports(layout), clock or SystemClock())
+        room = Room(layout, _with_all_ports(layout, services), clock or SystemClock(), services)
+        late = {beginnings.tokens, beginnings.keys} if beginnings.keyless(room) else set()  # for services that came about since
         for name, step in STEPS:
             marker = layout.ceremony / name
-            if not marker.exists():
+            if not marker.exists() or step in late:
                 report(name)
                 step(room)
                 _mark(marker)
@@ -62,10 +69,10 @@ def ensure(
         return room.office
 
 
-def _with_all_ports(layout: Layout) -> Office:
+def _with_all_ports(layout: Layout, services: Sequence[ServiceSpec]) -> Office:
     """The office; one from before a listener came about gets a port for it."""
     office = Office.load(layout)
-    ports = choose_ports(None, port_is_free, office.ports)
+    ports = choose_ports(None, port_is_free, office.ports, services)
     if ports != office.ports:
         office = office.model_copy(update={"ports": ports})
         office.save(layout)

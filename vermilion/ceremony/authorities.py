@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from sealcore.ids import client_uri, operator_uri, service_uri
-from vermilion import configuration, toml, trust_files
 from vermilion import identities as certificate_identities
+from vermilion import service_settings, toml, trust_files
 from vermilion.ceremony.context import Room
-from vermilion.configuration import PUBLIC_TSA, SIGNER_TSA
 from vermilion.identities import LOCAL_ADDRESSES, private_file
 from vermilion.layout import FOLDER_MODE
 from vermilion.programs import run
+from vermilion.service_settings import PUBLIC_TSA, SIGNER_TSA
+from vermilion.services import Identity
 
-SERVERS = ("ca", "signer", "workflow", "verify")  # they answer over mTLS
-CALLERS = ("ledger", "ocsp")  # they only call
 OPERATOR = "operator"
 
 
@@ -73,6 +72,7 @@ def identities(room: Room) -> None:
 def _identity_orders(room: Room) -> list[dict[str, Any]]:
     """What is to be issued for services, the operator and the clients of the plan; makes keys and requests."""
     trust = trust_files.mtls_trust(room.layout, room.clock.now())
+    servers = {service.name for service in room.services if service.identity is Identity.SERVER}
     orders: list[dict[str, Any]] = []
     for name, (profile, uri) in _identities(room).items():
         folder = room.layout.tls(name)
@@ -81,16 +81,16 @@ def _identity_orders(room: Room) -> list[dict[str, Any]]:
         if (folder / "cert.pem").exists():
             (folder / "key.pem").unlink(missing_ok=True)
         request_file = _request_file(room, f"tls-{name}")
-        request_file.write_bytes(certificate_identities.request(folder, uri, server=name in SERVERS))
+        request_file.write_bytes(certificate_identities.request(folder, uri, server=name in servers))
         private_file(folder / "trust.pem", trust)
         order = {"profile": profile, "request": request_file, "out": folder / "cert.pem", "chain": True, "uri": uri}
-        orders.append({**order, "ip": LOCAL_ADDRESSES} if name in SERVERS else order)
+        orders.append({**order, "ip": LOCAL_ADDRESSES} if name in servers else order)
     return orders
 
 
 def _identities(room: Room) -> dict[str, tuple[str, str]]:
     """Folder under tls/ → profile and SAN URI."""
-    found = {name: ("service", service_uri(name)) for name in (*SERVERS, *CALLERS)}
+    found = {one.name: ("service", service_uri(one.name)) for one in room.services if one.identity is not Identity.NONE}
     found[OPERATOR] = ("operator", operator_uri("office"))
     return found | {name: ("client", client_uri(one)) for name, one in room.office.clients.items()}
 
@@ -104,7 +104,7 @@ def _issue(room: Room, orders: Sequence[dict[str, Any]]) -> None:
 def settings_file(room: Room, token: str) -> Path:
     """The settings of a step of the CA's ceremony in this token."""
     file = room.layout.ceremony / f"ca-{token}.toml"
-    toml.write(file, configuration.authority(room.layout, room.office, token))
+    toml.write(file, service_settings.authority(room.layout, room.office, token))
     return file
 
 

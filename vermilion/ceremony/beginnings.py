@@ -21,8 +21,7 @@ from vermilion.identities import private_file
 from vermilion.layout import FOLDER_MODE
 from vermilion.programs import run
 
-KEYED = ("root", "ca", "signer", "timestamp", "workflow", "ledger", "witness")
-RESPONDER = "ocsp"
+ROOT = "root"
 PEOPLE = "people"
 AT_ONCE = 2  # tokens whose keys are made side by side; the root's RSA-4096 keeps one core busy for a while
 REGISTERED = ("approver", "officer")
@@ -30,8 +29,8 @@ UNTEMPLATED_QUORUM = 2  # a standing approval without a template is the higher t
 
 
 def tokens(room: Room) -> None:
-    """A token, with a folder and PIN of its own, for each process that holds keys."""
-    for name in (*KEYED, PEOPLE):
+    """A token, with a folder and PIN of its own, for each process that holds keys. One that was taken off the machine is not made again."""
+    for name in (*keyless(room), PEOPLE):
         if not room.layout.token(name).exists():
             softhsm.create(room.layout.token(name), f"vermilion-{name}")
 
@@ -41,14 +40,13 @@ def keys(room: Room) -> None:
     (room.layout.pki / "keys").mkdir(mode=FOLDER_MODE, exist_ok=True)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda name: _make_keys(room, name), KEYED))
+        list(pool.map(lambda name: _make_keys(room, name), keyless(room)))
 
 
-def responder(room: Room) -> None:
-    """Token and keys of the OCSP responder: a step of its own, so that an office from before there was one gets them too."""
-    if not room.layout.token(RESPONDER).exists():
-        softhsm.create(room.layout.token(RESPONDER), f"vermilion-{RESPONDER}")
-    _make_keys(room, RESPONDER)
+def keyless(room: Room) -> list[str]:
+    """The tokens whose keys are not made yet: all of a new office, and those of services that came about after it was made."""
+    names = (ROOT, *(service.name for service in room.services if service.has_token))
+    return [name for name in names if not keyring.record_file(room.layout, name).exists()]
 
 
 def people(room: Room) -> None:
@@ -74,7 +72,7 @@ def register(room: Room) -> None:
     """The signer's register: its people, its pinned issuer, its seals. From here on only a quorum in it changes it."""
     folder = room.layout.ceremony / "seed"
     folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
-    configuration.write_all(room.layout, room.office)
+    configuration.write_all(room.layout, room.office, room.services)
     seed = {
         "office": room.office.name,
         "people": [

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sealcore.ids import uuid7
-from vermilion.office import Office, PersonPlan, SealPlan, choose_ports, port_is_free
+from vermilion.office import Office, PersonPlan, SealPlan
+from vermilion.ports import choose_ports, port_is_free
+from vermilion.services import SERVICES, ServiceSpec
 
 CLIENT = "demo-backend"
 UNIT = "DEMO"  # the client's unit: forms DEMO-2026-000001 …
 OFFICE_UNIT = "OFFICE"  # of people and acts
 
 
-def draw(ports_from: int | None) -> Office:
+def draw(ports_from: int | None, services: Sequence[ServiceSpec] = SERVICES) -> Office:
     """A new office with ids of its own and ports that are free now."""
     return Office(
         name="澄江文衡科技有限公司",
         name_english="Chengjiang Wenheng Technology Co., Ltd.",
         slug="wenheng",
         unit=OFFICE_UNIT,
-        ports=choose_ports(ports_from, port_is_free),
+        ports=choose_ports(ports_from, port_is_free, services=services),
         seals=(
             SealPlan(
                 id=uuid7(),

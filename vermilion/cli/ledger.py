@@ -14,8 +14,8 @@ from sealcore.errors import Code, VermilionError
 from sealcore.protocol.ledger_entry import Entry
 from vermilion import exits, launcher
 from vermilion.cli.common import DEFAULT, AsJson, Here, State, here, is_there
-from vermilion.configuration import log_keys
 from vermilion.messages import text
+from vermilion.service_settings import log_keys
 from vermilion.terminal import emit_json, say, shortened, show_table
 from vermilion.verifying import examiner
 

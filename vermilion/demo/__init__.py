@@ -18,9 +18,10 @@ from vermilion.ceremony import ensure
 from vermilion.configuration import write_all
 from vermilion.demo import attempts, endings, report, specimens, story
 from vermilion.demo.stage import Stage
-from vermilion.launcher import SERVICES, Launcher, require_ports, running
+from vermilion.launcher import Launcher, require_ports, running
 from vermilion.layout import Layout
 from vermilion.office import Office
+from vermilion.services import SERVICES
 from vermilion.terminal import say
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "documents"

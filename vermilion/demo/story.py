@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from ledger.check import check
 from sealcore.platform.log_reader import LogReader
 from vermilion import approving, client, keyring, placing
-from vermilion.configuration import log_keys
 from vermilion.demo import independent
 from vermilion.demo.stage import APPLICANT, FIRST, SECOND, Stage
 from vermilion.layout import Layout
 from vermilion.messages import text
 from vermilion.office import Office
 from vermilion.sealing import Result, results_of, seal_with_progress
+from vermilion.service_settings import log_keys
 from vermilion.terminal import progress, say, shortened, show_outcome
 from vermilion.verifying import Verifier
 

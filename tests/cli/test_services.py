@@ -1,0 +1,138 @@
+"""The table of services: what it must satisfy, and that a service more is an entry more and nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import stat
+import subprocess
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests.cli.running import RunningOffice
+from tests.conftest import REPOSITORY
+from vermilion import deployment, doctor
+from vermilion.ceremony import ensure
+from vermilion.configuration import write_all
+from vermilion.doctor import Health
+from vermilion.launcher import Launcher, require_ports, running
+from vermilion.layout import Layout
+from vermilion.services import SERVICES, Identity, Listener, ServiceSpec, start_waves
+
+SMALL = ServiceSpec(
+    name="small",
+    module="tests.cli.small_service",
+    purpose="greets",
+    listeners=(Listener("small", 8721, "http"),),
+    metrics_port=8722,
+    after=("ca",),
+    identity=Identity.CLIENT,
+    database="small",
+    settings=lambda _layout, office: {"greeting": office.name},
+)
+WITH_SMALL = (*SERVICES, SMALL)
+
+
+@pytest.fixture
+def layout(office: RunningOffice, tmp_path: Path) -> Layout:
+    """The state of a real office that was made before there was a service named small."""
+    old, new = office.layout.state, tmp_path / "var"
+    shutil.copytree(old, new, ignore=shutil.ignore_patterns("run", "log", "*.db*"))
+    for name in ("token.toml", "softhsm2.conf"):
+        for file in new.glob(f"hsm/*/{name}"):
+            file.write_text(file.read_text("utf-8").replace(str(old), str(new)), "utf-8")
+    with closing(sqlite3.connect(old / "ca" / "ca.db")) as source, closing(sqlite3.connect(new / "ca" / "ca.db")) as target:
+        source.backup(target)  # the CA writes to it meanwhile
+    return Layout.at(new)
+
+
+def test_a_service_more_is_an_entry_more(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))  # where its package lies
+    before = {file: file.read_bytes() for file in layout.state.glob("tls/*/cert.pem")}
+    office = ensure(layout, services=WITH_SMALL)
+    assert {file: file.read_bytes() for file in before} == before
+    assert {"small", "small_metrics"} <= set(office.ports)
+    assert stat.S_IMODE((layout.tls("small") / "key.pem").stat().st_mode) == 0o600
+
+    write_all(layout, office, WITH_SMALL)
+    with Launcher(layout, (SMALL,)) as launcher:
+        require_ports(office, (SMALL,))
+        launcher.start()
+        assert [one.service for one in running(layout, WITH_SMALL)] == ["small"]
+        assert httpx.get(office.url("small"), timeout=30).text == f"{office.name} small"
+        targets = {one["labels"]["job"]: one["targets"] for one in json.loads(layout.monitoring_targets.read_text("utf-8"))}
+        assert set(targets) == {service.name for service in WITH_SMALL}
+        assert "small_greetings_total 1.0" in httpx.get(f"http://{targets['small'][0]}/metrics", timeout=30).text
+        found = {one.what: one.health for one in doctor.examine(layout, datetime.now(UTC), WITH_SMALL)}
+        assert [health for what, health in found.items() if what.startswith("small ")] == [Health.WELL]
+    assert running(layout, WITH_SMALL) == []
+
+
+def test_a_service_more_is_in_what_is_deployed() -> None:
+    before, after = deployment.files(), deployment.files(WITH_SMALL)
+    unit = after["systemd/vermilion-small.service"]
+    assert set(after) - set(before) == {"systemd/vermilion-small.service"}
+    assert all(after[name] == text for name, text in before.items() if name.startswith("systemd/"))
+    assert "User=vermilion-small\n" in unit and "python -m tests.cli.small_service --config /var/lib/vermilion/config/small.toml\n" in unit
+    assert "After=network.target vermilion@ca.service\n" in unit and "/tls/small" in unit and "/hsm/small" not in unit
+    assert after["accounts.tsv"] == before["accounts.tsv"] + "small\t-\t-\n"
+    assert {"targets": ["127.0.0.1:8722"], "labels": {"job": "small"}} in json.loads(after["monitoring/targets.json"])
+    rules = yaml.safe_load(deployment.alerts((REPOSITORY / "deploy" / deployment.ALERTS).read_text("utf-8"), WITH_SMALL))
+    (down,) = [rule["expr"] for group in rules["groups"] for rule in group["rules"] if rule["alert"] == "ServiceDown"]
+    assert down.endswith('|ocsp|small"} == 0')
+
+
+def test_accounts_are_made_for_every_service_in_the_tables_order(tmp_path: Path) -> None:
+    (tmp_path / "vermilion.toml").touch()
+    for folder in ("config", "hsm", "tls", "pki", "ceremony", "log", "run"):
+        (tmp_path / folder).mkdir()
+    for name in ("timestamp", "signer"):
+        (tmp_path / "config" / f"{name}.toml").touch()
+    script = REPOSITORY / "deploy" / "accounts.sh"
+    said = subprocess.run([script, tmp_path, "--numbers", "64000"], capture_output=True, text=True, check=True).stdout
+    assert [line.split() for line in said.splitlines()] == [[one.name, str(64000 + index)] for index, one in enumerate(SERVICES)]
+
+
+def test_names_ports_and_order_of_what_offices_have_stay() -> None:
+    """They stand in certificates, in operators' monitoring, and own files of existing offices."""
+    assert [(one.name, one.unit, one.account) for one in SERVICES[:8]] == [
+        ("signer", "vermilion@signer.service", "vermilion-signer"),
+        ("ca", "vermilion@ca.service", "vermilion-ca"),
+        ("timestamp", "vermilion@timestamp.service", "vermilion-timestamp"),
+        ("workflow", "vermilion@workflow.service", "vermilion-workflow"),
+        ("ledger", "vermilion@ledger.service", "vermilion-ledger"),
+        ("witness", "vermilion-witness.service", "vermilion-witness"),
+        ("verify", "vermilion@verify.service", "vermilion-verify"),
+        ("ocsp", "vermilion-ocsp.service", "vermilion-ocsp"),
+    ]
+    ports = Counter(port for service in SERVICES for port in service.ports.values())
+    assert ports.most_common(1)[0][1] == 1 and min(ports) == SERVICES[0].ports["signer"] == 8701
+    names = {service.name for service in SERVICES}
+    assert all({*service.after, service.database or service.name} <= names for service in SERVICES)
+
+
+def test_services_start_after_what_they_need() -> None:
+    assert [{one.name for one in wave} for wave in start_waves(SERVICES)] == [
+        {"ca", "timestamp", "witness"},
+        {"signer", "ocsp"},
+        {"workflow", "ledger", "verify"},
+    ]
+    with pytest.raises(ValueError, match="ca, small"):
+        start_waves([replace(SERVICES[1], after=("small",)), SMALL])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"name": "Small"}, {"name": "../small"}, {"after": ("small",)}, {"memory_max_mb": 0}, {"cpu_weight": 0}, {"cpu_weight": 10_001}],
+)
+def test_an_entry_that_makes_no_sense_is_none(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="not well described"):
+        replace(SMALL, **wrong)  # type: ignore[arg-type]

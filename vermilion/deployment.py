@@ -1,0 +1,135 @@
+"""The files of ``deploy/`` that follow from the table of services: ``python -m vermilion.deployment deploy`` (``make deploy-files``)."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from vermilion.configuration import monitoring_targets
+from vermilion.office import Office
+from vermilion.ports import default_ports
+from vermilion.services import SERVICES, Identity, ServiceSpec
+
+PACKAGE, STATE = "/opt/vermilion", "/var/lib/vermilion"
+TARGETS, ALERTS = "monitoring/targets.json", "monitoring/alerts.yml"
+OVERVIEW, ACCOUNTS = "services.md", "accounts.tsv"
+_JOBS: Final = re.compile(r'(?<=up\{job=~")[^"]*')
+
+_UNIT: Final = """\
+# Written by `make deploy-files` from vermilion/services.py. Accounts come from deploy/accounts.sh.
+# The package lies in {package}, the office's state in {state} (`vermilion init --state {state}`).
+[Unit]
+Description=Vermilion {name}: {purpose}
+Documentation=file://{package}/docs/architecture.md
+After={after}
+# A PIN that the token refused must not be presented again and again.
+StartLimitIntervalSec=300
+StartLimitBurst=3
+
+[Service]
+User={account}
+ExecStart={package}/.venv/bin/python -m {module} --config {state}/config/{name}.toml
+Restart=on-failure
+RestartSec=5
+KillSignal=SIGTERM
+TimeoutStopSec=30
+UMask=0077
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+ReadWritePaths={writable}
+MemoryMax={memory_max_mb}M
+# A document's sandbox that takes too much ends alone.
+OOMPolicy=continue
+CPUWeight={cpu_weight}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def files(services: Sequence[ServiceSpec] = SERVICES) -> dict[str, str]:
+    """Path under ``deploy/`` → content, of the files that are generated whole."""
+    office = Office(name="-", name_english="-", slug="a", unit="A", ports=default_ports(services))
+    made = {f"systemd/{service.unit}": unit(service, services) for service in services}
+    made[ACCOUNTS] = "".join(f"{service.name}\t{service.reads_database_of or '-'}\t{service.published or '-'}\n" for service in services)
+    made[TARGETS] = json.dumps(monitoring_targets(office, services), indent=1) + "\n"
+    made[OVERVIEW] = overview(services)
+    return made
+
+
+def unit(service: ServiceSpec, services: Sequence[ServiceSpec]) -> str:
+    """The systemd unit of a service. It may write its own state and token, and its mTLS certificate, which it renews by itself."""
+    own = [f"{STATE}/{service.name}"]
+    own += [f"-{STATE}/tls/{service.name}"] if service.identity is not Identity.NONE else []
+    own += [f"-{STATE}/hsm/{service.name}"] if service.has_token else []
+    return _UNIT.format(
+        package=PACKAGE,
+        state=STATE,
+        name=service.name,
+        purpose=service.purpose,
+        module=service.module,
+        account=service.account,
+        after=" ".join(["network.target", *(other.unit for other in services if other.name in service.after)]),
+        writable=" ".join(own),
+        memory_max_mb=service.memory_max_mb,
+        cpu_weight=service.cpu_weight,
+    )
+
+
+def overview(services: Sequence[ServiceSpec]) -> str:
+    """A table for the operator."""
+    lines = [
+        "# The services of an office",
+        "",
+        "Written by `make deploy-files` from `vermilion/services.py`. Ports are the defaults; an office's own stand in its `vermilion.toml`.",
+        "",
+        "| service | what it does | listens on | monitoring | starts after | token | mTLS | database |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for service in services:
+        cells = (
+            f"`{service.unit}`",
+            service.purpose,
+            ", ".join(f"{listener.port} {listener.protocol}" for listener in service.listeners),
+            str(service.metrics_port or ""),
+            ", ".join(service.after),
+            "own" if service.has_token else "",
+            "" if service.identity is Identity.NONE else str(service.identity),
+            f"reads {service.reads_database_of}'s" if service.reads_database_of else "own" if service.database else "",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def alerts(text: str, services: Sequence[ServiceSpec] = SERVICES) -> str:
+    """The alert rules ``text`` with the services' scrape jobs where a rule says which must be up."""
+    return _JOBS.sub("|".join(service.name for service in services if service.metrics_port is not None), text)
+
+
+def main(folder: Path, say: Callable[[str], object] = sys.stdout.write) -> None:
+    """Writes what is stale under ``folder``; removes units of services that are no more."""
+    made = files() | {ALERTS: alerts((folder / ALERTS).read_text("utf-8"))}
+    for old in sorted((folder / "systemd").glob("vermilion*.service")):
+        if f"systemd/{old.name}" not in made:
+            old.unlink()
+            say(f"removed {old}\n")
+    for name, content in made.items():
+        file = folder / name
+        if not file.exists() or file.read_text("utf-8") != content:
+            file.write_text(content, "utf-8")
+            say(f"wrote {file}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
