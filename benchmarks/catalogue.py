@@ -7,6 +7,7 @@ from typing import Protocol
 
 from benchmarks.bench import Bench
 from benchmarks.figure import Aim, Figure
+from benchmarks.measures.at_rest import AtRest
 from benchmarks.measures.cpu import CpuPerDocument
 from benchmarks.measures.databases import Databases
 from benchmarks.measures.extending import Extending
@@ -43,6 +44,7 @@ MEASURES: Sequence[Measure] = (
     Large(),
     Timestamps(),
     Extending(),
+    AtRest(),
 )
 ON_DEMAND: Sequence[Measure] = (Soak(), Peers())  # only when named: long, and with further programs
 
@@ -60,6 +62,8 @@ AIMS: Sequence[Aim] = (
     Aim("large.rss_of_size", "≤", 2.5),
     Aim("tsa.of_limit", "≥", 0.2),
     Aim("extend.vs_pyhanko", "≥", 2),
+    Aim("office.rest_mb", "≤", 600),
+    Aim("office.rest_cpu", "≤", 2),
     Aim("soak.rss_growth", "≤", 1.05),
     Aim("peers.rsa2048", "≥", 1.3),
     Aim("peers.p256", "≥", 2.0),

@@ -45,6 +45,11 @@ def memory_bytes(pid: int) -> int:
     return private + sum(files.values())
 
 
+def count(pid: int) -> int:
+    """How many processes: this one and its descendants."""
+    return len(_family(pid))
+
+
 def _family(pid: int) -> list[psutil.Process]:
     root = psutil.Process(pid)
     return [root, *root.children(recursive=True)]
