@@ -35,10 +35,10 @@ from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.clock import Clock
 from sealcore.errors import VermilionError
 from sealcore.hsm.token import Token
-from sealcore.platform.db import connect, read
+from sealcore.platform.db import connect, database_answers, read
 from sealcore.platform.log import get as get_log
 from sealcore.platform.migrate import scripts, upgrade
-from sealcore.platform.observability import ObservabilityEndpoint, database_answers
+from sealcore.platform.observability import ObservabilityEndpoint
 from sealcore.platform.renewal import Renewal
 from sealcore.platform.rpc import server
 from sealcore.platform.service import HttpEndpoint

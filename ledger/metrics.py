@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from ledger.publisher import Publisher
 from sealcore.errors import Code
 from sealcore.platform.metrics import SECONDS, CallMetrics, OnDemand, disk_metrics, process_metrics
+
+if TYPE_CHECKING:  # the witness needs none of what publishes
+    from ledger.publisher import Publisher
 
 
 class LedgerMetrics:

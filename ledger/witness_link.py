@@ -6,11 +6,10 @@ import base64
 import re
 from collections.abc import Callable, Sequence
 
-import httpx
-
 from ledger.settings import WitnessOfLog
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.http_client import request_headers
+from sealcore.platform.httpx_alone import httpx
 from sealcore.protocol.signed_note import MOST_NOTE_BYTES, NoteSignature, SignedCheckpoint, VerifierKey, parse_signatures, verify_witness
 
 TIMEOUT_S = 5.0

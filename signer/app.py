@@ -22,11 +22,11 @@ import hsm_config.inventory
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.db import connect
+from sealcore.platform.db import connect, database_answers
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import CallMetrics, snapshot
 from sealcore.platform.migrate import scripts, upgrade
-from sealcore.platform.observability import Check, ObservabilityEndpoint, database_answers
+from sealcore.platform.observability import Check, ObservabilityEndpoint
 from sealcore.platform.renewal import Renewal
 from sealcore.platform.revocation import CrlWatch
 from sealcore.platform.rpc import server

@@ -10,11 +10,11 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealcore.errors import VermilionError
+from sealcore.platform.httpx_alone import httpx
 from sealcore.platform.log import get as get_log
 from verify.trust import TrustMaterial, crl_of, signer_of
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.rpc import peer_of_pem
+from sealcore.platform.peer import peer_of_pem
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.decision import Decision
 from vermilion.client.rest import Rest

@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 
 from sealcore.clock import Clock, SystemClock
 from sealcore.hsm.token import Token
-from sealcore.platform.db import connect, write
+from sealcore.platform.db import connect, database_answers, write
 from sealcore.platform.http import uvicorn_server
 from sealcore.platform.migrate import scripts, upgrade
-from sealcore.platform.observability import ObservabilityEndpoint, database_answers
+from sealcore.platform.observability import ObservabilityEndpoint
 from sealcore.platform.renewal import Renewal
 from sealcore.platform.revocation import CrlWatch
 from workflow.delivery.ca_link import CaAuthority

@@ -23,7 +23,7 @@ from ca.record import serial_text
 from ca.tables import State, certificates
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import read as reading
-from sealcore.platform.rpc import Peer
+from sealcore.platform.peer import Peer
 
 _RULE: Final = "A renewal repeats profile, SAN and subject of the certificate that the caller shows, and has a new key."
 

@@ -20,7 +20,8 @@ from sealcore.clock import Clock
 from sealcore.errors import VermilionError
 from sealcore.hsm.token import Token
 from sealcore.hsm.watch import Watched
-from sealcore.platform.observability import ObservabilityEndpoint, database_answers
+from sealcore.platform.db import database_answers
+from sealcore.platform.observability import ObservabilityEndpoint
 from sealcore.platform.renewal import Renewal
 from sealcore.platform.service import HttpEndpoint
 

@@ -11,7 +11,7 @@ import random
 import select
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -300,3 +300,14 @@ class Rows:
             copy.set_types([kind for _, kind in self.columns])
             for row in rows:
                 copy.write_row(row)
+
+
+def database_answers(engine: Engine) -> Callable[[], None]:
+    """A check of readiness, which reads from the database's own file or server; DATABASE_UNAVAILABLE."""
+    question = text("SELECT count(*) FROM sqlite_master" if engine.dialect.name == "sqlite" else "SELECT 1")
+
+    def check() -> None:
+        with read(engine) as connection:
+            connection.execute(question).scalar_one()
+
+    return check

@@ -26,7 +26,7 @@ from sealcore.platform.http_client import context_of
 from sealcore.platform.identity import IdentityWatch
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import CallMetrics
-from sealcore.platform.rpc import Peer, Revocations, authorise
+from sealcore.platform.peer import Peer, Revocations, authorise
 
 PEER_SCOPE_KEY = "vermilion.peer_pem"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -14,9 +14,11 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
-import structlog
-
 from sealcore.ids import uuid7
+from sealcore.platform.spared import without_terminal
+
+with without_terminal():
+    import structlog
 
 _SECRET_WORDS = ("pin", "password", "secret", "private_key", "token_jws", "authorization")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
@@ -72,6 +74,11 @@ def request_id() -> str | None:
     """The id of the request that this thread or task works on, if any."""
     bound: str | None = structlog.contextvars.get_contextvars().get("request_id")
     return bound
+
+
+def bind(request_id: str) -> None:
+    """From here to the end of this task or thread, what is logged and called carries this request id."""
+    structlog.contextvars.bind_contextvars(request_id=request_id)
 
 
 def accepted(given: str | None) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-import httpx
-
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
+from sealcore.platform.httpx_alone import httpx
 from sealcore.protocol.ledger_tiles import WIDTH, TileName, decode_bundle, encode_bundle
 from sealcore.protocol.merkle import HASH_BYTES
 

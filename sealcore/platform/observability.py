@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from sqlalchemy import Engine, text
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -23,7 +22,6 @@ from starlette.routing import Route
 from sealcore import __version__
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import Listen
-from sealcore.platform.db import read
 from sealcore.platform.http import install_errors
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import exposition, merge
@@ -102,17 +100,6 @@ def _start(check: Check) -> asyncio.Future[None]:
 
     threading.Thread(target=run, name="readiness", daemon=True).start()
     return answer
-
-
-def database_answers(engine: Engine) -> Check:
-    """A check that reads from the database's own file or server; DATABASE_UNAVAILABLE."""
-    question = text("SELECT count(*) FROM sqlite_master" if engine.dialect.name == "sqlite" else "SELECT 1")
-
-    def check() -> None:
-        with read(engine) as connection:
-            connection.execute(question).scalar_one()
-
-    return check
 
 
 class ObservabilityEndpoint:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from prometheus_client import CollectorRegistry, Gauge
@@ -25,6 +24,7 @@ from sealcore.clock import Clock, why_not_current
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
 from sealcore.platform.config import TlsSettings
+from sealcore.platform.httpx_alone import httpx
 from sealcore.platform.log import get as get_log
 
 REFRESH_S: Final = 1.0  # how late a revoked certificate may still be taken; an unchanged CRL costs a 304 without a body

@@ -1,7 +1,5 @@
 """gRPC over mTLS: servers with an allow-list per method, and one mapping of errors to the wire and back (clients: ``sealcore.platform.rpc_client``).
 
-A caller is its SAN URI. Chains are checked by TLS against the infrastructure CA alone; here the certificate's serial is
-held against the CRL at every call, because a connection outlives a revocation (docs/protocol.md, "Keys and trust").
 A call carries the request id that is bound where it is made (``sealcore.platform.log.request``); the server binds it and answers with it.
 """
 
@@ -14,18 +12,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Final, NoReturn, Protocol, cast
+from typing import Any, Final, NoReturn, cast
 
 import grpc
-import structlog
-from cryptography import x509
 from google.protobuf.message import DecodeError
 
 from protos.vermilion.v1 import common_pb2
 from sealcore.errors import REGISTRY, Code, Kind, VermilionError
-from sealcore.ids import CLIENT_PREFIX, OPERATOR_PREFIX, SERVICE_PREFIX
 from sealcore.platform import log as logs
 from sealcore.platform import tracing
 from sealcore.platform.config import TlsSettings
@@ -33,6 +26,7 @@ from sealcore.platform.error_messages import from_message, to_message
 from sealcore.platform.identity import Files, Identity, IdentityWatch, require_current
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import CallMetrics
+from sealcore.platform.peer import Peer, Revocations, authorise, require_in_force
 
 MESSAGE_LIMIT_BYTES = 4 * 1024 * 1024  # gRPC's own default; larger documents go in chunks
 MOST_CALLS: Final = 128  # of one caller at a time
@@ -59,70 +53,6 @@ _ENDED: ContextVar[str | None] = ContextVar("ended", default=None)  # the code o
 
 Rules = Mapping[str, frozenset[str]]
 """Full method name → who may call it: ``client``, ``operator``, ``service:NAME``, or ``any`` known caller."""
-
-
-class Revocations(Protocol):
-    """Answers whether a certificate of the infrastructure CA is revoked; raises REVOCATION_UNAVAILABLE when it cannot know."""
-
-    def is_revoked(self, serial: int) -> bool: ...
-
-    def is_on_hold(self, serial: int) -> bool:
-        """Whether a certificate that counts as revoked is on hold only: its way back is another."""
-        ...
-
-
-@dataclass(frozen=True)
-class Peer:
-    """Who is at the other end: the SAN URI and serial of the certificate, and its notAfter in seconds since the epoch."""
-
-    uri: str
-    serial: int
-    ends_s: float = float("inf")
-
-    @property
-    def roles(self) -> frozenset[str]:
-        """What the allow-lists may call this peer."""
-        if self.uri.startswith(CLIENT_PREFIX):
-            return frozenset({"client", "any"})
-        if self.uri.startswith(OPERATOR_PREFIX):
-            return frozenset({"operator", "any"})
-        if self.uri.startswith(SERVICE_PREFIX):
-            return frozenset({"service:" + self.uri.removeprefix(SERVICE_PREFIX), "any"})
-        return frozenset()
-
-
-@lru_cache(maxsize=1024)
-def peer_of_pem(pem: bytes) -> Peer:
-    """The peer a certificate names; UNAUTHENTICATED unless it carries exactly one SAN URI."""
-    certificate = x509.load_pem_x509_certificate(pem)
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
-    except (x509.ExtensionNotFound, ValueError):
-        raise VermilionError(Code.UNAUTHENTICATED, "the client certificate does not name its holder by one SAN URI") from None
-    return Peer(uri, certificate.serial_number, certificate.not_valid_after_utc.timestamp())
-
-
-def authorise(pem: bytes | None, allowed: frozenset[str], revocations: Revocations) -> Peer:
-    """The peer, when it may do this; raises UNAUTHENTICATED, CERTIFICATE_REVOKED, CERTIFICATE_EXPIRED or PERMISSION_DENIED."""
-    if pem is None:
-        raise VermilionError(Code.UNAUTHENTICATED, "no client certificate was presented")
-    peer = peer_of_pem(pem)
-    require_in_force(peer, revocations)
-    if not peer.roles & allowed:
-        raise VermilionError(Code.PERMISSION_DENIED, f"{peer.uri} may not call this method")
-    return peer
-
-
-def require_in_force(peer: Peer, revocations: Revocations) -> None:
-    """Raises CERTIFICATE_REVOKED or CERTIFICATE_EXPIRED: a connection outlives both."""
-    if revocations.is_revoked(peer.serial):
-        if revocations.is_on_hold(peer.serial):
-            reason = f"the certificate of {peer.uri} is on hold; once the office releases it (`vermilion ca release {peer.serial:x}`) it counts again"
-            raise VermilionError(Code.CERTIFICATE_REVOKED, reason, rule="A certificate on hold opens nothing until it is released.")
-        raise VermilionError(Code.CERTIFICATE_REVOKED, f"the certificate of {peer.uri} is revoked")
-    if peer.ends_s < time.time():
-        raise VermilionError(Code.CERTIFICATE_EXPIRED, f"the certificate of {peer.uri} has expired")
 
 
 class UnreachableError(VermilionError):
@@ -248,7 +178,7 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
             raise AssertionError("abort returned")
 
         async def unary(request: Any, context: Any) -> Any:
-            structlog.contextvars.bind_contextvars(request_id=request_id)
+            logs.bind(request_id)
             with self._followed(method, parent):
                 try:
                     with entered(request, context) as asked:
@@ -259,7 +189,7 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
                     await refuse(context, fault)
 
         async def streaming(request: Any, context: Any) -> AsyncIterator[Any]:
-            structlog.contextvars.bind_contextvars(request_id=request_id)
+            logs.bind(request_id)
             with self._followed(method, parent):
                 try:
                     with entered(request, context) as asked:

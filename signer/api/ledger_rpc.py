@@ -15,7 +15,8 @@ from sealcore.ids import SERVICE_PREFIX
 from sealcore.platform import db
 from sealcore.platform import ledger_store as store
 from sealcore.platform.ledger_store import Draft, Found
-from sealcore.platform.rpc import Peer, caller
+from sealcore.platform.peer import Peer
+from sealcore.platform.rpc import caller
 from sealcore.protocol.canonical import require
 from sealcore.protocol.ledger_entry import Entry, EntryKind, time_us
 from signer.api.threads import in_thread

@@ -8,13 +8,13 @@ from concurrent.futures import Executor
 from typing import Any
 
 import grpc
-import structlog
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import tracing
 from sealcore.platform.error_messages import from_message
+from sealcore.platform.log import request_id
 from sealcore.platform.rpc import Rules, caller
 from signer.api.examination import Examination
 from signer.api.threads import in_thread
@@ -122,7 +122,7 @@ class SignerService(signer_pb2_grpc.SignerServicer):
 def _call(jws: str, context: Any) -> Call:
     remaining_s = context.time_remaining()
     deadline_ns = None if remaining_s is None else time.monotonic_ns() + int(remaining_s * 1_000_000_000)
-    return Call(jws, caller().uri, structlog.contextvars.get_contextvars().get("request_id", ""), tracing.traceparent(), deadline_ns)
+    return Call(jws, caller().uri, request_id() or "", tracing.traceparent(), deadline_ns)
 
 
 def add_signer_service(server: Any, service: SignerService) -> None:

@@ -21,12 +21,12 @@ from functools import lru_cache, partial
 from typing import Protocol
 
 from sqlalchemy import Engine as Database
-from structlog.contextvars import bound_contextvars
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import tracing
 from sealcore.platform.log import get as get_log
+from sealcore.platform.log import request
 from sealcore.protocol.ledger_entry import time_us
 from signer.gate import Admission, admit_item
 from signer.metrics import SignerMetrics, Stage
@@ -151,7 +151,7 @@ class Engine:
     def _alone(self, document: Received, stages: Callable[[Batch], None]) -> None:
         group = document.group
         alone = Batch({group: [document]})
-        with bound_contextvars(request_id=group.call.request_id), tracing.span("document", parent=group.call.traceparent or None):
+        with request(group.call.request_id), tracing.span("document", parent=group.call.traceparent or None):
             self._guarded(alone, stages)
             outcomes = alone.outcomes(group)
             group.answer_later(outcomes)

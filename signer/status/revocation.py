@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import httpx
 from cryptography import x509
 
 from sealcore import pem
 from sealcore.clock import Clock, why_not_current
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.httpx_alone import httpx
 from sealcore.platform.revocation import KEY_PLACE
 from signer.register.model import Seal
 

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -17,6 +16,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from sealcore.clock import Clock, why_not_current
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.httpx_alone import httpx
 from signer.settings import OutsideCaSettings
 from signer.status.answers import Answer, Kind, Link, read
 

@@ -26,7 +26,7 @@ from ca.tables import State, certificates, outbox
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, operator_uri, service_uri, uuid7
 from sealcore.platform.db import read, write
-from sealcore.platform.rpc import Peer
+from sealcore.platform.peer import Peer
 from sealcore.protocol import decision as decisions
 from sealcore.protocol.actions import CREATE
 from sealcore.protocol.covers import ActCovers

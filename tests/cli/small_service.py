@@ -15,8 +15,9 @@ from starlette.routing import Route
 from sealcore.clock import Clock
 from sealcore.platform import db
 from sealcore.platform.config import Block, DatabaseSettings, Listen, TlsSettings
+from sealcore.platform.db import database_answers
 from sealcore.platform.identity import read
-from sealcore.platform.observability import ObservabilityEndpoint, database_answers
+from sealcore.platform.observability import ObservabilityEndpoint
 from sealcore.platform.service import HttpEndpoint, main
 
 

@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry, Counter
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import Listen
-from sealcore.platform.db import connect
+from sealcore.platform.db import connect, database_answers
 from sealcore.platform.metrics import snapshot
-from sealcore.platform.observability import Check, Gather, ObservabilityEndpoint, database_answers
+from sealcore.platform.observability import Check, Gather, ObservabilityEndpoint
 from vermilion import doctor
 from vermilion.office import Office
 

@@ -8,13 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import httpx
 from cryptography import x509
 
 from sealcore import pem
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import read_secret, require_private
+from sealcore.platform.httpx_alone import httpx
 from timestamp.client import answer, question
 from timestamp.client.answer import malformed
 from timestamp.client.question import Question

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.http import install_errors, peer, problem
-from sealcore.platform.rpc import Revocations
+from sealcore.platform.peer import Revocations
 from workflow.delivery import routes as delivery
 from workflow.directory import routes as directory
 from workflow.forms import routes as forms

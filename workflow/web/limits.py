@@ -6,7 +6,7 @@ from typing import Any
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.http import PEER_SCOPE_KEY, problem
-from sealcore.platform.rpc import peer_of_pem
+from sealcore.platform.peer import peer_of_pem
 from workflow.web.quota import Call, Quotas
 
 MOST_BODY_BYTES = 16 * 1024 * 1024  # ten thousand documents with long names and marks
