@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -58,7 +59,7 @@ def _start_ticks(pid: int) -> int | None:
 
 def require_ports(office: Office, services: Sequence[ServiceSpec] = SERVICES) -> None:
     """CONFIGURATION_INVALID naming the first port of ours that another program holds."""
-    for service in services:
+    for service in chain.from_iterable(start_waves(services)):
         for port in service.ports_in(office):
             if not port_is_free(port):
                 reason = f"port {port} of the service {service.name} is taken by another program; see `vermilion doctor`"

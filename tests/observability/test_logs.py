@@ -13,7 +13,7 @@ from sealcore.platform import log
 
 PROGRAM = """
 import logging, threading
-from sealcore import log
+from sealcore.platform import log
 log.configure("signer", worker="bulk-1")
 mine = log.get("engine")
 with log.request("a-callers-id"):
