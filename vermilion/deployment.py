@@ -1,4 +1,4 @@
-"""The files of ``deploy/`` that follow from the table of services: ``python -m vermilion.deployment deploy`` (``make deploy-files``)."""
+"""The files of ``deploy/`` that follow from the table of services: ``python -m vermilion.deployment .`` (``make deploy-files``)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from vermilion.ports import default_ports
 from vermilion.services import SERVICES, Identity, ServiceSpec
 
 PACKAGE, STATE = "/opt/vermilion", "/var/lib/vermilion"
-TARGETS, ALERTS = "monitoring/targets.json", "monitoring/alerts.yml"
-OVERVIEW, ACCOUNTS = "services.md", "accounts.tsv"
+TARGETS, ALERTS = "deploy/monitoring/targets.json", "deploy/monitoring/alerts.yml"
+OVERVIEW, ACCOUNTS = "deploy/services.md", "deploy/accounts.tsv"
 _JOBS: Final = re.compile(r'(?<=up\{job=~")[^"]*')
 
 _UNIT: Final = """\
@@ -59,9 +59,9 @@ WantedBy=multi-user.target
 
 
 def files(services: Sequence[ServiceSpec] = SERVICES) -> dict[str, str]:
-    """Path under ``deploy/`` → content, of the files that are generated whole."""
+    """Path in the repository → content, of the files that are generated whole."""
     office = Office(name="-", name_english="-", slug="a", unit="A", ports=default_ports(services))
-    made = {f"systemd/{service.unit}": unit(service, services) for service in services}
+    made = {f"deploy/systemd/{service.unit}": unit(service, services) for service in services}
     made[ACCOUNTS] = "".join(f"{service.name}\t{service.reads_database_of or '-'}\t{service.published or '-'}\n" for service in services)
     made[TARGETS] = json.dumps(monitoring_targets(office, services), indent=1) + "\n"
     made[OVERVIEW] = overview(services)
@@ -117,15 +117,15 @@ def alerts(text: str, services: Sequence[ServiceSpec] = SERVICES) -> str:
     return _JOBS.sub("|".join(service.name for service in services if service.metrics_port is not None), text)
 
 
-def main(folder: Path, say: Callable[[str], object] = sys.stdout.write) -> None:
-    """Writes what is stale under ``folder``; removes units of services that are no more."""
-    made = files() | {ALERTS: alerts((folder / ALERTS).read_text("utf-8"))}
-    for old in sorted((folder / "systemd").glob("vermilion*.service")):
-        if f"systemd/{old.name}" not in made:
+def main(repository: Path, say: Callable[[str], object] = sys.stdout.write) -> None:
+    """Writes what is stale; removes units of services that are no more."""
+    made = files() | {ALERTS: alerts((repository / ALERTS).read_text("utf-8"))}
+    for old in sorted((repository / "deploy" / "systemd").glob("vermilion*.service")):
+        if f"deploy/systemd/{old.name}" not in made:
             old.unlink()
             say(f"removed {old}\n")
     for name, content in made.items():
-        file = folder / name
+        file = repository / name
         if not file.exists() or file.read_text("utf-8") != content:
             file.write_text(content, "utf-8")
             say(f"wrote {file}\n")

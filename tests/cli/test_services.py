@@ -78,14 +78,14 @@ def test_a_service_more_is_an_entry_more(layout: Layout, monkeypatch: pytest.Mon
 
 def test_a_service_more_is_in_what_is_deployed() -> None:
     before, after = deployment.files(), deployment.files(WITH_SMALL)
-    unit = after["systemd/vermilion-small.service"]
-    assert set(after) - set(before) == {"systemd/vermilion-small.service"}
-    assert all(after[name] == text for name, text in before.items() if name.startswith("systemd/"))
+    unit = after["deploy/systemd/vermilion-small.service"]
+    assert set(after) - set(before) == {"deploy/systemd/vermilion-small.service"}
+    assert all(after[name] == text for name, text in before.items() if name.startswith("deploy/systemd/"))
     assert "User=vermilion-small\n" in unit and "python -m tests.cli.small_service --config /var/lib/vermilion/config/small.toml\n" in unit
     assert "After=network.target vermilion@ca.service\n" in unit and "/tls/small" in unit and "/hsm/small" not in unit
-    assert after["accounts.tsv"] == before["accounts.tsv"] + "small\t-\t-\n"
-    assert {"targets": ["127.0.0.1:8722"], "labels": {"job": "small"}} in json.loads(after["monitoring/targets.json"])
-    rules = yaml.safe_load(deployment.alerts((REPOSITORY / "deploy" / deployment.ALERTS).read_text("utf-8"), WITH_SMALL))
+    assert after[deployment.ACCOUNTS] == before[deployment.ACCOUNTS] + "small\t-\t-\n"
+    assert {"targets": ["127.0.0.1:8722"], "labels": {"job": "small"}} in json.loads(after[deployment.TARGETS])
+    rules = yaml.safe_load(deployment.alerts((REPOSITORY / deployment.ALERTS).read_text("utf-8"), WITH_SMALL))
     (down,) = [rule["expr"] for group in rules["groups"] for rule in group["rules"] if rule["alert"] == "ServiceDown"]
     assert down.endswith('|ocsp|small"} == 0')
 

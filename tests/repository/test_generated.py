@@ -32,9 +32,10 @@ def test_every_code_stands_in_the_errors_page() -> None:
 
 
 def test_what_deploy_says_of_the_services_is_current() -> None:
-    deploy = REPOSITORY / "deploy"
     made = deployment.files()
-    assert {f"systemd/{file.name}" for file in deploy.glob("systemd/*")} == {name for name in made if name.startswith("systemd/")}
-    alerts = (deploy / deployment.ALERTS).read_text("utf-8")
+    assert {f"deploy/systemd/{file.name}" for file in REPOSITORY.glob("deploy/systemd/*")} == {
+        name for name in made if name.startswith("deploy/systemd/")
+    }
+    alerts = (REPOSITORY / deployment.ALERTS).read_text("utf-8")
     for name, text in (made | {deployment.ALERTS: deployment.alerts(alerts)}).items():
-        assert (deploy / name).read_text("utf-8") == text, f"{name} is stale: run `make deploy-files`"
+        assert (REPOSITORY / name).read_text("utf-8") == text, f"{name} is stale: run `make deploy-files`"
