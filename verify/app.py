@@ -14,7 +14,6 @@ from sealcore.platform.observability import ObservabilityEndpoint
 from sealcore.platform.renewal import Renewal
 from sealcore.platform.service import HttpEndpoint
 from verify.crls import CrlStore
-from verify.http import create_app
 from verify.ledger import PublicLedger
 from verify.report import written
 from verify.rpc import create_server
@@ -22,6 +21,7 @@ from verify.sandbox import Sandbox
 from verify.service import Metrics, Verification
 from verify.settings import VerifySettings
 from verify.signer_link import SignerLink
+from verify.web.app import create_app
 
 FOLLOW_S = 2.0  # how often the log is read ahead of questions
 STOP_GRACE_S = 5.0

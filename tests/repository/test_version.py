@@ -16,7 +16,7 @@ import vermilion.cli
 from sealcore import __version__
 from sealcore.platform.observability import ObservabilityEndpoint
 from tests.conftest import REPOSITORY
-from verify import openapi
+from verify.web import openapi
 from vermilion import exits
 
 

@@ -12,10 +12,10 @@ from sealcore.clock import FixedClock
 from tests.verify.broken import CONTAINERS, with_container
 from tests.verify.office import NOW, Office, issue, page_document
 from verify.catalogue import LANGUAGES
-from verify.page import Office as PageOffice
-from verify.page_result import result_page
 from verify.report import Report, SealKind
 from verify.verifier import verify
+from verify.web.pages import Office as PageOffice
+from verify.web.pages import result_page
 from vermilion.cli.verifying import show
 
 PAGE = PageOffice("Example Seal Office", "00" * 32, 1024)
@@ -89,7 +89,7 @@ def test_the_page_lists_each_finding_with_its_signature(office: Office, counters
 
 def test_the_rows_of_the_page_are_about_what_is_no_seal_of_ours(office: Office, countersigned: bytes) -> None:
     page = result_page(PAGE, "en", _report(office, countersigned))
-    rows = page[page.index("<dl class='rows'>") : page.index('<section class="section"><h2>Details')]
+    rows = page[page.index('<dl class="rows">') : page.index('<section class="section"><h2>Details')]
     assert "SIGNED_LATER" not in rows and "Every sealed byte is as it was" in unescape(rows)
 
 

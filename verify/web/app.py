@@ -20,11 +20,11 @@ from starlette.types import Message
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.http import install_errors, problem
-from verify import catalogue, openapi
-from verify.page import Office, upload_page
-from verify.page_result import refused_page, result_page
+from verify import catalogue
 from verify.report import schema
 from verify.service import Verification
+from verify.web import openapi
+from verify.web.pages import Office, result_page, upload_page
 
 FORM_OVERHEAD_BYTES = 64 * 1024  # boundaries and headers of a multipart body around the file
 _STATIC = {"tokens.css": "text/css", "page.css": "text/css", "page.js": "text/javascript", "mark.svg": "image/svg+xml"}
@@ -44,7 +44,7 @@ def create_app(verification: Verification, office_name: str, health: Callable[[]
     office = _office(verification, office_name)
     root_pem = b"".join(each.public_bytes(Encoding.PEM) for each in verification.trust.roots)
     description = openapi.description()
-    static = {name: files("verify").joinpath("static", name).read_bytes() for name in _STATIC}
+    static = {name: files("verify.web").joinpath("static", name).read_bytes() for name in _STATIC}
 
     async def headers(request: Request, call_next: Callable[[Request], Any]) -> Response:
         response: Response = await call_next(request)
@@ -73,9 +73,7 @@ def create_app(verification: Verification, office_name: str, health: Callable[[]
             name, document = await _receive(request, verification)
             report = await verification.check(document, name, language)
         except VermilionError as fault:
-            return HTMLResponse(
-                refused_page(office, language, fault, verification.limits.document_bytes), status_code=_problem(fault).status_code
-            )
+            return HTMLResponse(upload_page(office, language, fault=fault), status_code=_problem(fault).status_code)
         return HTMLResponse(result_page(office, language, report))
 
     def root(_request: Request) -> Response:
