@@ -108,7 +108,7 @@ def _fields(element: ElementTree.Element, level: int) -> list[tuple[str, Xmp]]:
 
 def _value(element: ElementTree.Element, level: int) -> Xmp:
     _require(not element.tag.startswith(_RDF) or element.tag in {f"{_RDF}li", f"{_RDF}value"})
-    _require(not any((child.tail or "").strip() for child in element))
+    _require(level < _MOST_LEVELS and not any((child.tail or "").strip() for child in element))
     value = _unqualified(element, level)
     language = element.attrib.get(_LANGUAGE, "x-default")  # which some writers leave out
     return value if language == "x-default" else ("qualified", value, (_LANGUAGE, language.casefold()))

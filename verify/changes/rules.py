@@ -63,8 +63,8 @@ def additions_of(sealed: SealedRevision, revisions: Sequence[Revision], signatur
         claim_output_intents(account, old.get("/OutputIntents"), new["/OutputIntents"])
     if info is not None:
         claim_information(account, sealed.trailer.get("/Info"), info, new.get("/Metadata"))
-        if account.revisions and "/Info" not in account.revisions[-1].trailer:
-            note_left_out(account, sealed.trailer.get("/Info"), new.get("/Metadata"))
+    if account.revisions and account.revisions[-1].trailer.get("/Info") is None:
+        note_left_out(account, sealed.trailer.get("/Info"), new.get("/Metadata"))
     account.close()
     _require_permitted(account.additions, permission)
     if account.unclear:
