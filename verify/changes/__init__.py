@@ -122,10 +122,7 @@ def _told(addition: Addition) -> list[Added]:
 
 def _distinct(facts: Iterable[Fact | None]) -> list[Fact]:
     """Each once; of more than a reader takes in, the first and how many there are."""
-    found: list[Fact] = []
-    for each in facts:
-        if each is not None and each not in found:
-            found.append(each)
+    found = list({repr(each): each for each in facts if each is not None}.values())
     more = len(found) - MOST_FACTS
     return found if more <= 0 else [*found[:MOST_FACTS], fact("and_more", count=more)]
 
