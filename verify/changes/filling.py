@@ -69,21 +69,13 @@ def claim_filled(account: Account, node: Node, locks: Locks, filled: Filled) -> 
     new = members(account.rewritten(node.ref, rule), rule) if account.differs(node.ref) else node.own
     _require_only_filled(account, node, new, rule)
     kind = account.sealed.get(node.inherited.get("/FT"))
-    old, entered = account.sealed.get(node.inherited.get("/V")), account.sealed.get(new.get("/V"))
-    is_text = kind == "/Btn" and isinstance(entered, bytes)
-    if is_text:
-        filled.as_text.add(node.name)
-        entered = f"/{pdf_text(entered).removeprefix('/')}"
-    if _is_of_widget(node) and "/V" in new:
-        if entered != new.get("/AS", _OFF) if kind == "/Btn" else _is_other(filled.values.get(node.name, old), entered):
-            raise ChangedError("field_other_state", part=rule)
-    elif "/V" in node.own.keys() | new.keys():
-        filled.values[node.name] = entered
+    old = account.sealed.get(node.inherited.get("/V"))
+    entered = _enter(account, node, new, kind, filled)
     value = filled.values.get(node.name, old)
     is_proven = node.name not in filled.as_text
     if kind == "/Btn" and not flags & _PUSH_BUTTON:
         is_new = not same(old, value) or not same(node.own.get("/AS"), new.get("/AS"))
-        is_proven &= _require_state(account, node, new | ({"/V": entered} if is_text else {}), rule, is_new=is_new)
+        is_proven &= _require_state(account, node, new | ({"/V": entered} if "/V" in new else {}), rule, is_new=is_new)
         _require_look_of_state(account, node, new, filled)
     elif kind not in ("/Tx", "/Ch") or not _is_value(value) or not same(node.own.get("/AS"), new.get("/AS")):
         raise ChangedError("field_value_none", part=rule)
@@ -97,6 +89,21 @@ def claim_filled(account: Account, node: Node, locks: Locks, filled: Filled) -> 
     if kind == "/Ch":
         is_proven &= view is View.SAME and not is_ambiguous(options_of(account, node), value)
     _note(account, node, value, is_proven=is_proven)
+
+
+def _enter(account: Account, node: Node, new: dict[str, Value], kind: Value, filled: Filled) -> Value:
+    """The value that a field has now, entered among those that were filled in; a widget below a field has none of its own."""
+    entered = account.sealed.get(new.get("/V"))
+    if kind == "/Btn" and isinstance(entered, bytes):
+        filled.as_text.add(node.name)
+        entered = f"/{pdf_text(entered).removeprefix('/')}"
+    if _is_of_widget(node) and "/V" in new:
+        others = filled.values.get(node.name, account.sealed.get(node.inherited.get("/V")))
+        if entered != new.get("/AS", _OFF) if kind == "/Btn" else _is_other(others, entered):
+            raise ChangedError("field_other_state", part=fact("part_field", name=node.name))
+    elif "/V" in node.own.keys() | new.keys():
+        filled.values[node.name] = entered
+    return entered
 
 
 def _is_of_widget(node: Node) -> bool:
