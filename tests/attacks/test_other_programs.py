@@ -122,7 +122,14 @@ def shared_resources(writer: Writer) -> None:
 
 def defaults_and_encodings(writer: Writer) -> None:
     """What has a default is said outright, texts in another encoding, a rectangle rounded, a page what it inherits."""
-    field = fill(writer, "country", "CN", "BT .1 .1 .1 rg /Cour 12 Tf 2 5 Td (China) Tj ET", {"Cour": standard_font(writer, "Courier")})
+    field = fill(
+        writer,
+        "country",
+        "CN",
+        "BT .1 .1 .1 rg /Cour 12 Tf 2 5 Td (China) Tj ET",
+        {"Cour": standard_font(writer, "Courier")},
+        I=numbers_of(1),
+    )
     field["/Opt"] = generic.ArrayObject([generic.ArrayObject([wide(part) for part in each]) for each in field["/Opt"]])
     field["/BS"], field["/Rect"] = entries(S=name("S"), W=generic.NumberObject(1)), numbers(72.0004, 480, 192, 500)
     field["/DA"] = text(str(field["/DA"]).replace("/Helv", "/Cour"))
