@@ -22,6 +22,7 @@ from tests.attacks import appended
 from tests.attacks.appended import ATTACKS, PRICE, Writer, carried_out, contract
 from tests.verify.office import NOW, Office, issue, written
 from verify import looks
+from verify.facts import fact
 from verify.report import Answer, Change, Report, Seal, Verdict
 from verify.sandbox import Sandbox
 from verify.trust import TrustMaterial
@@ -207,7 +208,7 @@ def test_what_the_first_opinion_missed_the_drawn_pages_show(sealed: bytes) -> No
         assert (doubt is not None and doubt[0] == "LOOKS_CHANGED") is seen, title
     spot = looks.Spot(1, tuple(map(float, PRICE)), covers=True)  # type: ignore[arg-type]
     (doubt,) = looks.compare(carried_out(sealed, ATTACKS["an annotation over the price: Stamp"]), (looks.Comparison(0, end, (spot,)),))
-    assert doubt == ("COVERED_LATER", "page 1")
+    assert doubt == ("COVERED_LATER", fact("part_page", page=1))
 
 
 def test_more_pages_than_are_drawn_leave_it_undetermined(office: Office) -> None:
