@@ -83,7 +83,6 @@ KINDS: dict[str, Callable[[bytes], bytes]] = {
     "a page with a corner below zero, turned": lambda document: with_page(
         with_page(document, b"/MediaBox", b"[-300 -300 595 842]"), b"/Rotate", b"270"
     ),
-    "a cropped page": lambda document: with_page(document, b"/CropBox", b"[50 50 500 820]"),
     "a hybrid-reference file": hybrid,
     "a linearized file": linearized,
 }

@@ -97,7 +97,7 @@ def test_chinese_answers_about_changed_documents_hold_no_english() -> None:
     sealed, form = (office.sign(each, certify=MDPPerm.FILL_FORMS).data for each in (contract(), order_form()))
     look = "BT /Helv 12 Tf 0 g 2 5 Td (Jane) Tj ET"
     documents = [
-        *(carried_out(sealed, ATTACKS[title]) for title in list(ATTACKS)[::6]),
+        *(carried_out(sealed, ATTACKS[title]) for title in list(ATTACKS)[::15]),
         carried_out(form, lambda writer: fill(writer, "name", "Jane", look)),
         carried_out(form, lambda writer: fill(writer, "name", "1000")),
         carried_out(form, lambda writer: fill(writer, "country", "CN")),
