@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _show(name, process)
         for name, process in [("lint", _start("ruff", "check", ".")), ("format", _start("ruff", "format", "--check", "."))]
     )
-    beside = [("types", _start("mypy", *packages)), ("layers", _start("lint-imports")), (ALWAYS, _start("pytest", ALWAYS))]
+    beside = [("types", _start("mypy", *packages)), ("layers", _start("lint-imports")), (ALWAYS, _start("python", "-m", "pytest", ALWAYS))]
     fine &= _run_tests(changed, tuple(chosen.long_tests), chosen.seconds)
     for name, process in beside:
         fine &= _show(name, process)
