@@ -1,4 +1,4 @@
-"""The declared inventory of keys, and how a token's content compares with it. Pure: opens no token."""
+"""The declared inventory of keys, and how the content of a token compares with it. Pure: opens no token."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = TypeVar("Row", bound="Declaration")
 
 @dataclass(frozen=True)
 class Declaration:
-    """What is said of a key, or of a family of keys. ``rotation_days`` after its making a successor takes its place."""
+    """What is declared about a key or a family of keys. A key is replaced by a successor ``rotation_days`` after it was generated."""
 
     token: str
     algorithm: Algorithm
@@ -29,9 +29,9 @@ class Declaration:
 
     def __post_init__(self) -> None:
         if not (self.token and self.purpose and self.owner):
-            raise ValueError("token, purpose and owner say something")
+            raise ValueError("token, purpose and owner must not be empty")
         if self.rotation_days < 1:
-            raise ValueError("rotation_days is at least 1")
+            raise ValueError("rotation_days must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class DeclaredKey(Declaration):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.label:
-            raise ValueError("label says something")
+            raise ValueError("label must not be empty")
 
 
 @dataclass(frozen=True)
 class DeclaredPattern(Declaration):
-    """Keys that come and go with what they belong to; ``label_pattern`` is a regular expression for the whole label."""
+    """Keys that come and go, such as those of seals. ``label_pattern`` is a regular expression that must match the whole label."""
 
     label_pattern: str
 
@@ -60,13 +60,13 @@ class DeclaredPattern(Declaration):
             raise ValueError(f"label_pattern: {fault}") from None
 
     def matches(self, label: str) -> bool:
-        """Whether a key of this label belongs to the family."""
+        """Whether a key with this label belongs to the family."""
         return re.fullmatch(self.label_pattern, label) is not None
 
 
 @dataclass(frozen=True)
 class FoundKey:
-    """What a token says of a key that it holds."""
+    """A key, as the token that holds it describes it."""
 
     label: str
     algorithm: Algorithm
@@ -76,7 +76,7 @@ class FoundKey:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a token differs from its declaration. ``deviating`` are declared keys of another algorithm or that could leave the token."""
+    """How a token differs from its declaration. ``deviating`` keys are declared, but have another algorithm or could leave the token."""
 
     missing: tuple[DeclaredKey, ...]
     undeclared: tuple[str, ...]
@@ -85,7 +85,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All declared keys; a label is declared once in a token."""
+    """All declared keys. A label may be declared only once for a token."""
 
     keys: tuple[DeclaredKey, ...]
     patterns: tuple[DeclaredPattern, ...]
@@ -103,27 +103,27 @@ class Inventory:
         return tuple(dict.fromkeys(declaration.token for declaration in (*self.keys, *self.patterns)))
 
     def keys_of(self, token: str) -> tuple[DeclaredKey, ...]:
-        """The keys that a token must hold; NOT_FOUND for a token that nothing declares."""
+        """The keys that a token must hold; raises NOT_FOUND for a token that is not declared."""
         if token not in self.tokens:
             raise VermilionError(Code.NOT_FOUND, f"the inventory declares no token {token}; it has {', '.join(self.tokens)}")
         return tuple(key for key in self.keys if key.token == token)
 
     def declaration(self, token: str, label: str) -> DeclaredKey | DeclaredPattern | None:
-        """What is declared of this label in this token, if anything."""
+        """The declaration for this label in this token, if there is one."""
         for key in self.keys_of(token):
             if key.label == label:
                 return key
         return next((pattern for pattern in self.patterns if pattern.token == token and pattern.matches(label)), None)
 
     def compare(self, token: str, found: Iterable[FoundKey]) -> Comparison:
-        """Declared against found, both ways."""
+        """Compares the keys declared for ``token`` with those found in it: missing, undeclared, and deviating ones."""
         labels: set[str] = set()
         undeclared: list[str] = []
         deviating: list[str] = []
         for key in found:
             declared = self.declaration(token, key.label)
             if declared is None or key.label in labels:
-                undeclared.append(key.label)  # a second key of a declared label is as undeclared as any
+                undeclared.append(key.label)  # a second key with a declared label is undeclared like any other
             elif key.algorithm is not declared.algorithm or key.extractable or not key.sensitive:
                 deviating.append(key.label)
             labels.add(key.label)
@@ -132,14 +132,14 @@ class Inventory:
 
 
 def load(path: Path = INVENTORY_FILE) -> Inventory:
-    """Reads an inventory; CONFIGURATION_INVALID names the entry that is wrong."""
+    """Reads an inventory. Raises CONFIGURATION_INVALID, naming the wrong entry."""
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
         raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name} cannot be read: {fault}") from None
     unknown = set(content) - {"key", "pattern"}
     if unknown:
-        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name}: {sorted(unknown)[0]} is not known")
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name}: unknown table {sorted(unknown)[0]}")
     keys = tuple(_declared(DeclaredKey, row, path) for row in content.get("key", []))
     patterns = tuple(_declared(DeclaredPattern, row, path) for row in content.get("pattern", []))
     try:

@@ -1,8 +1,8 @@
-"""Makes exactly the declared keys of one token: ``python -m hsm_config.keygen --token NAME --settings FILE``.
+"""Generates exactly the declared keys of one token: ``python -m hsm_config.keygen --token NAME --settings FILE``.
 
-Prints ``{label: base64 of SubjectPublicKeyInfo}`` of all keys in the token and exits 0. A second run makes nothing and prints
-the same. A key that is not declared, or not as declared, ends the run before anything is made: exit 1 and the error as JSON
-on standard error. Run it alone for its token: it opens the token in its own process.
+Prints ``{label: base64 of SubjectPublicKeyInfo}`` of all keys in the token and exits with 0. A second run generates nothing and
+prints the same. If the token holds a key that is undeclared or differs from its declaration, nothing is generated: exit status 1, and the
+error as JSON on standard error. Each token needs a run, and so a process, of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sealcore.platform.config import load as load_settings
 
 
 def make_declared(token: Token, name: str, inventory: Inventory) -> list[TokenKey]:
-    """Makes what is missing; all keys of the token, by label. CONFLICT if the token holds what is not declared so."""
+    """Generates the missing keys and returns all keys of the token. CONFLICT if it holds a key that is not as declared."""
     for key in check(token, name, inventory):
         _ensure(token, key.label, key.algorithm)
     left = check(token, name, inventory)
@@ -32,7 +32,7 @@ def make_declared(token: Token, name: str, inventory: Inventory) -> list[TokenKe
 
 
 def add(token: Token, name: str, label: str, inventory: Inventory) -> list[TokenKey]:
-    """Makes one key that a declared pattern allows, unless it is there; PERMISSION_DENIED for any other label."""
+    """Generates the key ``label``, which a declared pattern must allow, unless it exists; PERMISSION_DENIED for any other label."""
     check(token, name, inventory)
     declared = inventory.declaration(name, label)
     if declared is None:
@@ -42,7 +42,7 @@ def add(token: Token, name: str, label: str, inventory: Inventory) -> list[Token
 
 
 def verify(token: Token, name: str, inventory: Inventory) -> list[TokenKey]:
-    """Makes nothing; HSM_KEY_MISSING for a declared key that is not there, CONFLICT for what is not declared so."""
+    """Generates nothing. HSM_KEY_MISSING if a declared key is missing, CONFLICT if the token holds a key that is not as declared."""
     missing = [key.label for key in check(token, name, inventory)]
     if missing:
         raise VermilionError(Code.HSM_KEY_MISSING, f"the token {name} lacks {', '.join(missing)}")
@@ -50,7 +50,7 @@ def verify(token: Token, name: str, inventory: Inventory) -> list[TokenKey]:
 
 
 def check(token: Token, name: str, inventory: Inventory) -> Sequence[DeclaredKey]:
-    """The declared keys that are missing; CONFLICT names keys that are undeclared or not as declared."""
+    """The declared keys that are missing. CONFLICT names those that are undeclared or not as declared."""
     held = token.found()
     comparison = inventory.compare(name, [FoundKey(key.label, key.algorithm, key.extractable, key.sensitive) for key in held.keys])
     undeclared = [*comparison.undeclared, *(f"{key.label} ({key.described})" for key in held.foreign)]
@@ -65,7 +65,7 @@ def _ensure(token: Token, label: str, algorithm: Algorithm) -> None:
     try:
         token.generate(label, algorithm)
     except VermilionError as fault:
-        if fault.code is not Code.CONFLICT:  # made meanwhile by another run: that is what was wanted
+        if fault.code is not Code.CONFLICT:  # another run has generated it meanwhile, which is just as well
             raise
 
 
@@ -81,7 +81,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
+    """Runs the program; returns its exit status."""
     given = _arguments(arguments)
     try:
         inventory = load(given.inventory)

@@ -1,4 +1,4 @@
-"""The witness's rule: cosign only what continues the largest checkpoint seen of that log (c2sp.org/tlog-witness). Own state."""
+"""The witness's rule: cosign only a checkpoint that extends the largest one seen of that log (c2sp.org/tlog-witness). Has its own state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})", re.ASCII)
 
 @dataclass(frozen=True)
 class AddCheckpoint:
-    """A request: the size that the log believes we know, the proof from there, the checkpoint."""
+    """An add-checkpoint request: the size that the log believes we have seen, a consistency proof from there, and the checkpoint."""
 
     old_size: int
     proof: tuple[bytes, ...]
@@ -48,24 +48,24 @@ class AddCheckpoint:
 
 @dataclass(frozen=True)
 class Answer:
-    """HTTP status and body, as tlog-witness says; a 409 carries the known size (text/x.tlog.size)."""
+    """HTTP status and body, as tlog-witness defines them; a 409 carries the size that we have seen (text/x.tlog.size)."""
 
     status: int
     body: str
 
 
 class Cosigner:
-    """Keeps the newest checkpoint of each known log, and cosigns what continues it."""
+    """Keeps the largest checkpoint of each known log, and cosigns what extends it."""
 
     def __init__(
         self, *, key: VerifierKey, sign: Callable[[bytes], bytes], logs: Sequence[VerifierKey], state_folder: Path, clock: Clock
     ) -> None:
         self._key, self._sign, self._clock, self._folder = key, sign, clock, state_folder
         self._logs = {log.name: log for log in logs}
-        self._lock = threading.Lock()  # check and save are one step: two requests at once must not roll a log back
+        self._lock = threading.Lock()  # checking and saving are one step: two concurrent requests must not roll a log back
 
     def add(self, body: bytes) -> Answer:
-        """The answer to one add-checkpoint request; raises only when state or token fail us."""
+        """The answer to an add-checkpoint request. Raises only if the witness's own state or token fails."""
         try:
             request = AddCheckpoint.parse(body)
         except VermilionError as fault:
@@ -93,11 +93,11 @@ class Cosigner:
         except VermilionError as fault:
             return Answer(422, f"{fault.reason}\n")
         if known is None or checkpoint.size > size:
-            self._save(checkpoint)
+            self._save(checkpoint)  # before the cosignature leaves: after a crash it must not be given for another history
         return Answer(200, cosign(checkpoint, self._key, int(self._clock.now().timestamp()), self._sign).line())
 
     def known(self, origin: str) -> Checkpoint | None:
-        """The largest checkpoint of a log that was cosigned; raises LEDGER_INCONSISTENT when our own record is damaged."""
+        """The largest checkpoint of a log that was cosigned. Raises LEDGER_INCONSISTENT if our own record is damaged."""
         data = durable.read(self._file(origin))
         if data is None:
             return None

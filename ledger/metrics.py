@@ -1,4 +1,4 @@
-"""What the log process and the witness count."""
+"""The metrics of the log process and of the witness."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # the witness needs none of what publishes
 
 
 class LedgerMetrics:
-    """How far the log is published, and its passes by outcome."""
+    """How far the log is published, and its publishing passes by outcome."""
 
     def __init__(self, publisher: Publisher, state_folder: Path) -> None:
         self._publisher = publisher
@@ -32,7 +32,7 @@ class LedgerMetrics:
         OnDemand(self.registry, self._sizes)
 
     def run_pass(self) -> None:
-        """One pass of the publisher, counted."""
+        """Runs one pass of the publisher and counts it."""
         with self.pass_seconds.time():
             self._publisher.run_pass()
         fault = self._publisher.health().fault
@@ -51,7 +51,7 @@ class LedgerMetrics:
 
 
 class WitnessMetrics:
-    """Checkpoints by how the witness answered."""
+    """Checkpoints by the witness's answer."""
 
     def __init__(self, state_folder: Path) -> None:
         self.registry = CollectorRegistry()

@@ -23,24 +23,24 @@ class LastSigned:
 
     @property
     def size(self) -> int:
-        """Entries covered."""
+        """How many entries the checkpoint covers."""
         return self.frontier.size
 
     @property
     def root(self) -> bytes:
-        """Root covered."""
+        """The Merkle root over them."""
         return self.frontier.root()
 
 
 class StateFile:
-    """Keeps ``LastSigned``; a stored checkpoint that this log's key did not sign is refused."""
+    """Stores ``LastSigned`` in a file, and refuses to load a checkpoint that this log's key did not sign."""
 
     def __init__(self, folder: Path, key: VerifierKey) -> None:
         self._file = folder / FILE_NAME
         self._key = key
 
     def load(self) -> LastSigned | None:
-        """The last one saved, or None when there never was one; raises LEDGER_INCONSISTENT when the file is damaged."""
+        """What was last saved; None if nothing ever was. Raises LEDGER_INCONSISTENT if the file is damaged."""
         data = durable.read(self._file)
         if data is None:
             return None
@@ -56,7 +56,7 @@ class StateFile:
         return LastSigned(frontier, signed)
 
     def save(self, last: LastSigned) -> None:
-        """Durable before the signature leaves the process: what was signed is never forgotten."""
+        """Makes it durable. Called before the signature leaves the process: a log that forgot what it signed could sign a second history."""
         assert last.signed is not None
         record = {"checkpoint": last.signed.encode().decode(), "frontier": last.frontier.encode().hex()}
         durable.write(self._file, json.dumps(record, ensure_ascii=False, indent=1).encode())

@@ -1,4 +1,4 @@
-"""Asking a witness for its cosignature (c2sp.org/tlog-witness, add-checkpoint)."""
+"""Asks a witness for its cosignature (c2sp.org/tlog-witness, add-checkpoint)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def encode_request(old_size: int, proof: Sequence[bytes], signed: SignedCheckpoi
 
 
 class WitnessLink:
-    """One witness of this log. Remembers which size it cosigned last; a witness that remembers another size says so."""
+    """One witness of this log. Remembers the size that it last cosigned; if the witness has seen a different one, it says so (409)."""
 
     def __init__(self, settings: WitnessOfLog) -> None:
         self._url = settings.url.rstrip("/") + "/add-checkpoint"
@@ -37,11 +37,11 @@ class WitnessLink:
     def cosign(self, signed: SignedCheckpoint, prove: Prove) -> tuple[NoteSignature, ...]:
         """The witness's verified cosignature lines.
 
-        Raises SERVICE_UNAVAILABLE when it does not answer, LEDGER_INCONSISTENT when it refuses the checkpoint: it has seen
-        another history of this log than ours.
+        Raises SERVICE_UNAVAILABLE if it does not answer, and LEDGER_INCONSISTENT if it refuses the checkpoint, because it has
+        seen a history of this log that differs from ours.
         """
         size = signed.checkpoint.size
-        for _ in range(2):  # the second time with the size that the witness named
+        for _ in range(2):  # the second time from the size that the witness named
             answer = self._post(encode_request(self._known_size, prove(self._known_size, size), signed))
             if answer.status_code == httpx.codes.OK:
                 self._known_size = size
@@ -70,7 +70,7 @@ class WitnessLink:
         return answer
 
     def _verified(self, signed: SignedCheckpoint, lines: str) -> tuple[NoteSignature, ...]:
-        """Only lines by the witness's key count; cosignatures by unknown keys are ignored."""
+        """The cosignatures by the witness's key; those by unknown keys are ignored."""
         try:
             cosigned = signed.with_signatures(SignedCheckpoint(signed.checkpoint, parse_signatures(lines)).by(self.key))
             verify_witness(cosigned, self.key)

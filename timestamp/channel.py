@@ -1,7 +1,7 @@
-"""What the parent and a worker of the timestamp service say to each other over a socket pair: one JSON object a line.
+"""The messages between the parent of the timestamp service and a worker, over a socket pair: one JSON object a line.
 
-The parent begins with the worker's order. The worker answers once whether it is ready; then the parent asks and the worker answers, by
-number. Either end's close is the other's sign to end.
+The parent first sends the worker's settings. The worker reports once whether it is ready; after that the parent asks and the worker answers,
+matched by number. When one end closes the socket, the other ends too.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any, Final
 
 from sealcore.errors import Code, VermilionError
 
-LINE_LIMIT_BYTES: Final = 4 * 1024 * 1024  # metrics of a worker: some 20 kB
+LINE_LIMIT_BYTES: Final = 4 * 1024 * 1024  # the metrics of a worker take about 20 kB
 
-METRICS, TOKEN, STOP = "metrics", "token", "stop"  # what may be asked: for a snapshot; whether a token can be made; to end
+METRICS, TOKEN, STOP = "metrics", "token", "stop"  # the questions: a snapshot of the metrics; whether a token can be made; please end
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """A message as it is sent."""
+    """The bytes of a message."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
 def receive_one(channel: socket.socket) -> dict[str, Any] | None:
-    """The first message, blocking; None when the other end is closed. Reads not a byte more."""
+    """The first message, blocking; None if the other end is closed. Leaves all that follows it unread, for asyncio to read."""
     line = bytearray()
     while not line.endswith(b"\n"):
         if not (byte := channel.recv(1)):
@@ -34,7 +34,7 @@ def receive_one(channel: socket.socket) -> dict[str, Any] | None:
 
 
 async def receive(reader: asyncio.StreamReader) -> dict[str, Any] | None:
-    """The next message; None when the other end is closed."""
+    """The next message; None if the other end is closed."""
     try:
         line = await reader.readline()
     except (ConnectionError, ValueError):
@@ -43,10 +43,10 @@ async def receive(reader: asyncio.StreamReader) -> dict[str, Any] | None:
 
 
 def fault_as_dict(fault: VermilionError) -> dict[str, str]:
-    """A fault that crosses."""
+    """An error, as a message carries it."""
     return {"code": str(fault.code), "reason": fault.reason}
 
 
 def fault_from(message: dict[str, str]) -> VermilionError:
-    """The fault that crossed."""
+    """The error that a message carries."""
     return VermilionError(Code(message["code"]), message["reason"])

@@ -1,4 +1,4 @@
-"""Who can say how far the machine's clock may be off UTC: chrony where it runs, or else the kernel."""
+"""How far the machine's clock may be off UTC: asked of chrony if it runs, otherwise of the kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Final
 
 CHRONYC_TIMEOUT_S: Final = 2.0
 _TRACKING_FIELDS: Final = 14
-_LOCAL_REFERENCES: Final = frozenset({"", "00000000", "7F7F0101"})  # none, or chronyd's own word (`local`): not traceable to UTC
+_LOCAL_REFERENCES: Final = frozenset(
+    {"", "00000000", "7F7F0101"}
+)  # no reference, or chronyd's own clock (its `local` directive): not traceable to UTC
 
 # linux/timex.h
 _TIME_ERROR: Final = 5  # the kernel's clock is not synchronised
@@ -20,7 +22,7 @@ _NO_CHANGE: Final = 0
 
 
 class Source(StrEnum):
-    """Who gave a reading."""
+    """Where a reading comes from."""
 
     CHRONY = "chrony"
     KERNEL = "kernel"
@@ -38,10 +40,10 @@ class Leap(StrEnum):
 
 @dataclass(frozen=True)
 class Reading:
-    """What a source said.
+    """What a source reports about the clock.
 
-    bound_us      how far the clock may be off, in microseconds, at the most; None when the clock is not synchronised
-    reference_us  when the source last compared the clock (microseconds since 1970); None when it does not say
+    bound_us      an upper bound for the clock's error, in microseconds; None if the clock is not synchronised
+    reference_us  when the clock was last compared with its reference (microseconds since 1970); None if the source does not say
     """
 
     source: Source
@@ -51,12 +53,12 @@ class Reading:
 
 
 def read_clock_state(chrony: str | None) -> Reading:
-    """chrony's word where it runs, else the kernel's. ``chrony`` is what ``chronyc -h`` takes; None for its own defaults."""
+    """The reading of chrony if it runs, otherwise of the kernel. ``chrony`` is the argument of ``chronyc -h``; None for its defaults."""
     return ask_chrony(chrony) or ask_kernel()
 
 
 def ask_chrony(where: str | None) -> Reading | None:
-    """What chronyd says through ``chronyc tracking``; None when no chronyd answers."""
+    """The report of ``chronyc tracking``; None if no chronyd answers."""
     command = ["chronyc", "-n", "-c", *(("-h", where) if where else ()), "tracking"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=CHRONYC_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL)
@@ -68,7 +70,7 @@ def ask_chrony(where: str | None) -> Reading | None:
 def parse_tracking(line: str) -> Reading:
     """Reads the report (chronyc(1), "tracking"): error ≤ |system time's offset| + root dispersion + root delay / 2.
 
-    What cannot be read counts as not synchronised.
+    A report that cannot be read counts as "not synchronised".
     """
     unsynchronised = Reading(Source.CHRONY, None)
     fields = line.strip().split(",")
@@ -99,17 +101,17 @@ class _Timex(ctypes.Structure):
         ("tolerance", ctypes.c_long),
         ("time", ctypes.c_long * 2),
         ("tick", ctypes.c_long),
-        ("of_pps", ctypes.c_long * 8),  # only their room matters here
+        ("of_pps", ctypes.c_long * 8),  # not used here; they only have to take up the right space
         ("tai", ctypes.c_int),
         ("reserved", ctypes.c_int * 11),
     )
 
 
 def ask_kernel() -> Reading:
-    """What the kernel's clock discipline says (adjtimex(2)); it grows its own bound while nobody corrects the clock."""
+    """The state of the kernel's clock (adjtimex(2)). The kernel widens the bound by itself while nothing disciplines the clock."""
     timex = _Timex(modes=_NO_CHANGE)
     state = int(ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex)))
-    if state < 0:  # a container may forbid even to ask
+    if state < 0:  # some containers forbid the call altogether
         return Reading(Source.NONE, None)
     if state == _TIME_ERROR or timex.status & _STA_UNSYNC:
         return Reading(Source.KERNEL, None)

@@ -20,7 +20,7 @@ SET: Final = 0x31
 CONTEXT_0: Final = 0xA0  # constructed, explicit or implicit over a constructed type
 CONTEXT_0_PRIMITIVE: Final = 0x80
 
-LENGTH_OCTETS_LIMIT: Final = 4  # more than 4 GB is no timestamp
+LENGTH_OCTETS_LIMIT: Final = 4  # no timestamp message is larger than 4 GiB
 
 
 class DerError(ValueError):
@@ -28,7 +28,7 @@ class DerError(ValueError):
 
 
 def head(tag: int, size: int) -> bytes:
-    """Tag and length of a value of that many octets."""
+    """The tag and length octets of a value with ``size`` content octets."""
     if size < 0x80:
         return bytes((tag, size))
     octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
@@ -36,7 +36,7 @@ def head(tag: int, size: int) -> bytes:
 
 
 def tlv(tag: int, *parts: bytes) -> bytes:
-    """Tag, length and the joined parts."""
+    """The whole encoding of a value whose content is the parts, joined."""
     content = b"".join(parts)
     return head(tag, len(content)) + content
 
@@ -48,11 +48,12 @@ def integer(value: int) -> bytes:
 
 
 def object_identifier(dotted: str) -> bytes:
-    """An OBJECT IDENTIFIER from its dotted form; ValueError when it is none."""
+    """An OBJECT IDENTIFIER from its dotted form; ValueError if ``dotted`` is not one."""
     arcs = [int(arc) for arc in dotted.split(".")]
     if len(arcs) < 2 or arcs[0] > 2 or (arcs[0] < 2 and arcs[1] > 39) or min(arcs) < 0:
         raise ValueError(f"{dotted} is not an object identifier")
     content = bytearray()
+    # the first two arcs share a value; every value is in base 128, with the high bit set on all octets but the last (X.690 §8.19)
     for arc in (arcs[0] * 40 + arcs[1], *arcs[2:]):
         groups = [arc & 0x7F]
         while arc := arc >> 7:
@@ -71,7 +72,7 @@ def named_bits(*bits: int) -> bytes:
 
 
 class Reader:
-    """Reads the values inside one definite-length encoding, one after the other; DerError at the first fault."""
+    """Reads the values inside one definite-length encoding, one after another. Raises DerError at the first violation of DER."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -79,11 +80,11 @@ class Reader:
 
     @property
     def at_end(self) -> bool:
-        """Whether nothing is left."""
+        """Whether all input has been read."""
         return self._at == len(self._data)
 
     def next_is(self, tag: int) -> bool:
-        """Whether a value of this tag comes next."""
+        """Whether the next value has this tag."""
         return self._at < len(self._data) and self._data[self._at] == tag
 
     def take(self, tag: int) -> bytes:
@@ -91,7 +92,7 @@ class Reader:
         return self.take_whole(tag)[1]
 
     def take_whole(self, tag: int) -> tuple[bytes, bytes]:
-        """The next value as it stands (tag, length, content), and its content."""
+        """The next value: its whole encoding, and its content octets."""
         if not self.next_is(tag):
             raise DerError(f"a value of tag 0x{tag:02x} was expected")
         start = self._at
@@ -103,7 +104,7 @@ class Reader:
         return self._data[start:end], self._data[content_at:end]
 
     def end(self) -> None:
-        """Nothing may be left."""
+        """Raises DerError if there is input left."""
         if not self.at_end:
             raise DerError("there are bytes after the last value")
 

@@ -26,7 +26,7 @@ from timestamp.unit import TimestampUnit
 
 QUERY_TYPE: Final = "application/timestamp-query"
 REPLY_TYPE: Final = "application/timestamp-reply"
-BODY_TIMEOUT_S: Final = 10.0  # for the rest of a body that did not come with its head
+BODY_TIMEOUT_S: Final = 10.0  # for a body that did not arrive together with its headers
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -51,7 +51,7 @@ Serial: {serial:x}, valid until {until:%Y-%m-%dT%H:%M:%SZ}
 
 
 class _HttpMisusedError(RefusedError):
-    """The request is wrong before it is one of the protocol."""
+    """The HTTP request is wrong, whatever its body says."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(Failure.BAD_REQUEST, reason)
@@ -59,7 +59,7 @@ class _HttpMisusedError(RefusedError):
 
 
 class _GoneError(Exception):
-    """The client left before its request was whole."""
+    """The client left before its request was complete."""
 
 
 class TimestampApp:
@@ -94,7 +94,7 @@ class TimestampApp:
             token = await self._stamping.stamp(wanted)
             self._metrics.seconds.observe(time.perf_counter() - began_s)
         except RefusedError as refusal:
-            self._log.debug("refused", failure=refusal.failure.name, reason=refusal.reason)  # strangers must not fill a disk with lines
+            self._log.debug("refused", failure=refusal.failure.name, reason=refusal.reason)  # strangers must not be able to fill the disk
             return self._refused(refusal, refusal.status if isinstance(refusal, _HttpMisusedError) else 200)
         except VermilionError as fault:
             self._say_no_timestamp(fault)
@@ -109,7 +109,7 @@ class TimestampApp:
         return 200, granted(token)
 
     def _say_no_timestamp(self, fault: VermilionError) -> None:
-        """At most once a second: strangers decide how often it happens."""
+        """Logs it, at most once a second: strangers decide how often it happens."""
         if (now_s := time.monotonic()) >= self._silent_until_s:
             self._silent_until_s = now_s + 1
             self._log.error("no timestamp", code=str(fault.code), reason=fault.reason)
@@ -120,7 +120,7 @@ class TimestampApp:
 
 
 def _explaining(unit: TimestampUnit) -> Starlette:
-    """What is not a request for a timestamp."""
+    """Answers whatever is not a request for a timestamp."""
 
     async def explain(request: Request) -> Response:
         certificate = unit.certificate
@@ -139,7 +139,7 @@ def _explaining(unit: TimestampUnit) -> Starlette:
     async def healthy(_request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
-    at_root = Route("/", explain, methods=["GET", "POST"])  # POST never comes here, but 405 names it
+    at_root = Route("/", explain, methods=["GET", "POST"])  # POST is answered before, but a 405 has to list it
     app = Starlette(routes=[at_root, Route("/healthz", healthy)])
     install_errors(app)
     return app
@@ -152,7 +152,7 @@ def _require_query_type(scope: Scope) -> None:
 
 
 async def _bounded_body(receive: Receive) -> bytes:
-    """The body; never holds more than the limit."""
+    """The body of the request; never holds more than the limit in memory."""
     message = await receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body"):

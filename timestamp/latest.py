@@ -1,4 +1,4 @@
-"""The latest time that a unit has put into a token: genTime never decreases, whichever thread or process of the unit makes the token."""
+"""The latest genTime of a timestamp unit. It never decreases, whichever thread or process of the unit issues the next token."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from sealcore.errors import Code, VermilionError
 _CELL_BYTES: Final = 8  # microseconds since 1970, UTC: one aligned word, so that a killed writer leaves the old or the new value
 
 ReadClock = Callable[[], int]
-"""Gives the present in microseconds since 1970, UTC."""
+"""Returns the current time in microseconds since 1970, UTC."""
 
 
 class Latest:
-    """Of a unit whose tokens are all made in one process. Threads may share it."""
+    """The latest time of a unit that issues all its tokens from one process. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock: Final = threading.Lock()  # held for the reading of the clock alone, never while the HSM works
+        self._lock: Final = threading.Lock()  # held only while the clock is read, never during a call of the HSM
         self._time_us = 0
 
     def advance(self, read_clock: ReadClock, check: Callable[[int], None], most_back_us: int) -> int:
-        """The time for the next token, in microseconds: the present, or the latest time where the clock went back by no more than that.
+        """The time for the next token, in microseconds: now, or the latest time if the clock went back by at most ``most_back_us``.
 
-        ``check`` is called with it before it is kept. TIMESTAMP_UNAVAILABLE when the clock went back further.
+        ``check`` may refuse the time before it is recorded. Raises TIMESTAMP_UNAVAILABLE if the clock went back further.
         """
         with self._lock:
             return self._advance(read_clock, check, most_back_us)
 
     def close(self) -> None:
-        """Gives back what is held."""
+        """Releases the file of a shared time; there is none here."""
 
     def _advance(self, read_clock: ReadClock, check: Callable[[int], None], most_back_us: int) -> int:
         now_us, latest_us = read_clock(), self._read()
         if now_us < latest_us:
             behind_us = latest_us - now_us
-            if behind_us > most_back_us:  # one of the two readings is wrong, and nobody can say which
+            if behind_us > most_back_us:  # one of the two readings is wrong, and there is no telling which
                 reason = f"the clock went back by {behind_us / 1_000_000:.1f} s, more than the accuracy"
                 raise VermilionError(Code.TIMESTAMP_UNAVAILABLE, reason)
             now_us = latest_us
@@ -56,16 +56,18 @@ class Latest:
 
 
 class SharedLatest(Latest):
-    """Of a unit that several processes work for: a file of eight bytes, mapped by each; it also outlives them.
+    """The latest time of a unit for which several processes issue tokens: a file of eight bytes, which each of them maps and which outlives them.
 
-    The lock is the kernel's (flock) and ends with the process that holds it. CONFIGURATION_INVALID when the file cannot be had.
+    The lock is the kernel's (flock), so it is released even if its holder is killed. Raises CONFIGURATION_INVALID if the file cannot be opened.
     """
 
     def __init__(self, file: Path) -> None:
         super().__init__()
         try:
             self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.posix_fallocate(self._descriptor, 0, _CELL_BYTES)  # never shrinks, and fails here rather than in a token if the disk is full
+            os.posix_fallocate(
+                self._descriptor, 0, _CELL_BYTES
+            )  # never shrinks the file; on a full disk this fails at the start, not while a token is made
             self._cell = mmap.mmap(self._descriptor, _CELL_BYTES)
         except OSError as fault:
             raise VermilionError(

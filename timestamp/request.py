@@ -1,6 +1,6 @@
-"""Requests for timestamps, read strictly, and the responses that are no token (RFC 3161 §2.4).
+"""Parses timestamp requests, strictly, and encodes responses (RFC 3161 §2.4).
 
-A request that cannot be served is answered with the PKIFailureInfo bit that says why; it never raises beyond ``RefusedError``.
+A request that cannot be served is answered with the PKIFailureInfo bit that says why. Parsing raises nothing but ``RefusedError``.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from timestamp.der import (
 from timestamp.template import HASHES, NONCE_LIMIT_BYTES
 from timestamp.unit import DIGEST_SIZES
 
-REQUEST_LIMIT_BYTES: Final = 4096  # an honest request has some 40 to 200 bytes
+REQUEST_LIMIT_BYTES: Final = 4096  # an honest request has 40 to 200 bytes
 _GRANTED: Final = tlv(SEQUENCE, integer(0))
 _REJECTION: Final = 2
 _HASH_NAMES: Final = {oid: name for name, oid in HASHES.items()}
 
 
 class Failure(IntEnum):
-    """PKIFailureInfo (RFC 3161 §2.4.2): the number is that of the bit."""
+    """PKIFailureInfo (RFC 3161 §2.4.2), by the number of the bit."""
 
     BAD_ALGORITHM = 0
     BAD_REQUEST = 2
@@ -48,7 +48,7 @@ class Failure(IntEnum):
 
 
 class RefusedError(Exception):
-    """This request gets no token, and why."""
+    """The request gets no token; says why."""
 
     def __init__(self, failure: Failure, reason: str) -> None:
         super().__init__(reason)
@@ -58,9 +58,9 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class TimestampRequest:
-    """What a TimeStampReq asks for, once it is known that it can be served.
+    """A TimeStampReq that can be served.
 
-    message_imprint  as it stood in the request: the token must repeat it
+    message_imprint  its encoding in the request, which the token must repeat
     """
 
     message_imprint: bytes

@@ -1,7 +1,7 @@
-"""Between the event loop, which must never wait for the HSM, and the unit, which does.
+"""Hands requests from the event loop, which must never wait for the HSM, to threads, which do.
 
-What has come in since the last look goes to the HSM as one batch: one handing over to a thread and one back for all of it. Under load
-batches grow by themselves; a single request does not wait for company.
+Requests that are waiting go to the HSM as one batch, with one hand-over to a thread and one back for all of them. Batches grow with
+the load by themselves; a single request does not wait for others.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from timestamp.request import TimestampRequest
 from timestamp.unit import TimestampUnit
 
 LARGEST_BATCH: Final = 8  # the first of a batch waits for its last: a millisecond with a fast token
-MOST_WAITING: Final = 4096  # some seconds' work of a fast token; more would only be answered too late
+MOST_WAITING: Final = 4096  # a few seconds of work for a fast token; further requests would be answered too late to be of use
 
 _Asked = tuple[TimestampRequest, "asyncio.Future[bytes]"]
 
 
 class Stamping:
-    """Makes tokens for coroutines on ``threads`` threads, as many as the token has sessions."""
+    """Issues tokens for coroutines, on ``threads`` threads: as many as the HSM token has sessions."""
 
     def __init__(self, unit: TimestampUnit, watched: Watched, threads: int) -> None:
         self._unit = unit
@@ -37,11 +37,11 @@ class Stamping:
 
     @property
     def waiting(self) -> int:
-        """Requests that no thread has taken yet."""
+        """How many requests no thread has taken yet."""
         return self._queue.qsize()
 
     def stamp(self, request: TimestampRequest) -> asyncio.Future[bytes]:
-        """The token to come, as ``TimestampUnit.stamp_imprint`` makes it, or its refusal; OVERLOADED when too many wait."""
+        """A future with the result of ``TimestampUnit.stamp_imprint``. Raises OVERLOADED if too many requests are waiting."""
         if self._queue.qsize() >= MOST_WAITING:
             raise VermilionError(Code.OVERLOADED, f"{MOST_WAITING} requests are waiting for the HSM")
         token: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -49,7 +49,7 @@ class Stamping:
         return token
 
     def close(self) -> None:
-        """Takes nothing more."""
+        """Ends the threads; what is queued already is still served."""
         for _ in range(self._threads):
             self._queue.put(None)
         self._watched.close()
@@ -63,7 +63,7 @@ class Stamping:
                 loop.call_soon_threadsafe(_settle, batch, outcomes)
 
     def _with_others(self, first: _Asked) -> list[_Asked]:
-        """A fair share of what waits, so that no thread idles while another has a long batch."""
+        """``first`` and this thread's share of the queue, so that no thread is idle while another has a long batch."""
         batch = [first]
         for _ in range(min(LARGEST_BATCH - 1, self._queue.qsize() // self._threads)):
             try:
@@ -71,7 +71,7 @@ class Stamping:
             except Empty:
                 break
             if more is None:
-                self._queue.put(None)  # the end, which this thread meets again after the batch
+                self._queue.put(None)  # put the end marker back for after this batch
                 break
             batch.append(more)
         return batch
@@ -82,7 +82,7 @@ class Stamping:
 
 def _settle(batch: Sequence[_Asked], outcomes: Sequence[bytes | VermilionError]) -> None:
     for (_request, token), outcome in zip(batch, outcomes, strict=True):
-        if token.done():  # nobody waits for it any more
+        if token.done():  # the client has left
             continue
         if isinstance(outcome, VermilionError):
             token.set_exception(outcome)

@@ -1,6 +1,6 @@
-"""The DER of a TimeStampToken, spliced from pieces that are made once a unit.
+"""The DER of a TimeStampToken, assembled from pieces that are encoded once for each unit.
 
-Through a general ASN.1 encoder a token costs milliseconds; spliced, tens of microseconds, less than its signature.
+A general ASN.1 encoder takes milliseconds for a token; assembling takes tens of microseconds, less than the signature.
 Structures: CMS SignedData (RFC 5652 §5), TSTInfo (RFC 3161 §2.4.2), ESSCertIDv2 (RFC 5035 §4, RFC 5816 §2.2.1).
 """
 
@@ -54,8 +54,10 @@ _SIGNATURE_ALGORITHMS: Mapping[Algorithm, bytes] = {
 }
 _ECDSA_SIGNATURE_LIMIT_BYTES = {Algorithm.P256: 72, Algorithm.P384: 104}
 
-_LENGTHS_HELD: Final = 512  # a token's parts have some dozens of lengths; strangers choose that of the nonce
-NONCE_LIMIT_BYTES: Final = 32  # clients send 8 to 20; the room for a token is reserved before its nonce is known
+_LENGTHS_HELD: Final = (
+    512  # combinations of lengths to cache: there are a few dozen, but clients choose the nonce, so there must be a bound
+)
+NONCE_LIMIT_BYTES: Final = 32  # clients send 8 to 20; room for a token is reserved before its nonce is known, so there must be a bound
 SERIAL_LIMIT_BYTES: Final = 17  # 128 random bits and a sign octet
 
 
@@ -84,7 +86,7 @@ def _second(seconds: int) -> bytes:
 
 @lru_cache(maxsize=1000)
 def _fraction(milliseconds: int) -> tuple[bytes, bytes]:
-    """Tag and length of a time with such a fraction, and the fraction."""
+    """The tag and length of a time with this fraction, and the fraction itself."""
     fraction = (f".{milliseconds:03d}".rstrip("0") if milliseconds else "").encode("ascii") + b"Z"
     return head(GENERALIZED_TIME, len("YYYYMMDDhhmmss") + len(fraction)), fraction
 
@@ -99,9 +101,9 @@ def accuracy(milliseconds: int) -> bytes:
 
 
 class TokenTemplate:
-    """Makes the three encodings of a token: TSTInfo, the attributes to be signed, the whole.
+    """Makes the three encodings of a token: TSTInfo, the attributes to be signed, and the whole token.
 
-    Every argument is fixed for the life of the unit, so every piece that depends on them alone is encoded here, once.
+    The arguments are fixed for the life of the unit, so whatever depends only on them is encoded once, here.
     """
 
     def __init__(self, certificate: x509.Certificate, chain: Sequence[x509.Certificate], algorithm: Algorithm, policy_oid: str) -> None:
@@ -122,7 +124,7 @@ class TokenTemplate:
         self._pieces = lru_cache(_LENGTHS_HELD)(self._make_pieces)
 
     def _split_attributes(self, certificate_der: bytes) -> tuple[bytes, bytes]:
-        """The signed attributes, in DER's order, cut around the message digest."""
+        """The signed attributes, in DER's order, split around the message digest."""
         placeholder = b"\xff" * self._new_hash().digest_size  # longest of its kind: order depends on lengths alone
         # ESSCertIDv2 with the default hash (SHA-256) left out, as DER demands, and without issuerSerial (optional)
         certificate_id = tlv(SEQUENCE, tlv(OCTET_STRING, hashlib.sha256(certificate_der).digest()))
@@ -154,7 +156,7 @@ class TokenTemplate:
         return b"".join((before_info, info, sent, before_attributes, signed_attributes[1:], before_signature, signature))
 
     def _make_pieces(self, info_bytes: int, attributes_bytes: int, signature_bytes: int, certificates: bool) -> tuple[bytes, bytes, bytes]:
-        """What stands before the info, the attributes (with the tag [0]) and the signature, when they have such lengths."""
+        """What precedes TSTInfo, the attributes (including their tag [0]) and the signature, given the lengths of these three."""
         before_signature = self._signature_algorithm + head(OCTET_STRING, signature_bytes)
         before_attributes = self._signer_info_head + bytes((CONTEXT_0,))
         size = len(before_attributes) + attributes_bytes - 1 + len(before_signature) + signature_bytes
@@ -174,7 +176,7 @@ class TokenTemplate:
         return head(SEQUENCE, len(_ID_DATA_SIGNED) + size) + _ID_DATA_SIGNED + before_info, before_attributes, before_signature
 
     def largest(self, accuracy: bytes) -> int:
-        """Size in bytes that no token of this template passes: longest imprint, serial, time, nonce and signature."""
+        """An upper bound, in bytes, for tokens of this template: longest imprint, serial number, time, nonce and signature."""
         bits = RSA_BITS.get(self._algorithm)
         signature_size = bits // 8 if bits else _ECDSA_SIGNATURE_LIMIT_BYTES[self._algorithm]
         time = tlv(GENERALIZED_TIME, b"20000101000000.001Z")

@@ -29,14 +29,14 @@ def _random_serial() -> int:
 
 
 class TimestampUnit:
-    """Makes TimeStampTokens; safe to use from several threads.
+    """Issues TimeStampTokens. Thread-safe.
 
-    watch          tells the time, and refuses to when it may be off by more than the accuracy, which tokens then claim; the clock may
-                   step back by no more than that before the unit stops
-    latest         the unit's latest time: shared where several processes make tokens for one unit, so that genTime never decreases
-    draw_serial    source of serial numbers; 128 random bits unless a test needs others
+    watch          the clock; it refuses to tell a time that may be off by more than the accuracy that tokens claim. A step back of up to that
+                   accuracy is tolerated; after a larger one no tokens are issued
+    latest         the unit's latest time, shared by all processes that issue tokens for it
+    draw_serial    source of serial numbers: 128 random bits, or fixed numbers in tests
 
-    Raises CONFIGURATION_INVALID when key, certificate, policy and accuracy do not make a unit.
+    Raises CONFIGURATION_INVALID if key, certificate, policy and accuracy do not go together.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class TimestampUnit:
         return self.stamp_imprint(imprint(hash_name, digest), nonce=nonce, cert_req=cert_req)
 
     def stamp_imprint(self, message_imprint: bytes, *, nonce: int | None, cert_req: bool) -> bytes:
-        """As ``stamp``, over an encoded MessageImprint, which the token repeats byte for byte; the caller has checked it."""
+        """Like ``stamp``, over an encoded MessageImprint that the caller has checked; the token repeats it byte for byte."""
         if nonce is not None and (nonce.bit_length() + 7) // 8 > NONCE_LIMIT_BYTES:
             raise VermilionError(Code.INVALID_ARGUMENT, f"a nonce has at most {NONCE_LIMIT_BYTES} bytes")
         self._watch.require()
@@ -94,7 +94,7 @@ class TimestampUnit:
 
 
 def _signing_period(certificate: x509.Certificate) -> tuple[datetime, datetime]:
-    """When the key may sign: while the certificate is valid, or the part of it that privateKeyUsagePeriod names."""
+    """When the key may sign: the certificate's validity, narrowed by privateKeyUsagePeriod if there is one."""
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     try:
         period = certificate.extensions.get_extension_for_class(x509.PrivateKeyUsagePeriod).value

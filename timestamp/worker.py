@@ -1,6 +1,6 @@
 """A worker of the timestamp service: ``python -m timestamp.worker DESCRIPTOR``, started by the parent, never by hand.
 
-Has a login of its own, listens on the service's address beside the other workers, and ends when the parent does.
+It has its own login to the token, listens on the service's address together with the other workers, and ends when the parent does.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from timestamp.unit import TimestampUnit
 HSM_TIMEOUT_S: Final = 5.0  # far beyond any honest signature; clients of this protocol wait some ten seconds
 MOST_HUNG: Final = 4
 BACKLOG: Final = 2048
-DRAIN_S: Final = 5  # for the running requests
-GIVE_UP_S: Final = 8.0  # for everything, once the end has begun
+DRAIN_S: Final = 5  # for requests that are being answered
+GIVE_UP_S: Final = 8.0  # for the whole shutdown
 _PROBE: Final = TimestampRequest(imprint("sha256", bytes(32)), None, False)
 
 
 class Worker:
-    """One process's share of the service: its token, its unit, its server."""
+    """What one process has of the service: its login to the token, its unit, its HTTP server."""
 
     def __init__(self, settings: TimestampSettings, latest_file: Path, clock: Clock) -> None:
         self._settings = settings
@@ -71,7 +71,7 @@ class Worker:
         self._server = _server(TimestampApp(unit, self.stamping, self.metrics))
 
     async def serve(self, channel_socket: socket.socket) -> None:
-        """Until the parent says so, or is gone."""
+        """Serves until the parent says stop, or is gone."""
         listening = _listening(self._settings.listen)
         serving = asyncio.create_task(self._server.serve(sockets=[listening]))
         while not self._server.started and not serving.done():
@@ -139,7 +139,7 @@ def _server(app: TimestampApp) -> uvicorn.Server:
 
 
 def _listening(listen: Listen) -> socket.socket:
-    """The kernel spreads connections over the workers' sockets; a dead worker's goes with it."""
+    """A socket of this worker's own (SO_REUSEPORT): the kernel spreads connections over them, and a dead worker's is closed with it."""
     try:
         return socket.create_server((listen.host, listen.port), backlog=BACKLOG, reuse_port=True)
     except OSError as fault:
@@ -154,16 +154,16 @@ def _certificates(path: Path) -> list[x509.Certificate]:
 
 
 def _end_surely() -> None:
-    """Whatever hangs, this process ends."""
+    """Ends this process after GIVE_UP_S, whatever may hang."""
     timer = threading.Timer(GIVE_UP_S, os._exit, (1,))
     timer.daemon = True
     timer.start()
 
 
 def main(arguments: Sequence[str], *, clock: Clock | None = None) -> int:
-    """Serves until the parent ends it; the exit status. Tests give a clock."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends us in order
-    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn drains, and raises the signal once more
+    """Serves until the parent ends it; returns the exit status. ``clock`` is for tests."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which shuts the workers down
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn drains and then raises the signal again, which must not kill the process
     channel_socket = socket.socket(fileno=int(arguments[0]))
     order = channel.receive_one(channel_socket)
     if order is None:

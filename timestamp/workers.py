@@ -1,6 +1,6 @@
-"""The parent's side: starts the workers, watches them, starts again what ended by itself, and ends them.
+"""The parent of the timestamp service: starts the workers, replaces those that die, and stops them.
 
-Spawned, never forked: PKCS#11 does not survive a fork. The parent has no login and serves no stranger.
+Workers are spawned, never forked: PKCS#11 does not survive a fork. The parent has no login and answers no requests.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from timestamp.metrics import ParentMetrics
 from timestamp.settings import TimestampSettings
 
 START_TIMEOUT_S: Final = 60.0  # a cold start beside others on a busy machine
-STOP_TIMEOUT_S: Final = 10.0  # longer than a worker gives itself
+STOP_TIMEOUT_S: Final = 10.0  # longer than a worker's own limit
 ANSWER_TIMEOUT_S: Final = 1.5
-FIRST_PAUSE_S: Final = 0.05  # before a worker is started again; doubled while it does not come up
+FIRST_PAUSE_S: Final = 0.05  # before a worker is restarted; doubled at each failure
 LONGEST_PAUSE_S: Final = 5.0
 
 
 class _Worker:
-    """A worker that serves."""
+    """A worker that is ready."""
 
     def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.process = process
@@ -41,7 +41,7 @@ class _Worker:
 
     @classmethod
     async def start(cls, module: str, order: dict[str, Any], latest_descriptor: int) -> Self:
-        """Spawns it and waits until it serves; raises what the worker says, or SERVICE_UNAVAILABLE."""
+        """Spawns a worker and waits until it is ready; raises the error that it reports, or SERVICE_UNAVAILABLE."""
         ours, theirs = socket.socketpair()
         with theirs:
             passed = (theirs.fileno(), latest_descriptor)
@@ -69,7 +69,7 @@ class _Worker:
         return cls(process, reader, writer)
 
     async def ask(self, question: str) -> Any:
-        """The worker's answer; SERVICE_UNAVAILABLE when it gives none."""
+        """The worker's answer; raises SERVICE_UNAVAILABLE if there is none in time."""
         number = next(self._numbers)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
@@ -83,14 +83,14 @@ class _Worker:
             del self._answers[number]
 
     async def ended(self) -> int:
-        """Waits for the process's end; its status."""
+        """Waits until the process has ended; returns its exit status."""
         status = await self.process.wait()
         self._listening.cancel()
         self._writer.close()
         return status
 
     async def stop(self) -> None:
-        """Lets it end its requests; kills it when it does not come to an end."""
+        """Lets the worker finish its requests, and kills it if that takes too long."""
         with suppress(OSError):
             self._writer.write(channel.encode({"ask": channel.STOP}))
         await _end(self.process, patience_s=STOP_TIMEOUT_S)
@@ -107,7 +107,7 @@ class _Worker:
 
 
 async def _end(process: asyncio.subprocess.Process, patience_s: float = 0.0) -> None:
-    """Waits so long for the process's end, then kills it."""
+    """Waits up to ``patience_s`` for the process to end, then kills it."""
     try:
         async with asyncio.timeout(patience_s):
             await process.wait()
@@ -133,7 +133,7 @@ class Workers:
         self._log = get_log("workers")
 
     async def start(self) -> None:
-        """Starts them all; what the first says that does not come up is raised, and none is left."""
+        """Starts all workers; raises the error of the first that does not come up."""
         self._reserved = _reserve(self._settings.listen)
         self._latest_descriptor = os.memfd_create("latest-time")
         names = [str(number) for number in range(1, self._count + 1)]
@@ -145,7 +145,7 @@ class Workers:
         self._keeping = [asyncio.create_task(self._keep(name)) for name in names]
 
     async def stop(self) -> None:
-        """Ends them after their running requests."""
+        """Stops all workers after the requests that they are answering."""
         for keeping in self._keeping:
             keeping.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)
@@ -165,14 +165,14 @@ class Workers:
         return {"parent": snapshot(self._metrics.registry), **told}
 
     async def require_token(self) -> None:
-        """Has every worker make a token; raises what stands in the way when none can."""
+        """Has every worker make a token; raises the first error if none of them can."""
         answers = await self._ask_all(channel.TOKEN)
         faults = [answer if isinstance(answer, VermilionError) else channel.fault_from(answer) for answer in answers.values() if answer]
         if len(faults) == len(answers):
             raise faults[0] if faults else VermilionError(Code.SERVICE_UNAVAILABLE, "no worker serves requests")
 
     async def _ask_all(self, question: str) -> dict[str, Any]:
-        """The answer of each worker that serves, or its fault."""
+        """The answer of each running worker, or its error."""
         asked = dict(self._serving)
         answers = await asyncio.gather(*(worker.ask(question) for worker in asked.values()), return_exceptions=True)
         return dict(zip(asked, answers, strict=True))
@@ -183,7 +183,7 @@ class Workers:
         self._serving[name] = await _Worker.start(self._module, order, self._latest_descriptor)
 
     async def _keep(self, name: str) -> None:
-        """Starts this worker again whenever it has ended, until the service stops."""
+        """Restarts this worker whenever it has ended, until the service stops."""
         while True:
             status = await self._serving[name].ended()
             del self._serving[name]

@@ -1,4 +1,4 @@
-"""What a TimeStampResp says, and whether it is the answer to this very question (RFC 3161 §2.4.2)."""
+"""Parses a TimeStampResp and checks that it answers the request that was sent (RFC 3161 §2.4.2)."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _MOST_TEXT: Final = 200  # characters of a stranger's text
 
 
 class _Response(core.Sequence):  # type: ignore[misc]
-    """TimeStampResp; the library's own does not let the token be absent."""
+    """TimeStampResp; asn1crypto's own type does not allow the token to be absent."""
 
     _fields = [("status", tsp.PKIStatusInfo), ("time_stamp_token", cms.ContentInfo, {"optional": True})]  # noqa: RUF012
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token that answers the question; its signature is still to be judged.
+    """A token that answers the request; its signature has not been verified yet.
 
-    encoded     the TimeStampToken as it came, DER
+    encoded     the TimeStampToken as received, DER
     content     the TSTInfo, which is what was signed
     time        genTime
-    accuracy_s  as stated; 0 when it is not
+    accuracy_s  as stated; 0 if there is none
     """
 
     encoded: bytes
@@ -45,7 +45,7 @@ class Token:
 
 
 def malformed(reason: str) -> VermilionError:
-    """The refusal of an answer that cannot be read."""
+    """The error for an answer that cannot be parsed."""
     return VermilionError(Code.TSA_ANSWER_MALFORMED, f"the answer {reason}")
 
 
@@ -57,7 +57,7 @@ def read(data: bytes, question: Question, *, most_bytes: int) -> Token:
     """
     try:
         data = pem.der(data, _LABEL)
-        _require_der(data, 0, len(data), 0)  # the token becomes part of a DER signature
+        _require_der(data, 0, len(data), 0)  # the token becomes part of a signature, which is DER
         response = _Response.load(data, strict=True)
         _require_granted(response["status"])
         encoded = bytes(response["time_stamp_token"].dump())
@@ -70,12 +70,12 @@ def read(data: bytes, question: Question, *, most_bytes: int) -> Token:
         raise
     except pem.EncodingError as fault:
         raise malformed(str(fault)) from None
-    except Exception as fault:  # noqa: BLE001  (whatever a stranger's bytes provoke speaks against them)
+    except Exception as fault:  # noqa: BLE001  (any exception that a stranger's bytes cause counts against them)
         raise malformed(f"is no TimeStampResp in DER ({type(fault).__name__})") from None
 
 
 def require_time(token: Token, *, sent: datetime, received: datetime, window_s: float) -> None:
-    """TSA_WRONG_TIME unless genTime lies between sending and receiving, give or take ``window_s``, and is at least as accurate."""
+    """TSA_WRONG_TIME unless genTime lies between sending and receiving, within ``window_s``, and claims at least that accuracy."""
     window = timedelta(seconds=window_s)
     if not sent - window <= token.time <= received + window:
         off_s = (token.time - received).total_seconds()
@@ -111,7 +111,7 @@ def _token(encoded: bytes, question: Question) -> Token:
     content = bytes(encapsulated["content"])
     info: Any = tsp.TSTInfo.load(content, strict=True)
     if info["version"].native != "v1":
-        raise malformed("has a TSTInfo of another version than 1")
+        raise malformed("has a TSTInfo of an unexpected version")
     _require_asked_for(info, question)
     if any(each["critical"].native for each in info["extensions"]):
         raise malformed("has a critical extension that is not known here")

@@ -16,17 +16,17 @@ _NONCE_BYTES: Final = 8
 
 
 def draw_nonce() -> int:
-    """64 random bits, never 0 and positive in every reader."""
+    """A random nonce of 63 bits: never 0, and positive also for readers that take it as a signed 64-bit number."""
     return int.from_bytes(os.urandom(_NONCE_BYTES), "big") >> 1 | 1
 
 
 @dataclass(frozen=True)
 class Question:
-    """A digest that is to be stamped, and the nonce that ties the answer to this very request.
+    """A digest to be timestamped, and the nonce that ties the answer to this request.
 
-    policy_oid  asked for; None leaves it to the TSA
+    policy_oid  the policy to ask for; None leaves it to the TSA
 
-    INVALID_ARGUMENT when the digest is not one by ``hash_name`` (sha256, sha384, sha512).
+    Raises INVALID_ARGUMENT if the digest's length is not that of ``hash_name`` (sha256, sha384, sha512).
     """
 
     digest: bytes

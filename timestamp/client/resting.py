@@ -1,4 +1,4 @@
-"""A circuit breaker: a TSA that failed is left alone for a while, then tried by one request before all others."""
+"""A circuit breaker: a TSA that has failed is not asked for a while; then one request tries it before any other."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ UNTRUE: Final = frozenset(
         *(Code.TSA_SIGNATURE_INVALID, Code.TSA_UNTRUSTED),
     }
 )
-"""Answers that are not true: worse than none."""
+"""Codes of wrong answers, which are worse than none: somebody may be forging them."""
 
 
 class Standing(StrEnum):
-    """Whether a TSA is asked."""
+    """Whether a TSA is asked (the state of the circuit breaker)."""
 
     ASKED = "asked"
-    TRIED = "tried"  # its rest is over; the next request decides
+    TRIED = "tried"  # its pause is over; the next request decides
     RESTS = "rests"
 
 
@@ -43,7 +43,7 @@ class Rest:
 
     @property
     def standing(self) -> Standing:
-        """As it is now."""
+        """The state now."""
         if self._until_s is None:
             return Standing.ASKED
         return Standing.RESTS if self._clock.monotonic_s() < self._until_s else Standing.TRIED

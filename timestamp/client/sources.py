@@ -1,4 +1,4 @@
-"""Timestamps from several sources in a given order: the first right answer counts, and without any there is none (I5)."""
+"""Timestamps from several sources, tried in order: the first correct answer counts, and without one there is no timestamp (I5)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from timestamp.client.source import Source
 class TimestampSources:
     """Fail-over in the given order. Thread-safe.
 
-    within_s  how long all sources together may take for one batch; each gets an equal share of what is left when its turn comes
+    within_s  time for one batch over all sources; each gets an equal share of what is left when its turn comes
 
-    CONFIGURATION_INVALID without a source, or when two have one name.
+    Raises CONFIGURATION_INVALID if there is no source, or if two have the same name.
     """
 
     def __init__(self, sources: Sequence[Source], *, within_s: float) -> None:
@@ -29,7 +29,7 @@ class TimestampSources:
     def stamp_all(self, digests: Sequence[bytes]) -> list[bytes | VermilionError]:
         """For each SHA-256 digest, in order, the token of the first source that gives one.
 
-        Otherwise TIMESTAMP_UNAVAILABLE with what each source said.
+        If none does, TIMESTAMP_UNAVAILABLE with each source's reason.
         """
         until_s = time.monotonic() + self._within_s
         tokens: dict[int, bytes] = {}

@@ -1,4 +1,4 @@
-"""One outside TSA: asks it over HTTP (RFC 3161 §3.4) and believes nothing of the answer that was not checked."""
+"""A client of one outside TSA over HTTP (RFC 3161 §3.4). Nothing in an answer is trusted before it is checked."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from timestamp.client.question import Question
 from timestamp.client.settings import HttpSource, Login
 from timestamp.client.signed import Signers
 
-ENVELOPE_BYTES: Final = 2048  # of a response beside its token: status, texts
+ENVELOPE_BYTES: Final = 2048  # of a response without its token: status and texts
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
-KEPT_S: Final = 30.0  # an idle connection is kept for so long
+KEPT_S: Final = 30.0  # how long an idle connection is kept
 
 
 class Tsa:
-    """A client of one TSA; belongs to one event loop. CONFIGURATION_INVALID when a file that the settings name is no good."""
+    """A client of one TSA, for one event loop. Raises CONFIGURATION_INVALID if a file that the settings name cannot be used."""
 
     def __init__(self, settings: HttpSource, clock: Clock) -> None:
         self._settings = settings
@@ -69,7 +69,7 @@ class Tsa:
         await self._http.aclose()
 
     async def _ask(self, body: bytes) -> bytes:
-        """Once more on a new connection when the TSA had just closed the one that was kept: a question may be asked twice."""
+        """Tries again on a new connection if the TSA had just closed the idle one. Asking twice is harmless: it gives another token."""
         with suppress(httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
             return await self._exchange(body)
         try:
@@ -85,7 +85,7 @@ class Tsa:
         except (httpx.ConnectError, httpx.ConnectTimeout) as fault:
             cause = "TLS: " if isinstance(fault.__context__, ssl.SSLError) or "SSL" in str(fault) else ""
             raise VermilionError(Code.TSA_UNREACHABLE, f"no connection to the TSA ({cause}{fault or type(fault).__name__})") from None
-        except ssl.SSLError as fault:  # with TLS 1.3 a server looks at our certificate after the handshake
+        except ssl.SSLError as fault:  # with TLS 1.3 a server may reject our certificate after the handshake
             raise VermilionError(
                 Code.TSA_UNREACHABLE, f"the TSA ends the TLS connection ({fault.reason or type(fault).__name__})"
             ) from None
