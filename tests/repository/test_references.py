@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.repository.following import RULES, Rule
 from tests.repository.references import Module, Passage, Repository
+from vermilion.services import SERVICES
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,12 @@ def test_protobuf_is_known_where_the_architecture_says(repository: Repository) -
     using = {path for path in using if not path.startswith(("protos/", "tests/"))}
     assert not [path for path in using if not any(path == place or (place.endswith("/") and path.startswith(place)) for place in places)]
     assert not [place for place in places if not any(path.startswith(place) for path in using)]
+
+
+def test_the_architecture_has_a_row_for_each_service(repository: Repository) -> None:
+    section = re.search(r"## Processes, keys and databases\n(.*?)\n## ", repository.files["docs/architecture.md"], re.DOTALL)
+    assert section
+    assert set(re.findall(r"^\| (\w+) \|", section[1], re.MULTILINE)) - {"process"} == {service.name for service in SERVICES}
 
 
 def test_how_to_add_an_algorithm_names_every_file_that_knows_one(repository: Repository) -> None:
