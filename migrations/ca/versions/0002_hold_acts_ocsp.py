@@ -1,4 +1,4 @@
-"""Hold and invalidity date, cross certificates, the acts that approval tokens ordered, restores, and pre-signed OCSP answers."""
+"""Holds and invalidity dates, cross certificates, acts ordered by approval tokens, restores, pre-signed OCSP answers."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Who holds the SAN URI of each mTLS identity. All certificates of a URI that are on record count as one holder's."""
+"""The holder of each mTLS certificate's SAN URI. Existing certificates with the same URI are taken to have one holder."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -33,5 +33,6 @@ def _uri(der: bytes) -> str | None:
         names = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return None
+    # an identity has one URI; case does not distinguish two (ca.issuance.holders)
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     return uris[0].lower() if uris else None

@@ -1,6 +1,6 @@
-"""From which certificate each came by renewals.
+"""The first certificate of the line of renewals that each certificate belongs to.
 
-Of those that are on record nobody knows: an operator could once have one for any URI. Each counts as the first of its line.
+For existing certificates this is not known, because operators used to be able to have any URI certified. Each starts a line of its own.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""What outside CAs say of the seals' certificates."""
+"""The status of seal certificates from outside CAs, as those CAs signed it."""
 
 import sqlalchemy as sa
 from alembic import op

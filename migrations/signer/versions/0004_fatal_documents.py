@@ -1,4 +1,4 @@
-"""Documents that ended two workers."""
+"""Documents over which two workers have died, and which are refused from then on (ADR 18)."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Whether people let a client in. Those that are there were let in under the rules of their time."""
+"""Whether people approved a client. Existing clients count as approved: the rules of their time did not ask for it."""
 
 import sqlalchemy as sa
 from alembic import op

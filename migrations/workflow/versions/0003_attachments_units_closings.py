@@ -1,4 +1,4 @@
-"""Files that come with acts, the units that a client may apply for, and who closed a refused event."""
+"""Attachments of acts, the units that a client may apply for, and who closed a refused delivery."""
 
 import sqlalchemy as sa
 from alembic import op
