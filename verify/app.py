@@ -14,7 +14,7 @@ from sealcore.platform.observability import ObservabilityEndpoint
 from sealcore.platform.renewal import Renewal
 from sealcore.platform.service import HttpEndpoint
 from verify.crls import CrlStore
-from verify.ledger import PublicLedger
+from verify.log_view import PublicLedger
 from verify.report import written
 from verify.rpc import create_server
 from verify.sandbox import Sandbox

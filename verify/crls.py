@@ -1,6 +1,6 @@
 """The CRLs of our own authorities, fetched from our own configured addresses, kept on disk, replaced only by newer ones.
 
-A document never names an address that is asked here. What is held is used as long as it is current; ``verify.paths`` judges that.
+A document never names an address that is asked here. What is held is used as long as it is current; ``verify.steps.paths`` judges that.
 """
 
 from __future__ import annotations

@@ -1,53 +1,44 @@
-"""Steps 1 to 6 in their order: everything that reads a stranger's bytes. Needs neither network nor ledger, so a sandbox can run it."""
+"""The steps of reading in their order: everything that reads a stranger's bytes. Needs neither network nor ledger, so a sandbox can run it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from pyhanko.pdf_utils.misc import PdfDecodeLimitError, PdfError
 
-from verify.case import Case
-from verify.chain import step_5_chain
-from verify.changes import step_6_changes
-from verify.changes.signing import end_of
 from verify.codes import FindingCode
 from verify.facts import fact
-from verify.integrity import step_3_integrity
-from verify.levels import note_levels
-from verify.looks import Compare, Comparison, compare
-from verify.reading import UnreadableError, step_1_readable, step_2_signatures
-from verify.report import Change, Finding, Seal, finding
-from verify.timestamps import step_4_timestamp
+from verify.report import Change, finding
+from verify.steps.case import Case, Reading
+from verify.steps.chain import check_chain
+from verify.steps.changes import check_changes
+from verify.steps.changes.signing import end_of
+from verify.steps.drawing import Compare, Comparison, compare
+from verify.steps.integrity import check_integrity
+from verify.steps.levels import note_levels
+from verify.steps.reading import UnreadableError, find_signatures, read_document
+from verify.steps.timestamps import check_timestamp
 from verify.trust import TrustMaterial
 
 READING: tuple[Callable[[Case], None], ...] = (
-    step_1_readable,
-    step_2_signatures,
-    step_3_integrity,
+    read_document,
+    find_signatures,
+    check_integrity,
     note_levels,  # of what is whole; decides nothing
-    step_4_timestamp,
-    step_5_chain,
-    step_6_changes,
+    check_timestamp,
+    check_chain,
+    check_changes,
 )
 
 
-@dataclass(frozen=True)
-class Reading:
-    """The outcome of steps 1 to 6. ``comparisons`` are still to be drawn, by ``second_opinion``."""
-
-    seals: tuple[Seal, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
-
-
 Reader = Callable[[bytes, TrustMaterial, datetime], Reading]
-"""Runs steps 1 to 6 over (document, trust, now), here or in a sandbox."""
+"""Runs the steps of reading over (document, trust, now), here or in a sandbox."""
 
 
 def read(document: bytes, trust: TrustMaterial, now: datetime) -> Reading:
-    """Steps 1 to 6 in this process."""
+    """The steps of reading in this process."""
     return second_opinion(document, first_opinion(document, trust, now), compare)
 
 
@@ -66,7 +57,7 @@ def second_opinion(document: bytes, reading: Reading, compare: Compare) -> Readi
 
 
 def first_opinion(document: bytes, trust: TrustMaterial, now: datetime) -> Reading:
-    """Steps 1 to 6 but for drawing, to the letter of the standard first, then leniently with a note."""
+    """The steps of reading but for drawing, to the letter of the standard first, then leniently with a note."""
     try:
         return _run(Case(document, trust, now))
     except UnreadableError as end:

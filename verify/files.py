@@ -9,7 +9,7 @@ from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from verify import catalogue
 from verify.examine import Reader
-from verify.ledger import LedgerView
+from verify.log_view import LedgerView
 from verify.report import Report, Verdict
 from verify.trust import TrustMaterial
 from verify.verifier import verify

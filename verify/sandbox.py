@@ -1,4 +1,4 @@
-"""Steps 1 to 6 in processes of their own for each document, so that a hostile file costs bounded processes and no more.
+"""The steps of reading in processes of their own for each document, so that a hostile file costs bounded processes and no more.
 
 One process reads. Where something was added after a seal of ours, another one draws: what takes over a library that draws pages learns
 and changes nothing of what was read.
@@ -20,10 +20,11 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.sandbox import ForkServer, Limits
 from verify.catalogue import known_facts
 from verify.codes import FindingCode
-from verify.examine import Reading, first_opinion, second_opinion
+from verify.examine import first_opinion, second_opinion
 from verify.facts import fact
-from verify.looks import DOUBTS, MOST_SECONDS, Comparison, Doubt, compare
 from verify.report import Finding, finding
+from verify.steps.case import Reading
+from verify.steps.drawing import DOUBTS, MOST_SECONDS, Comparison, Doubt, compare
 from verify.trust import TrustMaterial
 
 LIMITS = Limits(cpu_s=20, wall_s=40.0, memory_bytes=768 * 1024 * 1024, answer_bytes=4 * 1024 * 1024)
@@ -55,7 +56,7 @@ class Sandbox:
         self._server.close()
 
     def read(self, document: bytes, trust: TrustMaterial, now: datetime) -> Reading:
-        """The outcome of steps 1 to 6; raises SERVICE_UNAVAILABLE when the sandbox itself cannot run."""
+        """The outcome of the reading; raises SERVICE_UNAVAILABLE when the sandbox itself cannot run."""
         try:
             (answer,) = self._server.call(*_pack(document, trust, now))
             reading = _READING.validate_json(answer)
@@ -70,7 +71,7 @@ class Sandbox:
         return second_opinion(document, Reading(seals, _known(reading.findings), comparisons), self._compare)
 
     def _compare(self, document: bytes, comparisons: Sequence[Comparison]) -> list[Doubt | None]:
-        """``verify.looks.compare`` in a process of its own."""
+        """``verify.steps.drawing.compare`` in a process of its own."""
         try:
             (answer,) = self._server.call(b"", document, _COMPARISONS.dump_json(tuple(comparisons)))
             doubts = _DOUBTS.validate_json(answer)

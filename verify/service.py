@@ -15,7 +15,7 @@ from sealcore.platform.metrics import CallMetrics, process_metrics
 from sealcore.platform.tracing import span
 from verify.crls import CrlStore
 from verify.examine import Reader
-from verify.ledger import LedgerView
+from verify.log_view import LedgerView
 from verify.report import Report
 from verify.settings import Limits
 from verify.trust import TrustMaterial

@@ -17,7 +17,7 @@ AnswerT = TypeVar("AnswerT")
 
 
 class SignerLink:
-    """A ``verify.ledger.Disclosure``. After a failed call the channel is made anew, so that renewed certificates are read."""
+    """A ``verify.log_view.Disclosure``. After a failed call the channel is made anew, so that renewed certificates are read."""
 
     def __init__(self, target: str, tls: TlsSettings) -> None:
         self._target, self._tls = target, tls

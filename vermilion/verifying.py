@@ -20,7 +20,7 @@ from sealcore.platform.log_reader import LogReader
 from sealcore.platform.log_sources import FolderSource
 from signer.settings import SignerSettings
 from verify.crls import CrlStore
-from verify.ledger import PublicLedger
+from verify.log_view import PublicLedger
 from verify.report import Report
 from verify.settings import VerifySettings
 from verify.signer_link import SignerLink
@@ -67,7 +67,7 @@ def examiner(layout: Layout, office: Office, language: str) -> Iterator[Callable
 
 
 class ClosedSigner:
-    """What the signer's own database says while the signer is away, to who may read it: a ``verify.ledger.Disclosure`` without forms."""
+    """What the signer's own database says while the signer is away, to who may read it: a ``verify.log_view.Disclosure`` without forms."""
 
     def __init__(self, layout: Layout) -> None:
         self._config = layout.config("signer")

@@ -21,7 +21,7 @@ from signer.front.framing import MOST_ITEMS
 from signer.gate import require_own_pictures, require_size
 from signer.metrics import SignerMetrics
 from signer.pdf.plan import ContentPolicy, Plan
-from signer.pipeline.examining import MOST_TOGETHER, Examining, Judgement, Question
+from signer.pipeline.dry_run import MOST_TOGETHER, Examining, Judgement, Question
 from signer.pipeline.fairness import FairThreads
 from signer.register.model import Seal
 from signer.register.store import RegisterStore

@@ -18,8 +18,8 @@ from sealcore.clock import FixedClock
 from tests.attacks import appended
 from tests.attacks.appended import ATTACKS, COVER, RAW, Writer, carried_out, contract
 from tests.verify.office import NOW, Office, fill_in, written
-from verify.changes.filling import locks_of
 from verify.report import Change, Report, Verdict
+from verify.steps.changes.filling import locks_of
 from verify.verifier import verify
 
 LEVELS = {"not certified": None, "final": MDPPerm.NO_CHANGES, "form-fill": MDPPerm.FILL_FORMS}

@@ -21,10 +21,10 @@ from sealcore.clock import FixedClock
 from tests.attacks import appended
 from tests.attacks.appended import ATTACKS, PRICE, Writer, carried_out, contract
 from tests.verify.office import NOW, Office, issue, written
-from verify import looks
 from verify.facts import fact
 from verify.report import Answer, Change, Report, Seal, Verdict
 from verify.sandbox import Sandbox
+from verify.steps import drawing as looks
 from verify.trust import TrustMaterial
 from verify.verifier import verify
 

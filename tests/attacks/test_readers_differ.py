@@ -13,11 +13,11 @@ from pyhanko.sign.fields import MDPPerm
 from sealcore.clock import FixedClock
 from tests.attacks.appended import Writer, catalog, contract, field_of, free_number, information_of, page_content, update
 from tests.verify.office import NOW, Office, written
-from verify.changes.account import Account, ChangedError
-from verify.changes.revisions import MOST_BLANK_BYTES, appended
-from verify.changes.sealed import SealedRevision
 from verify.facts import fact
 from verify.report import Change, Report, Verdict
+from verify.steps.changes.account import Account, ChangedError
+from verify.steps.changes.revisions import MOST_BLANK_BYTES, appended
+from verify.steps.changes.sealed import SealedRevision
 from verify.verifier import verify
 
 

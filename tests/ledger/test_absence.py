@@ -9,7 +9,7 @@ from sealcore.clock import SystemClock
 from sealcore.platform.log_reader import LogReader
 from sealcore.platform.log_sources import FolderSource
 from tests.ledger.conftest import Books, House, SignerDouble, signature_of
-from verify.ledger import Absent, Found, PublicLedger
+from verify.log_view import Absent, Found, PublicLedger
 
 
 class Signer:

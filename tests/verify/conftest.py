@@ -20,7 +20,7 @@ from sealcore.clock import FixedClock
 from sealcore.protocol.ledger_entry import Entry
 from tests.verify.office import NOW, Office, Sealed, TileLog, page_document
 from verify.app import VerifyService, build
-from verify.ledger import LedgerView
+from verify.log_view import LedgerView
 from verify.report import Report
 from verify.settings import VerifySettings
 from verify.trust import TrustMaterial

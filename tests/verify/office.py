@@ -35,7 +35,7 @@ from sealcore.protocol import merkle
 from sealcore.protocol import signed_note as note
 from sealcore.protocol.ledger_entry import Entry, commitment, entry_hash, signature_hash, time_us, timestamp_hash
 from sealcore.protocol.ledger_tiles import encode_bundle, tiles_of
-from verify.ledger import Disclosure, PublicLedger
+from verify.log_view import Disclosure, PublicLedger
 from verify.trust import TrustMaterial
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)

@@ -19,10 +19,10 @@ from pyhanko.sign.general import extract_certificate_info, extract_signer_info
 from pyhanko.sign.validation.generic_cms import extract_tst_data_iter, validate_sig_integrity
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
-from verify.case import Case, Signature
-from verify.evidence import Evidence, evidence_of
 from verify.report import Level, SealKind
-from verify.timestamps import MOST_TOKENS
+from verify.steps.case import Case, Signature
+from verify.steps.evidence import Evidence, evidence_of
+from verify.steps.timestamps import MOST_TOKENS
 
 
 @dataclass(frozen=True)

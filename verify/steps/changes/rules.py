@@ -6,19 +6,26 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from verify.case import Signature
-from verify.changes.account import Account, Addition, ChangedError, Place, added, members, rectangle_of, require_same, shows
-from verify.changes.filling import Filled, Locks, claim_filled
-from verify.changes.information import claim_extensions, claim_information, claim_metadata, claim_version, note_left_out, require_same_text
-from verify.changes.profiles import claim_output_intents
-from verify.changes.resources import claim_resources, require_known
-from verify.changes.revisions import Revision
-from verify.changes.sealed import SealedRevision, UnclearError
-from verify.changes.signing import Later, claim_filled_field, claim_new_field
-from verify.changes.store import claim_store
-from verify.changes.values import Ref, Value, pdf_text, same
 from verify.facts import fact
 from verify.report import Certification
+from verify.steps.case import Signature
+from verify.steps.changes.account import Account, Addition, ChangedError, Place, added, members, rectangle_of, require_same, shows
+from verify.steps.changes.filling import Filled, Locks, claim_filled
+from verify.steps.changes.information import (
+    claim_extensions,
+    claim_information,
+    claim_metadata,
+    claim_version,
+    note_left_out,
+    require_same_text,
+)
+from verify.steps.changes.profiles import claim_output_intents
+from verify.steps.changes.resources import claim_resources, require_known
+from verify.steps.changes.revisions import Revision
+from verify.steps.changes.sealed import SealedRevision, UnclearError
+from verify.steps.changes.signing import Later, claim_filled_field, claim_new_field
+from verify.steps.changes.store import claim_store
+from verify.steps.changes.values import Ref, Value, pdf_text, same
 
 _CATALOG, _FORM, _A_FIELD = fact("part_catalog"), fact("part_form"), fact("part_a_field")
 _TRAILER = {"/Size", "/Prev", "/Root", "/Info", "/ID", "/Type", "/W", "/Index", "/Length", "/Filter", "/DecodeParms"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from verify.changes.account import plain_leaves
-from verify.changes.painting import NotDerivedError, colour_of
-from verify.changes.values import IrregularError, Value, is_number, parse, pdf_text, same
+from verify.steps.changes.account import plain_leaves
+from verify.steps.changes.painting import NotDerivedError, colour_of
+from verify.steps.changes.values import IrregularError, Value, is_number, parse, pdf_text, same
 
 _CLOSE = 0.006  # of a colour's part: rounding to 8 bits, or to two digits
 _NEAR = 0.001

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from verify.changes.account import RESOURCES, Account, ChangedError, members
-from verify.changes.fonts import claim_form_font
-from verify.changes.sealed import UnclearError
-from verify.changes.values import IrregularError, Ref, Stream, Value, decoded, name, same
 from verify.facts import fact
+from verify.steps.changes.account import RESOURCES, Account, ChangedError, members
+from verify.steps.changes.fonts import claim_form_font
+from verify.steps.changes.sealed import UnclearError
+from verify.steps.changes.values import IrregularError, Ref, Stream, Value, decoded, name, same
 
 Gained = list[tuple[str, str, Value]]
 """Category, name, and what it leads to."""

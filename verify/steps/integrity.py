@@ -1,4 +1,4 @@
-"""Step 3: the signature covers the file without a gap, its digest and its value are right, and nothing hides in its hole.
+"""The signature covers the file without a gap, its digest and its value are right, and nothing hides in its hole.
 
 The byte range is read here once more, byte by byte, because every published forgery of signed PDFs that survived a digest
 check lived in a gap between what was hashed and what was shown (Mladenov et al., "1 Trillion Dollar Refund", CCS 2019:
@@ -17,10 +17,10 @@ from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
-from verify.case import Case, Signature
 from verify.codes import FindingCode
 from verify.facts import FactError, fact
 from verify.report import SealKind, finding
+from verify.steps.case import Case, Signature
 
 _HEX = re.compile(rb"[0-9A-Fa-f]*")
 _SUBFILTERS = {"/ETSI.CAdES.detached", "/adbe.pkcs7.detached", "/ETSI.RFC3161"}
@@ -30,7 +30,7 @@ class _GapError(FactError):
     """The byte range leaves something out, or counts something twice."""
 
 
-def step_3_integrity(case: Case) -> None:
+def check_integrity(case: Case) -> None:
     """Byte range, digest, signature value."""
     for signature in case.signatures:
         if signature.embedded is None:
@@ -59,7 +59,7 @@ def _check(document: bytes, signature: Signature, embedded: EmbeddedPdfSignature
     embedded.coverage = embedded.evaluate_signature_coverage()  # type: ignore[assignment]  # declared by its first value
     if embedded.coverage < SignatureCoverageLevel.ENTIRE_REVISION:
         signature.findings.append(finding(FindingCode.BYTE_RANGE, fact("revision_not_covered")))
-    if signature.kind is not SealKind.DOCUMENT_TIMESTAMP and signature.has_key:  # without: step 2 has said so
+    if signature.kind is not SealKind.DOCUMENT_TIMESTAMP and signature.has_key:  # without: finding the signatures has said so
         _check_value(signature, embedded)
 
 

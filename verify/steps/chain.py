@@ -1,4 +1,4 @@
-"""Step 5: the sealer's certificate leads to our root, was in force and not revoked at the time of the timestamp.
+"""The sealer's certificate leads to our root, was in force and not revoked at the time of the timestamp.
 
 The certificates of others are judged now, and only by the outside roots that we declared.
 """
@@ -13,11 +13,11 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko_certvalidator.path import ValidationPath
 
-from verify.case import Case, Signature
 from verify.codes import FindingCode
 from verify.facts import fact
-from verify.paths import PathFault, Standing, completed, context, fault_of, revocation
 from verify.report import SealKind, finding, written
+from verify.steps.case import Case, Signature
+from verify.steps.paths import PathFault, Standing, completed, context, fault_of, revocation
 from verify.trust import Outside, TrustMaterial
 
 _CODES = {
@@ -31,7 +31,7 @@ _SEAL_USAGE = KeyUsageConstraints(key_usage={"non_repudiation"})  # contentCommi
 _SIGNER_USAGE = KeyUsageConstraints(key_usage={"non_repudiation", "digital_signature"}, match_all_key_usages=False)
 
 
-def step_5_chain(case: Case) -> None:
+def check_chain(case: Case) -> None:
     """For each seal of ours; without a trusted timestamp the certificate is judged now."""
     for signature in case.signatures:
         if signature.embedded is None or not signature.is_sound:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
-from verify.changes.account import Account
-from verify.changes.sealed import MOST_FIELD_LEVELS, Node
-from verify.changes.values import Ref, Value, pdf_text, same
+from verify.steps.changes.account import Account
+from verify.steps.changes.sealed import MOST_FIELD_LEVELS, Node
+from verify.steps.changes.values import Ref, Value, pdf_text, same
 
 Options = list[tuple[str, str]]
 """Each with the value that it stands for, and the text that is shown for it."""

@@ -10,10 +10,10 @@ import struct
 from itertools import pairwise
 from typing import Final
 
-from verify.changes.account import Account, ChangedError, members, plain_leaves, require_only
-from verify.changes.information import note
-from verify.changes.values import IrregularError, Stream, Value, decoded, same
 from verify.facts import fact
+from verify.steps.changes.account import Account, ChangedError, members, plain_leaves, require_only
+from verify.steps.changes.information import note
+from verify.steps.changes.values import IrregularError, Stream, Value, decoded, same
 
 _RULE: Final = fact("part_colours")
 _INTENT: Final = {"/Type", "/S", "/OutputCondition", "/OutputConditionIdentifier", "/RegistryName", "/Info", "/DestOutputProfile"}

@@ -1,4 +1,4 @@
-"""Steps 1 and 2: the document can be read, and what signatures it holds."""
+"""The document can be read, and what signatures it holds."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.general import extract_certificate_info, extract_signer_info
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, extract_contents
 
-from verify.case import Case, Signature
 from verify.codes import FindingCode
 from verify.facts import fact
 from verify.report import Certification, Finding, SealKind, finding
+from verify.steps.case import Case, Signature
 
 HEADER_WINDOW_BYTES = 1024  # readers look for "%PDF-" this far (ISO 32000-1 Annex H.3.4.1)
 MOST_SIGNATURES = 64  # each costs a comparison of revisions
@@ -39,7 +39,7 @@ class UnreadableError(Exception):
         self.finding = found
 
 
-def step_1_readable(case: Case) -> None:
+def read_document(case: Case) -> None:
     """The document is a PDF, whole, and opens without a password."""
     if not case.document:
         raise UnreadableError(finding(FindingCode.EMPTY))
@@ -62,7 +62,7 @@ def _opens(reader: PdfFileReader) -> bool:
         return False
 
 
-def step_2_signatures(case: Case) -> None:
+def find_signatures(case: Case) -> None:
     """Every filled signature field, oldest first, and whether its certificate is ours."""
     found: list[Signature] = []
     for name, value, field in _filled_fields(case):

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.xref import XRefSectionData, XRefSectionMetaInfo
 
-from verify.changes.sealed import SealedRevision
-from verify.changes.values import IrregularError, Ref, parse
 from verify.facts import FactError
+from verify.steps.changes.sealed import SealedRevision
+from verify.steps.changes.values import IrregularError, Ref, parse
 
 _BLANK = re.compile(rb"[\0\t\n\f\r ]*")
 _COMMENT = re.compile(rb"%[^\r\n]*")

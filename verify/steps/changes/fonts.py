@@ -11,9 +11,9 @@ from typing import Final
 
 from fontTools import agl
 
-from verify.changes.account import Account, ChangedError
-from verify.changes.values import Ref, Value, is_number, same
 from verify.facts import fact
+from verify.steps.changes.account import Account, ChangedError
+from verify.steps.changes.values import Ref, Value, is_number, same
 
 _RULE: Final = fact("part_standard_font")
 _LATIN: Final = {

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from verify.case import Signature
-from verify.changes.account import (
+from verify.codes import FindingCode, Row, Weight
+from verify.facts import Fact, fact
+from verify.report import Answer, SealKind
+from verify.steps.case import Signature
+from verify.steps.changes.account import (
     Account,
     Addition,
     ChangedError,
@@ -18,11 +21,8 @@ from verify.changes.account import (
     require_same,
     shows,
 )
-from verify.changes.sealed import Node
-from verify.changes.values import Ref, Stream, Value, decoded, same
-from verify.codes import FindingCode, Row, Weight
-from verify.facts import Fact, fact
-from verify.report import Answer, SealKind
+from verify.steps.changes.sealed import Node
+from verify.steps.changes.values import Ref, Stream, Value, decoded, same
 
 Later = Mapping[Ref, Signature]
 """The filled signature fields of the present document by their fields' references."""

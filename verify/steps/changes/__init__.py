@@ -1,9 +1,9 @@
-"""Step 6: what was added to the file after each seal, and whether that may happen to a sealed document.
+"""What was added to the file after each seal, and whether that may happen to a sealed document.
 
 *Unchanged* and *permitted* are positive findings. What was appended must be a chain of proper updates (``revisions``), and each object
 in it that differs from the sealed revision (``sealed``) must be claimed by one rule of a short list (``rules``): validation data
 (``store``), signatures and document timestamps (``signing``), form fields filled in (``filling``), the file's date and producer
-(``information``). Anything else is a change. ``verify.looks`` gives a second opinion, from the pages as they are drawn.
+(``information``). Anything else is a change. ``verify.steps.drawing`` gives a second opinion, from the pages as they are drawn.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from pyhanko.pdf_utils import misc
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
-from verify.case import Case, Signature
-from verify.changes.account import Addition, ChangedError
-from verify.changes.filling import locks_of
-from verify.changes.repairs import AmbiguousError, require_unambiguous
-from verify.changes.revisions import MOST_BLANK_BYTES, TooManyError, appended
-from verify.changes.rules import Permission, additions_of, by_field
-from verify.changes.sealed import SealedRevision, UnclearError
-from verify.changes.signing import end_of
-from verify.changes.values import IrregularError, from_pyhanko
 from verify.codes import FindingCode
 from verify.facts import Fact, fact, plain
-from verify.looks import Spot
 from verify.report import Added, Answer, Change, Changed, finding
+from verify.steps.case import Case, Signature
+from verify.steps.changes.account import Addition, ChangedError
+from verify.steps.changes.filling import locks_of
+from verify.steps.changes.repairs import AmbiguousError, require_unambiguous
+from verify.steps.changes.revisions import MOST_BLANK_BYTES, TooManyError, appended
+from verify.steps.changes.rules import Permission, additions_of, by_field
+from verify.steps.changes.sealed import SealedRevision, UnclearError
+from verify.steps.changes.signing import end_of
+from verify.steps.changes.values import IrregularError, from_pyhanko
+from verify.steps.drawing import Spot
 
 _WHITE_SPACE = b"\0\t\n\f\r "
 MOST_FACTS = 20  # of one finding
@@ -43,7 +43,7 @@ _CODES = {
 }
 
 
-def step_6_changes(case: Case) -> None:
+def check_changes(case: Case) -> None:
     """For each signature: nothing, only additions of a permitted kind, or more."""
     for signature in case.signatures:
         if signature.embedded is None or signature.embedded.coverage is None:
@@ -65,7 +65,7 @@ def step_6_changes(case: Case) -> None:
 
 def _examine(case: Case, signature: Signature, embedded: EmbeddedPdfSignature) -> None:
     if any(each.code == FindingCode.NOT_INTACT for each in signature.findings):
-        signature.changed = _FORBIDDEN  # the sealed bytes themselves are others; step 3 has said so
+        signature.changed = _FORBIDDEN  # the sealed bytes themselves are others; the step of integrity has said so
         return
     if signature.covers_file:
         signature.changed = _UNCHANGED

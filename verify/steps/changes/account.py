@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from verify.changes.revisions import Revision, Written
-from verify.changes.sealed import SealedRevision
-from verify.changes.values import Ref, Stream, Value, is_number, same
 from verify.facts import Fact, FactError, fact
+from verify.steps.changes.revisions import Revision, Written
+from verify.steps.changes.sealed import SealedRevision
+from verify.steps.changes.values import Ref, Stream, Value, is_number, same
 
 Kind = Literal["seal", "signature", "document_timestamp", "validation_data", "form", "document_information"]
 Rectangle = tuple[float, float, float, float]

@@ -1,6 +1,6 @@
 """A second opinion on what was added after a seal: the pages, drawn as they were sealed and as they are, by a reader of another make.
 
-The first opinion (``verify.changes``) names where something may show. Here each page of both revisions is drawn, for the screen and
+The first opinion (``verify.steps.changes``) names where something may show. Here each page of both revisions is drawn, for the screen and
 for print, with annotations and form: a pixel that differs has to lie where the first opinion allows it. And where a later signature
 shows, the sealed page must have been blank. It can only make an answer worse.
 """

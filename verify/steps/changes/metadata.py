@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 from xml.etree import ElementTree
 
-from verify.changes.values import IrregularError, Stream, decoded
+from verify.steps.changes.values import IrregularError, Stream, decoded
 
 MOST_BYTES: Final = 1024 * 1024
 _RDF: Final = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"

@@ -14,9 +14,9 @@ from pyhanko.pdf_utils.misc import PdfError, PdfStrictReadError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.xref import ObjStreamRef, XRefSectionData, XRefSectionMetaInfo
 
-from verify.changes.revisions import TooManyError
-from verify.changes.values import IrregularError, Ref, Stream, Value, from_pyhanko, is_certain, parse, pdf_text
 from verify.facts import FactError
+from verify.steps.changes.revisions import TooManyError
+from verify.steps.changes.values import IrregularError, Ref, Stream, Value, from_pyhanko, is_certain, parse, pdf_text
 
 _HEAD = re.compile(rb"[\0\t\n\f\r ]*\d+[\0\t\n\f\r ]+\d+[\0\t\n\f\r ]+obj")
 _REFERENCE = re.compile(rb"(\d{1,10})[\0\t\n\f\r ]+(\d{1,5})[\0\t\n\f\r ]+R")

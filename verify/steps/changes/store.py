@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from asn1crypto import parser
 
-from verify.changes.account import Account, Addition, ChangedError, members, require_only
-from verify.changes.values import Ref, Stream, Value, decoded, same
 from verify.facts import fact
+from verify.steps.changes.account import Account, Addition, ChangedError, members, require_only
+from verify.steps.changes.values import Ref, Stream, Value, decoded, same
 
 _RULE = fact("part_validation_data")
 _ARRAYS = {"/Certs", "/OCSPs", "/CRLs"}

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 
-from verify.changes import metadata as xmp
-from verify.changes.account import Account, Addition, ChangedError, members, plain_leaves, require_only
-from verify.changes.metadata import Xmp
-from verify.changes.values import IrregularError, Stream, Value, pdf_text, same
 from verify.facts import Fact, fact
+from verify.steps.changes import metadata as xmp
+from verify.steps.changes.account import Account, Addition, ChangedError, members, plain_leaves, require_only
+from verify.steps.changes.metadata import Xmp
+from verify.steps.changes.values import IrregularError, Stream, Value, pdf_text, same
 
 _RULE = fact("part_information")
 _METADATA, _EXTENSIONS = fact("part_metadata"), fact("part_extensions")

@@ -1,4 +1,4 @@
-"""Step 4: the timestamps (RFC 3161), over signatures and over the document, and whether we trust who made them.
+"""The timestamps (RFC 3161), over signatures and over the document, and whether we trust who made them.
 
 Trusted are units of ours and configured outside TSAs.
 """
@@ -19,11 +19,11 @@ from pyhanko.sign.validation.status import TimestampSignatureStatus
 
 from sealcore.clock import why_not_current
 from sealcore.protocol.ledger_entry import timestamp_hash
-from verify.case import Case, Signature, name_of, owner_of
 from verify.codes import FindingCode
 from verify.facts import fact, plain
-from verify.paths import PathFault, Standing, completed, context, fault_of, revocation
 from verify.report import Answer, SealKind, Timestamp, finding, written
+from verify.steps.case import Case, Signature, name_of, owner_of
+from verify.steps.paths import PathFault, Standing, completed, context, fault_of, revocation
 from verify.trust import Outside, TrustMaterial
 
 Imprint = Callable[[str], bytes]
@@ -33,7 +33,7 @@ MOST_TOKENS = 4  # each costs a path
 _HARMLESS_REASONS = {"affiliationChanged", "superseded", "cessationOfOperation"}  # RFC 3161 §4: earlier tokens stay valid
 
 
-def step_4_timestamp(case: Case) -> None:
+def check_timestamp(case: Case) -> None:
     """For each seal: a timestamp over its signature value, by a unit under our root or by an outside TSA that is configured.
 
     For each document timestamp: the same of itself, over the bytes that it covers.

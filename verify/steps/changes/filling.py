@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from verify.changes.account import RESOURCES, Account, Addition, ChangedError, Place, members, rectangle_of, require_same, shows
-from verify.changes.choices import View, chosen_of, is_ambiguous, options_of, view_of_choices
-from verify.changes.derived import Look, UnprovenError, Usual, Wanted, require_derived
-from verify.changes.fonts import Font, font_of, is_plain
-from verify.changes.painting import NotDerivedError
-from verify.changes.respelled import is_default, is_same_appearance, is_same_character, is_same_place, is_same_text
-from verify.changes.sealed import Node
-from verify.changes.values import Stream, Value, pdf_text, same
 from verify.facts import Fact, fact
+from verify.steps.changes.account import RESOURCES, Account, Addition, ChangedError, Place, members, rectangle_of, require_same, shows
+from verify.steps.changes.choices import View, chosen_of, is_ambiguous, options_of, view_of_choices
+from verify.steps.changes.derived import Look, UnprovenError, Usual, Wanted, require_derived
+from verify.steps.changes.fonts import Font, font_of, is_plain
+from verify.steps.changes.painting import NotDerivedError
+from verify.steps.changes.respelled import is_default, is_same_appearance, is_same_character, is_same_place, is_same_text
+from verify.steps.changes.sealed import Node
+from verify.steps.changes.values import Stream, Value, pdf_text, same
 
 _READ_ONLY, _PUSH_BUTTON, _COMBO, _COMB, _MULTILINE = 1 << 0, 1 << 16, 1 << 17, 1 << 24, 1 << 12  # /Ff (ISO 32000-2 §12.7.5)
 _OFF = "/Off"

@@ -44,7 +44,7 @@ class Examining:
     """Asks the sandbox. Thread-safe; it starts with the first question."""
 
     def __init__(self) -> None:
-        self._server = ForkServer("signer.pipeline.examining:work", preload=["signer.pdf.full.prepare"], limits=limits())
+        self._server = ForkServer("signer.pipeline.dry_run:work", preload=["signer.pdf.full.prepare"], limits=limits())
 
     def close(self) -> None:
         """Ends the sandbox."""

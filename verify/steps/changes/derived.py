@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from verify.changes.fonts import Font
-from verify.changes.painting import Colour, NotDerivedError, Painting, colour_of, numbers, require
-from verify.changes.values import IrregularError, Stream, Value, decoded, is_number, parse
+from verify.steps.changes.fonts import Font
+from verify.steps.changes.painting import Colour, NotDerivedError, Painting, colour_of, numbers, require
+from verify.steps.changes.values import IrregularError, Stream, Value, decoded, is_number, parse
 
 _OPERATOR = re.compile(rb"[\0\t\n\f\r ]*([A-Za-z*'\"]{1,3})(?=[\0\t\n\f\r /\[(<]|$)")
 _BLANK = re.compile(rb"[\0\t\n\f\r ]*$")

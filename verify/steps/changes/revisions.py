@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from verify.changes.values import IrregularError, Ref, Stream, Value, decoded, parse
+from verify.steps.changes.values import IrregularError, Ref, Stream, Value, decoded, parse
 
 MOST_OBJECTS: Final = 20_000  # appended; more are a trap
 MOST_REVISIONS: Final = 256

@@ -24,7 +24,7 @@ from pyhanko.pdf_utils.generic import ArrayObject, DictionaryObject, StreamObjec
 from pyhanko_certvalidator.sig_validate import DefaultSignatureValidator
 
 from sealcore.unreadable import UNREADABLE
-from verify.paths import speaks_of
+from verify.steps.paths import speaks_of
 from verify.trust import issued
 
 MOST_PIECES: Final = 64  # of each kind

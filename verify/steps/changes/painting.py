@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Final, TypeGuard
 
-from verify.changes.values import Value, is_number
+from verify.steps.changes.values import Value, is_number
 
 Colour = tuple[float, float, float]
 Box = tuple[float, float, float, float]

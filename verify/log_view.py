@@ -1,4 +1,4 @@
-"""What step 7 asks: is the seal's signature value in the ledger, under a checkpoint that the log signed and a witness cosigned?
+"""What the ledger is asked: is the seal's signature value in the ledger, under a checkpoint that the log signed and a witness cosigned?
 
 ``PublicLedger`` reads the log as any stranger does. The signer is asked for two things at most, both checked: the number of a
 form, which must open the entry's commitment, and the committed size, to tell "never logged" from "not published yet".
