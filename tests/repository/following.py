@@ -54,8 +54,8 @@ def links(repository: Repository, passage: Passage) -> Iterator[str]:
 
 
 def documents(repository: Repository, passage: Passage) -> Iterator[str]:
-    """Documents by name, with a section: `docs/protocol.md, "Use"`."""
-    for name, fragment, section in DOCUMENT.findall(passage.text):
+    """Documents by name, with a section and a step of its list: `docs/protocol.md, "Use", step 4`."""
+    for name, fragment, section, step in DOCUMENT.findall(passage.text):
         path = _resolved(repository, passage.path, name)
         if path is None:
             yield name
@@ -63,6 +63,8 @@ def documents(repository: Repository, passage: Passage) -> Iterator[str]:
             yield f"{name}#{fragment}"
         elif section and section not in repository.headings[path]:
             yield f'{name}, "{section}"'
+        elif step and not re.search(rf"^{step}\. ", repository.section(path, section), re.MULTILINE):
+            yield f'{name}, "{section}", step {step}'
 
 
 def decisions(repository: Repository, passage: Passage) -> Iterator[str]:

@@ -21,7 +21,7 @@ WORD: Final = re.compile(r"[^\W\d]\w*")
 SPAN: Final = re.compile(r"``([^`\n]+)``|(?<!`)`([^`\n]+)`(?!`)")
 COMMENTS: Final = re.compile(r"(?:^[ ]*#.*\n?)+|[ ]{2}# .*$", re.MULTILINE)
 FENCE: Final = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
-DOCUMENT: Final = re.compile(r'(?<![\w/.-])((?:[\w.-]+/)*[\w-]+\.md)\b(?:#([\w-]+)|,? (?:section )?"([^"]+)")?')
+DOCUMENT: Final = re.compile(r'(?<![\w/.-])((?:[\w.-]+/)*[\w-]+\.md)\b(?:#([\w-]+)|,? (?:section )?"([^"]+)"(?:, step (\d+))?)?')
 LINK: Final = re.compile(r"""\]\(([^)\s]+)\)|(?:src|href)="([^"]+)\"""")
 ADR: Final = re.compile(r"\bADRs? (\d+)|\badr/(\d+)")
 ELSEWHERE: Final = re.compile(r"\b(PROTOCOL|DESIGN|VISUAL|REQUIREMENTS|STYLE)\b")  # documents have their file's name
@@ -120,6 +120,11 @@ class Repository:
     def headings(self) -> dict[str, list[str]]:
         """The headings of each document, and what bold words begin its list items."""
         return {path: _headings(text) for path, text in self.files.items() if path.endswith(".md")}
+
+    def section(self, path: str, heading: str) -> str:
+        """The text under a heading of a document."""
+        found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", self.files[path], re.DOTALL | re.MULTILINE)
+        return found[1] if found else ""
 
     @cached_property
     def targets(self) -> frozenset[str]:

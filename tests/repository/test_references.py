@@ -34,6 +34,7 @@ BROKEN = {
         'protocol.md "Gone"',
         "docs/protocol.md#gone",
         "../docs/gone.md",
+        'docs/protocol.md, "Use", step 9',
     ],
     "decisions": ["ADR 9999", "ADR 0999", "docs/adr/0999-gone.md"],
     "documents_of_others": ['PROTOCOL "Use"', "as DESIGN.md says", "VISUAL 12", "REQUIREMENTS U8", "STYLE"],
