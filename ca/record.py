@@ -22,12 +22,10 @@ from ca.names import Role
 from ca.tables import State, acts, certificates, outbox
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import read, write
+from sealcore.protocol.labels import ACT_V1
 
 RENEWED_BY_KEY: Final = "ocsp"
 """The one profile under which a key gets a certificate again."""
-
-
-ACT_LABEL: Final = b"vermilion-act-v1"  # as the signer's register hashes its acts
 
 
 @dataclass(frozen=True)
@@ -187,7 +185,7 @@ def _keep(connection: Connection, act: Act, issuer: str, serial: str, now: datet
             connection.execute(insert(acts).values(kept))
     except IntegrityError:
         raise VermilionError(Code.CONFLICT, f"the act {act.id} was carried out already; its certificate counts") from None
-    subject = hashlib.sha256(ACT_LABEL + act.evidence.encode("utf-8")).digest()
+    subject = hashlib.sha256(ACT_V1 + act.evidence.encode("utf-8")).digest()
     note = {"idempotency_key": f"act:{act.id}", "kind": "certificate", "subject_sha256": subject}
     connection.execute(insert(outbox).values(note | {"form": act.form, "people": act.people, "policy": act.policy}))
 

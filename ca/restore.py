@@ -10,13 +10,13 @@ from typing import Final
 from sqlalchemy import Engine, func, insert, select, update
 
 from ca.instants import from_text, to_text
-from ca.record import ACT_LABEL
 from ca.revocation.revoke import SALT_BYTES
 from ca.tables import acts, issuers, outbox, restores
 from sealcore.clock import Clock
 from sealcore.ids import uuid7
 from sealcore.platform.db import read, write
 from sealcore.protocol.canonical import b64url, canonical_json
+from sealcore.protocol.labels import ACT_V1
 
 CRL_NUMBERS_SKIPPED: Final = 1_000_000
 """More CRLs than were made since any backup: none gets a number that relying parties have seen (RFC 5280 §5.2.3)."""
@@ -31,7 +31,7 @@ def record_restore(engine: Engine, *, clock: Clock) -> datetime:
     counts_from = now.replace(microsecond=0) + timedelta(seconds=1)  # a token's times are in whole seconds
     act, salt = uuid7(), b64url(secrets.token_bytes(SALT_BYTES))
     evidence = canonical_json({"kind": "restore", "restored_at": to_text(counts_from), "salt": salt}).decode("utf-8")
-    digest = hashlib.sha256(ACT_LABEL + evidence.encode("utf-8")).digest()
+    digest = hashlib.sha256(ACT_V1 + evidence.encode("utf-8")).digest()
     with write(engine) as connection:
         kept = {"id": act, "evidence": evidence, "issuer": "", "serial": "", "performed_at": to_text(now)}
         connection.execute(insert(acts).values(kept))

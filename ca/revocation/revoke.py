@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from ca.instants import to_text
 from ca.issuance import holders
 from ca.names import role_of
-from ca.record import ACT_LABEL, serial_text
+from ca.record import serial_text
 from ca.revocation.change import Change, Kind
 from ca.revocation.crl import CrlPublisher
 from ca.tables import State, acts, certificates, issuers, outbox
@@ -25,6 +25,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.db import read, write
 from sealcore.protocol.canonical import b64url, canonical_json
+from sealcore.protocol.labels import ACT_V1
 
 SALT_BYTES: Final = 16
 
@@ -110,7 +111,7 @@ class Revocation:
                 if changed or order.token:
                     kept = {"id": act_id, "evidence": order.encoded, "issuer": change.issuer, "serial": row.serial}
                     connection.execute(insert(acts).values(kept | {"performed_at": to_text(now)}))
-                    _note(connection, order, f"act:{act_id}", ACT_LABEL + order.encoded.encode("utf-8"))
+                    _note(connection, order, f"act:{act_id}", ACT_V1 + order.encoded.encode("utf-8"))
         except IntegrityError:
             if (number := self.performed(order)) is None:
                 raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,9 +18,9 @@ from sealcore.errors import Code, VermilionError
 from sealcore.protocol.actions import KINDS, Names
 from sealcore.protocol.canonical import canonical_json, is_integer, is_text, is_urn, is_uuid7, require
 from sealcore.protocol.covers import Covers, to_json
+from sealcore.protocol.labels import DECISION_V1
 from sealcore.protocol.p256 import low_s
 
-LABEL = b"vermilion-decision-v1"
 MOST_PERSONS = 64  # of one quorum; bounds the work of one token
 
 Verdict = Literal["apply", "approve", "reject"]
@@ -54,7 +54,9 @@ class Policy:
 
 @dataclass(frozen=True)
 class DecisionContext:
-    """The ten fields that all decisions on one request share."""
+    """The ten fields that all decisions on one request share. ``signed_as`` is the label of their version."""
+
+    signed_as: ClassVar[bytes] = DECISION_V1
 
     jti: str
     form: str
@@ -76,6 +78,21 @@ class DecisionContext:
         without_seal = KINDS[self.action].names is not Names.SEAL and self.seal == ""
         require(is_uuid7(self.seal) or without_seal, "seal is a UUIDv7; only an act that concerns no seal leaves it empty")
         require(is_integer(self.nbf) and is_integer(self.exp) and self.nbf < self.exp, "nbf and exp are NumericDates in order")
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as decisions sign them."""
+        return {
+            "jti": self.jti,
+            "form": self.form,
+            "aud": self.aud,
+            "sub": self.sub,
+            "seal": self.seal,
+            "action": self.action,
+            "covers": to_json(self.covers),
+            "policy": self.policy.as_json(),
+            "nbf": self.nbf,
+            "exp": self.exp,
+        }
 
 
 @dataclass(frozen=True)
@@ -99,25 +116,12 @@ def _check(person: Any, verdict: Any, time: Any) -> None:
 
 
 def statement(context: DecisionContext, person: str, verdict: str, time: int) -> bytes:
-    """``vermilion-decision-v1`` ‖ RFC 8785 JSON of the 13 fields; its SHA-256 is what is signed."""
+    """The label of the context's version ‖ RFC 8785 JSON of its fields with these three; its SHA-256 is what is signed.
+
+    Version 1 binds 13 fields. A later version is a context of another type, with a label and fields of its own.
+    """
     _check(person, verdict, time)
-    return LABEL + canonical_json(
-        {
-            "jti": context.jti,
-            "form": context.form,
-            "aud": context.aud,
-            "sub": context.sub,
-            "seal": context.seal,
-            "action": context.action,
-            "covers": to_json(context.covers),
-            "policy": context.policy.as_json(),
-            "nbf": context.nbf,
-            "exp": context.exp,
-            "person": person,
-            "verdict": verdict,
-            "time": time,
-        }
-    )
+    return context.signed_as + canonical_json({**context.as_json(), "person": person, "verdict": verdict, "time": time})
 
 
 def sign(context: DecisionContext, person: str, verdict: str, time: int, sign: Sign) -> Decision:

@@ -8,8 +8,8 @@ from typing import Any
 
 from sealcore.protocol import merkle
 from sealcore.protocol.canonical import is_digest, is_integer, is_text, ordered_cbor, require
+from sealcore.protocol.labels import LEAF_V1
 
-LABEL = b"vermilion-leaf-v1"
 SALT_BYTES = 16
 MOST_DOCUMENTS = 2**20  # of one manifest: a proof is at most 20 hashes long
 MOST_MARKS = 1000
@@ -197,7 +197,7 @@ def leaf_input(leaf: Leaf) -> bytes:
     middle, last = leaf.placement.encoded
     numbers = _SIZE + ordered_cbor(leaf.size) + _INDEX + ordered_cbor(leaf.index)
     length = _LENGTH + ordered_cbor(leaf.document_size_bytes)
-    return b"".join((LABEL, _SALT, leaf.salt, numbers, middle, length, _SHA256, leaf.document_sha256, last))
+    return b"".join((LEAF_V1, _SALT, leaf.salt, numbers, middle, length, _SHA256, leaf.document_sha256, last))
 
 
 def leaf_hash(leaf: Leaf) -> bytes:

@@ -20,8 +20,8 @@ import cbor2
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol import merkle
 from sealcore.protocol.canonical import is_digest, is_integer, is_text, ordered_cbor, require
+from sealcore.protocol.labels import COMMITMENT_V1, ENTRY_V1, JTI_V1, SIGNATURE_V1, TIMESTAMP_V1
 
-LABEL = b"vermilion-entry-v1"
 VERSION = 1
 COMMIT_WITHIN_S = 24 * 3600
 """A use is committed at most so long after it was intended, and so after its timestamp, or not by that attempt at all."""
@@ -29,7 +29,6 @@ MOST_ENTRY_BYTES = 65_535  # tlog-tiles: an entry's length is a big-endian uint1
 SALT_BYTES = 32
 COMMITMENT_NAMES = ("form", "people", "policy")  # in the order of deterministic CBOR
 MOST_WARNINGS = 64
-_COMMITMENT = b"vermilion-commitment-v1"
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -121,7 +120,7 @@ class Entry:
             _hash("timestamp", self.timestamp_hash),
             _commitments([(name, self.commitments[name]) for name in COMMITMENT_NAMES if name in self.commitments]),
         ]
-        data = b"".join((LABEL, _map_head(sum(map(bool, facts))), *facts))
+        data = b"".join((ENTRY_V1, _map_head(sum(map(bool, facts))), *facts))
         require(len(data) <= MOST_ENTRY_BYTES, f"an entry has at most {MOST_ENTRY_BYTES} bytes")
         return data
 
@@ -129,8 +128,8 @@ class Entry:
     def decode(cls, data: bytes) -> Entry:
         """The inverse; raises LEDGER_INCONSISTENT for bytes that ``encode`` would not have made."""
         try:
-            require(len(data) <= MOST_ENTRY_BYTES and data.startswith(LABEL), "no entry of this version")
-            facts = cbor2.loads(data[len(LABEL) :])
+            require(len(data) <= MOST_ENTRY_BYTES and data.startswith(ENTRY_V1), "no entry of this version")
+            facts = cbor2.loads(data[len(ENTRY_V1) :])
             require(isinstance(facts, dict) and facts.get("version") == VERSION, "no entry of this version")
             unknown = facts.keys() - _NAMED.keys() - {"version", "warnings"}
             require(not unknown, "an entry has an unknown fact")
@@ -160,7 +159,7 @@ class UseEntries:
         self._is_seal = kind is EntryKind.SEAL
         members = 8 + 2 * self._is_seal + bool(names)
         first = _hash("jti", jti_hash) + _KEY["kind"] + ordered_cbor(kind.value) + _HASH["leaf"]
-        self._plain, self._warned = LABEL + _map_head(members) + first, LABEL + _map_head(members + 1) + first
+        self._plain, self._warned = ENTRY_V1 + _map_head(members) + first, ENTRY_V1 + _map_head(members + 1) + first
         self._second = _hash("spki", spki_sha256) + _KEY["time"] + _number(time_us) + _KEY["index"]
         head = _KEY["commitments"] + _map_head(len(names))
         heads = [(head if at == 0 else b"") + _HASH[name] for at, name in enumerate(names)]
@@ -179,7 +178,7 @@ class UseEntries:
         if self._is_seal:
             parts += (_HASH["signature"], signature_hash, _HASH["timestamp"], timestamp_hash)
         for at, head, value in self._commitments:
-            parts += (head, hashlib.sha256(_COMMITMENT + salts[at : at + SALT_BYTES] + value).digest())
+            parts += (head, hashlib.sha256(COMMITMENT_V1 + salts[at : at + SALT_BYTES] + value).digest())
         data = b"".join(parts)
         require(len(data) <= MOST_ENTRY_BYTES, f"an entry has at most {MOST_ENTRY_BYTES} bytes")
         return data
@@ -226,7 +225,7 @@ def _pattern() -> re.Pattern[bytes]:
         re.escape(_KEY["commitments"] + _map_head(group.count(b".{32}"))) + group for group in sorted(groups[1:], key=len, reverse=True)
     )
     parts = (
-        re.escape(LABEL) + b"([\xa8-\xac])",
+        re.escape(ENTRY_V1) + b"([\xa8-\xac])",
         digest("jti", b"(.{32})"),
         key("kind") + b"d(seal|void)",
         digest("leaf", b"(.{32})"),
@@ -303,23 +302,23 @@ def entry_hash(data: bytes) -> bytes:
 
 def jti_hash(jti: str) -> bytes:
     """SHA-256(``vermilion-jti-v1`` ‖ jti)."""
-    return hashlib.sha256(b"vermilion-jti-v1" + jti.encode("utf-8")).digest()
+    return hashlib.sha256(JTI_V1 + jti.encode("utf-8")).digest()
 
 
 def signature_hash(signature_value: bytes) -> bytes:
     """SHA-256(``vermilion-sig-v1`` ‖ SignerInfo signature value): by this a stranger finds the entry."""
-    return hashlib.sha256(b"vermilion-sig-v1" + signature_value).digest()
+    return hashlib.sha256(SIGNATURE_V1 + signature_value).digest()
 
 
 def timestamp_hash(token_der: bytes) -> bytes:
     """SHA-256(``vermilion-tst-v1`` ‖ DER of the TimeStampToken)."""
-    return hashlib.sha256(b"vermilion-tst-v1" + token_der).digest()
+    return hashlib.sha256(TIMESTAMP_V1 + token_der).digest()
 
 
 def commitment(salt: bytes, value: str) -> bytes:
     """SHA-256(``vermilion-commitment-v1`` ‖ salt (32 bytes) ‖ value): without the salt it says nothing about the value."""
     require(len(salt) == SALT_BYTES, "a commitment's salt is 32 bytes")
-    return hashlib.sha256(_COMMITMENT + salt + value.encode("utf-8")).digest()
+    return hashlib.sha256(COMMITMENT_V1 + salt + value.encode("utf-8")).digest()
 
 
 def people_value(person_ids: Iterable[str]) -> str:

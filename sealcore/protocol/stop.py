@@ -9,9 +9,9 @@ from typing import Any
 
 from sealcore.protocol.canonical import canonical_json, is_text, is_uuid7, require
 from sealcore.protocol.decision import Sign, verify_p256
+from sealcore.protocol.labels import STOP_V1
 from sealcore.protocol.p256 import low_s
 
-LABEL = b"vermilion-stop-v1"
 SUBJECT_KINDS = frozenset({"seal", "grant"})
 _RFC3339_UTC = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]{1,6})?Z", re.ASCII)
 
@@ -47,7 +47,7 @@ def _is_time(text: str) -> bool:
 
 def statement(stop: StopStatement) -> bytes:
     """``vermilion-stop-v1`` ‖ RFC 8785 JSON of the five fields; its SHA-256 is what is signed."""
-    return LABEL + canonical_json(
+    return STOP_V1 + canonical_json(
         {
             "subject_kind": stop.subject_kind,
             "subject": stop.subject,

@@ -7,8 +7,10 @@ members, so that one approval has one spelling and nothing rides along.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,11 +21,11 @@ from sealcore.errors import Code, VermilionError
 from sealcore.protocol.canonical import b64url, b64url_decode, canonical_json, is_integer, members, require, strict_json
 from sealcore.protocol.covers import Covers, from_json, to_json
 from sealcore.protocol.decision import MOST_PERSONS, Decision, DecisionContext, Policy, Sign
+from sealcore.protocol.labels import TOKEN_TYPE_V1
 from sealcore.protocol.p256 import canonical_spki, low_s, require_low_s
 
 __all__ = ["ISSUER", "Claims", "ParsedToken", "Policy", "encode", "key_id", "parse", "verify_signature"]
 
-TYPE = "vermilion-approval+jws"
 ALGORITHM = "ES256"
 ISSUER = "https://vermilion.internal/service/workflow"
 MOST_TOKEN_CHARACTERS = 256 * 1024  # an act's parameters and 64 decisions fit many times over
@@ -38,7 +40,9 @@ _DECISION = frozenset({"person", "verdict", "time", "signature"})
 
 @dataclass(frozen=True)
 class Claims:
-    """The claims; times are NumericDates (integer seconds). Each person decides at most once."""
+    """The claims; times are NumericDates (integer seconds). Each person decides at most once. ``token_type`` is their version's ``typ``."""
+
+    token_type: ClassVar[str] = TOKEN_TYPE_V1
 
     jti: str
     iss: str
@@ -104,8 +108,8 @@ def key_id(spki_der: bytes) -> str:
 
 def encode(claims: Claims, *, kid: str, sign: Sign) -> str:
     """The JWS over ``claims``, with low s; ``sign`` returns DER ECDSA over SHA-256 of its argument."""
-    header = canonical_json({"alg": ALGORITHM, "kid": kid, "typ": TYPE})
-    signing_input = f"{b64url(header)}.{b64url(canonical_json(_claims_json(claims)))}"
+    header = canonical_json({"alg": ALGORITHM, "kid": kid, "typ": claims.token_type})
+    signing_input = f"{b64url(header)}.{b64url(canonical_json(VERSIONS[claims.token_type].json_of(claims)))}"
     r, s = decode_dss_signature(low_s(sign(signing_input.encode("ascii"))))
     return f"{signing_input}.{b64url(r.to_bytes(_COORDINATE_BYTES, 'big') + s.to_bytes(_COORDINATE_BYTES, 'big'))}"
 
@@ -119,14 +123,15 @@ def parse(jws: str) -> ParsedToken:
         raise VermilionError(Code.TOKEN_MALFORMED, "the token is not a compact JWS of acceptable size")
     header_bytes, payload, signature = (b64url_decode(part, Code.TOKEN_MALFORMED) for part in parts)
     header = members(strict_json(header_bytes, Code.TOKEN_MALFORMED), _HEADER, Code.TOKEN_MALFORMED, "the token's header")
-    if header["alg"] != ALGORITHM or header["typ"] != TYPE:
-        raise VermilionError(Code.TOKEN_MALFORMED, f"the token is not of type {TYPE} signed by {ALGORITHM}")
+    version = VERSIONS.get(header["typ"]) if isinstance(header["typ"], str) else None
+    if header["alg"] != ALGORITHM or version is None:
+        raise VermilionError(Code.TOKEN_MALFORMED, f"the token is not of type {' or '.join(VERSIONS)} signed by {ALGORITHM}")
     kid = header["kid"]
     if len(b64url_decode(kid, Code.TOKEN_MALFORMED)) != hashlib.sha256().digest_size:
         raise VermilionError(Code.TOKEN_MALFORMED, "the token's kid is not the SHA-256 of a key")
     if len(signature) != 2 * _COORDINATE_BYTES:
         raise VermilionError(Code.TOKEN_MALFORMED, "an ES256 signature is 64 bytes")
-    claims = _claims_from_json(strict_json(payload, Code.TOKEN_MALFORMED))
+    claims = version.claims_of(strict_json(payload, Code.TOKEN_MALFORMED))
     return ParsedToken(kid, claims, f"{parts[0]}.{parts[1]}".encode("ascii"), signature)
 
 
@@ -165,3 +170,15 @@ def _claims_from_json(value: Any) -> Claims:
         if fault.code is Code.INVALID_ARGUMENT:
             raise VermilionError(code, f"the token is malformed: {fault.reason}") from None
         raise
+
+
+@dataclass(frozen=True)
+class TokenVersion:
+    """A version of the token: its claims from JSON, and to JSON. Both refuse what is not exactly of this version (TOKEN_MALFORMED)."""
+
+    claims_of: Callable[[Any], Claims]
+    json_of: Callable[[Claims], dict[str, Any]]
+
+
+VERSIONS: Final[Mapping[str, TokenVersion]] = MappingProxyType({TOKEN_TYPE_V1: TokenVersion(_claims_from_json, _claims_json)})
+"""The versions that are read, by the ``typ`` of the token's header. One more is a type of claims and an entry here."""

@@ -17,6 +17,7 @@ from sealcore.platform.ledger_store import Draft
 from sealcore.protocol import stop as stops
 from sealcore.protocol.canonical import b64url, b64url_decode, canonical_json, require, strict_json
 from sealcore.protocol.covers import ActCovers
+from sealcore.protocol.labels import ACT_V1
 from sealcore.protocol.ledger_entry import Entry, EntryKind, jti_hash, people_value
 from sealcore.protocol.p256 import require_low_s
 from sealcore.protocol.token import parse
@@ -26,7 +27,6 @@ from signer.acts.narrowing import raised_where_narrower
 from signer.gate import Admission, admit_act
 from signer.register.model import RULES, Register
 
-LABEL = b"vermilion-act-v1"
 MICROSECONDS = 1_000_000
 
 
@@ -44,7 +44,7 @@ class Act:
     @property
     def sha256(self) -> bytes:
         """What the ledger knows the act by."""
-        return hashlib.sha256(LABEL + self.encoded).digest()
+        return hashlib.sha256(ACT_V1 + self.encoded).digest()
 
     @property
     def encoded(self) -> bytes:

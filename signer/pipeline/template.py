@@ -18,8 +18,8 @@ import pikepdf
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.canonical import canonical_cbor, strict_json
+from sealcore.protocol.labels import TEMPLATE_V1
 
-LABEL = b"vermilion-template-v1"
 MOST_OBJECTS = 200_000  # a base PDF is a form, not a book
 DEEPEST = 200
 # Facts about a file, not about its look. They are left out where they are that fact, never by name alone: a resource may bear any name.
@@ -77,7 +77,7 @@ class _Fixed:
             "catalog": {key: self._value(value, 1) for key, value in sorted(catalog.items())},
             "form": self._members(form, 1, _FORM_FACTS) if isinstance(form, pikepdf.Dictionary) else {},
         }
-        return hashlib.sha256(LABEL + canonical_cbor(whole)).hexdigest()
+        return hashlib.sha256(TEMPLATE_V1 + canonical_cbor(whole)).hexdigest()
 
     def _declared_widgets(self) -> Iterator[tuple[int, int]]:
         """Every field dictionary and widget whose full name is declared, by object number."""

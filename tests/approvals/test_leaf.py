@@ -15,7 +15,8 @@ from protos.vermilion.v1 import common_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.placement_messages import placement_from_message, placement_to_message
 from sealcore.protocol.canonical import canonical_cbor
-from sealcore.protocol.leaf import LABEL, Leaf, Mark, MarkKind, Placement, Rectangle, SignatureTexts, leaf_hash, leaf_input
+from sealcore.protocol.labels import LEAF_V1
+from sealcore.protocol.leaf import Leaf, Mark, MarkKind, Placement, Rectangle, SignatureTexts, leaf_hash, leaf_input
 from sealcore.protocol.manifest import DocumentEntry, Manifest, prove
 from tests.approvals.build import leaf_of, placement_of
 from tests.vectors.load import vectors
@@ -45,7 +46,7 @@ def test_every_leaf_is_deterministic_cbor(data: st.DataObject) -> None:
     whole = data.draw(st.sampled_from([leaf_of(one["leaf"]) for one in MANIFESTS[2]["leaves"]]))
     texts = SignatureTexts(*(data.draw(st.sampled_from(["", "一", "a"])) for _ in range(4)))
     leaf = replace(whole, placement=replace(whole.placement, texts=texts), document_size_bytes=data.draw(st.integers(0, 2**53 - 1)))
-    encoded = leaf_input(leaf)[len(LABEL) :]
+    encoded = leaf_input(leaf)[len(LEAF_V1) :]
     assert encoded == canonical_cbor(cbor2.loads(encoded))
 
 

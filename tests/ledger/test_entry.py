@@ -15,7 +15,8 @@ from sealcore.platform.ledger_store import Draft
 from sealcore.protocol import ledger_entry as entries
 from sealcore.protocol import merkle
 from sealcore.protocol.canonical import canonical_cbor
-from sealcore.protocol.ledger_entry import LABEL, MOST_ENTRY_BYTES, Entry, EntryKind, UseEntries, use_facts
+from sealcore.protocol.labels import ENTRY_V1
+from sealcore.protocol.ledger_entry import MOST_ENTRY_BYTES, Entry, EntryKind, UseEntries, use_facts
 from tests.vectors.load import vectors
 
 PUBLISHED = vectors("entry")
@@ -69,7 +70,7 @@ def test_an_entry_at_the_limit_is_taken_and_one_byte_more_is_not() -> None:
     room = Entry("act", 1, warnings=("x" * 200,) * 64)
     assert len(room.encode()) <= MOST_ENTRY_BYTES
     whole = room.encode()
-    grown = LABEL + canonical_cbor({"version": 1, "kind": "act", "time": 1, "warnings": ["x" * MOST_ENTRY_BYTES]})
+    grown = ENTRY_V1 + canonical_cbor({"version": 1, "kind": "act", "time": 1, "warnings": ["x" * MOST_ENTRY_BYTES]})
     assert len(grown) > MOST_ENTRY_BYTES
     assert Entry.decode(whole) == room
     with pytest.raises(VermilionError) as refusal:
@@ -95,16 +96,16 @@ def test_what_no_entry_can_say_is_refused(wrong: dict[str, Any]) -> None:
     "data",
     [
         b"",
-        LABEL,
-        b"vermilion-entry-v2" + PLAIN.encode()[len(LABEL) :],
+        ENTRY_V1,
+        b"vermilion-entry-v2" + PLAIN.encode()[len(ENTRY_V1) :],
         PLAIN.encode() + b"\x00",
-        LABEL + canonical_cbor({"version": 2, "kind": "act", "time": 1}),
-        LABEL + canonical_cbor({"version": 1, "kind": "act", "time": 1, "note": "x"}),
-        LABEL + canonical_cbor({"version": 1, "kind": "act"}),
-        LABEL + canonical_cbor([1, 2]),
-        LABEL + b"\xa3dkindcactdtime\x19\x00\x01gversion\x01",  # time in more bytes than it needs
-        LABEL + b"\xbfdkindcactdtime\x01gversion\x01\xff",  # a map of indefinite length
-        LABEL + b"\xc1\x01",
+        ENTRY_V1 + canonical_cbor({"version": 2, "kind": "act", "time": 1}),
+        ENTRY_V1 + canonical_cbor({"version": 1, "kind": "act", "time": 1, "note": "x"}),
+        ENTRY_V1 + canonical_cbor({"version": 1, "kind": "act"}),
+        ENTRY_V1 + canonical_cbor([1, 2]),
+        ENTRY_V1 + b"\xa3dkindcactdtime\x19\x00\x01gversion\x01",  # time in more bytes than it needs
+        ENTRY_V1 + b"\xbfdkindcactdtime\x01gversion\x01\xff",  # a map of indefinite length
+        ENTRY_V1 + b"\xc1\x01",
     ],
 )
 def test_bytes_that_are_no_entry_of_one_spelling_are_refused(data: bytes) -> None:
@@ -135,7 +136,7 @@ DIGEST = st.binary(min_size=32, max_size=32)
 )
 def test_every_entry_is_deterministic_cbor_and_comes_back(entry: Entry) -> None:
     data = entry.encode()
-    assert data == LABEL + canonical_cbor(cbor2.loads(data[len(LABEL) :]))
+    assert data == ENTRY_V1 + canonical_cbor(cbor2.loads(data[len(ENTRY_V1) :]))
     assert Entry.decode(data) == entry
 
 
@@ -192,7 +193,7 @@ def test_what_the_short_reader_takes_is_what_the_long_one_takes(made: tuple[Entr
 @given(st.binary(max_size=300))
 def test_any_bytes_get_a_typed_answer(data: bytes) -> None:
     with pytest.raises(VermilionError) as refusal:
-        Entry.decode(LABEL + data)
+        Entry.decode(ENTRY_V1 + data)
     assert refusal.value.code is Code.LEDGER_INCONSISTENT
 
 

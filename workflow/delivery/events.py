@@ -20,11 +20,11 @@ from sealcore.ids import uuid7
 from sealcore.platform.log import request_id
 from sealcore.protocol import actions
 from sealcore.protocol.canonical import b64url, canonical_json
+from sealcore.protocol.labels import EVENT_V1
 from workflow import tables
 from workflow.delivery.signer_link import Append
 from workflow.forms.model import Form, Performance
 
-LABEL = b"vermilion-event-v1"
 SALT_BYTES = 16
 # What the outbox calls the handing over of an act: to the signer, to the CA, and what the workflow carries out by itself.
 ACT, REVOCATION, CERTIFICATE, OWN = "act.performed", "revocation.performed", "certificate.performed", "policy.performed"
@@ -43,7 +43,7 @@ class Recorded:
 
 def subject_sha256(event: Mapping[str, Any]) -> bytes:
     """What the ledger holds of an event."""
-    return hashlib.sha256(LABEL + canonical_json(dict(event))).digest()
+    return hashlib.sha256(EVENT_V1 + canonical_json(dict(event))).digest()
 
 
 def record(
