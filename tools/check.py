@@ -63,7 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--long-tests", nargs="*", default=[], help="files and folders of tests that are never begun")
     chosen = parser.parse_args(arguments)
     began = time.monotonic()
-    changed = changed_since(chosen.since)
+    try:
+        changed = changed_since(chosen.since)
+    except subprocess.CalledProcessError as fault:
+        print(
+            f"git does not say what has changed since {chosen.since}: {fault.stderr.strip()}\nSINCE=… names another commit to compare with"
+        )
+        return 1
     print(f"{len(changed)} file(s) changed since {chosen.since}")
     packages = [word for package in chosen.packages for word in ("-p", package)]
     fine = all(
