@@ -1,4 +1,4 @@
-"""What the timestamp service counts: each worker in a registry of its own, the parent beside them."""
+"""The metrics of the timestamp service: each worker has a registry, and so has the parent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OUTCOMES: Final = (GRANTED, *(failure.name.lower() for failure in Failure))
 
 
 class WorkerMetrics:
-    """Of one worker. Every outcome is there from the start: a rate over a counter that begins with its first event misses it."""
+    """The metrics of one worker. Every outcome exists from the start: the rate of a counter that appears with its first event misses that event."""
 
     def __init__(self) -> None:
         self.registry: Final = CollectorRegistry()
@@ -33,7 +33,7 @@ class WorkerMetrics:
         self.waiting: Final = Gauge("vermilion_timestamp_waiting", "Requests that wait for the HSM", registry=self.registry)
 
     def watch(self, token: Token) -> None:
-        """Adds what the token says of itself."""
+        """Adds the state of the HSM token."""
         sessions = Gauge("vermilion_hsm_sessions", "Sessions that serve calls", registry=self.registry)
         sessions.set_function(lambda: token.sessions)
         hung = Gauge("vermilion_hsm_hung_calls", "Calls into the HSM that were given up and have not come back", registry=self.registry)
@@ -41,7 +41,7 @@ class WorkerMetrics:
 
 
 class ParentMetrics:
-    """Of the parent."""
+    """The metrics of the parent."""
 
     def __init__(self) -> None:
         self.registry: Final = CollectorRegistry()
@@ -53,7 +53,7 @@ class ParentMetrics:
 
 
 def clock_metrics(registry: CollectorRegistry, watch: ClockWatch) -> None:
-    """Adds what the clock watch of a process that makes tokens knows."""
+    """Adds the state of the clock watch of a process that issues tokens."""
 
     def gauge(name: str, text: str, read: Callable[[], float]) -> None:
         Gauge(f"vermilion_timestamp_clock_{name}", text, registry=registry).set_function(read)

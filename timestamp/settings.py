@@ -11,10 +11,10 @@ from sealcore.platform.config import Block, Listen, TokenSettings
 from timestamp.clock_watch import ClockPolicy
 
 DEFAULT_POLICY_OID: Final = "1.3.6.1.4.1.32473.1.1"
-"""Under the arc that IANA keeps for examples (RFC 5612): nobody else's, and short enough for readers that hold an arc in
-31 bits, which those under 2.25 are not. An organisation with an arc of its own sets that instead."""
+"""An OID from the arc that IANA reserves for examples (RFC 5612): it collides with nobody's, and its numbers fit readers that keep
+each in 31 bits, which UUIDs under 2.25 do not. An organisation that has an arc of its own sets a policy from that."""
 
-DEFAULT_ACCURACY_MS: Final = 1000  # what a machine kept by NTP holds with ease, and the least that ETSI EN 319 421 asks
+DEFAULT_ACCURACY_MS: Final = 1000  # easy to keep with NTP, and what ETSI EN 319 421 asks at least
 
 
 class TimestampSettings(Block):
@@ -22,12 +22,12 @@ class TimestampSettings(Block):
 
     certificate_file  the unit's certificate, PEM
     chain_file        the issuing CA's certificate, PEM: goes into tokens beside the unit's
-    accuracy_ms       what tokens claim; issuance stops while the clock may be off by more
+    accuracy_ms       the accuracy that tokens claim; issuance stops while the clock may be off by more
     clock             whether a clock that nothing synchronises stops issuance, or is trusted (``timestamp.clock_watch``)
     chrony            where chronyd takes questions (what ``chronyc -h`` takes); without it chronyc's usual places
-    processes         how many make tokens, each with a login of its own; 0 for one a core
-    latest_time_file  keeps the unit's latest time over restarts, so that a clock set back meanwhile is noticed; without it the
-                      processes share that time for as long as the service runs
+    processes         number of worker processes, each with its own login to the token; 0 means one for each core
+    latest_time_file  keeps the unit's latest time across restarts, so that a clock that was set back meanwhile is noticed; without it the
+                      latest time is shared by the processes, and forgotten when the service stops
     metrics           where monitoring reads: /metrics, /healthz, /readyz
     """
 

@@ -1,4 +1,4 @@
-"""What is counted of outside TSAs, by the name of the source."""
+"""Metrics of outside TSAs, by the name of the source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OUTCOMES: Final = (OK, *(str(code) for code in Code if code.startswith("TSA_")))
 
 
 class SourceMetrics:
-    """Of all sources of a process."""
+    """The metrics of all sources of a process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry: Final = registry
@@ -34,7 +34,7 @@ class SourceMetrics:
         )
 
     def begin(self, source: str) -> None:
-        """Every series is there from the start, so that an alert sees the first event."""
+        """Creates every series of ``source`` at the start, so that an alert sees the first event."""
         for outcome in OUTCOMES:
             self.requests.labels(source, outcome)
         self.untrue.labels(source)

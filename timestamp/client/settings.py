@@ -1,4 +1,4 @@
-"""What an operator says of where timestamps come from, in order of preference."""
+"""Where timestamps come from, in order of preference, as the operator configures it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OID: Final = r"^[0-2](\.(0|[1-9][0-9]*))+$"
 
 
 class Login(StrEnum):
-    """How a TSA knows its customer, beside or instead of a client certificate."""
+    """How a TSA authenticates its customer, besides or instead of a client certificate."""
 
     NONE = "none"
     BASIC = "basic"  # the secret is the password of ``user`` (RFC 7617)
@@ -35,19 +35,19 @@ class OwnSource(Block):
 class HttpSource(Block):
     """An outside TSA.
 
-    anchors_file         PEM certificates that the chain of its signing certificate must end in; nothing else is trusted
-    issuers_file         PEM certificates in between, for a TSA that does not send its chain
-    policy_oid           asked for and required when given; otherwise the TSA's default
+    anchors_file         trust anchors, PEM: the chain of its signing certificate must end in one of them
+    issuers_file         intermediate certificates, PEM, for a TSA that does not send its chain
+    policy_oid           the policy to ask for and to insist on; without one, the TSA's default
     largest_token_bytes  a larger token is refused; every sealed document keeps room for it
-    at_once              requests in flight
+    at_once              most requests in flight
     connect_s, read_s    the longest wait for a connection, and for the next piece of an answer
     total_s              the longest time from the question to the whole answer
-    clock_window_s       how far genTime may lie from our clock, and how inaccurate the TSA may say it is
-    patience             it rests after so many failures in a row
-    rest_s               how long it is left alone then; one request tries it afterwards
-    distrust_s           how long it is left alone after an answer that is not true (wrong nonce, imprint, time, signature …)
+    clock_window_s       how far genTime may differ from our clock, and the worst accuracy that the TSA may claim
+    patience             after how many failures in a row it is not asked for a while
+    rest_s               for how long; afterwards one request tries it
+    distrust_s           for how long after a wrong answer (nonce, imprint, time, signature …)
     login                with ``user`` or ``header``; the secret is the content of ``secret_file`` (mode 0600)
-    tls_anchors_file     who may vouch for the web server; the system's roots when it is absent
+    tls_anchors_file     trust anchors for its HTTPS certificate; without them, the system's roots
     certificate_file     with ``key_file``: a client certificate
     """
 

@@ -32,14 +32,14 @@ class Source(Protocol):
         """No token is larger."""
 
     def stamp_all(self, digests: Sequence[bytes], within_s: float) -> list[bytes | VermilionError]:
-        """For each digest, in order, its token or why there is none; returns within the given time, or nearly so."""
+        """For each digest, in order, its token or the reason why there is none. Returns within ``within_s``, or shortly after."""
 
     def close(self) -> None:
-        """Gives everything back."""
+        """Releases connections and threads."""
 
 
 class OutsideTsa:
-    """An outside TSA, asked by a small event loop in a thread of its own. Thread-safe."""
+    """An outside TSA. An event loop in its own thread does the asking. Thread-safe."""
 
     def __init__(self, settings: HttpSource, clock: Clock, metrics: SourceMetrics) -> None:
         asn1.prepare()
@@ -68,7 +68,7 @@ class OutsideTsa:
         return self._settings.largest_token_bytes
 
     def stamp_all(self, digests: Sequence[bytes], within_s: float) -> list[bytes | VermilionError]:
-        """As ``Source`` has it; several requests are in flight at once."""
+        """See ``Source``; asks for several tokens at a time."""
         return self._run(self._stamp_all(digests, self._clock.monotonic_s() + within_s))
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class OutsideTsa:
         return [first, *await asyncio.gather(*(self._stamp(digest, until_s) for digest in digests[1:]))]
 
     async def _try(self, digest: bytes, until_s: float) -> bytes | VermilionError:
-        """One request goes ahead of all others; who comes meanwhile does not wait for it."""
+        """Tries the TSA with one request before all others. Whoever comes meanwhile is refused at once, so that nobody waits for a dead TSA."""
         if self._trying.locked():
             return VermilionError(Code.TSA_RESTS, "it is being tried by another request after its rest")
         async with self._trying:
