@@ -69,6 +69,7 @@ def test_approvers_see_the_effect_and_not_the_title(office: RunningOffice) -> No
     assert unasked.returncode != exits.DONE and "nothing was approved" in flat(unasked.stderr)
     assert office.json("forms", "show", form["number"])["decisions"] == []
     approved = flat(office.run("forms", "approve", form["number"], "--as", "Chen Rui", "--yes").stdout)
+    assert f"Chen Rui approved {form['number']}; it has 1 of the 2 approvals that are asked for now." in approved
     for said in (words, approved):
         assert "Changes how many persons must decide" in said
         assert lowered in said

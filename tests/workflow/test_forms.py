@@ -286,7 +286,8 @@ def test_a_quorum_raised_in_the_register_counts_for_open_forms(desk: Desk) -> No
     seal = desk.signer.state.add_seal(seal=1)
     form = desk.submit(seal)
     desk.signer.state.seals[seal].quorum[0].least_persons = 2
-    assert decide(desk, form, desk.human("approver")).form.state is FormState.APPLIED
+    first = decide(desk, form, desk.human("approver"))
+    assert (first.form.state, len(first.standing.approvers), first.standing.needed) == (FormState.APPLIED, 1, 2), "and it is told"
     assert decide(desk, form, desk.human("approver")).form.state is FormState.APPROVED
 
 

@@ -43,11 +43,12 @@ def show(effect: Effect) -> None:
 def carry_out(office: Here, desk: Desk, form: Any, persons: Sequence[str] | None, *, quiet: bool = False) -> Any | None:
     """What came of the act once these people have approved it; None, with a word on what is to be done, while approvals are missing."""
     tell_ended(desk, form)
+    needed = None
     if persons and form["state"] == "applied":
-        sign(office, desk, form, persons, quiet=quiet)
+        needed = sign(office, desk, form, persons, quiet=quiet)
     done = acts.await_performed(desk, form["number"])
     if done is None and not quiet:
-        say_waiting(desk.form(form["number"]))
+        say_waiting(desk.form(form["number"]), needed)
     return done
 
 
@@ -57,9 +58,9 @@ def tell_ended(desk: Desk, form: Any) -> None:
         console(stderr=True).print(text("ended.told", why=why), style="undetermined", markup=False)
 
 
-def say_waiting(form: Any) -> None:
-    """What an open form still takes."""
-    given, quorum = approvals(form), form["context"]["policy"]["quorum"]
+def say_waiting(form: Any, needed: int | None) -> None:
+    """What an open form still takes; ``needed`` approvals by the register of now, or None when it has not been asked since the filing."""
+    given, quorum = approvals(form), needed or form["context"]["policy"]["quorum"]
     key = "acts.waiting" if given else "acts.applied"
     say(key, number=form["number"], given=len(given), quorum=quorum)
 
@@ -88,11 +89,13 @@ def told(key: str, done: tuple[str, int] | None, **words: Any) -> None:
         say(key, number=done[0], index=done[1], **words)
 
 
-def sign(office: Here, desk: Desk, form: Any, persons: Sequence[str], *, quiet: bool = False) -> None:
+def sign(office: Here, desk: Desk, form: Any, persons: Sequence[str], *, quiet: bool = False) -> int | None:
     """These people approve what the form would bring about, once there are words for it. ``quiet``: a program reads the answer.
 
-    Who has approved it before is not asked again, and nobody any more once there are enough.
+    Who has approved it before is not asked again, and nobody any more once there are enough. Returns how many approvals the register
+    and the form's policy ask for now; None when nobody had to be asked.
     """
+    needed: int | None = None
     people = desk.people()
     effect = effects.of_form(form, known(office, desk, people))
     if not quiet:
@@ -103,5 +106,7 @@ def sign(office: Here, desk: Desk, form: Any, persons: Sequence[str], *, quiet: 
             if (who := common.among(people, person)["id"]) in given:
                 continue
             answer = acts.approve(desk, token, form, who, datetime.now(UTC))
+            needed = answer["needed"]
             if answer["state"] != "applied":
-                return
+                break
+    return needed

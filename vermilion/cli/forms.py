@@ -200,6 +200,10 @@ def _decide(
             if not yes:
                 _confirm(who["name"])
         answer = approving.decide(desk, token, form, person=who["id"], verdict=verdict, now=datetime.now(UTC), reason=reason)
+    if verdict == "approve" and answer["state"] == "applied":
+        key = "approved_so_far" if answer["applicant_signed"] or answer["approvals"] < answer["needed"] else "approved_unsigned"
+        say(f"forms.{key}", number=number, person=who["name"], given=answer["approvals"], needed=answer["needed"])
+        return
     say(f"forms.{verdict}d" if verdict == "approve" else "forms.rejected", number=number, person=who["name"], state=answer["state"])
 
 
