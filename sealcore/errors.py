@@ -221,7 +221,7 @@ REGISTRY: dict[Code, CodeEntry] = {
     ),
     Code.ACTION_MISMATCH: _row(_F, "A token counts only for its action.", "Submit a form for this action."),
     Code.ACTION_UNKNOWN: _row(
-        _I, "A quorum is for an action that a seal knows.", "Name an action that `vermilion seals show` lists, or `grant-untemplated`."
+        _I, "A quorum or a policy is for an action that an office carries out.", "Name an action that the reason lists."
     ),
     Code.GRANT_WITHDRAWN: _row(_F, "A withdrawn grant covers nothing.", "Apply for a new grant or a single approval."),
     Code.GRANT_EXCEEDED: _row(_F, "A grant covers only its number of uses.", "Apply for a new grant."),
@@ -399,6 +399,11 @@ REGISTRY: dict[Code, CodeEntry] = {
 
 LONGEST_REASON: Final = 4000  # characters
 LONGEST_DOCUMENT: Final = 255  # the longest name that file systems give
+
+
+def code_named(name: object, otherwise: Code) -> Code:
+    """The code of this name; ``otherwise`` for one that this program does not know, since whoever answered may be newer."""
+    return Code(name) if isinstance(name, str) and name in Code.__members__ else otherwise
 
 
 class VermilionError(Exception):

@@ -77,5 +77,10 @@ def performed_by(performer: Performer) -> frozenset[str]:
     return frozenset(kind.name for kind in KINDS.values() if kind.performer is performer)
 
 
+WITH_SEALS: Final = frozenset(
+    kind.name for kind in KINDS.values() if kind.names is not Names.NONE and kind.performer is not Performer.NOBODY
+)
+"""What an office does with a seal on its people's word: a quorum or a policy for anything else with one would open nothing."""
+
 ACTS: Final = performed_by(Performer.SIGNER) | performed_by(Performer.CA)
 """Actions that are carried out once, when they are approved."""

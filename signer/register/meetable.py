@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sealcore.errors import Code, VermilionError
-from signer.register.model import UNTEMPLATED, Register
+from sealcore.protocol.actions import WITH_SEALS
+from signer.register.model import UNTEMPLATED, Register, Seal
 
+_KNOWN = WITH_SEALS | {UNTEMPLATED}
 _FAST = frozenset({"seal", UNTEMPLATED})
 _KEYS = "A seal's key is its own: what guards and stops the seal guards and stops its key."
 _PERSONS = "Only documents are sealed on the workflow's word alone; an act takes at least one person."
@@ -18,9 +20,11 @@ _PERSONS = "Only documents are sealed on the workflow's word alone; an act takes
 def require_meetable(before: Register, after: Register) -> None:
     """QUORUM_UNMEETABLE when an act leaves a quorum with fewer approvers than it asks for, or the office without officer or issuer.
 
+    ACTION_UNKNOWN for a rule that would open nothing, INVALID_ARGUMENT for one that asks nobody.
     A quorum that could not be met before either may stay as it is, so that a register is mended in several steps; it gets no worse.
     """
     _require_persons(before, after)
+    _require_carried_out(before, after)
     lacked = _lacking(before)
     for what, lacking in _lacking(after).items():
         if lacking > max(0, lacked.get(what, 0)):
@@ -37,6 +41,26 @@ def require_person(people: Sequence[str]) -> None:
     """QUORUM_NOT_MET for an act that nobody approved: only sealing may be approved by the workflow alone."""
     if not people:
         raise VermilionError(Code.QUORUM_NOT_MET, "nobody approved this act; the workflow alone approves no act", rule=_PERSONS)
+
+
+def _require_carried_out(before: Register, after: Register) -> None:
+    """ACTION_UNKNOWN for a new rule about what no office does with a seal: people would approve it as a safeguard, and it would be none.
+
+    One that is there may stay as it is, or go.
+    """
+    for seal in after.seals.values():
+        was = before.seals.get(seal.id)
+        new = {action for action, least in seal.quorum.items() if was is None or was.quorum.get(action) != least}
+        if unknown := sorted(new - _KNOWN):
+            raise VermilionError(
+                Code.ACTION_UNKNOWN, f"no office does {unknown[0]!r} with a seal; a quorum is for one of {', '.join(sorted(_KNOWN))}"
+            )
+        if _opens_nothing(seal) and (was is None or not _opens_nothing(was)):
+            raise VermilionError(Code.ACTION_UNKNOWN, f"without a quorum for 'seal', one for {UNTEMPLATED!r} opens nothing")
+
+
+def _opens_nothing(seal: Seal) -> bool:
+    return UNTEMPLATED in seal.quorum and "seal" not in seal.quorum
 
 
 def _require_persons(before: Register, after: Register) -> None:

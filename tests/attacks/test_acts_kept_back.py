@@ -6,7 +6,7 @@ Whoever carries the outbox chooses when an act arrives. It is not carried out in
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,37 +16,26 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sealcore.errors import Code
 from sealcore.ids import operator_uri, uuid7
 from sealcore.protocol import stop as stops
+from sealcore.protocol.actions import ACTIONS
 from sealcore.protocol.canonical import b64url, b64url_decode
 from sealcore.protocol.covers import ActCovers
 from sealcore.protocol.ledger_entry import time_us
 from sealcore.protocol.stop import StopStatement
 from sealcore.protocol.token import key_id
+from signer.acts.changes import seeded
 from signer.acts.model import Act, carry_out, perform_act, stop_act
 from signer.register.meetable import require_meetable
 from signer.register.model import Register
 from tests.attacks.test_signed_acts import code_of
-from tests.signer.office import AUDIENCE, Office, person, spki
-from tests.signer.test_uses import Desk
+from tests.signer.desk import Desk, desk, office
+from tests.signer.office import AUDIENCE, person, spki
+
+__all__ = ["desk", "office"]  # the fixtures
 
 OPERATOR = operator_uri("test")
 TEMPLATE = hashlib.sha256(b"a base PDF").hexdigest()
 CLIENT = "https://vermilion.internal/client/erp"
 KEY = b64url(spki(ec.generate_private_key(ec.SECP256R1()).public_key()))
-
-
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    """People and seals without an HSM."""
-    return Office.in_software(tmp_path_factory.mktemp("office"))
-
-
-@pytest.fixture
-def desk(database_url: str, office: Office) -> Iterator[Desk]:
-    """A fresh register, which can be rebuilt from its acts afterwards."""
-    made = Desk(database_url, office)
-    yield made
-    made.register.load()
-    made.engine.dispose()
 
 
 def approved(desk: Desk, action: str, parameters: dict[str, Any], *, seal: str | None = None, by: int = 2) -> str:
@@ -219,6 +208,29 @@ def test_no_rule_lets_the_workflow_alone_have_an_act_carried_out(desk: Desk) -> 
         token = approved(desk, "register", {"change": "seal_quorum", "id": contract(desk), "quorum": rules})
         assert code_of(lambda token=token: arrives(desk, token)) is Code.INVALID_ARGUMENT  # type: ignore[misc]
     change(desk, "seal_quorum", id=contract(desk), quorum=["seal:0", "grant-untemplated:0", "resume:1"])
+
+
+def test_no_rule_is_approved_for_what_nobody_does_with_a_seal(desk: Desk) -> None:
+    """By an approved token as well, so that no workflow has people sign a safeguard that is none; a seed with one is refused, too."""
+    seed = desk.office.seed()
+    for action in sorted(ACTIONS - {"seal", "resume", "revoke"}):
+        rules = ["seal:2", "resume:1", f"{action}:2"]
+        token = approved(desk, "register", {"change": "seal_quorum", "id": contract(desk), "quorum": rules})
+        assert code_of(lambda token=token: arrives(desk, token)) is Code.ACTION_UNKNOWN, action  # type: ignore[misc]
+        seeds = seeded({**seed, "kind": "seed", "seals": [{**seed["seals"][0], "quorum": rules}]})
+        assert code_of(lambda seeds=seeds: require_meetable(Register(), seeds)) is Code.ACTION_UNKNOWN, action  # type: ignore[misc]
+
+
+def test_an_older_register_with_such_a_rule_is_still_explained_and_can_drop_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr("signer.register.store.require_meetable", lambda before, after: None)
+        change(desk, "seal_quorum", id=contract(desk), quorum=["seal:2", "resume:1", "destroy:2"])
+    desk.register.load()  # replays the acts
+    change(desk, "seal_quorum", id=contract(desk), quorum=["seal:3", "resume:1", "destroy:2"])
+    raised = approved(desk, "register", {"change": "seal_quorum", "id": contract(desk), "quorum": ["seal:3", "resume:1", "destroy:3"]})
+    assert code_of(lambda: arrives(desk, raised)) is Code.ACTION_UNKNOWN
+    change(desk, "seal_quorum", id=contract(desk), quorum=["seal:3", "resume:1"])
+    assert dict(desk.register.current().seal(contract(desk)).quorum) == {"seal": 3, "resume": 1}
 
 
 def test_an_older_register_with_such_a_rule_takes_no_act_without_a_person(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from sealcore.errors import REGISTRY, Code, VermilionError
 from sealcore.errors import Kind as Refusal
 from sealcore.ids import client_uri, uuid7
 from sealcore.protocol import act_effects
-from sealcore.protocol.actions import ACTS
+from sealcore.protocol.actions import ACTIONS, ACTS
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.token import key_id
 from signer.acts.changes import CHANGES
@@ -94,6 +94,8 @@ def office_registry(office: RunningOffice) -> Any:
 
 Acts = Callable[[Known], list[tuple[dict[str, Any], str, Code]]]
 NOBODY = uuid7()
+NOT_WITH_SEALS = sorted(ACTIONS - {"seal", "resume", "revoke"})
+"""What the protocol has and no office does with a seal: a quorum or a policy for it would read as a safeguard, and open nothing."""
 
 
 def _revoked(known: Known, change: str) -> list[tuple[dict[str, Any], str, Code]]:
@@ -131,6 +133,7 @@ IMPOSSIBLE: dict[tuple[str, str], Acts] = {
         (known.seal_add(), "", Code.CONFLICT),  # another seal's key
         (known.seal_add(chain=[]), "", Code.INVALID_ARGUMENT),
         (known.seal_add(quorum=["seal:2", "resume:0"]), "", Code.INVALID_ARGUMENT),
+        (known.seal_add(quorum=["seal:2", "destroy:2"]), "", Code.ACTION_UNKNOWN),
     ],
     ("register", "seal_certificate"): lambda known: [
         (
@@ -148,6 +151,8 @@ IMPOSSIBLE: dict[tuple[str, str], Acts] = {
         ({"id": known.seal.id, "quorum": ["seal:9"]}, "", Code.QUORUM_UNMEETABLE),
         ({"id": known.seal.id, "quorum": known.rules}, "", Code.CONFLICT),
         ({"id": NOBODY, "quorum": known.rules}, "", Code.SEAL_UNKNOWN),
+        *(({"id": known.seal.id, "quorum": [*known.rules, f"{action}:2"]}, "", Code.ACTION_UNKNOWN) for action in NOT_WITH_SEALS),
+        ({"id": known.seal.id, "quorum": ["resume:2", "grant-untemplated:2"]}, "", Code.ACTION_UNKNOWN),
     ],
     ("register", "seal_content"): lambda known: [
         ({"id": known.seal.id, "content_policy": "lax"}, "", Code.INVALID_ARGUMENT),
@@ -169,9 +174,13 @@ IMPOSSIBLE: dict[tuple[str, str], Acts] = {
         ({"least_persons": 64}, "", Code.QUORUM_UNMEETABLE),
         ({"least_persons": known.quorum}, "", Code.CONFLICT),
     ],
-    ("register", "policy_add"): lambda _: [
+    ("register", "policy_add"): lambda known: [
         ({"id": "many", "version": 1, "quorum": 64, "seal": "", "action": ""}, "", Code.QUORUM_UNMEETABLE),
-        ({"id": "many", "version": 1, "quorum": 1, "seal": "", "action": "fly"}, "", Code.INVALID_ARGUMENT),
+        ({"id": "many", "version": 1, "quorum": 1, "seal": NOBODY, "action": ""}, "", Code.SEAL_UNKNOWN),
+        *(
+            ({"id": "many", "version": 1, "quorum": 1, "seal": seal, "action": action}, "", Code.ACTION_UNKNOWN)
+            for seal, action in (("", "fly"), ("", "destroy"), ("", "grant-untemplated"), *((known.seal.id, one) for one in NOT_WITH_SEALS))
+        ),
     ],
     ("revoke", "revoke"): lambda known: _revoked(known, "revoke"),
     ("revoke", "hold"): lambda known: _revoked(known, "hold"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -30,28 +30,15 @@ from signer.register.model import Register
 from signer.register.store import Recorded
 from signer.uses.store import Intent, Wanted
 from tests.attacks.encodings import high_s, spellings, twin, twin_token
+from tests.signer.desk import Desk, desk, office
 from tests.signer.office import AUDIENCE, Approved, Office, Person, grant_request, person, spki
-from tests.signer.test_uses import Desk
+
+__all__ = ["desk", "office"]  # the fixtures
 
 OPERATOR = operator_uri("test")
 ENCODINGS = ("compressed", "hybrid", "explicit parameters", "explicit parameters, compressed", "trailing bytes", "BER length")
 DOCUMENT = b"%PDF one"
 TEMPLATE = hashlib.sha256(b"a base PDF").hexdigest()
-
-
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    """People and seals without an HSM."""
-    return Office.in_software(tmp_path_factory.mktemp("office"))
-
-
-@pytest.fixture
-def desk(database_url: str, office: Office) -> Iterator[Desk]:
-    """A fresh register; whatever a test does to it, it can be rebuilt from its acts."""
-    made = Desk(database_url, office)
-    yield made
-    made.register.load()
-    made.engine.dispose()
 
 
 def statement_of(desk: Desk, kind: str, subject: str) -> StopStatement:
@@ -368,7 +355,7 @@ def test_what_only_widens_ends_nothing(desk: Desk) -> None:
     office = desk.office
     approved = office.approve([DOCUMENT])
     intent, seal = desk.intent(approved), approved.claims.seal
-    change(desk, "seal_quorum", id=seal, quorum=["seal:1", "resume:2", "replace:2"])
+    change(desk, "seal_quorum", id=seal, quorum=["seal:1", "resume:2", "revoke:2"])
     change(desk, "seal_picture_add", id=seal, picture=TEMPLATE)
     change(desk, "person_add", **person("approver").as_seed())
     change(desk, "issuer_add", public_key=b64url(spki(ec.generate_private_key(ec.SECP256R1()).public_key())))

@@ -34,8 +34,8 @@ from signer.tables import suffixes, uses
 from signer.uses.packing import unpack
 from signer.uses.store import Intent, UseStore, Wanted
 from tests.conftest import REPOSITORY
+from tests.signer.desk import LEASE_S, Desk
 from tests.signer.office import Office, grant_request
-from tests.signer.test_uses import LEASE_S, Desk
 
 MODEL = REPOSITORY.parent / "shared" / "model" / "exactly_once.py"
 DOCUMENTS = {"D": b"%PDF the approved bytes", "X": b"%PDF other bytes"}

@@ -23,8 +23,8 @@ from signer.register import consistency
 from signer.tables import metadata
 from signer.uses.retention import KeptUses
 from signer.uses.store import Wanted
+from tests.signer.desk import Desk
 from tests.signer.office import Approved, Office
-from tests.signer.test_uses import Desk
 
 COUNT = 3
 SALTS = {"form": b"f" * 32, "policy": b"p" * 32}

@@ -10,9 +10,9 @@ from sealcore.platform import db, ledger_store
 from sealcore.protocol import merkle
 from sealcore.protocol.ledger_entry import Entry, entry_hash, jti_hash
 from signer.register import consistency
+from tests.signer.desk import Desk
 from tests.signer.office import Office
 from tests.signer.storing import Storing
-from tests.signer.test_uses import Desk
 
 DOCUMENTS, THREADS, ROUNDS, KEYS = 30, 4, 2, 60
 NAMES = ("left", "right")

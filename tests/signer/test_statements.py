@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from sqlalchemy import event
 
 from sealcore.platform import db
 from signer.uses.store import Intent
-from tests.signer.office import Office
-from tests.signer.test_uses import Desk
+from tests.signer.desk import Desk, desk, office
+
+__all__ = ["desk", "office"]  # the fixtures
 
 GROWING = ("uses", "suffixes", "ledger_entries")
 Statements = list[tuple[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    """People and seals without an HSM."""
-    return Office.in_software(tmp_path_factory.mktemp("office"))
-
-
-@pytest.fixture
-def desk(database_url: str, office: Office) -> Iterator[Desk]:
-    """A fresh database, as small as it gets: where a scan would look cheap."""
-    made = Desk(database_url, office)
-    yield made
-    made.engine.dispose()
 
 
 def test_no_statement_of_a_documents_way_scans_a_table_that_grows(desk: Desk) -> None:

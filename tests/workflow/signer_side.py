@@ -69,9 +69,9 @@ class State:
     checked: list[signer_pb2.CheckActRequest] = field(default_factory=list)
     files: list[list[bytes]] = field(default_factory=list)  # that came with each act
 
-    def add_seal(self, *, state: str = "active", **quorum: int) -> str:
+    def add_seal(self, seal_id: str = "", *, state: str = "active", **quorum: int) -> str:
         """A seal with these rules (``grant_untemplated`` stands for ``grant-untemplated``); its id."""
-        seal_id = uuid7()
+        seal_id = seal_id or uuid7()
         rules = [signer_pb2.QuorumRule(action=name.replace("_", "-"), least_persons=least) for name, least in quorum.items()]
         self.seals[seal_id] = signer_pb2.SealRecord(
             id=seal_id, name="Example Ltd", kind="contract", state=state, epoch=0, algorithm="p-256", spki_sha256=bytes(32),

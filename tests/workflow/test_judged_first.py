@@ -81,6 +81,8 @@ def test_an_approved_policy_changes_nothing_of_which_it_does_not_speak(desk: Des
     for _ in range(9):
         desk.human("approver")
     policies.add(desk.office, "desk", Policy("four-eyes", 1, 3))
+    if "seal" in narrower:
+        desk.signer.state.add_seal(narrower["seal"], seal=1)
     asked = ActRequest({"change": "policy_add", "id": "four-eyes", "version": 2, "quorum": 9, "seal": "", "action": "", **narrower})
     assert refusal(lambda: desk.submit("", asked=asked, action="register", caller=desk.operator)) is Code.CONFLICT
 

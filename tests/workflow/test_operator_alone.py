@@ -24,13 +24,15 @@ from workflow.policies import use_cases as policies
 from workflow.policies.model import Policy
 from workflow.principal import Principal, principal_of
 
-SEAL = uuid7()
+SEAL, OTHER = uuid7(), uuid7()
 IN_FORCE = (Policy("four-eyes", 1, 2), Policy("contract", 3, 3, seal=SEAL, action="seal"))
 
 
 def with_policies(desk: Desk) -> None:
     for _approver in range(5):  # as many as any policy here asks for
         desk.human("approver")
+    for seal in (SEAL, OTHER):
+        desk.signer.state.add_seal(seal, seal=1)
     for rule in IN_FORCE:
         policies.add(desk.office, "desk", rule)
 
@@ -40,10 +42,10 @@ LESS = (
     Policy("four-eyes", 2, 0),
     Policy("four-eyes", 9, 2, seal=SEAL),  # as much, but for one seal alone: the others lose it
     Policy("four-eyes", 2, 5, action="seal"),  # more, but for one action alone
-    Policy("four-eyes", 2, 2, seal=uuid7()),
+    Policy("four-eyes", 2, 2, seal=OTHER),
     Policy("contract", 4, 2, seal=SEAL, action="seal"),
     Policy("contract", 4, 3, seal=SEAL, action="resume"),  # moved away
-    Policy("contract", 4, 3, seal=uuid7(), action="seal"),
+    Policy("contract", 4, 3, seal=OTHER, action="seal"),
     Policy("contract", 2**31 - 1, 0),
 )
 
@@ -96,6 +98,21 @@ def test_policy_that_another_overtook_is_refused_and_says_so(desk: Desk) -> None
     assert refusal(lambda: desk.submit("", asked=policy_act(), action="register", caller=desk.operator)) is Code.CONFLICT
 
 
+def test_no_policy_is_added_under_which_no_form_could_come(desk: Desk) -> None:
+    """It would be read as a safeguard, by the operator who adds it and by people who approve it."""
+    with_policies(desk)
+    retired = desk.signer.state.add_seal(seal=1, state="retired")
+    never = [(uuid7(), "", Code.SEAL_UNKNOWN), (retired, "seal", Code.SEAL_RETIRED), (retired, "resume", Code.SEAL_RETIRED)]
+    for seal, action, code in (*never, (SEAL, "register", Code.ACTION_UNKNOWN), (SEAL, "create", Code.ACTION_UNKNOWN)):
+        policy = Policy("safe", 1, 2, seal=seal, action=action or None)
+        assert refusal(lambda policy=policy: policies.add(desk.office, "desk", policy)) is code  # type: ignore[misc]
+        act = policy_act(id="safe", version=1, quorum=2, seal=seal, action=action)
+        assert refusal(lambda act=act: desk.submit("", asked=act, action="register", caller=desk.operator)) is code  # type: ignore[misc]
+    policies.add(desk.office, "desk", Policy("safe", 1, 2, seal=retired, action="revoke"))
+    same = policy_act(quorum=2)
+    assert refusal(lambda: desk.submit("", asked=same, action="register", caller=desk.operator)) is Code.CONFLICT
+
+
 WRONG: tuple[dict[str, str | int], ...] = (
     {"id": "Four Eyes"},
     {"version": 0},
@@ -112,12 +129,13 @@ def test_policy_that_cannot_be_is_refused_before_anybody_is_asked(desk: Desk) ->
     for wrong in WRONG:
         act = policy_act(**wrong)
         code = refusal(lambda act=act: desk.submit("", asked=act, action="register", caller=desk.operator))  # type: ignore[misc]
-        assert code is Code.INVALID_ARGUMENT, wrong
+        assert code is (Code.ACTION_UNKNOWN if "action" in wrong else Code.INVALID_ARGUMENT), wrong
 
 
 def newcomer(desk: Desk) -> tuple[Client, Principal]:
     """A client that an operator has added."""
-    client = directory.add_client(desk.office, "desk", Client(uuid7(), "New", client_uri(uuid7()), "OFFICE"))
+    identifier = uuid7()
+    client = directory.add_client(desk.office, "desk", Client(identifier, f"New {identifier}", client_uri(identifier), "OFFICE"))
     return client, principal_of(client.uri)
 
 

@@ -14,7 +14,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.decision import MOST_PERSONS
@@ -27,8 +26,6 @@ from vermilion.terminal import emit_json, say, shortened, show_pairs, show_table
 
 app = typer.Typer(help=text("help.seals"))
 USUAL_QUORUMS = ("seal:2", "resume:2", "revoke:2", "grant-untemplated:2")
-QUORUM_ACTIONS = tuple(rule.partition(":")[0] for rule in USUAL_QUORUMS)
-"""What an office does with a seal by a quorum; a number for anything else would open nothing."""
 Seal = Annotated[str, typer.Argument(metavar="SEAL", help=text("argument.seal"))]
 
 
@@ -115,7 +112,6 @@ def quorum(
     persons: Several = None,
     state: State = DEFAULT,
 ) -> None:
-    _require_known(action)
     office, found = _found(state, seal)
     rules = {rule.action: rule.least_persons for rule in found.quorum} | {action: least}
     parameters = {"change": "seal_quorum", "id": found.id, "quorum": [f"{name}:{count}" for name, count in rules.items()]}
@@ -130,7 +126,6 @@ def policy(
     persons: Several = None,
     state: State = DEFAULT,
 ) -> None:
-    _require_known(action)
     office, found = _found(state, seal)
     identifier = f"{found.kind}-{action}"
     with office.desk() as desk:
@@ -194,8 +189,6 @@ def add(
     persons: Several = None,
     state: State = DEFAULT,
 ) -> None:
-    for rule in quorums or ():
-        _require_known(rule.partition(":")[0])
     office, files = here(state), [read_file(one) for one in pictures]
     leaf, *chain = (b64url(one.public_bytes(Encoding.DER)) for one in read_certificates(certificate))
     parameters = {
@@ -211,13 +204,6 @@ def add(
     }
     title = text("seals.add_title", kind=kind, name=parameters["name"])
     deciding.told("seals.add_done", deciding.register(office, title, parameters, persons, files=files), kind=kind, id=parameters["id"])
-
-
-def _require_known(action: str) -> None:
-    """ACTION_UNKNOWN for what no office does with a seal: a slip of the pen would be filed, approved, and change nothing."""
-    if action not in QUORUM_ACTIONS:
-        reason = f"there is no action {action[:40]!r} that takes a quorum; there are {', '.join(QUORUM_ACTIONS)}"
-        raise VermilionError(Code.ACTION_UNKNOWN, reason)
 
 
 def _found(state: Path, seal: str) -> tuple[Here, signer_pb2.SealRecord]:

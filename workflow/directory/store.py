@@ -92,6 +92,11 @@ def clients(connection: Connection, after: str, limit: int) -> list[Client]:
     return [_client(connection, row) for row in connection.execute(query).all()]
 
 
+def client_names(connection: Connection) -> list[str]:
+    """The names of all clients."""
+    return list(connection.execute(select(tables.clients.c.name)).scalars())
+
+
 def add_client(connection: Connection, new: Client) -> None:
     """CONFLICT when the id or the URI is taken, NOT_FOUND for a unit that is not there."""
     values = {"id": new.id, "name": new.name, "uri": new.uri, "unit": new.unit, "active": new.active, "approved": new.approved}

@@ -45,6 +45,8 @@ def add_client(office: Office, by: str, client: Client) -> Client:
 
     def add(connection: Any) -> None:
         _check_unit(connection, client.unit)
+        if client.name.casefold() in (name.casefold() for name in directory_store.client_names(connection)):
+            raise VermilionError(Code.CONFLICT, f"a client is called {client.name} already")
         directory_store.add_client(connection, client)
 
     _add(office, by, "client.added", client.id, add)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -16,7 +17,7 @@ from sealcore.platform.db import read, write
 from sealcore.protocol import actions
 from sealcore.protocol.canonical import is_integer, is_uuid7, require
 from workflow.delivery import events
-from workflow.delivery.signer_link import RegisteredPerson
+from workflow.delivery.signer_link import Register, RegisteredPerson
 from workflow.forms.model import Form
 from workflow.forms.quorum import approvers
 from workflow.office import Office
@@ -33,8 +34,9 @@ def add(office: Office, by: str, policy: Policy) -> Policy:
     """Adds a version of a policy that asks no less than those in force, and no more than can be met.
 
     Forms that are open keep the version they were submitted under. Raises CONFLICT when the version is there,
-    PERMISSION_DENIED when it asks less than those in force, QUORUM_UNMEETABLE.
+    PERMISSION_DENIED when it asks less than those in force, QUORUM_UNMEETABLE, and what ``require_applies`` does.
     """
+    require_applies(policy, office.register)
     people, now = office.register.people(), office.now()
     with write(office.engine) as connection:
         _add_by_operator(connection, policy, people)
@@ -77,16 +79,33 @@ def policy_of(parameters: Mapping[str, Any]) -> Policy:
     require(isinstance(identifier, str) and _ID.fullmatch(identifier) is not None, "a policy's id is lower-case letters, digits, hyphens")
     require(is_integer(version, 1, 2**31 - 1) and is_integer(quorum, 0, 64), "version and quorum are whole numbers")
     require(seal == "" or (isinstance(seal, str) and is_uuid7(seal)), "a policy is for one seal, by its id, or for any")
-    require(action == "" or action in actions.ACTS | {actions.SEAL}, "a policy is for one action of a form, or for any")
+    known = actions.ACTS | {actions.SEAL}
+    reason = f"a policy is for any action of a form, or for one of {', '.join(sorted(known))}"
+    require(action == "" or action in known, reason, Code.ACTION_UNKNOWN)
     return Policy(identifier, version, quorum, seal or None, action or None)
 
 
 def check(office: Office, parameters: Mapping[str, Any]) -> None:
     """Raises what ``perform`` would refuse this policy for, were it approved now, and QUORUM_UNMEETABLE; changes nothing."""
     policy = policy_of(parameters)
+    require_applies(policy, office.register)
     require_meetable(policy, office.register.people())
     with read(office.engine) as connection:
-        require_told(policy_store.policies(connection), policy)
+        present = policy_store.policies(connection)
+    require_told(present, policy)
+    if (before := newest(present).get(policy.id)) is not None and replace(before, version=policy.version) == policy:
+        raise VermilionError(Code.CONFLICT, f"the policy {policy.id} says so already; the act would change nothing")
+
+
+def require_applies(policy: Policy, register: Register) -> None:
+    """Refuses a policy under which no form could ever come: SEAL_UNKNOWN, SEAL_RETIRED, and ACTION_UNKNOWN for what is done with no seal."""
+    if policy.seal is None:
+        return
+    if policy.action is not None and policy.action not in actions.WITH_SEALS:
+        reason = f"{policy.action!r} names no seal, so a policy for it names none; with a seal go {', '.join(sorted(actions.WITH_SEALS))}"
+        raise VermilionError(Code.ACTION_UNKNOWN, reason)
+    if register.seal(policy.seal).state == "retired" and policy.action not in (None, actions.REVOKE):
+        raise VermilionError(Code.SEAL_RETIRED, f"the seal {policy.seal} is retired; it never seals again")
 
 
 def require_meetable(policy: Policy, people: Mapping[str, RegisteredPerson]) -> None:
