@@ -17,17 +17,16 @@ from sealcore.protocol import judging
 from sealcore.protocol.actions import Performer, performed_by
 from sealcore.protocol.canonical import require
 from sealcore.protocol.covers import ActCovers, GrantCovers, ManifestCovers
-from sealcore.protocol.leaf import Leaf, leaf_hash
+from sealcore.protocol.leaf import Leaf
 from sealcore.protocol.manifest import Prover
 from sealcore.protocol.token import Claims, ParsedToken, parse, verify_signature
 from sealcore.text import require_readable
-from signer.model import ItemRequest
+from signer.model import ItemRequest, unsalted_binding
 from signer.register.model import RULES, EpochKind, Epochs, Register, Seal, Template
 
 WORKFLOW_ALONE = "approved by the workflow alone"
 NO_TEMPLATE = "under a grant without a template"
 ACTS = performed_by(Performer.SIGNER)  # what Perform carries out
-_NO_SALT = bytes(16)
 
 
 @dataclass(frozen=True)
@@ -348,7 +347,7 @@ def proof_or_grant(admission: Admission, request: ItemRequest) -> bytes:
         assert admission.prover is not None
         return admission.prover.prove(leaf, request.proof)
     require(not request.salt and not request.proof, "under a grant an item carries neither salt nor proof")
-    return leaf_hash(grant_leaf(request, _NO_SALT))
+    return unsalted_binding(request, request.document_sha256)
 
 
 def grant_leaf(request: ItemRequest, salt: bytes) -> Leaf:

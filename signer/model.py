@@ -6,7 +6,7 @@ import mmap
 from dataclasses import dataclass
 
 from sealcore.errors import VermilionError
-from sealcore.protocol.leaf import Placement
+from sealcore.protocol.leaf import Leaf, Placement, leaf_hash
 
 Document = bytes | mmap.mmap
 """A document: in memory, or mapped when it is large. Slices of both are bytes."""
@@ -46,6 +46,11 @@ class ItemRequest:
     document_sha256: bytes
     document: Document
     name: str
+
+
+def unsalted_binding(request: ItemRequest, document_sha256: bytes) -> bytes:
+    """Names a document's bytes and marks, whatever approval it comes under."""
+    return leaf_hash(Leaf(bytes(16), 0, 1, document_sha256, request.size_bytes, request.placement))
 
 
 @dataclass(frozen=True, slots=True)

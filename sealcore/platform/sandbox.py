@@ -55,6 +55,14 @@ _FORBIDDEN_EVENTS = (
 )
 
 
+class UnansweredError(VermilionError):
+    """DOCUMENT_TOO_COMPLEX of a child that ended without an answer: by a limit of time or memory, or by whoever ends processes."""
+
+
+class _TooLongError(ValueError):
+    """An answer is longer than allowed."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What one document may cost. Memory is counted on top of what the zygote already holds, so much and so many times the request's size."""
@@ -97,8 +105,8 @@ class ForkServer:
     def call(self, *parts: bytes) -> list[bytes]:
         """The parts that the function answers.
 
-        Raises what the function raised (a ``VermilionError``); DOCUMENT_TOO_COMPLEX when a limit ended it; DOCUMENT_DAMAGED when
-        it failed in an unforeseen way; SERVICE_UNAVAILABLE when the sandbox itself cannot run.
+        Raises what the function raised (a ``VermilionError``); DOCUMENT_TOO_COMPLEX when a limit ended it (``UnansweredError`` where that is no
+        more than likely); DOCUMENT_DAMAGED when it failed in an unforeseen way; SERVICE_UNAVAILABLE when the sandbox itself cannot run.
         """
         for attempt in (1, 2):  # a zygote that died between two calls is replaced once
             ours, theirs = socket.socketpair()
@@ -163,20 +171,22 @@ class ForkServer:
 
 
 def _converse(ours: socket.socket, parts: Sequence[bytes], limit_bytes: int) -> list[bytes]:
-    too_complex = VermilionError(Code.DOCUMENT_TOO_COMPLEX, "reading the document took more time or memory than one document may take")
+    reason = "reading the document took more time or memory than one document may take"
     try:
         _send(ours, parts)
         outcome = _receive_exactly(ours, 1)
         answer = _receive(ours, limit_bytes) if outcome in {_ANSWER, _REFUSED, _FAULT} else []
+    except _TooLongError:
+        raise VermilionError(Code.DOCUMENT_TOO_COMPLEX, "what is to be appended to the document is larger than it may be") from None
     except (OSError, ValueError):
-        raise too_complex from None
+        raise UnansweredError(Code.DOCUMENT_TOO_COMPLEX, reason) from None
     if outcome == _ANSWER:
         return answer
     if outcome == _REFUSED:
         raise _refusal(answer)
     if outcome == _FAULT:
         raise VermilionError(Code.DOCUMENT_DAMAGED, f"the document cannot be read ({b''.join(answer).decode('ascii', 'replace')[:100]})")
-    raise too_complex
+    raise (VermilionError if outcome else UnansweredError)(Code.DOCUMENT_TOO_COMPLEX, reason)
 
 
 def _refusal(answer: list[bytes]) -> VermilionError:
@@ -200,8 +210,10 @@ def _receive(peer: socket.socket, limit_bytes: int) -> list[bytes]:
     if count > PARTS_LIMIT:
         raise ValueError("too many parts")
     sizes = [size for (size,) in struct.iter_unpack(">Q", _receive_exactly(peer, 8 * count))]
-    if len(sizes) != count or sum(sizes) > limit_bytes:
-        raise ValueError("the parts are larger than allowed")
+    if len(sizes) != count:
+        raise ValueError("the parts are cut short")
+    if sum(sizes) > limit_bytes:
+        raise _TooLongError("the parts are larger than allowed")
     parts = [_receive_exactly(peer, size) for size in sizes]
     if [len(part) for part in parts] != sizes:
         raise ValueError("the parts are cut short")

@@ -201,7 +201,7 @@ class Examination:
         request = request_of(asked.item)
         require_size(request, self._largest_document_bytes)
         require_own_pictures(seal, request)
-        refusal = self._fatal.refusal(hashlib.sha256(asked.document).digest(), asked.item.name)
+        refusal = self._fatal.refusal(hashlib.sha256(asked.document).digest(), asked.item)
         if refusal is not None:
             raise refusal
         placement = request.placement

@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.log import get as get_log
 from signer.front.fatal import FatalDocuments
+from signer.front.overruns import Overrun
 from signer.front.parcel import Lane, Parcel
 from signer.front.turns import Turns
 from signer.front.workers import Family, Left, Worker
@@ -210,8 +212,8 @@ class Desk:
         """A parcel that waited while a document became known as one that ends workers may hold it, too."""
         return parcel.again(self._refusal) if parcel.came_s < self._fatal_since_s else parcel
 
-    def _refusal(self, document_sha256: bytes, name: str) -> VermilionError | None:
-        refusal = self.fatal.refusal(document_sha256, name)
+    def _refusal(self, item: signer_pb2.Item) -> VermilionError | None:
+        refusal = self.fatal.refusal(item.document_sha256, item)
         if refusal is not None:
             self._metrics.outcomes({str(refusal.code): 1})
         return refusal
@@ -219,7 +221,10 @@ class Desk:
     # --- workers that end ------------------------------------------------------------------------------------------------------
 
     def _worker(self, lane: Lane) -> Worker:
-        return Worker.start(self._family, lane, self._pump)
+        return Worker.start(self._family, lane, self._pump, self._overrun)
+
+    def _overrun(self, overrun: Overrun) -> None:
+        self.fatal.overruns.note(overrun)
 
     async def _keep(self, place: int) -> None:
         """As long as the desk is open: whatever ends the worker of this place, and whatever goes wrong then, another takes its place."""

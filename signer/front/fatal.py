@@ -12,10 +12,12 @@ from typing import Final
 
 from sqlalchemy import Engine, select
 
+from protos.vermilion.v1 import signer_pb2
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import db
 from sealcore.protocol.ledger_entry import time_us
+from signer.front.overruns import Overruns
 from signer.tables import fatal_documents, insert_missing
 
 MOST_WORKERS: Final = 2  # that one document may end
@@ -29,6 +31,7 @@ class FatalDocuments:
         self._clock = clock
         self._ended: Counter[bytes] = Counter()
         self._known: set[bytes] = set()
+        self.overruns = Overruns()
 
     def load(self) -> None:
         """What is known already, also to other replicas; DATABASE_UNAVAILABLE."""
@@ -47,12 +50,12 @@ class FatalDocuments:
                 insert_missing(connection, fatal_documents, [{"document_sha256": each, "noted_us": now_us} for each in fatal])
         self.load()
 
-    def refusal(self, document_sha256: bytes, name: str) -> VermilionError | None:
-        """Why the document is not taken; None for all but these few."""
+    def refusal(self, document_sha256: bytes, item: signer_pb2.Item) -> VermilionError | None:
+        """Why the document is not taken; None for all but these few, and for those that the sandbox did not come to an end with."""
         if document_sha256 not in self._known:
-            return None
+            return self.overruns.refusal(document_sha256, item)
         reason = "reading the document ended the signer's process twice; it is not tried again"
-        return VermilionError(Code.DOCUMENT_TOO_COMPLEX, reason, document=name or None)
+        return VermilionError(Code.DOCUMENT_TOO_COMPLEX, reason, document=item.name or None)
 
     def __bool__(self) -> bool:
-        return bool(self._known)
+        return bool(self._known) or bool(self.overruns)

@@ -14,8 +14,8 @@ from signer.model import Outcome
 from signer.worker.jobs import Sent, weight_bytes
 from signer.worker.messages import parsed, refusals, serialised
 
-Refusal = Callable[[bytes, str], VermilionError | None]
-"""A document's SHA-256 and name → why it is not worked on, if there is a reason."""
+Refusal = Callable[[signer_pb2.Item], VermilionError | None]
+"""Why a document is not worked on, if there is a reason."""
 
 MOST_DOCUMENTS = 16  # small enough that many clients share one batch
 
@@ -79,7 +79,7 @@ class Parcel:
         for item in parsed(signer_pb2.SealStreamRequest.Items, self.sent.items).items:
             if open_[item.index] > 0:
                 open_[item.index] -= 1
-                if (fault := refusal(item.document_sha256, item.name)) is not None:
+                if (fault := refusal(item)) is not None:
                     refused.append(Outcome(item.index, fault))
                 else:
                     items.items.append(item)

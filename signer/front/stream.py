@@ -61,7 +61,7 @@ class Intake:
 
     async def one(self, call: Call, item: signer_pb2.Item) -> signer_pb2.SealStreamResponse:
         """One document that somebody waits for; its one result."""
-        if (refusal := self.desk.fatal.refusal(item.document_sha256, item.name)) is not None:
+        if (refusal := self.desk.fatal.refusal(item.document_sha256, item)) is not None:
             self.metrics.outcomes({str(refusal.code): 1})
             raise refusal
         answer: asyncio.Future[Sequence[bytes]] = asyncio.get_running_loop().create_future()
@@ -194,7 +194,7 @@ class Stream:
         begun: list[signer_pb2.Item] = []
         fatal = self._intake.desk.fatal
         for place, item in enumerate(items.items):
-            if fatal and (refusal := fatal.refusal(item.document_sha256, item.name)) is not None:
+            if fatal and (refusal := fatal.refusal(item.document_sha256, item)) is not None:
                 self._refuse([item.index], refusal)
                 continue
             size_bytes = item.size_bytes

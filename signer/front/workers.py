@@ -18,6 +18,7 @@ from typing import Any, Final
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.log import get as get_log
+from signer.front.overruns import Overrun
 from signer.front.parcel import Lane, Parcel
 from signer.settings import SignerSettings
 from signer.worker.channel import Line, Slot, pair, taken
@@ -76,6 +77,7 @@ class Worker:
     slots: list[Slot]
     reading: Reading
     free: Callable[[], None]
+    overrun: Callable[[Overrun], None]
     threads: int = 1
     alive: bool = False
     started_s: float = math.inf
@@ -90,8 +92,11 @@ class Worker:
     _asked: dict[str, asyncio.Future[bytes]] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, family: Family, lane: Lane, free: Callable[[], None]) -> Worker:
-        """Starts the process; ``ready`` tells when it serves, ``free`` is called when it can take a job. Raises what keeps it from it."""
+    def start(cls, family: Family, lane: Lane, free: Callable[[], None], overrun: Callable[[Overrun], None]) -> Worker:
+        """Starts the process; ``ready`` tells when it serves, ``free`` is called when it can take a job, ``overrun`` with what it reports.
+
+        Raises what keeps it from it.
+        """
         settings, name = family.settings, str(uuid7())
         with ExitStack() as opened:
             ours, theirs = pair()
@@ -106,7 +111,9 @@ class Worker:
                 command = [sys.executable, *family.command, "--line", str(theirs.fileno())]
                 process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
             opened.callback(process.kill)
-            worker = cls(name, lane, process, Line(ours), slots, reading, free, settings.workers.threads, _free=list(range(len(slots))))
+            worker = cls(
+                name, lane, process, Line(ours), slots, reading, free, overrun, settings.workers.threads, _free=list(range(len(slots)))
+            )
             told = {
                 "settings": settings.model_dump_json(exclude_unset=True),
                 "boot": family.boot,
@@ -225,6 +232,8 @@ class Worker:
             case {"unread": number, "parcel": place}:
                 fault = VermilionError(Code.INVALID_ARGUMENT, "the documents cannot be read as they were sent")
                 self._jobs[number].parcels[place].refuse(fault)
+            case {"overrun": document_sha256, "binding": binding, "reason": reason, "proven": proven}:
+                self.overrun(Overrun(document_sha256, binding, reason, proven))
             case {"told": question}:
                 if not (asked := self._asked.pop(question)).done():
                     asked.set_result(taken(descriptors[0]))

@@ -29,7 +29,10 @@ from signer.uses.store import Intent
 
 
 class Group(Protocol):
-    """Documents of one call. Each gets one outcome: some with the batch, some later and from any thread."""
+    """Documents of one call. Each gets one outcome: some with the batch, some later and from any thread.
+
+    ``overrun`` is told, before that, over which of them a limit of the sandbox was reached (``signer.front.overruns``).
+    """
 
     @property
     def call(self) -> Call: ...
@@ -37,6 +40,7 @@ class Group(Protocol):
     def requests(self) -> Sequence[ItemRequest]: ...
     def answer(self, outcomes: Sequence[Outcome]) -> None: ...
     def answer_later(self, outcomes: Sequence[Outcome]) -> None: ...
+    def overrun(self, request: ItemRequest, reason: str, *, proven: bool) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

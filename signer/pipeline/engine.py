@@ -27,6 +27,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform import tracing
 from sealcore.platform.log import get as get_log
 from sealcore.platform.log import request
+from sealcore.platform.sandbox import UnansweredError
 from sealcore.protocol.ledger_entry import time_us
 from signer.gate import Admission, admit_item
 from signer.metrics import SignerMetrics, Stage
@@ -172,7 +173,12 @@ class Engine:
     def _require_template(self, template: Template, admitted: Admitted) -> None:
         """The last step of the gate for grants: what a client says about a template is no evidence."""
         request = admitted.item.request
-        if self._parts.examiner.fingerprint(request.document[:], template.fields) != template.id:
+        try:
+            fingerprint = self._parts.examiner.fingerprint(request.document[:], template.fields)
+        except UnansweredError as refusal:  # what the comparison itself finds too complex may well be sealed without a template
+            admitted.received.group.overrun(request, refusal.reason, proven=False)
+            raise
+        if fingerprint != template.id:
             raise VermilionError(
                 Code.TEMPLATE_MISMATCH, "the document differs from the grant's template in more than its declared fields",
                 document=request.name or None,
@@ -299,6 +305,9 @@ class Engine:
             except VermilionError as refusal:
                 batch.refuse(one.admitted.received, refusal)
                 self._parts.metrics.sandbox_calls.labels(str(refusal.code)).inc()
+                if refusal.code is Code.DOCUMENT_TOO_COMPLEX:
+                    request, proven = one.admitted.item.request, not isinstance(refusal, UnansweredError)
+                    one.admitted.received.group.overrun(request, refusal.reason, proven=proven)
         self._parts.metrics.prepared("sandbox", len(intended))
         return prepared
 

@@ -156,6 +156,10 @@ class Reply:
         """A parcel that cannot be read: its documents are refused by the front, which knows which they are."""
         self._line.send({"unread": self._job, "parcel": parcel})
 
+    def overrun(self, document_sha256: bytes, binding: bytes, reason: str, *, proven: bool) -> None:
+        """A limit of the sandbox was reached over a document (``signer.front.overruns.Overrun``)."""
+        self._line.send({"overrun": document_sha256, "binding": binding, "reason": reason, "proven": proven})
+
     def done(self) -> None:
         """Gives the slot back; what is still being worked on is answered apart."""
         self._slot = None

@@ -20,7 +20,7 @@ from sealcore.platform import tracing
 from sealcore.platform.log import configure
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import snapshot
-from signer.model import ItemRequest, Outcome
+from signer.model import ItemRequest, Outcome, unsalted_binding
 from signer.settings import SignerSettings
 from signer.uses.store import Reached
 from signer.worker.app import Bench, Place
@@ -61,6 +61,10 @@ class _Group:
     def answer_later(self, outcomes: Sequence[Outcome]) -> None:
         """After the batch, by another thread."""
         self._reply.send_apart(self._place, outcomes, serialised(outcomes))
+
+    def overrun(self, request: ItemRequest, reason: str, *, proven: bool) -> None:
+        """Before the answer, so that the front knows when the document is sent again."""
+        self._reply.overrun(request.document_sha256, unsalted_binding(request, request.document_sha256), reason, proven=proven)
 
 
 class WorkerProcess:

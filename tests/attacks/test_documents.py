@@ -15,7 +15,7 @@ from tests.crash.mutants import DEADLY, DEADLY_TEXT, SLIPPED_TEXT
 from tests.crash.scene import Scene
 from tests.crash.services import Variation
 from tests.pades.documents import assemble, simple
-from tests.signer.office import document
+from tests.signer.office import Approved, document
 from tests.signer.station import stream_messages
 from tests.signer.test_faults import everything_sealed_once, in_background, until
 
@@ -109,3 +109,53 @@ def test_what_a_writer_slips_in_is_refused_before_anything_is_signed(scenes: Sce
     assert scene.metric("hsm_calls") == 0
     honest = office.approve([document("Honest")])
     everything_sealed_once(station, honest, station.stream(honest.token, honest.items))
+
+
+def test_a_document_beyond_the_limits_of_the_sandbox_is_read_once_and_no_more(scenes: Scenes) -> None:
+    scene = scenes(workers={"bulk": 1, "interactive": 1})
+    station, office = scene.station, scene.office
+    deep = assemble({1: b"<< /Type /Catalog /Pages " + b"[" * 9000 + b" >>"})
+    first, anew = (office.approve([deep, document(f"Beside {number}")]) for number in (1, 2))
+    for approved, repeated in ((first, False), (first, True), (anew, True), (anew, True)):
+        results = station.stream(approved.token, approved.items)
+        assert list(results.sealed) == [1]
+        assert results.refused[0].code is Code.DOCUMENT_TOO_COMPLEX
+        assert results.refused[0].reason.endswith("; it is not tried again") == repeated
+        assert "depth or memory" in results.refused[0].reason, "the reader's own reason stays"
+    with pytest.raises(VermilionError) as refused:
+        station.seal(anew)
+    assert refused.value.code is Code.DOCUMENT_TOO_COMPLEX and refused.value.way_out
+    assert scene.metric("sandbox_calls", outcome="DOCUMENT_TOO_COMPLEX") == 1
+
+    other = office.approve(
+        [deep], placement=office.visible()
+    )  # what one client had refused by its marks is not refused to others by theirs
+    assert "not tried again" not in station.stream(other.token, other.items).refused[0].reason
+    assert scene.metric("sandbox_calls", outcome="DOCUMENT_TOO_COMPLEX") == 2
+    assert scene.metric("worker_deaths") == 0
+
+
+def test_a_document_whose_reader_ended_without_an_answer_is_tried_once_more(scenes: Scenes) -> None:
+    """Anything may have ended it: a busy machine as well as the document."""
+    scene = scenes(workers={"bulk": 1, "interactive": 0})
+    station, office = scene.station, scene.office
+    unlucky, twice = (simple(catalog=b"/AcroForm 77 0 R /Odd (%d)" % number) for number in (1, 2))
+
+    def ended_over(approved: Approved) -> VermilionError:
+        scene.points.arm("signer", "sandbox", "received")
+        refused = station.stream(approved.token, approved.items).refused[0]
+        assert scene.points.fired("signer") is not None
+        scene.points.disarm("signer")
+        return refused
+
+    once = office.approve([unlucky])
+    assert ended_over(once).code is Code.DOCUMENT_TOO_COMPLEX
+    everything_sealed_once(station, once, station.stream(once.token, once.items))
+
+    fatal = office.approve([twice])
+    assert [ended_over(fatal).code for _ in range(2)] == [Code.DOCUMENT_TOO_COMPLEX] * 2
+    again = office.approve([twice, document("Beside")])
+    results = station.stream(again.token, again.items)
+    assert list(results.sealed) == [1] and results.refused[0].reason.endswith("; it is not tried again")
+    other = office.approve([twice], placement=office.visible())
+    everything_sealed_once(station, other, station.stream(other.token, other.items))

@@ -1,0 +1,77 @@
+"""Documents at which the limits of the sandbox were reached: the same document with the same marks is not read again and again for it.
+
+What a reader itself finds too much, it finds so every time. A child that ended without an answer may have been ended by a busy machine or by
+somebody, so it proves nothing: it is tried once more.
+
+Known as long as this process lives, and by document *and* marks. A child is thrown away with all that it cost, so that, unlike a worker's end
+(``signer.front.fatal``), it harms nobody who waits: there is no need to refuse the document under whatever approval, which would let a client
+that places a thousand marks on somebody else's document have it refused to its owner.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from protos.vermilion.v1 import signer_pb2
+from sealcore.errors import Code, VermilionError
+from signer.model import unsalted_binding
+from signer.worker.messages import request_of
+
+MOST_UNANSWERED: Final = 2  # children that ended without an answer
+MOST_REMEMBERED: Final = 10_000  # the newest; some 4 MB. Whoever sends more of them pays with an approval for each
+
+
+@dataclass(frozen=True)
+class Overrun:
+    """A limit that was reached over a document.
+
+    binding  names its bytes and marks (``signer.model.unsalted_binding``)
+    proven   the reader said so; otherwise its process ended without an answer
+    """
+
+    document_sha256: bytes
+    binding: bytes
+    reason: str
+    proven: bool
+
+
+class Overruns:
+    """Used on the event loop only."""
+
+    def __init__(self) -> None:
+        self._times: OrderedDict[tuple[bytes, bytes], int] = OrderedDict()
+        self._reasons: dict[tuple[bytes, bytes], str] = {}
+        self._documents: Counter[bytes] = Counter()  # so that others cost one look
+
+    def note(self, overrun: Overrun) -> None:
+        """Counts it."""
+        key = (overrun.document_sha256, overrun.binding)
+        if key not in self._times:
+            self._documents[overrun.document_sha256] += 1
+        self._times[key] = self._times.get(key, 0) + (MOST_UNANSWERED if overrun.proven else 1)
+        self._reasons[key] = overrun.reason
+        if len(self._times) > MOST_REMEMBERED:
+            self._forget(next(iter(self._times)))
+
+    def refusal(self, document_sha256: bytes, item: signer_pb2.Item) -> VermilionError | None:
+        """Why the document is not read with these marks; None for all but these few."""
+        if document_sha256 not in self._documents:
+            return None
+        try:
+            key = (document_sha256, unsalted_binding(request_of(item), document_sha256))
+        except VermilionError:  # it is no request; whoever reads it says so
+            return None
+        if self._times.get(key, 0) < MOST_UNANSWERED:
+            return None
+        return VermilionError(Code.DOCUMENT_TOO_COMPLEX, f"{self._reasons[key]}; it is not tried again", document=item.name or None)
+
+    def __bool__(self) -> bool:
+        return bool(self._documents)
+
+    def _forget(self, key: tuple[bytes, bytes]) -> None:
+        del self._times[key], self._reasons[key]
+        self._documents[key[0]] -= 1
+        if not self._documents[key[0]]:
+            del self._documents[key[0]]
