@@ -12,7 +12,7 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.covers import ActCovers
 from sealcore.protocol.stop import StopStatement
-from vermilion import approving
+from vermilion import approving, ended
 from vermilion.office import Office
 from vermilion.people_token import PeopleToken
 from vermilion.signer_client import Registry
@@ -96,23 +96,18 @@ def approve(desk: Desk, token: PeopleToken, form: Mapping[str, Any], person: str
 def await_performed(desk: Desk, number: str) -> Any | None:
     """What came of an approved act, once it has been carried out; None while it lacks approvals.
 
-    FORM_REJECTED, FORM_STATE for one that was withdrawn, and the code with which the act was refused after all.
+    FORM_REJECTED, FORM_STATE for one that was withdrawn or lapsed, and the code with which the act was refused after all.
     """
     deadline = time.monotonic() + PERFORMED_TIMEOUT_S
     while True:
         form = desk.form(number)
-        match form["state"]:
-            case "applied":
-                return None
-            case "rejected":
-                raise VermilionError(Code.FORM_REJECTED, f"form {number} was rejected: {form['reason']}")
-            case "withdrawn":
-                raise VermilionError(Code.FORM_STATE, f"form {number} is withdrawn")
+        if form["state"] == "applied":
+            return None
         performance = form.get("performance") or {}
         if performance.get("state") == "done":
             return performance
-        if performance.get("state") in ("refused", "closed"):
-            raise VermilionError(Code(performance["code"]), performance["reason"])
+        if (told := ended.why(form, desk.names() if form["state"] == "rejected" else {})) is not None:
+            raise VermilionError(*told)
         if time.monotonic() > deadline:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, f"form {number} is approved, but the act has not been carried out yet")
         time.sleep(POLL_S)

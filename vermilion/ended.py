@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sealcore.errors import Code, VermilionError
+from sealcore.errors import Code, VermilionError, code_named
 from vermilion import approving
 from vermilion.messages import text
 from vermilion.workflow_client import PAGE, Desk
@@ -30,8 +30,7 @@ def why(form: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Code, str] |
             return Code.FORM_STATE, text("ended.withdrawn", number=number)
     if performance.get("state") in _FAILED:
         told = {"code": performance["code"], "reason": performance.get("closed_reason") or performance["reason"]}
-        code = performance["code"]  # of a receiver that may be newer than this program
-        return Code(code) if code in Code.__members__ else Code.FORM_STATE, text("ended.refused", number=number, **told)
+        return code_named(performance["code"], Code.FORM_STATE), text("ended.refused", number=number, **told)
     if performance.get("state") != "done" and form["context"]["exp"] <= time.time():
         return Code.FORM_STATE, text("ended.lapsed", number=number)
     return None

@@ -11,7 +11,7 @@ import httpx
 from sqlalchemy import make_url
 
 from sealcore.clock import SystemClock
-from sealcore.errors import Code, VermilionError
+from sealcore.errors import Code, VermilionError, code_named
 from sealcore.platform import db
 from sealcore.platform import ledger_store as store
 from sealcore.platform.config import load
@@ -114,7 +114,9 @@ class Verifier:
         except ValueError:
             raise VermilionError(Code.INTERNAL, f"the verification service answered {answer.status_code} without JSON") from None
         if "verdict" not in body:
-            refusal = VermilionError(Code(body.get("code", Code.INTERNAL)), str(body.get("reason", answer.status_code)), document=file.name)
+            refusal = VermilionError(
+                code_named(body.get("code"), Code.INTERNAL), str(body.get("reason", answer.status_code)), document=file.name
+            )
             refusal.request_id = answer.headers.get(REQUEST_ID_HEADER)
             raise refusal
         return body

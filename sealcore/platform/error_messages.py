@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from protos.vermilion.v1 import common_pb2
-from sealcore.errors import Code, VermilionError
+from sealcore.errors import Code, VermilionError, code_named
 
 LONGEST_BYTES: Final = 1500  # of one text: gRPC takes 8 KiB of metadata, in which an error has a third more
 
@@ -24,5 +24,5 @@ def _bounded(text: bytes) -> str:
 
 def from_message(message: common_pb2.Error) -> VermilionError:
     """The error a message stands for; a code we do not know becomes INTERNAL, its text kept."""
-    code = Code(message.code) if message.code in Code.__members__ else Code.INTERNAL
+    code = code_named(message.code, Code.INTERNAL)
     return VermilionError(code, message.reason, document=message.document or None, rule=message.rule or None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from typer.main import get_command
 
 import vermilion.cli
+from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.protocol.act_effects import CERTIFICATES, IDENTITIES, REGISTER
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
 from tests.cli.running import RunningOffice
 from tests.conftest import EXAMPLES
 from tests.signer.office import document, picture
-from vermilion import exits
+from vermilion import acts, ended, exits
 from vermilion.client.office import Office as Client
 from vermilion.workflow_client import Desk, tls_of
 
@@ -48,7 +51,7 @@ def test_an_act_that_nobody_could_carry_out_or_that_bricks_a_seal_is_not_even_fi
         title = f"The quorum of the official seal for {action}: {least}"
         assert title not in [form["title"] for form in office.json("forms", "list")]
     policy = office.run("seals", "policy", "official", "--action", "destroy", "--least", "3", *PEOPLE)
-    assert policy.returncode == exits.USAGE and "ACTION_UNKNOWN" in policy.stderr and "grant-untemplated" in flat(policy.stderr)
+    assert policy.returncode == exits.USAGE and "ACTION_UNKNOWN" in policy.stderr and "resume, revoke, seal" in flat(policy.stderr)
     assert office.json("forms", "refused") == []
 
 
@@ -118,6 +121,57 @@ def test_an_act_that_was_refused_before_says_so_when_it_is_asked_for_again(offic
         assert again.returncode == exits.DONE and all(word in told for word in (number, "Zhao Ming", "not this year")), told
         anew = next(word for word in again.stdout.split() if word.startswith(("DEMO-", "OFFICE-")))
         assert anew != number and office.run("forms", "withdraw", anew).returncode == exits.DONE
+
+
+def test_a_client_whose_form_came_to_nothing_is_asked_for_again_and_not_registered_twice(office: RunningOffice, tmp_path: Path) -> None:
+    def add(bundle: str, *more: str) -> tuple[int, str]:
+        done = office.run("clients", "add", "once-only", "--out", tmp_path / bundle, *more)
+        return done.returncode, flat(done.stdout + done.stderr)
+
+    first = office.json("clients", "add", "once-only", "--out", tmp_path / "a")["form"]
+    assert office.run("forms", "reject", first, "--as", "Zhao Ming", "--reason", "not yet").returncode == exits.DONE
+    second = office.json("clients", "add", "once-only", "--out", tmp_path / "b")["form"]  # its key is another one
+    code, said = add("c")
+    assert code == exits.REFUSED and "CONFLICT" in said and f"`vermilion forms withdraw {second}`" in said
+    assert office.run("forms", "withdraw", second).returncode == exits.DONE
+    code, said = add("c", "--for-unit", "ELSEWHERE")
+    assert code == exits.REFUSED and "CONFLICT" in said and "keeps its units" in said
+    assert add("b", *PEOPLE)[0] == exits.DONE
+    code, said = add("c")
+    assert code == exits.REFUSED and "CONFLICT" in said and "`vermilion ca revoke " in said
+    assert office.run("ca", "revoke", tmp_path / "b" / "cert.pem", "--reason", "superseded", *PEOPLE).returncode == exits.DONE
+    anew = office.json("clients", "add", "once-only", "--out", tmp_path / "c")["form"]  # as that says
+    assert office.run("forms", "withdraw", anew).returncode == exits.DONE
+    with Desk(office.layout, office.office) as desk:
+        assert [one["name"] for one in desk.get("/v1/clients", limit=200)["clients"]].count("once-only") == 1
+        with pytest.raises(VermilionError) as refused:
+            desk.post("/v1/clients", {"name": "Once-Only"})
+    assert refused.value.code is Code.CONFLICT
+
+
+def test_a_refusal_under_a_code_of_a_later_release_is_told(office: RunningOffice) -> None:
+    """The workflow was upgraded first: its answers have codes that this program does not know."""
+    with Desk(office.layout, office.office) as desk:
+        desk.post("/v1/clients", {"id": uuid7(), "name": "of-later", "unit": office.office.unit, "units": []})
+    done = office.run("clients", "stop", "of-later", *PEOPLE)
+    assert done.returncode == exits.DONE, done.stderr
+    number = next(word for word in done.stdout.split() if word.startswith(("DEMO-", "OFFICE-"))).rstrip(",")
+    assert office.run("clients", "allow", "of-later", *PEOPLE).returncode == exits.DONE
+    with closing(sqlite3.connect(office.layout.state / "workflow" / "workflow.db")) as database, database:
+        told = "UPDATE outbox SET state = 'closed', code = 'OF_LATER', reason = 'what it says' WHERE number = ? AND kind = 'perform'"
+        assert database.execute(told, (number,)).rowcount == 1
+    again = office.run("clients", "stop", "of-later")
+    assert again.returncode == exits.DONE and all(word in flat(again.stderr) for word in (number, "OF_LATER", "what it says"))
+    anew = next(word for word in again.stdout.split() if word.startswith(("DEMO-", "OFFICE-")))
+    assert anew != number and office.run("forms", "withdraw", anew).returncode == exits.DONE
+    with Desk(office.layout, office.office) as desk:
+        assert ended.why(desk.form(number), {}) == (
+            Code.FORM_STATE,
+            f"form {number} was approved, but not carried out: OF_LATER: what it says",
+        )
+        with pytest.raises(VermilionError, match="OF_LATER: what it says") as refused:
+            acts.await_performed(desk, number)
+    assert refused.value.code is Code.FORM_STATE
 
 
 def test_a_template_comes_by_an_act_and_then_bounds_a_grant(office: RunningOffice, tmp_path: Path) -> None:

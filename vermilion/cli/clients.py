@@ -117,13 +117,19 @@ def _admit(office: Here, name_or_uri: str, what: Literal["stop", "allow"], perso
     deciding.told(f"clients.{what}_done", deciding.register(office, title, parameters, persons), name=client["name"])
 
 
-def _find(desk: Desk, name_or_uri: str) -> Any:
-    """A client by name, id or URI; NOT_FOUND, or CONFLICT when two bear the name."""
+def _all(desk: Desk) -> list[Any]:
+    """Every client that the workflow knows, page after page."""
     found: list[Any] = []
     after: str | None = ""
     while after is not None:
         page = desk.get("/v1/clients", after=after, limit=PAGE)
         found, after = [*found, *page["clients"]], page["next"]
+    return found
+
+
+def _find(desk: Desk, name_or_uri: str) -> Any:
+    """A client by name, id or URI; NOT_FOUND, or CONFLICT when two bear the name."""
+    found = _all(desk)
     matching = [one for one in found if name_or_uri in (one["id"], one["name"], one["uri"])]
     if len(matching) != 1:
         known = ", ".join(sorted(one["name"] for one in found)) or "none"
@@ -135,16 +141,44 @@ def _find(desk: Desk, name_or_uri: str) -> Any:
 def _certified(
     office: Here, folder: Path, name: str, units: Sequence[str], persons: list[str], *, quiet: bool
 ) -> tuple[str, Issued | Waiting]:
-    """The client's URI, and its certificate or the form for it; one that was begun before goes on with its key."""
+    """The client's URI, and its certificate or the form for it; one that was begun before goes on with its key.
+
+    Raises what ``_registered`` does for a name that a client bears.
+    """
     spki = identities.own_key(folder).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     with office.desk() as desk:
         if (form := enrolling.asked(desk, spki)) is not None:
             wanted = enrolment_of(form["context"]["covers"]["act"])
         else:
-            client = desk.post("/v1/clients", {"id": uuid7(), "name": name, "unit": units[0], "units": list(units[1:])})
-            request = identities.request(folder, client["uri"], server=False, common_name=name)
-            wanted = enrolment(PROFILE, client["uri"], {"common_name": name}, request)
+            uri = _registered(office, desk, name, units)
+            request = identities.request(folder, uri, server=False, common_name=name)
+            wanted = enrolment(PROFILE, uri, {"common_name": name}, request)
     return wanted.uri, enrolling.enrol(office, wanted, title=text("clients.form_title", name=name), persons=persons, quiet=quiet)
+
+
+def _registered(office: Here, desk: Desk, name: str, units: Sequence[str]) -> str:
+    """The URI of the client of this name, which is registered unless it is known: then a certificate is asked for it anew.
+
+    CONFLICT while it has one or a form asks for one, for a client of other units, and where several clients bear the name.
+    """
+    known = [one for one in _all(desk) if one["name"] == name]
+    if not known:
+        return str(desk.post("/v1/clients", {"id": uuid7(), "name": name, "unit": units[0], "units": list(units[1:])})["uri"])
+    if len(known) > 1:
+        raise _taken(name, "several")
+    uri, bound = known[0]["uri"], {known[0]["unit"], *known[0]["units"]}
+    if (certificate := enrolling.holder(office, uri)) is not None:
+        raise _taken(name, "holder", serial=f"{certificate.serial_number:x}")
+    if (form := enrolling.asked_for(desk, uri)) is not None:
+        raise _taken(name, "asked", number=form["number"])
+    if bound != set(units):
+        raise _taken(name, "units", units=", ".join(sorted(bound)))
+    return str(uri)
+
+
+def _taken(name: str, why: str, **about: str) -> VermilionError:
+    about = {"name": name, **about}
+    return VermilionError(Code.CONFLICT, text(f"clients.taken.{why}", **about), rule=text(f"clients.taken.{why}_rule", **about))
 
 
 def _instead_of_revoked(

@@ -21,7 +21,7 @@ from ca.issuance.profiles import Profile
 from ca.names import newest
 from ca.pki import is_issued_by, load_authorities, root_of
 from sealcore.errors import Code, VermilionError
-from vermilion import acts
+from vermilion import acts, ended
 from vermilion.ca_client import Authority, spki_of
 from vermilion.cli import deciding
 from vermilion.cli.common import Here
@@ -61,10 +61,11 @@ def enrol(office: Here, wanted: Enrolment, *, title: str, persons: Sequence[str]
             _rehearse(office, wanted)
             form = acts.apply(desk, ACTION, title=title, parameters=wanted.as_json())
         deciding.tell_ended(desk, form)
+        needed = None
         if persons and form["state"] == "applied":
-            deciding.sign(office, desk, form, persons, quiet=quiet)
+            needed = deciding.sign(office, desk, form, persons, quiet=quiet)
         if desk.form(form["number"])["state"] == "applied":
-            return Waiting(form["number"], form["context"]["policy"]["quorum"])
+            return Waiting(form["number"], needed or form["context"]["policy"]["quorum"])
         acts.await_performed(desk, form["number"])
     if (issued := find(office, wanted.request.spki_der)) is None:
         raise VermilionError(Code.INTERNAL, f"form {form['number']} was carried out, but the CA lists no certificate for the key")
@@ -73,10 +74,19 @@ def enrol(office: Here, wanted: Enrolment, *, title: str, persons: Sequence[str]
 
 def asked(desk: Desk, spki_der: bytes) -> Any | None:
     """The form for the certificate of this key that is open, or approved and not refused by the CA; None when there is none."""
-    digest = hashlib.sha256(spki_der).hexdigest()
+    return _alive(desk, "spki_sha256", hashlib.sha256(spki_der).hexdigest())
+
+
+def asked_for(desk: Desk, uri: str) -> Any | None:
+    """The form for a certificate of this URI, whatever its key, that people or the CA have not come to an end with."""
+    form = _alive(desk, "uri", uri)
+    return None if form is None or (desk.form(form["number"])["performance"] or {}).get("state") == "done" else form
+
+
+def _alive(desk: Desk, name: str, value: str) -> Any | None:
     for state in ("applied", "approved"):
         for one in desk.get("/v1/forms", state=state, limit=PAGE)["forms"]:
-            if one["context"]["covers"].get("act", {}).get("spki_sha256") == digest and not _is_refused(desk, one):
+            if one["context"]["covers"].get("act", {}).get(name) == value and not _has_ended(desk, one):
                 return one
     return None
 
@@ -95,6 +105,16 @@ def find(office: Here, spki_der: bytes) -> Issued | None:
     return Issued(certificate, (issuer, present[root_of(issuer, present)]))
 
 
+def holder(office: Here, uri: str) -> x509.Certificate | None:
+    """The certificate in force of this URI."""
+    with Authority(office.layout, office.office) as authority:
+        held = [one for one in authority.certificates() if one.certificate and one.state in ("issued", "held")]
+    for certificate in (x509.load_der_x509_certificate(one.certificate) for one in held):
+        if certificate.not_valid_after_utc > datetime.now(UTC) and uri.lower() in _uris(certificate):
+            return certificate
+    return None
+
+
 def require_by_act(name: str) -> Profile:
     """The profile of this name; INVALID_ARGUMENT when there is none, PERMISSION_DENIED when no act gives such a certificate."""
     known = profiles.load()
@@ -105,8 +125,9 @@ def require_by_act(name: str) -> Profile:
     return known[name]
 
 
-def _is_refused(desk: Desk, form: Any) -> bool:
-    return form["state"] == "approved" and (desk.form(form["number"])["performance"] or {}).get("state") in ("refused", "closed")
+def _has_ended(desk: Desk, form: Any) -> bool:
+    """Whether nothing will come of it any more: the CA refused it, or its term is over."""
+    return ended.why(desk.form(form["number"]), {}) is not None
 
 
 def _rehearse(office: Here, wanted: Enrolment) -> None:
@@ -116,12 +137,9 @@ def _rehearse(office: Here, wanted: Enrolment) -> None:
     name = newest(profile.issuers[0], present)
     assert name is not None, "load_authorities"
     build(wanted.profile, profile, wanted.request, Parent(name, present[name], _NOWHERE), serial=1, now=datetime.now(UTC))
-    with Authority(office.layout, office.office) as authority:
-        held = [one for one in authority.certificates() if one.certificate and one.state in ("issued", "held")]
-    for certificate in (x509.load_der_x509_certificate(one.certificate) for one in held):
-        if certificate.not_valid_after_utc > datetime.now(UTC) and wanted.uri.lower() in _uris(certificate):
-            rule = "A URI has one holder: a second one needs the first one's end (`vermilion ca revoke`)."
-            raise VermilionError(Code.CONFLICT, f"{wanted.uri} has a holder: {certificate.serial_number:x}", rule=rule)
+    if (certificate := holder(office, wanted.uri)) is not None:
+        rule = "A URI has one holder: a second one needs the first one's end (`vermilion ca revoke`)."
+        raise VermilionError(Code.CONFLICT, f"{wanted.uri} has a holder: {certificate.serial_number:x}", rule=rule)
 
 
 def _uris(certificate: x509.Certificate) -> list[str]:

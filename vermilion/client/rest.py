@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from sealcore.errors import Code, VermilionError
+from sealcore.errors import Code, VermilionError, code_named
 from sealcore.platform.config import TlsSettings
 from sealcore.platform.http_client import REQUEST_ID_HEADER, context_of_client, request_headers
 from sealcore.platform.identity import IdentityWatch, require_current
@@ -79,6 +79,8 @@ def _under(fault: VermilionError, named: str | None = None) -> VermilionError:
 
 
 def _problem(value: Any, status: int) -> VermilionError:
-    if not isinstance(value, dict) or value.get("code") not in Code.__members__:
-        return VermilionError(Code.INTERNAL, f"the workflow answered {status} without a known code")
-    return VermilionError(Code(value["code"]), str(value.get("reason")), document=value.get("document"), rule=value.get("rule"))
+    if not isinstance(value, dict) or not isinstance(value.get("code"), str):
+        return VermilionError(Code.INTERNAL, f"the workflow answered {status} without a code")
+    return VermilionError(
+        code_named(value["code"], Code.INTERNAL), str(value.get("reason")), document=value.get("document"), rule=value.get("rule")
+    )
