@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -19,6 +18,7 @@ from ca.ocsp.record import AnswerRecord, Kept, open_record
 from ca.tables import State
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import db
+from tests.accounts import as_account
 from tests.ca.office import Desk
 from tests.ca.standing import seal
 
@@ -92,24 +92,8 @@ def separated(own_desk: Desk, passable: Path) -> tuple[Path, Path, int]:
 
 
 def as_responder(work: Callable[[], object]) -> object:
-    """What ``work`` returns in a process of the responder's account. It opens files and databases only, so a fork will do."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups([])
-            os.setgid(OCSP_ACCOUNT)
-            os.setuid(OCSP_ACCOUNT)
-            told = json.dumps(work())
-        except BaseException as fault:  # noqa: BLE001
-            told = json.dumps(f"{type(fault).__name__}: {fault}")
-        os.write(writing, told.encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as answer:
-        said = answer.read()
-    os.waitpid(child, 0)
-    return json.loads(said)
+    """What ``work`` returns in a process of the responder's account."""
+    return as_account(OCSP_ACCOUNT, work)
 
 
 def test_an_account_of_its_own_reads_the_record_whether_the_ca_runs_or_not(separated: tuple[Path, Path, int]) -> None:
