@@ -100,7 +100,8 @@ fi
 # --- the virtual environment --------------------------------------------------------------------
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed; PYTHON=/path/to/python3.11 chooses one"
 
-wanted=$(cat requirements.lock requirements-dev.lock pyproject.toml deploy/setup.sh | sha256sum | cut -c1-64)
+# sealcore/__init__.py has the version, which the installed package says too
+wanted=$(cat requirements.lock requirements-dev.lock pyproject.toml sealcore/__init__.py deploy/setup.sh | sha256sum | cut -c1-64)
 stamp=.venv/vermilion-stamp
 # What the tests and benchmarks need holds all that the demo needs, so its stamp counts for all.
 stamped=$profile
