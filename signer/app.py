@@ -44,6 +44,7 @@ from signer.front.stream import Intake
 from signer.front.workers import STANDARD_COMMAND
 from signer.metrics import SignerMetrics
 from signer.pipeline.examiner import Examiner
+from signer.pipeline.sandbox import server as sandbox_server
 from signer.register import consistency
 from signer.register.consistency import KnownCheckpoint
 from signer.register.store import RegisterStore
@@ -230,7 +231,8 @@ def build(
         largest_bytes = settings.limits.document_bytes
         examination = Examination(register, fatal, metrics, settings.examine, largest_document_bytes=largest_bytes)
         held = _Held(database, examiner, examination, CrlWatch(settings.tls, clock), KeptUses(database, clock), register, metrics, status)
-        desk = Desk(settings, held.metrics, worker_command, fatal, reached)
+        sandbox = sandbox_server() if settings.sandbox.ahead else None
+        desk = Desk(settings, held.metrics, worker_command, fatal, reached, sandbox=sandbox)
         process = SignerProcess(settings, held, performer, desk, clock=clock)
         opened.pop_all()
     return process

@@ -123,10 +123,11 @@ class WorkerSettings(Block):
 
 
 class SandboxSettings(Block):
-    """Where each worker prepares documents that the lean writer does not understand.
+    """Where documents are prepared that the lean writer does not understand.
 
-    workers  how many at once
-    ahead    whether it is started with the worker, so that the first such document does not wait a second for it
+    workers  how many at once, of each worker
+    ahead    whether one is started with the signer for all workers, so that the first such document does not wait a second for it; else
+             each worker starts its own when it needs it
     """
 
     workers: int = Field(default=2, ge=1, le=64)

@@ -81,16 +81,30 @@ class Limits:
 class ForkServer:
     """Runs ``module:function`` once per call, each in a process of its own forked from a preloaded zygote.
 
-    Thread-safe; as many children run at once as there are callers. Starts with the first call or ``start``.
+    Thread-safe; as many children run at once as there are callers. Starts with the first call, ``start`` or ``begin``.
+    ``shared`` is the control socket (``begin``) of another process's zygote for the same function with the same limits: several
+    processes hand their calls to one, which costs the memory of its imports once. When that one is gone, this process starts its own.
     """
 
-    def __init__(self, function: str, *, preload: Sequence[str] = (), limits: Limits | None = None) -> None:
+    def __init__(
+        self, function: str, *, preload: Sequence[str] = (), limits: Limits | None = None, shared: socket.socket | None = None
+    ) -> None:
         self._function = function
         self._preload = tuple(preload)
         self._limits = limits or Limits()
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None  # None: somebody else's
+        self._control = shared
+        if shared is not None:
+            shared.settimeout(START_TIMEOUT_S)
+
+    def begin(self) -> int:
+        """Starts the zygote without waiting for its imports; the descriptor of its control socket, for ``shared`` of other processes."""
+        with self._lock:
+            if self._control is None or self._ended():
+                self._drop()
+                self._control = self._spawn()
+            return self._control.fileno()
 
     def start(self) -> None:
         """Starts the zygote and waits until it has imported everything; raises SERVICE_UNAVAILABLE."""
@@ -130,9 +144,21 @@ class ForkServer:
         return True
 
     def _running(self) -> socket.socket:  # the caller holds the lock
-        if self._control is not None and self._process is not None and self._process.poll() is None:
+        if self._control is not None and not self._ended():
             return self._control
         self._drop()
+        self._control = ours = self._spawn()
+        if _receive_exactly(ours, 1) != _STARTED:
+            self._drop()
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, "the sandbox for documents does not start")
+        return ours
+
+    def _ended(self) -> bool:
+        """Whether our own zygote is gone; that somebody else's is shows when a call is handed over."""
+        return self._process is not None and self._process.poll() is not None
+
+    def _spawn(self) -> socket.socket:
+        """A zygote that begins its imports, and our end of its control socket, on which it says when they are done."""
         ours, theirs = socket.socketpair()
         limits = self._limits
         settings = {
@@ -150,11 +176,7 @@ class ForkServer:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        self._control = ours
         ours.settimeout(START_TIMEOUT_S)
-        if _receive_exactly(ours, 1) != _STARTED:
-            self._drop()
-            raise VermilionError(Code.SERVICE_UNAVAILABLE, "the sandbox for documents does not start")
         return ours
 
     def _drop(self) -> None:  # the caller holds the lock

@@ -13,6 +13,7 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.log import get as get_log
+from sealcore.platform.sandbox import ForkServer
 from signer.front.fatal import FatalDocuments
 from signer.front.overruns import Overrun
 from signer.front.parcel import Lane, Parcel
@@ -41,6 +42,8 @@ class Desk:
         command: Sequence[str],
         fatal: FatalDocuments,
         reached: Callable[[str], None] = lambda _step: None,
+        *,
+        sandbox: ForkServer | None,
     ) -> None:
         self.fatal = fatal
         self._fatal_since_s = 0.0
@@ -49,7 +52,7 @@ class Desk:
         self._reached = reached
         self._cell = os.memfd_create("vermilion-latest", os.MFD_CLOEXEC)  # the unit's latest time, where no file is configured
         latest = settings.timestamp.latest_time_file or Path(f"/proc/{os.getpid()}/fd/{self._cell}")
-        self._family = Family(settings, str(uuid7()), command, latest, [])
+        self._family = Family(settings, str(uuid7()), command, latest, [], sandbox)
         self._lanes = {lane: Turns() for lane in Lane}
         self._workers: list[Worker] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -91,6 +94,8 @@ class Desk:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(worker.stop() for worker in self._workers))
+        if self._family.sandbox is not None:
+            await asyncio.to_thread(self._family.sandbox.close)
         os.close(self._cell)
 
     async def _watch_over(self) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.log import get as get_log
+from sealcore.platform.sandbox import ForkServer
 from signer.front.overruns import Overrun
 from signer.front.parcel import Lane, Parcel
 from signer.settings import SignerSettings
@@ -45,6 +46,7 @@ class Family:
     command           what Python is told to run
     latest_time_file  the latest time of the timestamp unit that they share
     dead              names of those that died under this front: what they left may be taken over at once
+    sandbox           where all of them have documents prepared; None where each starts its own when it first needs one
     """
 
     settings: SignerSettings
@@ -52,6 +54,7 @@ class Family:
     command: Sequence[str]
     latest_time_file: Path
     dead: list[str]
+    sandbox: ForkServer | None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class Worker:
                 command = [sys.executable, *family.command, "--line", str(theirs.fileno())]
                 process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
             opened.callback(process.kill)
+            sandbox = [] if family.sandbox is None else [family.sandbox.begin()]
             worker = cls(
                 name, lane, process, Line(ours), slots, reading, free, overrun, settings.workers.threads, _free=list(range(len(slots)))
             )
@@ -121,9 +125,10 @@ class Worker:
                 "latest": str(family.latest_time_file),
                 "urgent": lane is Lane.INTERACTIVE,
                 "dead": family.dead,
+                "sandbox": bool(sandbox),
             }
             with contextlib.suppress(OSError):  # it ended at once; its end is noticed as any other
-                worker.line.send(told, [*(slot.descriptor for slot in slots), reading.descriptor])
+                worker.line.send(told, [*sandbox, *(slot.descriptor for slot in slots), reading.descriptor])
             asyncio.get_running_loop().add_reader(ours.fileno(), worker._receive)
             opened.pop_all()
         return worker

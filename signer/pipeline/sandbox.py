@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,13 +27,13 @@ class Sandbox:
 
     largest_document_bytes  from the settings; beyond it DOCUMENT_TOO_LARGE
     workers                 how many children run at once: no more than there are cores to run them
+    shared                  the control socket of the front's own server, where it has one for all workers
     """
 
-    def __init__(self, *, largest_document_bytes: int, workers: int) -> None:
+    def __init__(self, *, largest_document_bytes: int, workers: int, shared: socket.socket | None = None) -> None:
         self._largest_document_bytes = largest_document_bytes
         self._places = threading.BoundedSemaphore(workers)
-        allowed = limits()
-        self._server = ForkServer("signer.pipeline.sandbox:prepare_parts", preload=["signer.pdf.full.prepare"], limits=allowed)
+        self._server = server(shared)
 
     def start(self) -> None:
         """Starts the process that children are forked from; SERVICE_UNAVAILABLE when it does not come up."""
@@ -51,6 +52,11 @@ class Sandbox:
         with self._places:
             answer = self._server.call(*request_parts(document, plan, hash_name))
         return _prepared(answer)
+
+
+def server(shared: socket.socket | None = None) -> ForkServer:
+    """What documents are prepared by: a server of one's own, or one that is shared."""
+    return ForkServer("signer.pipeline.sandbox:prepare_parts", preload=["signer.pdf.full.prepare"], limits=limits(), shared=shared)
 
 
 def prepare_parts(parts: list[bytes]) -> Sequence[bytes]:

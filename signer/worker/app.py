@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,6 @@ from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token
 from sealcore.platform.db import connect
-from sealcore.platform.log import get as get_log
 from signer.metrics import SignerMetrics
 from signer.pipeline.engine import Engine, Parts
 from signer.pipeline.examiner import Examiner
@@ -45,6 +44,7 @@ class Place:
     latest_time_file  the latest time of the timestamp unit that all workers share
     urgent            its callers wait for single documents
     reading           where it says which documents it reads
+    sandbox           the front's, for all workers; None: one of its own, when a document needs it
     """
 
     boot: str
@@ -52,6 +52,7 @@ class Place:
     latest_time_file: Path
     urgent: bool
     reading: Reading
+    sandbox: socket.socket | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Bench:
             opened.callback(keys.close)
             examiner = Examiner()
             opened.callback(examiner.close)
-            sandbox = Sandbox(largest_document_bytes=limits.document_bytes, workers=settings.sandbox.workers)
+            sandbox = Sandbox(largest_document_bytes=limits.document_bytes, workers=settings.sandbox.workers, shared=place.sandbox)
             opened.callback(sandbox.close)
             uses = UseStore(
                 database,
@@ -124,8 +125,6 @@ class Bench:
             )
             engine = Engine(parts)
             opened.callback(engine.close)
-            if settings.sandbox.ahead:
-                threading.Thread(target=_start_sandbox, args=(sandbox,), name="sandbox", daemon=True).start()
             return cls(engine, uses, keys, metrics, opened.pop_all())
 
     def key_facts(self) -> list[KeyFacts]:
@@ -137,14 +136,6 @@ class Bench:
     def close(self) -> None:
         """Waits for what is being worked on, and gives everything back."""
         self._opened.close()
-
-
-def _start_sandbox(sandbox: Sandbox) -> None:
-    """Beside the start, so that the first document that needs it does not wait for it."""
-    try:
-        sandbox.start()
-    except VermilionError as fault:  # each document that needs it will say so
-        get_log("worker").warning("sandbox not started", code=str(fault.code), reason=fault.reason)
 
 
 @dataclass(frozen=True)

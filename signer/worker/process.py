@@ -172,8 +172,9 @@ def main(arguments: Sequence[str] | None = None, *, reached: Reached = lambda _s
     settings = SignerSettings.model_validate_json(told["settings"])
     configure("signer", worker=told["worker"])
     try:
-        slots, reading = [Slot(descriptor) for descriptor in descriptors[:-1]], Reading(descriptors[-1])
-        place = Place(told["boot"], told["worker"], Path(told["latest"]), told["urgent"], reading)
+        sandbox = socket.socket(fileno=descriptors[0]) if told["sandbox"] else None
+        *slots, reading = descriptors if sandbox is None else descriptors[1:]
+        place = Place(told["boot"], told["worker"], Path(told["latest"]), told["urgent"], Reading(reading), sandbox)
         dead: Sequence[str] = told["dead"]
         tracing.start("signer", settings.tracing, worker=place.worker)
         bench = Bench.open(settings, place, clock=clock or SystemClock(), reached=reached)
@@ -186,7 +187,7 @@ def main(arguments: Sequence[str] | None = None, *, reached: Reached = lambda _s
     gc.freeze()  # what is here now stays: the collector need not look at it again
     try:
         line.send({"ready": True})
-        WorkerProcess(line, slots, bench, settings.workers.threads, reached).serve()
+        WorkerProcess(line, [Slot(descriptor) for descriptor in slots], bench, settings.workers.threads, reached).serve()
     except ConnectionError:
         return _FRONT_IS_GONE
     finally:

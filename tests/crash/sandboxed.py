@@ -20,6 +20,7 @@ def use_failpoints(place: Path) -> None:
     os.environ[_VARIABLE] = str(place)
 
     def made(_function: str, **options: Any) -> ForkServer:
+        options["shared"] = None  # the front's has no failpoints
         return ForkServer("tests.crash.sandboxed:prepare_parts", **options)
 
     signer.pipeline.sandbox.ForkServer = made  # type: ignore[assignment,misc]
