@@ -20,7 +20,7 @@ from starlette.routing import Route
 from ca.issuance.certificate import der
 from ca.names import parts, role_of
 from ca.pki import Hierarchy
-from ca.revocation.crl import is_alone_in_its_second, newest
+from ca.revocation.crl import NewestCrls, newest
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.http import install_errors
@@ -38,14 +38,17 @@ CERTIFICATE_CACHE_S: Final = 86_400
 def create(engine: Engine, present: Callable[[], Hierarchy], *, clock: Clock) -> Starlette:
     """The public HTTP interface of the CAs that ``present`` names; a cross certificate is handed out with the authority it is for."""
 
+    crls = NewestCrls(engine)
+
     def crl(request: Request) -> Response:
         return crl_of(request.path_params["name"], request)
 
     def crl_of(name: str, request: Request) -> Response:
         present().certificates_of(name)  # refuses what is no CA of ours
-        published = newest(engine, name)
-        if published is None:
+        found = crls.of(name)
+        if found is None:
             raise VermilionError(Code.NOT_FOUND, f"the CA {name} has no CRL yet")
+        published, alone = found
         now = clock.now()
         fresh_s = max(0, min(CRL_CACHE_S, int((published.next_update - now).total_seconds())))
         headers = {
@@ -53,7 +56,7 @@ def create(engine: Engine, present: Callable[[], Hierarchy], *, clock: Clock) ->
             "ETag": f'"{name}-{published.number}"',
             "Expires": _http_date(now + timedelta(seconds=fresh_s)),  # for caches that know no max-age
         }
-        if is_alone_in_its_second(engine, name, published):  # else it would not tell this CRL from the one before
+        if alone:  # else it would not tell this CRL from the one before
             headers["Last-Modified"] = _http_date(published.this_update)
         return _answer(request, published.der, CRL_TYPE, headers)
 

@@ -39,7 +39,7 @@ class LedgerSettings(Block):
     state_folder: Path
     key_label: str = "ledger.checkpoint.1"
     witness: WitnessOfLog | None = None
-    interval_s: float = Field(default=0.5, gt=0, le=1)
+    interval_s: float = Field(default=1.0, gt=0, le=1)
     cosign_refresh_s: float = Field(default=5, gt=0, le=3600)
     metrics: Listen | None = None
     tracing: TracingSettings | None = None

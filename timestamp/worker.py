@@ -26,6 +26,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token
 from sealcore.hsm.watch import Watched
 from sealcore.platform.config import Listen
+from sealcore.platform.http import Server
 from sealcore.platform.log import configure
 from sealcore.platform.metrics import snapshot
 from timestamp import channel
@@ -123,7 +124,7 @@ class Worker:
         writer.write(channel.encode({"number": asked["number"], "answer": answer}))
 
 
-def _server(app: TimestampApp) -> uvicorn.Server:
+def _server(app: TimestampApp) -> Server:
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,
@@ -135,7 +136,7 @@ def _server(app: TimestampApp) -> uvicorn.Server:
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    return uvicorn.Server(config)
+    return Server(config)
 
 
 def _listening(listen: Listen) -> socket.socket:

@@ -17,7 +17,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.hsm.watch import Watched
 from sealcore.platform.log import get as get_log
 
-ROUND_S: Final = 1.0  # how soon a change of the record is seen; a lookup sees it at once
+ROUND_S: Final = 2.0  # how soon a change of the record is seen; a lookup sees it at once
 SHARE: Final = 20  # of which one part may go into looking for what is due
 FAULT_PAUSE_S: Final = 5.0  # after a round that failed
 BATCH: Final = 100  # answers in one transaction

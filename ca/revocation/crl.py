@@ -11,7 +11,7 @@ from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ObjectIdentifier
-from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, text, update
 
 from ca.ceremony.plan import Plan
 from ca.instants import from_text, to_text
@@ -49,6 +49,30 @@ def newest(engine: Engine, issuer: str) -> PublishedCrl | None:
     with read(engine) as connection:
         row = connection.execute(wanted).one_or_none()
     return PublishedCrl(row.number, from_text(row.this_update), from_text(row.next_update), row.crl) if row else None
+
+
+_NEWEST_NUMBER = text("SELECT max(number) FROM crls WHERE issuer = :issuer")  # asked every second by every service
+
+
+class NewestCrls:
+    """The newest CRLs for many questions. Which is the newest is asked of the database each time, its content once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._held: dict[str, tuple[PublishedCrl, bool]] = {}
+
+    def of(self, issuer: str) -> tuple[PublishedCrl, bool] | None:
+        """The CRL to hand out for this CA and whether it ``is_alone_in_its_second``; None before its first."""
+        with read(self._engine) as connection:
+            number = connection.execute(_NEWEST_NUMBER, {"issuer": issuer}).scalar_one()
+        held = self._held.get(issuer)
+        if held is not None and held[0].number == number:
+            return held
+        published = newest(self._engine, issuer)
+        if published is None:
+            return None
+        self._held[issuer] = published, is_alone_in_its_second(self._engine, issuer, published)
+        return self._held[issuer]
 
 
 def is_alone_in_its_second(engine: Engine, issuer: IssuerName, published: PublishedCrl) -> bool:

@@ -5,6 +5,8 @@ uvicorn does not hand the peer certificate to the application; ``PeerCertificate
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ssl
 import time
 from collections.abc import MutableMapping
@@ -28,6 +30,7 @@ from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import CallMetrics
 from sealcore.platform.peer import Peer, Revocations, authorise
 
+DATE_S = 1.0
 PEER_SCOPE_KEY = "vermilion.peer_pem"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -150,7 +153,38 @@ def peer(request: Request, allowed: frozenset[str], revocations: Revocations) ->
     return authorise(request.scope.get(PEER_SCOPE_KEY), allowed, revocations)
 
 
-def uvicorn_server(app: ASGIApp, listen: Listen, tls: TlsSettings | None = None, *, metrics: CallMetrics | None = None) -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """uvicorn's server, told when to end instead of looking ten times a second: a service at rest that has two of them does little else.
+
+    ``should_exit`` may be set by any thread or signal handler, as uvicorn's own.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        self._exit = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._should_exit = False
+        super().__init__(config)
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether the server ends once the running requests are answered."""
+        return self._should_exit
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        self._should_exit = value
+        if value and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._exit.set)
+
+    async def main_loop(self) -> None:
+        """Until ``should_exit``; each second the ``Date`` of answers is made anew (RFC 9110 §6.6.1)."""
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._exit.wait(), DATE_S)
+
+
+def uvicorn_server(app: ASGIApp, listen: Listen, tls: TlsSettings | None = None, *, metrics: CallMetrics | None = None) -> Server:
     """A server for ``app``: plain HTTP for what strangers read, mTLS when ``tls`` is given. The caller runs ``serve()``."""
     options: dict[str, Any] = {"http": "h11"}  # bounds a request's head by itself; httptools does not
     if tls is not None:
@@ -177,7 +211,7 @@ def uvicorn_server(app: ASGIApp, listen: Listen, tls: TlsSettings | None = None,
     if config.ssl is not None and tls is not None:
         config.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # chains end at the issuing CA in the trust file, not at the root
         _follow(config.ssl, watch)
-    return uvicorn.Server(config)
+    return Server(config)
 
 
 def _follow(context: ssl.SSLContext, watch: IdentityWatch) -> None:

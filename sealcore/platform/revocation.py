@@ -76,7 +76,8 @@ class CrlWatch:
         self._failing: frozenset[str] = frozenset()
         self._stop = threading.Event()
         self._log = get_log("revocation")
-        self._state = _state(*_load_trust(tls.trust_file), {})
+        trust = _read_trust(tls.trust_file)
+        self._state = _state(trust, _parse_trust(tls.trust_file, trust), {})
         self._load_cache(self._cache)
 
     def is_revoked(self, serial: int) -> bool:
@@ -174,14 +175,16 @@ class CrlWatch:
 
     def _follow_trust(self) -> None:
         try:
-            trust, issuers = _load_trust(self._tls.trust_file)
+            trust = _read_trust(self._tls.trust_file)
+            if trust == self._state.trust:  # as a rule; parsing it costs as much as asking for a CRL
+                return
+            issuers = _parse_trust(self._tls.trust_file, trust)
         except VermilionError as fault:
             self._log.warning("trust file cannot be read; the one before stays in use", reason=fault.reason)
             return
-        if trust != self._state.trust:
-            self._state = _state(trust, issuers, self._state.held)
-            self._tags.clear()
-            self._log.info("trust file read anew", authorities=len(issuers))
+        self._state = _state(trust, issuers, self._state.held)
+        self._tags.clear()
+        self._log.info("trust file read anew", authorities=len(issuers))
 
     def _fetch(self, url: str) -> bool:
         """Whether the address answered with a CRL of ours; takes it when it is new."""
@@ -256,11 +259,17 @@ def _reason(entry: x509.RevokedCertificate) -> x509.ReasonFlags | None:
         return None
 
 
-def _load_trust(path: Path) -> tuple[bytes, tuple[x509.Certificate, ...]]:
+def _read_trust(path: Path) -> bytes:
     try:
-        trust = path.read_bytes()
-        return trust, tuple(x509.load_pem_x509_certificates(trust))
-    except (OSError, ValueError):
+        return path.read_bytes()
+    except OSError:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"the trust file {path.name} cannot be read") from None
+
+
+def _parse_trust(path: Path, trust: bytes) -> tuple[x509.Certificate, ...]:
+    try:
+        return tuple(x509.load_pem_x509_certificates(trust))
+    except ValueError:
         raise VermilionError(Code.CONFIGURATION_INVALID, f"the trust file {path.name} cannot be read") from None
 
 
