@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 
 from pyhanko.pdf_utils.misc import PdfDecodeLimitError, PdfError
 
 from verify.codes import FindingCode
 from verify.facts import fact
-from verify.report import Change, finding
-from verify.steps.case import Case, Reading
+from verify.opinion import Comparison, Reading, second_opinion
+from verify.report import finding
+from verify.steps.case import Case
 from verify.steps.chain import check_chain
 from verify.steps.changes import check_changes
 from verify.steps.changes.signing import end_of
-from verify.steps.drawing import Compare, Comparison, compare
+from verify.steps.drawing import compare
 from verify.steps.integrity import check_integrity
 from verify.steps.levels import note_levels
 from verify.steps.reading import UnreadableError, find_signatures, read_document
@@ -33,27 +33,9 @@ READING: tuple[Callable[[Case], None], ...] = (
 )
 
 
-Reader = Callable[[bytes, TrustMaterial, datetime], Reading]
-"""Runs the steps of reading over (document, trust, now), here or in a sandbox."""
-
-
 def read(document: bytes, trust: TrustMaterial, now: datetime) -> Reading:
     """The steps of reading in this process."""
     return second_opinion(document, first_opinion(document, trust, now), compare)
-
-
-def second_opinion(document: bytes, reading: Reading, compare: Compare) -> Reading:
-    """The reading with what the drawn pages say of what was added after our seals; it can only become worse."""
-    if not reading.comparisons:
-        return reading
-    seals = list(reading.seals)
-    for each, doubt in zip(reading.comparisons, compare(document, reading.comparisons), strict=True):
-        if doubt is not None:
-            seal, code = seals[each.seal], doubt[0]
-            state = Change.FORBIDDEN if code is FindingCode.LOOKS_CHANGED else Change.UNKNOWN
-            changed = replace(seal.changed, state=state)
-            seals[each.seal] = replace(seal, changed=changed, findings=(*seal.findings, finding(code, doubt[1])))
-    return replace(reading, seals=tuple(seals), comparisons=())
 
 
 def first_opinion(document: bytes, trust: TrustMaterial, now: datetime) -> Reading:

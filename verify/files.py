@@ -8,8 +8,8 @@ from pathlib import Path
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from verify import catalogue
-from verify.examine import Reader
 from verify.log_view import LedgerView
+from verify.opinion import Reader
 from verify.report import Report, Verdict
 from verify.trust import TrustMaterial
 from verify.verifier import verify

@@ -20,11 +20,9 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.sandbox import ForkServer, Limits
 from verify.catalogue import known_facts
 from verify.codes import FindingCode
-from verify.examine import first_opinion, second_opinion
 from verify.facts import fact
+from verify.opinion import DOUBTS, MOST_SECONDS, Comparison, Doubt, Reading, second_opinion
 from verify.report import Finding, finding
-from verify.steps.case import Reading
-from verify.steps.drawing import DOUBTS, MOST_SECONDS, Comparison, Doubt, compare
 from verify.trust import TrustMaterial
 
 LIMITS = Limits(cpu_s=20, wall_s=40.0, memory_bytes=768 * 1024 * 1024, answer_bytes=4 * 1024 * 1024)
@@ -42,10 +40,10 @@ _CERTIFICATES = (  # of the trust, in the order in which they are sent
 
 
 class Sandbox:
-    """A ``Reader`` (verify.examine) that forks a bounded child for each document. Thread-safe."""
+    """A ``Reader`` (verify.opinion) that forks a bounded child for each document. Thread-safe."""
 
     def __init__(self, limits: Limits = LIMITS) -> None:
-        self._server = ForkServer("verify.sandbox:work", limits=limits)
+        self._server = ForkServer("verify.sandbox:work", preload=["verify.examine"], limits=limits)
 
     def start(self) -> None:
         """Makes the first document as quick as the others."""
@@ -88,6 +86,9 @@ class Sandbox:
 
 def work(parts: list[bytes]) -> Sequence[bytes]:
     """What the child runs; the inverse of ``_pack``, then the first opinion; or, where there is no header, the second."""
+    from verify.examine import first_opinion  # noqa: PLC0415  (pyHanko and PDFium are for the sandbox alone)
+    from verify.steps.drawing import compare  # noqa: PLC0415
+
     header, document, *rest = parts
     if not header:
         _, most = resource.getrlimit(resource.RLIMIT_CPU)

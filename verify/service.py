@@ -14,8 +14,8 @@ from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import CallMetrics, process_metrics
 from sealcore.platform.tracing import span
 from verify.crls import CrlStore
-from verify.examine import Reader
 from verify.log_view import LedgerView
+from verify.opinion import Reader
 from verify.report import Report
 from verify.settings import Limits
 from verify.trust import TrustMaterial

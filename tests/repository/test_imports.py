@@ -17,6 +17,7 @@ SPARED = [
     *((program, library) for program in (*SERVICES, "workflow.app", "signer.worker.process") for library in ("rich", "pygments")),
     *((program, "sqlalchemy") for program in WITHOUT_DATABASE),
     *((program, "grpc") for program in WITHOUT_RPC),
+    *(("verify.app", library) for library in ("pyhanko", "pypdfium2", "fontTools", "aiohttp")),
     ("signer.worker.process", "psycopg"),
     ("ca.ocsp.app", "pkilint"),
 ]

@@ -11,8 +11,8 @@ from sealcore.protocol.ledger_entry import EntryKind
 from verify.codes import FindingCode
 from verify.facts import Fact, fact, plain
 from verify.log_view import Absent, Found, LedgerView, is_doubt
+from verify.opinion import Reading
 from verify.report import Answer, Authorised, AuthorisedState, Checkpoint, Seal, SealKind, finding, written
-from verify.steps.case import Reading
 
 
 def look_up_entries(reading: Reading, ledger: LedgerView | None) -> Reading:

@@ -20,8 +20,8 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from sealcore.protocol.ledger_entry import signature_hash
 from verify.codes import FindingCode, Row, Weight, heaviest
 from verify.facts import fact, plain
+from verify.opinion import Spot
 from verify.report import Answer, Certification, Changed, Digest, Finding, Level, Seal, SealKind, Timestamp, finding, written
-from verify.steps.drawing import Comparison, Spot
 from verify.trust import TrustMaterial
 
 
@@ -179,12 +179,3 @@ def _digest_of(embedded: EmbeddedPdfSignature | None) -> Digest | None:
         return None
     algorithm, value = next(iter(embedded.external_digests.items()))
     return Digest(algorithm, value.hex())
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The outcome of the reading. ``comparisons`` are still to be drawn, by ``second_opinion``."""
-
-    seals: tuple[Seal, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()

@@ -10,9 +10,8 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -20,10 +19,10 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from verify.codes import FindingCode
-from verify.facts import Fact, fact
+from verify.facts import fact
+from verify.opinion import MOST_SECONDS, Comparison, Doubt, Spot
 
 MOST_PAGES: Final = 50
-MOST_SECONDS: Final = 5.0  # of processor time for one document
 MOST_PIXELS: Final = 4_000_000  # of one drawing; a larger page is drawn smaller
 LEAST_SCALE: Final = 0.1  # pixels a unit: letters are still seen; pages are up to 14,400 units a side (ISO 32000-2 annex C)
 _TOLERANCE: Final = 1  # pixels around a named place: what a line at its edge smears
@@ -33,30 +32,6 @@ _PDFIUM: Final = threading.Lock()  # it serves one thread at a time
 
 Box = tuple[int, int, int, int]
 """Pixels: left, top, right, bottom; right and bottom are outside."""
-
-
-@dataclass(frozen=True)
-class Spot:
-    """A page, from 1, and a rectangle in its coordinates. ``covers`` says whether it must have been blank when sealed."""
-
-    page: int
-    rectangle: tuple[float, float, float, float]
-    covers: bool = False
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The revision of seal number ``seal`` that ends at ``end`` against the present one, which may differ at ``spots``."""
-
-    seal: int
-    end: int
-    spots: tuple[Spot, ...] = ()
-
-
-Doubt = tuple[FindingCode, Fact]
-Compare = Callable[[bytes, Sequence[Comparison]], "list[Doubt | None]"]
-"""What speaks against each comparison, with the page; None where nothing does."""
-DOUBTS: Final = frozenset({FindingCode.LOOKS_CHANGED, FindingCode.LOOKS_NOT_COMPARED, FindingCode.COVERED_LATER})
 
 
 def compare(document: bytes, comparisons: Sequence[Comparison]) -> list[Doubt | None]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from verify.codes import FindingCode, Weight, heaviest
+from verify.opinion import Reading
 from verify.report import Answer, AuthorisedState, Change, Finding, Seal, SealKind, Verdict, finding
-from verify.steps.case import Reading
 
 
 def decide(reading: Reading) -> tuple[Verdict, Reading]:

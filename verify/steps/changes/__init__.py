@@ -17,6 +17,7 @@ from pyhanko.sign.validation.status import SignatureCoverageLevel
 
 from verify.codes import FindingCode
 from verify.facts import Fact, fact, plain
+from verify.opinion import Spot
 from verify.report import Added, Answer, Change, Changed, finding
 from verify.steps.case import Case, Signature
 from verify.steps.changes.account import Addition, ChangedError
@@ -27,7 +28,6 @@ from verify.steps.changes.rules import Permission, additions_of, by_field
 from verify.steps.changes.sealed import SealedRevision, UnclearError
 from verify.steps.changes.signing import end_of
 from verify.steps.changes.values import IrregularError, from_pyhanko
-from verify.steps.drawing import Spot
 
 _WHITE_SPACE = b"\0\t\n\f\r "
 MOST_FACTS = 20  # of one finding
