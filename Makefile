@@ -97,7 +97,7 @@ docs: setup-test ## write docs/errors.md again from the registry of codes
 	@$(BIN)/python docs/make_errors_page.py
 
 deploy-files: setup-test ## write what deploy/ says of the services again, from vermilion/services.py
-	@$(BIN)/python -m vermilion.deployment .
+	@$(BIN)/python -m vermilion.operation.deployment .
 
 documents: setup-test ## make examples/documents again
 	@$(BIN)/python examples/make_documents.py

@@ -9,8 +9,8 @@ from types import TracebackType
 
 from longterm.augmenter import Aim
 from longterm.model import Level
-from vermilion.extending import Job, Means, Word, extender
-from vermilion.office import find
+from vermilion.state.office import find
+from vermilion.use_cases.extending import Job, Means, Word, extender
 
 FILES_AT_ONCE = 4  # what the command has without `--jobs`
 
@@ -42,7 +42,7 @@ class Ours:
         done, began_s, cpu_s = 0, time.monotonic(), time.process_time()
         with extender(self._means, Aim(Level.B_LTA), at_once=FILES_AT_ONCE) as runner:
             while (elapsed_s := time.monotonic() - began_s) < seconds or not done:
-                for one in runner.run(self._jobs(), told=lambda _done: None):
+                for one in runner.run(self._jobs(), report=lambda _done: None):
                     if one.word is not Word.EXTENDED or one.level is not Level.B_LTA:
                         raise RuntimeError(f"{one.job.source.name} was not extended to B-LTA: {one.word}, {one.level}, {one.fault}")
                     done += 1

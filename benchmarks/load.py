@@ -21,10 +21,10 @@ from vermilion.ceremony.plan import CLIENT
 from vermilion.client import jobs
 from vermilion.client.jobs import Job
 from vermilion.client.people import decide
-from vermilion.layout import Layout
-from vermilion.office import Office, PersonPlan
-from vermilion.people_token import PeopleToken
-from vermilion.workflow_client import tls_of
+from vermilion.remote.workflow_client import tls_of
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office, PersonPlan
+from vermilion.use_cases.people_token import PeopleToken
 
 DOCUMENTS_A_FORM: Final = 5_000  # the workflow takes 10,000
 ITEMS_A_MESSAGE: Final = 64

@@ -19,16 +19,16 @@ from sealcore.platform import db
 from sealcore.platform.config import load
 from sealcore.platform.ledger_store import head
 from signer.settings import SignerSettings
-from vermilion import toml
 from vermilion.ceremony import ensure
-from vermilion.configuration import settings, write_all
-from vermilion.launcher import Launcher, require_ports, running
-from vermilion.layout import Layout
-from vermilion.office import Office, SealPlan
-from vermilion.ports import port_is_free
-from vermilion.programs import run
-from vermilion.service_settings import SIGNER_TSA
+from vermilion.operation.configuration import settings, write_all
+from vermilion.operation.launcher import Launcher, require_ports, running
+from vermilion.operation.ports import port_is_free
+from vermilion.operation.programs import run
+from vermilion.operation.service_settings import SIGNER_TSA
 from vermilion.services import SERVICES, named
+from vermilion.state import toml
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office, SealPlan
 
 QUIET_SHARE = 0.05  # of a core: what the idle services may use together
 QUIET_S, MOST_QUIETING_S = 0.5, 300.0

@@ -20,8 +20,8 @@ from benchmarks.load import Order, Preparer, Sheaf
 from protos.vermilion.v1 import signer_pb2
 from sealcore.platform.rpc_client import channel
 from vermilion.ceremony.plan import CLIENT
-from vermilion.office import find
-from vermilion.workflow_client import tls_of
+from vermilion.remote.workflow_client import tls_of
+from vermilion.state.office import find
 
 STREAM, SEAL = "/vermilion.v1.Signer/SealStream", "/vermilion.v1.Signer/Seal"
 WINDOW_DOCUMENTS: Final = 1_024  # under way at one moment: several batches for every worker

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.documents import KINDS
-from vermilion.verifying import Verifier
+from vermilion.use_cases.verifying import Verifier
 
 VARIANTS = 4  # classic or streams, visible or not
 

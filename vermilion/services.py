@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from vermilion import service_settings
-from vermilion.layout import Layout
-from vermilion.office import Office
+from vermilion.operation import service_settings
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
 METRICS: Final = "metrics"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
@@ -64,7 +64,7 @@ class ServiceSpec:
     has_token      whether it has an HSM token, and a PIN, of its own
     database       the service whose database it uses: itself, or another's, which it only reads
     published      the part of its state folder that the other services' accounts may read
-    settings       what it is told beyond the blocks that follow from the above
+    settings       its own settings, beyond the blocks that follow from the above
     memory_max_mb  10^6 bytes; beyond it systemd ends the service, so it lies far above what its own limits let it hold
     cpu_weight     its share of a busy machine, 100 being everyone's (systemd.resource-control(5))
     """

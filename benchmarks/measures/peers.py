@@ -15,7 +15,7 @@ from benchmarks.peers.token_copy import TokenCopy
 from benchmarks.peers.with_java import PROGRAMS, JavaPeers, Work, compiled, write_documents
 from benchmarks.peers.with_pyhanko import PyHanko
 from benchmarks.remote import Remote
-from vermilion.service_settings import SIGNER_TSA
+from vermilion.operation.service_settings import SIGNER_TSA
 
 ALGORITHMS = ("rsa2048", "p256")
 DOCUMENTS = 200  # gone through again and again; no peer remembers a document

@@ -7,7 +7,7 @@ from benchmarks.bench import Bench
 from benchmarks.figure import PER_S, Figure
 from benchmarks.peers.with_pyhanko import PyHanko
 from benchmarks.remote import Remote
-from vermilion.service_settings import SIGNER_TSA
+from vermilion.operation.service_settings import SIGNER_TSA
 
 
 class VersusPyHanko:

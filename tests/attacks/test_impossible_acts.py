@@ -27,7 +27,7 @@ from tests.ca.office import software_request
 from tests.cli.conftest import office as office  # noqa: PLC0414  (its fixture: the running office that all workers share)
 from tests.cli.running import RunningOffice
 from tests.signer.office import person
-from vermilion.ca_client import Authority, spki_sha256
+from vermilion.remote.ca_client import Authority, spki_sha256
 from workflow.policies.use_cases import POLICY_ADD
 
 DIGEST = "ab" * 32
@@ -87,7 +87,7 @@ class Known:
 
 
 def office_registry(office: RunningOffice) -> Any:
-    from vermilion.signer_client import Registry
+    from vermilion.remote.signer_client import Registry
 
     return Registry(office.layout, office.office)
 

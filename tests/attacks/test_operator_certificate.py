@@ -34,9 +34,9 @@ from sealcore.protocol.decision import sign as sign_decision
 from tests.ca.office import software_request
 from tests.cli.conftest import office as office  # noqa: PLC0414  (its fixture: the running office that all workers share)
 from tests.cli.running import RunningOffice
-from vermilion.approving import context_of
 from vermilion.client.rest import Rest
-from vermilion.workflow_client import in_folder, tls_of
+from vermilion.remote.workflow_client import in_folder, tls_of
+from vermilion.use_cases.approving import context_of
 
 PEOPLE = ("--as", "Chen Rui", "--as", "Zhao Ming")
 CN = NameOID.COMMON_NAME

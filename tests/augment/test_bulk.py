@@ -18,11 +18,12 @@ from longterm.model import Level
 from sealcore.errors import Code, VermilionError
 from tests.augment.test_levels import HOUR_S, later
 from tests.augment.world import World
-from vermilion import exits, extending
+from vermilion import exits
 from vermilion.cli import run
-from vermilion.extending import Done, Extender, Means, Word, extender, jobs
-from vermilion.layout import Layout
-from vermilion.office import Office
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
+from vermilion.use_cases import extending
+from vermilion.use_cases.extending import Done, Extender, Means, Word, extender, jobs
 
 
 @pytest.fixture

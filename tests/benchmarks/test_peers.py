@@ -15,7 +15,7 @@ from benchmarks.remote import Remote
 from sealcore.platform.config import TokenSettings, load
 from tests.cli.conftest import office  # noqa: F401  (the fixture)
 from tests.cli.running import RunningOffice
-from vermilion.service_settings import SIGNER_TSA
+from vermilion.operation.service_settings import SIGNER_TSA
 
 JAVA = Path(__file__).parent / "java"
 

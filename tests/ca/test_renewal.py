@@ -31,8 +31,8 @@ from sealcore.platform.rpc_client import channel
 from tests.ca import test_service
 from tests.ca.test_service import Running
 from tests.sealcore.test_reload import served_serial, until
-from vermilion.keeper import Keeper
-from vermilion.layout import Layout
+from vermilion.operation.client_renewal import ClientRenewal
+from vermilion.state.layout import Layout
 
 running = test_service.running  # a CA of this module's own
 
@@ -203,11 +203,11 @@ def test_while_the_office_runs_operator_and_clients_are_kept_in_force(
     operator, client, service = holder("operator"), holder("client"), holder("signer")
     faults: list[VermilionError] = []
     later = FixedClock(datetime.now(UTC) + timedelta(days=21))
-    keeper = Keeper(Layout.at(tmp_path), running.rpc, lambda _folder, fault: faults.append(fault), clock=later)
+    keeper = ClientRenewal(Layout.at(tmp_path), running.rpc, lambda _folder, fault: faults.append(fault), clock=later)
     before = service.certificate
     assert keeper.round() == [client.tls.key_file.parent, operator.tls.key_file.parent] and not faults
     assert service.certificate == before, "a service renews its own"
-    away = Keeper(
+    away = ClientRenewal(
         Layout.at(tmp_path), "127.0.0.1:9", lambda _folder, fault: faults.append(fault), clock=FixedClock(later.now() + timedelta(days=21))
     )
     assert away.round() == [] and [fault.code for fault in faults] == [Code.SERVICE_UNAVAILABLE] * 2

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from tests.support import programs
-from vermilion.launcher import running
-from vermilion.layout import Layout
-from vermilion.office import Office
+from vermilion.operation.launcher import running
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
 ONE_AT_A_TIME = pytest.mark.xdist_group("ceremonies of the shared office")  # a second one beside it would be refused: CONFLICT
 READY_S = 240.0

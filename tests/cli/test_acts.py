@@ -20,9 +20,10 @@ from sealcore.protocol.leaf import Mark, Placement, Rectangle
 from tests.cli.running import RunningOffice
 from tests.conftest import EXAMPLES
 from tests.signer.office import document, picture
-from vermilion import acts, ended, exits
+from vermilion import exits
 from vermilion.client.office import Office as Client
-from vermilion.workflow_client import Desk, tls_of
+from vermilion.remote.workflow_client import WorkflowClient, tls_of
+from vermilion.use_cases import acts, ended
 
 PEOPLE = ("--as", "Chen Rui", "--as", "Zhao Ming")
 
@@ -59,10 +60,10 @@ def test_approvers_see_the_effect_and_not_the_title(office: RunningOffice) -> No
     """A form titled "Register Hanna Weber" that in truth lowers a quorum."""
     seal = next(one for one in office.json("seals", "list") if one["kind"] == "official")
     parameters = {"change": "seal_quorum", "id": seal["id"], "quorum": ["seal:0", "resume:2"]}
-    with Desk(office.layout, office.office) as desk:
+    with WorkflowClient(office.layout, office.office) as workflow:
         body = {"seal": "", "action": "register", "title": "Register Hanna Weber", "act": parameters}
-        form = desk.post("/v1/forms", body)
-        told = desk.form(form["number"])["effect"]
+        form = workflow.post("/v1/forms", body)
+        told = workflow.form(form["number"])["effect"]
     assert told["kind"] == "register.seal_quorum"
     shown = office.json("forms", "show", form["number"])["effect"]
     assert shown["facts"][0] == told["facts"][0]
@@ -142,17 +143,17 @@ def test_a_client_whose_form_came_to_nothing_is_asked_for_again_and_not_register
     assert office.run("ca", "revoke", tmp_path / "b" / "cert.pem", "--reason", "superseded", *PEOPLE).returncode == exits.DONE
     anew = office.json("clients", "add", "once-only", "--out", tmp_path / "c")["form"]  # as that says
     assert office.run("forms", "withdraw", anew).returncode == exits.DONE
-    with Desk(office.layout, office.office) as desk:
-        assert [one["name"] for one in desk.get("/v1/clients", limit=200)["clients"]].count("once-only") == 1
+    with WorkflowClient(office.layout, office.office) as workflow:
+        assert [one["name"] for one in workflow.get("/v1/clients", limit=200)["clients"]].count("once-only") == 1
         with pytest.raises(VermilionError) as refused:
-            desk.post("/v1/clients", {"name": "Once-Only"})
+            workflow.post("/v1/clients", {"name": "Once-Only"})
     assert refused.value.code is Code.CONFLICT
 
 
 def test_a_refusal_under_a_code_of_a_later_release_is_told(office: RunningOffice) -> None:
     """The workflow was upgraded first: its answers have codes that this program does not know."""
-    with Desk(office.layout, office.office) as desk:
-        desk.post("/v1/clients", {"id": uuid7(), "name": "of-later", "unit": office.office.unit, "units": []})
+    with WorkflowClient(office.layout, office.office) as workflow:
+        workflow.post("/v1/clients", {"id": uuid7(), "name": "of-later", "unit": office.office.unit, "units": []})
     done = office.run("clients", "stop", "of-later", *PEOPLE)
     assert done.returncode == exits.DONE, done.stderr
     number = next(word for word in done.stdout.split() if word.startswith(("DEMO-", "OFFICE-"))).rstrip(",")
@@ -164,13 +165,13 @@ def test_a_refusal_under_a_code_of_a_later_release_is_told(office: RunningOffice
     assert again.returncode == exits.DONE and all(word in flat(again.stderr) for word in (number, "OF_LATER", "what it says"))
     anew = next(word for word in again.stdout.split() if word.startswith(("DEMO-", "OFFICE-")))
     assert anew != number and office.run("forms", "withdraw", anew).returncode == exits.DONE
-    with Desk(office.layout, office.office) as desk:
-        assert ended.why(desk.form(number), {}) == (
+    with WorkflowClient(office.layout, office.office) as workflow:
+        assert ended.why(workflow.form(number), {}) == (
             Code.FORM_STATE,
             f"form {number} was approved, but not carried out: OF_LATER: what it says",
         )
         with pytest.raises(VermilionError, match="OF_LATER: what it says") as refused:
-            acts.await_performed(desk, number)
+            acts.await_performed(workflow, number)
     assert refused.value.code is Code.FORM_STATE
 
 
@@ -234,8 +235,8 @@ def test_a_seals_content_policy_is_set_and_shown(office: RunningOffice) -> None:
 
 
 def test_a_business_system_is_shut_out_and_let_in_again(office: RunningOffice) -> None:
-    with Desk(office.layout, office.office) as desk:
-        added = desk.post("/v1/clients", {"id": uuid7(), "name": "shut-out", "unit": office.office.unit, "units": []})
+    with WorkflowClient(office.layout, office.office) as workflow:
+        added = workflow.post("/v1/clients", {"id": uuid7(), "name": "shut-out", "unit": office.office.unit, "units": []})
     stopped = office.run("clients", "stop", "shut-out", *PEOPLE)
     assert stopped.returncode == exits.DONE and added["uri"] in flat(stopped.stdout), stopped.stderr
     again = office.run("clients", "allow", added["uri"], *PEOPLE)

@@ -12,13 +12,14 @@ from cryptography import x509
 from hsm_config import inventory
 from sealcore.clock import FixedClock
 from tests.cli.running import ONE_AT_A_TIME, RunningOffice
-from vermilion import exits, identities, keyring
+from vermilion import exits
 from vermilion.ceremony import STEPS, authorities, ensure
-from vermilion.ceremony.context import Room
+from vermilion.ceremony.context import Ceremony
 from vermilion.cli.office import bundles
-from vermilion.layout import Layout
-from vermilion.office import Office
 from vermilion.services import SERVICES
+from vermilion.state import identities, keyring
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
 
 def test_exactly_the_declared_keys_were_made(office: RunningOffice) -> None:
@@ -55,12 +56,12 @@ def test_run_again_it_changes_nothing(office: RunningOffice) -> None:
 
 
 def test_each_step_may_be_repeated_after_a_stop_in_the_middle(office: RunningOffice) -> None:
-    room = Room(office.layout, office.office, FixedClock(datetime.now(UTC)))
+    ceremony = Ceremony(office.layout, office.office, FixedClock(datetime.now(UTC)))
     root = office.layout.root_certificate.read_bytes()
     keys = {key.label: key.spki_der for key in keyring.keys(office.layout)}
     seal = x509.load_pem_x509_certificate((office.layout.pki / "seal.contract.1.pem").read_bytes())
     for _, step in STEPS:
-        step(room)
+        step(ceremony)
     assert office.layout.root_certificate.read_bytes() == root
     assert {key.label: key.spki_der for key in keyring.keys(office.layout)} == keys
     assert x509.load_pem_x509_certificate((office.layout.pki / "seal.contract.1.pem").read_bytes()) == seal
@@ -73,9 +74,9 @@ def test_mtls_certificates_live_at_most_thirty_days_and_are_renewed_before_they_
         assert certificate.not_valid_after_utc - certificate.not_valid_before_utc <= timedelta(days=30, minutes=5)
         assert identities.current(folder, now)
         assert not identities.current(folder, now + timedelta(days=25))
-    later = Room(office.layout, office.office, FixedClock(now + timedelta(days=25)))
+    later = Ceremony(office.layout, office.office, FixedClock(now + timedelta(days=25)))
     assert authorities.identities_due(later)
-    assert not authorities.identities_due(Room(office.layout, office.office, FixedClock(now)))
+    assert not authorities.identities_due(Ceremony(office.layout, office.office, FixedClock(now)))
 
 
 @ONE_AT_A_TIME

@@ -32,8 +32,8 @@ from tests.ca.office import software_request
 from tests.cli.garbage import Garbage
 from tests.cli.running import RunningOffice
 from timestamp.client.question import Question
+from vermilion.remote.workflow_client import tls_of
 from vermilion.services import SERVICES
-from vermilion.workflow_client import tls_of
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RPC_PORTS: Final = {"ca": ("CertificateAuthority",), "signer": ("Signer", "Register", "Ledger"), "verify_rpc": ("Verifier",)}

@@ -17,10 +17,10 @@ import pytest
 
 from sealcore.errors import Code, VermilionError
 from tests.cli.running import RunningOffice
-from vermilion.launcher import Launcher, require_ports, running
-from vermilion.layout import Layout
-from vermilion.programs import last_words
+from vermilion.operation.launcher import Launcher, require_ports, running
+from vermilion.operation.programs import last_words
 from vermilion.services import named
+from vermilion.state.layout import Layout
 
 TWO = (named("timestamp"), replace(named("witness"), after=("timestamp",)))
 
@@ -97,8 +97,8 @@ def test_a_traceback_is_the_last_word_whatever_was_refused_before() -> None:
 
 def test_what_a_killed_launcher_left_is_ended_by_the_next(layout: Layout) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from tests.cli.test_launcher import TWO; from vermilion.launcher import Launcher; "
-        "from vermilion.layout import Layout; launcher = Launcher(Layout.at(Path(sys.argv[1])), TWO); launcher.acquire(); launcher.start(); "
+        "import sys, time; from pathlib import Path; from tests.cli.test_launcher import TWO; from vermilion.operation.launcher import Launcher; "
+        "from vermilion.state.layout import Layout; launcher = Launcher(Layout.at(Path(sys.argv[1])), TWO); launcher.acquire(); launcher.start(); "
         "print('started', flush=True); time.sleep(300)"
     )
     first = subprocess.Popen([sys.executable, "-c", program, layout.state], stdout=subprocess.PIPE, text=True)

@@ -23,8 +23,8 @@ from tests.conftest import EXAMPLES
 from tests.pki import InfrastructureCa
 from vermilion import exits
 from vermilion.client.rest import Rest
-from vermilion.layout import Layout
-from vermilion.workflow_client import in_folder
+from vermilion.remote.workflow_client import in_folder
+from vermilion.state.layout import Layout
 
 PEOPLE = ("--as", "Chen Rui", "--as", "Zhao Ming")
 INVOICE = EXAMPLES / "invoice.pdf"

@@ -16,8 +16,8 @@ from tests.cli.running import RunningOffice, shared_office, vermilion
 from tests.cli.test_sealing import applied, papers
 from tests.signer.outside_ca import SEAL, OutsideCa
 from vermilion import exits
-from vermilion.layout import Layout
-from vermilion.office import Office
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
 LABEL = "seal.contract.1"
 

@@ -12,11 +12,11 @@ from sealcore.errors import Code, VermilionError
 from signer.settings import TimestampSettings
 from tests.timestamp.outside import Answer, OpensslCa, Web, pyhanko_tsa
 from timestamp.client.settings import HttpSource, OwnSource
-from vermilion import toml, tsas
-from vermilion.doctor import Health, outside_tsas
-from vermilion.layout import Layout
-from vermilion.office import Office
-from vermilion.ports import default_ports
+from vermilion.operation.doctor import Health, outside_tsas
+from vermilion.operation.ports import default_ports
+from vermilion.state import toml, tsas
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
 OFFICE: dict[str, Any] = {"name": "a", "name_english": "a", "slug": "a", "unit": "A", "ports": default_ports()}
 

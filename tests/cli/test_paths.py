@@ -17,8 +17,9 @@ import typer
 
 import vermilion.cli
 from tests.cli.running import RunningOffice
-from vermilion import exits, placing
+from vermilion import exits
 from vermilion.demo.report import MARKER
+from vermilion.use_cases import placing
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PROGRAM = (sys.executable, "-c", "from vermilion.cli import main; main()")

@@ -23,7 +23,7 @@ from tests.signer.office import document
 from vermilion import exits
 from vermilion.client import Outcome, Progress
 from vermilion.client.outcomes import refused
-from vermilion.follow import MOST_ALIKE, Follow
+from vermilion.use_cases.progress import MOST_ALIKE, Follow
 
 MANY = 700  # enough that there is time to stop it in the middle
 COMMAND = (sys.executable, "-c", "from vermilion.cli import main; main()")

@@ -19,13 +19,13 @@ import yaml
 
 from tests.cli.running import RunningOffice
 from tests.conftest import REPOSITORY
-from vermilion import deployment, doctor
 from vermilion.ceremony import ensure
-from vermilion.configuration import write_all
-from vermilion.doctor import Health
-from vermilion.launcher import Launcher, require_ports, running
-from vermilion.layout import Layout
+from vermilion.operation import deployment, doctor
+from vermilion.operation.configuration import write_all
+from vermilion.operation.doctor import Health
+from vermilion.operation.launcher import Launcher, require_ports, running
 from vermilion.services import SERVICES, Identity, Listener, ServiceSpec, start_waves
+from vermilion.state.layout import Layout
 
 SMALL = ServiceSpec(
     name="small",

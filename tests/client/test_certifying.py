@@ -19,9 +19,9 @@ from tests.client.conftest import House
 from tests.signer.office import document
 from tests.verify.office import Office as Supplier
 from tests.verify.office import page_document
-from vermilion import placing
 from vermilion.client import Document
 from vermilion.client.certifying import Carried, carried, certified
+from vermilion.use_cases import placing
 
 pytestmark = pytest.mark.xdist_group("client")
 

@@ -14,7 +14,7 @@ from sealcore.errors import Code, VermilionError
 from tests.client.conftest import House
 from vermilion.client import Document, Folder, Progress
 from vermilion.client.documents import of
-from vermilion.placing import collect
+from vermilion.use_cases.placing import collect
 
 pytestmark = pytest.mark.xdist_group("client")
 

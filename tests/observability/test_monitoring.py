@@ -27,9 +27,9 @@ from tests.observability.promql import parse
 from timestamp.client.metrics import SourceMetrics
 from timestamp.metrics import ParentMetrics, WorkerMetrics
 from verify.service import Metrics
-from vermilion.configuration import monitoring_targets
-from vermilion.office import Office
-from vermilion.ports import default_ports
+from vermilion.operation.configuration import monitoring_targets
+from vermilion.operation.ports import default_ports
+from vermilion.state.office import Office
 from workflow.metrics import WorkflowMetrics
 
 MONITORING = REPOSITORY / "deploy" / "monitoring"

@@ -17,8 +17,8 @@ from sealcore.platform.config import Listen
 from sealcore.platform.db import connect, database_answers
 from sealcore.platform.metrics import snapshot
 from sealcore.platform.observability import Check, Gather, ObservabilityEndpoint
-from vermilion import doctor
-from vermilion.office import Office
+from vermilion.operation import doctor
+from vermilion.state.office import Office
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sealcore.errors import REGISTRY, Code
 from tests.conftest import REPOSITORY
-from vermilion import deployment
+from vermilion.operation import deployment
 
 ERRORS_PAGE = REPOSITORY / "docs" / "errors.md"
 

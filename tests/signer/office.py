@@ -38,7 +38,7 @@ from sealcore.protocol.leaf import Certification, Leaf, Mark, Placement, Rectang
 from sealcore.protocol.manifest import DocumentEntry, Manifest
 from sealcore.protocol.token import ISSUER, Claims, Policy, encode, key_id
 from signer.model import ItemRequest
-from vermilion import toml
+from vermilion.state import toml
 
 AUDIENCE = service_uri("signer")
 DAY = datetime.timedelta(days=1)

@@ -28,7 +28,7 @@ MORE: Final = (
         "verify.sandbox",
         "verify.verifier",
         "vermilion.demo",
-        "vermilion.extending",
+        "vermilion.use_cases.extending",
         "workflow.app",
         "workflow.directory.seed",
     ),

@@ -20,8 +20,8 @@ from sealcore.protocol.ledger_entry import EntryKind
 from tests.ca.office import software_request
 from tests.conftest import REPOSITORY
 from tests.system.conftest import Up
-from vermilion.layout import Layout
-from vermilion.workflow_client import tls_of
+from vermilion.remote.workflow_client import tls_of
+from vermilion.state.layout import Layout
 
 pytestmark = pytest.mark.xdist_group("office")
 

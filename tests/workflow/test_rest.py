@@ -27,7 +27,7 @@ from tests.pki import InfrastructureCa
 from tests.support.programs import program
 from tests.workflow.conftest import Running
 from tests.workflow.signer_side import Human
-from vermilion import acts
+from vermilion.use_cases import acts
 from workflow.web.limits import MOST_BODY_BYTES
 
 DOCUMENT = {"name": "合同 5.pdf", "sha256": "ab" * 32, "size_bytes": 7, "salt": b64url(bytes(16)), "placement": {}}

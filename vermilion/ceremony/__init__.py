@@ -10,16 +10,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sealcore.clock import Clock, SystemClock
-from vermilion import trust_files
 from vermilion.ceremony import authorities, beginnings, plan
 from vermilion.ceremony.alone import alone
-from vermilion.ceremony.context import Room
-from vermilion.layout import Layout
-from vermilion.office import Office
-from vermilion.ports import choose_ports, port_is_free
+from vermilion.ceremony.context import Ceremony
+from vermilion.operation.ports import choose_ports, port_is_free
 from vermilion.services import SERVICES, ServiceSpec
+from vermilion.state import trust_files
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
-Step = Callable[[Room], None]
+Step = Callable[[Ceremony], None]
 
 STEPS: tuple[tuple[str, Step], ...] = (
     ("tokens", beginnings.tokens),
@@ -52,21 +52,21 @@ def ensure(
             plan.draw(ports_from, services).save(layout)
         elif ports_from not in (None, Office.load(layout).ports.get("signer")):
             report("ports_kept")  # they stand in certificates: an office does not move
-        room = Room(layout, _with_all_ports(layout, services), clock or SystemClock(), services)
-        late = {beginnings.tokens, beginnings.keys} if beginnings.keyless(room) else set()  # for services that came about since
+        ceremony = Ceremony(layout, _with_all_ports(layout, services), clock or SystemClock(), services)
+        late = {beginnings.tokens, beginnings.keys} if beginnings.keyless(ceremony) else set()  # for services that came about since
         for name, step in STEPS:
             marker = layout.ceremony / name
             if not marker.exists() or step in late:
                 report(name)
-                step(room)
+                step(ceremony)
                 _mark(marker)
-        trust_files.write_all(layout, room.clock.now())  # an authority may have ended
+        trust_files.write_all(layout, ceremony.clock.now())  # an authority may have ended
         if not layout.ready:
             _mark(layout.ceremony / "finished")
-        if authorities.identities_due(room):
+        if authorities.identities_due(ceremony):
             report("identities")
-            authorities.identities(room)
-        return room.office
+            authorities.identities(ceremony)
+        return ceremony.office
 
 
 def _with_all_ports(layout: Layout, services: Sequence[ServiceSpec]) -> Office:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sealcore.errors import Code, VermilionError
-from vermilion.layout import Layout
+from vermilion.state.layout import Layout
 
 
 @contextmanager

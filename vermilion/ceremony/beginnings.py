@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sealcore.hsm import softhsm
 from sealcore.ids import client_uri
 from sealcore.protocol.canonical import b64url
-from vermilion import configuration, keyring
-from vermilion.ceremony.context import Room
+from vermilion.ceremony.context import Ceremony
 from vermilion.ceremony.plan import OFFICE_UNIT, UNIT
-from vermilion.identities import private_file
-from vermilion.layout import FOLDER_MODE
-from vermilion.programs import run
+from vermilion.operation import configuration
+from vermilion.operation.programs import run
+from vermilion.state import keyring
+from vermilion.state.identities import private_file
+from vermilion.state.layout import FOLDER_MODE
 
 ROOT = "root"
 PEOPLE = "people"
@@ -28,101 +29,104 @@ REGISTERED = ("approver", "officer")
 UNTEMPLATED_QUORUM = 2  # a standing approval without a template is the higher tier
 
 
-def tokens(room: Room) -> None:
+def tokens(ceremony: Ceremony) -> None:
     """A token, with a folder and PIN of its own, for each process that holds keys. One that was taken off the machine is not made again."""
-    for name in (*keyless(room), PEOPLE):
-        if not room.layout.token(name).exists():
-            softhsm.create(room.layout.token(name), f"vermilion-{name}")
+    for name in (*keyless(ceremony), PEOPLE):
+        if not ceremony.layout.token(name).exists():
+            softhsm.create(ceremony.layout.token(name), f"vermilion-{name}")
 
 
-def keys(room: Room) -> None:
+def keys(ceremony: Ceremony) -> None:
     """Exactly the keys that the inventory declares, one process for each token; their public halves are recorded."""
-    (room.layout.pki / "keys").mkdir(mode=FOLDER_MODE, exist_ok=True)
+    (ceremony.layout.pki / "keys").mkdir(mode=FOLDER_MODE, exist_ok=True)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda name: _make_keys(room, name), keyless(room)))
+        list(pool.map(lambda name: _make_keys(ceremony, name), keyless(ceremony)))
 
 
-def keyless(room: Room) -> list[str]:
+def keyless(ceremony: Ceremony) -> list[str]:
     """The tokens whose keys are not made yet: all of a new office, and those of services that came about after it was made."""
-    names = (ROOT, *(service.name for service in room.services if service.has_token))
-    return [name for name in names if not keyring.record_file(room.layout, name).exists()]
+    names = (ROOT, *(service.name for service in ceremony.services if service.has_token))
+    return [name for name in names if not keyring.record_file(ceremony.layout, name).exists()]
 
 
-def people(room: Room) -> None:
+def people(ceremony: Ceremony) -> None:
     """A key for each person of the office, in the people's token."""
     made = run(
-        "vermilion.ceremony.people_keys", "--settings", room.layout.token_settings(PEOPLE), *(person.id for person in room.office.people)
+        "vermilion.ceremony.people_keys",
+        "--settings",
+        ceremony.layout.token_settings(PEOPLE),
+        *(person.id for person in ceremony.office.people),
     )
-    private_file(keyring.record_file(room.layout, PEOPLE), made)
+    private_file(keyring.record_file(ceremony.layout, PEOPLE), made)
 
 
-def pictures(room: Room) -> None:
+def pictures(ceremony: Ceremony) -> None:
     """Each seal's picture, drawn from the registered name."""
-    folder = room.layout.pki / "pictures"
+    folder = ceremony.layout.pki / "pictures"
     folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
     drawings = [
-        {"name": room.office.name, "caption": seal.caption, "number": seal.number, "out": str(folder / f"{seal.kind}.pdf")}
-        for seal in room.office.seals
+        {"name": ceremony.office.name, "caption": seal.caption, "number": seal.number, "out": str(folder / f"{seal.kind}.pdf")}
+        for seal in ceremony.office.seals
     ]
     run("vermilion.ceremony.picture", stdin=json.dumps(drawings).encode())
 
 
-def register(room: Room) -> None:
+def register(ceremony: Ceremony) -> None:
     """The signer's register: its people, its pinned issuer, its seals. From here on only a quorum in it changes it."""
-    folder = room.layout.ceremony / "seed"
+    folder = ceremony.layout.ceremony / "seed"
     folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
-    configuration.write_all(room.layout, room.office, room.services)
+    configuration.write_all(ceremony.layout, ceremony.office, ceremony.services)
     seed = {
-        "office": room.office.name,
+        "office": ceremony.office.name,
         "people": [
-            {"id": person.id, "roles": sorted(set(person.roles) & set(REGISTERED)), "public_key": b64url(_person_key(room, person.id))}
-            for person in room.office.people
+            {"id": person.id, "roles": sorted(set(person.roles) & set(REGISTERED)), "public_key": b64url(_person_key(ceremony, person.id))}
+            for person in ceremony.office.people
             if set(person.roles) & set(REGISTERED)
         ],
-        "issuers": [b64url(keyring.spki(room.layout, "approval.issuer.1"))],
-        "seals": [_seal(room, seal.kind) for seal in room.office.seals],
+        "issuers": [b64url(keyring.spki(ceremony.layout, "approval.issuer.1"))],
+        "seals": [_seal(ceremony, seal.kind) for seal in ceremony.office.seals],
         "register_quorum": 2,
     }
     file = folder / "register.json"
     private_file(file, json.dumps(seed, ensure_ascii=False, indent=1).encode())
-    run("signer.ceremony", "--config", room.layout.config("signer"), "--seed", file, "--attachments", room.layout.pki / "pictures")
+    run("signer.ceremony", "--config", ceremony.layout.config("signer"), "--seed", file, "--attachments", ceremony.layout.pki / "pictures")
 
 
-def workflow(room: Room) -> None:
+def workflow(ceremony: Ceremony) -> None:
     """The workflow's units, people and clients."""
     seed = {
-        "units": [{"code": UNIT, "name": "Demonstration"}, {"code": OFFICE_UNIT, "name": room.office.name_english}],
+        "units": [{"code": UNIT, "name": "Demonstration"}, {"code": OFFICE_UNIT, "name": ceremony.office.name_english}],
         "people": [
             {
                 "id": person.id,
                 "name": person.name,
                 "unit": person.unit,
                 "roles": list(person.roles),
-                "public_key": base64.b64encode(_person_key(room, person.id)).decode(),
+                "public_key": base64.b64encode(_person_key(ceremony, person.id)).decode(),
             }
-            for person in room.office.people
+            for person in ceremony.office.people
         ],
-        "clients": [{"id": one, "name": name, "uri": client_uri(one), "unit": UNIT} for name, one in room.office.clients.items()],
+        "clients": [{"id": one, "name": name, "uri": client_uri(one), "unit": UNIT} for name, one in ceremony.office.clients.items()],
     }
-    file = room.layout.ceremony / "seed" / "workflow.json"
+    file = ceremony.layout.ceremony / "seed" / "workflow.json"
     private_file(file, json.dumps(seed, ensure_ascii=False, indent=1).encode())
-    run("workflow.directory.seed", "--config", room.layout.config("workflow"), "--seed", file)
+    run("workflow.directory.seed", "--config", ceremony.layout.config("workflow"), "--seed", file)
 
 
-def _make_keys(room: Room, token: str) -> None:
-    made = run("hsm_config.keygen", "--token", token, "--settings", room.layout.token_settings(token))
-    private_file(keyring.record_file(room.layout, token), made)
+def _make_keys(ceremony: Ceremony, token: str) -> None:
+    made = run("hsm_config.keygen", "--token", token, "--settings", ceremony.layout.token_settings(token))
+    private_file(keyring.record_file(ceremony.layout, token), made)
 
 
-def _seal(room: Room, kind: str) -> dict[str, Any]:
-    seal = room.office.seal(kind)
-    certificate = x509.load_pem_x509_certificates((room.layout.pki / f"{seal.label}.pem").read_bytes())[0]
-    chain = x509.load_pem_x509_certificates((room.layout.pki / "seals-chain.pem").read_bytes())
-    picture = (room.layout.pki / "pictures" / f"{kind}.pdf").read_bytes()
+def _seal(ceremony: Ceremony, kind: str) -> dict[str, Any]:
+    seal = ceremony.office.seal(kind)
+    certificate = x509.load_pem_x509_certificates((ceremony.layout.pki / f"{seal.label}.pem").read_bytes())[0]
+    chain = x509.load_pem_x509_certificates((ceremony.layout.pki / "seals-chain.pem").read_bytes())
+    picture = (ceremony.layout.pki / "pictures" / f"{kind}.pdf").read_bytes()
     return {
         "id": seal.id,
-        "name": room.office.name,
+        "name": ceremony.office.name,
         "kind": seal.kind,
         "key_label": seal.label,
         "certificate": b64url(certificate.public_bytes(Encoding.DER)),
@@ -138,6 +142,6 @@ def _seal(room: Room, kind: str) -> dict[str, Any]:
     }
 
 
-def _person_key(room: Room, person_id: str) -> bytes:
-    recorded = json.loads(keyring.record_file(room.layout, PEOPLE).read_bytes())
+def _person_key(ceremony: Ceremony, person_id: str) -> bytes:
+    recorded = json.loads(keyring.record_file(ceremony.layout, PEOPLE).read_bytes())
     return base64.b64decode(recorded[person_id])

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sealcore.clock import Clock
-from vermilion.layout import Layout
-from vermilion.office import Office
 from vermilion.services import SERVICES, ServiceSpec
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
 
 @dataclass(frozen=True)
-class Room:
+class Ceremony:
     """The folder, the plan, the time, and the services that the office is to have."""
 
     layout: Layout

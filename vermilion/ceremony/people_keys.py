@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from sealcore.errors import VermilionError
-from vermilion.people_token import PeopleToken
+from vermilion.use_cases.people_token import PeopleToken
 
 
 def main() -> int:

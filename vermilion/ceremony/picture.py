@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sealcore.errors import VermilionError
 from signer.pdf.picture import round_seal
-from vermilion.doctor import FONT_FILE
-from vermilion.identities import private_file
+from vermilion.operation.doctor import FONT_FILE
+from vermilion.state.identities import private_file
 
 
 def main() -> int:

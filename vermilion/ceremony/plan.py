@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sealcore.ids import uuid7
-from vermilion.office import Office, PersonPlan, SealPlan
-from vermilion.ports import choose_ports, port_is_free
+from vermilion.operation.ports import choose_ports, port_is_free
 from vermilion.services import SERVICES, ServiceSpec
+from vermilion.state.office import Office, PersonPlan, SealPlan
 
 CLIENT = "demo-backend"
 UNIT = "DEMO"  # the client's unit: forms DEMO-2026-000001 …

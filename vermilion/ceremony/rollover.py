@@ -15,15 +15,15 @@ from ca.pki import load_authorities
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
-from vermilion import keyring, trust_files
 from vermilion.ceremony.alone import alone
 from vermilion.ceremony.authorities import settings_file
-from vermilion.ceremony.context import Room
-from vermilion.layout import Layout
-from vermilion.office import Office
-from vermilion.programs import run
+from vermilion.ceremony.context import Ceremony
+from vermilion.operation.programs import run
+from vermilion.state import keyring, trust_files
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
-Step = Callable[[Room, IssuerName], None]
+Step = Callable[[Ceremony, IssuerName], None]
 
 
 def roll(
@@ -45,10 +45,10 @@ def roll(
         begun = _begun(layout, name)
         if begun.exists() or name not in load_authorities(layout.pki):
             durable.write(begun, b"", mode=durable.PRIVATE)
-            room = Room(layout, office, clock or SystemClock())
+            ceremony = Ceremony(layout, office, clock or SystemClock())
             for key, step in STEPS:
                 report(key)
-                step(room, name)
+                step(ceremony, name)
             begun.unlink()
             durable.sync_folder(begun.parent)
         return name
@@ -69,36 +69,38 @@ def _begun(layout: Layout, name: IssuerName) -> Path:
     return layout.ceremony / f"rollover-{name}.begun"
 
 
-def _key(room: Room, name: IssuerName) -> None:
+def _key(ceremony: Ceremony, name: IssuerName) -> None:
     """The successor's key, as a pattern of the inventory allows it."""
     token = "root" if parts(name)[0] == "root" else "ca"
-    settings = room.layout.token_settings(token)
+    settings = ceremony.layout.token_settings(token)
     made = run("hsm_config.keygen", "--token", token, "--settings", settings, "--add", f"ca.{name}")
-    durable.write(keyring.record_file(room.layout, token), made)
+    durable.write(keyring.record_file(ceremony.layout, token), made)
 
 
-def _requests(room: Room, name: IssuerName) -> None:
+def _requests(ceremony: Ceremony, name: IssuerName) -> None:
     """In the CA's token: the keys that the root is to certify prove that they are there."""
     names = [name]
     if parts(name)[0] == "root":
-        present = load_authorities(room.layout.pki)
-        names = [each for role in ISSUING for each in generations(role, present) if present[each].not_valid_after_utc > room.clock.now()]
+        present = load_authorities(ceremony.layout.pki)
+        names = [
+            each for role in ISSUING for each in generations(role, present) if present[each].not_valid_after_utc > ceremony.clock.now()
+        ]
     asking = [argument for each in names for argument in ("--authority", each)]
-    run("ca.ceremony", "requests", "--config", settings_file(room, "ca"), *asking)
+    run("ca.ceremony", "requests", "--config", settings_file(ceremony, "ca"), *asking)
 
 
-def _certified(room: Room, name: IssuerName) -> None:
+def _certified(ceremony: Ceremony, name: IssuerName) -> None:
     """In the root's token: certificate and cross certificates; a new root's CRL."""
-    run("ca.ceremony", "rollover", "--config", settings_file(room, "root"), "--authority", name)
+    run("ca.ceremony", "rollover", "--config", settings_file(ceremony, "root"), "--authority", name)
 
 
-def _crl(room: Room, _name: IssuerName) -> None:
+def _crl(ceremony: Ceremony, _name: IssuerName) -> None:
     """In the CA's token: a new issuing CA's first CRL."""
-    run("ca.ceremony", "issuing", "--config", settings_file(room, "ca"))
+    run("ca.ceremony", "issuing", "--config", settings_file(ceremony, "ca"))
 
 
-def _trust(room: Room, _name: IssuerName) -> None:
-    trust_files.write_all(room.layout, room.clock.now())
+def _trust(ceremony: Ceremony, _name: IssuerName) -> None:
+    trust_files.write_all(ceremony.layout, ceremony.clock.now())
 
 
 STEPS: Final[tuple[tuple[str, Step], ...]] = (

@@ -17,16 +17,16 @@ from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform import identity
-from vermilion import identities
-from vermilion.ca_client import Authority
 from vermilion.cli import deciding, enrolling
 from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here
 from vermilion.cli.enrolling import Issued, Waiting
-from vermilion.layout import FOLDER_MODE
 from vermilion.messages import text
+from vermilion.remote.ca_client import Authority
+from vermilion.remote.workflow_client import PAGE, WorkflowClient, in_folder
+from vermilion.state import identities
+from vermilion.state.layout import FOLDER_MODE
+from vermilion.state.trust_files import mtls_trust
 from vermilion.terminal import emit_json, say, show_pairs
-from vermilion.trust_files import mtls_trust
-from vermilion.workflow_client import PAGE, Desk, in_folder
 
 app = typer.Typer(help=text("help.clients"))
 PROFILE = "client"
@@ -111,25 +111,25 @@ def allow_client(client: Client, persons: Several = None, state: State = DEFAULT
 
 
 def _admit(office: Here, name_or_uri: str, what: Literal["stop", "allow"], persons: list[str] | None) -> None:
-    with office.desk() as desk:
-        client = _find(desk, name_or_uri)
+    with office.workflow() as workflow:
+        client = _find(workflow, name_or_uri)
     title, parameters = text(f"clients.{what}_title", name=client["name"]), {"change": f"client_{what}", "client": client["uri"]}
     deciding.told(f"clients.{what}_done", deciding.register(office, title, parameters, persons), name=client["name"])
 
 
-def _all(desk: Desk) -> list[Any]:
+def _all(workflow: WorkflowClient) -> list[Any]:
     """Every client that the workflow knows, page after page."""
     found: list[Any] = []
     after: str | None = ""
     while after is not None:
-        page = desk.get("/v1/clients", after=after, limit=PAGE)
+        page = workflow.get("/v1/clients", after=after, limit=PAGE)
         found, after = [*found, *page["clients"]], page["next"]
     return found
 
 
-def _find(desk: Desk, name_or_uri: str) -> Any:
+def _find(workflow: WorkflowClient, name_or_uri: str) -> Any:
     """A client by name, id or URI; NOT_FOUND, or CONFLICT when two bear the name."""
-    found = _all(desk)
+    found = _all(workflow)
     matching = [one for one in found if name_or_uri in (one["id"], one["name"], one["uri"])]
     if len(matching) != 1:
         known = ", ".join(sorted(one["name"] for one in found)) or "none"
@@ -146,30 +146,30 @@ def _certified(
     Raises what ``_registered`` does for a name that a client bears.
     """
     spki = identities.own_key(folder).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    with office.desk() as desk:
-        if (form := enrolling.asked(desk, spki)) is not None:
+    with office.workflow() as workflow:
+        if (form := enrolling.asked(workflow, spki)) is not None:
             wanted = enrolment_of(form["context"]["covers"]["act"])
         else:
-            uri = _registered(office, desk, name, units)
+            uri = _registered(office, workflow, name, units)
             request = identities.request(folder, uri, server=False, common_name=name)
             wanted = enrolment(PROFILE, uri, {"common_name": name}, request)
     return wanted.uri, enrolling.enrol(office, wanted, title=text("clients.form_title", name=name), persons=persons, quiet=quiet)
 
 
-def _registered(office: Here, desk: Desk, name: str, units: Sequence[str]) -> str:
+def _registered(office: Here, workflow: WorkflowClient, name: str, units: Sequence[str]) -> str:
     """The URI of the client of this name, which is registered unless it is known: then a certificate is asked for it anew.
 
     CONFLICT while it has one or a form asks for one, for a client of other units, and where several clients bear the name.
     """
-    known = [one for one in _all(desk) if one["name"] == name]
+    known = [one for one in _all(workflow) if one["name"] == name]
     if not known:
-        return str(desk.post("/v1/clients", {"id": uuid7(), "name": name, "unit": units[0], "units": list(units[1:])})["uri"])
+        return str(workflow.post("/v1/clients", {"id": uuid7(), "name": name, "unit": units[0], "units": list(units[1:])})["uri"])
     if len(known) > 1:
         raise _taken(name, "several")
     uri, bound = known[0]["uri"], {known[0]["unit"], *known[0]["units"]}
     if (certificate := enrolling.holder(office, uri)) is not None:
         raise _taken(name, "holder", serial=f"{certificate.serial_number:x}")
-    if (form := enrolling.asked_for(desk, uri)) is not None:
+    if (form := enrolling.asked_for(workflow, uri)) is not None:
         raise _taken(name, "asked", number=form["number"])
     if bound != set(units):
         raise _taken(name, "units", units=", ".join(sorted(bound)))

@@ -17,12 +17,12 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
 from sealcore.protocol.known import CERTIFICATIONS
 from sealcore.protocol.leaf import Certification
-from vermilion import office as offices
-from vermilion.layout import DEFAULT_STATE, Layout
 from vermilion.messages import text
-from vermilion.office import Office
-from vermilion.signer_client import Registry
-from vermilion.workflow_client import Desk
+from vermilion.remote.signer_client import Registry
+from vermilion.remote.workflow_client import WorkflowClient
+from vermilion.state import office as offices
+from vermilion.state.layout import DEFAULT_STATE, Layout
+from vermilion.state.office import Office
 
 State = Annotated[Path, typer.Option("--state", help=text("option.state"), show_default=True)]
 AsJson = Annotated[bool, typer.Option("--json", help=text("option.json"))]
@@ -40,9 +40,9 @@ class Here:
     layout: Layout
     office: Office
 
-    def desk(self, identity: str = "operator") -> Desk:
+    def workflow(self, identity: str = "operator") -> WorkflowClient:
         """The workflow, as this identity."""
-        return Desk(self.layout, self.office, identity=identity)
+        return WorkflowClient(self.layout, self.office, identity=identity)
 
     def registry(self) -> Registry:
         """The signer's register, as the operator."""
@@ -94,9 +94,9 @@ def certification(word: str) -> str:
     return CERTIFICATIONS[Certification.of_word(word)]
 
 
-def find_person(desk: Desk, name_or_id: str) -> Any:
+def find_person(workflow: WorkflowClient, name_or_id: str) -> Any:
     """A person by id or full name; NOT_FOUND, or CONFLICT when two bear the name."""
-    return among(desk.people(), name_or_id)
+    return among(workflow.people(), name_or_id)
 
 
 def among(found: Sequence[Any], name_or_id: str) -> Any:

@@ -9,20 +9,20 @@ from typing import Any
 
 from sealcore.errors import Kind, VermilionError
 from sealcore.protocol.known import Effect, Known
-from vermilion import acts, effects, ended
 from vermilion.cli import common
 from vermilion.cli.common import Here
 from vermilion.messages import text
-from vermilion.people_token import PeopleToken
+from vermilion.remote.workflow_client import WorkflowClient
 from vermilion.terminal import console, say, show_pairs
-from vermilion.workflow_client import Desk
+from vermilion.use_cases import acts, effects, ended
+from vermilion.use_cases.people_token import PeopleToken
 
 
-def known(office: Here, desk: Desk, people: Sequence[Any]) -> Known:
+def known(office: Here, workflow: WorkflowClient, people: Sequence[Any]) -> Known:
     """The signer's register, asked directly; without old values while it is away. People's names and policies are the workflow's."""
     names = {person["id"]: person["name"] for person in people}
     policies: dict[str, tuple[int, int]] = {}
-    for one in desk.get("/v1/policies")["policies"]:
+    for one in workflow.get("/v1/policies")["policies"]:
         policies[one["id"]] = max(policies.get(one["id"], (0, 0)), (one["version"], one["quorum"]))
     try:
         with office.registry() as registry:
@@ -40,21 +40,21 @@ def show(effect: Effect) -> None:
     show_pairs([(text("effect.fact"), fact.words) for fact in effect.facts])
 
 
-def carry_out(office: Here, desk: Desk, form: Any, persons: Sequence[str] | None, *, quiet: bool = False) -> Any | None:
+def carry_out(office: Here, workflow: WorkflowClient, form: Any, persons: Sequence[str] | None, *, quiet: bool = False) -> Any | None:
     """What came of the act once these people have approved it; None, with a word on what is to be done, while approvals are missing."""
-    tell_ended(desk, form)
+    tell_ended(workflow, form)
     needed = None
     if persons and form["state"] == "applied":
-        needed = sign(office, desk, form, persons, quiet=quiet)
-    done = acts.await_performed(desk, form["number"])
+        needed = sign(office, workflow, form, persons, quiet=quiet)
+    done = acts.await_performed(workflow, form["number"])
     if done is None and not quiet:
-        say_waiting(desk.form(form["number"]), needed)
+        say_waiting(workflow.form(form["number"]), needed)
     return done
 
 
-def tell_ended(desk: Desk, form: Any) -> None:
+def tell_ended(workflow: WorkflowClient, form: Any) -> None:
     """Says, beside what a program reads, when people or the receiver refused the same act before."""
-    if form["state"] == "applied" and (why := ended.before(desk, form)) is not None:
+    if form["state"] == "applied" and (why := ended.before(workflow, form)) is not None:
         console(stderr=True).print(text("ended.told", why=why), style="undetermined", markup=False)
 
 
@@ -77,9 +77,9 @@ def register(
 
     None, with a word on what is to be done, while approvals are missing.
     """
-    with office.desk() as desk:
-        form = acts.apply(desk, "register", title=title, parameters=parameters, files=files)
-        done = carry_out(office, desk, form, persons)
+    with office.workflow() as workflow:
+        form = acts.apply(workflow, "register", title=title, parameters=parameters, files=files)
+        done = carry_out(office, workflow, form, persons)
     return None if done is None else (form["number"], done["ledger_index"])
 
 
@@ -89,15 +89,15 @@ def told(key: str, done: tuple[str, int] | None, **words: Any) -> None:
         say(key, number=done[0], index=done[1], **words)
 
 
-def sign(office: Here, desk: Desk, form: Any, persons: Sequence[str], *, quiet: bool = False) -> int | None:
+def sign(office: Here, workflow: WorkflowClient, form: Any, persons: Sequence[str], *, quiet: bool = False) -> int | None:
     """These people approve what the form would bring about, once there are words for it. ``quiet``: a program reads the answer.
 
     Who has approved it before is not asked again, and nobody any more once there are enough. Returns how many approvals the register
     and the form's policy ask for now; None when nobody had to be asked.
     """
     needed: int | None = None
-    people = desk.people()
-    effect = effects.of_form(form, known(office, desk, people))
+    people = workflow.people()
+    effect = effects.of_form(form, known(office, workflow, people))
     if not quiet:
         show(effect)
     given = approvals(form)
@@ -105,7 +105,7 @@ def sign(office: Here, desk: Desk, form: Any, persons: Sequence[str], *, quiet: 
         for person in persons:
             if (who := common.among(people, person)["id"]) in given:
                 continue
-            answer = acts.approve(desk, token, form, who, datetime.now(UTC))
+            answer = acts.approve(workflow, token, form, who, datetime.now(UTC))
             needed = answer["needed"]
             if answer["state"] != "applied":
                 break

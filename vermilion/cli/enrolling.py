@@ -21,11 +21,11 @@ from ca.issuance.profiles import Profile
 from ca.names import newest
 from ca.pki import is_issued_by, load_authorities, root_of
 from sealcore.errors import Code, VermilionError
-from vermilion import acts, ended
-from vermilion.ca_client import Authority, spki_of
 from vermilion.cli import deciding
 from vermilion.cli.common import Here
-from vermilion.workflow_client import PAGE, Desk
+from vermilion.remote.ca_client import Authority, spki_of
+from vermilion.remote.workflow_client import PAGE, WorkflowClient
+from vermilion.use_cases import acts, ended
 
 ACTION: Final = "create"
 _NOWHERE: Final = "http://localhost"  # addresses in the certificate are the CA's to say
@@ -55,38 +55,38 @@ def enrol(office: Here, wanted: Enrolment, *, title: str, persons: Sequence[str]
     """
     if (issued := find(office, wanted.request.spki_der)) is not None:
         return issued
-    with office.desk() as desk:
-        form = asked(desk, wanted.request.spki_der)
+    with office.workflow() as workflow:
+        form = asked(workflow, wanted.request.spki_der)
         if form is None:
             _rehearse(office, wanted)
-            form = acts.apply(desk, ACTION, title=title, parameters=wanted.as_json())
-        deciding.tell_ended(desk, form)
+            form = acts.apply(workflow, ACTION, title=title, parameters=wanted.as_json())
+        deciding.tell_ended(workflow, form)
         needed = None
         if persons and form["state"] == "applied":
-            needed = deciding.sign(office, desk, form, persons, quiet=quiet)
-        if desk.form(form["number"])["state"] == "applied":
+            needed = deciding.sign(office, workflow, form, persons, quiet=quiet)
+        if workflow.form(form["number"])["state"] == "applied":
             return Waiting(form["number"], needed or form["context"]["policy"]["quorum"])
-        acts.await_performed(desk, form["number"])
+        acts.await_performed(workflow, form["number"])
     if (issued := find(office, wanted.request.spki_der)) is None:
         raise VermilionError(Code.INTERNAL, f"form {form['number']} was carried out, but the CA lists no certificate for the key")
     return issued
 
 
-def asked(desk: Desk, spki_der: bytes) -> Any | None:
+def asked(workflow: WorkflowClient, spki_der: bytes) -> Any | None:
     """The form for the certificate of this key that is open, or approved and not refused by the CA; None when there is none."""
-    return _alive(desk, "spki_sha256", hashlib.sha256(spki_der).hexdigest())
+    return _alive(workflow, "spki_sha256", hashlib.sha256(spki_der).hexdigest())
 
 
-def asked_for(desk: Desk, uri: str) -> Any | None:
+def asked_for(workflow: WorkflowClient, uri: str) -> Any | None:
     """The form for a certificate of this URI, whatever its key, that people or the CA have not come to an end with."""
-    form = _alive(desk, "uri", uri)
-    return None if form is None or (desk.form(form["number"])["performance"] or {}).get("state") == "done" else form
+    form = _alive(workflow, "uri", uri)
+    return None if form is None or (workflow.form(form["number"])["performance"] or {}).get("state") == "done" else form
 
 
-def _alive(desk: Desk, name: str, value: str) -> Any | None:
+def _alive(workflow: WorkflowClient, name: str, value: str) -> Any | None:
     for state in ("applied", "approved"):
-        for one in desk.get("/v1/forms", state=state, limit=PAGE)["forms"]:
-            if one["context"]["covers"].get("act", {}).get(name) == value and not _has_ended(desk, one):
+        for one in workflow.get("/v1/forms", state=state, limit=PAGE)["forms"]:
+            if one["context"]["covers"].get("act", {}).get(name) == value and not _has_ended(workflow, one):
                 return one
     return None
 
@@ -125,9 +125,9 @@ def require_by_act(name: str) -> Profile:
     return known[name]
 
 
-def _has_ended(desk: Desk, form: Any) -> bool:
+def _has_ended(workflow: WorkflowClient, form: Any) -> bool:
     """Whether nothing will come of it any more: the CA refused it, or its term is over."""
-    return ended.why(desk.form(form["number"]), {}) is not None
+    return ended.why(workflow.form(form["number"]), {}) is not None
 
 
 def _rehearse(office: Here, wanted: Enrolment) -> None:

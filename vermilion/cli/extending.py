@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vermilion import exits
-from vermilion import office as offices
 from vermilion.cli.common import DEFAULT, AsJson, State, require_writable
-from vermilion.layout import Layout
 from vermilion.messages import text
+from vermilion.state import office as offices
+from vermilion.state.layout import Layout
 from vermilion.terminal import emit_json, progress, say, show_error, show_table
 
 if TYPE_CHECKING:
-    from vermilion.extending import Done
+    from vermilion.use_cases.extending import Done
 
 MOST_AT_ONCE = 64
 
@@ -48,7 +48,7 @@ def extend(
 ) -> None:
     from longterm.augmenter import Aim  # noqa: PLC0415  (the PDF libraries: a second that other commands need not wait)
     from longterm.model import Level  # noqa: PLC0415
-    from vermilion.extending import Means, extender, jobs  # noqa: PLC0415
+    from vermilion.use_cases.extending import Means, extender, jobs  # noqa: PLC0415
 
     layout = Layout.at(state)
     office = offices.find(state)[1] if layout.ready else None
@@ -59,10 +59,10 @@ def extend(
     aim = Aim(Level(str(level)), timedelta(days=renew_before), vri)
     with extender(means, aim, at_once=at_once) as runner:
         if as_json:
-            done = runner.run(work, wait_s=wait, told=lambda _done: None)
+            done = runner.run(work, wait_s=wait, report=lambda _done: None)
         else:
             with progress(text("extend.progress"), len(work)) as steps:
-                done = runner.run(work, wait_s=wait, told=lambda _done: steps.advance())
+                done = runner.run(work, wait_s=wait, report=lambda _done: steps.advance())
     if as_json:
         emit_json([one.as_dict() for one in done])
     else:

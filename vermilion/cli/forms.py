@@ -14,13 +14,14 @@ import typer
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
 from sealcore.protocol.leaf import Certification
-from vermilion import approving, effects, exits
+from vermilion import exits
 from vermilion.cli import common, deciding
 from vermilion.cli.common import DEFAULT, As, AsJson, Reason, State, here
 from vermilion.messages import text
-from vermilion.people_token import PeopleToken
+from vermilion.remote.workflow_client import PAGE
 from vermilion.terminal import emit_json, say, shortened, show_pairs, show_table
-from vermilion.workflow_client import PAGE
+from vermilion.use_cases import approving, effects
+from vermilion.use_cases.people_token import PeopleToken
 
 app = typer.Typer(help=text("help.forms"))
 MOST_DOCUMENTS = 20  # that are named to whoever approves; `forms show` names all
@@ -34,8 +35,8 @@ def list_forms(
     state: State = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    with here(state).desk() as desk:
-        found = desk.get("/v1/forms", state=of_state, limit=limit)["forms"]
+    with here(state).workflow() as workflow:
+        found = workflow.get("/v1/forms", state=of_state, limit=limit)["forms"]
     if as_json:
         emit_json(found)
         return
@@ -46,9 +47,9 @@ def list_forms(
 @app.command("show", help=text("help.forms_show"))
 def show_form(number: Number, state: State = DEFAULT, as_json: AsJson = False) -> None:
     office = here(state)
-    with office.desk() as desk:
-        form, people = desk.form(number), desk.people()
-        effect = effects.of_form(form, deciding.known(office, desk, people))
+    with office.workflow() as workflow:
+        form, people = workflow.form(number), workflow.people()
+        effect = effects.of_form(form, deciding.known(office, workflow, people))
     if as_json:
         emit_json({**form, "effect": effect.as_json()})
         return
@@ -110,14 +111,14 @@ def attachments(
     number: Number, out: Annotated[Path, typer.Option("--out", help=text("option.attachments_out"))] = Path(), state: State = DEFAULT
 ) -> None:
     common.require_writable(out)
-    with here(state).desk() as desk:
-        form = desk.form(number)
+    with here(state).workflow() as workflow:
+        form = workflow.form(number)
         for one in form["attachments"]:
             if one["sha256"] not in approving.named_files(form):
                 raise VermilionError(
                     Code.PROOF_INVALID, f"the act of form {number} names no file {one['sha256']}; nobody approves that file"
                 )
-            content = base64.b64decode(desk.get(f"/v1/forms/{number}/attachments/{one['sha256']}")["content"])
+            content = base64.b64decode(workflow.get(f"/v1/forms/{number}/attachments/{one['sha256']}")["content"])
             if (digest := hashlib.sha256(content).hexdigest()) != one["sha256"]:
                 raise VermilionError(Code.DOCUMENT_MISMATCH, f"the workflow sent another file than {one['sha256']}")
             file = out / f"{digest}.pdf"
@@ -129,11 +130,11 @@ def attachments(
 def list_refused(
     closed: Annotated[bool, typer.Option("--closed", help=text("option.closed"))] = False, state: State = DEFAULT, as_json: AsJson = False
 ) -> None:
-    with here(state).desk() as desk:
+    with here(state).workflow() as workflow:
         found: list[Any] = []
         after: int | None = 0
         while after is not None:
-            page = desk.get("/v1/refused", closed="true" if closed else "false", after=after, limit=PAGE)
+            page = workflow.get("/v1/refused", closed="true" if closed else "false", after=after, limit=PAGE)
             found, after = [*found, *page["refused"]], page["next"]
     if as_json:
         emit_json(found)
@@ -149,9 +150,9 @@ def list_refused(
 def close_refused(
     refusal: Annotated[int, typer.Argument(metavar="ID", help=text("argument.refusal"))], person: As, reason: Reason, state: State = DEFAULT
 ) -> None:
-    with here(state).desk() as desk:
-        who = common.find_person(desk, person)
-        closed = desk.post(f"/v1/refused/{refusal}/close", {"person": who["id"], "reason": reason})
+    with here(state).workflow() as workflow:
+        who = common.find_person(workflow, person)
+        closed = workflow.post(f"/v1/refused/{refusal}/close", {"person": who["id"], "reason": reason})
     say("forms.closed", id=closed["id"], person=who["name"], code=closed["code"])
 
 
@@ -161,8 +162,8 @@ def withdraw(
     identity: Annotated[str, typer.Option("--client", help=text("option.withdraw_client"))] = "operator",
     state: State = DEFAULT,
 ) -> None:
-    with here(state).desk(identity) as desk:
-        form = desk.post(f"/v1/forms/{number}/withdraw", {})
+    with here(state).workflow(identity) as workflow:
+        form = workflow.post(f"/v1/forms/{number}/withdraw", {})
     say("forms.withdrawn", number=form["number"])
 
 
@@ -186,8 +187,8 @@ def _decide(
     number: str, person: str, verdict: str, *, state: Path, reason: str = "", folder: Path | None = None, yes: bool = False
 ) -> None:
     office = here(state)
-    with office.desk() as desk, PeopleToken.open(office.layout.token_settings("people")) as token:
-        form, people = desk.form(number), desk.people()
+    with office.workflow() as workflow, PeopleToken.open(office.layout.token_settings("people")) as token:
+        form, people = workflow.form(number), workflow.people()
         who = common.among(people, person)
         if folder is not None:
             compared = approving.compare(form, form["documents"], folder)
@@ -196,10 +197,10 @@ def _decide(
             _show_head(form)
             _show_documents(form, MOST_DOCUMENTS)
             say("blank")
-            deciding.show(effects.of_form(form, deciding.known(office, desk, people)))  # of the very context that is signed below
+            deciding.show(effects.of_form(form, deciding.known(office, workflow, people)))  # of the very context that is signed below
             if not yes:
                 _confirm(who["name"])
-        answer = approving.decide(desk, token, form, person=who["id"], verdict=verdict, now=datetime.now(UTC), reason=reason)
+        answer = approving.decide(workflow, token, form, person=who["id"], verdict=verdict, now=datetime.now(UTC), reason=reason)
     if verdict == "approve" and answer["state"] == "applied":
         key = "approved_so_far" if answer["applicant_signed"] or answer["approvals"] < answer["needed"] else "approved_unsigned"
         say(f"forms.{key}", number=number, person=who["name"], given=answer["approvals"], needed=answer["needed"])

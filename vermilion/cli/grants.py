@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from vermilion import acts
 from vermilion.cli.common import DEFAULT, As, AsJson, Reason, State, here
 from vermilion.messages import text
-from vermilion.people_token import PeopleToken
 from vermilion.terminal import emit_json, say, show_table
+from vermilion.use_cases import acts
+from vermilion.use_cases.people_token import PeopleToken
 
 app = typer.Typer(help=text("help.grants"))
 
@@ -42,8 +42,8 @@ def withdraw(
     grant: Annotated[str, typer.Argument(metavar="GRANT", help=text("argument.grant"))], person: As, reason: Reason, state: State = DEFAULT
 ) -> None:
     office = here(state)
-    with office.registry() as registry, office.desk() as desk, PeopleToken.open(office.layout.token_settings("people")) as token:
-        officer = acts.officer_id(office.office, desk, person)
+    with office.registry() as registry, office.workflow() as workflow, PeopleToken.open(office.layout.token_settings("people")) as token:
+        officer = acts.officer_id(office.office, workflow, person)
         answer = acts.stop(registry, token, "grant", grant, officer=officer, reason=reason, now=datetime.now(UTC))
     say("grants.stopped", grant=grant, index=answer.ledger_index)
 

@@ -7,9 +7,9 @@ from typing import Any
 import typer
 
 from protos.vermilion.v1 import signer_pb2
-from vermilion import keyring
 from vermilion.cli.common import DEFAULT, AsJson, State, here
 from vermilion.messages import text
+from vermilion.state import keyring
 from vermilion.terminal import emit_json, shortened, show_table
 
 app = typer.Typer(help=text("help.keys"))

@@ -12,12 +12,13 @@ import typer
 from ledger.check import check as recompute
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.ledger_entry import Entry
-from vermilion import exits, launcher
+from vermilion import exits
 from vermilion.cli.common import DEFAULT, AsJson, Here, State, here, is_there
 from vermilion.messages import text
-from vermilion.service_settings import log_keys
+from vermilion.operation import launcher
+from vermilion.operation.service_settings import log_keys
 from vermilion.terminal import emit_json, say, shortened, show_table
-from vermilion.verifying import examiner
+from vermilion.use_cases.verifying import examiner
 
 app = typer.Typer(help=text("help.ledger"))
 Where = Annotated[str | None, typer.Option("--log", metavar="URL|FOLDER", help=text("option.log"))]

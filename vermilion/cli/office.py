@@ -10,17 +10,17 @@ from typing import Annotated, NoReturn
 import typer
 
 from sealcore.errors import VermilionError
-from vermilion import doctor as doctors
 from vermilion import exits
 from vermilion.ceremony import ensure
 from vermilion.cli.common import DEFAULT, AsJson, State
-from vermilion.configuration import write_all
-from vermilion.doctor import Health
-from vermilion.keeper import Keeper, client_bundles
-from vermilion.launcher import Launcher, require_ports
-from vermilion.layout import Layout
 from vermilion.messages import text
-from vermilion.office import Office
+from vermilion.operation import doctor as doctors
+from vermilion.operation.client_renewal import ClientRenewal, client_bundles
+from vermilion.operation.configuration import write_all
+from vermilion.operation.doctor import Health
+from vermilion.operation.launcher import Launcher, require_ports
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 from vermilion.terminal import console, emit_json, say, show_pairs
 
 OPERATOR = "operator"
@@ -43,7 +43,7 @@ def up(state: State = DEFAULT, ports_from: Ports = None) -> None:
         write_all(layout, office)
         launcher.start(lambda name: say("up.ready", "quiet", name=name))
         _addresses(layout, office)
-        with Keeper(layout, office.listen("ca").target, _not_renewed):
+        with ClientRenewal(layout, office.listen("ca").target, _not_renewed):
             try:
                 launcher.wait(lambda: False)
             except KeyboardInterrupt:

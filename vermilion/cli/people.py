@@ -11,12 +11,12 @@ import typer
 from sealcore.ids import uuid7
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.decision import MOST_PERSONS
-from vermilion import acts
 from vermilion.cli import common, deciding
 from vermilion.cli.common import DEFAULT, AsJson, Several, State, here
 from vermilion.messages import text
-from vermilion.people_token import PeopleToken
 from vermilion.terminal import emit_json, say, show_table
+from vermilion.use_cases import acts
+from vermilion.use_cases.people_token import PeopleToken
 
 app = typer.Typer(help=text("help.people"))
 REGISTERED = frozenset({"approver", "officer"})  # roles that the signer itself must know
@@ -35,8 +35,8 @@ class Role(StrEnum):
 @app.command("list", help=text("help.people_list"))
 def list_people(state: State = DEFAULT, as_json: AsJson = False) -> None:
     office = here(state)
-    with office.desk() as desk, office.registry() as registry:
-        found = desk.people()
+    with office.workflow() as workflow, office.registry() as registry:
+        found = workflow.people()
         registered = {person.id for person in registry.people() if person.active}
     if as_json:
         emit_json([{**person, "in_register": person["id"] in registered} for person in found])
@@ -58,16 +58,16 @@ def add_person(
 ) -> None:
     office = here(state)
     person_id = uuid7()
-    with office.desk() as desk:
+    with office.workflow() as workflow:
         with PeopleToken.open(office.layout.token_settings("people")) as token:
             spki = token.ensure(person_id)
         body = {"id": person_id, "name": name, "unit": unit or office.office.unit, "roles": [str(role) for role in roles]}
         body["public_key"] = base64.b64encode(spki).decode()
-        person = desk.post("/v1/people", body)
+        person = workflow.post("/v1/people", body)
         form = None
         if registered := sorted({str(role) for role in roles} & REGISTERED):
             change = {"change": "person_add", "id": person["id"], "roles": registered, "public_key": b64url(spki)}
-            form = acts.apply(desk, "register", title=text("people.register_title", name=name), parameters=change)
+            form = acts.apply(workflow, "register", title=text("people.register_title", name=name), parameters=change)
     if as_json:
         emit_json({"person": person, "form": form["number"] if form else None})
         return
@@ -81,8 +81,8 @@ def remove(
     person: Annotated[str, typer.Argument(metavar="PERSON", help=text("argument.person"))], persons: Several = None, state: State = DEFAULT
 ) -> None:
     office = here(state)
-    with office.desk() as desk:
-        who = common.find_person(desk, person)
+    with office.workflow() as workflow:
+        who = common.find_person(workflow, person)
     title, parameters = text("people.remove_title", name=who["name"]), {"change": "person_remove", "id": who["id"]}
     deciding.told("people.remove_done", deciding.register(office, title, parameters, persons), name=who["name"])
 

@@ -17,16 +17,17 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.platform.log import request_id
 from sealcore.protocol.leaf import Certification, Placement
-from vermilion import client, ended, exits, placing
+from vermilion import client, exits
 from vermilion.ceremony.plan import CLIENT
 from vermilion.cli.common import DEFAULT, AsJson, Here, State, find_person, find_seal, here
 from vermilion.client.people import decide
-from vermilion.follow import Follow
 from vermilion.messages import text
-from vermilion.people_token import PeopleToken
-from vermilion.sealing import results_of
+from vermilion.remote.workflow_client import tls_of
 from vermilion.terminal import console, duration, emit_json, rate_text, say, show_pairs, show_table
-from vermilion.workflow_client import tls_of
+from vermilion.use_cases import ended, placing
+from vermilion.use_cases.people_token import PeopleToken
+from vermilion.use_cases.progress import Follow
+from vermilion.use_cases.sealing import results_of
 
 MOST_NAMES = 5  # of files that are in the way
 MOST_WARNINGS = 5  # kinds of warnings in the summary; --json has each document's
@@ -196,9 +197,9 @@ def _standing(office: Here, line: client.Office, asked: _Asked, number: str) -> 
 
     CONFLICT when another client applied for it, NOT_FOUND when the office has it no more.
     """
-    with office.desk() as desk:
-        form = ended.known(desk, number, client.journal_of(asked.out, number))
-        over = ended.why(form, desk.names())
+    with office.workflow() as workflow:
+        form = ended.known(workflow, number, client.journal_of(asked.out, number))
+        over = ended.why(form, workflow.names())
     try:
         return line.form(number).state, over
     except VermilionError as fault:
@@ -230,9 +231,9 @@ def _applied(office: Here, line: client.Office, asked: _Asked, seal: signer_pb2.
 def _tell_differences(office: Here, line: client.Office, asked: _Asked, seal: signer_pb2.SealRecord, found: client.Earlier) -> None:
     """Which options of this run say something else than the forms that it goes on with: those stand as they were approved."""
     numbers = [found.form.number] if found.form is not None else list(found.forms)
-    with office.desk() as desk:
-        forms = [ended.known(desk, number, client.journal_of(asked.out, number)) for number in numbers]
-        applicant = find_person(desk, asked.applicant)["id"] if asked.applicant is not None else None
+    with office.workflow() as workflow:
+        forms = [ended.known(workflow, number, client.journal_of(asked.out, number)) for number in numbers]
+        applicant = find_person(workflow, asked.applicant)["id"] if asked.applicant is not None else None
     said = None if asked.certification is None else Certification.of_word(asked.certification)
     place = _placement(line, asked, seal) or (lambda _document: Placement())
     kept = [(asked.documents[position], entry.placement) for position, entry in sorted(found.entries.items())]
@@ -283,8 +284,8 @@ def _apply(office: Here, line: client.Office, asked: _Asked, seal: signer_pb2.Se
     placement = _placement(line, asked, seal)
     person: Any = None
     if asked.applicant is not None:
-        with office.desk() as desk:
-            person = find_person(desk, asked.applicant)
+        with office.workflow() as workflow:
+            person = find_person(workflow, asked.applicant)
     form = line.apply(
         seal.id,
         asked.documents,

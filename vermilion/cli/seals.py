@@ -17,12 +17,12 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.ids import uuid7
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.decision import MOST_PERSONS
-from vermilion import acts
 from vermilion.cli import common, deciding
 from vermilion.cli.common import DEFAULT, As, AsJson, Here, Reason, Several, State, find_seal, here, read_certificates, read_file
 from vermilion.messages import text
-from vermilion.people_token import PeopleToken
 from vermilion.terminal import emit_json, say, shortened, show_pairs, show_table
+from vermilion.use_cases import acts
+from vermilion.use_cases.people_token import PeopleToken
 
 app = typer.Typer(help=text("help.seals"))
 USUAL_QUORUMS = ("seal:2", "resume:2", "revoke:2", "grant-untemplated:2")
@@ -85,8 +85,8 @@ def suspend(seal: Seal, person: As, reason: Reason, state: State = DEFAULT) -> N
     office = here(state)
     with office.registry() as registry:
         found = find_seal(registry, seal)
-        with office.desk() as desk:
-            officer = acts.officer_id(office.office, desk, person)
+        with office.workflow() as workflow:
+            officer = acts.officer_id(office.office, workflow, person)
         with PeopleToken.open(office.layout.token_settings("people")) as token:
             answer = acts.stop(registry, token, "seal", found.id, officer=officer, reason=reason, now=datetime.now(UTC))
     say("seals.suspended", kind=found.kind, index=answer.ledger_index)
@@ -97,9 +97,9 @@ def resume(seal: Seal, persons: Several = None, state: State = DEFAULT) -> None:
     office = here(state)
     with office.registry() as registry:
         found = find_seal(registry, seal)
-    with office.desk() as desk:
-        form = acts.apply(desk, "resume", seal=found.id, title=text("seals.resume_title", kind=found.kind))
-        done = deciding.carry_out(office, desk, form, persons)
+    with office.workflow() as workflow:
+        form = acts.apply(workflow, "resume", seal=found.id, title=text("seals.resume_title", kind=found.kind))
+        done = deciding.carry_out(office, workflow, form, persons)
     if done is not None:
         say("seals.resumed", kind=found.kind, number=form["number"], index=done["ledger_index"])
 
@@ -128,8 +128,8 @@ def policy(
 ) -> None:
     office, found = _found(state, seal)
     identifier = f"{found.kind}-{action}"
-    with office.desk() as desk:
-        versions = [one["version"] for one in desk.get("/v1/policies")["policies"] if one["id"] == identifier]
+    with office.workflow() as workflow:
+        versions = [one["version"] for one in workflow.get("/v1/policies")["policies"] if one["id"] == identifier]
     parameters = {"change": "policy_add", "id": identifier, "version": max(versions, default=0) + 1, "quorum": least}
     _change(office, found, {**parameters, "seal": found.id, "action": action}, persons, what="policy", action=action, least=least)
 

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from vermilion import acts
 from vermilion.cli import deciding
 from vermilion.cli.common import DEFAULT, AsJson, Several, State, here, read_file
 from vermilion.messages import text
 from vermilion.terminal import emit_json, say
+from vermilion.use_cases import acts
 
 app = typer.Typer(help=text("help.templates"))
 
@@ -35,10 +35,10 @@ def add(
     office, content, names = here(state), read_file(file), sorted(set(fields or ()))
     template = fingerprint(content, names)
     parameters = {"change": "template_add", "template": template, "fields": names, "pdf": hashlib.sha256(content).hexdigest()}
-    with office.desk() as desk:
+    with office.workflow() as workflow:
         title = text("templates.title", file=file.name)
-        form = acts.apply(desk, "register", title=title, parameters=parameters, files=[content])
-        done = deciding.carry_out(office, desk, form, persons, quiet=as_json)
+        form = acts.apply(workflow, "register", title=title, parameters=parameters, files=[content])
+        done = deciding.carry_out(office, workflow, form, persons, quiet=as_json)
     if as_json:
         emit_json({"template": template, "form": form["number"], "ledger_index": done["ledger_index"] if done else None})
         return

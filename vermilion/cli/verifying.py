@@ -19,7 +19,7 @@ from vermilion import exits
 from vermilion.cli.common import DEFAULT, AsJson, State, here
 from vermilion.messages import text
 from vermilion.terminal import console, emit_json, show_error, show_pairs, verdict
-from vermilion.verifying import examiner
+from vermilion.use_cases.verifying import examiner
 
 _NOT_OPENED = frozenset({Code.NOT_FOUND, Code.INVALID_ARGUMENT, Code.DOCUMENT_TOO_LARGE})
 _TONES = {

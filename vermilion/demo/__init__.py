@@ -13,16 +13,17 @@ from pathlib import Path
 
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
-from vermilion import exits, placing
+from vermilion import exits
 from vermilion.ceremony import ensure
-from vermilion.configuration import write_all
 from vermilion.demo import attempts, endings, report, specimens, story
 from vermilion.demo.stage import Stage
-from vermilion.launcher import Launcher, require_ports, running
-from vermilion.layout import Layout
-from vermilion.office import Office
+from vermilion.operation.configuration import write_all
+from vermilion.operation.launcher import Launcher, require_ports, running
 from vermilion.services import SERVICES
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 from vermilion.terminal import say
+from vermilion.use_cases import placing
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "documents"
 

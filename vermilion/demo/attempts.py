@@ -16,7 +16,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.rpc import from_rpc_error
 from sealcore.platform.rpc_client import channel
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
-from vermilion import acts, client
+from vermilion import client
 from vermilion.ceremony.plan import CLIENT
 from vermilion.client import jobs
 from vermilion.client.jobs import Job
@@ -24,8 +24,9 @@ from vermilion.demo.papers import PAPER_BYTES, payment_order
 from vermilion.demo.stage import APPLICANT, FIRST, OFFICER, SECOND, Stage
 from vermilion.demo.story import heading
 from vermilion.messages import text
+from vermilion.remote.workflow_client import tls_of
 from vermilion.terminal import show_outcome
-from vermilion.workflow_client import tls_of
+from vermilion.use_cases import acts
 
 TIMEOUT_S = 60.0
 SHORT_TERM_S = 3
@@ -193,10 +194,10 @@ def _suspended(stage: Stage, wire: _Wire, ready: Approved) -> bool:
     officer, reason = stage.person(OFFICER).id, text("demo.attempts.stop_reason")
     acts.stop(stage.registry, stage.token, "seal", seal.id, officer=officer, reason=reason, now=stage.clock.now())
     held = _expect(stage, "suspended", Code.SEAL_SUSPENDED, lambda: wire.seal(ready.token, _item(ready.jobs[1])))
-    form = acts.apply(stage.desk, "resume", seal=seal.id, title=text("seals.resume_title", kind=seal.kind))
+    form = acts.apply(stage.workflow, "resume", seal=seal.id, title=text("seals.resume_title", kind=seal.kind))
     for name in (FIRST, SECOND):
-        acts.approve(stage.desk, stage.token, form, stage.person(name).id, stage.clock.now())
-    acts.await_performed(stage.desk, form["number"])
+        acts.approve(stage.workflow, stage.token, form, stage.person(name).id, stage.clock.now())
+    acts.await_performed(stage.workflow, form["number"])
     wire.seal(ready.token, _item(ready.jobs[1]))
     show_outcome("valid", text("demo.attempts.resumed", number=form["number"]))
     return held

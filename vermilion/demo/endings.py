@@ -12,10 +12,10 @@ from typing import Any
 from sealcore.errors import REGISTRY, Code
 from vermilion.demo.report import Counts
 from vermilion.demo.story import heading
-from vermilion.layout import DEFAULT_STATE, Layout
 from vermilion.messages import text
-from vermilion.sealing import Result, by_code
+from vermilion.state.layout import DEFAULT_STATE, Layout
 from vermilion.terminal import console, duration, say
+from vermilion.use_cases.sealing import Result, by_code
 
 SHOWN_FILES = 3
 PROGRAM = "vermilion"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vermilion.sealing import Result
+from vermilion.use_cases.sealing import Result
 
 MARKER = ".made-by-vermilion-demo"  # lets the next run clear the folder without ever touching somebody's files
 

@@ -9,9 +9,9 @@ from typing import Any
 from vermilion.demo.papers import AMOUNT, HIGHER, PAPER_BYTES, payment_order
 from vermilion.demo.stage import APPLICANT, Stage
 from vermilion.messages import text
-from vermilion.programs import run
+from vermilion.operation.programs import run
 from vermilion.terminal import say, show_outcome
-from vermilion.verifying import Verifier
+from vermilion.use_cases.verifying import Verifier
 
 LOG_S = 30.0  # a checkpoint is made every second; a busy machine takes longer
 LOOK_AGAIN_S = 0.5

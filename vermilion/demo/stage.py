@@ -1,4 +1,4 @@
-"""What every scene of the demo has at hand: the office, its people's token, a client of it, an operator's desk."""
+"""What every scene of the demo has at hand: the office, its people's token, a client of it, an operator's workflow."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sealcore.protocol.decision import DecisionContext, Verdict
 from vermilion import client as clients
 from vermilion.ceremony.plan import CLIENT
 from vermilion.client.people import decide
-from vermilion.layout import Layout
-from vermilion.office import Office, PersonPlan, SealPlan
-from vermilion.people_token import PeopleToken
-from vermilion.signer_client import Registry
-from vermilion.workflow_client import Desk, tls_of
+from vermilion.remote.signer_client import Registry
+from vermilion.remote.workflow_client import WorkflowClient, tls_of
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office, PersonPlan, SealPlan
+from vermilion.use_cases.people_token import PeopleToken
 
 APPLICANT, FIRST, SECOND, OFFICER = "Lin Yue", "Chen Rui", "Zhao Ming", "Wang Fang"
 
@@ -30,7 +30,7 @@ class Stage:
     clock: Clock
     client: clients.Office
     token: PeopleToken
-    desk: Desk
+    workflow: WorkflowClient
     registry: Registry
 
     @classmethod
@@ -45,7 +45,7 @@ class Stage:
                 clock,
                 stack.enter_context(line),
                 stack.enter_context(PeopleToken.open(layout.token_settings("people"))),
-                stack.enter_context(Desk(layout, office)),
+                stack.enter_context(WorkflowClient(layout, office)),
                 stack.enter_context(Registry(layout, office)),
             )
 
@@ -81,4 +81,4 @@ class Stage:
 
     def dossier(self, number: str) -> Any:
         """A form as the people who decide see it."""
-        return self.desk.form(number)
+        return self.workflow.form(number)

@@ -14,16 +14,18 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from ledger.check import check
 from sealcore.platform.log_reader import LogReader
-from vermilion import approving, client, keyring, placing
+from vermilion import client
 from vermilion.demo import independent
 from vermilion.demo.stage import APPLICANT, FIRST, SECOND, Stage
-from vermilion.layout import Layout
 from vermilion.messages import text
-from vermilion.office import Office
-from vermilion.sealing import Result, results_of, seal_with_progress
-from vermilion.service_settings import log_keys
+from vermilion.operation.service_settings import log_keys
+from vermilion.state import keyring
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 from vermilion.terminal import progress, say, shortened, show_outcome
-from vermilion.verifying import Verifier
+from vermilion.use_cases import approving, placing
+from vermilion.use_cases.sealing import Result, results_of, seal_with_progress
+from vermilion.use_cases.verifying import Verifier
 
 VERIFIERS = 2  # the service works on so many at once
 SHOWN_VERDICTS = 20

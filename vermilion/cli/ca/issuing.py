@@ -20,15 +20,15 @@ from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
 from sealcore.unreadable import UNREADABLE
-from vermilion import keyring
-from vermilion.ca_client import Authority, by_serial_or_file
 from vermilion.ceremony.alone import alone
 from vermilion.ceremony.authorities import timestamp_unit
-from vermilion.ceremony.context import Room
+from vermilion.ceremony.context import Ceremony
 from vermilion.cli import enrolling
 from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here, read_file, require_free
 from vermilion.cli.enrolling import Issued, Waiting
 from vermilion.messages import text
+from vermilion.remote.ca_client import Authority, by_serial_or_file
+from vermilion.state import keyring
 from vermilion.terminal import emit_json, say, show_pairs, show_table
 
 ProfileOption = Annotated[str, typer.Option("--profile", help=text("option.profile"))]
@@ -155,7 +155,7 @@ def _for_key(office: Here, label: str, name: str) -> list[bytes]:
         return [certified.certificate, *certified.chain]
     if held_by == "timestamp":
         with alone(office.layout):
-            file = timestamp_unit(Room(office.layout, office.office, SystemClock()), label, name)
+            file = timestamp_unit(Ceremony(office.layout, office.office, SystemClock()), label, name)
         leaf = x509.load_pem_x509_certificate(file.read_bytes())
         present = load_authorities(office.layout.pki)
         issuer = next(one for one in present.values() if is_issued_by(leaf, one))

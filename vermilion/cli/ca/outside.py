@@ -16,12 +16,12 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
 from sealcore.protocol.canonical import b64url
 from signer.register.chain import require_seal_chain
-from vermilion import acts
 from vermilion.cli import deciding
 from vermilion.cli.common import DEFAULT, AsJson, Several, State, here, read_certificates, require_free
 from vermilion.messages import text
-from vermilion.signer_client import Registry
+from vermilion.remote.signer_client import Registry
 from vermilion.terminal import emit_json, say
+from vermilion.use_cases import acts
 
 Label = Annotated[str, typer.Option("--label", metavar="KEY", help=text("option.seal_label"))]
 
@@ -70,9 +70,9 @@ def import_chain(
         "certificate": b64url(encoded[0]),
         "chain": [b64url(one) for one in encoded[1:]],
     }
-    with office.desk() as desk:
-        form = acts.apply(desk, "register", title=text("ca.import_title", kind=seal.kind), parameters=parameters)
-        performed = deciding.carry_out(office, desk, form, persons, quiet=as_json)
+    with office.workflow() as workflow:
+        form = acts.apply(workflow, "register", title=text("ca.import_title", kind=seal.kind), parameters=parameters)
+        performed = deciding.carry_out(office, workflow, form, persons, quiet=as_json)
     number = form["number"]
     if as_json:
         emit_json({"form": number, "seal": seal.id, "ledger_index": performed["ledger_index"] if performed else None})

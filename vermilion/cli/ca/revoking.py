@@ -17,12 +17,13 @@ from protos.vermilion.v1 import ca_pb2
 from sealcore import pem
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
-from vermilion import acts, keyring
-from vermilion.ca_client import Authority, by_key, by_serial_or_file, spki_sha256
 from vermilion.cli import deciding
 from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here, is_there, read_file, require_writable
 from vermilion.messages import text
+from vermilion.remote.ca_client import Authority, by_key, by_serial_or_file, spki_sha256
+from vermilion.state import keyring
 from vermilion.terminal import emit_json, say, show_pairs, show_table
+from vermilion.use_cases import acts
 
 Which = Annotated[str | None, typer.Argument(metavar="SERIAL|FILE", help=text("argument.certificate"))]
 Label = Annotated[str | None, typer.Option("--label", metavar="KEY", help=text("option.ca_label"))]
@@ -145,10 +146,10 @@ def _ask(office: Here, record: ca_pb2.CertificateRecord, change: Change, persons
     with office.registry() as registry:
         key = spki_sha256(record)
         seal = next((one.id for one in registry.seals() if one.spki_sha256 == key), "")
-    with office.desk() as desk:
+    with office.workflow() as workflow:
         title = text(f"ca.{change.kind}_title", subject=record.subject)
-        form = acts.apply(desk, "revoke", seal=seal, title=title, parameters=change.as_json())
-        return form, deciding.carry_out(office, desk, form, persons, quiet=as_json) is not None
+        form = acts.apply(workflow, "revoke", seal=seal, title=title, parameters=change.as_json())
+        return form, deciding.carry_out(office, workflow, form, persons, quiet=as_json) is not None
 
 
 def _told(change: Change, as_json: bool, **outcome: Any) -> None:

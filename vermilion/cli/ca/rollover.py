@@ -12,9 +12,9 @@ from ca.names import Role
 from ca.pki import load_hierarchy
 from sealcore.errors import Code, VermilionError
 from vermilion.ceremony import rollover as ceremony
-from vermilion.chains import chains, read_certificate
 from vermilion.cli.common import DEFAULT, AsJson, State, here
 from vermilion.messages import text
+from vermilion.state.chains import chains, read_certificate
 from vermilion.terminal import emit_json, say, show_table
 
 

@@ -12,9 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ca.instants import from_text, to_text
 from sealcore.errors import Code, VermilionError
-from vermilion.ca_client import Authority
 from vermilion.cli.common import DEFAULT, AsJson, Here, State, here
 from vermilion.messages import text
+from vermilion.remote.ca_client import Authority
 from vermilion.terminal import emit_json, show_table
 
 TIMEOUT_S: Final = 5.0

@@ -34,8 +34,8 @@ from timestamp.client.resting import UNTRUE
 from timestamp.client.settings import HttpSource
 from timestamp.client.source import OutsideTsa
 from vermilion.client.documents import below
-from vermilion.layout import Layout
-from vermilion.office import Office
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
 MOST_BYTES: Final = 512 * 1024 * 1024  # of one file; it is held in memory a few times over
 TIMESTAMP_WITHIN_S: Final = 30.0
@@ -183,17 +183,17 @@ class Extender:
             raise VermilionError(Code.INVALID_ARGUMENT, "at least one file is worked on at a time")
         self._augmenter, self._at_once = augmenter, at_once
 
-    def run(self, work: Sequence[Job], *, wait_s: float = 0, told: Callable[[Done], None]) -> list[Done]:
-        """All jobs, in their order; ``told`` hears of each as it is finished. Files that have to wait are tried again for ``wait_s``."""
+    def run(self, work: Sequence[Job], *, wait_s: float = 0, report: Callable[[Done], None]) -> list[Done]:
+        """All jobs, in their order; ``report`` gets each as it is finished. Files that have to wait are tried again for ``wait_s``."""
         until = time.monotonic() + wait_s
-        done = self._round(work, told)
+        done = self._round(work, report)
         while (left := [one.job for one in done if one.word is Word.WAITING]) and time.monotonic() < until:
             time.sleep(min(REST_S, max(0.0, until - time.monotonic())))
             again = {one.job: one for one in self._round(left, lambda _done: None)}
             done = [_joined(one, again.get(one.job)) for one in done]
         return done
 
-    def _round(self, work: Sequence[Job], told: Callable[[Done], None]) -> list[Done]:
+    def _round(self, work: Sequence[Job], report: Callable[[Done], None]) -> list[Done]:
         results: dict[Job, Done] = {}
         with ThreadPoolExecutor(self._at_once) as threads:
             running: list[Future[Done]] = [threads.submit(self.extend, job) for job in work]
@@ -201,7 +201,7 @@ class Extender:
                 for each in as_completed(running):
                     result = each.result()
                     results[result.job] = result
-                    told(result)
+                    report(result)
             except BaseException:
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise

@@ -1,4 +1,4 @@
-"""The operator's desk: the workflow's REST as the command line uses it, over mTLS with the operator's certificate."""
+"""The operator's workflow: the workflow's REST as the command line uses it, over mTLS with the operator's certificate."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sealcore.platform.peer import peer_of_pem
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.decision import Decision
 from vermilion.client.rest import Rest
-from vermilion.layout import Layout
-from vermilion.office import Office
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
 PAGE = 200
 
@@ -42,13 +42,13 @@ def in_folder(folder: Path) -> TlsSettings:
     return TlsSettings(key_file=folder / "key.pem", certificate_file=folder / "cert.pem", trust_file=folder / "trust.pem")
 
 
-class Desk:
+class WorkflowClient:
     """Calls of one caller; every refusal comes back as the typed error that the workflow raised."""
 
     def __init__(self, layout: Layout, office: Office, *, identity: str = "operator") -> None:
         self._rest = Rest(office.url("workflow", scheme="https"), tls_of(layout, identity))
 
-    def __enter__(self) -> Desk:
+    def __enter__(self) -> WorkflowClient:
         return self
 
     def __exit__(self, *_fault: object) -> None:

@@ -16,8 +16,8 @@ from cryptography.x509.oid import NameOID
 from ca.pki import is_issued_by
 from sealcore.clock import SystemClock
 from sealcore.platform import durable, renewal
-from vermilion.layout import FOLDER_MODE
-from vermilion.workflow_client import in_folder
+from vermilion.remote.workflow_client import in_folder
+from vermilion.state.layout import FOLDER_MODE
 
 RENEW_BEFORE_DAYS = 10  # of at most 30: a state that is used now and then never meets an expired certificate
 LOCAL_ADDRESSES = ("127.0.0.1",)

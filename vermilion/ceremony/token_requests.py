@@ -1,4 +1,4 @@
-"""``python -m vermilion.token_requests --settings TOKEN.toml``: certificate requests for keys of one token.
+"""``python -m vermilion.ceremony.token_requests --settings TOKEN.toml``: certificate requests for keys of one token.
 
 Reads from standard input a JSON list of {"label", "common_name", "organization", "out"}; writes each PKCS#10 (DER) to "out".
 """
@@ -18,7 +18,7 @@ from sealcore.platform.config import TokenSettings, load
 
 def main() -> int:
     """Exit status 0, or 1 with the typed error on standard error."""
-    parser = argparse.ArgumentParser(prog="python -m vermilion.token_requests")
+    parser = argparse.ArgumentParser(prog="python -m vermilion.ceremony.token_requests")
     parser.add_argument("--settings", type=Path, required=True)
     chosen = parser.parse_args()
     try:

@@ -14,14 +14,14 @@ from sealcore.clock import Clock, SystemClock
 from sealcore.errors import VermilionError
 from sealcore.platform import renewal
 from sealcore.platform.identity import read
-from vermilion.layout import Layout
+from vermilion.remote.workflow_client import in_folder
 from vermilion.services import SERVICES
-from vermilion.workflow_client import in_folder
+from vermilion.state.layout import Layout
 
 ROUND_S: Final = 3600.0
 
 
-class Keeper:
+class ClientRenewal:
     """A thread that renews what is due. ``report`` is told the folder and the fault of what cannot be renewed."""
 
     def __init__(
@@ -32,9 +32,9 @@ class Keeper:
         self._report = report
         self._clock = clock or SystemClock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name="client-renewal", daemon=True)
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> ClientRenewal:
         self._thread.start()
         return self
 

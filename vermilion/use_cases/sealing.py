@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vermilion import client
-from vermilion.follow import Follow
 from vermilion.messages import text
+from vermilion.use_cases.progress import Follow
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_
 from sealcore.platform.rpc import from_rpc_error
 from sealcore.platform.rpc_client import channel
 from sealcore.protocol.stop import StopStatement
-from vermilion.layout import Layout
-from vermilion.office import Office
-from vermilion.workflow_client import tls_of
+from vermilion.remote.workflow_client import tls_of
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
 TIMEOUT_S = 20.0
 AnswerT = TypeVar("AnswerT")

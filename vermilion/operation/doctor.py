@@ -24,12 +24,13 @@ from sealcore.errors import VermilionError
 from sealcore.platform.config import SOFTHSM_MODULE
 from timestamp.client.settings import HttpSource
 from timestamp.clock_sources import read_clock_state
-from vermilion import launcher, tsas
-from vermilion.layout import Layout
 from vermilion.messages import text
-from vermilion.office import Office
-from vermilion.ports import port_is_free
+from vermilion.operation import launcher
+from vermilion.operation.ports import port_is_free
 from vermilion.services import SERVICES, ServiceSpec
+from vermilion.state import tsas
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
 FONT_FILE = Path("/usr/share/fonts/opentype/noto/NotoSerifCJK-Bold.ttc")
 LEAST_FREE_BYTES = 256 * 1024 * 1024

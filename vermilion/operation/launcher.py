@@ -23,11 +23,11 @@ from typing import IO
 
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, VermilionError
-from vermilion.layout import Layout
-from vermilion.office import Office
-from vermilion.ports import port_is_free
-from vermilion.programs import environment, last_words
+from vermilion.operation.ports import port_is_free
+from vermilion.operation.programs import environment, last_words
 from vermilion.services import SERVICES, ServiceSpec, start_waves
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
 READY_TIMEOUT_S = 90.0  # a cold start on two busy cores, with room
 STOP_TIMEOUT_S = 15.0  # longer than any service's own grace

@@ -15,9 +15,9 @@ from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.rpc_client import call, channel
 from sealcore.unreadable import UNREADABLE
-from vermilion.layout import Layout
-from vermilion.office import Office
-from vermilion.workflow_client import tls_of
+from vermilion.remote.workflow_client import tls_of
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
 TIMEOUT_S = 30.0  # a CRL is made and linted before the answer
 _PEM = b"-----BEGIN"

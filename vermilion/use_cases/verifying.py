@@ -24,10 +24,10 @@ from verify.log_view import PublicLedger
 from verify.report import Report
 from verify.settings import VerifySettings
 from verify.signer_link import SignerLink
-from vermilion.launcher import running
-from vermilion.layout import Layout
-from vermilion.office import Office
-from vermilion.workflow_client import tls_of
+from vermilion.operation.launcher import running
+from vermilion.remote.workflow_client import tls_of
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
 TIMEOUT_S = 120.0
 

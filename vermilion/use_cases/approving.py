@@ -16,8 +16,8 @@ from sealcore.protocol.decision import Decision, DecisionContext
 from sealcore.protocol.json_forms import context_from_json, placement_from_json
 from sealcore.protocol.manifest import DocumentEntry, Manifest
 from vermilion.client.documents import below
-from vermilion.people_token import PeopleToken
-from vermilion.workflow_client import Desk
+from vermilion.remote.workflow_client import WorkflowClient
+from vermilion.use_cases.people_token import PeopleToken
 
 READ_BYTES = 1024 * 1024
 
@@ -34,10 +34,12 @@ def named_files(form: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(str(one) for value in values for one in (value if isinstance(value, list) else [value]))
 
 
-def decide(desk: Desk, token: PeopleToken, form: Mapping[str, Any], *, person: str, verdict: str, now: datetime, reason: str = "") -> Any:
+def decide(
+    workflow: WorkflowClient, token: PeopleToken, form: Mapping[str, Any], *, person: str, verdict: str, now: datetime, reason: str = ""
+) -> Any:
     """Signs a person's verdict on exactly this form and hands it in; the workflow's refusals come back typed."""
     decision: Decision = token.decide(context_of(form), person, verdict, now)
-    return desk.decide(form["number"], decision, reason)
+    return workflow.decide(form["number"], decision, reason)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from sealcore.platform.config import Block, Listen, load
 from timestamp.clock_watch import ClockPolicy
-from vermilion import toml
-from vermilion.layout import Layout
-from vermilion.tsas import SourcePlan
+from vermilion.state import toml
+from vermilion.state.layout import Layout
+from vermilion.state.tsas import SourcePlan
 
 
 class SealPlan(Block):

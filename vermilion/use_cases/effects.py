@@ -16,7 +16,7 @@ from sealcore.protocol.json_forms import context_from_json, placement_from_json
 from sealcore.protocol.known import Effect, Known, KnownPerson, KnownSeal
 from sealcore.protocol.leaf import Certification
 from sealcore.protocol.manifest import DocumentEntry
-from vermilion.signer_client import Registry
+from vermilion.remote.signer_client import Registry
 
 
 def known(registry: Registry, names: Mapping[str, str]) -> Known:

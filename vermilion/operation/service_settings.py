@@ -1,4 +1,4 @@
-"""What each service alone is told, beside the blocks that its entry in ``vermilion.services`` implies (addresses, token, TLS, database)."""
+"""Settings of each service alone, beside the blocks that its entry in ``vermilion.services`` implies (addresses, token, TLS, database)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ca.names import role_of
 from ca.pki import load_authorities
 from sealcore.platform.config import TokenSettings, load
 from sealcore.protocol.signed_note import VerifierKey, log_key, witness_key
-from vermilion import keyring, trust_files, tsas
-from vermilion.layout import Layout
-from vermilion.office import Office
+from vermilion.state import keyring, trust_files, tsas
+from vermilion.state.layout import Layout
+from vermilion.state.office import Office
 
 OCSP_KEYS = {"seals": "ocsp.seals.1", "infrastructure": "ocsp.infrastructure.1"}
 SIGNER_TSA, PUBLIC_TSA = "tsa.signer.1", "tsa.public.1"
@@ -67,7 +67,7 @@ def ca(layout: Layout, office: Office) -> dict[str, Any]:
 
 
 def ocsp_url(office: Office) -> str:
-    """Where the status of certificates is told; stands in every certificate of the issuing CAs."""
+    """Where the status of certificates is answered; stands in every certificate of the issuing CAs."""
     return f"{office.url('ocsp')}/ocsp"
 
 

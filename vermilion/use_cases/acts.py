@@ -12,21 +12,21 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.covers import ActCovers
 from sealcore.protocol.stop import StopStatement
-from vermilion import approving, ended
-from vermilion.office import Office
-from vermilion.people_token import PeopleToken
-from vermilion.signer_client import Registry
-from vermilion.workflow_client import PAGE, Desk
+from vermilion.remote.signer_client import Registry
+from vermilion.remote.workflow_client import PAGE, WorkflowClient
+from vermilion.state.office import Office
+from vermilion.use_cases import approving, ended
+from vermilion.use_cases.people_token import PeopleToken
 
 PERFORMED_TIMEOUT_S = 30.0
 POLL_S = 0.1
 
 
-def officer_id(office: Office, desk: Desk, name_or_id: str) -> str:
+def officer_id(office: Office, workflow: WorkflowClient, name_or_id: str) -> str:
     """An officer's id. The office's own file answers first: a seal must be stopped with the workflow down."""
     if (person := office.person(name_or_id)) is not None:
         return person.id
-    for one in desk.get("/v1/people", limit=200)["people"]:
+    for one in workflow.get("/v1/people", limit=200)["people"]:
         if name_or_id in (one["id"], one["name"]):
             return str(one["id"])
     raise VermilionError(Code.NOT_FOUND, f"there is no person {name_or_id!r}")
@@ -41,7 +41,7 @@ def stop(
 
 
 def apply(
-    desk: Desk,
+    workflow: WorkflowClient,
     action: str,
     *,
     title: str,
@@ -54,59 +54,59 @@ def apply(
     PROOF_INVALID when the workflow made another act of it.
     """
     covers = ActCovers(dict(parameters or {}))
-    if (begun := _open_form(desk, action, seal, covers)) is not None:
+    if (begun := _open_form(workflow, action, seal, covers)) is not None:
         return begun
     asked: dict[str, Any] = {"seal": seal, "action": action, "title": title, "act": dict(covers.parameters)}
     if files:
         asked["attachments"] = [base64.b64encode(content).decode("ascii") for content in files]
-    form = desk.post("/v1/forms", asked)
+    form = workflow.post("/v1/forms", asked)
     context = approving.context_of(form)
     if (context.action, context.seal, context.covers) != (action, seal, covers):
         raise VermilionError(Code.PROOF_INVALID, f"the workflow made another act of what was asked for; do not approve {form['number']}")
     return form
 
 
-def _open_form(desk: Desk, action: str, seal: str, covers: ActCovers) -> Any | None:
+def _open_form(workflow: WorkflowClient, action: str, seal: str, covers: ActCovers) -> Any | None:
     """The newest form of this very act that we filed and that people can still approve, or that is approved and not carried out yet."""
-    for form in (*_forms(desk, "applied"), *desk.get("/v1/forms", state="approved", own="true", limit=PAGE)["forms"]):
+    for form in (*_forms(workflow, "applied"), *workflow.get("/v1/forms", state="approved", own="true", limit=PAGE)["forms"]):
         context = approving.context_of(form)
         if (context.action, context.seal, context.covers) != (action, seal, covers) or form["applicant"] is not None:
             continue
         if form["state"] == "applied" and time.time() < context.exp:
             return form
-        if form["state"] == "approved" and (desk.form(form["number"])["performance"] or {}).get("state") == "pending":
+        if form["state"] == "approved" and (workflow.form(form["number"])["performance"] or {}).get("state") == "pending":
             return form
     return None
 
 
-def _forms(desk: Desk, state: str) -> Iterator[Any]:
+def _forms(workflow: WorkflowClient, state: str) -> Iterator[Any]:
     """All forms in this state that we filed, newest first."""
     before: str | None = ""
     while before is not None:
-        page = desk.get("/v1/forms", state=state, own="true", before=before, limit=PAGE)
+        page = workflow.get("/v1/forms", state=state, own="true", before=before, limit=PAGE)
         yield from page["forms"]
         before = page["next"]
 
 
-def approve(desk: Desk, token: PeopleToken, form: Mapping[str, Any], person: str, now: datetime) -> Any:
+def approve(workflow: WorkflowClient, token: PeopleToken, form: Mapping[str, Any], person: str, now: datetime) -> Any:
     """One person's approval of a form."""
-    return approving.decide(desk, token, form, person=person, verdict="approve", now=now)
+    return approving.decide(workflow, token, form, person=person, verdict="approve", now=now)
 
 
-def await_performed(desk: Desk, number: str) -> Any | None:
+def await_performed(workflow: WorkflowClient, number: str) -> Any | None:
     """What came of an approved act, once it has been carried out; None while it lacks approvals.
 
     FORM_REJECTED, FORM_STATE for one that was withdrawn or lapsed, and the code with which the act was refused after all.
     """
     deadline = time.monotonic() + PERFORMED_TIMEOUT_S
     while True:
-        form = desk.form(number)
+        form = workflow.form(number)
         if form["state"] == "applied":
             return None
         performance = form.get("performance") or {}
         if performance.get("state") == "done":
             return performance
-        if (told := ended.why(form, desk.names() if form["state"] == "rejected" else {})) is not None:
+        if (told := ended.why(form, workflow.names() if form["state"] == "rejected" else {})) is not None:
             raise VermilionError(*told)
         if time.monotonic() > deadline:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, f"form {number} is approved, but the act has not been carried out yet")

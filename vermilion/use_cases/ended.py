@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sealcore.errors import Code, VermilionError, code_named
-from vermilion import approving
 from vermilion.messages import text
-from vermilion.workflow_client import PAGE, Desk
+from vermilion.remote.workflow_client import PAGE, WorkflowClient
+from vermilion.use_cases import approving
 
 _FAILED: Final = ("refused", "closed")  # states of an act that its receiver did not carry out
 
 
 def why(form: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Code, str] | None:
-    """A code and a sentence on what ended a form as ``Desk.form`` gives it; None for one that is alive, or came to its good end.
+    """A code and a sentence on what ended a form as ``WorkflowClient.form`` gives it; None for one that is alive, or came to its good end.
 
     names  person's id → name
     """
@@ -36,19 +36,19 @@ def why(form: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Code, str] |
     return None
 
 
-def before(desk: Desk, form: Mapping[str, Any]) -> str | None:
+def before(workflow: WorkflowClient, form: Mapping[str, Any]) -> str | None:
     """What ended the form that we filed last for the same act before ``form``; None where there is none, or it came to its good end."""
-    for one in desk.get("/v1/forms", own="true", limit=PAGE)["forms"]:
+    for one in workflow.get("/v1/forms", own="true", limit=PAGE)["forms"]:
         if one["number"] != form["number"] and one["created"] <= form["created"] and _same_act(one, form):
-            found = why(desk.form(one["number"]), desk.names())
+            found = why(workflow.form(one["number"]), workflow.names())
             return found[1] if found is not None else None
     return None
 
 
-def known(desk: Desk, number: str, journal: object) -> Any:
+def known(workflow: WorkflowClient, number: str, journal: object) -> Any:
     """The form that a journal is about; NOT_FOUND saying where the journal lies and what to do."""
     try:
-        return desk.form(number)
+        return workflow.form(number)
     except VermilionError as fault:
         if fault.code is not Code.NOT_FOUND:
             raise

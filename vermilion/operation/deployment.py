@@ -1,4 +1,4 @@
-"""The files of ``deploy/`` that follow from the table of services: ``python -m vermilion.deployment .`` (``make deploy-files``)."""
+"""The files of ``deploy/`` that follow from the table of services: ``python -m vermilion.operation.deployment .`` (``make deploy-files``)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from vermilion.configuration import monitoring_targets
-from vermilion.office import Office
-from vermilion.ports import default_ports
+from vermilion.operation.configuration import monitoring_targets
+from vermilion.operation.ports import default_ports
 from vermilion.services import SERVICES, Identity, ServiceSpec
+from vermilion.state.office import Office
 
 PACKAGE, STATE = "/opt/vermilion", "/var/lib/vermilion"
 TARGETS, ALERTS = "deploy/monitoring/targets.json", "deploy/monitoring/alerts.yml"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from timestamp.client.settings import HttpSource, OwnSource
-from vermilion.layout import Layout
+from vermilion.state.layout import Layout
 
 _FILES = ("anchors_file", "issuers_file", "secret_file", "tls_anchors_file", "certificate_file", "key_file")
 

@@ -20,7 +20,7 @@ from ca.pki import Hierarchy, authority_file, is_issued_by, load_hierarchy
 from sealcore import pem
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
-from vermilion.layout import Layout
+from vermilion.state.layout import Layout
 
 
 def write_all(layout: Layout, now: datetime) -> None:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vermilion import service_settings, toml
-from vermilion.layout import FOLDER_MODE, Layout
-from vermilion.office import Office
+from vermilion.operation import service_settings
 from vermilion.services import METRICS, SERVICES, Identity, ServiceSpec
+from vermilion.state import toml
+from vermilion.state.layout import FOLDER_MODE, Layout
+from vermilion.state.office import Office
 
 
 def write_all(layout: Layout, office: Office, services: Sequence[ServiceSpec] = SERVICES) -> None:
@@ -21,19 +22,19 @@ def write_all(layout: Layout, office: Office, services: Sequence[ServiceSpec] = 
 
 
 def settings(service: ServiceSpec, layout: Layout, office: Office) -> Mapping[str, Any]:
-    """What the service is told."""
+    """The content of the service's settings file."""
     name = service.name
-    told: dict[str, Any] = {**service.settings(layout, office)}
-    told |= {listener.block: office.listen(listener.name).model_dump(mode="json") for listener in service.listeners}
+    values: dict[str, Any] = {**service.settings(layout, office)}
+    values |= {listener.block: office.listen(listener.name).model_dump(mode="json") for listener in service.listeners}
     if (monitoring := office.monitoring(name)) is not None:
-        told[METRICS] = monitoring.model_dump(mode="json")
+        values[METRICS] = monitoring.model_dump(mode="json")
     if service.has_token:
-        told["token"] = service_settings.token_of(layout, name)
+        values["token"] = service_settings.token_of(layout, name)
     if service.identity is not Identity.NONE:
-        told["tls"] = service_settings.tls(layout, office, name)
+        values["tls"] = service_settings.tls(layout, office, name)
     if service.database is not None:
-        told["database"] = service_settings.database(layout, service.database)
-    return told
+        values["database"] = service_settings.database(layout, service.database)
+    return values
 
 
 def monitoring_targets(office: Office, services: Sequence[ServiceSpec] = SERVICES) -> list[dict[str, Any]]:

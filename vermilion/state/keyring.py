@@ -11,7 +11,7 @@ from typing import Any
 
 from hsm_config import inventory
 from sealcore.errors import Code, VermilionError
-from vermilion.layout import Layout
+from vermilion.state.layout import Layout
 
 AUTHORITY_TOKENS = ("root", "ca")
 

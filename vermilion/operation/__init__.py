@@ -1,0 +1,1 @@
+"""Running an office: settings and ports of each service, starting and stopping, examining, what ``deploy/`` says."""
