@@ -56,7 +56,7 @@ class Module:
         prose = [(each.lineno, str(each.value)) for each in docstrings if isinstance(each, ast.Constant)]
         for comment in COMMENTS.finditer(text):
             prose.append((text.count("\n", 0, comment.start()) + 1, re.sub(r"^\s*# ?", "", comment[0], flags=re.MULTILINE)))
-        words = {word for node in nodes if node not in docstrings for word in _words(node)}
+        words = {word for node in set(nodes) - set(docstrings) for word in _words(node)}
         made = [_made(node) for node in nodes if isinstance(node, ast.JoinedStr)]
         return cls(prose, words, [each for each in made if re.match(r"[a-z]{4,}_", each)])
 

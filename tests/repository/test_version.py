@@ -30,9 +30,8 @@ def test_the_command_line_says_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"vermilion {__version__}\n"
 
 
-@pytest.mark.parametrize("service", ["ledger", "timestamp"])
-def test_a_service_says_it(service: str) -> None:
-    done = subprocess.run([sys.executable, "-m", service, "--version"], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+def test_a_service_says_it() -> None:
+    done = subprocess.run([sys.executable, "-m", "ledger", "--version"], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert done.stdout == f"vermilion {__version__}\n"
 
 
