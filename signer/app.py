@@ -53,7 +53,7 @@ from signer.status.judge import Outside
 from signer.status.revocation import SealRevocations
 from signer.status.store import StatusStore
 from signer.status.watch import StatusWatch
-from signer.uses.retention import KeptUses
+from signer.uses.retention import Retention
 from signer.uses.store import Reached
 from signer.worker.status import KeyFacts, decode_keys
 from timestamp.clock_watch import ClockWatch
@@ -78,7 +78,7 @@ class _Held:
     examiner: Examiner
     examination: Examination
     crl: CrlWatch
-    kept: KeptUses
+    retention: Retention
     register: RegisterStore
     metrics: SignerMetrics
     status: StatusWatch
@@ -124,11 +124,11 @@ class SignerProcess:
         budget = ByteBudget(limits.in_flight_bytes, limits.share_bytes, held.metrics.held_bytes.set)
         self._intake = Intake(self._desk, budget, held.metrics, largest_document_bytes=settings.limits.document_bytes)
         token_gate = TokenGate(held.register, self._clock, audience=settings.audience)
-        add_signer_service(self._rpc, SignerService(self._intake, token_gate, held.examination, held.kept, self._requests))
+        add_signer_service(self._rpc, SignerService(self._intake, token_gate, held.examination, held.retention, self._requests))
         register = RegisterService(
             store=held.register,
             performer=self._performer,
-            kept=held.kept,
+            retention=held.retention,
             keys=self._keys,
             purposes=_purposes(),
             requests=self._certificate_requests(),
@@ -192,7 +192,7 @@ class SignerProcess:
     def _housekeeping(self) -> None:
         while True:
             try:
-                self._held.kept.forget()
+                self._held.retention.delete_due()
             except VermilionError as fault:
                 self._log.warning("housekeeping put off", code=str(fault.code))
             if self._ending.wait(FORGET_EVERY_S):
@@ -230,7 +230,7 @@ def build(
         fatal.load()
         largest_bytes = settings.limits.document_bytes
         examination = Examination(register, fatal, metrics, settings.examine, largest_document_bytes=largest_bytes)
-        held = _Held(database, examiner, examination, CrlWatch(settings.tls, clock), KeptUses(database, clock), register, metrics, status)
+        held = _Held(database, examiner, examination, CrlWatch(settings.tls, clock), Retention(database, clock), register, metrics, status)
         sandbox = sandbox_server() if settings.sandbox.ahead else None
         desk = Desk(settings, held.metrics, worker_command, fatal, reached, sandbox=sandbox)
         process = SignerProcess(settings, held, performer, desk, clock=clock)

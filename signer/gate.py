@@ -8,9 +8,10 @@ When a token ends is judged at Intend (``uses``), so that what was sealed in tim
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol import judging
@@ -59,13 +60,14 @@ class Presented:
 class Admission:
     """A token that passed: what Intend and Commit need of it. Told apart by identity, so that it can be a key: each is one judgement.
 
+    covers      how its documents are proven to be covered: by a manifest's prover, or by a grant's bounds
     epochs      as the gate saw them; Commit re-reads them under lock
     people      the approvers who count, sorted
     warnings    shown with every result and in every entry
-    prover      of a manifest's leaves
     """
 
     claims: Claims
+    covers: Prover | GrantCovers
     jws: str
     signing_input: bytes
     register: Register
@@ -73,7 +75,6 @@ class Admission:
     people: tuple[str, ...]
     warnings: tuple[str, ...]
     judged_at: datetime
-    prover: Prover | None
 
     @property
     def seal(self) -> Seal:
@@ -83,14 +84,26 @@ class Admission:
     @property
     def template(self) -> Template | None:
         """What the documents of a grant must look like, where it names that."""
-        covers = self.claims.covers
+        covers = self.covers
         return self.register.templates[covers.template] if isinstance(covers, GrantCovers) and covers.template is not None else None
 
     @property
     def ends(self) -> int:
         """NumericDate from which nothing new is sealed under it."""
-        covers = self.claims.covers
-        return min(self.claims.exp, covers.expires) if isinstance(covers, GrantCovers) else self.claims.exp
+        return min(self.claims.exp, self.covers.expires) if isinstance(self.covers, GrantCovers) else self.claims.exp
+
+
+@dataclass(frozen=True)
+class AdmittedAct:
+    """A token for an act of the signer that passed.
+
+    parameters  of the act
+    people      the approvers who count, sorted
+    """
+
+    claims: Claims
+    parameters: Mapping[str, Any]
+    people: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +132,7 @@ class AdmittedItem:
     @property
     def is_grant_use(self) -> bool:
         """Whether a grant, not a manifest, covers it."""
-        return isinstance(self.admission.claims.covers, GrantCovers)
+        return isinstance(self.admission.covers, GrantCovers)
 
 
 # --- the token -----------------------------------------------------------------------------------------------------------------
@@ -130,15 +143,15 @@ def admit_token(jws: str, *, peer: str, register: Register, now: datetime, audie
     presented = Presented(token_form(jws), jws, peer, register, now, audience)
     for step in TOKEN_STEPS:
         step(presented)
-    return _admission(presented)
+    return _admission(presented, action_seal(presented))
 
 
-def admit_act(jws: str, *, peer: str, register: Register, now: datetime, audience: str, rules: int = RULES) -> Admission:
+def admit_act(jws: str, *, peer: str, register: Register, now: datetime, audience: str, rules: int = RULES) -> AdmittedAct:
     """The admission of a token for an act of the signer (resume, register); also judged again whenever the acts are replayed."""
     presented = Presented(token_form(jws), jws, peer, register, now, audience, rules)
     for step in ACT_STEPS:
         step(presented)
-    return _admission(presented)
+    return AdmittedAct(presented.claims, action_act(presented).parameters, _people(presented.claims))
 
 
 def token_form(jws: str) -> ParsedToken:
@@ -224,16 +237,20 @@ def seal_certificate(presented: Presented) -> None:
         raise VermilionError(Code.SEAL_CERTIFICATE_INVALID, "the seal's certificate is not valid now")
 
 
-def action_seal(presented: Presented) -> None:
-    """It is for sealing, and covers documents."""
-    if presented.claims.action != "seal" or isinstance(presented.claims.covers, ActCovers):
+def action_seal(presented: Presented) -> ManifestCovers | GrantCovers:
+    """It is for sealing, and covers documents: these."""
+    covers = presented.claims.covers
+    if presented.claims.action != "seal" or isinstance(covers, ActCovers):
         raise VermilionError(Code.ACTION_MISMATCH, f"the token is for the action {presented.claims.action!r}, not for sealing documents")
+    return covers
 
 
-def action_act(presented: Presented) -> None:
-    """It is for an act that the signer carries out."""
-    if presented.claims.action not in ACTS or not isinstance(presented.claims.covers, ActCovers):
+def action_act(presented: Presented) -> ActCovers:
+    """It is for an act that the signer carries out: this one."""
+    covers = presented.claims.covers
+    if presented.claims.action not in ACTS or not isinstance(covers, ActCovers):
         raise VermilionError(Code.ACTION_MISMATCH, f"the signer does not carry out the action {presented.claims.action!r}")
+    return covers
 
 
 def grant_alive(presented: Presented) -> None:
@@ -247,7 +264,7 @@ def grant_alive(presented: Presented) -> None:
         raise VermilionError(Code.TEMPLATE_MISMATCH, "the grant's template is not in the signer's register")
 
 
-TOKEN_STEPS: Sequence[Callable[[Presented], None]] = (
+TOKEN_STEPS: Sequence[Callable[[Presented], object]] = (
     issuer_pinned,
     token_signature,
     audience,
@@ -262,7 +279,7 @@ TOKEN_STEPS: Sequence[Callable[[Presented], None]] = (
     grant_alive,
 )
 
-ACT_STEPS: Sequence[Callable[[Presented], None]] = (
+ACT_STEPS: Sequence[Callable[[Presented], object]] = (
     issuer_pinned,
     token_signature,
     audience,
@@ -277,22 +294,26 @@ ACT_STEPS: Sequence[Callable[[Presented], None]] = (
 )
 
 
-def _admission(presented: Presented) -> Admission:
-    claims, register = presented.claims, presented.register
-    people = tuple(sorted(judging.approvers(claims)))
+def _people(claims: Claims) -> tuple[str, ...]:
+    return tuple(sorted(judging.approvers(claims)))
+
+
+def _admission(presented: Presented, covers: ManifestCovers | GrantCovers) -> Admission:
+    claims, register, people = presented.claims, presented.register, _people(presented.claims)
     epochs: dict[tuple[EpochKind, str], int] = {
         ("seal", claims.seal): register.epoch("seal", claims.seal),
         ("client", claims.sub): register.epoch("client", claims.sub),
         ("issuer", presented.token.kid): register.epoch("issuer", presented.token.kid),
         **{("person", person): register.epoch("person", person) for person in people},
     }
-    if isinstance(claims.covers, GrantCovers):
+    if isinstance(covers, GrantCovers):
         epochs["grant", claims.jti] = register.epoch("grant", claims.jti)
-        if claims.covers.template is not None:
-            epochs["template", claims.covers.template] = register.epoch("template", claims.covers.template)
+        if covers.template is not None:
+            epochs["template", covers.template] = register.epoch("template", covers.template)
     warnings = (*((WORKFLOW_ALONE,) if not people else ()), *((NO_TEMPLATE,) if presented.untemplated else ()))
-    prover = Prover(claims.covers) if isinstance(claims.covers, ManifestCovers) else None
-    return Admission(claims, presented.jws, presented.token.signing_input, register, epochs, people, warnings, presented.now, prover)
+    proven_by = Prover(covers) if isinstance(covers, ManifestCovers) else covers
+    signing_input = presented.token.signing_input
+    return Admission(claims, proven_by, presented.jws, signing_input, register, epochs, people, warnings, presented.now)
 
 
 # --- each document -------------------------------------------------------------------------------------------------------------
@@ -320,7 +341,7 @@ def require_size(request: ItemRequest, largest_document_bytes: int) -> None:
 
 def scope(admission: Admission, request: ItemRequest) -> None:
     """The index is one that was approved, and every mark shows a picture of this very seal."""
-    covers = admission.claims.covers
+    covers = admission.covers
     if isinstance(covers, GrantCovers) and request.index >= covers.most_uses:
         raise VermilionError(Code.GRANT_EXCEEDED, f"the grant covers {covers.most_uses} uses; there is no index {request.index}")
     require_own_pictures(admission.seal, request)
@@ -339,13 +360,12 @@ def require_own_pictures(seal: Seal, request: ItemRequest) -> None:
 
 def proof_or_grant(admission: Admission, request: ItemRequest) -> bytes:
     """The binding of document and marks: its leaf, proven under the approved root; under a grant, a leaf of its own."""
-    covers = admission.claims.covers
-    if isinstance(covers, ManifestCovers):
+    covers = admission.covers
+    if isinstance(covers, Prover):
         if request.index >= covers.size:
             raise VermilionError(Code.PROOF_INVALID, f"{covers.size} documents were approved; there is no index {request.index}")
         leaf = Leaf(request.salt, request.index, covers.size, request.document_sha256, request.size_bytes, request.placement)
-        assert admission.prover is not None
-        return admission.prover.prove(leaf, request.proof)
+        return covers.prove(leaf, request.proof)
     require(not request.salt and not request.proof, "under a grant an item carries neither salt nor proof")
     return unsalted_binding(request, request.document_sha256)
 

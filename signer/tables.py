@@ -7,7 +7,7 @@ in a circle.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Column, Connection, Index, Integer, LargeBinary, MetaData, Row, SmallInteger, String, Table, Text, text
 
@@ -126,6 +126,14 @@ fatal_documents = Table(
 )
 
 ledger = store.tables(metadata)
+
+
+class UseKey(NamedTuple):
+    """What names a row of ``uses``."""
+
+    jti: str
+    use_index: int
+
 
 AnyRow = Row[*tuple[Any, ...]]
 """A row of whatever columns were selected."""

@@ -79,6 +79,11 @@ class Prover:
         # (level, position in the level) → its hash and the rest of every proof that leads through it; proven
         self._known: dict[tuple[int, int], tuple[bytes, tuple[bytes, ...]]] = {}
 
+    @property
+    def size(self) -> int:
+        """How many leaves the manifest has."""
+        return self._covers.size
+
     def prove(self, leaf: Leaf, proof: Sequence[bytes]) -> bytes:
         """The leaf hash; raises PROOF_INVALID unless the leaf is in the manifest at its own index and size."""
         covers = self._covers

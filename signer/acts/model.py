@@ -16,7 +16,6 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.ledger_store import Draft
 from sealcore.protocol import stop as stops
 from sealcore.protocol.canonical import b64url, b64url_decode, canonical_json, require, strict_json
-from sealcore.protocol.covers import ActCovers
 from sealcore.protocol.labels import ACT_V1
 from sealcore.protocol.ledger_entry import Entry, EntryKind, jti_hash, people_value
 from sealcore.protocol.p256 import require_low_s
@@ -24,7 +23,7 @@ from sealcore.protocol.token import parse
 from signer.acts.changes import changed, restored, resumed, seeded, stopped
 from signer.acts.fresh import what_differs
 from signer.acts.narrowing import raised_where_narrower
-from signer.gate import Admission, admit_act
+from signer.gate import AdmittedAct, admit_act
 from signer.register.model import RULES, Register
 
 MICROSECONDS = 1_000_000
@@ -125,7 +124,7 @@ class Carried:
 
     register: Register
     people: tuple[str, ...] = ()
-    admission: Admission | None = None
+    admission: AdmittedAct | None = None
 
 
 def carry_out(register: Register, act: Act, *, audience: str, peer: str | None = None) -> Carried:
@@ -167,8 +166,7 @@ def _perform(register: Register, act: Act, audience: str, peer: str | None) -> C
     jws = str(act.evidence["token"])
     admission = admit_act(jws, peer=peer or _subject(jws), register=register, now=act.time, audience=audience, rules=act.rules)
     claims = admission.claims
-    assert isinstance(claims.covers, ActCovers)  # the gate's step action_act
-    after = ordered(register, claims.action, claims.seal, claims.covers.parameters, act.rules)
+    after = ordered(register, claims.action, claims.seal, admission.parameters, act.rules)
     return Carried(after, admission.people, admission)
 
 

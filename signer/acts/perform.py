@@ -64,9 +64,8 @@ class Performer:
         act = perform_act(jws, time_us(now))
         if (known := self._store.recorded(act)) is not None:
             return known
-        claims = admit_act(jws, peer=peer, register=register, now=now, audience=self._audience).claims
-        assert isinstance(claims.covers, ActCovers)  # the gate's step action_act
-        named = self._judged(register, claims.action, claims.seal, claims.covers.parameters, files)
+        admitted = admit_act(jws, peer=peer, register=register, now=now, audience=self._audience)
+        named = self._judged(register, admitted.claims.action, admitted.claims.seal, admitted.parameters, files)
         return self._store.record(act, named, peer=peer)
 
     def check(self, action: str, seal: str, parameters: Mapping[str, Any], files: Sequence[bytes], approved_since: int | None) -> Register:

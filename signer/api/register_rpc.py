@@ -25,7 +25,7 @@ from signer.metrics import SignerMetrics
 from signer.pipeline.examiner import Examiner
 from signer.register.model import Register, Seal
 from signer.register.store import RegisterStore
-from signer.uses.retention import Grant, KeptUses
+from signer.uses.retention import Grant, Retention
 from signer.worker.status import KeyFacts
 
 PICTURES_HELD = 256
@@ -50,7 +50,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         *,
         store: RegisterStore,
         performer: Performer,
-        kept: KeptUses,
+        retention: Retention,
         keys: Callable[[], Awaitable[list[KeyFacts]]],
         purposes: KeyPurposes,
         requests: CertificateRequests,
@@ -61,7 +61,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
     ) -> None:
         self._store = store
         self._performer = performer
-        self._kept = kept
+        self._retention = retention
         self._keys = keys
         self._purposes = purposes
         self._requests = requests
@@ -125,7 +125,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         """Every grant that was used at least once; a client sees its own."""
         peer = caller()
         register = await in_thread(self._executor, self._store.current)
-        grants = await in_thread(self._executor, self._kept.grants)
+        grants = await in_thread(self._executor, self._retention.grants)
         own = [one for one in grants if "client" not in peer.roles or one.client == peer.uri]
         return signer_pb2.ListGrantsResponse(grants=[_grant_message(register, one) for one in own])
 

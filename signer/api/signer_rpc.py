@@ -23,7 +23,7 @@ from signer.front.stream import Intake
 from signer.gate import admit_token
 from signer.model import Call
 from signer.register.store import RegisterStore
-from signer.uses.retention import KeptUses
+from signer.uses.retention import Retention
 
 _SIGNER, _REGISTER, _LEDGER = (f"/vermilion.v1.{service}/" for service in ("Signer", "Register", "Ledger"))
 _READERS = frozenset({"client", "operator", "service:workflow"})
@@ -70,11 +70,11 @@ class TokenGate:
 class SignerService(signer_pb2_grpc.SignerServicer):
     """Seals for clients. Streams pass as bytes: what is in them, workers read."""
 
-    def __init__(self, intake: Intake, gate: TokenGate, examination: Examination, kept: KeptUses, executor: Executor) -> None:
+    def __init__(self, intake: Intake, gate: TokenGate, examination: Examination, retention: Retention, executor: Executor) -> None:
         self._intake = intake
         self._examination = examination
         self._gate = gate
-        self._kept = kept
+        self._retention = retention
         self._executor = executor
 
     async def Seal(self, request: signer_pb2.SealRequest, context: Any) -> signer_pb2.SealResponse:
@@ -107,12 +107,12 @@ class SignerService(signer_pb2_grpc.SignerServicer):
 
     async def Acknowledge(self, request: signer_pb2.AcknowledgeRequest, context: Any) -> signer_pb2.AcknowledgeResponse:
         """The client holds these documents safely."""
-        count = await in_thread(self._executor, self._kept.acknowledge, request.jti, list(request.indexes), caller().uri)
+        count = await in_thread(self._executor, self._retention.acknowledge, request.jti, list(request.indexes), caller().uri)
         return signer_pb2.AcknowledgeResponse(acknowledged=count)
 
     async def ListUses(self, request: signer_pb2.ListUsesRequest, context: Any) -> signer_pb2.ListUsesResponse:
         """The uses of one of the caller's tokens."""
-        states = await in_thread(self._executor, self._kept.of_token, request.jti, caller().uri)
+        states = await in_thread(self._executor, self._retention.of_token, request.jti, caller().uri)
         uses = [
             signer_pb2.Use(index=one.index, state=one.state, attempts=one.attempts, ledger_index=one.ledger_index or 0) for one in states
         ]

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine
 
@@ -31,6 +32,7 @@ from sealcore.protocol.ledger_entry import (
 )
 from signer.gate import Admission
 from signer.model import Result, SealedUse
+from signer.tables import UseKey
 from signer.uses.packing import pack
 from signer.uses.store import Intent, Reached, held_epochs, seen_epochs, stop_refusal
 
@@ -38,21 +40,36 @@ MOST_WARNING_CHARACTERS = 200  # of one warning in a ledger entry
 _LATEST_US = (COMMIT_WITHIN_S // 2) * 1_000_000  # after the lease, which is at most the other half (``settings.MOST_LEASE_S``)
 _MOST_SALTS_BYTES = SALT_BYTES * len(COMMITMENT_NAMES)
 
+
+class _End(NamedTuple):
+    jti: str
+    use_index: int
+    attempt: int
+    state: str
+    ledger_index: int
+    sealed_sha256: bytes | None
+    warnings: str | None
+
+
+class _Suffix(NamedTuple):
+    ledger_index: int
+    content: bytes
+
+
 _STATES = db.Keyed(
-    "SELECT jti, use_index, state, attempt FROM json_each(?) CROSS JOIN uses ON jti = value->>0 AND use_index = value->>1",
-    "SELECT jti, use_index, state, attempt FROM {keys} AS k (j, i) JOIN uses ON jti = j AND use_index = i"
-    " ORDER BY jti, use_index FOR UPDATE OF uses",
-    ("text", "bigint"),
+    UseKey,
+    "SELECT jti, use_index, state, attempt FROM json_each(?) CROSS JOIN uses ON jti = :jti AND use_index = :use_index",
+    "SELECT jti, use_index, state, attempt FROM {keys} JOIN uses USING (jti, use_index) ORDER BY jti, use_index FOR UPDATE OF uses",
 )
 _END = db.Many(
-    "UPDATE uses SET state = ?4, ledger_index = ?5, sealed_sha256 = ?6, warnings = ?7, ended_us = ?8"
-    " WHERE jti = ?1 AND use_index = ?2 AND attempt = ?3 AND state = 'intended'",
-    "UPDATE uses SET state = s, ledger_index = l, sealed_sha256 = h, warnings = w, ended_us = t.us"
-    " FROM {rows} AS v (j, i, a, s, l, h, w), (SELECT %b::bigint AS us) AS t"
-    " WHERE jti = j AND use_index = i AND attempt = a AND state = 'intended'",
-    ("text", "bigint", "integer", "text", "bigint", "bytea", "text"),
+    _End,
+    "UPDATE uses SET state = :state, ledger_index = :ledger_index, sealed_sha256 = :sealed_sha256, warnings = :warnings, ended_us = :ended_us"
+    " WHERE jti = :jti AND use_index = :use_index AND attempt = :attempt AND state = 'intended'",
+    "UPDATE uses SET state = given.state, ledger_index = given.ledger_index, sealed_sha256 = given.sealed_sha256,"
+    " warnings = given.warnings, ended_us = :ended_us::bigint FROM {rows}"
+    " WHERE uses.jti = given.jti AND uses.use_index = given.use_index AND uses.attempt = given.attempt AND uses.state = 'intended'",
 )
-_SUFFIXES = db.Rows("suffixes", (("ledger_index", "int8"), ("content", "bytea")))
+_SUFFIXES = db.Rows.of("suffixes", _Suffix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +125,13 @@ def _refusals(connection: Connection, batch: Sequence[Finished], now_us: int) ->
     present = held_epochs(connection, seen_epochs(admissions))
     stops = {admission: stop_refusal(admission.epochs, present) for admission in admissions}
     open_uses = {
-        (row.jti, row.use_index, row.attempt)
+        (UseKey(row.jti, row.use_index), row.attempt)
         for row in _STATES.read(connection, sorted({one.intent.key for one in batch}))
         if row.state == "intended"
     }
     results: list[VermilionError | None] = []
     for one in batch:
-        mine = (*one.intent.key, one.intent.attempt)
+        mine = (one.intent.key, one.intent.attempt)
         if mine not in open_uses:
             results.append(VermilionError(Code.USE_IN_PROGRESS, "another attempt has taken this use over; this signature is discarded"))
             continue
@@ -179,15 +196,17 @@ def _entries(ending: Sequence[tuple[Finished, VermilionError | None]], now_us: i
 
 
 def _end(connection: Connection, ending: Sequence[tuple[Finished, Appended, bool]], now_us: int) -> None:
-    rows = [
-        (*one.intent.key, one.intent.attempt, "sealed", place.index, one.sealed_sha256, json.dumps(one.warnings) if one.warnings else None)
-        if is_sealed
-        else (*one.intent.key, one.intent.attempt, "voided", place.index, None, None)
-        for one, place, is_sealed in ending
-    ]
-    touched = _END.run(connection, rows, (now_us,))
+    rows = [_row(one, place.index, is_sealed=is_sealed) for one, place, is_sealed in ending]
+    touched = _END.run(connection, rows, ended_us=now_us)
     assert touched == len(rows), "a use moved although its row is locked"
-    _SUFFIXES.insert(connection, [(place.index, pack(one.suffix)) for one, place, is_sealed in ending if is_sealed])
+    _SUFFIXES.insert(connection, [_Suffix(place.index, pack(one.suffix)) for one, place, is_sealed in ending if is_sealed])
+
+
+def _row(one: Finished, place: int, *, is_sealed: bool) -> _End:
+    item, attempt = one.intent.item, one.intent.attempt
+    if not is_sealed:
+        return _End(item.jti, item.index, attempt, "voided", place, None, None)
+    return _End(item.jti, item.index, attempt, "sealed", place, one.sealed_sha256, json.dumps(one.warnings) if one.warnings else None)
 
 
 def _sealed(one: Finished, place: Appended) -> SealedUse:

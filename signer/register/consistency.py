@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, func, select, text
 
@@ -17,18 +17,30 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform import db, ledger_store
 from sealcore.protocol.ledger_entry import Entry, EntryKind, UseFacts, entry_hash, jti_hash, use_facts
 from sealcore.protocol.merkle import Frontier
-from signer.tables import uses
+from signer.tables import AnyRow, UseKey, uses
 
 _CHUNK = 4096
 _ENDS = {EntryKind.SEAL.value: "sealed", EntryKind.VOID.value: "voided"}
-_USES = db.Keyed(
-    "SELECT jti, use_index, ledger_index, state, attempt, leaf_hash FROM json_each(?) CROSS JOIN uses ON jti = value->>0 AND use_index = value->>1",
-    "SELECT jti, use_index, ledger_index, state, attempt, leaf_hash FROM {keys} AS k (j, i) JOIN uses ON jti = j AND use_index = i",
-    ("text", "bigint"),
-)
-_ENTRIES = text('SELECT "index", entry, kind, jti FROM ledger_entries WHERE "index" >= :start ORDER BY "index" LIMIT :count')
 
-_Row = tuple[int, bytes, str, str | None]  # place, entry, kind, jti
+
+class _EndedUse(NamedTuple):
+    """What row and entry of a use must agree on."""
+
+    jti: str
+    use_index: int
+    ledger_index: int
+    state: str
+    attempt: int
+    leaf_hash: bytes
+
+
+_USES = db.Keyed(
+    UseKey,
+    f"SELECT {', '.join(_EndedUse._fields)} FROM json_each(?) CROSS JOIN uses ON jti = :jti AND use_index = :use_index",  # noqa: S608
+    f"SELECT {', '.join(_EndedUse._fields)} FROM {{keys}} JOIN uses USING (jti, use_index)",  # noqa: S608
+)
+_ENTRIES = text('SELECT "index" AS place, entry, kind, jti FROM ledger_entries WHERE "index" >= :start ORDER BY "index" LIMIT :count')
+
 _jti_hash = lru_cache(maxsize=1024)(jti_hash)
 
 
@@ -68,30 +80,33 @@ def _require_root(frontier: Frontier, checkpoint: KnownCheckpoint) -> None:
         raise VermilionError(Code.LEDGER_INCONSISTENT, "the ledger is not the one that a witness cosigned")
 
 
-def _chunks(connection: Connection) -> Iterator[Sequence[Any]]:
+def _chunks(connection: Connection) -> Iterator[Sequence[AnyRow]]:
     """Every entry in order."""
     start = 0
     while rows := connection.execute(_ENTRIES, {"start": start, "count": _CHUNK}).all():
         yield rows
-        start = rows[-1][0] + 1
+        start = rows[-1].place + 1
 
 
-def _hashes(rows: Sequence[_Row], start: int) -> list[bytes]:
+def _hashes(rows: Sequence[AnyRow], start: int) -> list[bytes]:
     """Leaf hashes of entries that follow each other without a gap."""
     for place, row in enumerate(rows, start):
-        if row[0] != place:
+        if row.place != place:
             raise VermilionError(Code.LEDGER_INCONSISTENT, f"entry {place} of the ledger is missing")
-    return [entry_hash(data) for _, data, _, _ in rows]
+    return [entry_hash(row.entry) for row in rows]
 
 
-def _compare_uses(connection: Connection, rows: Sequence[_Row]) -> int:
+def _compare_uses(connection: Connection, rows: Sequence[AnyRow]) -> int:
     """How many of these entries end a use; each of those uses says the same."""
-    ends = [(place, jti, facts) for place, data, kind, jti in rows if (facts := _facts(place, data, kind)) is not None]
-    keys = [(jti or "", facts.number) for _, jti, facts in ends]
-    found = set(map(tuple, _USES.read(connection, keys)))
+    ends = [(row.place, row.jti, facts) for row in rows if (facts := _facts(row.place, row.entry, row.kind)) is not None]
+    keys = [UseKey(jti or "", facts.number) for _, jti, facts in ends]
+    found = set(map(_EndedUse._make, _USES.read(connection, keys)))
     for place, jti, facts in ends:
-        said = (jti, facts.number, place, _ENDS[facts.kind], facts.attempts, facts.leaf_hash)
-        if jti is None or said not in found or _jti_hash(jti) != facts.jti_hash:
+        if (
+            jti is None
+            or _EndedUse(jti, facts.number, place, _ENDS[facts.kind], facts.attempts, facts.leaf_hash) not in found
+            or _jti_hash(jti) != facts.jti_hash
+        ):
             raise VermilionError(Code.REGISTER_INCONSISTENT, f"the use behind entry {place} of the ledger is missing or was altered")
     return len(ends)
 

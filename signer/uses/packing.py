@@ -1,7 +1,7 @@
-"""Appended bytes as they are stored. Most of them are one signature in hexadecimal, with zeros up to the end of its room.
+"""Suffixes as they are stored. Most of a suffix is one signature in hexadecimal, padded with zeros to the size of its hole.
 
-Half the digits and all the zeros need no place on the disk, and what is not written twice (log, then table) costs no time.
-``unpack`` gives back exactly the bytes; whatever does not have the usual form is stored as it is.
+The signature is stored in binary and the zeros as a count: the database writes every byte twice, to its log and to its table.
+``unpack`` returns exactly the original bytes. A suffix of any other form is stored unchanged.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import binascii
 import struct
 
-_AS_IT_IS, _PACKED = b"\x00", b"\x01"
-_PLACES = struct.Struct(">BIII")  # form, where the digits begin, bytes that they stand for, zeros behind them
+_UNCHANGED, _PACKED = b"\x00", b"\x01"
+_PLACES = struct.Struct(">BIII")  # form, offset of the digits, bytes that they encode, zeros behind them
 _BEGIN = b"<3082"  # a hexadecimal string whose bytes are a DER SEQUENCE of 256 to 65,535 bytes: the CMS
 _DER_HEAD_BYTES = 4
 _CAPITALS = b"ABCDEF"
@@ -21,23 +21,23 @@ def pack(suffix: bytes) -> bytes:
     start = suffix.find(_BEGIN) + 1
     end = suffix.find(b">", start)
     if start == 0 or end < 0:
-        return _AS_IT_IS + suffix
+        return _UNCHANGED + suffix
     try:
         size_bytes = _DER_HEAD_BYTES + int(suffix[start + 4 : start + 8], 16)
         behind = start + 2 * size_bytes
         digits = suffix[start:behind]
         signature = binascii.unhexlify(digits)
     except ValueError:
-        return _AS_IT_IS + suffix
+        return _UNCHANGED + suffix
     zeros = end - behind
     if zeros < 0 or suffix[behind:end] != b"0" * zeros or any(capital in digits for capital in _CAPITALS):
-        return _AS_IT_IS + suffix
+        return _UNCHANGED + suffix
     return b"".join((_PLACES.pack(1, start, size_bytes, zeros), suffix[:start], signature, suffix[end:]))
 
 
 def unpack(stored: bytes) -> bytes:
     """The suffix; the inverse of ``pack``."""
-    if stored[:1] == _AS_IT_IS:
+    if stored[:1] == _UNCHANGED:
         return stored[1:]
     _, start, size_bytes, zeros = _PLACES.unpack_from(stored)
     at = _PLACES.size + start

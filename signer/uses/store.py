@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, select
 
@@ -25,55 +26,84 @@ from sealcore.protocol.ledger_entry import entry_hash, time_us
 from signer.gate import Admission, AdmittedItem, grant_leaf
 from signer.model import Result, SealedUse
 from signer.register.model import EpochKind, Epochs
-from signer.tables import AnyRow, epochs, insert_missing, tokens
+from signer.tables import AnyRow, UseKey, epochs, insert_missing, tokens
 from signer.uses.packing import unpack
 
 _US = 1_000_000
-_REMEMBERED = 4096  # tokens, and epochs, of which this process knows that they have their row
+_MOST_CACHED = 4096  # tokens, and epochs, that this process knows to have their row
 
 Reached = Callable[[str], None]
-"""Told the name of each step when it is done. Tests end the process there; a service tells nobody."""
+"""Called with the name of each step once it is done. Tests stop the process there; in service nobody listens."""
+
+
+class _NewUse(NamedTuple):
+    jti: str
+    use_index: int
+    binding: bytes
+    salt: bytes
+    leaf_hash: bytes
+    frozen: str
+
+
+class _Attempt(NamedTuple):
+    jti: str
+    use_index: int
+    attempt: int
+
+
+class _Takeover(NamedTuple):
+    jti: str
+    use_index: int
+    attempt: int
+    frozen: str
+
+
+class _EpochKey(NamedTuple):
+    kind: str
+    subject: str
+
 
 _INSERT = db.Many(
+    _NewUse,
     "INSERT INTO uses (jti, use_index, state, binding, salt, leaf_hash, attempt, owner, lease_until_us, frozen, acknowledged)"
-    " VALUES (?1, ?2, 'intended', ?3, ?4, ?5, 1, ?7, ?8, ?6, 0) ON CONFLICT DO NOTHING",
-    "WITH v AS (SELECT * FROM {rows} AS v (j, i, b, s, l, f)), mine AS (SELECT %b::text AS owner, %b::bigint AS until)"
-    " INSERT INTO uses (jti, use_index, state, binding, salt, leaf_hash, attempt, owner, lease_until_us, frozen, acknowledged)"
-    " SELECT j, i, 'intended', b, s, l, 1, owner, until, f, 0 FROM v, mine ON CONFLICT DO NOTHING",
-    ("text", "bigint", "bytea", "bytea", "bytea", "text"),
+    " VALUES (:jti, :use_index, 'intended', :binding, :salt, :leaf_hash, 1, :owner, :lease_until_us, :frozen, 0) ON CONFLICT DO NOTHING",
+    "INSERT INTO uses (jti, use_index, state, binding, salt, leaf_hash, attempt, owner, lease_until_us, frozen, acknowledged)"
+    " SELECT jti, use_index, 'intended', binding, salt, leaf_hash, 1, :owner::text, :lease_until_us::bigint, frozen, 0 FROM {rows}"
+    " ON CONFLICT DO NOTHING",
 )
 _LOCKED = db.Keyed(  # in one order, so that no two can wait for each other
+    UseKey,
     "SELECT jti, use_index, state, binding, leaf_hash, attempt, owner, lease_until_us, frozen FROM json_each(?)"
-    " CROSS JOIN uses ON jti = value->>0 AND use_index = value->>1",
-    "SELECT jti, use_index, state, binding, leaf_hash, attempt, owner, lease_until_us, frozen FROM {keys} AS k (j, i)"
-    " JOIN uses ON jti = j AND use_index = i ORDER BY jti, use_index FOR UPDATE OF uses",
-    ("text", "bigint"),
+    " CROSS JOIN uses ON jti = :jti AND use_index = :use_index",
+    "SELECT jti, use_index, state, binding, leaf_hash, attempt, owner, lease_until_us, frozen FROM {keys}"
+    " JOIN uses USING (jti, use_index) ORDER BY jti, use_index FOR UPDATE OF uses",
 )
 _TAKE_OVER = db.Many(
-    "UPDATE uses SET attempt = ?3 + 1, frozen = ?4, owner = ?5, lease_until_us = ?6 WHERE jti = ?1 AND use_index = ?2 AND attempt = ?3",
-    "UPDATE uses SET attempt = a + 1, frozen = f, owner = mine.owner, lease_until_us = mine.until"
-    " FROM {rows} AS v (j, i, a, f), (SELECT %b::text AS owner, %b::bigint AS until) AS mine"
-    " WHERE jti = j AND use_index = i AND attempt = a",
-    ("text", "bigint", "integer", "text"),
+    _Takeover,
+    "UPDATE uses SET attempt = :attempt + 1, frozen = :frozen, owner = :owner, lease_until_us = :lease_until_us"
+    " WHERE jti = :jti AND use_index = :use_index AND attempt = :attempt",
+    "UPDATE uses SET attempt = given.attempt + 1, frozen = given.frozen, owner = :owner::text, lease_until_us = :lease_until_us::bigint"
+    " FROM {rows} WHERE uses.jti = given.jti AND uses.use_index = given.use_index AND uses.attempt = given.attempt",
 )
 _RELEASE = db.Many(
-    "UPDATE uses SET lease_until_us = 0 WHERE jti = ? AND use_index = ? AND attempt = ? AND state = 'intended'",
-    "UPDATE uses SET lease_until_us = 0 FROM {rows} AS v (j, i, a) WHERE jti = j AND use_index = i AND attempt = a AND state = 'intended'",
-    ("text", "bigint", "integer"),
+    _Attempt,
+    "UPDATE uses SET lease_until_us = 0 WHERE jti = :jti AND use_index = :use_index AND attempt = :attempt AND state = 'intended'",
+    "UPDATE uses SET lease_until_us = 0 FROM {rows}"
+    " WHERE uses.jti = given.jti AND uses.use_index = given.use_index AND uses.attempt = given.attempt AND state = 'intended'",
 )
 _SEALED = db.Keyed(
+    UseKey,
     "SELECT u.jti, u.use_index, u.attempt, u.ledger_index, u.sealed_sha256, u.warnings, s.content, e.entry"
-    " FROM json_each(?) CROSS JOIN uses u ON u.jti = value->>0 AND u.use_index = value->>1"
+    " FROM json_each(?) CROSS JOIN uses u ON u.jti = :jti AND u.use_index = :use_index"
     ' LEFT JOIN suffixes s ON s.ledger_index = u.ledger_index LEFT JOIN ledger_entries e ON e."index" = u.ledger_index',
     "SELECT u.jti, u.use_index, u.attempt, u.ledger_index, u.sealed_sha256, u.warnings, s.content, e.entry"
-    " FROM {keys} AS k (j, i) JOIN uses u ON u.jti = j AND u.use_index = i"
+    " FROM {keys} JOIN uses u ON u.jti = given.jti AND u.use_index = given.use_index"
     ' LEFT JOIN suffixes s ON s.ledger_index = u.ledger_index LEFT JOIN ledger_entries e ON e."index" = u.ledger_index',
-    ("text", "bigint"),
 )
 _EPOCHS = db.Keyed(
-    "SELECT kind, subject, epoch FROM json_each(?) CROSS JOIN epochs ON kind = value->>0 AND subject = value->>1",
-    "SELECT kind, subject, epoch FROM {keys} AS wanted (k, s) JOIN epochs ON kind = k AND subject = s",
-    ("text", "text"),
+    _EpochKey,
+    "SELECT kind, subject, epoch FROM json_each(?) CROSS JOIN epochs ON kind = :kind AND subject = :subject",
+    "SELECT kind, subject, epoch FROM {keys} JOIN epochs USING (kind, subject)",
 )
 _EPOCHS_HELD = replace(_EPOCHS, postgresql=f"{_EPOCHS.postgresql} ORDER BY kind, subject FOR SHARE OF epochs")
 
@@ -124,7 +154,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A use that is this attempt's to work on until ``lease_until_us``."""
+    """A use that belongs to this attempt until ``lease_until_us``."""
 
     item: AdmittedItem
     attempt: int
@@ -133,14 +163,14 @@ class Intent:
     lease_until_us: int
 
     @property
-    def key(self) -> tuple[str, int]:
-        """(jti, index)."""
-        return self.item.jti, self.item.index
+    def key(self) -> UseKey:
+        """The use."""
+        return _key(self.item)
 
 
 @dataclass(frozen=True)
-class _Moment:
-    """One Intend: its transaction, the owner that its rows get, and the time by which leases are judged."""
+class _Transaction:
+    """One Intend: its connection, the owner that its rows get, and the time that leases are compared with."""
 
     connection: Connection
     owner: str
@@ -149,17 +179,16 @@ class _Moment:
 
 
 Intended = Intent | Result
-_Key = tuple[str, int]
 
 
 class UseStore:
-    """Intend, and the end of an attempt that made nothing. Thread-safe.
+    """Begins attempts, and gives up those that came to nothing. Thread-safe.
 
-    instance   name of this signer among its replicas
-    boot       this start of the signer: what an earlier start of the same name left behind is taken over at once
-    worker     this start of this process; ``declare_dead`` takes another's name
+    instance   the name of this signer among its replicas
+    boot       this start of the signer: uses left behind by an earlier start of the same name are taken over at once
+    worker     this start of this process, as ``declare_dead`` names it
     urgent     as in ``db.write``: for a worker whose callers wait for a single document
-    reached    told "intend: rows written" before the transaction ends
+    reached    called with "intend: rows written" before the transaction ends
     """
 
     def __init__(
@@ -176,32 +205,33 @@ class UseStore:
         self._lease_us = lease_s * _US
         self._urgent = urgent
         self._reached = reached
-        self._lock = threading.Lock()  # over the five that follow
-        self._untold: dict[tuple[str, int, int], int] = {}  # those of the next that the database does not know of yet
-        self._ended: dict[tuple[str, int, int], int] = {}  # (jti, index, attempt) → its lease's end: given up by this process
+        self._lock = threading.Lock()  # guards the next five
+        self._unreleased: dict[_Attempt, int] = {}  # those of ``_ended`` that the database has not been told of
+        self._ended: dict[_Attempt, int] = {}  # given up by this process → when the lease ends
         self._dead: set[str] = set()
-        # Rows of tokens and epochs that are committed. They are never deleted, and a token's never changes.
+        # Tokens and epochs whose rows are committed. Rows are never deleted, and a token's never changes.
         self._tokens: dict[str, bytes] = {}
         self._epochs: set[tuple[str, str]] = set()
 
     def intend(self, batch: Sequence[Wanted]) -> list[Intended]:
-        """One durable transaction for a batch; for each item an attempt to work on, the bytes of before, or the refusal."""
+        """For each item an attempt to work on, the bytes sealed before, or the refusal; one durable transaction for all."""
         if not batch:
             return []
-        if self._untold:
-            self._tell()
+        if self._unreleased:
+            self._write_releases()
         now_us = time_us(self._clock.now())
         owner = f"{self._instance}/{self._boot}/{self._worker}/{next(self._numbers)}"
         admissions = {wanted.item.admission for wanted in batch}
         with db.write(self._engine, urgent=self._urgent) as connection:
-            at = _Moment(connection, owner, now_us, now_us + self._lease_us)
+            at = _Transaction(connection, owner, now_us, now_us + self._lease_us)
             refused = self._refusals(connection, admissions, now_us)
             begun = [wanted for wanted in batch if wanted.item.admission not in refused] if refused else batch
             rows = _rows(begun)
-            fresh = _INSERT.run(connection, sorted(rows), (owner, at.lease_until_us))
-            if fresh == len(batch):  # each had no row before, and none is there twice
+            fresh = _INSERT.run(connection, sorted(rows), owner=owner, lease_until_us=at.lease_until_us)
+            if fresh == len(batch):  # none had a row before, and none comes twice
                 results: list[Intended] = [
-                    Intent(wanted.item, 1, wanted.proposal, row[4], at.lease_until_us) for wanted, row in zip(batch, rows, strict=True)
+                    Intent(wanted.item, 1, wanted.proposal, row.leaf_hash, at.lease_until_us)
+                    for wanted, row in zip(batch, rows, strict=True)
                 ]
             else:
                 results = self._judged(at, batch, refused)
@@ -210,39 +240,39 @@ class UseStore:
         return results
 
     def release(self, intents: Sequence[Intent]) -> None:
-        """Ends attempts that came to nothing, so that the next request may take the use over without waiting for the lease.
+        """Gives up attempts that came to nothing, so that the next request takes the use over without waiting for the lease.
 
-        What is remembered here suffices for this process; the database is told for the sake of others: now, or where it is away
-        at the next Intend.
+        This process goes by what it remembers. Other replicas read it in the database: written now or, when the database is
+        unavailable, with the next Intend.
         """
-        ended = {(*intent.key, intent.attempt): intent.lease_until_us for intent in intents}
+        ended = {_Attempt(*intent.key, intent.attempt): intent.lease_until_us for intent in intents}
         with self._lock:
             self._ended |= ended
-            self._untold |= ended
-        self._tell()
+            self._unreleased |= ended
+        self._write_releases()
 
-    def _tell(self) -> None:
+    def _write_releases(self) -> None:
         with self._lock:
-            untold = sorted(self._untold)
+            unreleased = sorted(self._unreleased)
         with db.write(self._engine) as connection:
-            _RELEASE.run(connection, untold)
+            _RELEASE.run(connection, unreleased)
         with self._lock:
-            for key in untold:
-                self._untold.pop(key, None)
+            for key in unreleased:
+                self._unreleased.pop(key, None)
 
     def declare_dead(self, worker: str) -> None:
-        """Frees at once what this worker of the same signer left behind. A worker's name is never used again."""
+        """From now on the uses of this worker of the same signer may be taken over. A worker's name is never used again."""
         with self._lock:
             self._dead.add(worker)
 
     def _refusals(self, connection: Connection, admissions: Iterable[Admission], now_us: int) -> dict[Admission, VermilionError]:
-        """Why nothing under an admission may be begun or taken over; those under which something may are not in it."""
+        """The admissions under which nothing may be begun or taken over, and why."""
         ordered = sorted(admissions, key=lambda admission: admission.claims.jti)
         refused = {one: self._token_refusal(connection, one, now_us) for one in ordered}
         seen = seen_epochs(admissions)
         missing = sorted(seen.keys() - self._epochs)
         insert_missing(connection, epochs, [{"kind": kind, "subject": subject, "epoch": seen[kind, subject]} for kind, subject in missing])
-        present = _epochs_of(_EPOCHS.read(connection, sorted(seen)))  # not held: Commit looks again, and holds them
+        present = _epochs_of(_EPOCHS.read(connection, _epoch_keys(seen)))  # without a lock: Commit reads them again, under one
         for one in ordered:
             refused[one] = refused[one] or stop_refusal(one.epochs, present)
         return {key: refusal for key, refusal in refused.items() if refusal is not None}
@@ -265,12 +295,12 @@ class UseStore:
             return None
         return VermilionError(Code.TOKEN_MALFORMED, f"another token with the id {jti} came before")
 
-    def _judged(self, at: _Moment, batch: Sequence[Wanted], refused: Mapping[Admission, VermilionError]) -> list[Intended]:
-        """The answer for each item where some of them had a row before, or may not begin."""
-        rows = {(row.jti, row.use_index): row for row in _LOCKED.read(at.connection, sorted({_key(wanted.item) for wanted in batch}))}
+    def _judged(self, at: _Transaction, batch: Sequence[Wanted], refused: Mapping[Admission, VermilionError]) -> list[Intended]:
+        """The answer for each item of a batch in which some had a row before, or may not begin."""
+        rows = {UseKey(row.jti, row.use_index): row for row in _LOCKED.read(at.connection, sorted({_key(wanted.item) for wanted in batch}))}
         stored = sealed_before(at.connection, [key for key, row in rows.items() if row.state == "sealed"])
-        taken: list[tuple[str, int, int, str]] = []
-        seen: set[_Key] = set()
+        taken: list[_Takeover] = []
+        seen: set[UseKey] = set()
         results: list[Intended] = []
         for wanted in batch:
             key = _key(wanted.item)
@@ -280,13 +310,15 @@ class UseStore:
             seen.add(key)
             result = self._judge(at, wanted, refused.get(wanted.item.admission), rows.get(key), stored.get(key))
             if isinstance(result, Intent) and rows[key].owner != at.owner:
-                taken.append((*key, rows[key].attempt, result.frozen.encode()))
+                taken.append(_Takeover(*key, rows[key].attempt, result.frozen.encode()))
             results.append(result)
-        touched = _TAKE_OVER.run(at.connection, sorted(taken), (at.owner, at.lease_until_us))
+        touched = _TAKE_OVER.run(at.connection, sorted(taken), owner=at.owner, lease_until_us=at.lease_until_us)
         assert touched == len(taken), "a use moved although its row is locked"
         return results
 
-    def _judge(self, at: _Moment, wanted: Wanted, refusal: VermilionError | None, row: AnyRow | None, stored: Result | None) -> Intended:
+    def _judge(
+        self, at: _Transaction, wanted: Wanted, refusal: VermilionError | None, row: AnyRow | None, stored: Result | None
+    ) -> Intended:
         if row is None:
             assert refusal is not None, "a use that may begin has its row"
             return refusal
@@ -314,31 +346,31 @@ class UseStore:
             return True
         instance, boot, worker, *_ = row.owner.split("/")
         with self._lock:
-            if (row.jti, row.use_index, row.attempt) in self._ended:
+            if _Attempt(row.jti, row.use_index, row.attempt) in self._ended:
                 return True
-            # Our listening port proves that the earlier start of our name is gone.
+            # We hold the port, so the earlier process of our name has ended.
             return bool(instance == self._instance and (boot != self._boot or worker in self._dead))
 
     def _remember(self, admitted: Collection[Admission], now_us: int) -> None:
-        """What the transaction that has just been committed proves, and which given-up leases have ended by themselves."""
+        """Notes what the committed transaction proved, and drops given-up attempts whose leases have ended by themselves."""
         with self._lock:
             if self._ended:
                 self._ended = {key: until for key, until in self._ended.items() if until > now_us}
-                self._untold = {key: until for key, until in self._untold.items() if until > now_us}
-            if len(self._tokens) > _REMEMBERED:
+                self._unreleased = {key: until for key, until in self._unreleased.items() if until > now_us}
+            if len(self._tokens) > _MOST_CACHED:
                 self._tokens = {}
-            if len(self._epochs) > _REMEMBERED:
+            if len(self._epochs) > _MOST_CACHED:
                 self._epochs = set()
             self._tokens.update((admission.claims.jti, admission.signing_input) for admission in admitted)
             self._epochs.update(key for admission in admitted for key in admission.epochs)
 
 
-def _key(item: AdmittedItem) -> _Key:
-    return item.admission.claims.jti, item.request.index
+def _key(item: AdmittedItem) -> UseKey:
+    return UseKey(item.admission.claims.jti, item.request.index)
 
 
-def _rows(batch: Sequence[Wanted]) -> list[tuple[str, int, bytes, bytes, bytes, str]]:
-    """jti, index, binding, salt, leaf hash, frozen: of each that may begin."""
+def _rows(batch: Sequence[Wanted]) -> list[_NewUse]:
+    """A row for each use that may begin."""
     salts: Iterator[bytes] = iter(())
     if any(wanted.item.is_grant_use for wanted in batch):
         random = os.urandom(SALT_BYTES * len(batch))
@@ -347,21 +379,25 @@ def _rows(batch: Sequence[Wanted]) -> list[tuple[str, int, bytes, bytes, bytes, 
     for wanted in batch:
         item = wanted.item
         salt, leaf = b"", item.binding
-        if item.is_grant_use:  # nobody else salted this leaf, and its hash becomes public
+        if item.is_grant_use:  # no manifest salted this leaf, and its hash becomes public
             salt = next(salts)
             leaf = leaf_hash(grant_leaf(item.request, salt))
-        rows.append((*_key(item), item.binding, salt, leaf, wanted.proposal.encode()))
+        rows.append(_NewUse(item.jti, item.index, item.binding, salt, leaf, wanted.proposal.encode()))
     return rows
 
 
 def seen_epochs(admissions: Iterable[Admission]) -> Epochs:
-    """The epochs that count for any of them. Where two saw different ones, a stop lies between; each is judged by its own."""
+    """The epochs that any of them depends on. Where two saw different values, a stop came between; each is judged by its own."""
     return {key: epoch for admission in admissions for key, epoch in admission.epochs.items()}
 
 
 def held_epochs(connection: Connection, keys: Iterable[tuple[EpochKind, str]]) -> Epochs:
-    """The epochs as they are, held in place until the transaction ends."""
-    return _epochs_of(_EPOCHS_HELD.read(connection, sorted(keys)))
+    """The epochs as they are, locked until the transaction ends."""
+    return _epochs_of(_EPOCHS_HELD.read(connection, _epoch_keys(keys)))
+
+
+def _epoch_keys(keys: Iterable[tuple[EpochKind, str]]) -> list[_EpochKey]:
+    return sorted(_EpochKey(kind, subject) for kind, subject in keys)
 
 
 def _epochs_of(rows: Iterable[AnyRow]) -> Epochs:
@@ -369,7 +405,7 @@ def _epochs_of(rows: Iterable[AnyRow]) -> Epochs:
 
 
 def stop_refusal(seen: Epochs, present: Epochs) -> VermilionError | None:
-    """The refusal that a stop since the gate means, if there was one."""
+    """The refusal to give when a stop has come since the gate; None when none has."""
     kinds = {kind: subject for (kind, subject), epoch in seen.items() if present.get((kind, subject)) != epoch}
     if "seal" in kinds:
         return VermilionError(Code.SEAL_SUSPENDED, f"the seal {kinds['seal']} was stopped, or its rules were tightened, meanwhile")
@@ -388,9 +424,9 @@ def stop_refusal(seen: Epochs, present: Epochs) -> VermilionError | None:
     return None
 
 
-def sealed_before(connection: Connection, keys: Sequence[_Key]) -> dict[_Key, Result]:
+def sealed_before(connection: Connection, keys: Sequence[UseKey]) -> dict[UseKey, Result]:
     """The stored bytes of sealed uses; SEALED_BYTES_EXPIRED once they are gone."""
-    return {(row.jti, row.use_index): _stored(row) for row in _SEALED.read(connection, sorted(keys))}
+    return {UseKey(row.jti, row.use_index): _stored(row) for row in _SEALED.read(connection, sorted(keys))}
 
 
 def _stored(row: AnyRow) -> Result:

@@ -55,7 +55,7 @@ def no_fence() -> None:
     """Commit looks neither at the attempt nor at the state of the use."""
     signer.pipeline.commit._refusals = lambda _connection, batch, _now_us: [None] * len(batch)
     end = signer.pipeline.commit._END
-    signer.pipeline.commit._END = replace(end, sqlite=end.sqlite.replace("?3 AND state = 'intended'", "?3 * 0 + attempt"))
+    signer.pipeline.commit._END = replace(end, sqlite=end.sqlite.replace(":attempt AND state = 'intended'", ":attempt * 0 + attempt"))
 
 
 def entry_in_its_own_transaction() -> None:
@@ -104,7 +104,7 @@ def takeover_keeps_the_attempt() -> None:
 
     UseStore._judge = _judge  # type: ignore[method-assign]
     take_over = signer.uses.store._TAKE_OVER
-    signer.uses.store._TAKE_OVER = replace(take_over, sqlite=take_over.sqlite.replace("attempt = ?3 + 1", "attempt = ?3"))
+    signer.uses.store._TAKE_OVER = replace(take_over, sqlite=take_over.sqlite.replace("attempt = :attempt + 1", "attempt = :attempt"))
 
 
 def bytes_not_bound() -> None:

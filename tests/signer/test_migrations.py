@@ -21,7 +21,7 @@ from sealcore.protocol.merkle import Frontier
 from signer.model import ItemRequest, SealedUse
 from signer.register import consistency
 from signer.tables import metadata
-from signer.uses.retention import KeptUses
+from signer.uses.retention import Retention
 from signer.uses.store import Wanted
 from tests.signer.desk import Desk
 from tests.signer.office import Approved, Office
@@ -141,7 +141,7 @@ def test_a_database_of_the_first_version_goes_on_with_everything_in_it(database_
     assert getattr(third, "code", None) == "SEALED_BYTES_EXPIRED"
     assert getattr(last, "attempt", None) == 2
     assert isinstance(desk.commit(last)[0], SealedUse)  # type: ignore[arg-type]
-    assert KeptUses(desk.engine, desk.clock).forget() == 1  # the one that was acknowledged long ago
+    assert Retention(desk.engine, desk.clock).delete_due() == 1  # the one that was acknowledged long ago
     assert consistency.check(desk.engine, None) == COUNT + 1
     with db.read(desk.engine) as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []

@@ -18,7 +18,7 @@ from sealcore.protocol.ledger_entry import Entry, jti_hash
 from signer.model import SealedUse
 from signer.pipeline.commit import commit
 from signer.register import consistency
-from signer.uses.retention import KeptUses
+from signer.uses.retention import Retention
 from signer.uses.store import Intent
 from tests.conftest import PostgresqlServer
 from tests.shims.sync import FaultySync
@@ -74,7 +74,7 @@ def test_when_a_sync_fails_nothing_is_sealed_and_the_repeat_seals_once(
             kind, code = process.do("commit", "first")
             assert (kind, code) in {("refused", "DATABASE_UNAVAILABLE"), ("refused", "STORAGE_FULL")}
             assert shim.failures > 0
-            states = KeptUses(desk.engine, desk.clock).of_token(approved.claims.jti, approved.claims.sub)
+            states = Retention(desk.engine, desk.clock).of_token(approved.claims.jti, approved.claims.sub)
             assert {one.state for one in states} == {"intended"}
             assert ends(desk, approved) == []
             kind, _ = process.do("release")  # the process remembers that it has given up, the database cannot
@@ -104,7 +104,7 @@ def test_an_intend_that_cannot_be_made_durable_begins_nothing(shim: FaultySync, 
     with Storing(str(desk.engine.url), "signer-1", shim.environment) as process:
         with shim.failing():
             assert process.do("intend", *asked) == ("refused", "DATABASE_UNAVAILABLE")
-        assert KeptUses(desk.engine, desk.clock).of_token(approved.claims.jti, approved.claims.sub) == []
+        assert Retention(desk.engine, desk.clock).of_token(approved.claims.jti, approved.claims.sub) == []
         assert process.do("intend", *asked) == [1, 1, 1]
         assert [kind for kind, *_ in process.do("commit", "first")] == ["sealed"] * 3
     desk.engine.dispose()

@@ -17,7 +17,7 @@ from sealcore.protocol.ledger_entry import COMMIT_WITHIN_S
 from signer.model import SealedUse
 from signer.pipeline.commit import commit
 from signer.tables import epochs, insert_missing, uses
-from signer.uses.retention import KeptUses
+from signer.uses.retention import Retention
 from signer.uses.store import Intended, Intent, UseStore, Wanted
 from tests.signer.desk import LEASE_S, Desk, desk, finished, office
 from tests.signer.office import Office, grant_request
@@ -142,7 +142,7 @@ def test_the_steps_inside_the_transactions_are_told_before_they_end(desk: Desk) 
     seen: list[tuple[str, list[str]]] = []
 
     def reached(step: str) -> None:
-        states = KeptUses(desk.engine, desk.clock).of_token(approved.claims.jti, approved.claims.sub)
+        states = Retention(desk.engine, desk.clock).of_token(approved.claims.jti, approved.claims.sub)
         seen.append((step, [one.state for one in states]))
 
     store = UseStore(desk.engine, desk.clock, instance="signer-1", boot="b", worker="w", lease_s=LEASE_S, reached=reached)
@@ -379,11 +379,11 @@ def test_bytes_are_kept_until_acknowledged_and_at_least_seven_days(desk: Desk) -
     intents = [one for one in desk.uses.intend(desk.wanted(approved)) if isinstance(one, Intent)]
     items = desk.wanted(approved)
     desk.commit(*intents)
-    kept = KeptUses(desk.engine, desk.clock)
+    kept = Retention(desk.engine, desk.clock)
     assert kept.acknowledge(approved.claims.jti, [0, 7], desk.office.client) == 1
-    assert kept.forget() == 0
+    assert kept.delete_due() == 0
     desk.clock.advance(8 * 24 * 3600)
-    assert kept.forget() == 1
+    assert kept.delete_due() == 1
     first, second = desk.uses.intend(items)
     assert isinstance(first, VermilionError)
     assert first.code is Code.SEALED_BYTES_EXPIRED
@@ -393,7 +393,7 @@ def test_bytes_are_kept_until_acknowledged_and_at_least_seven_days(desk: Desk) -
 def test_a_client_sees_and_acknowledges_its_own_uses_alone(desk: Desk) -> None:
     approved = desk.office.approve(DOCUMENTS)
     desk.commit(desk.intent(approved))
-    kept = KeptUses(desk.engine, desk.clock)
+    kept = Retention(desk.engine, desk.clock)
     assert [(one.index, one.state, one.attempts) for one in kept.of_token(approved.claims.jti, desk.office.client)] == [(0, "sealed", 1)]
     assert kept.of_token(uuid7(), desk.office.client) == []
     for peek in (
