@@ -1,4 +1,4 @@
-"""The signer's composition root: everything is made here from the settings, and given back here.
+"""The signer's composition root: everything is made here from the settings, and closed here.
 
 This is the front process: it takes calls, keeps the register and serves the ledger. Keys are opened by its workers alone
 (``signer.worker``).
@@ -38,9 +38,9 @@ from signer.api.ledger_rpc import LedgerService
 from signer.api.register_rpc import KeyPurposes, RegisterService
 from signer.api.signer_rpc import RULES, SignerService, TokenGate, add_signer_service
 from signer.front.budget import ByteBudget
-from signer.front.dispatcher import Desk
+from signer.front.dispatcher import Dispatcher
 from signer.front.fatal import FatalDocuments
-from signer.front.stream import Intake
+from signer.front.stream import Streams
 from signer.front.workers import STANDARD_COMMAND
 from signer.metrics import SignerMetrics
 from signer.pipeline.examiner import Examiner
@@ -58,11 +58,11 @@ from signer.uses.store import Reached
 from signer.worker.status import KeyFacts, decode_keys
 from timestamp.clock_watch import ClockWatch
 
-GRACE_S = 5.0  # for calls other than streams, which the desk lets end
+GRACE_S = 5.0  # for calls other than streams, which the dispatcher waits for
 FORGET_EVERY_S = 3600.0
 REQUESTS_AT_ONCE = 8  # short blocking calls, of the register and the ledger
 ASK_S = 5.0
-METRICS_S = 1.0  # a worker that stands still must not hold up what the others say
+METRICS_S = 1.0  # a frozen worker must not delay the metrics of the others
 _SERVICES = tuple(
     descriptor.full_name
     for file, name in ((signer_pb2, "Signer"), (signer_pb2, "Register"), (ledger_pb2, "Ledger"))
@@ -72,7 +72,7 @@ _SERVICES = tuple(
 
 @dataclass(frozen=True)
 class _Held:
-    """What is opened at the start and given back at the end."""
+    """What is opened at the start and closed at the end."""
 
     database: Database
     examiner: Examiner
@@ -87,11 +87,11 @@ class _Held:
 class SignerProcess:
     """The running signer."""
 
-    def __init__(self, settings: SignerSettings, held: _Held, performer: Performer, desk: Desk, *, clock: Clock) -> None:
+    def __init__(self, settings: SignerSettings, held: _Held, performer: Performer, dispatcher: Dispatcher, *, clock: Clock) -> None:
         self._settings = settings
         self._held = held
         self._performer = performer
-        self._desk = desk
+        self._dispatcher = dispatcher
         self._clock = clock
         self._requests = ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="request")
         self._renewal = Renewal(settings.tls, clock, held.metrics.registry)
@@ -105,7 +105,7 @@ class SignerProcess:
         if settings.timestamp.is_own_alone:  # an outside TSA has a clock of its own
             checks["clock"] = self._watch.require
         self._endpoint = ObservabilityEndpoint(settings.metrics, self._snapshots, checks, notes={"clock": self._watch.note})
-        self._intake: Intake | None = None
+        self._streams: Streams | None = None
         self._rpc: Any = None
         self._ending = threading.Event()
         self._log = get_log("signer")
@@ -113,7 +113,7 @@ class SignerProcess:
     async def start(self) -> None:
         """Starts the workers, then serves."""
         held, settings = self._held, self._settings
-        await self._desk.start()
+        await self._dispatcher.start()
         self._watch.start()
         held.crl.start()
         held.status.start(held.metrics)
@@ -122,9 +122,9 @@ class SignerProcess:
         self._rpc = server(settings.tls, RULES, held.crl, target=settings.listen.target, metrics=calls)
         limits = settings.limits
         budget = ByteBudget(limits.in_flight_bytes, limits.share_bytes, held.metrics.held_bytes.set)
-        self._intake = Intake(self._desk, budget, held.metrics, largest_document_bytes=settings.limits.document_bytes)
+        self._streams = Streams(self._dispatcher, budget, held.metrics, largest_document_bytes=settings.limits.document_bytes)
         token_gate = TokenGate(held.register, self._clock, audience=settings.audience)
-        add_signer_service(self._rpc, SignerService(self._intake, token_gate, held.examination, held.retention, self._requests))
+        add_signer_service(self._rpc, SignerService(self._streams, token_gate, held.examination, held.retention, self._requests))
         register = RegisterService(
             store=held.register,
             performer=self._performer,
@@ -150,15 +150,15 @@ class SignerProcess:
         threading.Thread(target=self._housekeeping, name="housekeeping", daemon=True).start()
 
     async def stop(self) -> None:
-        """Takes nothing new, lets what was taken in be finished and answered, gives everything back."""
+        """Accepts nothing new, finishes and answers what was accepted, then closes everything."""
         self._ending.set()
         self._endpoint.readiness.drain()
-        if self._intake is not None:
-            self._intake.stop()
-        await self._desk.drain()
+        if self._streams is not None:
+            self._streams.stop()
+        await self._dispatcher.drain()
         if self._rpc is not None:
             await self._rpc.stop(GRACE_S)
-        await self._desk.stop()
+        await self._dispatcher.stop()
         self._requests.shutdown()
         await asyncio.to_thread(self._watch.close)
         await self._endpoint.stop()
@@ -172,14 +172,14 @@ class SignerProcess:
 
     async def _snapshots(self) -> Mapping[str, bytes]:
         """Metrics of the front and of every worker that answers."""
-        return {"front": snapshot(self._held.metrics.registry), **await self._desk.ask_all("metrics", METRICS_S)}
+        return {"front": snapshot(self._held.metrics.registry), **await self._dispatcher.ask_all("metrics", METRICS_S)}
 
     async def _keys(self) -> list[KeyFacts]:
-        return decode_keys(await self._desk.ask_one("keys", ASK_S))
+        return decode_keys(await self._dispatcher.ask_one("keys", ASK_S))
 
     def _certificate_requests(self) -> CertificateRequests:
         async def make(label: str, common_name: str, organization: str) -> bytes:
-            return await self._desk.ask_one("request", ASK_S, label=label, common_name=common_name, organization=organization)
+            return await self._dispatcher.ask_one("request", ASK_S, label=label, common_name=common_name, organization=organization)
 
         settings = self._settings
         ca = OwnCa(settings.tls.ca_target, settings.tls) if settings.tls.ca_target else None
@@ -187,7 +187,7 @@ class SignerProcess:
         return CertificateRequests(make, declared=declared, database=self._held.database, ca=ca, executor=self._requests, clock=self._clock)
 
     async def _workers_serve(self) -> None:
-        self._desk.require_lanes()
+        self._dispatcher.require_lanes()
 
     def _housekeeping(self) -> None:
         while True:
@@ -209,7 +209,7 @@ def build(
     """Opens the database, compares what must agree, and makes the process.
 
     Raises CONFIGURATION_INVALID, DATABASE_UNAVAILABLE, REGISTER_INCONSISTENT, LEDGER_INCONSISTENT; ``start`` also HSM_*.
-    ``worker_command`` is what Python is told to run as a worker, ``reached`` is told the front's steps: tests use both.
+    ``worker_command`` are Python's arguments for a worker, ``reached`` is called with the front's steps: for tests.
     """
     if settings.limits.in_flight_bytes < settings.limits.document_bytes:
         raise VermilionError(Code.CONFIGURATION_INVALID, "limits: in_flight_bytes must hold at least one document of document_bytes")
@@ -232,14 +232,14 @@ def build(
         examination = Examination(register, fatal, metrics, settings.examine, largest_document_bytes=largest_bytes)
         held = _Held(database, examiner, examination, CrlWatch(settings.tls, clock), Retention(database, clock), register, metrics, status)
         sandbox = sandbox_server() if settings.sandbox.ahead else None
-        desk = Desk(settings, held.metrics, worker_command, fatal, reached, sandbox=sandbox)
-        process = SignerProcess(settings, held, performer, desk, clock=clock)
+        dispatcher = Dispatcher(settings, held.metrics, worker_command, fatal, reached, sandbox=sandbox)
+        process = SignerProcess(settings, held, performer, dispatcher, clock=clock)
         opened.pop_all()
     return process
 
 
 def _checkpoint(settings: CheckpointSettings) -> KnownCheckpoint | None:
-    """The last checkpoint; None before the first. One that the log signed counts even before a witness has cosigned it."""
+    """The last checkpoint; None before the first. The log's signature suffices: a witness may not have cosigned it yet."""
     try:
         data = settings.file.read_bytes()
     except FileNotFoundError:
@@ -255,7 +255,7 @@ def _checkpoint(settings: CheckpointSettings) -> KnownCheckpoint | None:
 
 
 def _clock_watch(settings: TimestampSettings, clock: Clock) -> ClockWatch:
-    """The front's own: its workers, who make timestamps, have one each."""
+    """For the front; workers, which make the timestamps, have their own."""
     return ClockWatch(settings.clock, accuracy_ms=settings.accuracy_ms, clock=clock, chrony=settings.chrony)
 
 

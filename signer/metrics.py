@@ -76,7 +76,7 @@ class SignerMetrics:
         self.held_bytes = self._gauge("held_bytes", "Bytes of documents held at this moment")
         self.backpressure_seconds = self._histogram("backpressure_seconds", "Seconds a stream waited for room for its documents", SECONDS)
         self.waiting_documents = self._gauge("waiting_documents", "Documents that wait for a worker", "lane")
-        self.wait_seconds = self._histogram("wait_seconds", "Seconds a parcel of documents waited for a worker", SECONDS, "lane")
+        self.wait_seconds = self._histogram("wait_seconds", "Seconds a group of documents waited for a worker", SECONDS, "lane")
         self.workers = self._gauge("workers", "Workers that serve", "lane")
         self.workers_wanted = self._gauge("workers_wanted", "Workers that should serve", "lane")
         self.worker_deaths = self._counter("worker_deaths", "Workers that ended by themselves and were replaced")

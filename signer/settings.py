@@ -1,4 +1,4 @@
-"""What the signer is told by its configuration file; see ``docs/`` for an annotated example."""
+"""The signer's configuration file; see ``docs/`` for an annotated example."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class WorkerSettings(Block):
     """The worker processes, each with its own login to the token.
 
     bulk         how many work on streams; 0 stands for one a core
-    interactive  how many are kept for one-document calls, so that these never wait behind a stream
+    interactive  how many are reserved for one-document calls, so that these never wait behind a stream
     threads      how many batches each works on at once: more than one pays with an HSM behind a network (see ``token.sessions``)
     silent_s     one that gives no sign of life for so long is ended and replaced
     """

@@ -25,8 +25,8 @@ def _narrower(before: Register, after: Register) -> Iterator[tuple[EpochKind, st
             yield "seal", seal.id
     for person in before.people.values():
         now = after.people.get(person.id)
-        kept = now is not None and now.public_key == person.public_key and now.roles >= person.roles
-        if not kept or (now is not None and person.active and not now.active):
+        unchanged = now is not None and now.public_key == person.public_key and now.roles >= person.roles
+        if not unchanged or (now is not None and person.active and not now.active):
             yield "person", person.id
     for kid, issuer in before.issuers.items():
         pinned = after.issuers.get(kid)

@@ -103,8 +103,8 @@ class CertificateRequests:
 
 
 def _issued(ca: OwnCa, request: ca_pb2.IssueRequest) -> ca_pb2.IssueResponse:
-    with channel(ca.target, ca.tls) as line:
-        stub: Any = ca_pb2_grpc.CertificateAuthorityStub(line)  # type: ignore[no-untyped-call]
+    with channel(ca.target, ca.tls) as connection:
+        stub: Any = ca_pb2_grpc.CertificateAuthorityStub(connection)  # type: ignore[no-untyped-call]
         try:
             answer: ca_pb2.IssueResponse = stub.Issue(request, timeout=CALL_S)
         except grpc.RpcError as fault:

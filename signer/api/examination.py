@@ -1,4 +1,4 @@
-"""The stream of an examination: documents in, what sealing would say of each out. A lane of its own, behind a rate for each client."""
+"""The stream of an examination: takes documents, answers whether each could be sealed. It has threads of its own, and a rate limit for each client."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from signer.front.framing import MOST_ITEMS
 from signer.gate import require_own_pictures, require_size
 from signer.metrics import SignerMetrics
 from signer.pdf.plan import ContentPolicy, Plan
-from signer.pipeline.dry_run import MOST_TOGETHER, Examining, Judgement, Question
+from signer.pipeline.dry_run import MOST_TOGETHER, Candidate, DryRun, Judgement
 from signer.pipeline.fairness import FairThreads
 from signer.register.model import Seal
 from signer.register.store import RegisterStore
 from signer.settings import ExamineSettings
 from signer.worker.messages import request_of
 
-PATIENCE_S: Final = 60.0  # with a client that does not go on
+IDLE_S: Final = 60.0  # a client that sends nothing for so long is refused
 HOLE_BYTES: Final = 16 * 1024  # of the update that is thrown away
-SECOND_COUNTS_AS: Final = 1000  # documents: what a client makes the sandbox work counts as well
+SECOND_COUNTS_AS: Final = 1000  # documents: time in the sandbox counts towards a client's rate as well
 _FIELD: Final = "Vermilion-Examined"
 
 Messages = AsyncIterator[signer_pb2.ExamineRequest]
@@ -38,14 +38,14 @@ _T = TypeVar("_T")
 
 
 class Rate:
-    """How many documents each client may still have examined; it fills up again over a minute."""
+    """How many documents each client may still have examined: a token bucket that refills over a minute."""
 
     def __init__(self, documents_a_minute: int) -> None:
         self._most = float(documents_a_minute)
         self._left: dict[str, tuple[float, float]] = {}  # client → documents, when
 
     def take(self, client: str, count: float, now_s: float) -> None:
-        """OVERLOADED where nothing is left; the last few may be overdrawn."""
+        """OVERLOADED when nothing is left. The last request may overdraw."""
         left, since_s = self._left.get(client, (self._most, now_s))
         left = min(self._most, left + (now_s - since_s) * self._most / 60)
         self._left[client] = (left, now_s)
@@ -54,19 +54,19 @@ class Rate:
         self.charge(client, count)
 
     def charge(self, client: str, count: float) -> None:
-        """What a client that was let in has used."""
+        """Deducts what a client has used whose request was taken."""
         left, since_s = self._left[client]
         self._left[client] = (left - count, since_s)
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Document:
     item: signer_pb2.Item
-    document: bytes
+    content: bytes
 
 
 class Examination:
-    """Takes streams in, on the event loop; the sandbox is asked in threads of its own, so many at once."""
+    """Serves the streams on the event loop; the sandbox works in threads, of which there is a fixed number."""
 
     def __init__(
         self,
@@ -80,19 +80,21 @@ class Examination:
         self._register, self._fatal, self._metrics = register, fatal, metrics
         self._largest_document_bytes = largest_document_bytes
         self._rate = Rate(settings.documents_a_minute)
-        self._budget = ByteBudget(2 * largest_document_bytes, largest_document_bytes, lambda _held: None)  # a large one of two clients
-        self._examining = Examining()
+        self._budget = ByteBudget(
+            2 * largest_document_bytes, largest_document_bytes, lambda _held: None
+        )  # room for a large one of two clients each
+        self._dry_run = DryRun()
         self._threads = FairThreads(settings.at_once, "examine")
         self._clients: set[str] = set()
         self._working: dict[str, asyncio.Future[Any]] = {}
 
     def close(self) -> None:
-        """Ends the sandbox; what is being examined is given up."""
+        """Ends the sandbox and gives up what is being examined."""
         self._threads.close(finish=False)
-        self._examining.close()
+        self._dry_run.close()
 
     async def answers(self, client: str, messages: Messages) -> AsyncIterator[signer_pb2.ExamineResponse]:
-        """The answers to one stream; a client has one at a time."""
+        """The answers on one stream; a client has one stream at a time."""
         if client in self._clients:
             raise VermilionError(Code.OVERLOADED, "documents of this client are being examined already")
         self._clients.add(client)
@@ -103,13 +105,13 @@ class Examination:
             seal = self._register.current().seal(opening.open.seal)
             while (message := await _next(messages)) is not None:
                 if message.WhichOneof("kind") == "chunk":
-                    continue  # the rest of a document that is too large: its answer has gone out
+                    continue  # the rest of a document that was too large; its answer was sent
                 if message.WhichOneof("kind") != "items":
                     raise VermilionError(Code.INVALID_ARGUMENT, "after the seal come items, and chunks of the last one of them")
                 items = list(message.items.items)
                 if len(items) > MOST_ITEMS:
                     raise VermilionError(Code.INVALID_ARGUMENT, f"a message of a stream holds at most {MOST_ITEMS} items")
-                here = [_Asked(item, item.document) for item in items if item.document or not item.size_bytes]
+                here = [_Document(item, item.document) for item in items if item.document or not item.size_bytes]
                 for start in range(0, len(here), MOST_TOGETHER):
                     yield await self._answer(client, seal, here[start : start + MOST_TOGETHER])
                 for item in items:
@@ -119,53 +121,54 @@ class Examination:
             self._leave(client)
 
     async def _large(self, client: str, seal: Seal, item: signer_pb2.Item, messages: Messages) -> signer_pb2.ExamineResponse:
-        """A document in chunks, which follow at once."""
+        """A document whose bytes follow in chunks."""
         if item.size_bytes > self._largest_document_bytes:
-            return await self._answer(client, seal, [_Asked(item, b"")])  # judged by what it says; its chunks may not come
+            return await self._answer(client, seal, [_Document(item, b"")])  # refused by the size that it states: its chunks need not come
         await self._budget.take(client, item.size_bytes, wait=True)
         try:
             content = bytearray()
-            async with asyncio.timeout(2 * PATIENCE_S):
+            async with asyncio.timeout(2 * IDLE_S):
                 while len(content) < item.size_bytes:
                     message = await _next(messages)
                     chunk = message.chunk if message is not None else signer_pb2.SealStreamRequest.Chunk()
                     end = len(content) + len(chunk.data)
                     if not chunk.data or chunk.index != item.index or chunk.offset != len(content) or end > item.size_bytes:
-                        raise VermilionError(Code.INVALID_ARGUMENT, f"a chunk does not follow the {len(content)} bytes that are here")
+                        raise VermilionError(Code.INVALID_ARGUMENT, f"a chunk does not follow the {len(content)} bytes received so far")
                     content += chunk.data
-            return await self._answer(client, seal, [_Asked(item, bytes(content))])
+            return await self._answer(client, seal, [_Document(item, bytes(content))])
         except TimeoutError:
-            raise VermilionError(Code.DEADLINE_EXCEEDED, "the document does not come") from None
+            raise VermilionError(Code.DEADLINE_EXCEEDED, "the document was not sent in time") from None
         finally:
             self._budget.give_back(client, item.size_bytes)
 
-    async def _answer(self, client: str, seal: Seal, asked: Sequence[_Asked]) -> signer_pb2.ExamineResponse:
-        self._rate.take(client, len(asked), time.monotonic())
-        judged = await self._judged(client, seal, asked)
+    async def _answer(self, client: str, seal: Seal, documents: Sequence[_Document]) -> signer_pb2.ExamineResponse:
+        self._rate.take(client, len(documents), time.monotonic())
+        judged = await self._judged(client, seal, documents)
         response = signer_pb2.ExamineResponse()
-        for one, judgement in zip(asked, judged, strict=True):
+        for one, judgement in zip(documents, judged, strict=True):
             self._metrics.examined.labels(str(judgement.refusal.code) if judgement.refusal else "ok").inc()
             answer = response.examined.add(index=one.item.index, warnings=judgement.warnings)
             if judgement.refusal is not None:
                 answer.error.CopyFrom(to_message(judgement.refusal))
         return response
 
-    async def _judged(self, client: str, seal: Seal, asked: Sequence[_Asked]) -> list[Judgement]:
-        """Each document that costs more than a glance waits for its turn anew: nobody waits for more than one of each other client."""
-        put = await self._worked(client, lambda: [self._put(seal, one) for one in asked])
-        questions = [one for one in put if isinstance(one, Question)]
-        found = iter(await self._worked(client, lambda: self._examining.together(questions)) if questions else ())
+    async def _judged(self, client: str, seal: Seal, documents: Sequence[_Document]) -> list[Judgement]:
+        """Each document that needs a child of its own waits for another turn, so that no client waits for more than one of each other."""
+        known = await self._worked(client, lambda: [self._candidate_or_refusal(seal, one) for one in documents])
+        candidates = [one for one in known if isinstance(one, Candidate)]
+        found = iter(await self._worked(client, lambda: self._dry_run.together(candidates)) if candidates else ())
         judged: list[Judgement] = []
-        for one, each in zip(put, asked, strict=True):
-            judgement = one if isinstance(one, Judgement) else next(found)
-            if judgement is None:
-                assert isinstance(one, Question)
-                judgement = await self._worked(client, partial(self._examining.alone, one))
-            judged.append(_named(judgement, each.item.name))
+        for one, document in zip(known, documents, strict=True):
+            judgement: Judgement | None
+            if isinstance(one, Judgement):
+                judgement = one
+            elif (judgement := next(found)) is None:
+                judgement = await self._worked(client, partial(self._dry_run.alone, one))
+            judged.append(_named(judgement, document.item.name))
         return judged
 
     async def _worked(self, client: str, work: Callable[[], _T]) -> _T:
-        """In a thread, in turn. Its time is the client's, and so is its place in line, also when the client has gone meanwhile."""
+        """Runs it in a thread when the client's turn comes. The client is charged for the time even if it has gone meanwhile."""
 
         def timed() -> _T:
             began_s = time.monotonic()
@@ -180,28 +183,27 @@ class Examination:
         return await asyncio.shield(working)
 
     def _leave(self, client: str) -> None:
-        """The client may ask again; one that left in the middle, once what it asked is done."""
+        """Lets the client open a stream again: now or, if it left in the middle, when the work that it caused is done."""
         working = self._working.pop(client, None)
         if working is None or working.done():
             self._clients.discard(client)
         else:
             working.add_done_callback(lambda _: self._clients.discard(client))
 
-    def _put(self, seal: Seal, asked: _Asked) -> Question | Judgement:
-        """What to ask of a document, or what is known of it already."""
+    def _candidate_or_refusal(self, seal: Seal, document: _Document) -> Candidate | Judgement:
         try:
-            return self._question(seal, asked)
+            return self._candidate(seal, document)
         except VermilionError as refusal:
             if refusal.kind not in (Kind.DOCUMENT, Kind.INVALID, Kind.FORBIDDEN):
                 raise
             return Judgement(refusal=refusal)
 
-    def _question(self, seal: Seal, asked: _Asked) -> Question:
-        """As the gate and the engine would put it; raises what the gate would."""
-        request = request_of(asked.item)
+    def _candidate(self, seal: Seal, document: _Document) -> Candidate:
+        """Planned as the gate and the engine would plan it; raises what the gate would."""
+        request = request_of(document.item)
         require_size(request, self._largest_document_bytes)
         require_own_pictures(seal, request)
-        refusal = self._fatal.refusal(hashlib.sha256(asked.document).digest(), asked.item)
+        refusal = self._fatal.refusal(hashlib.sha256(document.content).digest(), document.item)
         if refusal is not None:
             raise refusal
         placement = request.placement
@@ -215,7 +217,7 @@ class Examination:
             writer_version="examined",
             owner_name=seal.name,
         )
-        return Question(asked.document, plan)
+        return Candidate(document.content, plan)
 
 
 def _named(judgement: Judgement, name: str) -> Judgement:
@@ -227,6 +229,6 @@ def _named(judgement: Judgement, name: str) -> Judgement:
 
 async def _next(messages: Messages) -> signer_pb2.ExamineRequest | None:
     try:
-        return await asyncio.wait_for(anext(aiter(messages), None), PATIENCE_S)
+        return await asyncio.wait_for(anext(aiter(messages), None), IDLE_S)
     except TimeoutError:
-        raise VermilionError(Code.DEADLINE_EXCEEDED, f"nothing came for {PATIENCE_S:g} s") from None
+        raise VermilionError(Code.DEADLINE_EXCEEDED, f"nothing came for {IDLE_S:g} s") from None

@@ -19,7 +19,7 @@ from sealcore.platform.rpc import Rules, caller
 from signer.api.examination import Examination
 from signer.api.threads import in_thread
 from signer.front.framing import Kind, framed, open_of
-from signer.front.stream import Intake
+from signer.front.stream import Streams
 from signer.gate import admit_token
 from signer.model import Call
 from signer.register.store import RegisterStore
@@ -55,7 +55,7 @@ RULES: Rules = {
 
 
 class TokenGate:
-    """The gate's steps for a token, in the front: a refused token ends a stream at once. Workers judge it again, and theirs counts."""
+    """The gate's steps for a token, taken early: a refused token ends its stream at once. Workers judge it again, and theirs counts."""
 
     def __init__(self, register: RegisterStore, clock: Clock, *, audience: str) -> None:
         self._register = register
@@ -68,10 +68,10 @@ class TokenGate:
 
 
 class SignerService(signer_pb2_grpc.SignerServicer):
-    """Seals for clients. Streams pass as bytes: what is in them, workers read."""
+    """Seals for clients. Streams pass through as bytes; workers parse them."""
 
-    def __init__(self, intake: Intake, gate: TokenGate, examination: Examination, retention: Retention, executor: Executor) -> None:
-        self._intake = intake
+    def __init__(self, streams: Streams, gate: TokenGate, examination: Examination, retention: Retention, executor: Executor) -> None:
+        self._streams = streams
         self._examination = examination
         self._gate = gate
         self._retention = retention
@@ -79,7 +79,7 @@ class SignerService(signer_pb2_grpc.SignerServicer):
 
     async def Seal(self, request: signer_pb2.SealRequest, context: Any) -> signer_pb2.SealResponse:
         """One document, whole in one message."""
-        response = await self._intake.one(_call(request.token, context), request.item)
+        response = await self._streams.one(_call(request.token, context), request.item)
         for refused in response.results.refused:
             raise from_message(refused.error)
         (sealed,) = response.results.sealed
@@ -95,7 +95,7 @@ class SignerService(signer_pb2_grpc.SignerServicer):
             raise VermilionError(Code.TOKEN_MISSING, "a stream begins with its approval token")
         call = _call(open_of(first), context)
         await in_thread(self._executor, self._gate.judge, call.jws, call.client)
-        async for answer in self._intake.stream(call, request_iterator):
+        async for answer in self._streams.stream(call, request_iterator):
             yield answer
 
     async def Examine(

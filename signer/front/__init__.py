@@ -1,8 +1,9 @@
-"""The front of the signer: takes calls, lets clients take turns, and hands documents to the workers. Holds no key.
+"""The front of the signer: takes calls, schedules clients fairly, and hands documents to the workers. Holds no key.
 
-``intake``    what arrives on a stream, cut into parcels (``framing``, ``arriving``), within a ``budget`` of bytes
-``parcel``    documents of one call that travel together, and their answers
-``turns``     whose parcel is next
-``desk``      brings parcels and workers together
-``workers``   the worker processes: start, watch, replace
+``stream``      what arrives on a stream, divided into groups (``framing``, ``arriving``), within a ``budget`` of bytes
+``group``       documents of one call that are worked on together, and their answers
+``fair_queue``  whose group is next
+``dispatcher``  hands groups to workers
+``workers``     the worker processes: starts, watches and replaces them
+``fatal``       documents that are refused because workers died over them
 """

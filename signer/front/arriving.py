@@ -1,4 +1,4 @@
-"""Large documents that arrive in chunks: each in anonymous memory of its own, which a worker then maps instead of copying it."""
+"""Large documents that arrive in chunks, each in anonymous memory of its own, which a worker maps instead of copying it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Final
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 
-STALLED_S: Final = 60.0  # a client that stops in the middle of a document does not hold memory for longer
-LEAST_BYTES_A_SECOND: Final = 256 * 1024  # nor one that goes on with a byte now and then
+STALLED_S: Final = 60.0  # a client that stops in the middle of a document is given up after so long
+LEAST_BYTES_A_SECOND: Final = 256 * 1024  # and so is one that sends more slowly
 
 
 @dataclass
@@ -22,10 +22,10 @@ class _Arriving:
 
 
 class Arriving:
-    """The documents of one stream that are not complete, each in order from offset 0.
+    """The documents of one stream that are not complete. Each arrives in order, from offset 0.
 
-    Time is what we waited for the client, in seconds, and not what the client waited for us. A document has as long as it and those that
-    came before it take at ``LEAST_BYTES_A_SECOND``, and a little longer.
+    Only time that we spent waiting for the client counts, not the time that it spent waiting for us. A document may take as long as it and
+    those begun before it need at ``LEAST_BYTES_A_SECOND``, plus ``STALLED_S``.
     """
 
     def __init__(self) -> None:
@@ -48,13 +48,13 @@ class Arriving:
 
     @property
     def patience_s(self) -> float | None:
-        """How long to wait for the next message; None: for ever."""
+        """How long to wait for the next message; None for no limit."""
         if not self._documents:
             return None
         return max(0.0, min(STALLED_S, *(one.ends_s - self._waited_s for one in self._documents.values())))
 
     def waited(self, seconds: float) -> None:
-        """Notes for how long the client sent nothing."""
+        """Adds time in which the client sent nothing."""
         self._waited_s += seconds
 
     def begin(self, item: signer_pb2.Item) -> None:
@@ -64,7 +64,7 @@ class Arriving:
         self._documents[item.index] = _Arriving(item, os.memfd_create("vermilion-document", os.MFD_CLOEXEC), ends_s)
 
     def add(self, chunk: signer_pb2.SealStreamRequest.Chunk) -> tuple[signer_pb2.Item, int] | None:
-        """Item and descriptor of the whole document once its last byte is there; the descriptor is the caller's to close.
+        """Once its last byte is there, the document's item and descriptor, which the caller closes; None before.
 
         INVALID_ARGUMENT for a gap, a repetition or too many bytes.
         """
@@ -72,7 +72,7 @@ class Arriving:
         end = one.here_bytes + len(chunk.data)
         if chunk.offset != one.here_bytes or not chunk.data or end > one.item.size_bytes:
             raise VermilionError(
-                Code.INVALID_ARGUMENT, f"a chunk at {chunk.offset} does not follow the {one.here_bytes} bytes that are here"
+                Code.INVALID_ARGUMENT, f"a chunk at {chunk.offset} does not follow the {one.here_bytes} bytes received so far"
             )
         view = memoryview(chunk.data)
         while view:
@@ -84,15 +84,15 @@ class Arriving:
         return one.item, one.descriptor
 
     def drop(self, index: int) -> signer_pb2.Item:
-        """Gives an incomplete document up."""
+        """Gives up an incomplete document."""
         one = self._documents.pop(index)
         os.close(one.descriptor)
         return one.item
 
     def drop_late(self) -> list[signer_pb2.Item]:
-        """Gives up those whose time is over."""
+        """Gives up those that took too long."""
         return [self.drop(index) for index, one in list(self._documents.items()) if one.ends_s < self._waited_s]
 
     def drop_all(self) -> list[signer_pb2.Item]:
-        """Gives all of them up: the client has gone or does not go on."""
+        """Gives up all of them: the client is gone or sends nothing more."""
         return [self.drop(index) for index in list(self._documents)]

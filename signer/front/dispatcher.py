@@ -1,4 +1,4 @@
-"""Where parcels meet workers: interactive ones first, each to the first worker that is free, and none lost when a worker dies."""
+"""Hands groups of documents to workers: interactive ones first, each to the first worker that is free, and none lost when a worker dies."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.log import get as get_log
 from sealcore.platform.sandbox import ForkServer
+from signer.front.fair_queue import FairQueue
 from signer.front.fatal import FatalDocuments
+from signer.front.group import Group, Lane
 from signer.front.overruns import Overrun
-from signer.front.parcel import Lane, Parcel
-from signer.front.turns import Turns
-from signer.front.workers import Family, Left, Worker
+from signer.front.workers import PoolContext, Unanswered, Worker
 from signer.metrics import SignerMetrics
 from signer.settings import SignerSettings
 from signer.worker.jobs import ROOM_BYTES
 
-MOST_TRIES = 2  # a document whose worker died is tried once more: it may have been the cause
-DEAD_REMEMBERED = 1000  # older ones' leases have ended
-RESTART_PAUSE_S = 0.5  # after a worker that died young; doubled as long as they do
-LONGEST_PAUSES = 16  # of that length together
+MOST_TRIES = 2  # a document whose worker died gets one more try, since it may have been the cause
+DEAD_REMEMBERED = 1000  # the leases of older ones have ended
+RESTART_PAUSE_S = 0.5  # after a worker that died soon after its start; doubled each time in a row
+LONGEST_PAUSES = 16  # times that, at most
 DRAIN_S = 30.0
 NOTE_S = 5.0
 _DIED = "the process that worked on the document died; sent again, the same request finishes it"
 
 
-class Desk:
-    """Gives parcels to workers. Used on the event loop only."""
+class Dispatcher:
+    """Gives groups to workers. Used on the event loop only."""
 
     def __init__(
         self,
@@ -50,19 +50,21 @@ class Desk:
         self._settings = settings
         self._metrics = metrics
         self._reached = reached
-        self._cell = os.memfd_create("vermilion-latest", os.MFD_CLOEXEC)  # the unit's latest time, where no file is configured
+        self._cell = os.memfd_create(
+            "vermilion-latest", os.MFD_CLOEXEC
+        )  # holds the timestamp unit's latest time when no file is configured
         latest = settings.timestamp.latest_time_file or Path(f"/proc/{os.getpid()}/fd/{self._cell}")
-        self._family = Family(settings, str(uuid7()), command, latest, [], sandbox)
-        self._lanes = {lane: Turns() for lane in Lane}
+        self._context = PoolContext(settings, str(uuid7()), command, latest, [], sandbox)
+        self._lanes = {lane: FairQueue() for lane in Lane}
         self._workers: list[Worker] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._failures: dict[Lane, VermilionError] = {}  # what keeps a worker of that lane from being replaced
+        self._failures: dict[Lane, VermilionError] = {}  # why a worker of that lane could not be replaced
         self._settled = asyncio.Event()
-        self._documents = 0  # taken in, not yet answered
-        self._log = get_log("desk")
+        self._documents = 0  # submitted and not yet answered
+        self._log = get_log("dispatcher")
 
     async def start(self) -> None:
-        """Starts the workers; raises what keeps one from serving."""
+        """Starts the workers; raises the reason when one cannot serve."""
         settings = self._settings.workers
         lanes = [Lane.BULK] * settings.bulk_count + [Lane.INTERACTIVE] * settings.interactive
         for lane in Lane:
@@ -73,10 +75,10 @@ class Desk:
         for worker in self._workers:
             await worker.ready()
         begin = asyncio.get_running_loop().create_task
-        self._tasks = [begin(self._watch_over()), *(begin(self._keep(place)) for place in range(len(lanes)))]
+        self._tasks = [begin(self._check_liveness()), *(begin(self._supervise(place)) for place in range(len(lanes)))]
 
     async def drain(self) -> None:
-        """Waits until everything that was taken in is answered; what is not by then is refused."""
+        """Waits until everything that was submitted is answered. After ``DRAIN_S`` what still waits is refused."""
         self._metrics.draining.set(1)
         try:
             async with asyncio.timeout(DRAIN_S):
@@ -94,28 +96,28 @@ class Desk:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(worker.stop() for worker in self._workers))
-        if self._family.sandbox is not None:
-            await asyncio.to_thread(self._family.sandbox.close)
+        if self._context.sandbox is not None:
+            await asyncio.to_thread(self._context.sandbox.close)
         os.close(self._cell)
 
-    async def _watch_over(self) -> None:
+    async def _check_liveness(self) -> None:
         silent_s = self._settings.workers.silent_s
         while True:
             await asyncio.sleep(silent_s / 4)
-            looks = [worker.require_life(silent_s) for worker in self._workers if worker.alive]
+            looks = [worker.require_alive(silent_s) for worker in self._workers if worker.alive]
             for fault in await asyncio.gather(*looks, return_exceptions=True):
                 if fault is not None:
                     self._log.error("worker cannot be watched", exc_info=fault)
 
     def require_lanes(self) -> None:
-        """Raises why, where no worker serves that is kept for one of the lanes."""
+        """Raises the reason when a lane that has workers of its own has none that serves."""
         for lane in dict.fromkeys(worker.lane for worker in self._workers):
             if not self._serving(lane):
                 why = self._failures.get(lane) or VermilionError(Code.SERVICE_UNAVAILABLE, "it ended and is being replaced")
                 raise VermilionError(why.code, f"no worker of the {lane} lane serves: {why.reason}")
 
-    def _hopeless(self, lane: Lane) -> VermilionError | None:
-        """What keeps workers from starting, where nobody is left who takes parcels of this lane; None where there is hope."""
+    def _unservable(self, lane: Lane) -> VermilionError | None:
+        """Why no worker can be started for this lane when none is left that serves it; None as long as one is or may come."""
         if any(worker.alive and (worker.lane is lane or lane is Lane.INTERACTIVE) for worker in self._workers):
             return None
         return self._failures.get(lane) or (next(iter(self._failures.values()), None) if lane is Lane.INTERACTIVE else None)
@@ -124,13 +126,13 @@ class Desk:
         return sum(worker.alive and worker.lane is lane for worker in self._workers)
 
     async def ask_all(self, what: str, timeout_s: float) -> dict[str, bytes]:
-        """The answers of those that do answer (``Worker.ask``), by lane and place."""
+        """The answers (``Worker.ask``) of those workers that answer in time, by lane and number."""
         named = self._named()
         answers = await asyncio.gather(*(worker.ask(what, timeout_s) for worker in named.values()), return_exceptions=True)
         return {name: answer for name, answer in zip(named, answers, strict=True) if isinstance(answer, bytes)}
 
     async def ask_one(self, what: str, timeout_s: float, **details: str) -> bytes:
-        """The answer of one of them."""
+        """The answer of any one worker."""
         named = self._named()
         if not named:
             fault = next(iter(self._failures.values()), None)
@@ -146,19 +148,19 @@ class Desk:
             counts[worker.lane] += 1
         return named
 
-    def submit(self, parcel: Parcel, lane: Lane) -> None:
-        """Takes a parcel in; its answers come through ``Parcel.receive``."""
-        if parcel.weight_bytes > ROOM_BYTES - 4096:
-            self._refuse(parcel, VermilionError(Code.INVALID_ARGUMENT, "token and documents are too large for one message"))
+    def submit(self, group: Group, lane: Lane) -> None:
+        """Queues a group; its answers go to the group's ``receive``."""
+        if group.weight_bytes > ROOM_BYTES - 4096:
+            self._refuse(group, VermilionError(Code.INVALID_ARGUMENT, "token and documents are too large for one message"))
             return
-        if (fault := self._hopeless(lane)) is not None:
-            self._refuse(parcel, fault)
+        if (fault := self._unservable(lane)) is not None:
+            self._refuse(group, fault)
             return
-        self._documents += parcel.left
-        parcel.lane, parcel.answered, parcel.came_s = lane, self._answered, time.monotonic()
-        self._lanes[lane].add(parcel)
+        self._documents += group.open_count
+        group.lane, group.answered, group.submitted_s = lane, self._answered, time.monotonic()
+        self._lanes[lane].add(group)
         self._reached("received")
-        self._pump()
+        self._dispatch()
 
     def _answered(self, count: int) -> None:
         self._reached("relayed")
@@ -166,31 +168,32 @@ class Desk:
         if not self._documents:
             self._settled.set()
 
-    def _pump(self) -> None:
-        """Hands out what can be handed out."""
+    def _dispatch(self) -> None:
+        """Gives waiting groups to workers as long as there are both."""
         while (chosen := self._choose()) is not None:
             worker, lane = chosen
             taken = self._lanes[lane].take(self._settings.limits.batch, ROOM_BYTES - 4096)
-            batch = [parcel for parcel in taken if self._wanted(parcel) and self._without_fatal(parcel).left]
+            batch = [group for group in taken if self._is_wanted(group) and self._without_fatal(group).open_count]
             if batch:
-                self._metrics.batch(lane, sum(parcel.left for parcel in batch))
+                self._metrics.batch(lane, sum(group.open_count for group in batch))
                 now_s = time.monotonic()
-                for parcel in batch:
-                    self._metrics.wait_seconds.labels(lane).observe(now_s - parcel.came_s)
+                for group in batch:
+                    self._metrics.wait_seconds.labels(lane).observe(now_s - group.submitted_s)
                 try:
                     worker.give(batch)
-                except Exception as fault:  # noqa: BLE001  (these parcels are refused; everybody else's go on)
+                except Exception as fault:  # noqa: BLE001  (these groups are refused; all others go on)
                     self._log.error("job not given", exc_info=fault)
-                    for parcel in batch:
-                        self._refuse(parcel, VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
+                    for group in batch:
+                        self._refuse(group, VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
                 self._reached("dispatched")
-        for lane, turns in self._lanes.items():
-            self._metrics.waiting_documents.labels(lane).set(turns.documents)
+        for lane, queue in self._lanes.items():
+            self._metrics.waiting_documents.labels(lane).set(queue.documents)
 
     def _choose(self) -> tuple[Worker, Lane] | None:
-        """Interactive parcels go to an interactive worker, else to one that is idle, else, where none is kept for them, to any free one.
+        """The worker to get the next job, and the lane to take it from; None when nothing can be given out now.
 
-        Beside what a worker is at, only a whole bulk batch is laid ready: what comes in meanwhile makes a larger and so a cheaper one.
+        An interactive group goes to an interactive worker, else to an idle bulk worker, else, when there are no interactive workers, to any
+        free one. A bulk worker that is busy gets its next job early only if that is a full batch: waiting makes batches larger and cheaper.
         """
         if self._lanes[Lane.INTERACTIVE].documents:
             own = [worker for worker in self._workers if worker.lane is Lane.INTERACTIVE and worker.alive]
@@ -204,18 +207,18 @@ class Desk:
                 return (idle or free)[0], Lane.BULK
         return None
 
-    def _wanted(self, parcel: Parcel) -> bool:
-        if parcel.given_up:
-            self._refuse(parcel, VermilionError(Code.CANCELLED, "the caller went away before work began"))
-        elif parcel.sent.call.is_late(time.monotonic_ns()):
-            self._refuse(parcel, VermilionError(Code.DEADLINE_EXCEEDED, "the caller's time was up before work began"))
+    def _is_wanted(self, group: Group) -> bool:
+        if group.given_up:
+            self._refuse(group, VermilionError(Code.CANCELLED, "the caller went away before work began"))
+        elif group.sent.call.is_late(time.monotonic_ns()):
+            self._refuse(group, VermilionError(Code.DEADLINE_EXCEEDED, "the caller's time was up before work began"))
         else:
             return True
         return False
 
-    def _without_fatal(self, parcel: Parcel) -> Parcel:
-        """A parcel that waited while a document became known as one that ends workers may hold it, too."""
-        return parcel.again(self._refusal) if parcel.came_s < self._fatal_since_s else parcel
+    def _without_fatal(self, group: Group) -> Group:
+        """Without the documents that were found to be fatal while the group was waiting."""
+        return group.again(self._refusal) if group.submitted_s < self._fatal_since_s else group
 
     def _refusal(self, item: signer_pb2.Item) -> VermilionError | None:
         refusal = self.fatal.refusal(item.document_sha256, item)
@@ -223,39 +226,39 @@ class Desk:
             self._metrics.outcomes({str(refusal.code): 1})
         return refusal
 
-    # --- workers that end ------------------------------------------------------------------------------------------------------
+    # --- workers that die ------------------------------------------------------------------------------------------------------
 
     def _worker(self, lane: Lane) -> Worker:
-        return Worker.start(self._family, lane, self._pump, self._overrun)
+        return Worker.start(self._context, lane, self._dispatch, self._overrun)
 
     def _overrun(self, overrun: Overrun) -> None:
         self.fatal.overruns.note(overrun)
 
-    async def _keep(self, place: int) -> None:
-        """As long as the desk is open: whatever ends the worker of this place, and whatever goes wrong then, another takes its place."""
+    async def _supervise(self, place: int) -> None:
+        """Replaces the worker of this place whenever it has ended, whatever ended it and whatever goes wrong then."""
         pause_s = RESTART_PAUSE_S
         while True:
             worker = self._workers[place]
             try:
                 await worker.ended.wait()
-                await self._learn(worker.over)
-                self._hand_on(worker)
+                await self._note_fatal(worker.documents_at_death)
+                self._redistribute(worker)
                 await worker.reaped()
-                if worker.died_young:  # whatever it died of may be there still
+                if worker.died_young:  # the cause may persist
                     await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSES * RESTART_PAUSE_S) if worker.died_young else RESTART_PAUSE_S
                 await self._replace(place)
-            except Exception as fault:  # noqa: BLE001  (no memory, no process, no descriptor: there may be again)
+            except Exception as fault:  # noqa: BLE001  (out of memory, processes or descriptors: for now)
                 self._not_replaced(worker.lane, fault)
                 worker.died_young = True
 
     async def _replace(self, place: int) -> None:
-        """Raises what keeps another worker from serving in that place."""
+        """Starts another worker in that place; raises the reason when it does not serve."""
         worker = self._workers[place] = self._worker(self._workers[place].lane)
         try:
             await worker.ready()
         finally:
-            if not worker.alive:  # one that does not start in time is ended, too
+            if not worker.alive:  # also one that did not start in time
                 worker.process.kill()
         self._failures.pop(worker.lane, None)
 
@@ -267,55 +270,58 @@ class Desk:
             fault = VermilionError(Code.SERVICE_UNAVAILABLE, f"a worker of the signer cannot be started ({type(fault).__name__})")
         self._failures[lane] = fault
         for each in Lane:
-            if (hopeless := self._hopeless(each)) is not None:
-                self._refuse_waiting(each, hopeless)
+            if (unservable := self._unservable(each)) is not None:
+                self._refuse_waiting(each, unservable)
 
-    async def _learn(self, over: frozenset[bytes]) -> None:
-        """Notes the documents that it ended over; what cannot be made durable counts in this process."""
-        if not over:
+    async def _note_fatal(self, documents: frozenset[bytes]) -> None:
+        """Notes the documents that a worker was reading when it died. When the database is unavailable, only this process knows."""
+        if not documents:
             return
         try:
-            await asyncio.wait_for(asyncio.to_thread(self.fatal.note, over), NOTE_S)
+            await asyncio.wait_for(asyncio.to_thread(self.fatal.note, documents), NOTE_S)
         except (VermilionError, TimeoutError) as fault:
             self._log.warning("documents that end workers not noted for good", reason=str(fault))
-        self._log.warning("worker ended over documents", documents=[each.hex() for each in over])
+        self._log.warning("worker ended over documents", documents=[each.hex() for each in documents])
         self._fatal_since_s = time.monotonic()
 
-    def _hand_on(self, worker: Worker) -> None:
-        """What it left goes to the others, which may take its uses over at once. A second time there is nothing to do."""
-        if worker.name in self._family.dead:
+    def _redistribute(self, worker: Worker) -> None:
+        """Queues again what a dead worker left unanswered, and tells the others, so that they may take its uses over at once. Idempotent."""
+        if worker.name in self._context.dead:
             return
         self._metrics.worker_deaths.inc()
-        self._family.dead.append(worker.name)
-        del self._family.dead[:-DEAD_REMEMBERED]
+        self._context.dead.append(worker.name)
+        del self._context.dead[:-DEAD_REMEMBERED]
         for other in self._workers:
-            other.tell({"dead": worker.name})
-        for left in reversed(worker.left()):
-            self._try_again(left, explained=bool(worker.over))
-        self._pump()
+            other.send({"dead": worker.name})
+        for unanswered in reversed(worker.unanswered()):
+            self._retry(unanswered, explained=bool(worker.documents_at_death))
+        self._dispatch()
 
-    def _try_again(self, left: Left, *, explained: bool) -> None:
-        """By another worker, by itself if it may have been the cause; not for ever where no document is known that was it."""
-        parcel = left.parcel
-        parcel.tries += left.begun and not explained
-        parcel.alone |= left.begun
-        if parcel.tries >= MOST_TRIES:
-            self._refuse(parcel, VermilionError(Code.SERVICE_UNAVAILABLE, _DIED))
+    def _retry(self, unanswered: Unanswered, *, explained: bool) -> None:
+        """Queues a group again: by itself if it may have been the cause of death, and only ``MOST_TRIES`` times when the cause is unknown.
+
+        explained  whether the documents that the worker died over are known
+        """
+        group = unanswered.group
+        group.tries += unanswered.begun and not explained
+        group.alone |= unanswered.begun
+        if group.tries >= MOST_TRIES:
+            self._refuse(group, VermilionError(Code.SERVICE_UNAVAILABLE, _DIED))
             return
         try:
-            if parcel.again(self._refusal).left:
-                self._lanes[parcel.lane].put_back(parcel)
-        except Exception as fault:  # noqa: BLE001  (it ends its own call, nobody else's)
+            if group.again(self._refusal).open_count:
+                self._lanes[group.lane].put_back(group)
+        except Exception as fault:  # noqa: BLE001  (it fails its own call and no other)
             self._log.error("documents cannot be handed on", exc_info=fault)
-            self._refuse(parcel, VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
+            self._refuse(group, VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
 
-    def _refuse(self, parcel: Parcel, fault: VermilionError) -> None:
-        self._metrics.outcomes({str(fault.code): parcel.left})
+    def _refuse(self, group: Group, fault: VermilionError) -> None:
+        self._metrics.outcomes({str(fault.code): group.open_count})
         try:
-            parcel.refuse(fault)
-        except Exception as unforeseen:  # noqa: BLE001  (whoever cannot be told has gone)
+            group.refuse(fault)
+        except Exception as unforeseen:  # noqa: BLE001  (the caller is gone)
             self._log.error("refusal not passed on", exc_info=unforeseen)
 
     def _refuse_waiting(self, lane: Lane, fault: VermilionError) -> None:
-        for parcel in self._lanes[lane].drain():
-            self._refuse(parcel, fault)
+        for group in self._lanes[lane].drain():
+            self._refuse(group, fault)

@@ -1,7 +1,7 @@
-"""Documents that workers ended over: after the second worker they are refused for good, whoever sends them, also after a restart.
+"""Documents that workers died over. After the second death a document is refused for good, whoever sends it, also after a restart.
 
-A worker says which documents it reads (``signer.worker.in_progress``); one that dies or freezes over a document is no proof, since anything may have
-ended it, so the document is tried once more, by itself.
+A worker notes which documents it is reading (``signer.worker.in_progress``). One death proves nothing, since anything may have caused it:
+the document is tried once more, by itself.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from sealcore.protocol.ledger_entry import time_us
 from signer.front.overruns import Overruns
 from signer.tables import fatal_documents, insert_missing
 
-MOST_WORKERS: Final = 2  # that one document may end
+MOST_WORKERS: Final = 2  # that may die over one document
 
 
 class FatalDocuments:
-    """Over the signer's database, which replicas share. ``refusal`` is for the event loop, the rest for a thread."""
+    """Kept in the signer's database, which replicas share. ``refusal`` is for the event loop, the rest for a thread."""
 
     def __init__(self, database: Engine, clock: Clock) -> None:
         self._database = database
@@ -34,13 +34,13 @@ class FatalDocuments:
         self.overruns = Overruns()
 
     def load(self) -> None:
-        """What is known already, also to other replicas; DATABASE_UNAVAILABLE."""
+        """Reads what this and other replicas have stored; DATABASE_UNAVAILABLE."""
         with db.read(self._database) as connection:
             found = connection.execute(select(fatal_documents.c.document_sha256)).scalars()
             self._known |= {bytes(each) for each in found}
 
     def note(self, documents: Collection[bytes]) -> None:
-        """A worker ended while it read these (SHA-256). Counted first, then made durable; DATABASE_UNAVAILABLE when it could not be."""
+        """A worker died while it was reading these (SHA-256). Counted here first, then stored; DATABASE_UNAVAILABLE when that fails."""
         self._ended.update(documents)
         fatal = {each for each in documents if self._ended[each] >= MOST_WORKERS}
         self._known |= fatal
@@ -51,7 +51,7 @@ class FatalDocuments:
         self.load()
 
     def refusal(self, document_sha256: bytes, item: signer_pb2.Item) -> VermilionError | None:
-        """Why the document is not taken; None for all but these few, and for those that the sandbox did not come to an end with."""
+        """Why the document is refused; None for all but these few, and those that exceeded the sandbox's limits."""
         if document_sha256 not in self._known:
             return self.overruns.refusal(document_sha256, item)
         reason = "reading the document ended the signer's process twice; it is not tried again"

@@ -1,4 +1,4 @@
-"""A stream at the front: what arrives is cut into parcels, what comes back goes out, and nobody can hold more than their share."""
+"""A stream at the front: what arrives is divided into groups, answers go out as they come, and no client holds more than its share of memory."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from signer.front.arriving import Arriving
 from signer.front.budget import ByteBudget
-from signer.front.dispatcher import Desk
+from signer.front.dispatcher import Dispatcher
 from signer.front.framing import Framed, Items, Kind, chunk_of, framed, items_of
-from signer.front.parcel import MOST_DOCUMENTS, Lane, Parcel
+from signer.front.group import MOST_DOCUMENTS, Group, Lane
 from signer.metrics import SignerMetrics
 from signer.model import Call
-from signer.worker.jobs import Sent
+from signer.worker.jobs import SentGroup
 from signer.worker.messages import LARGEST_RESULTS_BYTES, holds_results, joined, refusals, serialised
 
-MOST_JOINED = 16  # answers in one look at the queue
+MOST_JOINED = 16  # answers taken from the queue at once
 LAST_WORD_S = 0.1
-WINDOW_DOCUMENTS = 768  # of one stream, taken in and not yet answered to the client: who reads slowly is read slowly
+WINDOW_DOCUMENTS = 768  # of one stream, received and not yet answered: a client that reads slowly is read slowly
 WINDOW_BYTES = 64 * 1024 * 1024
 MOST_ARRIVING = 16  # documents of one stream that are not complete
 MOST_IN_MEMORY = 256  # documents of all streams that came in chunks: each has a descriptor, of which a process has 1024
@@ -29,19 +29,19 @@ MOST_IN_MEMORY = 256  # documents of all streams that came in chunks: each has a
 Messages = AsyncIterator[bytes]
 
 
-class Intake:
-    """Where the streams of this signer come in: the desk, and the bytes that all of them may hold."""
+class Streams:
+    """Serves the calls that bring documents, within one budget of bytes for all of them."""
 
-    def __init__(self, desk: Desk, budget: ByteBudget, metrics: SignerMetrics, *, largest_document_bytes: int) -> None:
-        self.desk = desk
+    def __init__(self, dispatcher: Dispatcher, budget: ByteBudget, metrics: SignerMetrics, *, largest_document_bytes: int) -> None:
+        self.dispatcher = dispatcher
         self.budget = budget
         self.metrics = metrics
         self.largest_document_bytes = largest_document_bytes
-        self.least_bytes = budget.most_bytes // MOST_IN_MEMORY  # what a document in chunks counts as, however small it is
+        self.least_bytes = budget.most_bytes // MOST_IN_MEMORY  # what a document in chunks counts for at least
         self.stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Streams take nothing more in, and end when what they took in is answered."""
+        """Streams receive nothing more, and end when all that they received is answered."""
         self.stopping.set()
 
     async def stream(self, call: Call, messages: Messages) -> AsyncIterator[bytes]:
@@ -60,8 +60,8 @@ class Intake:
             self.metrics.streams.labels(end).inc()
 
     async def one(self, call: Call, item: signer_pb2.Item) -> signer_pb2.SealStreamResponse:
-        """One document that somebody waits for; its one result."""
-        if (refusal := self.desk.fatal.refusal(item.document_sha256, item)) is not None:
+        """One document, for a caller that waits for it."""
+        if (refusal := self.dispatcher.fatal.refusal(item.document_sha256, item)) is not None:
             self.metrics.outcomes({str(refusal.code): 1})
             raise refusal
         answer: asyncio.Future[Sequence[bytes]] = asyncio.get_running_loop().create_future()
@@ -74,18 +74,18 @@ class Intake:
                 answer.set_result(parts)
 
         items = signer_pb2.SealStreamRequest.Items(items=[item]).SerializeToString()
-        parcel = Parcel(Sent(call, items), [item.index], size_bytes, receive)
-        self.desk.submit(parcel, Lane.INTERACTIVE)
+        group = Group(SentGroup(call, items), [item.index], size_bytes, receive)
+        self.dispatcher.submit(group, Lane.INTERACTIVE)
         try:
             parts = await answer
         finally:
-            parcel.given_up = True
+            group.given_up = True
         return signer_pb2.SealStreamResponse.FromString(parts[0])
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """Serialised responses for some documents; ``size_bytes`` are those of a parcel that is now answered whole."""
+    """Serialised responses for some documents. ``size_bytes``: of a group whose last answers these are; else 0."""
 
     parts: Sequence[bytes]
     documents: int
@@ -95,20 +95,20 @@ class _Answer:
 class Stream:
     """One stream under one token."""
 
-    def __init__(self, intake: Intake, call: Call) -> None:
-        self._intake = intake
+    def __init__(self, streams: Streams, call: Call) -> None:
+        self._streams = streams
         self._call = call
         self._arriving = Arriving()
         self._answers: asyncio.Queue[_Answer | None] = asyncio.Queue()
-        self._parcels: set[Parcel] = set()
-        self._out_documents = 0  # taken in, and not yet answered to the client
+        self._groups: set[Group] = set()
+        self._out_documents = 0  # received, and not yet answered to the client
         self._out_bytes = 0
         self._arriving_bytes = 0
         self._cut_short = False
         self._moved = asyncio.Event()
 
     async def answers(self, messages: Messages) -> AsyncIterator[bytes]:
-        """Serialised responses as they come about, until every document that arrived has its result."""
+        """Serialised responses as they become ready, until every document that arrived has its result."""
         reading = asyncio.create_task(self._read(messages))
         try:
             ended = False
@@ -123,12 +123,12 @@ class Stream:
                 self._out_documents -= sum(one.documents for one in answers)
                 self._out_bytes -= sum(one.size_bytes for one in answers)
                 self._moved.set()
-            await reading  # raises what ended the stream before its time
+            await reading  # raises what ended the stream early
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-            for parcel in self._parcels:
-                parcel.given_up = True
+            for group in self._groups:
+                group.given_up = True
             self._arriving.drop_all()
             self._give_back_arriving(self._arriving_bytes)
 
@@ -152,23 +152,23 @@ class Stream:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, "the service stops; documents without a result were not begun")
 
     async def _all_answered(self) -> None:
-        while self._parcels:
+        while self._groups:
             self._moved.clear()
             await self._moved.wait()
 
     async def _next(self, messages: Messages) -> bytes | None:
-        """The next message; None at the end, when the service stops, or when the client does not go on with a document."""
+        """The next message; None at the end of the stream, or when the service stops."""
         if not self._has_room:
             await self._wait_for_room()
         began_s = time.monotonic()
         coming = asyncio.ensure_future(anext(aiter(messages), None))
-        stopping = asyncio.ensure_future(self._intake.stopping.wait())
+        stopping = asyncio.ensure_future(self._streams.stopping.wait())
         try:
             done, _ = await asyncio.wait({coming, stopping}, timeout=self._arriving.patience_s, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 self._drop(self._arriving.drop_all(), "nothing more of the document came in time")
                 done, _ = await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if coming not in done:  # we stop; a client that had said all it wanted shall not hear of it
+            if coming not in done:  # the service stops; a client that had sent everything need not know
                 done, _ = await asyncio.wait({coming}, timeout=LAST_WORD_S)
                 self._cut_short = not done or coming.result() is not None
                 return None
@@ -179,7 +179,7 @@ class Stream:
             stopping.cancel()
 
     async def _wait_for_room(self) -> None:
-        with self._intake.metrics.backpressure_seconds.time():
+        with self._streams.metrics.backpressure_seconds.time():
             while not self._has_room:
                 self._moved.clear()
                 await self._moved.wait()
@@ -192,7 +192,7 @@ class Stream:
         items = items_of(message)
         here: list[int] = []
         begun: list[signer_pb2.Item] = []
-        fatal = self._intake.desk.fatal
+        fatal = self._streams.dispatcher.fatal
         for place, item in enumerate(items.items):
             if fatal and (refusal := fatal.refusal(item.document_sha256, item)) is not None:
                 self._refuse([item.index], refusal)
@@ -203,15 +203,15 @@ class Stream:
             else:
                 here.append(place)
         if here:
-            await self._take_in(items, here)
+            await self._accept(items, here)
         for item in begun:
             await self._begin(item)
 
-    async def _take_in(self, items: Items, places: list[int]) -> None:
-        """Takes room for all documents of a message at once: a stream that waits for room holds nothing meanwhile."""
+    async def _accept(self, items: Items, places: list[int]) -> None:
+        """Reserves memory for all documents of a message at once: a stream that waits for memory then holds none."""
         try:
             size_bytes = sum(items.size_bytes(place) for place in places)
-            await self._intake.budget.take(self._call.client, size_bytes, wait=self._arriving.is_empty)
+            await self._streams.budget.take(self._call.client, size_bytes, wait=self._arriving.is_empty)
         except VermilionError as refusal:
             self._refuse([items.items[place].index for place in places], refusal)
             return
@@ -222,7 +222,7 @@ class Stream:
 
     async def _begin(self, item: signer_pb2.Item) -> None:
         try:
-            most_bytes = self._intake.largest_document_bytes
+            most_bytes = self._streams.largest_document_bytes
             if item.size_bytes > most_bytes:
                 raise VermilionError(
                     Code.DOCUMENT_TOO_LARGE,
@@ -235,7 +235,7 @@ class Stream:
                 raise VermilionError(Code.INVALID_ARGUMENT, "a document comes whole or in chunks, not both")
             if self._arriving.count >= MOST_ARRIVING:
                 raise VermilionError(Code.OVERLOADED, f"at most {MOST_ARRIVING} documents of a stream arrive in chunks at a time")
-            await self._intake.budget.take(self._call.client, self._weight_bytes(item), wait=self._arriving.is_empty)
+            await self._streams.budget.take(self._call.client, self._weight_bytes(item), wait=self._arriving.is_empty)
         except VermilionError as refusal:
             self._refuse([item.index], refusal)
             return
@@ -243,11 +243,11 @@ class Stream:
         self._arriving.begin(item)
 
     def _weight_bytes(self, item: signer_pb2.Item) -> int:
-        return max(item.size_bytes, self._intake.least_bytes)
+        return max(item.size_bytes, self._streams.least_bytes)
 
     def _chunk(self, chunk: signer_pb2.SealStreamRequest.Chunk) -> None:
         if not self._arriving.holds(chunk.index):
-            return  # the rest of a document that was refused: its one result has gone out
+            return  # the rest of a document that was refused; its one result was sent
         try:
             whole = self._arriving.add(chunk)
         except VermilionError as refusal:
@@ -262,23 +262,23 @@ class Stream:
             self._submit(items, [item.index], self._weight_bytes(item), descriptor)
 
     def _submit(self, items: bytes | memoryview, indexes: list[int], size_bytes: int, descriptor: int | None = None) -> None:
-        """``size_bytes`` are in the budget, and given back when the last answer is here, not when the client goes."""
+        """``size_bytes`` were reserved in the budget, and are returned with the last answer, not when the client goes away."""
 
         def receive(parts: Sequence[bytes], count: int) -> None:
-            if not parcel.left:
-                self._intake.budget.give_back(self._call.client, size_bytes)
-                self._parcels.discard(parcel)
+            if not group.open_count:
+                self._streams.budget.give_back(self._call.client, size_bytes)
+                self._groups.discard(group)
                 self._moved.set()
-            self._answers.put_nowait(_Answer(parts, count, 0 if parcel.left else size_bytes))
+            self._answers.put_nowait(_Answer(parts, count, 0 if group.open_count else size_bytes))
 
-        parcel = Parcel(Sent(self._call, items, descriptor), indexes, size_bytes, receive)
-        self._parcels.add(parcel)
+        group = Group(SentGroup(self._call, items, descriptor), indexes, size_bytes, receive)
+        self._groups.add(group)
         self._out_documents += len(indexes)
         self._out_bytes += size_bytes
-        self._intake.desk.submit(parcel, Lane.BULK)
+        self._streams.dispatcher.submit(group, Lane.BULK)
 
     def _refuse(self, indexes: Sequence[int], refusal: VermilionError) -> None:
-        self._intake.metrics.outcomes({str(refusal.code): len(indexes)})
+        self._streams.metrics.outcomes({str(refusal.code): len(indexes)})
         self._out_documents += len(indexes)
         self._answers.put_nowait(_Answer(serialised(refusals(indexes, refusal)), len(indexes), 0))
 
@@ -289,11 +289,11 @@ class Stream:
 
     def _give_back_arriving(self, size_bytes: int) -> None:
         self._arriving_bytes -= size_bytes
-        self._intake.budget.give_back(self._call.client, size_bytes)
+        self._streams.budget.give_back(self._call.client, size_bytes)
 
 
 def _merged(parts: Sequence[bytes]) -> Iterator[bytes]:
-    """The same results in fewer messages, each of which costs a tenth of a millisecond on its way."""
+    """The same results in fewer messages: each message costs a tenth of a millisecond in gRPC."""
     run: list[bytes] = []
     size_bytes = 0
     for part in parts:

@@ -1,4 +1,4 @@
-"""The worker processes: started (never forked from a process that has threads), watched, replaced when they die."""
+"""The worker processes: started (never forked from a process that has threads), watched, spoken to."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.log import get as get_log
 from sealcore.platform.sandbox import ForkServer
+from signer.front.group import Group, Lane
 from signer.front.overruns import Overrun
-from signer.front.parcel import Lane, Parcel
 from signer.settings import SignerSettings
-from signer.worker.channel import Line, Slot, pair, taken
-from signer.worker.in_progress import Reading
+from signer.worker.channel import Channel, Slot, from_descriptor, pair
+from signer.worker.in_progress import DocumentsInProgress
 from signer.worker.jobs import write_job
 
 STANDARD_COMMAND: Final = ("-m", "signer.worker")
@@ -34,19 +34,19 @@ YOUNG_S: Final = 5.0
 
 @dataclass
 class _Job:
-    parcels: list[Parcel]
+    groups: list[Group]
     slot: int | None
 
 
 @dataclass(frozen=True)
-class Family:
-    """What all workers of a front have in common.
+class PoolContext:
+    """What all workers of a front share.
 
-    boot              this start of the front
-    command           what Python is told to run
-    latest_time_file  the latest time of the timestamp unit that they share
-    dead              names of those that died under this front: what they left may be taken over at once
-    sandbox           where all of them have documents prepared; None where each starts its own when it first needs one
+    boot              identifies this start of the front
+    command           arguments for the Python interpreter
+    latest_time_file  holds the latest time of the timestamp unit that they share
+    dead              names of workers that died: their uses may be taken over at once
+    sandbox           prepares documents for all of them; None when each worker starts its own at the first document that needs one
     """
 
     settings: SignerSettings
@@ -58,10 +58,10 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Left:
-    """A parcel that a worker left unanswered when it ended; ``begun`` unless it only lay ready."""
+class Unanswered:
+    """A group that a worker had not answered when it died. ``begun`` is false when it was only queued there."""
 
-    parcel: Parcel
+    group: Group
     begun: bool
 
 
@@ -69,38 +69,39 @@ class Left:
 class Worker:
     """One process. Used on the event loop only.
 
-    ended  set once it is gone, whatever it went of
-    over   SHA-256 of the documents that it was reading then
+    ended               set once it is gone, for whatever reason
+    documents_at_death  SHA-256 of the documents that it was reading then
     """
 
     name: str
     lane: Lane
     process: subprocess.Popen[bytes]
-    line: Line
+    channel: Channel
     slots: list[Slot]
-    reading: Reading
+    in_progress: DocumentsInProgress
     free: Callable[[], None]
     overrun: Callable[[Overrun], None]
     threads: int = 1
     alive: bool = False
     started_s: float = math.inf
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    over: frozenset[bytes] = frozenset()
+    documents_at_death: frozenset[bytes] = frozenset()
     died_young: bool = True
     _free: list[int] = field(default_factory=list)
     _jobs: dict[int, _Job] = field(default_factory=dict)
     _number: int = 0
     _ending: bool = False
     _ready: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    _asked: dict[str, asyncio.Future[bytes]] = field(default_factory=dict)
+    _queries: dict[str, asyncio.Future[bytes]] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, family: Family, lane: Lane, free: Callable[[], None], overrun: Callable[[Overrun], None]) -> Worker:
-        """Starts the process; ``ready`` tells when it serves, ``free`` is called when it can take a job, ``overrun`` with what it reports.
+    def start(cls, context: PoolContext, lane: Lane, free: Callable[[], None], overrun: Callable[[Overrun], None]) -> Worker:
+        """Starts the process and returns at once: ``ready`` waits until it serves.
 
-        Raises what keeps it from it.
+        free     called whenever it can take a job
+        overrun  called with each document that it reports to have exceeded the sandbox's limits
         """
-        settings, name = family.settings, str(uuid7())
+        settings, name = context.settings, str(uuid7())
         with ExitStack() as opened:
             ours, theirs = pair()
             opened.callback(ours.close)
@@ -108,33 +109,42 @@ class Worker:
             for _ in range(settings.workers.threads + 1):
                 slots.append(Slot.create())
                 opened.callback(slots[-1].close)
-            reading = Reading.create()
-            opened.callback(reading.close)
+            in_progress = DocumentsInProgress.create()
+            opened.callback(in_progress.close)
             with theirs:
-                command = [sys.executable, *family.command, "--line", str(theirs.fileno())]
+                command = [sys.executable, *context.command, "--channel", str(theirs.fileno())]
                 process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
             opened.callback(process.kill)
-            sandbox = [] if family.sandbox is None else [family.sandbox.begin()]
+            sandbox = [] if context.sandbox is None else [context.sandbox.begin()]
             worker = cls(
-                name, lane, process, Line(ours), slots, reading, free, overrun, settings.workers.threads, _free=list(range(len(slots)))
+                name,
+                lane,
+                process,
+                Channel(ours),
+                slots,
+                in_progress,
+                free,
+                overrun,
+                settings.workers.threads,
+                _free=list(range(len(slots))),
             )
-            told = {
+            message = {
                 "settings": settings.model_dump_json(exclude_unset=True),
-                "boot": family.boot,
+                "boot": context.boot,
                 "worker": name,
-                "latest": str(family.latest_time_file),
+                "latest": str(context.latest_time_file),
                 "urgent": lane is Lane.INTERACTIVE,
-                "dead": family.dead,
+                "dead": context.dead,
                 "sandbox": bool(sandbox),
             }
-            with contextlib.suppress(OSError):  # it ended at once; its end is noticed as any other
-                worker.line.send(told, [*sandbox, *(slot.descriptor for slot in slots), reading.descriptor])
+            with contextlib.suppress(OSError):  # it died at once, which is noticed as at any other time
+                worker.channel.send(message, [*sandbox, *(slot.descriptor for slot in slots), in_progress.descriptor])
             asyncio.get_running_loop().add_reader(ours.fileno(), worker._receive)
             opened.pop_all()
         return worker
 
     async def ready(self) -> None:
-        """Waits until it serves; raises what kept it from it."""
+        """Waits until it serves; raises the reason when it does not."""
         try:
             await asyncio.wait_for(asyncio.shield(self._ready), START_S)
         except TimeoutError:
@@ -142,56 +152,56 @@ class Worker:
 
     @property
     def is_free(self) -> bool:
-        """Whether it takes another job: one is worked on, one lies ready beside it."""
+        """Whether it takes another job: it has one slot more than threads, so that the next job is there when one ends."""
         return self.alive and bool(self._free)
 
     @property
     def is_idle(self) -> bool:
-        """Whether it has nothing to do."""
+        """Whether it has no job."""
         return self.alive and len(self._free) == len(self.slots)
 
-    def give(self, parcels: list[Parcel]) -> None:
-        """A job for it; raises what keeps these parcels from being one."""
+    def give(self, groups: list[Group]) -> None:
+        """Sends it a job; raises the reason when these groups cannot be written as one."""
         slot = self._free[-1]
-        message, descriptors = write_job(self.slots[slot], self._number + 1, slot, [parcel.sent for parcel in parcels])
+        message, descriptors = write_job(self.slots[slot], self._number + 1, slot, [group.sent for group in groups])
         self._free.pop()
         self._number += 1
-        self._jobs[self._number] = _Job(parcels, slot)
+        self._jobs[self._number] = _Job(groups, slot)
         try:
-            self.line.send(message, descriptors)
-        except OSError:  # it cannot be told of its job, which is passed on when it has ended
+            self.channel.send(message, descriptors)
+        except OSError:  # the job is dispatched again when the worker has ended
             self.process.kill()
 
-    def left(self) -> list[Left]:
-        """What it did not answer, once it has ended; asked for once. A thread takes one job after the other."""
+    def unanswered(self) -> list[Unanswered]:
+        """What it had not answered when it ended, the first time that this is pending. A thread takes one job after the other."""
         undone = [job for job in self._jobs.values() if job.slot is not None]
         waiting = undone[self.threads :]
-        left = [Left(parcel, job not in waiting) for job in self._jobs.values() for parcel in job.parcels if parcel.left]
+        unanswered = [Unanswered(group, job not in waiting) for job in self._jobs.values() for group in job.groups if group.open_count]
         self._jobs.clear()
-        return left
+        return unanswered
 
-    def tell(self, message: dict[str, Any]) -> None:
-        """Anything else; nothing when it is gone."""
+    def send(self, message: dict[str, Any]) -> None:
+        """Sends it any other message; does nothing when it is gone."""
         with contextlib.suppress(OSError):
-            self.line.send(message)
+            self.channel.send(message)
 
     async def ask(self, what: str, timeout_s: float, **details: str) -> bytes:
-        """What it tells (``process``: alive, metrics, keys, request); SERVICE_UNAVAILABLE when it does not answer in time, or what keeps it.
+        """Its answer to a query (``process``: alive, metrics, keys, request); SERVICE_UNAVAILABLE when it does not answer in time.
 
-        Who asks the same while an answer is awaited gets that one.
+        A refusal by the worker is raised. Equal queries at the same time share one answer.
         """
-        question = json.dumps([what, details], sort_keys=True)
-        asked = self._asked.get(question)
-        if asked is None or asked.done():
-            asked = self._asked[question] = asyncio.get_running_loop().create_future()
-            self.tell({"ask": what, "question": question, **details})
+        query = json.dumps([what, details], sort_keys=True)
+        pending = self._queries.get(query)
+        if pending is None or pending.done():
+            pending = self._queries[query] = asyncio.get_running_loop().create_future()
+            self.send({"ask": what, "query": query, **details})
         try:
-            return await asyncio.wait_for(asyncio.shield(asked), timeout_s)
+            return await asyncio.wait_for(asyncio.shield(pending), timeout_s)
         except TimeoutError:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, "a worker of the signer does not answer") from None
 
-    async def require_life(self, timeout_s: float) -> None:
-        """Ends the process when it gives no sign of life: frozen, it would keep its documents for ever."""
+    async def require_alive(self, timeout_s: float) -> None:
+        """Kills the process when it does not answer: a frozen worker would keep its documents for ever."""
         try:
             await self.ask("alive", timeout_s)
         except VermilionError:
@@ -200,51 +210,51 @@ class Worker:
                 self.process.kill()  # ``_receive`` will see it
 
     async def stop(self) -> None:
-        """Has it end after what it is doing; ends it when it does not."""
+        """Lets it finish its jobs and end; kills it when it does not."""
         self._ending = True
-        self.tell({"stop": True})
+        self.send({"stop": True})
         try:
             await asyncio.to_thread(self.process.wait, END_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             await asyncio.to_thread(self.process.wait)
-        self._forget()
+        self._release()
 
     def _receive(self) -> None:
-        """Hears what it says. One that cannot be understood is ended: its documents go to another."""
+        """Handles its next message. A worker that sends nonsense is killed, and its documents go to another."""
         try:
-            received = self.line.receive()
+            received = self.channel.receive()
             if received is not None:
-                self._hear(*received)
+                self._handle(*received)
                 return
-        except Exception as fault:  # noqa: BLE001  (whatever a worker says, the front goes on)
+        except Exception as fault:  # noqa: BLE001  (whatever a worker sends, the front goes on)
             get_log("workers").error("worker is not understood and is ended", worker=self.name, exc_info=fault)
         self._gone()
 
-    def _hear(self, message: Any, descriptors: list[int]) -> None:
+    def _handle(self, message: Any, descriptors: list[int]) -> None:
         match message:
-            case {"answer": number, "parcel": place, "indexes": indexes, "parts": parts, "at": at}:
-                answers = _cut(self._bytes_at(number, at, sum(parts), descriptors), parts)
-                self._jobs[number].parcels[place].take(answers, indexes)
-                self._forget_job(number)
+            case {"answer": number, "group": place, "indexes": indexes, "parts": parts, "at": at}:
+                answers = _split(self._bytes_at(number, at, sum(parts), descriptors), parts)
+                self._jobs[number].groups[place].take(answers, indexes)
+                self._drop_if_done(number)
             case {"done": number}:
                 job = self._jobs[number]
                 assert job.slot is not None
                 self._free.append(job.slot)
                 job.slot = None
-                self._forget_job(number)
+                self._drop_if_done(number)
                 self.free()
-            case {"unread": number, "parcel": place}:
+            case {"unreadable": number, "group": place}:
                 fault = VermilionError(Code.INVALID_ARGUMENT, "the documents cannot be read as they were sent")
-                self._jobs[number].parcels[place].refuse(fault)
+                self._jobs[number].groups[place].refuse(fault)
             case {"overrun": document_sha256, "binding": binding, "reason": reason, "proven": proven}:
                 self.overrun(Overrun(document_sha256, binding, reason, proven))
-            case {"told": question}:
-                if not (asked := self._asked.pop(question)).done():
-                    asked.set_result(taken(descriptors[0]))
-            case {"refused": question, "code": code, "reason": reason}:
-                if not (asked := self._asked.pop(question)).done():
-                    asked.set_exception(VermilionError(Code(code), reason))
+            case {"reply": query}:
+                if not (pending := self._queries.pop(query)).done():
+                    pending.set_result(from_descriptor(descriptors[0]))
+            case {"refused": query, "code": code, "reason": reason}:
+                if not (pending := self._queries.pop(query)).done():
+                    pending.set_exception(VermilionError(Code(code), reason))
             case {"ready": True}:
                 self.alive, self.started_s = True, time.monotonic()
                 if not self._ready.done():
@@ -255,28 +265,28 @@ class Worker:
 
     def _bytes_at(self, number: int, at: int | None, size_bytes: int, descriptors: list[int]) -> bytes:
         if at is None:
-            return taken(descriptors[0])
+            return from_descriptor(descriptors[0])
         slot = self._jobs[number].slot
         assert slot is not None
         return bytes(self.slots[slot].answers[at : at + size_bytes])
 
-    def _forget_job(self, number: int) -> None:
+    def _drop_if_done(self, number: int) -> None:
         job = self._jobs[number]
-        if job.slot is None and not any(parcel.left for parcel in job.parcels):
+        if job.slot is None and not any(group.open_count for group in job.groups):
             del self._jobs[number]
 
     def _gone(self) -> None:
-        """The process has ended, or is about to: it lets go of the line last."""
+        """The process has ended, or is about to: closing the channel is the last thing it does."""
         if self.alive:
-            self.over, self.died_young = self.reading.documents(), time.monotonic() - self.started_s < YOUNG_S
-        self._forget()
-        if not self._ending:  # as it was told
+            self.documents_at_death, self.died_young = self.in_progress.documents(), time.monotonic() - self.started_s < YOUNG_S
+        self._release()
+        if not self._ending:  # it was not asked to end
             self.process.kill()
         self._fail(VermilionError(Code.SERVICE_UNAVAILABLE, "a worker of the signer ended at its start"))
         self.ended.set()
 
     async def reaped(self) -> None:
-        """Waits for the end of a process that is gone; not for ever, since one that hangs in the kernel cannot be waited for."""
+        """Collects the exit status; not for ever, since a process may hang in the kernel."""
         try:
             status: int | str = await asyncio.to_thread(self.process.wait, END_S)
         except subprocess.TimeoutExpired:
@@ -286,19 +296,19 @@ class Worker:
     def _fail(self, fault: VermilionError) -> None:
         if not self._ready.done():
             self._ready.set_exception(fault)
-            self._ready.exception()  # whether anybody waits for it or not
+            self._ready.exception()  # marks it as seen: nobody may be waiting for it
 
-    def _forget(self) -> None:
+    def _release(self) -> None:
         self.alive = False
-        if self.line.fileno() >= 0:
-            asyncio.get_running_loop().remove_reader(self.line.fileno())
-            self.line.close()
-            self.reading.close()
+        if self.channel.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self.channel.fileno())
+            self.channel.close()
+            self.in_progress.close()
             for slot in self.slots:
                 slot.close()
 
 
-def _cut(data: bytes, sizes: Sequence[int]) -> list[bytes]:
+def _split(data: bytes, sizes: Sequence[int]) -> list[bytes]:
     parts, position = [], 0
     for size in sizes:
         parts.append(data[position : position + size])

@@ -1,4 +1,4 @@
-"""Admissions of tokens, kept while they hold: a token is judged once for many documents."""
+"""A cache of admissions: a token is judged once for many documents."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ _SUFFIXES = db.Rows.of("suffixes", _Suffix)
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An attempt that is whole: signed, timestamped, read back."""
+    """An attempt that is complete: signed, timestamped, read back."""
 
     intent: Intent
     suffix: bytes
@@ -84,8 +84,8 @@ class Finished:
     warnings: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        # Warnings come out of a sandbox that a hostile document may have taken over, and go into an entry: here one document
-        # is refused for them, in Commit it would be the batch.
+        # Warnings come from a sandbox that a hostile document may control, and go into a ledger entry. Refused here, they cost
+        # one document; in Commit, the whole batch.
         plain = len(self.warnings) <= MOST_WARNINGS and all(is_text(word, MOST_WARNING_CHARACTERS) for word in self.warnings)
         require(plain, "the document's warnings cannot be recorded", Code.DOCUMENT_DAMAGED)
 
@@ -95,7 +95,7 @@ def commit(
 ) -> list[Result]:
     """For each attempt the sealed use, or why its signature is discarded; raises DATABASE_UNAVAILABLE, STORAGE_FULL for all.
 
-    ``urgent`` as in ``db.write``. ``reached`` is told "commit: entries appended" and "commit: uses ended", both before the transaction ends.
+    ``urgent`` as in ``db.write``. ``reached`` is called with "commit: entries appended" and "commit: uses ended", both before the transaction ends.
     """
     if not batch:
         return []
@@ -135,14 +135,12 @@ def _refusals(connection: Connection, batch: Sequence[Finished], now_us: int) ->
         if mine not in open_uses:
             results.append(VermilionError(Code.USE_IN_PROGRESS, "another attempt has taken this use over; this signature is discarded"))
             continue
-        if (
-            now_us >= one.intent.lease_until_us + _LATEST_US
-        ):  # whoever searched the ledger for its timestamp's time has been told "not there"
+        if now_us >= one.intent.lease_until_us + _LATEST_US:  # a search of the ledger around its timestamp may have found nothing already
             results.append(
                 VermilionError(Code.USE_IN_PROGRESS, "this attempt took too long; its signature is discarded, send the request again")
             )
             continue
-        open_uses.discard(mine)  # a second end of the same attempt is none
+        open_uses.discard(mine)  # the same attempt cannot end twice
         stopped = stops[one.intent.item.admission]
         results.append(None if stopped is None else VermilionError(Code.USE_VOIDED, f"{stopped.reason}; the signature is discarded"))
     return results
@@ -150,7 +148,7 @@ def _refusals(connection: Connection, batch: Sequence[Finished], now_us: int) ->
 
 @dataclass(frozen=True)
 class _Kind:
-    """What the entries of one admission share."""
+    """What the entries of one admission have in common."""
 
     encoder: UseEntries
     kind: EntryKind
@@ -163,13 +161,13 @@ class _Kind:
         claims = admission.claims
         policy = f"{claims.policy.id}/{claims.policy.version}"
         values = {"form": claims.form, "people": people_value(admission.people), "policy": policy}
-        kept = {name: value for name, value in values.items() if value}
-        encoder = UseEntries(kind, now_us, jti_hash=jti_hash(claims.jti), spki_sha256=admission.seal.spki_sha256, values=kept)
-        return cls(encoder, kind, claims.form, claims.jti, ledger_store.salts_head(kept))
+        present = {name: value for name, value in values.items() if value}
+        encoder = UseEntries(kind, now_us, jti_hash=jti_hash(claims.jti), spki_sha256=admission.seal.spki_sha256, values=present)
+        return cls(encoder, kind, claims.form, claims.jti, ledger_store.salts_head(present))
 
 
 def _entries(ending: Sequence[tuple[Finished, VermilionError | None]], now_us: int) -> list[Encoded]:
-    """The entry of each use, under salts of its own."""
+    """The entry of each use, with salts of its own."""
     shared: dict[tuple[Admission, bool], _Kind] = {}
     salts, room = os.urandom(_MOST_SALTS_BYTES * len(ending)), 0
     entries: list[Encoded] = []

@@ -1,7 +1,7 @@
-"""What sealing would say of a document for its own sake: the same preparation, in a sandbox, thrown away. Nothing is written or counted.
+"""Whether a document could be sealed: it is prepared in a sandbox as for sealing, and the update thrown away. Nothing is written or counted.
 
-Several small documents share a child, as far as the lean writer understands them; each of the others, and every document of a child that
-did not come to its end, gets a child of its own, as in sealing.
+Small documents share a child as long as the lean writer understands them. Every other document gets a child of its own, as in sealing,
+and so does every document of a child that did not finish.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from signer.pipeline.sandbox import limits, plan_of, request_parts
 
 PARTS_EACH: Final = 3
 MOST_TOGETHER: Final = PARTS_LIMIT // PARTS_EACH
-_PATIENT: Final = 10  # nice: sealing goes first
+_NICE: Final = 10  # sealing goes first
 
 
 @dataclass(frozen=True)
-class Question:
+class Candidate:
     """A document, and the plan that it would be sealed by."""
 
     document: bytes
@@ -40,8 +40,8 @@ class Judgement:
     refusal: VermilionError | None = None
 
 
-class Examining:
-    """Asks the sandbox. Thread-safe; it starts with the first question."""
+class DryRun:
+    """Prepares candidates in a sandbox, which starts with the first of them. Thread-safe."""
 
     def __init__(self) -> None:
         self._server = ForkServer("signer.pipeline.dry_run:work", preload=["signer.pdf.full.prepare"], limits=limits())
@@ -50,55 +50,59 @@ class Examining:
         """Ends the sandbox."""
         self._server.close()
 
-    def together(self, questions: Sequence[Question]) -> list[Judgement | None]:
-        """One judgement a question, of which there are at most ``MOST_TOGETHER``; None for those to be asked alone.
+    def together(self, candidates: Sequence[Candidate]) -> list[Judgement | None]:
+        """A judgement for each of at most ``MOST_TOGETHER`` candidates, in one child; None for those that need a child of their own.
 
-        Raises what is no document's fault, as ``alone`` does.
+        A failure that is no document's fault is raised, here and by ``alone``.
         """
-        if len(questions) == 1:
+        if len(candidates) == 1:
             return [None]
         try:
-            told = self._ask(questions)
+            entries = self._prepare(candidates)
         except VermilionError as fault:
             if fault.kind is not Kind.DOCUMENT:
                 raise
-            return [None] * len(questions)
-        return [_judgement(one) if one is not None else None for one in told]
+            return [None] * len(candidates)
+        return [_judgement(one) if one is not None else None for one in entries]
 
-    def alone(self, question: Question) -> Judgement:
-        """The judgement on a document that has a child of its own."""
+    def alone(self, candidate: Candidate) -> Judgement:
+        """The judgement on one candidate, in a child of its own."""
         try:
-            (told,) = self._ask([question])
+            (entry,) = self._prepare([candidate])
         except VermilionError as fault:
             if fault.kind is not Kind.DOCUMENT:
                 raise
             return Judgement(refusal=fault)
-        return _judgement(told or {})
+        return _judgement(entry or {})
 
-    def _ask(self, questions: Sequence[Question]) -> list[dict[str, Any] | None]:
-        """A hostile document may have written the answer: what is none counts as damaged."""
-        parts = [part for one in questions for part in request_parts(one.document, one.plan, "sha256")]
+    def _prepare(self, candidates: Sequence[Candidate]) -> list[dict[str, Any] | None]:
+        """A hostile document may have written the answer: one that makes no sense counts as a damaged document."""
+        parts = [part for one in candidates for part in request_parts(one.document, one.plan, "sha256")]
         try:
             (answer,) = self._server.call(*parts)
-            told = json.loads(answer)
+            entries = json.loads(answer)
         except ValueError:
-            told = None
-        if not isinstance(told, list) or len(told) != len(questions) or not all(one is None or isinstance(one, dict) for one in told):
+            entries = None
+        if (
+            not isinstance(entries, list)
+            or len(entries) != len(candidates)
+            or not all(one is None or isinstance(one, dict) for one in entries)
+        ):
             raise VermilionError(Code.DOCUMENT_DAMAGED, "the document cannot be read")
-        return told
+        return entries
 
 
-def _judgement(told: dict[str, Any]) -> Judgement:
-    if "code" not in told:
-        warnings = told.get("warnings")
+def _judgement(entry: dict[str, Any]) -> Judgement:
+    if "code" not in entry:
+        warnings = entry.get("warnings")
         return Judgement(tuple(str(each)[:300] for each in warnings[:32]) if isinstance(warnings, list) else ())
-    code = Code(told["code"]) if told["code"] in Code.__members__ else Code.DOCUMENT_DAMAGED
-    return Judgement(refusal=VermilionError(code, str(told.get("reason"))[:1000], rule=str(told.get("rule") or "")[:300] or None))
+    code = Code(entry["code"]) if entry["code"] in Code.__members__ else Code.DOCUMENT_DAMAGED
+    return Judgement(refusal=VermilionError(code, str(entry.get("reason"))[:1000], rule=str(entry.get("rule") or "")[:300] or None))
 
 
 def work(parts: list[bytes]) -> Sequence[bytes]:
-    """Runs in the child: three parts a document in, one answer for all out; None for a document that needs a child of its own."""
-    os.nice(_PATIENT)
+    """Runs in the child: takes three parts a document, returns one answer for all; None for a document that needs a child of its own."""
+    os.nice(_NICE)
     alone = len(parts) == PARTS_EACH
     triples = zip(parts[::PARTS_EACH], parts[1::PARTS_EACH], parts[2::PARTS_EACH], strict=True)
     return [
@@ -127,5 +131,5 @@ def _lean(document: bytes, plan: Plan) -> Prepared | None:
         return prepare_lean(document, plan, hashlib.sha256(document))
     except VermilionError:
         raise
-    except Exception:  # noqa: BLE001  (what the lean writer trips over, pyHanko may judge, as in sealing)
+    except Exception:  # noqa: BLE001  (where the lean writer fails, pyHanko may succeed, as in sealing)
         return None

@@ -42,7 +42,7 @@ from signer.pipeline.examiner import Examiner
 from signer.pipeline.fairness import FairThreads
 from signer.pipeline.keys import SealKey, SealKeys
 from signer.pipeline.sandbox import Sandbox
-from signer.pipeline.timestamps import Stamps
+from signer.pipeline.timestamps import TimestampSource
 from signer.register.model import Template
 from signer.register.store import RegisterStore
 from signer.status.judge import StatusJudge
@@ -71,7 +71,7 @@ class Parts:
     register: RegisterStore
     uses: UseStore
     keys: SealKeys
-    stamps: Stamps
+    timestamps: TimestampSource
     sandbox: Sandbox
     examiner: Examiner
     metrics: SignerMetrics
@@ -81,7 +81,7 @@ class Parts:
     largest_document_bytes: int
     sandboxed_at_once: int
     urgent: bool
-    reading: InProgress
+    in_progress: InProgress
     reached: Reached
 
 
@@ -264,7 +264,7 @@ class Engine:
     def _hole_size_bytes(self, key: SealKey) -> int:
         size_bytes = self._holes.get(key.certificate_sha256)
         if size_bytes is None:
-            size_bytes = self._holes[key.certificate_sha256] = key.template.largest_bytes(self._parts.stamps.largest_token_bytes)
+            size_bytes = self._holes[key.certificate_sha256] = key.template.largest_bytes(self._parts.timestamps.largest_token_bytes)
         return size_bytes
 
     # --- prepare ---------------------------------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ class Engine:
         with self._stage("prepare", documents=len(intended)):
             for one in intended:
                 request = one.admitted.item.request
-                self._parts.reading.begin(request.document_sha256)
+                self._parts.in_progress.begin(request.document_sha256)
                 try:
                     plan = self._plan(one)
                     update = prepare_lean(request.document, plan, one.admitted.digest())
@@ -289,7 +289,7 @@ class Engine:
                 except Exception as fault:  # noqa: BLE001  (what the lean writer trips over, the sandbox may judge)
                     self._unforeseen(fault)
                 unread.append(one)
-            self._parts.reading.end()
+            self._parts.in_progress.end()
         self._parts.metrics.prepared("lean", len(intended) - len(unread))
         return prepared, unread
 
@@ -358,7 +358,7 @@ class Engine:
         timestamped: list[Timestamped] = []
         with self._stage("timestamp", documents=len(signed)) as stage:
             before_s = self._parts.keys.cpu_s
-            tokens = self._parts.stamps.stamp_all([hashlib.sha256(one.signature).digest() for one in signed])
+            tokens = self._parts.timestamps.stamp_all([hashlib.sha256(one.signature).digest() for one in signed])
             for one, token in zip(signed, tokens, strict=True):
                 if isinstance(token, VermilionError):
                     batch.refuse(one.prepared.intended.admitted.received, token)
@@ -379,12 +379,12 @@ class Engine:
         with self._stage("read_back", documents=len(timestamped)):
             for one, suffix in zip(timestamped, suffixes, strict=True):
                 received = one.signed.prepared.intended.admitted.received
-                self._parts.reading.begin(received.request.document_sha256)
+                self._parts.in_progress.begin(received.request.document_sha256)
                 try:
                     verified.append(verify(one, suffix))
                 except VermilionError as refusal:
                     batch.refuse(received, refusal)
-            self._parts.reading.end()
+            self._parts.in_progress.end()
         self._parts.reached("read back")
         return verified
 

@@ -1,4 +1,4 @@
-"""Looks into strangers' PDFs in a sandbox; the process that holds the keys loads no PDF library for it."""
+"""Examines PDFs of templates and pictures in a sandbox, so that the process that holds the keys loads no PDF library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sealcore.protocol.canonical import canonical_json
 
 
 class Examiner:
-    """``signer.pipeline.template`` in a sandbox, which starts with the first question: grants on templates and new pictures are rare."""
+    """``signer.pipeline.template`` in a sandbox, which starts with the first call: grants on templates and new pictures are rare."""
 
     def __init__(self) -> None:
         self._sandbox = ForkServer("signer.pipeline.template:work", preload=["pikepdf"])

@@ -16,9 +16,9 @@ _Work = tuple[Future[Any], Callable[[], Any]]
 
 
 class FairThreads:
-    """A pool of threads. Next is the client with the fewest pieces of work under way, among these the one that has had the least time.
+    """A pool of threads. The next task is that of the client with the fewest running tasks; among these, of the one that has used the least time.
 
-    Work is not interrupted: who waits, waits for what has begun. A client that has had nothing for a while begins where the others are.
+    A running task is not interrupted. A client that was idle for a while starts at the level of the others, without credit.
     """
 
     def __init__(self, threads: int, name: str, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
@@ -26,24 +26,24 @@ class FairThreads:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._lock = threading.Lock()
         self._waiting: dict[str, deque[_Work]] = {}
-        self._under_way: Counter[str] = Counter()
+        self._running: Counter[str] = Counter()
         self._spent_s: OrderedDict[str, float] = OrderedDict()
-        self._level_s = 0.0  # what the client had spent whose work began last
+        self._level_s = 0.0  # what the client of the task that began last had spent
 
     def of(self, client: str) -> Executor:
-        """The pool as this client has it."""
+        """The pool, as an executor of this client's tasks."""
         return _Share(self, client)
 
     def close(self, *, finish: bool) -> None:
-        """Waits for all that was asked, or gives up what has not begun."""
+        """Waits for all tasks, or cancels those that have not begun."""
         if not finish:
             with self._lock:
-                for future, _work in [one for line in self._waiting.values() for one in line]:
+                for future, _work in [one for queue in self._waiting.values() for one in queue]:
                     future.cancel()
         self._pool.shutdown(wait=finish, cancel_futures=not finish)
 
     def add(self, client: str, work: Callable[[], _T]) -> Future[_T]:
-        """Work for a client, in its turn."""
+        """Runs a task of this client when its turn comes."""
         future: Future[_T] = Future()
         with self._lock:
             if client not in self._waiting:
@@ -56,11 +56,11 @@ class FairThreads:
 
     def _next(self) -> None:
         with self._lock:
-            client = min(self._waiting, key=lambda one: (self._under_way[one], self._spent_s[one]))
+            client = min(self._waiting, key=lambda one: (self._running[one], self._spent_s[one]))
             future, work = self._waiting[client].popleft()
             if not self._waiting[client]:
                 del self._waiting[client]
-            self._under_way[client] += 1
+            self._running[client] += 1
             self._level_s = max(self._level_s, self._spent_s[client])
         began_s = self._monotonic_s()
         try:
@@ -70,12 +70,12 @@ class FairThreads:
 
     def _done(self, client: str, took_s: float) -> None:
         with self._lock:
-            self._under_way[client] -= 1
+            self._running[client] -= 1
             self._spent_s[client] = self._spent_s.get(client, self._level_s) + took_s
-            if not self._under_way[client]:
-                del self._under_way[client]
+            if not self._running[client]:
+                del self._running[client]
             if len(self._spent_s) > CLIENTS_REMEMBERED:
-                for idle in [one for one in self._spent_s if one not in self._waiting and one not in self._under_way][:1]:
+                for idle in [one for one in self._spent_s if one not in self._waiting and one not in self._running][:1]:
                     del self._spent_s[idle]
 
 
@@ -84,7 +84,7 @@ def _run(future: Future[Any], work: Callable[[], Any]) -> None:
         return
     try:
         result = work()
-    except BaseException as fault:  # noqa: BLE001  (it belongs to whoever waits for the result, as in every pool)
+    except BaseException as fault:  # noqa: BLE001  (it is for whoever waits for the result, as in every pool)
         future.set_exception(fault)
     else:
         future.set_result(result)

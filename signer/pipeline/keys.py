@@ -1,4 +1,4 @@
-"""The seal keys as the engine uses them: each with the template of its signatures, found once and kept."""
+"""The seal keys as the engine uses them: each found once, and kept with the template of its signatures."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sealcore.hsm.watch import Watched
 from signer.pdf.cms import SignatureTemplate
 from signer.register.model import Seal
 
-MOST_HUNG: Final = 8  # each holds a session of the HSM, which has not many
+MOST_HUNG: Final = 8  # each holds one of the HSM's few sessions
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class SealKey:
-    """A seal's key in the token, and the DER that all its signatures under this certificate share."""
+    """A seal's key in the token, and the DER that its signatures under this certificate have in common."""
 
     key: TokenKey
     template: SignatureTemplate
@@ -32,10 +32,10 @@ class SealKey:
 
 
 class SealKeys:
-    """Finds the key behind a seal and signs with it, in bounded time. Thread-safe.
+    """Finds the key of a seal and signs with it, within a time limit. Thread-safe.
 
-    timeout_s  how long one call of the HSM may take; a hung one is left to itself and its late signature thrown away
-    most_hung  with so many calls hanging, no further one is made
+    timeout_s  for one call of the HSM; a hung call is abandoned, and a signature that comes late is discarded
+    most_hung  while so many calls hang, no further one is made
     """
 
     def __init__(self, token: Token, *, timeout_s: float, most_hung: int = MOST_HUNG) -> None:
@@ -46,16 +46,16 @@ class SealKeys:
 
     @property
     def hung(self) -> int:
-        """How many calls hang at this moment."""
+        """How many calls hang now."""
         return self._watched.hung
 
     @property
     def cpu_s(self) -> float:
-        """CPU seconds spent so far in the threads that call the HSM, the HSM's own (SoftHSM) included."""
+        """CPU seconds spent so far in the threads that call the HSM; with SoftHSM these include the cryptography."""
         return self._watched.cpu_s
 
     def of(self, seal: Seal) -> SealKey:
-        """The seal's key; HSM_KEY_MISSING when the token has none, or another, under the label."""
+        """The seal's key; HSM_KEY_MISSING when the token has no key, or a different one, under the label."""
         certificate_sha256 = hashlib.sha256(seal.certificate).hexdigest()
         with self._lock:
             known = self._known.get(certificate_sha256)
@@ -71,14 +71,14 @@ class SealKeys:
             return self._known.setdefault(certificate_sha256, found)
 
     def sign_all(self, seal_key: SealKey, signed_attributes: Sequence[bytes]) -> list[bytes | VermilionError]:
-        """A signature over each, in order, or why there is none: HSM_UNAVAILABLE, HSM_TIMEOUT, HSM_KEY_MISSING, HSM_PIN_REFUSED.
+        """For each, in order, its signature or why there is none: HSM_UNAVAILABLE, HSM_TIMEOUT, HSM_KEY_MISSING, HSM_PIN_REFUSED.
 
-        Each calls the HSM at most once with the seal key and is never tried again here: the attempt ends with it.
+        The HSM is called at most once for each, and never again after a failure: the attempt ends with the call (docs/protocol.md, "Use").
         """
         return self._watched.run([partial(seal_key.key.sign, one) for one in signed_attributes])
 
     def watched(self, jobs: Sequence[Callable[[], Result]]) -> list[Result | VermilionError]:
-        """The outcome of other jobs that call the HSM (timestamps), in order, under the same watch."""
+        """The outcomes of other jobs that call the HSM (timestamps), in order, under the same time limit."""
         return self._watched.run(jobs)
 
     def listed(self) -> Found:
@@ -91,7 +91,7 @@ class SealKeys:
         return _only(self._watched.run([lambda: certificate_request(key, common_name, organization=organization)]))
 
     def close(self) -> None:
-        """Takes no further calls; does not wait for a hung one."""
+        """Takes no further calls; does not wait for hung ones."""
         self._watched.close()
 
     def _found(self, label: str, spki_sha256: bytes | None = None) -> TokenKey:

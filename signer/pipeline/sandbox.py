@@ -1,4 +1,4 @@
-"""Strangers' documents are prepared in a process of their own: bounded, without network, thrown away (``sealcore.platform.sandbox``)."""
+"""Prepares clients' documents, each in a process of its own that is bounded, has no network and is thrown away (``sealcore.platform.sandbox``)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from sealcore.protocol.json_forms import placement_from_json, placement_to_json
 from sealcore.protocol.leaf import Certification
 from signer.pdf.plan import LARGEST_HOLE_BYTES, Plan, Prepared
 
-CPU_S: Final = 20  # the slowest of 403 real documents takes 0.4 s; large ones with many objects take seconds
-WALL_S: Final = 40.0  # two cores may be shared by more children
+CPU_S: Final = 20  # of 403 real documents the slowest takes 0.4 s; large ones with many objects take seconds
+WALL_S: Final = 40.0  # more than the CPU time: children may outnumber the cores
 MEMORY_BASE_BYTES: Final = 512 * 1024 * 1024  # decoded object streams, the page tree, pyHanko's caches
-MEMORY_PER_DOCUMENT_BYTE: Final = 8  # pipe, document, repaired copy, sealed copy, PDFium's copy, with room
+MEMORY_PER_DOCUMENT_BYTE: Final = 8  # pipe, document, repaired copy, sealed copy, PDFium's copy, and some to spare
 SUFFIX_BYTES: Final = 64 * 1024 * 1024  # rewritten pages and pictures; an update is far smaller
 
 
 class Sandbox:
-    """Prepares documents, each in a child of its own. Thread-safe; starts with ``start`` or the first call.
+    """Prepares documents, each in a child process of its own. Thread-safe; starts with ``start`` or the first call.
 
     largest_document_bytes  from the settings; beyond it DOCUMENT_TOO_LARGE
-    workers                 how many children run at once: no more than there are cores to run them
-    shared                  the control socket of the front's own server, where it has one for all workers
+    workers                 how many children run at once
+    shared                  control socket of the front's server, when it has one for all workers
     """
 
     def __init__(self, *, largest_document_bytes: int, workers: int, shared: socket.socket | None = None) -> None:
@@ -36,15 +36,15 @@ class Sandbox:
         self._server = server(shared)
 
     def start(self) -> None:
-        """Starts the process that children are forked from; SERVICE_UNAVAILABLE when it does not come up."""
+        """Starts the process that children are forked from; SERVICE_UNAVAILABLE when it does not start."""
         self._server.start()
 
     def close(self) -> None:
-        """Ends it; calls in progress end by their own limits."""
+        """Ends that process; calls in progress end by their own limits."""
         self._server.close()
 
     def run(self, document: bytes, plan: Plan, hash_name: str = "sha256") -> Prepared:
-        """What ``prepare`` gives or raises; DOCUMENT_TOO_LARGE, and DOCUMENT_TOO_COMPLEX when a limit ended it."""
+        """What ``prepare`` returns or raises; DOCUMENT_TOO_LARGE, and DOCUMENT_TOO_COMPLEX when a limit ended the child."""
         if len(document) > self._largest_document_bytes:
             raise VermilionError(
                 Code.DOCUMENT_TOO_LARGE, f"the document has {len(document)} bytes, the limit is {self._largest_document_bytes}"
@@ -60,12 +60,12 @@ def server(shared: socket.socket | None = None) -> ForkServer:
 
 
 def prepare_parts(parts: list[bytes]) -> Sequence[bytes]:
-    """Runs in the child: request parts in, answer parts out."""
+    """Runs in the child: takes the parts of a request, returns the parts of the answer."""
     from signer.pdf.full.prepare import prepare  # noqa: PLC0415  (only the zygote loads pyHanko and PDFium, never the signer itself)
 
     head, document, pictures = parts
-    told = json.loads(head)
-    prepared = prepare(document, plan_of(told, pictures), told["hash_name"])
+    request = json.loads(head)
+    prepared = prepare(document, plan_of(request, pictures), request["hash_name"])
     answer = {
         "hole_offset": prepared.hole_offset,
         "hole_size_bytes": prepared.hole_size_bytes,
@@ -78,7 +78,7 @@ def prepare_parts(parts: list[bytes]) -> Sequence[bytes]:
 
 
 def limits() -> Limits:
-    """What a child may use for a document. A small one gets little: what it unfolds to costs memory that all children share."""
+    """What a child may use. A small document gets little memory: what it decompresses to comes out of what all children share."""
     return Limits(
         cpu_s=CPU_S,
         wall_s=WALL_S,
@@ -89,7 +89,7 @@ def limits() -> Limits:
 
 
 def request_parts(document: bytes, plan: Plan, hash_name: str) -> list[bytes]:
-    """One document and its plan for the way to a child."""
+    """One document and its plan, as they are sent to a child."""
     used = {mark.picture_sha256 for mark in plan.placement.marks}
     pictures = {digest: plan.pictures[digest] for digest in sorted(used)}
     head = {
@@ -107,38 +107,38 @@ def request_parts(document: bytes, plan: Plan, hash_name: str) -> list[bytes]:
     return [json.dumps(head).encode(), document, b"".join(pictures.values())]
 
 
-def plan_of(told: dict[str, Any], joined: bytes) -> Plan:
-    """The plan that ``request_parts`` sent."""
+def plan_of(request: dict[str, Any], joined: bytes) -> Plan:
+    """The plan, as the child reads it back from ``request_parts``."""
     pictures, position = {}, 0
-    for digest, size in told["pictures"].items():
+    for digest, size in request["pictures"].items():
         pictures[bytes.fromhex(digest)] = joined[position : position + size]
         position += size
     return Plan(
-        field_name=told["field_name"],
-        signing_time=datetime.fromisoformat(told["signing_time"]),
-        placement=placement_from_json(told["placement"]),
+        field_name=request["field_name"],
+        signing_time=datetime.fromisoformat(request["signing_time"]),
+        placement=placement_from_json(request["placement"]),
         pictures=pictures,
-        hole_size_bytes=told["hole_size_bytes"],
-        content_policy=told["content_policy"],
-        writer_version=told["writer_version"],
-        owner_name=told["owner_name"],
-        bound=None if told["bound"] is None else Certification(told["bound"]),
+        hole_size_bytes=request["hole_size_bytes"],
+        content_policy=request["content_policy"],
+        writer_version=request["writer_version"],
+        owner_name=request["owner_name"],
+        bound=None if request["bound"] is None else Certification(request["bound"]),
     )
 
 
 def _prepared(answer: list[bytes]) -> Prepared:
-    """A hostile document may have written the answer: whatever does not hold together is refused, and read back comes after."""
+    """A hostile document may have written the answer: one that is inconsistent is refused here, one that is wrong by ``batch.accept``."""
     try:
         head, suffix = answer
-        told = json.loads(head)
+        values = json.loads(head)
         return Prepared(
             suffix=suffix,
-            hole_offset=int(told["hole_offset"]),
-            hole_size_bytes=int(told["hole_size_bytes"]),
-            byte_range=tuple(int(each) for each in told["byte_range"]),  # type: ignore[arg-type]
-            digest=bytes.fromhex(told["digest"]),
-            field_name=str(told["field_name"]),
-            warnings=tuple(str(each) for each in told["warnings"]),
+            hole_offset=int(values["hole_offset"]),
+            hole_size_bytes=int(values["hole_size_bytes"]),
+            byte_range=tuple(int(each) for each in values["byte_range"]),  # type: ignore[arg-type]
+            digest=bytes.fromhex(values["digest"]),
+            field_name=str(values["field_name"]),
+            warnings=tuple(str(each) for each in values["warnings"]),
         )
     except (ValueError, LookupError, TypeError, VermilionError):
         raise VermilionError(Code.DOCUMENT_DAMAGED, "the document cannot be read") from None

@@ -1,10 +1,10 @@
-"""Templates of grants: does a document show the registered base PDF and nothing else, but for the fields that may be filled in?
+"""Templates of grants: does a document show the registered base PDF and nothing else, apart from the fields that may be filled in?
 
-Two documents are alike when their *fixed content* hashes the same: every page with its content, boxes, resources and
-annotations, and what the catalog adds to the look or the behaviour (form, layers, names, actions). Blanked beforehand: value
-and appearance of the declared fields. How a file is written (object numbers, compression, dates, metadata) does not count.
+Two documents match when their *fixed content* has the same hash: every page with its content, boxes, resources and annotations, and
+whatever the catalog adds to appearance or behaviour (form, layers, names, actions). Values and appearances of the declared fields are
+left out. So is how the file is written: object numbers, compression, dates, metadata.
 
-Runs in a sandbox (``examiner``): the documents are strangers' bytes.
+Runs in a sandbox (``examiner``), since anybody may have written the documents.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from sealcore.protocol.labels import TEMPLATE_V1
 
 MOST_OBJECTS = 200_000  # a base PDF is a form, not a book
 DEEPEST = 200
-# Facts about a file, not about its look. They are left out where they are that fact, never by name alone: a resource may bear any name.
+# Entries that say nothing about appearance. Each is left out only where it has that meaning, never by name alone: a resource may have any name.
 _PAGE_FACTS = frozenset({"/Metadata", "/PieceInfo", "/LastModified", "/Parent", "/Contents"})  # /Contents is described apart
 _CATALOG_FACTS = frozenset({"/Metadata", "/PieceInfo", "/Version", "/Extensions", "/Pages"})
-_FORM_FACTS = frozenset({"/NeedAppearances"})  # asks the reader to draw the fields' values anew, which are blanked here
+_FORM_FACTS = frozenset({"/NeedAppearances"})  # asks the reader to redraw the fields' values, which are left out here
 _FIELD_VALUE = frozenset({"/V", "/AP", "/AS", "/I", "/DV", "/M"})
 _STREAM_FORM = frozenset({"/Length", "/Filter", "/DecodeParms"})
 _INHERITED = ("/Resources", "/MediaBox", "/CropBox", "/Rotate")
@@ -57,18 +57,18 @@ def picture_size(picture: bytes) -> tuple[int, int]:
 
 
 class _Fixed:
-    """Walks a document into one deterministic description of what it shows."""
+    """Builds one deterministic description of what a document shows."""
 
     def __init__(self, pdf: pikepdf.Pdf, fields: frozenset[str]) -> None:
         self._pdf = pdf
         self._fields = fields
         self._declared = set(self._declared_widgets())
-        self._number: dict[tuple[int, int], int] = {}  # object → order of first visit; shared and cyclic objects name that
+        self._number: dict[tuple[int, int], int] = {}  # object → order of first visit, which stands for the object wherever it comes again
         self._left = MOST_OBJECTS
 
     def digest(self) -> str:
         pages = [page.obj for page in self._pdf.pages]
-        for page in pages:  # first, so that whatever points to a page names its number
+        for page in pages:  # first, so that a reference to a page is described by its number
             self._number[page.objgen] = len(self._number)
         catalog = {str(key): value for key, value in self._pdf.Root.items() if key not in _CATALOG_FACTS}
         form = catalog.pop("/AcroForm", None)
@@ -138,7 +138,7 @@ class _Fixed:
         return [str(value._type_name), str(value)]
 
     def _stream(self, stream: pikepdf.Stream, depth: int) -> Any:
-        """By its decoded bytes where the filters allow it; a picture that only its own codec reads, by filters and coded bytes."""
+        """By its decoded bytes where they can be decoded here; images in formats such as JPEG, by filters and encoded bytes."""
         try:
             return [self._members(stream, depth, _STREAM_FORM), hashlib.sha256(stream.read_bytes()).digest()]
         except pikepdf.PdfError:

@@ -13,24 +13,24 @@ from timestamp.unit import TimestampUnit
 OWN: Final = "own"
 
 
-class Stamps(Protocol):
-    """Timestamps over SHA-256 digests."""
+class TimestampSource(Protocol):
+    """Makes timestamp tokens over SHA-256 digests."""
 
     @property
     def largest_token_bytes(self) -> int:
-        """No token is larger: every sealed document has room for so much."""
+        """The most that a token may have: the hole of every sealed document is sized for it."""
 
     def stamp_all(self, digests: Sequence[bytes]) -> list[bytes | VermilionError]:
-        """For each digest, in order, its token (DER) or why there is none."""
+        """For each digest, in order, its token (DER) or why none was made."""
 
     def close(self) -> None:
-        """Gives everything back."""
+        """Frees what it holds."""
 
 
 class OwnUnit:
-    """The signer's own unit, under the watch that all calls of the HSM are under. Thread-safe.
+    """The signer's own timestamp unit; its HSM calls have the same time limit as all others. Thread-safe.
 
-    called  told the outcomes of the HSM calls
+    called  receives the outcomes of the HSM calls
     """
 
     name: Final = OWN
@@ -42,10 +42,10 @@ class OwnUnit:
         self.largest_token_bytes: Final = unit.largest_token_bytes
 
     def stamp_all(self, digests: Sequence[bytes], _within_s: float | None = None) -> list[bytes | VermilionError]:
-        """As ``Stamps`` has it; HSM_*, TIMESTAMP_UNAVAILABLE. How long it may take is the watch's to say."""
+        """As in ``TimestampSource``; HSM_*, TIMESTAMP_UNAVAILABLE. The time limit of HSM calls applies, not this one."""
         tokens = self._keys.watched([partial(self._unit.stamp, digest) for digest in digests])
         self._called(tokens)
         return tokens
 
     def close(self) -> None:
-        """The token is closed by who opened it."""
+        """Nothing to free: whoever opened the token closes it."""

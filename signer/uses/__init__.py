@@ -1,1 +1,1 @@
-"""Uses of approval tokens: each counted once, its sealed bytes kept until the client has them, then dropped."""
+"""Uses of approval tokens: each counted once; its sealed bytes are stored until the client has them, then deleted."""

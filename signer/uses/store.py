@@ -206,7 +206,7 @@ class UseStore:
         self._urgent = urgent
         self._reached = reached
         self._lock = threading.Lock()  # guards the next five
-        self._unreleased: dict[_Attempt, int] = {}  # those of ``_ended`` that the database has not been told of
+        self._unreleased: dict[_Attempt, int] = {}  # those of ``_ended`` that are not in the database yet
         self._ended: dict[_Attempt, int] = {}  # given up by this process → when the lease ends
         self._dead: set[str] = set()
         # Tokens and epochs whose rows are committed. Rows are never deleted, and a token's never changes.

@@ -1,4 +1,4 @@
-"""``python -m signer.worker --line FD``; started by the front."""
+"""``python -m signer.worker --channel FD``; started by the front."""
 
 import sys
 

@@ -19,13 +19,13 @@ from signer.pipeline.engine import Engine, Parts
 from signer.pipeline.examiner import Examiner
 from signer.pipeline.keys import SealKeys
 from signer.pipeline.sandbox import Sandbox
-from signer.pipeline.timestamps import OwnUnit, Stamps
+from signer.pipeline.timestamps import OwnUnit, TimestampSource
 from signer.register.store import RegisterStore
 from signer.settings import SignerSettings, TimestampSettings
 from signer.status.judge import Outside, StatusJudge
 from signer.status.store import StatusStore
 from signer.uses.store import Reached, UseStore
-from signer.worker.in_progress import Reading
+from signer.worker.in_progress import DocumentsInProgress
 from signer.worker.status import KeyFacts
 from timestamp.client.settings import OwnSource
 from timestamp.clock_watch import ClockWatch
@@ -37,27 +37,27 @@ _SPARE_CONNECTIONS = 2
 
 
 @dataclass(frozen=True)
-class Place:
-    """This process among the others.
+class ProcessContext:
+    """What the front tells a worker about itself.
 
-    boot              of the front, worker  of this process: they tell whose an unfinished use is (``UseStore``)
-    latest_time_file  the latest time of the timestamp unit that all workers share
-    urgent            its callers wait for single documents
-    reading           where it says which documents it reads
-    sandbox           the front's, for all workers; None: one of its own, when a document needs it
+    boot, worker      identify this start of the front and this process: the owner of unfinished uses (``UseStore``)
+    latest_time_file  holds the latest time of the timestamp unit that all workers share
+    urgent            whether its callers wait for single documents
+    in_progress       where it notes which documents it is reading
+    sandbox           control socket of the front's sandbox; None when this process starts its own at the first document that needs one
     """
 
     boot: str
     worker: str
     latest_time_file: Path
     urgent: bool
-    reading: Reading
+    in_progress: DocumentsInProgress
     sandbox: socket.socket | None = None
 
 
 @dataclass(frozen=True)
-class Bench:
-    """All that a worker works with."""
+class WorkerApp:
+    """Everything that a worker uses, opened and closed together."""
 
     engine: Engine
     uses: UseStore
@@ -66,7 +66,7 @@ class Bench:
     _opened: ExitStack
 
     @classmethod
-    def open(cls, settings: SignerSettings, place: Place, *, clock: Clock, reached: Reached) -> Self:
+    def open(cls, settings: SignerSettings, context: ProcessContext, *, clock: Clock, reached: Reached) -> Self:
         """Opens everything; CONFIGURATION_INVALID, DATABASE_UNAVAILABLE, HSM_*, REGISTER_INCONSISTENT."""
         limits = settings.limits
         with ExitStack() as opened:
@@ -78,22 +78,22 @@ class Bench:
             register.load()
             token = Token.open(settings.token)
             opened.callback(token.close)
-            latest = SharedLatest(place.latest_time_file)
+            latest = SharedLatest(context.latest_time_file)
             opened.callback(latest.close)
             keys = SealKeys(token, timeout_s=limits.hsm_s)
             opened.callback(keys.close)
             examiner = Examiner()
             opened.callback(examiner.close)
-            sandbox = Sandbox(largest_document_bytes=limits.document_bytes, workers=settings.sandbox.workers, shared=place.sandbox)
+            sandbox = Sandbox(largest_document_bytes=limits.document_bytes, workers=settings.sandbox.workers, shared=context.sandbox)
             opened.callback(sandbox.close)
             uses = UseStore(
                 database,
                 clock,
                 instance=settings.instance,
-                boot=place.boot,
-                worker=place.worker,
+                boot=context.boot,
+                worker=context.worker,
                 lease_s=limits.lease_s,
-                urgent=place.urgent,
+                urgent=context.urgent,
                 reached=reached,
             )
             metrics = SignerMetrics(clock)
@@ -103,14 +103,14 @@ class Bench:
             opened.callback(watch.close)
             clock_metrics(metrics.registry, watch)
             metrics.watch_hsm(sessions=lambda: token.sessions, in_use=lambda: token.sessions_in_use, hung=lambda: keys.hung)
-            stamps = _stamps(settings.timestamp, _Unit(token, latest, keys, watch), metrics, clock)
-            opened.callback(stamps.close)
+            timestamps = _timestamps(settings.timestamp, _Unit(token, latest, keys, watch), metrics, clock)
+            opened.callback(timestamps.close)
             parts = Parts(
                 database=database,
                 register=register,
                 uses=uses,
                 keys=keys,
-                stamps=stamps,
+                timestamps=timestamps,
                 sandbox=sandbox,
                 examiner=examiner,
                 metrics=metrics,
@@ -119,8 +119,8 @@ class Bench:
                 audience=settings.audience,
                 largest_document_bytes=limits.document_bytes,
                 sandboxed_at_once=settings.sandbox.workers,
-                urgent=place.urgent,
-                reading=place.reading,
+                urgent=context.urgent,
+                in_progress=context.in_progress,
                 reached=reached,
             )
             engine = Engine(parts)
@@ -128,19 +128,19 @@ class Bench:
             return cls(engine, uses, keys, metrics, opened.pop_all())
 
     def key_facts(self) -> list[KeyFacts]:
-        """The keys of the token; of those of others, why they cannot be used stands in the place of the algorithm."""
+        """The keys of the token. A key that cannot be used has the reason in place of its algorithm."""
         found = self.keys.listed()
         ours = [KeyFacts(key.label, str(key.algorithm), key.spki_sha256, key.extractable, key.sensitive) for key in found.keys]
         return [*ours, *(KeyFacts(key.label, key.described, b"", extractable=True, sensitive=False) for key in found.foreign)]
 
     def close(self) -> None:
-        """Waits for what is being worked on, and gives everything back."""
+        """Waits for documents in progress, then closes everything."""
         self._opened.close()
 
 
 @dataclass(frozen=True)
 class _Unit:
-    """What the signer's own timestamp unit is made of."""
+    """What the signer's own timestamp unit needs."""
 
     token: Token
     latest: SharedLatest
@@ -148,11 +148,11 @@ class _Unit:
     watch: ClockWatch
 
 
-def _stamps(settings: TimestampSettings, own: _Unit, metrics: SignerMetrics, clock: Clock) -> Stamps:
-    """The own unit by itself, with nothing in between, unless an outside TSA is named."""
+def _timestamps(settings: TimestampSettings, own: _Unit, metrics: SignerMetrics, clock: Clock) -> TimestampSource:
+    """The signer's own unit directly, unless an outside TSA is configured."""
     if settings.is_own_alone:
         return _own_unit(settings, own, metrics, clock)
-    # The client's libraries are loaded by those workers alone that have an outside TSA.
+    # Only workers with an outside TSA load the client's libraries.
     from timestamp.client.metrics import SourceMetrics  # noqa: PLC0415
     from timestamp.client.source import OutsideTsa  # noqa: PLC0415
     from timestamp.client.sources import TimestampSources  # noqa: PLC0415

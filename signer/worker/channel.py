@@ -1,7 +1,7 @@
-"""Between the front and a worker: a line for short messages, and shared memory for the documents and answers of a job.
+"""Between the front and a worker: a channel for short messages, and shared memory for the documents and answers of a job.
 
-The line is a SOCK_SEQPACKET pair: each message is one packet of CBOR, with file descriptors where a document is large. Bytes of
-documents go through a ``Slot``, written once by one side and read once by the other.
+The channel is a SOCK_SEQPACKET pair: each message is one packet of CBOR, with file descriptors where a document is large. Documents go
+through a ``Slot``, written once by one side and read once by the other.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ MOST_DESCRIPTORS: Final = 64  # of one message
 HALF_BYTES: Final = 8 * 1024 * 1024  # of a slot: documents in the first half, answers in the second
 
 
-class Line:
-    """One end of a line. Threads may send; one thread, or the event loop, receives."""
+class Channel:
+    """One end of a channel. Any thread may send; one thread, or the event loop, receives."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
         self._sending = threading.Lock()
 
     def fileno(self) -> int:
-        """For an event loop that waits for messages."""
+        """For an event loop to wait on."""
         return self._end.fileno()
 
     def send(self, message: Any, descriptors: Sequence[int] = ()) -> None:
-        """One message; raises OSError when the other side is gone, INVALID_ARGUMENT for one that would be cut off."""
+        """Sends one message; raises OSError when the other side is gone, INVALID_ARGUMENT for a message that would be truncated."""
         data = cbor2.dumps(message)
         if len(data) > LONGEST_MESSAGE_BYTES or len(descriptors) > MOST_DESCRIPTORS:
             raise VermilionError(Code.INVALID_ARGUMENT, "what is asked of a worker is too long for one message")
@@ -49,7 +49,7 @@ class Line:
         """The next message with its descriptors; None when the other side is gone."""
         try:
             data, ancillary = self._packet()
-        except ConnectionResetError:  # the other side went with messages of ours unread: what it had sent before is still to come
+        except ConnectionResetError:  # the other side closed without reading all of ours; what it sent before can still be read
             return self.receive()
         except ConnectionError:
             return None
@@ -65,17 +65,17 @@ class Line:
         return data, ancillary
 
     def close(self) -> None:
-        """Ends it; the other side receives None."""
+        """Closes this end; the other side receives None."""
         self._end.close()
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    """The two ends of a new line."""
+    """The two ends of a new channel."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
 class Slot:
-    """Memory that both processes see. Pages that were never written cost nothing."""
+    """Memory that both processes map. Pages that were never written cost nothing."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -91,23 +91,23 @@ class Slot:
         return cls(descriptor)
 
     def close(self) -> None:
-        """Gives this process's view back."""
+        """Unmaps it in this process."""
         self.documents.release()
         self.answers.release()
         self._memory.close()
         os.close(self.descriptor)
 
 
-def stored(data: bytes) -> int:
-    """A descriptor of anonymous memory that holds ``data``; for answers that have no slot. The caller closes it."""
+def to_descriptor(data: bytes) -> int:
+    """A descriptor of anonymous memory that holds ``data``, for an answer that has no slot. The caller closes it."""
     descriptor = os.memfd_create("vermilion-answer", os.MFD_CLOEXEC)
     with open(descriptor, "wb", closefd=False) as file:
         file.write(data)
     return descriptor
 
 
-def taken(descriptor: int) -> bytes:
-    """What ``stored`` stored; closes the descriptor."""
+def from_descriptor(descriptor: int) -> bytes:
+    """The data behind a descriptor of ``to_descriptor``, which is closed."""
     with open(descriptor, "rb") as file:
         file.seek(0)
         return file.read()

@@ -1,4 +1,4 @@
-"""Which documents a worker is reading at this moment, in memory that the front sees as well: also when the worker has ended over one."""
+"""Which documents a worker is reading, in memory that the front maps as well, so that it still knows when the worker has died over one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import threading
 from typing import Final, Self
 
 _HASH_BYTES: Final = 32
-_MOST_THREADS: Final = 128  # that read: batches (64 at most) and what goes beside them (64)
+_MOST_THREADS: Final = 128  # that read: for batches (at most 64), and for documents beside them (64)
 _SIZE_BYTES: Final = _HASH_BYTES * _MOST_THREADS
 _NOTHING: Final = bytes(_HASH_BYTES)
 
 
-class Reading:
-    """One cell a thread. ``begin`` and ``end`` cost a tenth of a microsecond; each thread calls them for itself."""
+class DocumentsInProgress:
+    """One cell for each thread. ``begin`` and ``end`` cost a tenth of a microsecond and concern the thread that calls them."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -31,7 +31,7 @@ class Reading:
         return cls(descriptor)
 
     def begin(self, document_sha256: bytes) -> None:
-        """From now on this thread reads that document."""
+        """This thread reads that document from now on."""
         start = self._start()
         self._memory[start : start + _HASH_BYTES] = document_sha256
 
@@ -40,12 +40,12 @@ class Reading:
         self.begin(_NOTHING)
 
     def documents(self) -> frozenset[bytes]:
-        """SHA-256 of all that are being read."""
+        """SHA-256 of all documents that are being read."""
         cells = (self._memory[start : start + _HASH_BYTES] for start in range(0, _SIZE_BYTES, _HASH_BYTES))
         return frozenset(cells) - {_NOTHING}
 
     def close(self) -> None:
-        """Gives this process's view back."""
+        """Unmaps it in this process."""
         self._memory.close()
         os.close(self.descriptor)
 

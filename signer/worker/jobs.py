@@ -1,8 +1,7 @@
 """The form of a job in a slot, and of the answers to it.
 
-A job is CBOR of [[token, client] …, [number of the token, request id, traceparent, deadline, length, number of the
-descriptor or None] …], and
-behind it the serialised ``Items`` of each parcel. A deadline is CLOCK_MONOTONIC in nanoseconds, which all processes share.
+A job is CBOR of [[[token, client] …], [[number of the token, request id, traceparent, deadline, length, number of the descriptor or
+None] …]], followed by the serialised ``Items`` of each group.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from google.protobuf.message import DecodeError
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from signer.model import Call, ItemRequest, Outcome
-from signer.worker.channel import HALF_BYTES, Line, Slot, stored
+from signer.worker.channel import HALF_BYTES, Channel, Slot, to_descriptor
 from signer.worker.messages import parsed, request_of
 
 ROOM_BYTES: Final = HALF_BYTES
-_HEAD_EACH_BYTES: Final = 512  # of a parcel in the head, beside its token
+_HEAD_EACH_BYTES: Final = 512  # of a group in the head, not counting its token
 _Message = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Sent:
-    """A parcel as the front sends it: ``items`` is a serialised SealStreamRequest.Items."""
+class SentGroup:
+    """A group as the front sends it: ``items`` is a serialised SealStreamRequest.Items."""
 
     call: Call
     items: bytes | memoryview
@@ -37,8 +36,8 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Received:
-    """A parcel as the worker reads it; ``malformed`` are items that are none. ``requests`` is None when nothing of it can be read."""
+class ReceivedGroup:
+    """A group as the worker reads it. ``malformed``: refusals of invalid items. ``requests`` is None when the group cannot be read at all."""
 
     call: Call
     requests: list[ItemRequest] | None
@@ -46,17 +45,17 @@ class Received:
 
 
 def weight_bytes(items: bytes | memoryview, jws: str) -> int:
-    """The most room that a parcel takes in a slot."""
+    """The most room that a group takes in a slot."""
     return len(items) + len(jws) + _HEAD_EACH_BYTES
 
 
-def write_job(slot: Slot, number: int, slot_number: int, parcels: Iterable[Sent]) -> tuple[_Message, list[int]]:
-    """Puts a job into a slot; the message that announces it, and its descriptors."""
+def write_job(slot: Slot, number: int, slot_number: int, groups: Iterable[SentGroup]) -> tuple[_Message, list[int]]:
+    """Writes a job into a slot; returns the message that announces it, and its descriptors."""
     tokens: dict[tuple[str, str], int] = {}
     rows: list[list[Any]] = []
     bodies: list[bytes | memoryview] = []
     descriptors: list[int] = []
-    for one in parcels:
+    for one in groups:
         at = None if one.descriptor is None else len(descriptors)
         if one.descriptor is not None:
             descriptors.append(one.descriptor)
@@ -73,18 +72,18 @@ def write_job(slot: Slot, number: int, slot_number: int, parcels: Iterable[Sent]
     return {"job": number, "slot": slot_number, "head": len(head)}, descriptors
 
 
-def read_job(slot: Slot, head_bytes: int, descriptors: Sequence[int]) -> list[Received]:
-    """The parcels of a job; takes the descriptors over. Nothing of the slot is referred to afterwards."""
+def read_job(slot: Slot, head_bytes: int, descriptors: Sequence[int]) -> list[ReceivedGroup]:
+    """The groups of a job; closes the descriptors. Nothing refers to the slot afterwards."""
     tokens, rows = cbor2.loads(slot.documents[:head_bytes])
     position = head_bytes
-    parcels: list[Received] = []
+    groups: list[ReceivedGroup] = []
     for token, request_id, traceparent, deadline_ns, length, descriptor in rows:
         data = slot.documents[position : position + length]
         position += length
         jws, client = tokens[token]
         large = None if descriptor is None else _mapped(descriptors[descriptor])
-        parcels.append(Received(Call(jws, client, request_id, traceparent, deadline_ns), *_read(data, large)))
-    return parcels
+        groups.append(ReceivedGroup(Call(jws, client, request_id, traceparent, deadline_ns), *_read(data, large)))
+    return groups
 
 
 def _read(data: memoryview, large: mmap.mmap | None) -> tuple[list[ItemRequest] | None, list[Outcome]]:
@@ -100,7 +99,7 @@ def _read(data: memoryview, large: mmap.mmap | None) -> tuple[list[ItemRequest] 
             requests.append(request if large is None else replace(request, document=large))
         except VermilionError as refusal:
             malformed.append(Outcome(item.index, refusal))
-        except Exception as fault:  # noqa: BLE001  (one item is refused; the others of the job are not touched)
+        except Exception as fault:  # noqa: BLE001  (one item is refused; the others of the job go on)
             malformed.append(Outcome(item.index, VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})")))
     return requests, malformed
 
@@ -112,11 +111,11 @@ def _mapped(descriptor: int) -> mmap.mmap:
         os.close(descriptor)
 
 
-def answer_message(job: int, parcel: int, outcomes: Sequence[Outcome], parts: Sequence[bytes], at: int | None) -> _Message:
-    """Announces answers: ``parts`` are serialised responses, one behind the other from ``at`` in the slot, or in a descriptor."""
+def answer_message(job: int, group: int, outcomes: Sequence[Outcome], parts: Sequence[bytes], at: int | None) -> _Message:
+    """Announces answers: ``parts`` are serialised responses, one after the other from ``at`` in the slot, or in a descriptor."""
     return {
         "answer": job,
-        "parcel": parcel,
+        "group": group,
         "indexes": [outcome.index for outcome in outcomes],
         "parts": [len(part) for part in parts],
         "at": at,
@@ -124,43 +123,43 @@ def answer_message(job: int, parcel: int, outcomes: Sequence[Outcome], parts: Se
 
 
 class Reply:
-    """Sends the answers of one job: through its slot as long as the job has it, through descriptors afterwards."""
+    """Sends the answers of one job: in its slot while the job has it, in descriptors afterwards."""
 
-    def __init__(self, line: Line, slot: Slot, job: int) -> None:
-        self._line = line
+    def __init__(self, channel: Channel, slot: Slot, job: int) -> None:
+        self._channel = channel
         self._slot: Slot | None = slot
         self._job = job
         self._position = 0
 
-    def send(self, parcel: int, outcomes: Sequence[Outcome], parts: Sequence[bytes]) -> None:
-        """Outcomes of a parcel, by the thread that works on the job."""
+    def send(self, group: int, outcomes: Sequence[Outcome], parts: Sequence[bytes]) -> None:
+        """Outcomes of a group, sent by the thread that works on the job."""
         size_bytes = sum(len(part) for part in parts)
         if self._slot is None or self._position + size_bytes > HALF_BYTES:
-            self.send_apart(parcel, outcomes, parts)
+            self.send_apart(group, outcomes, parts)
             return
         at = self._position
         for part in parts:
             self._slot.answers[self._position : self._position + len(part)] = part
             self._position += len(part)
-        self._line.send(answer_message(self._job, parcel, outcomes, parts, at))
+        self._channel.send(answer_message(self._job, group, outcomes, parts, at))
 
-    def send_apart(self, parcel: int, outcomes: Sequence[Outcome], parts: Sequence[bytes]) -> None:
-        """The same by any thread."""
-        descriptor = stored(b"".join(parts))
+    def send_apart(self, group: int, outcomes: Sequence[Outcome], parts: Sequence[bytes]) -> None:
+        """The same, from any thread and at any time."""
+        descriptor = to_descriptor(b"".join(parts))
         try:
-            self._line.send(answer_message(self._job, parcel, outcomes, parts, None), [descriptor])
+            self._channel.send(answer_message(self._job, group, outcomes, parts, None), [descriptor])
         finally:
             os.close(descriptor)
 
-    def unread(self, parcel: int) -> None:
-        """A parcel that cannot be read: its documents are refused by the front, which knows which they are."""
-        self._line.send({"unread": self._job, "parcel": parcel})
+    def unreadable(self, group: int) -> None:
+        """A group that cannot be read: the front refuses its documents, since it knows which they are."""
+        self._channel.send({"unreadable": self._job, "group": group})
 
     def overrun(self, document_sha256: bytes, binding: bytes, reason: str, *, proven: bool) -> None:
         """A limit of the sandbox was reached over a document (``signer.front.overruns.Overrun``)."""
-        self._line.send({"overrun": document_sha256, "binding": binding, "reason": reason, "proven": proven})
+        self._channel.send({"overrun": document_sha256, "binding": binding, "reason": reason, "proven": proven})
 
     def done(self) -> None:
-        """Gives the slot back; what is still being worked on is answered apart."""
+        """Returns the slot; documents still being worked on are answered apart."""
         self._slot = None
-        self._line.send({"done": self._job})
+        self._channel.send({"done": self._job})

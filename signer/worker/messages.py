@@ -1,4 +1,4 @@
-"""Between the signer's messages and its values; protobuf goes no further than here and the modules of front and worker."""
+"""Protobuf messages of documents and results, as they are in a job, and the values that they stand for."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _MessageT = TypeVar("_MessageT", bound=Message)
 
 
 def parsed(kind: type[_MessageT], data: bytes | memoryview) -> _MessageT:
-    """A message out of its serialised form, whatever memory that is in; DecodeError when it is none."""
+    """Parses a message from any kind of memory; DecodeError when it is invalid."""
     return kind.FromString(cast(bytes, data))  # the stubs know bytes alone
 
 
 def request_of(item: signer_pb2.Item) -> ItemRequest:
-    """The item as the gate takes it; raises INVALID_ARGUMENT for a placement that is none."""
+    """The item as the gate takes it; raises INVALID_ARGUMENT for an invalid placement."""
     encoded = item.placement.SerializeToString()
     placement = _held_placement(encoded) if len(encoded) <= _LARGEST_HELD_BYTES else placement_from_message(item.placement)
     return ItemRequest(item.index, item.salt, tuple(item.proof), placement, item.size_bytes, item.document_sha256, item.document, item.name)
@@ -39,12 +39,12 @@ def request_of(item: signer_pb2.Item) -> ItemRequest:
 
 @lru_cache(maxsize=_PLACEMENTS_HELD)
 def _held_placement(encoded: bytes) -> Placement:
-    """Most documents of a batch are placed alike: one value for all of them."""
+    """Most documents of a batch have equal placements, which then share one value."""
     return placement_from_message(common_pb2.Placement.FromString(encoded))
 
 
 def serialised(outcomes: Sequence[Outcome]) -> list[bytes]:
-    """Outcomes as serialised SealStreamResponse messages, as few as fit the cap; suffixes that do not fit follow in chunks."""
+    """Outcomes as serialised SealStreamResponse messages, as few as gRPC's cap allows; suffixes that are too large follow in chunks."""
     messages: list[bytes] = []
     pieces: list[bytes] = []
     size_bytes = 0
@@ -67,7 +67,7 @@ def serialised(outcomes: Sequence[Outcome]) -> list[bytes]:
     return messages
 
 
-# The messages of results are put together by hand: a suffix has kilobytes, and protobuf would copy it for each message around it.
+# Messages of results are encoded by hand: a suffix has kilobytes, and protobuf would copy it once for each enclosing message.
 # Field numbers as in signer.proto: Sealed.suffix, Results.sealed, Results.refused, SealStreamResponse.results.
 _SUFFIX: Final = 2 << 3 | 2
 _SEALED: Final = 1 << 3 | 2
@@ -100,7 +100,7 @@ def _results(pieces: list[bytes]) -> bytes:
 
 
 def _before(tag: int, length: int) -> bytes:
-    """Tag and length of a field that is a message, or bytes."""
+    """Tag and length of a field that holds a message or bytes."""
     head = bytearray((tag,))
     while length > 0x7F:
         head.append(length & 0x7F | 0x80)
@@ -110,7 +110,7 @@ def _before(tag: int, length: int) -> bytes:
 
 
 def joined(messages: Sequence[bytes]) -> bytes:
-    """Serialised messages of results as one: protobuf reads a message field that comes several times as their merger."""
+    """Several serialised messages of results as one: protobuf merges a message field that occurs several times."""
     return b"".join(messages)
 
 

@@ -1,4 +1,4 @@
-"""A worker process: takes jobs from the line, works on them with the engine, answers; ends when the front is gone."""
+"""A worker process: takes jobs from its channel, has the engine work on them, and answers. It ends when the front is gone."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from sealcore.platform.metrics import snapshot
 from signer.model import ItemRequest, Outcome, unsalted_binding
 from signer.settings import SignerSettings
 from signer.uses.store import Reached
-from signer.worker.app import Bench, Place
-from signer.worker.channel import Line, Slot, stored
-from signer.worker.in_progress import Reading
-from signer.worker.jobs import Received, Reply, read_job
+from signer.worker.app import ProcessContext, WorkerApp
+from signer.worker.channel import Channel, Slot, to_descriptor
+from signer.worker.in_progress import DocumentsInProgress
+from signer.worker.jobs import ReceivedGroup, Reply, read_job
 from signer.worker.messages import serialised
 from signer.worker.status import encode_keys
 
@@ -43,9 +43,9 @@ class _Job:
 
 
 class _Group:
-    """A parcel as the engine sees it (``batch.Group``)."""
+    """A group as the engine sees it (``batch.Group``)."""
 
-    def __init__(self, received: Received, requests: Sequence[ItemRequest], place: int, reply: Reply) -> None:
+    def __init__(self, received: ReceivedGroup, requests: Sequence[ItemRequest], place: int, reply: Reply) -> None:
         self._received = received
         self._place = place
         self._reply = reply
@@ -53,13 +53,13 @@ class _Group:
         self.requests = requests
 
     def answer(self, outcomes: Sequence[Outcome]) -> None:
-        """With the batch; what could not even be asked is answered here too."""
+        """With the batch; refusals of invalid items go with the same answer."""
         all_ = [*self._received.malformed, *outcomes]
         if all_:
             self._reply.send(self._place, all_, serialised(all_))
 
     def answer_later(self, outcomes: Sequence[Outcome]) -> None:
-        """After the batch, by another thread."""
+        """After the batch, from another thread."""
         self._reply.send_apart(self._place, outcomes, serialised(outcomes))
 
     def overrun(self, request: ItemRequest, reason: str, *, proven: bool) -> None:
@@ -68,22 +68,22 @@ class _Group:
 
 
 class WorkerProcess:
-    """The main thread listens; threads work on batches."""
+    """The main thread receives messages; other threads work on batches."""
 
-    def __init__(self, line: Line, slots: Sequence[Slot], bench: Bench, threads: int, reached: Reached) -> None:
-        self._line = line
+    def __init__(self, channel: Channel, slots: Sequence[Slot], app: WorkerApp, threads: int, reached: Reached) -> None:
+        self._channel = channel
         self._slots = slots
-        self._bench = bench
+        self._app = app
         self._reached = reached
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._work, name=f"batch-{number}") for number in range(threads)]
         self._log = get_log("worker")
 
     def serve(self) -> None:
-        """Until the front says stop. Without a front there is nobody to answer: the process ends at once."""
+        """Works until the front says stop. When the front is gone there is nobody to answer: the process exits at once."""
         for thread in self._threads:
             thread.start()
-        while (received := self._line.receive()) is not None:
+        while (received := self._channel.receive()) is not None:
             message, descriptors = received
             if not self._take(message, descriptors):
                 break
@@ -99,34 +99,34 @@ class WorkerProcess:
             case {"job": number, "slot": slot, "head": head_bytes}:
                 self._jobs.put(_Job(number, slot, head_bytes, descriptors))
             case {"dead": worker}:
-                self._bench.uses.declare_dead(worker)
-            case {"ask": "alive", "question": question}:
-                self._tell(question, b"")
-            case {"ask": "metrics", "question": question}:
-                self._tell(question, snapshot(self._bench.metrics.registry))
-            case {"ask": "keys", "question": question}:
-                self._tell_later(question, lambda: encode_keys(self._bench.key_facts()))
-            case {"ask": "request", "question": question, "label": label, "common_name": name, "organization": organization}:
-                self._tell_later(question, lambda: self._bench.keys.certificate_request(label, name, organization or None))
+                self._app.uses.declare_dead(worker)
+            case {"ask": "alive", "query": query}:
+                self._reply(query, b"")
+            case {"ask": "metrics", "query": query}:
+                self._reply(query, snapshot(self._app.metrics.registry))
+            case {"ask": "keys", "query": query}:
+                self._reply_later(query, lambda: encode_keys(self._app.key_facts()))
+            case {"ask": "request", "query": query, "label": label, "common_name": name, "organization": organization}:
+                self._reply_later(query, lambda: self._app.keys.certificate_request(label, name, organization or None))
             case {"stop": _}:
                 return False
         return True
 
-    def _tell(self, question: str, data: bytes) -> None:
-        descriptor = stored(data)
+    def _reply(self, query: str, data: bytes) -> None:
+        descriptor = to_descriptor(data)
         try:
-            self._line.send({"told": question}, [descriptor])
+            self._channel.send({"reply": query}, [descriptor])
         finally:
             os.close(descriptor)
 
-    def _tell_later(self, question: str, answer: Callable[[], bytes]) -> None:
-        """By a thread of its own: the token may take its time."""
+    def _reply_later(self, query: str, answer: Callable[[], bytes]) -> None:
+        """From a thread of its own: the token may be slow."""
 
         def work() -> None:
             try:
-                self._tell(question, answer())
+                self._reply(query, answer())
             except VermilionError as fault:
-                self._line.send({"refused": question, "code": str(fault.code), "reason": fault.reason})
+                self._channel.send({"refused": query, "code": str(fault.code), "reason": fault.reason})
 
         threading.Thread(target=work, name="answer", daemon=True).start()
 
@@ -136,61 +136,63 @@ class WorkerProcess:
                 self._work_on(job)
             except ConnectionError:
                 os._exit(_FRONT_IS_GONE)
-            except Exception as fault:  # noqa: BLE001  (answers are lost: the front hands the job to another worker)
+            except Exception as fault:  # noqa: BLE001  (answers are lost: the front gives the job to another worker)
                 self._log.error("job failed", exc_info=fault)
                 os._exit(_FRONT_IS_GONE)
 
     def _work_on(self, job: _Job) -> None:
         slot = self._slots[job.slot]
-        reply = Reply(self._line, slot, job.number)
-        with self._bench.metrics.stage("wire"):
+        reply = Reply(self._channel, slot, job.number)
+        with self._app.metrics.stage("wire"):
             received = read_job(slot, job.head_bytes, job.descriptors)
         groups: list[_Group] = []
         for place, one in enumerate(received):
             if one.requests is None:
-                reply.unread(place)
+                reply.unreadable(place)
             else:
                 groups.append(_Group(one, one.requests, place, reply))
         if groups:
-            self._bench.engine.run(groups)
+            self._app.engine.run(groups)
         reply.done()
         self._reached("answered")
 
 
 def main(arguments: Sequence[str] | None = None, *, reached: Reached = lambda _step: None, clock: Clock | None = None) -> int:
-    """The whole process. ``reached`` is told each step of a document's way, for tests that end or hold the process there."""
+    """Runs the process. ``reached`` is called with each step of a document, for tests that stop or hold the process there."""
     parser = argparse.ArgumentParser(prog="python -m signer.worker")
-    parser.add_argument("--line", type=int, required=True, metavar="FD", help="the line to the front that starts this process")
+    parser.add_argument("--channel", type=int, required=True, metavar="FD", help="the channel to the front that started this process")
     chosen = parser.parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # they reach the whole group; the front says when it is time to stop
-    line = Line(socket.socket(fileno=chosen.line))
-    received = line.receive()
+        signal.signal(number, signal.SIG_IGN)  # sent to the whole process group; the front decides when to stop
+    channel = Channel(socket.socket(fileno=chosen.channel))
+    received = channel.receive()
     if received is None:
         return _FAILED_START
-    told, descriptors = received
-    settings = SignerSettings.model_validate_json(told["settings"])
-    configure("signer", worker=told["worker"])
+    start, descriptors = received
+    settings = SignerSettings.model_validate_json(start["settings"])
+    configure("signer", worker=start["worker"])
     try:
-        sandbox = socket.socket(fileno=descriptors[0]) if told["sandbox"] else None
-        *slots, reading = descriptors if sandbox is None else descriptors[1:]
-        place = Place(told["boot"], told["worker"], Path(told["latest"]), told["urgent"], Reading(reading), sandbox)
-        dead: Sequence[str] = told["dead"]
-        tracing.start("signer", settings.tracing, worker=place.worker)
-        bench = Bench.open(settings, place, clock=clock or SystemClock(), reached=reached)
+        sandbox = socket.socket(fileno=descriptors[0]) if start["sandbox"] else None
+        *slots, in_progress = descriptors if sandbox is None else descriptors[1:]
+        context = ProcessContext(
+            start["boot"], start["worker"], Path(start["latest"]), start["urgent"], DocumentsInProgress(in_progress), sandbox
+        )
+        dead: Sequence[str] = start["dead"]
+        tracing.start("signer", settings.tracing, worker=context.worker)
+        app = WorkerApp.open(settings, context, clock=clock or SystemClock(), reached=reached)
     except VermilionError as fault:
-        line.send({"failed": str(fault.code), "reason": fault.reason})
+        channel.send({"failed": str(fault.code), "reason": fault.reason})
         return _FAILED_START
     for worker in dead:
-        bench.uses.declare_dead(worker)
+        app.uses.declare_dead(worker)
     gc.collect()
-    gc.freeze()  # what is here now stays: the collector need not look at it again
+    gc.freeze()  # everything loaded so far stays: the collector need not visit it again
     try:
-        line.send({"ready": True})
-        WorkerProcess(line, [Slot(descriptor) for descriptor in slots], bench, settings.workers.threads, reached).serve()
+        channel.send({"ready": True})
+        WorkerProcess(channel, [Slot(descriptor) for descriptor in slots], app, settings.workers.threads, reached).serve()
     except ConnectionError:
         return _FRONT_IS_GONE
     finally:
-        bench.close()
+        app.close()
         tracing.stop()
     return 0

@@ -1,4 +1,4 @@
-"""What a worker tells the front when it is asked."""
+"""What a worker answers to the front's queries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class KeyFacts:
 
 
 def encode_keys(keys: Sequence[KeyFacts]) -> bytes:
-    """For the way to the front."""
+    """As they are sent to the front."""
     return cbor2.dumps([astuple(key) for key in keys])
 
 

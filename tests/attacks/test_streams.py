@@ -252,7 +252,7 @@ def test_a_lane_without_workers_is_not_ready_and_its_documents_are_refused_with_
 
 
 def test_whoever_else_was_in_the_batch_of_a_document_that_ends_workers_is_sealed(scenes: Scenes) -> None:
-    """After a worker's death its parcels go out each by itself; the one that ends the next one is refused alone."""
+    """After a worker's death its groups go out each by itself; the one that ends the next one is refused alone."""
     scene = scenes(workers={"bulk": 1, "interactive": 0}, limits={"batch": 128})
     one = scene.office.approve([document(f"Beside {number}") for number in range(40)])
     for _ in range(2):

@@ -1,7 +1,7 @@
 """What a nursery of the harness brings up: the signer's front, its workers, the log process. As they are, with failpoints inside.
 
 front    FAILPOINTS WORKER… -- --config FILE     WORKER… is the command of its workers
-worker   FAILPOINTS VARIATION --line FD          VARIATION is JSON, see ``Variation``
+worker   FAILPOINTS VARIATION --channel FD          VARIATION is JSON, see ``Variation``
 ledger   FAILPOINTS --config FILE
 ceremony --config FILE --seed FILE …
 """

@@ -25,7 +25,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.hsm.softhsm import settings_of
 from sealcore.ids import service_uri
 from sealcore.protocol.ledger_entry import Entry, jti_hash
-from signer.worker.channel import Line, pair
+from signer.worker.channel import Channel, pair
 from tests.crash.failpoints import Act
 from tests.crash.scene import House, Scene
 from tests.crash.services import Variation
@@ -227,7 +227,7 @@ def test_when_no_worker_can_start_requests_are_refused_at_once_with_the_cause(sc
 
 def test_what_a_worker_said_last_is_heard_even_when_it_left_messages_unread() -> None:
     """The kernel tells of the unread ones first (ECONNRESET)."""
-    ours, theirs = map(Line, pair())
+    ours, theirs = map(Channel, pair())
     ours.send({"dead": "another"})
     theirs.send({"failed": "HSM_UNAVAILABLE"})
     theirs.close()

@@ -15,12 +15,12 @@ from sealcore.platform.error_messages import from_message
 from sealcore.platform.placement_messages import placement_to_message
 from sealcore.protocol.leaf import Placement
 from signer.front.arriving import Arriving
+from signer.front.fair_queue import FairQueue
 from signer.front.framing import Kind, chunk_of, framed, items_of, open_of
-from signer.front.parcel import Parcel
-from signer.front.turns import Turns
+from signer.front.group import Group
 from signer.model import Call, Outcome, SealedUse
-from signer.worker.channel import HALF_BYTES, Line, Slot, pair, stored, taken
-from signer.worker.jobs import Sent, read_job, write_job
+from signer.worker.channel import HALF_BYTES, Channel, Slot, from_descriptor, pair, to_descriptor
+from signer.worker.jobs import SentGroup, read_job, write_job
 from signer.worker.messages import holds_results, joined, refusals, serialised
 
 Request = signer_pb2.SealStreamRequest
@@ -109,11 +109,11 @@ def test_a_suffix_over_the_cap_follows_in_chunks_and_results_stay_below_it() -> 
     assert sorted(one.index for message in messages for one in message.results.sealed) == list(range(10))
 
 
-# --- turns -----------------------------------------------------------------------------------------------------------------------
+# --- queue -----------------------------------------------------------------------------------------------------------------------
 
 
 class Answers:
-    """What a parcel's caller hears."""
+    """What a group's caller hears."""
 
     def __init__(self) -> None:
         self.refused: dict[int, Code] = {}
@@ -126,32 +126,32 @@ class Answers:
                 self.refused[one.index] = from_message(one.error).code
 
 
-def parcel(client: str, indexes: Sequence[int], answers: Answers | None = None) -> Parcel:
+def group(client: str, indexes: Sequence[int], answers: Answers | None = None) -> Group:
     """Documents of a client."""
     items = Request.Items(items=[item(index, b"%PDF") for index in indexes]).SerializeToString()
-    return Parcel(Sent(Call("token", client, "request", "", None), items), indexes, len(items), answers or Answers())
+    return Group(SentGroup(Call("token", client, "request", "", None), items), indexes, len(items), answers or Answers())
 
 
 def test_a_client_that_floods_does_not_keep_the_others_waiting() -> None:
-    turns = Turns()
+    queue = FairQueue()
     for number in range(50):
-        turns.add(parcel("flood", range(number * 16, number * 16 + 16)))
+        queue.add(group("flood", range(number * 16, number * 16 + 16)))
     for client in ("one", "other"):
-        turns.add(parcel(client, [0]))
-    assert turns.documents == 802
-    batch = turns.take(64, 10**7)
+        queue.add(group(client, [0]))
+    assert queue.documents == 802
+    batch = queue.take(64, 10**7)
     assert [one.sent.call.client for one in batch[:3]] == ["flood", "one", "other"]
     assert {one.sent.call.client for one in batch[3:]} == {"flood"}
-    assert sum(one.left for one in batch) <= 64
+    assert sum(one.open_count for one in batch) <= 64
 
 
 def test_two_clients_that_flood_get_equal_shares_in_their_own_order() -> None:
-    turns = Turns()
+    queue = FairQueue()
     for number in range(20):
-        turns.add(parcel("left", [number]))
+        queue.add(group("left", [number]))
     for number in range(20):
-        turns.add(parcel("right", [number]))
-    order = [one for _ in range(10) for one in turns.take(4, 10**7)]
+        queue.add(group("right", [number]))
+    order = [one for _ in range(10) for one in queue.take(4, 10**7)]
     for first in range(0, 40, 4):
         assert [one.sent.call.client for one in order[first : first + 4]].count("left") == 2
     for client in ("left", "right"):
@@ -159,14 +159,14 @@ def test_two_clients_that_flood_get_equal_shares_in_their_own_order() -> None:
 
 
 def test_a_batch_keeps_to_documents_and_bytes_and_is_never_empty() -> None:
-    turns = Turns()
-    large, small = parcel("client", range(16)), parcel("client", range(16, 18))
-    turns.add(large)
-    turns.add(small)
-    assert turns.take(4, 1) == [large]  # over both bounds by itself
-    assert turns.take(4, 10**7) == [small]
-    assert turns.take(4, 10**7) == []
-    assert turns.documents == 0
+    queue = FairQueue()
+    large, small = group("client", range(16)), group("client", range(16, 18))
+    queue.add(large)
+    queue.add(small)
+    assert queue.take(4, 1) == [large]  # over both bounds by itself
+    assert queue.take(4, 10**7) == [small]
+    assert queue.take(4, 10**7) == []
+    assert queue.documents == 0
 
 
 # --- what a worker's death leaves ------------------------------------------------------------------------------------------------
@@ -174,13 +174,13 @@ def test_a_batch_keeps_to_documents_and_bytes_and_is_never_empty() -> None:
 
 def test_another_worker_gets_what_has_no_answer_yet() -> None:
     answers = Answers()
-    one = parcel("client", [1, 2, 2, 3], answers)
+    one = group("client", [1, 2, 2, 3], answers)
     one.take(serialised([sealed(1), sealed(2)]), [1, 2])
     again = Request.Items.FromString(bytes(one.again(lambda _sha256, _name: None).sent.items))
     assert [each.index for each in again.items] == [2, 3]
     one.refuse(VermilionError(Code.SERVICE_UNAVAILABLE, "gone"))
     assert answers.refused == {2: Code.SERVICE_UNAVAILABLE, 3: Code.SERVICE_UNAVAILABLE}
-    assert (answers.count, one.left) == (4, 0)
+    assert (answers.count, one.open_count) == (4, 0)
     one.refuse(VermilionError(Code.INTERNAL, "again"))
     assert answers.count == 4
 
@@ -190,13 +190,13 @@ def test_another_worker_gets_what_has_no_answer_yet() -> None:
 
 def test_a_job_comes_out_of_a_slot_as_it_went_in() -> None:
     slot = Slot.create()
-    large = stored(b"%PDF large")
+    large = to_descriptor(b"%PDF large")
     try:
-        first = Sent(
+        first = SentGroup(
             Call("token", "a", "r1", "", None), Request.Items(items=[item(4, b"%PDF one"), item(5, b"%PDF two")]).SerializeToString()
         )
         announced = signer_pb2.Item(index=6, placement=placement_to_message(Placement()), size_bytes=10)
-        second = Sent(Call("token", "b", "r2", "span", 99), Request.Items(items=[announced]).SerializeToString(), large)
+        second = SentGroup(Call("token", "b", "r2", "span", 99), Request.Items(items=[announced]).SerializeToString(), large)
         message, descriptors = write_job(slot, 1, 0, [first, second])
         read = read_job(slot, message["head"], [os.dup(one) for one in descriptors])
         slot.documents[: message["head"]] = bytes(message["head"])  # the slot is free for another job at once
@@ -207,16 +207,16 @@ def test_a_job_comes_out_of_a_slot_as_it_went_in() -> None:
         slot.close()
 
 
-def test_a_line_carries_messages_and_descriptors_and_tells_of_its_end() -> None:
-    left, right = (Line(end) for end in pair())
-    descriptor = stored(b"suffix")
+def test_a_channel_carries_messages_and_descriptors_and_tells_of_its_end() -> None:
+    left, right = (Channel(end) for end in pair())
+    descriptor = to_descriptor(b"suffix")
     left.send({"answer": 1}, [descriptor])
     os.close(descriptor)
     received = right.receive()
     assert received is not None
     message, descriptors = received
     assert message == {"answer": 1}
-    assert taken(descriptors[0]) == b"suffix"
+    assert from_descriptor(descriptors[0]) == b"suffix"
     left.close()
     assert right.receive() is None
     right.close()
@@ -236,7 +236,7 @@ def test_chunks_in_order_make_a_document_and_others_are_refused() -> None:
         assert refused.value.code is Code.INVALID_ARGUMENT
     whole = arriving.add(Request.Chunk(index=1, offset=3, data=b"def"))
     assert whole is not None
-    assert taken(whole[1]) == b"abcdef"
+    assert from_descriptor(whole[1]) == b"abcdef"
     arriving.begin(signer_pb2.Item(index=2, size_bytes=6))
     assert [dropped.index for dropped in arriving.drop_all()] == [2]
     assert arriving.is_empty

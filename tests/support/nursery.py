@@ -205,8 +205,8 @@ def _live(main: Any, request: dict[str, Any], descriptors: Sequence[int], others
             os.dup2(descriptors[number], number)
             os.close(descriptors[number])
         arguments = request["arguments"]
-        if len(descriptors) > 3:  # the line of a worker, which the stub knows under another number
-            arguments[arguments.index("--line") + 1] = str(descriptors[3])
+        if len(descriptors) > 3:  # the channel of a worker, which the stub knows under another number
+            arguments[arguments.index("--channel") + 1] = str(descriptors[3])
         status = main(request["name"], arguments)
     except BaseException:  # noqa: BLE001  (a child never returns into the nursery)
         traceback.print_exc()

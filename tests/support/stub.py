@@ -8,8 +8,8 @@ import sys
 nursery = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 nursery.connect(sys.argv[1])
 descriptors = [0, 1, 2]
-if "--line" in sys.argv:
-    descriptors.append(int(sys.argv[sys.argv.index("--line") + 1]))
+if "--channel" in sys.argv:
+    descriptors.append(int(sys.argv[sys.argv.index("--channel") + 1]))
 socket.send_fds(nursery, [os.fsencode("\0".join(sys.argv[2:]))], descriptors)  # any name of a file
 for descriptor in descriptors:
     os.close(descriptor)  # whoever waits for their end waits for the service

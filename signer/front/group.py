@@ -1,4 +1,4 @@
-"""Documents of one call that travel together, and their answers on the way back."""
+"""Documents of one call that are worked on together, and their answers."""
 
 from __future__ import annotations
 
@@ -11,68 +11,68 @@ from enum import StrEnum
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import VermilionError
 from signer.model import Outcome
-from signer.worker.jobs import Sent, weight_bytes
+from signer.worker.jobs import SentGroup, weight_bytes
 from signer.worker.messages import parsed, refusals, serialised
 
 Refusal = Callable[[signer_pb2.Item], VermilionError | None]
-"""Why a document is not worked on, if there is a reason."""
+"""Why a document is not worked on; None when it is."""
 
-MOST_DOCUMENTS = 16  # small enough that many clients share one batch
+MOST_DOCUMENTS = 16  # few enough that a batch has room for several clients
 
 
 class Lane(StrEnum):
-    """Interactive: somebody waits for this one document. Bulk: a stream."""
+    """Interactive: a call for one document, whose caller waits. Bulk: a stream."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
 
 
-class Parcel:
+class Group:
     """Some documents of one call. Used on the event loop only.
 
-    sent        what a worker gets; its ``items`` stay here until every answer has come, so that another worker can have them
+    sent        what a worker gets; kept until every answer has come, so that another worker can get it too
     indexes     of the documents, in order
     size_bytes  of the documents
-    receive     is told serialised SealStreamResponse messages, and for how many documents they are the answers
+    receive     called with serialised SealStreamResponse messages and the number of documents that they answer
     """
 
-    def __init__(self, sent: Sent, indexes: Sequence[int], size_bytes: int, receive: Callable[[Sequence[bytes], int], None]) -> None:
+    def __init__(self, sent: SentGroup, indexes: Sequence[int], size_bytes: int, receive: Callable[[Sequence[bytes], int], None]) -> None:
         self.sent = sent
         self.size_bytes = size_bytes
         self.lane = Lane.BULK
-        self.answered: Callable[[int], None] = _nobody  # the desk, once it has the parcel
-        self.given_up = False  # by its caller: not to be begun
+        self.answered: Callable[[int], None] = _ignore  # set by the dispatcher
+        self.given_up = False  # the caller is gone: not to be begun
         self.tries = 0
-        self.alone = False  # a worker ended over it: it is given out by itself, so that nobody else suffers with it
-        self.came_s = 0.0  # to the desk; monotonic
+        self.alone = False  # a worker died over it: dispatched by itself, so that no other group is affected again
+        self.submitted_s = 0.0  # monotonic
         self._receive = receive
         self._open = Counter(indexes)
 
     @property
-    def left(self) -> int:
+    def open_count(self) -> int:
         """How many documents have no answer yet."""
         return self._open.total()
 
     @property
     def weight_bytes(self) -> int:
-        """Room that it takes in a job."""
+        """How much room it takes in a job."""
         return weight_bytes(self.sent.items, self.sent.call.jws)
 
     def take(self, parts: Sequence[bytes], indexes: Sequence[int]) -> None:
-        """Answers of a worker. Those for documents that have theirs already (work went on after a refusal) are thrown away."""
+        """Answers of a worker; ignored when a document in them was answered before (a refusal may overtake the worker)."""
         if not (Counter(indexes) - self._open):
             self._open.subtract(indexes)
             self._pass_on(parts, len(indexes))
 
     def refuse(self, fault: VermilionError) -> None:
-        """The same refusal for everything that has no answer yet."""
+        """The same refusal for every document that has no answer yet."""
         indexes = sorted(self._open.elements())
         if indexes:
             self._open.clear()
             self._pass_on(serialised(refusals(indexes, fault)), len(indexes))
 
-    def again(self, refusal: Refusal) -> Parcel:
-        """What has no answer yet, for another worker, but for the documents that are refused."""
+    def again(self, refusal: Refusal) -> Group:
+        """The documents without an answer, for another worker; those that ``refusal`` refuses are answered here."""
         open_ = self._open.copy()
         items = signer_pb2.SealStreamRequest.Items()
         refused: list[Outcome] = []
@@ -89,17 +89,17 @@ class Parcel:
         return self
 
     def _pass_on(self, parts: Sequence[bytes], count: int) -> None:
-        if not self.left and self.sent.descriptor is not None:
+        if not self.open_count and self.sent.descriptor is not None:
             os.close(self.sent.descriptor)
         self._receive(parts, count)
         self.answered(count)
-        if not self.left:  # who receives knows the parcel: a circle that would keep the documents until the collector comes by
-            self._receive = _nothing_more
+        if not self.open_count:  # ``receive`` refers to the group: a cycle would keep the documents in memory until the next collection
+            self._receive = _answered_already
 
 
-def _nobody(_count: int) -> None:
+def _ignore(_count: int) -> None:
     pass
 
 
-def _nothing_more(_parts: Sequence[bytes], _count: int) -> None:
+def _answered_already(_parts: Sequence[bytes], _count: int) -> None:
     raise AssertionError("a document has one answer")
