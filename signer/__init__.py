@@ -1,5 +1,6 @@
 """The signing core: it holds the seal keys and signs nothing without a covering approval token.
 
-The way of a document: ``gate`` → ``uses`` (Intend) → ``engine`` (prepare, sign, timestamp, read back) → ``commit`` → release.
-What the gate believes comes from ``register``, the sum of the signed ``acts``.
+A call comes in at ``api``, passes through ``front`` to a ``worker`` process, and there through the stages of ``pipeline``: ``gate``, Intend
+(``uses``), prepare (``pdf``), sign, timestamp, read back (``pdf``), Commit (``uses``). What the gate believes comes from ``register``, which
+follows from the signed ``acts``; ``status`` watches certificates of outside CAs.
 """

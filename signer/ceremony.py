@@ -45,7 +45,7 @@ from signer.settings import SignerSettings
 
 
 def seed(store: RegisterStore, clock: Clock, description: Any, folder: Path | None) -> Recorded:
-    """Seeds the register; the same seed again changes nothing, another raises CONFLICT."""
+    """Seeds the register; the same seed again changes nothing, a different one raises CONFLICT."""
     if not isinstance(description, dict):
         raise VermilionError(Code.INVALID_ARGUMENT, "the seed is a JSON object")
     act = Act({**description, "kind": "seed"}, time_us(clock.now()))
@@ -70,7 +70,7 @@ def _files(folder: Path | None, named: frozenset[bytes]) -> dict[bytes, bytes]:
 
 
 def restored(store: RegisterStore, clock: Clock, at: str) -> Recorded:
-    """Records a restore: from now on no token counts in which anything is dated before ``at``."""
+    """Records a restore: from now on a token in which anything is dated before ``at`` is refused."""
     try:
         moment = datetime.fromisoformat(at)
     except ValueError:

@@ -32,9 +32,9 @@ ACTS = performed_by(Performer.SIGNER)  # what Perform carries out
 
 @dataclass(frozen=True)
 class Presented:
-    """A token as it stands before the gate.
+    """A token that the gate is asked to admit.
 
-    rules   by which it is judged: those of now, or for an act of the past those by which it was recorded
+    rules   the version of the rules that it is judged by: the current one, or the one that a past act was recorded under
     """
 
     token: ParsedToken
@@ -47,18 +47,18 @@ class Presented:
 
     @property
     def claims(self) -> Claims:
-        """The token's claims; believed only as far as the steps have gone."""
+        """The token's claims; to be believed only as far as the steps have checked them."""
         return self.token.claims
 
     @property
     def untemplated(self) -> bool:
-        """Whether this is a grant without a template, which needs the higher tier."""
+        """Whether this is a grant without a template, which needs a larger quorum."""
         return isinstance(self.claims.covers, GrantCovers) and self.claims.covers.template is None
 
 
 @dataclass(frozen=True, eq=False)
 class Admission:
-    """A token that passed: what Intend and Commit need of it. Told apart by identity, so that it can be a key: each is one judgement.
+    """A token that passed: what Intend and Commit need of it. Compared by identity, so that it can be a key: each stands for one judgement.
 
     covers      how its documents are proven to be covered: by a manifest's prover, or by a grant's bounds
     epochs      as the gate saw them; Commit re-reads them under lock
@@ -83,13 +83,13 @@ class Admission:
 
     @property
     def template(self) -> Template | None:
-        """What the documents of a grant must look like, where it names that."""
+        """The template that the documents of a grant must match; None when it names none."""
         covers = self.covers
         return self.register.templates[covers.template] if isinstance(covers, GrantCovers) and covers.template is not None else None
 
     @property
     def ends(self) -> int:
-        """NumericDate from which nothing new is sealed under it."""
+        """NumericDate from which on nothing new is sealed under it."""
         return min(self.claims.exp, self.covers.expires) if isinstance(self.covers, GrantCovers) else self.claims.exp
 
 
@@ -155,7 +155,7 @@ def admit_act(jws: str, *, peer: str, register: Register, now: datetime, audienc
 
 
 def token_form(jws: str) -> ParsedToken:
-    """The token is there and has exactly the form of the protocol."""
+    """The token is present and has exactly the form of the protocol."""
     return parse(jws)
 
 
@@ -182,7 +182,7 @@ def subject(presented: Presented) -> None:
 
 
 def not_before(presented: Presented) -> None:
-    """Its start has come."""
+    """It is valid already."""
     judging.require_begun(presented.claims, presented.now)
 
 
@@ -192,10 +192,10 @@ def not_ended(presented: Presented) -> None:
 
 
 def after_restore(presented: Presented) -> None:
-    """It was made and decided after the last restore: an older one may have been used up in what the backup does not know."""
+    """It was issued and decided after the last restore: uses of an older one may be missing from the backup."""
     restored_at = presented.register.restored_at
     if presented.rules < 2 and restored_at is not None and presented.claims.iat >= restored_at:
-        return  # recorded when ``iat`` alone was asked
+        return  # recorded when only ``iat`` was compared
     judging.require_after_restore(presented.claims, restored_at, "the signer's database")
 
 
@@ -213,7 +213,7 @@ def decisions(presented: Presented) -> None:
 
 
 def quorum(presented: Presented) -> None:
-    """Enough distinct persons approved: the register's number, which a policy may raise and never lower."""
+    """Enough distinct persons approved: at least the register's number, which a policy may raise and never lower."""
     claims, register = presented.claims, presented.register
     least = register.least_persons(claims.action, claims.seal, untemplated=presented.untemplated)
     counted_by_key = presented.rules >= 2
@@ -351,7 +351,7 @@ def require_own_pictures(seal: Seal, request: ItemRequest) -> None:
     """Every mark shows a picture of this very seal, and every text of the signature is what a reader sees."""
     texts = request.placement.texts
     for text in (texts.name, texts.reason, texts.location, texts.contact):
-        if text and not text.isascii():  # controls are refused at its construction
+        if text and not text.isascii():  # control characters are refused at construction
             require_readable(text, "a text of the signature")
     for mark in request.placement.marks:
         if mark.picture_sha256 not in seal.pictures:
@@ -371,7 +371,7 @@ def proof_or_grant(admission: Admission, request: ItemRequest) -> bytes:
 
 
 def grant_leaf(request: ItemRequest, salt: bytes) -> Leaf:
-    """The leaf of a use under a grant: a batch of one, because nobody approved a list. Its salt is drawn at the first Intend."""
+    """The leaf of a use under a grant: a batch of one, because nobody approved a list. Its salt is chosen at the first Intend."""
     return Leaf(salt, 0, 1, request.document_sha256, request.size_bytes, request.placement)
 
 

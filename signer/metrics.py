@@ -18,12 +18,12 @@ from sealcore.errors import REGISTRY, Code, Kind, VermilionError
 from sealcore.platform.metrics import SECONDS, process_metrics
 
 STAGES: Final = ("wire", "gate", "intend", "prepare", "sign", "timestamp", "assemble", "read_back", "commit", "release")
-DATABASE_STAGES: Final = frozenset({"intend", "commit"})  # what they take beyond their CPU, they wait for the database
+DATABASE_STAGES: Final = frozenset({"intend", "commit"})  # their time beyond CPU is spent waiting for the database
 LANES: Final = ("bulk", "interactive")
 WAYS: Final = ("lean", "sandbox")
 SEALED, REPEATED = "sealed", "repeated"
 _DOCUMENTS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-_TROUBLE: Final = frozenset({Kind.BUSY, Kind.UNAVAILABLE, Kind.INTERNAL})  # there from the start, so that an alert sees the first
+_TROUBLE: Final = frozenset({Kind.BUSY, Kind.UNAVAILABLE, Kind.INTERNAL})  # present from the start, so that an alert notices the first
 
 
 class Stage:
@@ -33,7 +33,7 @@ class Stage:
 
     def __init__(self, metrics: SignerMetrics, name: str, documents: int) -> None:
         self._metrics, self._name, self.documents = metrics, name, documents
-        self.cpu_s = 0.0  # of helper threads, for whoever hands work to them
+        self.cpu_s = 0.0  # added by stages whose work is done in helper threads
 
     def __enter__(self) -> Self:
         self._begin_s, self._begin_cpu_s = self._metrics.clock.monotonic_s(), time.thread_time()
@@ -59,9 +59,7 @@ class SignerMetrics:
         self.status_answers = self._counter(
             "status_answers", "Answers of outside CAs about seals' certificates: good, revoked, failed", "outcome"
         )
-        self.examined = self._counter(
-            "examined", "Documents that were looked at before anybody approved them: ok, or the code of the refusal", "code"
-        )
+        self.examined = self._counter("examined", "Documents examined before their approval: ok, or the code of the refusal", "code")
         self.stops = self._counter("stops", "Stops by an officer, of seals and grants", "kind")
 
         # --- stages
@@ -116,16 +114,16 @@ class SignerMetrics:
         self.prepared_documents.labels(way).inc(count)
 
     def batch(self, lane: str, documents: int) -> None:
-        """A worker begins a batch."""
+        """A worker has begun a batch."""
         self.batches.labels(lane).inc()
         self.batch_documents.labels(lane).observe(documents)
 
     def hsm_called(self, count: int = 1, fault: Code | None = None) -> None:
-        """So many HSM calls ended well, or with this fault."""
+        """So many HSM calls succeeded, or failed with this code."""
         self.hsm_calls.labels("ok" if fault is None else str(fault)).inc(count)
 
     def hsm_outcomes(self, outcomes: Sequence[bytes | VermilionError]) -> None:
-        """Each of these is what one HSM call came to."""
+        """Counts the outcomes of HSM calls."""
         faults = Counts(outcome.code for outcome in outcomes if isinstance(outcome, VermilionError))
         self.hsm_called(len(outcomes) - faults.total())
         for code, count in faults.items():
@@ -134,7 +132,7 @@ class SignerMetrics:
     def watch_hsm(
         self, *, sessions: Callable[[], float], in_use: Callable[[], float] | None = None, hung: Callable[[], float] | None = None
     ) -> None:
-        """Where the state of the session pool is read when somebody asks for the metrics; costs nothing in between."""
+        """How to read the state of the session pool; read only when metrics are collected."""
         self.hsm_sessions.set_function(sessions)
         if in_use is not None:
             self.hsm_sessions_in_use.set_function(in_use)
@@ -142,7 +140,7 @@ class SignerMetrics:
             self.hsm_hung.set_function(hung)
 
     def _begin(self) -> None:
-        """Series that alerts and shares are made of are there from the start, at zero."""
+        """Creates the series that alerts and ratios are computed from, at zero."""
         for code in (SEALED, REPEATED, *(str(code) for code, entry in REGISTRY.items() if entry.kind in _TROUBLE)):
             self.documents.labels(code)
         for way in WAYS:

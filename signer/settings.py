@@ -15,7 +15,7 @@ from timestamp.client.settings import OwnSource, Source
 from timestamp.clock_watch import ClockPolicy
 
 MEBIBYTE = 1024 * 1024
-MOST_LEASE_S = COMMIT_WITHIN_S // 2  # Commit grants as much again
+MOST_LEASE_S = COMMIT_WITHIN_S // 2  # Commit may come that much later than the lease ends
 
 
 class TimestampSettings(Block):
@@ -46,7 +46,7 @@ class TimestampSettings(Block):
 
 
 class Limits(Block):
-    """Bounds on size, number and time.
+    """Limits of size, number and time.
 
     ``in_flight_bytes`` is what all documents held at one moment may weigh; who sends more waits (backpressure). One client holds half of
     it at most, or one document: with less than two of the largest documents it can keep others waiting.
@@ -62,7 +62,7 @@ class Limits(Block):
 
     @property
     def share_bytes(self) -> int:
-        """Of ``in_flight_bytes``, for one client."""
+        """The share of ``in_flight_bytes`` that one client may use."""
         return max(self.in_flight_bytes // 2, self.document_bytes)
 
 
@@ -135,7 +135,7 @@ class SandboxSettings(Block):
 
 
 class ExamineSettings(Block):
-    """Documents that are looked at before anybody approves them, beside sealing and behind it.
+    """Examination of documents before anybody approves them; sealing has priority.
 
     at_once             children of the sandbox at one time, for all clients together
     documents_a_minute  of one client; a second of the sandbox's work counts as 1000 documents
@@ -177,7 +177,7 @@ class SignerSettings(Block):
     sandbox: SandboxSettings = SandboxSettings()
     examine: ExamineSettings = ExamineSettings()
     checkpoint: CheckpointSettings | None = None
-    metrics: Listen | None = None  # where monitoring reads: /metrics, /healthz, /readyz
+    metrics: Listen | None = None  # serves /metrics, /healthz and /readyz
     tracing: TracingSettings | None = None
 
     @model_validator(mode="after")

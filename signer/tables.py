@@ -1,4 +1,4 @@
-"""The signer's database: the register with the acts it follows from, tokens seen, uses, kept suffixes, and the ledger.
+"""The signer's database: the register with its acts, tokens seen, uses, stored suffixes, and the ledger.
 
 Locks are always taken in the order of the tables below, the ledger's head last; so no two transactions can wait for each other
 in a circle.
@@ -15,7 +15,7 @@ from sealcore.platform import ledger_store as store
 
 metadata = MetaData()
 
-# A token as it first came: evidence for its uses, and the answer to whose they are.
+# A token as it first came: evidence for its uses, and who owns them.
 tokens = Table(
     "tokens",
     metadata,
@@ -28,7 +28,7 @@ tokens = Table(
     Column("first_seen_us", BigInteger, nullable=False),
 )
 
-# One row: the number of acts. Whoever changes the register locks it first.
+# One row: the number of acts. Locked first by every change of the register.
 register_head = Table(
     "register_head",
     metadata,
@@ -48,7 +48,7 @@ register_acts = Table(
     Column("ledger_index", BigInteger, nullable=False),
 )
 
-# What the acts add up to. Derived: compared with the acts at every start.
+# The register that follows from the acts. Compared with them at every start.
 register_records = Table(
     "register_records",
     metadata,
@@ -65,8 +65,8 @@ attachments = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
-# What every act that narrows raises and Commit re-reads under lock. Kinds: seal, grant, client, person, issuer, template. Derived
-# from the acts; a row exists from the first use on, because a lock needs a row.
+# Raised by every act that takes something away, and read again by Commit under a lock. Kinds: seal, grant, client, person, issuer,
+# template. Derived from the acts; a row exists from the first use on, because only a row can be locked.
 epochs = Table(
     "epochs",
     metadata,
@@ -75,14 +75,14 @@ epochs = Table(
     Column("epoch", BigInteger, nullable=False),
 )
 
-# What Commit changes is in no index, so that PostgreSQL writes the new row beside the old one and touches nothing else.
+# No index has a column that Commit changes, so that PostgreSQL writes the new row into the same page and touches no index (HOT).
 uses = Table(
     "uses",
     metadata,
     Column("jti", String(36), primary_key=True),
     Column("use_index", BigInteger, primary_key=True, autoincrement=False),
     Column("state", String(8), nullable=False),  # intended, sealed, voided
-    Column("binding", LargeBinary, nullable=False),  # which bytes and marks this use is for
+    Column("binding", LargeBinary, nullable=False),  # hash of the bytes and marks that this use is for
     Column("salt", LargeBinary, nullable=False),
     Column("leaf_hash", LargeBinary, nullable=False),
     Column("attempt", Integer, nullable=False),  # the fence: raised by every takeover
@@ -98,8 +98,8 @@ uses = Table(
 _HELD = text("acknowledged = 1")
 Index("ix_uses_acknowledged", uses.c.jti, uses.c.use_index, sqlite_where=_HELD, postgresql_where=_HELD)
 
-# The appended bytes, by the entry that they belong to: apart so that rows of uses stay small, and in order so that they are only
-# ever written behind each other. ``packing`` gives their form.
+# The appended bytes, by ledger index: apart from ``uses`` so that its rows stay small, and in the ledger's order so that inserts
+# only append. ``packing`` defines their form.
 suffixes = Table(
     "suffixes",
     metadata,
@@ -117,7 +117,7 @@ certificate_status = Table(
     Column("this_update_us", BigInteger, nullable=False),
 )
 
-# Documents that ended two workers while they were read: refused from then on (``signer.front.fatal``).
+# Documents over which two workers died: refused from then on (``signer.front.fatal``).
 fatal_documents = Table(
     "fatal_documents",
     metadata,
@@ -140,7 +140,7 @@ AnyRow = Row[*tuple[Any, ...]]
 
 
 def insert_missing(connection: Connection, table: Table, rows: list[dict[str, object]]) -> None:
-    """Inserts those ``rows`` whose primary key is not there yet; the others stay as they are, whoever wrote them."""
+    """Inserts those ``rows`` whose primary key does not exist yet; existing rows stay unchanged."""
     if not rows:
         return
     insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert

@@ -1,1 +1,1 @@
-"""Signed acts, which the register is the sum of: judged, carried out, recorded with the evidence that allowed them."""
+"""Signed acts, from which the register follows: judged, carried out, and recorded with the evidence that allowed them."""

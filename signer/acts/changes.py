@@ -26,7 +26,7 @@ Parameters = Mapping[str, Any]
 
 
 def seeded(seed: Parameters, rules: int = RULES) -> Register:
-    """The first register. The seed is the key ceremony's; nothing stands before it that could approve it."""
+    """The first register. The seed comes from the key ceremony; nobody is registered yet who could approve it."""
     _exactly(seed, {"kind", "office", "people", "issuers", "seals", "register_quorum"})
     require(is_text(seed["office"], 200), "the office has a name")
     require(is_integer(seed["register_quorum"], 1, MOST_PERSONS), f"register_quorum is 1 to {MOST_PERSONS} persons")
@@ -66,7 +66,7 @@ def resumed(register: Register, seal_id: str) -> Register:
 
 
 def stopped(register: Register, subject_kind: str, subject: str) -> Register:
-    """The register after an officer's stop. Stopping what is stopped raises its epoch once more: it never does less."""
+    """The register after an officer's stop. Stopping something again raises its epoch again: a stop always has its effect."""
     if subject_kind == "grant":
         return _shut(register, "grant", subject)
     seal = register.seal(subject)
@@ -81,7 +81,7 @@ def restored(register: Register, at: int) -> Register:
 
 
 def _require_distinct_keys(before: Register, after: Register) -> None:
-    """Each key that came is in its one encoding (INVALID_ARGUMENT) and nobody else's, who is or was registered (CONFLICT)."""
+    """Each new key is in its canonical encoding (INVALID_ARGUMENT) and was never registered for anybody else (CONFLICT)."""
     known = {(one.id, one.public_key) for one in before.people.values()} | {(one.kid, one.active) for one in before.issuers.values()}
     people = [one.public_key for one in after.people.values() if (one.id, one.public_key) not in known]
     issuers = [one.public_key for one in after.issuers.values() if one.active and (one.kid, True) not in known]
@@ -233,7 +233,7 @@ def _shut(register: Register, kind: EpochKind, subject: str) -> Register:
 
 
 def _certified(parameters: Parameters) -> tuple[bytes, tuple[bytes, ...]]:
-    """Certificate and chain (DER), each signed by the next; the chain is shown to verifiers, so it must hold."""
+    """Certificate and chain (DER), each signed by the next: verifiers are given this chain."""
     der = [b64url_decode(one, Code.INVALID_ARGUMENT) for one in (parameters["certificate"], *_texts(parameters["chain"]))]
     require(len(der) > 1, "a seal's chain has at least its issuing CA")
     try:

@@ -1,4 +1,4 @@
-"""Whether there is a point in asking people to approve an act. Pure.
+"""Whether an act would have any effect, so that people are not asked to approve it for nothing. Pure.
 
 Asked before a form is filed and before an approval is taken. Where two forms for the same are approved all the same, the second is
 carried out and changes nothing.

@@ -1,9 +1,9 @@
 """Whether an act is carried out in the state in which it was approved. Pure.
 
-Approvals travel by way of others, who can keep them back. Whoever approved that a seal is resumed lifted the stop of then, not the one
-that an officer orders next week; and new rules for a seal, which are given in full, were told beside those that counted then.
+Whoever relays approvals can also delay them. An approval to resume a seal is about the stop of that time, not about one that an officer
+orders a week later; and new rules for a seal, which replace the old ones in full, were shown beside the rules of that time.
 
-Asked of every new act, not when recorded acts are replayed.
+Required of every new act, not when recorded acts are replayed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def require_fresh(before: Register, after: Register, approved_since: int) -> Non
 
 
 def what_differs(before: Register, after: Register) -> Iterator[tuple[str, str]]:
-    """Kind and id of whatever an act changes; a stop of what is stopped already changes it once more."""
+    """Kind and id of everything that an act changes; another stop of something stopped is a change, too."""
     held: Sequence[tuple[str, Mapping[str, object], Mapping[str, object]]] = (
         ("person", before.people, after.people),
         ("issuer", before.issuers, after.issuers),

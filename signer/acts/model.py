@@ -1,4 +1,4 @@
-"""The signed acts that the register is the sum of, each carrying the evidence that allowed it. Pure.
+"""The signed acts that the register follows from, each with the evidence that allowed it. Pure.
 
 An act is judged by the same code when it is first carried out and whenever the register is rebuilt from the acts, at the time
 that it was carried out; so a register that no quorum made cannot be explained by any list of acts.
@@ -42,7 +42,7 @@ class Act:
 
     @property
     def sha256(self) -> bytes:
-        """What the ledger knows the act by."""
+        """SHA-256 of the evidence, by which the ledger names the act."""
         return hashlib.sha256(ACT_V1 + self.encoded).digest()
 
     @property
@@ -62,7 +62,7 @@ class Act:
 
     @property
     def identity(self) -> bytes:
-        """SHA-256 of what is ordered, the same however it was signed: a stop's statement, which names its officer; a token's signed part."""
+        """SHA-256 of what is ordered, whatever its signature: of a stop's statement, which names the officer, or of a token's signing input."""
         evidence = self.evidence
         match self.kind:
             case "perform":
@@ -74,7 +74,7 @@ class Act:
         return hashlib.sha256(self.kind.encode("utf-8") + b"\x00" + signed).digest()
 
     def accepted(self) -> Act:
-        """The act as it is recorded today: it says which rules it was judged by. INVALID_ARGUMENT when it says so itself."""
+        """The act as it is recorded now, with the version of the rules. INVALID_ARGUMENT when its evidence names a version already."""
         require("rules" not in self.evidence, "an act does not choose its rules")
         return replace(self, evidence={**self.evidence, "rules": RULES})
 
@@ -85,7 +85,7 @@ class Act:
 
     @classmethod
     def decode(cls, evidence: str, time_us: int) -> Act:
-        """A stored act; raises REGISTER_INCONSISTENT when it is not in its one form."""
+        """A stored act; raises REGISTER_INCONSISTENT when it is not in canonical form."""
         value = strict_json(evidence.encode("utf-8"), Code.REGISTER_INCONSISTENT)
         if not isinstance(value, dict) or "kind" not in value:
             raise VermilionError(Code.REGISTER_INCONSISTENT, "a stored act is not an act")
@@ -120,7 +120,7 @@ def restore_act(at: int, time_us: int) -> Act:
 
 @dataclass(frozen=True)
 class Carried:
-    """What came of an act: the register after it, and who and what form it rests on (for the ledger's commitments)."""
+    """The result of an act: the register after it, and the people and the token that it rests on (for the ledger's commitments)."""
 
     register: Register
     people: tuple[str, ...] = ()
@@ -197,7 +197,7 @@ def _stop(register: Register, act: Act) -> Carried:
 
 
 def replay(acts: Iterable[Act], *, audience: str, start: Register | None = None) -> Register:
-    """The register that ``acts`` add up to; raises REGISTER_INCONSISTENT at the first that does not follow."""
+    """The register that follows from ``acts``; raises REGISTER_INCONSISTENT at the first that could not be carried out."""
     register = start or Register()
     for act in acts:
         try:

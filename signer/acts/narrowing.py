@@ -1,4 +1,4 @@
-"""What an act takes away: whose epoch it raises, so that nothing which the gate admitted before it is committed after it. Pure.
+"""What an act takes away, and so whose epoch it raises: nothing that the gate admitted before is committed after it. Pure.
 
 It is read off the register before and after, not off the act, so that no change can be forgotten here: whatever makes the register
 allow less than before is found, whichever act brought it about.
@@ -12,7 +12,7 @@ from signer.register.model import UNTEMPLATED, EpochKind, Register, Seal
 
 
 def raised_where_narrower(before: Register, after: Register) -> Register:
-    """``after`` with the epoch of all that is narrower than before raised, where the act itself has not raised it."""
+    """``after`` with a raised epoch for everything that allows less than before, unless the act itself has raised it."""
     for kind, subject in sorted(set(_narrower(before, after))):
         if after.epoch(kind, subject) == before.epoch(kind, subject):
             after = after.raised(kind, subject)
@@ -37,12 +37,12 @@ def _narrower(before: Register, after: Register) -> Iterator[tuple[EpochKind, st
         if registered is None or not set(registered.fields) >= set(template.fields):
             yield "template", template.id
     yield from after.stopped - before.stopped
-    if after.restored_at != before.restored_at:  # what was issued before the restore ends with it, whoever issued it
+    if after.restored_at != before.restored_at:  # the restore ends all tokens issued before it, whoever issued them
         yield from (("issuer", kid) for kid in before.issuers)
 
 
 def _is_narrower_seal(before: Seal, after: Seal | None) -> bool:
-    """Whether something that ``before`` allowed is not allowed by ``after``. A renewed certificate for the same key takes nothing away."""
+    """Whether ``before`` allowed something that ``after`` does not. A renewed certificate for the same key takes nothing away."""
     if after is None or (before.key_label, before.spki_sha256) != (after.key_label, after.spki_sha256):
         return True
     untemplated = (before.quorum.get(UNTEMPLATED, 0), after.quorum.get(UNTEMPLATED, 0))

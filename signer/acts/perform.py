@@ -1,4 +1,4 @@
-"""Acts that a quorum orders by a token: resuming a seal, changing the register."""
+"""Acts that a quorum orders with a token: resuming a seal, changing the register."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class FileExaminer(Protocol):
     """Looks into the PDFs that come with an act, away from the process that carries it out; DOCUMENT_*."""
 
     def picture_size(self, picture: bytes) -> tuple[int, int]:
-        """Width and height in millipoints; refuses what is no picture."""
+        """Width and height in millipoints; refuses anything that is not a picture."""
 
     def fingerprint(self, document: bytes, fields: Sequence[str]) -> str:
         """Lower hex SHA-256 of what a base PDF shows beside these fields."""
 
 
 class Performer:
-    """Judges an act, looks at what it brings or what it depends on outside, and has it recorded."""
+    """Judges an act, examines its files and the certificates that it depends on, and records it."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Performer:
                 Code.ACTION_MISMATCH, f"the acts here are {', '.join(sorted(ACTS))}; a change of the register names no seal"
             )
         register = self._store.current()
-        register.least_persons(action, seal)  # somebody must be able to order it
+        register.least_persons(action, seal)  # raises when nobody may order it
         parameters = ActCovers(parameters).parameters
         try:
             self._judged(register, action, seal, parameters, files)
@@ -96,13 +96,13 @@ class Performer:
     def _judged(
         self, register: Register, action: str, seal_id: str, parameters: Mapping[str, Any], files: Sequence[bytes]
     ) -> dict[bytes, bytes]:
-        """The files that come with the act, once nothing speaks against it."""
+        """The files of the act, once everything about it is judged."""
         require(action != "resume" or parameters.keys() <= {"seal"}, "resuming a seal takes no parameters")
         for name, value in parameters.items():
             for one in value if isinstance(value, list) else (value,):
                 if isinstance(one, str):
                     require_readable(one, f"the parameter {name}")
-        after = ordered(register, action, seal_id, parameters)  # refuses what is malformed before anything else looks at it
+        after = ordered(register, action, seal_id, parameters)  # first of all refuses what is malformed
         require_meetable(register, after)
         named = self._examined(parameters, files)
         if action == "resume":
@@ -114,14 +114,14 @@ class Performer:
         return named
 
     def _require_good(self, seal: Seal) -> None:
-        """The seal's CA, ours or an outside one, says now that its certificate is good."""
+        """The seal's CA, ours or an outside one, confirms now that the certificate is good."""
         if self._outside.is_outside(seal):
             self._outside.ask_now(seal)
         else:
             self._revocations.assert_good(seal)
 
     def _examined(self, parameters: Mapping[str, Any], files: Sequence[bytes]) -> dict[bytes, bytes]:
-        """The files that the act names, each there and fit for its purpose."""
+        """The files that the act names: each must be there and be fit for its purpose."""
         given = {hashlib.sha256(content).digest(): content for content in files}
         wanted = named_attachments(parameters)
         for digest in given.keys() - wanted:

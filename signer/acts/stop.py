@@ -1,4 +1,4 @@
-"""An officer's stop: given straight to the signer, workflow up or down; once it is committed, nothing commits against it."""
+"""An officer's stop, given directly to the signer, whether or not the workflow runs. Once it is committed, nothing commits against it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from signer.acts.model import stop_act
 from signer.register.model import EpochKind
 from signer.register.store import RegisterStore
 
-FRESH = timedelta(hours=24)  # an officer may sign away from the machine; an older paper is no order any more
+FRESH = timedelta(hours=24)  # an officer may sign elsewhere and send it later, within this time
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Stopped:
 
 
 def stop(store: RegisterStore, clock: Clock, statement: StopStatement, signature: bytes) -> Stopped:
-    """Carries out a stop. The same statement again changes nothing, also after a resume: it cannot be replayed.
+    """Carries out a stop. The same statement again changes nothing, not even after a resume: it cannot be replayed.
 
     Raises APPROVER_UNKNOWN, DECISION_INVALID, SEAL_UNKNOWN, SEAL_RETIRED, INVALID_ARGUMENT for a statement that is not of today.
     """
@@ -36,7 +36,7 @@ def stop(store: RegisterStore, clock: Clock, statement: StopStatement, signature
     signed_at = datetime.fromisoformat(statement.time)
     if not now - FRESH <= signed_at <= now + SKEW:
         raise VermilionError(Code.INVALID_ARGUMENT, "the stop was not signed within the last 24 hours")
-    register = store.current()  # a repeat is answered with what was done; it, too, is the officer's own or nobody's
+    register = store.current()  # a repeat gets the first answer; its signature must verify all the same
     verify(statement, signature, register.person(statement.officer, "officer").key)
     require_low_s(signature, "the officer's")
     recorded = store.record(stop_act(statement, signature, time_us(now)))

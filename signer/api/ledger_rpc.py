@@ -22,14 +22,14 @@ from sealcore.protocol.ledger_entry import Entry, EntryKind, time_us
 from signer.api.threads import in_thread
 from signer.tables import ledger, tokens
 
-# Kinds by service. ``seal``, ``void`` and ``act`` are nobody's: the signer alone writes them, with what they stand for.
+# Kinds by service. ``seal``, ``void`` and ``act`` are missing: only the signer writes them, together with what they record.
 KINDS: Mapping[str, frozenset[str]] = {
     "workflow": frozenset({EntryKind.FORM, EntryKind.AUDIT, EntryKind.IMPRESSION, EntryKind.REHEARSAL}),
     "ca": frozenset({EntryKind.CERTIFICATE, EntryKind.REVOCATION}),
 }
 ENTRIES_A_MESSAGE = 256
 LARGEST_MESSAGE_BYTES = 2 * 1024 * 1024
-MOST_FOUND = 4_000  # their message stays below the cap
+MOST_FOUND = 4_000  # so many fit under gRPC's cap of 4 MiB
 
 
 class LedgerService(ledger_pb2_grpc.LedgerServicer):
@@ -81,7 +81,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
             return store.head(connection)
 
     def _entries(self, start: int, end: int) -> list[bytes]:
-        """As many as fit a message, at least one."""
+        """As many entries as fit a message, at least one."""
         with db.read(self._engine) as connection:
             entries = store.entries(connection, start, end)
         size_bytes = 0

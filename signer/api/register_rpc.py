@@ -32,7 +32,7 @@ PICTURES_HELD = 256
 
 
 class KeyPurposes:
-    """What the declared inventory says of a key; nothing for keys that are not declared there."""
+    """Purpose and owner of keys, as the inventory declares them; empty for keys that it does not declare."""
 
     def __init__(self, declared: dict[str, tuple[str, str]]) -> None:
         self._declared = declared
@@ -43,7 +43,7 @@ class KeyPurposes:
 
 
 class RegisterService(signer_pb2_grpc.RegisterServicer):
-    """Reads for those who build requests; stops and acts for those who carry signed orders."""
+    """Answers reads, and carries out signed orders: stops and acts."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         self._picture_size = lru_cache(maxsize=PICTURES_HELD)(lambda sha256: examiner.picture_size(store.attachment(sha256)))
 
     async def ListSeals(self, request: signer_pb2.ListSealsRequest, context: Any) -> signer_pb2.ListSealsResponse:
-        """All seals, in whatever state."""
+        """All seals, in any state."""
         register = await in_thread(self._executor, self._store.current)
         return signer_pb2.ListSealsResponse(seals=[_seal_message(register, seal) for seal in register.seals.values()])
 
@@ -87,7 +87,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         return signer_pb2.Picture(pdf=pdf, width_millipoints=width, height_millipoints=height)
 
     async def ListPeople(self, request: signer_pb2.ListPeopleRequest, context: Any) -> signer_pb2.ListPeopleResponse:
-        """Everyone who may decide or stop, those who have left included; and whose tokens count, from when on, and for whom not."""
+        """Everyone who may decide or stop, including those who have left; the pinned issuers, the last restore, and the clients shut out."""
         register = await in_thread(self._executor, self._store.current)
         people = [
             signer_pb2.PersonRecord(id=one.id, roles=sorted(one.roles), public_key=one.public_key, active=one.active)
@@ -146,7 +146,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         return signer_pb2.PerformResponse(ledger_index=recorded.ledger_index)
 
     async def CheckAct(self, request: signer_pb2.CheckActRequest, context: Any) -> signer_pb2.CheckActResponse:
-        """Whether an act could be carried out now, were it approved."""
+        """Whether an act could be carried out now if it were approved."""
         parameters = strict_json(request.parameters.encode("utf-8"), Code.INVALID_ARGUMENT)
         files: Sequence[bytes] = list(request.attachments)
         since = request.approved_since or None

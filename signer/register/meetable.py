@@ -38,7 +38,7 @@ def require_meetable(before: Register, after: Register) -> None:
 
 
 def require_person(people: Sequence[str]) -> None:
-    """QUORUM_NOT_MET for an act that nobody approved: only sealing may be approved by the workflow alone."""
+    """QUORUM_NOT_MET for an act that nobody approved: only sealing may rest on the workflow's approval alone."""
     if not people:
         raise VermilionError(Code.QUORUM_NOT_MET, "nobody approved this act; the workflow alone approves no act", rule=_PERSONS)
 
@@ -64,7 +64,7 @@ def _opens_nothing(seal: Seal) -> bool:
 
 
 def _require_persons(before: Register, after: Register) -> None:
-    """INVALID_ARGUMENT for a rule by which nobody would have to approve of something else than sealing."""
+    """INVALID_ARGUMENT for a rule that would let anything but sealing happen without an approver."""
     for seal in after.seals.values():
         was = before.seals.get(seal.id)
         for action, least in seal.quorum.items():
@@ -88,8 +88,8 @@ def _require_own_keys(before: Register, after: Register) -> None:
 
 
 def _lacking(register: Register) -> Mapping[str, int]:
-    """By quorum, how many approvers it asks for beyond those that there are; negative where some are spare."""
-    if not register.office:  # before the seed there is nothing that could be met, so the seed is held to the whole rule
+    """For each quorum, how many approvers are missing; negative when there are more than enough."""
+    if not register.office:  # the register before the seed has no quorums, so the seed must meet all of its own
         return {}
     have = _active(register, "approver")
     rules = {

@@ -30,18 +30,18 @@ SEAL_KINDS = frozenset({"official", "contract", "finance", "invoice", "legal-rep
 SEAL_STATES = frozenset({"active", "suspended", "retired"})
 CONTENT_POLICIES = frozenset({"report", "strict"})
 ENDING_KINDS = frozenset({"official", "finance", "invoice"})
-"""Kinds of seals whose documents end with them: letters, receipts, invoices. Under others, people still sign."""
+"""Kinds of seals after which nothing is added to a document: letters, receipts, invoices. Under other kinds, people may sign later."""
 CERTIFICATIONS = frozenset({"", Certification.FINAL.word, Certification.FORM_FILL.word})
 UNTEMPLATED = "grant-untemplated"
-"""Quorum rule for grants without a template, the higher tier; where a seal has none, its rule for ``seal`` counts."""
+"""The quorum rule for grants without a template. A seal that has no such rule uses its rule for ``seal``."""
 QUORUM_ACTIONS = ACTIONS | {UNTEMPLATED}
 """What a seal's quorum may be for."""
 
 RULES = 2
-"""By which acts are accepted now; each act is kept with the rules that it was accepted by, and judged by them for ever.
+"""The version of the rules for accepting acts. Each act is stored with its version, and always judged by that one.
 
-1  (those that say nothing) as they were first: an act is its evidence, byte for byte; a restore looks at ``iat``; stops raise epochs
-2  an act is its statement; low s; keys in their one encoding; a restore looks at every time; whatever narrows raises epochs
+1  (acts without a version) an act is identified by its evidence, byte for byte; a restore compares ``iat``; stops raise epochs
+2  an act is identified by its statement; low s; keys in their canonical encoding; a restore compares every time; all that narrows raises epochs
 """
 
 EpochKind = Literal["seal", "grant", "client", "person", "issuer", "template"]
@@ -52,7 +52,7 @@ Epochs = Mapping[tuple[EpochKind, str], int]
 class Person:
     """A person who may decide (approver) or stop (officer); ``public_key`` is the SPKI in DER.
 
-    name_hash   lower hex of a salted hash of the name, for who holds the name; the name itself is never here
+    name_hash   lower hex of a salted hash of the name, to be compared by whoever knows the name, which is never stored here
     """
 
     id: str
@@ -141,19 +141,19 @@ class Seal:
 
     @property
     def certifies(self) -> Certification:
-        """What a document is certified with whose form does not say otherwise; never none."""
+        """The certification of a document whose form does not name one; never none."""
         if self.certification:
             return Certification.of_word(self.certification)
         return Certification.FINAL if self.kind in ENDING_KINDS else Certification.FORM_FILL
 
     @cached_property
     def leaf(self) -> x509.Certificate:
-        """The certificate, read."""
+        """The certificate, parsed."""
         return _certificate(self.certificate)
 
     @cached_property
     def issuers(self) -> tuple[x509.Certificate, ...]:
-        """The chain, read; the issuing CA first."""
+        """The chain, parsed; the issuing CA first."""
         return tuple(map(_certificate, self.chain))
 
     @cached_property
@@ -172,7 +172,7 @@ class Seal:
             "name": self.name, "kind": self.kind, "key_label": self.key_label, "certificate": b64url(self.certificate),
             "chain": [b64url(one) for one in self.chain], "pictures": [one.hex() for one in self.pictures],
             "quorum": dict(self.quorum), "content_policy": self.content_policy, "state": self.state,
-            **({"certification": self.certification} if self.certification else {}),  # records of older acts stay as they were
+            **({"certification": self.certification} if self.certification else {}),  # records of older acts must not change
         }  # fmt: skip
 
 
@@ -231,7 +231,7 @@ class Register:
         return person
 
     def key_of(self, person_id: str) -> ec.EllipticCurvePublicKey | None:
-        """The key of a person in whatever role, active or not; None for who is not registered."""
+        """The key of a person in any role, active or not; None for an unknown person."""
         person = self.people.get(person_id)
         return person.key if person is not None else None
 
@@ -243,14 +243,14 @@ class Register:
         return issuer
 
     def seal(self, seal_id: str) -> Seal:
-        """The seal in whatever state; raises SEAL_UNKNOWN."""
+        """The seal in any state; raises SEAL_UNKNOWN."""
         seal = self.seals.get(seal_id)
         if seal is None:
             raise VermilionError(Code.SEAL_UNKNOWN, f"the seal {seal_id} is not in the signer's register")
         return seal
 
     def least_persons(self, action: str, seal_id: str, *, untemplated: bool = False) -> int:
-        """How many distinct persons must have decided; raises SEAL_UNKNOWN, or ACTION_MISMATCH when nobody may do this at all."""
+        """How many distinct persons must approve; raises SEAL_UNKNOWN, or ACTION_MISMATCH when nobody may do this at all."""
         if action == "register":
             return self.register_quorum
         quorum = self.seal(seal_id).quorum
@@ -259,23 +259,23 @@ class Register:
         return max(quorum[action], quorum.get(UNTEMPLATED, 0)) if untemplated else quorum[action]
 
     def epoch(self, kind: EpochKind, subject: str) -> int:
-        """The present epoch of a seal, grant, client or person."""
+        """The current epoch of a seal, grant, client, person, issuer or template."""
         return self.epochs.get((kind, subject), 0)
 
     def raised(self, kind: EpochKind, subject: str) -> Register:
-        """The register with one epoch higher: what was begun before it is not finished."""
+        """The register with one epoch raised: what was begun before does not commit any more."""
         return replace(self, epochs={**self.epochs, (kind, subject): self.epoch(kind, subject) + 1})
 
     def with_seal(self, seal: Seal) -> Register:
-        """The register with this seal added or put in its predecessor's place."""
+        """The register with this seal added or replaced."""
         return replace(self, seals={**self.seals, seal.id: seal})
 
     def with_person(self, person: Person) -> Register:
-        """The register with this person added or put in place."""
+        """The register with this person added or replaced."""
         return replace(self, people={**self.people, person.id: person})
 
     def with_issuer(self, issuer: Issuer) -> Register:
-        """The register with this issuer added or put in place."""
+        """The register with this issuer added or replaced."""
         return replace(self, issuers={**self.issuers, issuer.kid: issuer})
 
     def records(self) -> dict[tuple[str, str], Any]:
@@ -294,7 +294,7 @@ class Register:
 def _certificate(der: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
-        certificate.public_key()  # read when it is asked for; a key of an unknown kind must show here
+        certificate.public_key()  # parsed lazily by the library: an unknown kind of key must be refused here
     except UNREADABLE:
         raise VermilionError(Code.INVALID_ARGUMENT, "a certificate cannot be read") from None
     return certificate

@@ -44,7 +44,7 @@ class RegisterStore:
         self._lock = threading.Lock()
 
     def load(self) -> Register:
-        """Rebuilds the register from its acts and compares; raises REGISTER_INCONSISTENT where anything differs."""
+        """Rebuilds the register from its acts and compares it with the tables; REGISTER_INCONSISTENT when anything differs."""
         with db.read(self._engine) as connection:
             register = replay(_acts(connection, 0), audience=self._audience)
             _compare(connection, register)
@@ -63,7 +63,7 @@ class RegisterStore:
         What was ordered already is not carried out again, however it is signed this time; CONFLICT for another token of the same jti.
         """
         act = act.accepted()
-        with db.write(self._engine, urgent=True) as connection:  # a stop does not queue behind batches
+        with db.write(self._engine, urgent=True) as connection:  # a stop goes before waiting batches
             _lock_head(connection)
             before = self._newest(connection)
             if (known := _known(connection, before, act)) is not None:
@@ -85,7 +85,7 @@ class RegisterStore:
         return Recorded(carried.register, ledger_index)
 
     def recorded(self, act: Act) -> Recorded | None:
-        """The act's place, if it was carried out before."""
+        """Where the act is recorded; None when it was not carried out yet."""
         with db.read(self._engine) as connection:
             register = self._newest(connection)
             known = _known(connection, register, act)
@@ -117,7 +117,7 @@ class RegisterStore:
 
 
 def _known(connection: Connection, register: Register, act: Act) -> int | None:
-    """Where the act that ordered the same is in the ledger, if it was carried out before."""
+    """Where an act that ordered the same is in the ledger; None when there was none."""
     number = register.orders.get(act.identity)
     if number is None:
         return None
@@ -191,7 +191,7 @@ def _append(connection: Connection, act: Act, carried: Carried) -> int:
 
 
 def _compare(connection: Connection, register: Register) -> None:
-    """Holds the derived tables, and the ledger's entries of acts, against the acts."""
+    """Compares the derived tables, and the ledger's entries of acts, with the acts."""
     stored = {(row.kind, row.id): row.value for row in connection.execute(select(register_records))}
     derived = _encoded(register)
     for kind, record_id in sorted(stored.keys() | derived.keys()):

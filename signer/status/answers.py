@@ -1,4 +1,4 @@
-"""What a CA says of one of its certificates: an OCSP response (RFC 6960) or a CRL (RFC 5280 §5), verified."""
+"""A CA's statement about one of its certificates: an OCSP response (RFC 6960) or a CRL (RFC 5280 §5), verified."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from sealcore.errors import Code, VermilionError
 from sealcore.unreadable import UNREADABLE
 
 Kind = Literal["ocsp", "crl"]
-UNDATED_LIVES: Final = timedelta(hours=24)  # an OCSP response without nextUpdate says: newer is always to be had (RFC 6960 §4.2.2.1)
+UNDATED_LIVES: Final = timedelta(
+    hours=24
+)  # how long an OCSP response without nextUpdate is used (RFC 6960 §4.2.2.1: newer information is always available)
 _CRL_EXTENSIONS: Final = (x509.CRLNumber, x509.AuthorityKeyIdentifier, x509.IssuingDistributionPoint)
 
 
@@ -52,8 +54,8 @@ class Answer:
 
 
 def read(kind: Kind, data: bytes, link: Link, now: datetime) -> Answer:
-    """The answer, DER or PEM; raises REVOCATION_UNAVAILABLE when it is not about this certificate, not signed for it, or not from the
-    past. Whether it still counts, whoever uses it asks."""
+    """Reads and verifies an answer in DER or PEM. REVOCATION_UNAVAILABLE when it is about another certificate, not signed by its CA, or
+    dated in the future. Whether it is still current is for the caller to ask."""
     try:
         answer = _ocsp(pem.der(data, pem.OCSP_RESPONSE), link, now) if kind == "ocsp" else _crl(pem.der(data, pem.CRL), link)
     except pem.EncodingError as fault:
@@ -133,7 +135,7 @@ def _is_about(single: ocsp.OCSPSingleResponse, link: Link) -> bool:
 
 
 def _require_signed(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime) -> None:
-    """By the issuer itself, or by a responder that the issuer certified for this (RFC 6960 §4.2.2.2)."""
+    """Signed by the issuer itself, or by a responder that the issuer certified for this (RFC 6960 §4.2.2.2)."""
     for signer in (issuer, *response.certificates):
         if not _is_responder(response, signer):
             continue

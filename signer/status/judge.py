@@ -1,4 +1,4 @@
-"""May a seal under an outside CA's certificate be used now? Judged from the answers in the database, each verified here."""
+"""Whether a seal with an outside CA's certificate may be used now, judged by the answers in the database, which are verified here again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from signer.register.model import Seal
 from signer.status.answers import Answer, Link, read, spki
 from signer.status.store import StatusStore
 
-LOOK_EVERY_S: Final = 1.0  # how late an answer that the watch has stored is noticed
+LOOK_EVERY_S: Final = 1.0  # an answer that the watch has stored is noticed within this time
 _SEALS_HELD: Final = 256
 
 
@@ -30,7 +30,7 @@ class _Known:
 
 
 class Outside:
-    """Tells seals of outside CAs from those of our own: their chain has no authority of ours in it."""
+    """Tells seals of outside CAs from our own: no authority of ours is in their chain."""
 
     def __init__(self, own_chain_file: Path) -> None:
         try:
@@ -41,7 +41,7 @@ class Outside:
         self._links = lru_cache(maxsize=_SEALS_HELD)(self._found)
 
     def links(self, seal: Seal) -> Sequence[Link]:
-        """Each certificate that its outside CA may revoke, the seal's own first; none for a seal of ours."""
+        """Each certificate of the seal that an outside CA may revoke, the seal's own first; none for a seal of our own CA."""
         return self._links(seal.certificate, seal.chain)
 
     def _found(self, certificate: bytes, chain: tuple[bytes, ...]) -> Sequence[Link]:
@@ -57,7 +57,7 @@ def links_of(certificates: Sequence[x509.Certificate], own: frozenset[bytes]) ->
 
 
 class StatusJudge:
-    """Asked for every batch; looks into the database at most once a second for each certificate. Thread-safe."""
+    """Asked for every batch; reads the database at most once a second for each certificate. Thread-safe."""
 
     def __init__(self, outside: Outside, store: StatusStore, clock: Clock) -> None:
         self._outside = outside
@@ -67,7 +67,7 @@ class StatusJudge:
         self._lock = threading.Lock()
 
     def require_good(self, seal: Seal) -> None:
-        """Raises SEAL_CERTIFICATE_REVOKED, or REVOCATION_UNAVAILABLE when no current answer of the CA is at hand."""
+        """Raises SEAL_CERTIFICATE_REVOKED, or REVOCATION_UNAVAILABLE when there is no current answer of the CA."""
         for link in self._outside.links(seal):
             require_good(self._answer(link), link, seal.id, self._clock)
 

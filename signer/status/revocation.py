@@ -19,7 +19,7 @@ LARGEST_CRL_BYTES = 16 * 1024 * 1024
 
 
 class SealRevocations:
-    """The CRL of the issuing CA of seals, fetched anew for every question: resuming is rare and must not rest on an old answer.
+    """The CRL of the CA that issues seals, fetched anew each time: resuming is rare and must not rest on an old CRL.
 
     ``{key}`` in ``crl_url`` stands for the CA's key identifier in hex, so that one address serves all its generations.
     """

@@ -1,4 +1,4 @@
-"""Whom to ask about a certificate, and asking: only addresses that an operator has allowed, within bounds of time and size."""
+"""Where to ask about a certificate: only at addresses that an operator has allowed, within limits of time and size."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Source:
 
 
 class Sources:
-    """Asks outside CAs. Thread-safe. Follows no redirect and no proxy of the environment."""
+    """Asks outside CAs. Thread-safe. Follows no redirects and ignores proxies set in the environment."""
 
     def __init__(self, settings: OutsideCaSettings, clock: Clock) -> None:
         self._settings = settings
@@ -97,7 +97,7 @@ class Sources:
     def _response(client: httpx.Client, source: Source, link: Link) -> AbstractContextManager[httpx.Response]:
         if source.kind == "crl":
             return client.stream("GET", source.url)
-        # Responders index by the hash that RFC 5019 §2.1.1 fixes; here it names a certificate and protects nothing.
+        # SHA-1, because responders index by it (RFC 5019 §2.1.1); it only identifies the certificate.
         asked = ocsp.OCSPRequestBuilder().add_certificate(link.certificate, link.issuer, hashes.SHA1())  # noqa: S303
         return client.stream("POST", source.url, content=asked.build().public_bytes(Encoding.DER), headers=_REQUEST_HEADERS)
 

@@ -1,4 +1,4 @@
-"""The newest answer about each certificate, as its CA signed it. Whoever reads it verifies it again: the table proves nothing."""
+"""The newest answer about each certificate, as its CA signed it. Readers verify it again: the table proves nothing."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from signer.tables import certificate_status, insert_missing
 
 @dataclass(frozen=True)
 class Stored:
-    """An answer as it lies there."""
+    """A stored answer."""
 
     kind: Kind
     der: bytes
 
 
 class StatusStore:
-    """Over the signer's database. Thread-safe."""
+    """Answers in the signer's database. Thread-safe."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def put(self, link: Link, answer: Answer) -> None:
-        """Keeps ``answer`` unless a newer one is there."""
+        """Stores ``answer`` unless there is a newer one."""
         updated_us = time_us(answer.this_update)
         row: dict[str, object] = {"certificate_sha256": link.id, "kind": answer.kind, "answer": answer.der, "this_update_us": updated_us}
         with db.write(self._engine) as connection:
@@ -36,12 +36,12 @@ class StatusStore:
             connection.execute(update(certificate_status).where(older).values(row))
 
     def version(self, link: Link) -> int | None:
-        """thisUpdate of what is there, microseconds since 1970 UTC; None where nothing is."""
+        """thisUpdate of the stored answer, in microseconds since 1970 UTC; None when there is none."""
         with db.read(self._engine) as connection:
             return connection.execute(select(certificate_status.c.this_update_us).where(_of(link))).scalar_one_or_none()
 
     def get(self, link: Link) -> Stored | None:
-        """What is there."""
+        """The stored answer; None when there is none."""
         wanted = select(certificate_status.c.kind, certificate_status.c.answer).where(_of(link))
         with db.read(self._engine) as connection:
             row = connection.execute(wanted).one_or_none()

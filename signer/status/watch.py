@@ -1,4 +1,4 @@
-"""Asks outside CAs about the seals' certificates, again and again, and keeps what they say for all workers and replicas."""
+"""Periodically asks outside CAs about the seals' certificates, and stores the answers for all workers and replicas."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from signer.status.judge import Outside, require_good
 from signer.status.sources import Sources
 from signer.status.store import StatusStore
 
-ROUND_S: Final = 1.0  # how soon a seal that was just registered is asked about
+ROUND_S: Final = 1.0  # the certificate of a new seal is asked about within this time
 
 
 class StatusWatch:
-    """A thread of the front. A certificate is asked about every ``refresh_s``, and after a failure in the next round but one."""
+    """A thread of the front. Asks about each certificate every ``refresh_s``, and after a failure in the next round but one."""
 
     def __init__(self, settings: OutsideCaSettings, outside: Outside, register: RegisterStore, store: StatusStore, clock: Clock) -> None:
         self._settings = settings
@@ -37,16 +37,16 @@ class StatusWatch:
         self._log = get_log("status")
 
     def start(self, metrics: SignerMetrics) -> None:
-        """Asks now and from then on."""
+        """Asks now, and periodically from then on."""
         self._metrics = metrics
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends; a question that is out is left to its timeout."""
+        """Stops; does not wait for a request in progress."""
         self._stop.set()
 
     def ask_now(self, seal: Seal) -> None:
-        """Asks about a seal's certificates and keeps the answers; raises as ``judge.require_good``. Nothing for a seal of our own CA."""
+        """Asks about a seal's certificates and stores the answers; raises as ``judge.require_good``. Does nothing for a seal of our own CA."""
         for link in self._outside.links(seal):
             require_good(self._ask(link), link, seal.id, self._clock)
 
