@@ -1,11 +1,11 @@
-"""Documents at which the limits of the sandbox were reached: the same document with the same marks is not read again and again for it.
+"""Documents that exceeded the sandbox's limits: the same document with the same marks is not prepared again and again.
 
-What a reader itself finds too much, it finds so every time. A child that ended without an answer may have been ended by a busy machine or by
-somebody, so it proves nothing: it is tried once more.
+When the reader itself finds a document too complex, it will do so every time. A child that ended without an answer proves nothing, since a
+busy machine may have ended it: the document is tried once more.
 
-Known as long as this process lives, and by document *and* marks. A child is thrown away with all that it cost, so that, unlike a worker's end
-(``signer.front.fatal``), it harms nobody who waits: there is no need to refuse the document under whatever approval, which would let a client
-that places a thousand marks on somebody else's document have it refused to its owner.
+Remembered by this process only, and by document *and* marks. Unlike the death of a worker (``signer.front.fatal``), that of a child harms no
+other client, so a document need not be refused whatever the approval; a client that placed a thousand marks on somebody else's document could
+have it refused to its owner.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from sealcore.errors import Code, VermilionError
 from signer.model import unsalted_binding
 from signer.worker.messages import request_of
 
-MOST_UNANSWERED: Final = 2  # children that ended without an answer
-MOST_REMEMBERED: Final = 10_000  # the newest; some 4 MB. Whoever sends more of them pays with an approval for each
+MOST_UNANSWERED: Final = 2  # children that may end without an answer over one document
+MOST_REMEMBERED: Final = 10_000  # the newest, some 4 MB; each costs its client an approval
 
 
 @dataclass(frozen=True)
 class Overrun:
-    """A limit that was reached over a document.
+    """A document that exceeded a limit.
 
     binding  names its bytes and marks (``signer.model.unsalted_binding``)
-    proven   the reader said so; otherwise its process ended without an answer
+    proven   whether the reader said so; otherwise its process ended without an answer
     """
 
     document_sha256: bytes
@@ -43,7 +43,7 @@ class Overruns:
     def __init__(self) -> None:
         self._times: OrderedDict[tuple[bytes, bytes], int] = OrderedDict()
         self._reasons: dict[tuple[bytes, bytes], str] = {}
-        self._documents: Counter[bytes] = Counter()  # so that others cost one look
+        self._documents: Counter[bytes] = Counter()  # so that other documents cost one look-up
 
     def note(self, overrun: Overrun) -> None:
         """Counts it."""
@@ -56,12 +56,12 @@ class Overruns:
             self._forget(next(iter(self._times)))
 
     def refusal(self, document_sha256: bytes, item: signer_pb2.Item) -> VermilionError | None:
-        """Why the document is not read with these marks; None for all but these few."""
+        """Why the document is not prepared with these marks; None for all but these few."""
         if document_sha256 not in self._documents:
             return None
         try:
             key = (document_sha256, unsalted_binding(request_of(item), document_sha256))
-        except VermilionError:  # it is no request; whoever reads it says so
+        except VermilionError:  # an invalid item; the worker refuses it
             return None
         if self._times.get(key, 0) < MOST_UNANSWERED:
             return None

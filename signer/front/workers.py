@@ -32,12 +32,6 @@ END_S: Final = 5.0
 YOUNG_S: Final = 5.0
 
 
-@dataclass
-class _Job:
-    groups: list[Group]
-    slot: int | None
-
-
 @dataclass(frozen=True)
 class PoolContext:
     """What all workers of a front share.
@@ -88,7 +82,8 @@ class Worker:
     documents_at_death: frozenset[bytes] = frozenset()
     died_young: bool = True
     _free: list[int] = field(default_factory=list)
-    _jobs: dict[int, _Job] = field(default_factory=dict)
+    _jobs: dict[int, list[Group]] = field(default_factory=dict)
+    _slots_of_jobs: dict[int, int] = field(default_factory=dict)  # of those that it works on or has queued
     _number: int = 0
     _ending: bool = False
     _ready: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -166,7 +161,7 @@ class Worker:
         message, descriptors = write_job(self.slots[slot], self._number + 1, slot, [group.sent for group in groups])
         self._free.pop()
         self._number += 1
-        self._jobs[self._number] = _Job(groups, slot)
+        self._jobs[self._number], self._slots_of_jobs[self._number] = groups, slot
         try:
             self.channel.send(message, descriptors)
         except OSError:  # the job is dispatched again when the worker has ended
@@ -174,9 +169,10 @@ class Worker:
 
     def unanswered(self) -> list[Unanswered]:
         """What it had not answered when it ended, the first time that this is pending. A thread takes one job after the other."""
-        undone = [job for job in self._jobs.values() if job.slot is not None]
-        waiting = undone[self.threads :]
-        unanswered = [Unanswered(group, job not in waiting) for job in self._jobs.values() for group in job.groups if group.open_count]
+        queued = list(self._slots_of_jobs)[self.threads :]
+        unanswered = [
+            Unanswered(group, number not in queued) for number, groups in self._jobs.items() for group in groups if group.open_count
+        ]
         self._jobs.clear()
         return unanswered
 
@@ -235,18 +231,15 @@ class Worker:
         match message:
             case {"answer": number, "group": place, "indexes": indexes, "parts": parts, "at": at}:
                 answers = _split(self._bytes_at(number, at, sum(parts), descriptors), parts)
-                self._jobs[number].groups[place].take(answers, indexes)
+                self._jobs[number][place].take(answers, indexes)
                 self._drop_if_done(number)
             case {"done": number}:
-                job = self._jobs[number]
-                assert job.slot is not None
-                self._free.append(job.slot)
-                job.slot = None
+                self._free.append(self._slots_of_jobs.pop(number))
                 self._drop_if_done(number)
                 self.free()
             case {"unreadable": number, "group": place}:
                 fault = VermilionError(Code.INVALID_ARGUMENT, "the documents cannot be read as they were sent")
-                self._jobs[number].groups[place].refuse(fault)
+                self._jobs[number][place].refuse(fault)
             case {"overrun": document_sha256, "binding": binding, "reason": reason, "proven": proven}:
                 self.overrun(Overrun(document_sha256, binding, reason, proven))
             case {"reply": query}:
@@ -266,13 +259,10 @@ class Worker:
     def _bytes_at(self, number: int, at: int | None, size_bytes: int, descriptors: list[int]) -> bytes:
         if at is None:
             return from_descriptor(descriptors[0])
-        slot = self._jobs[number].slot
-        assert slot is not None
-        return bytes(self.slots[slot].answers[at : at + size_bytes])
+        return bytes(self.slots[self._slots_of_jobs[number]].answers[at : at + size_bytes])
 
     def _drop_if_done(self, number: int) -> None:
-        job = self._jobs[number]
-        if job.slot is None and not any(group.open_count for group in job.groups):
+        if number not in self._slots_of_jobs and not any(group.open_count for group in self._jobs[number]):
             del self._jobs[number]
 
     def _gone(self) -> None:

@@ -31,7 +31,7 @@ from signer.uses.store import Intent
 class Group(Protocol):
     """Documents of one call. Each gets one outcome: some with the batch, some later and from any thread.
 
-    ``overrun`` is told, before that, over which of them a limit of the sandbox was reached (``signer.front.overruns``).
+    ``overrun`` reports, before the outcome, a document that exceeded the sandbox's limits (``signer.front.overruns``).
     """
 
     @property

@@ -33,8 +33,9 @@ from sealcore.protocol.ledger_entry import (
 from signer.gate import Admission
 from signer.model import Result, SealedUse
 from signer.tables import UseKey
+from signer.uses.epochs import held_epochs, seen_epochs, stop_refusal
 from signer.uses.packing import pack
-from signer.uses.store import Intent, Reached, held_epochs, seen_epochs, stop_refusal
+from signer.uses.store import Intent, Reached
 
 MOST_WARNING_CHARACTERS = 200  # of one warning in a ledger entry
 _LATEST_US = (COMMIT_WITHIN_S // 2) * 1_000_000  # after the lease, which is at most the other half (``settings.MOST_LEASE_S``)
@@ -196,7 +197,8 @@ def _entries(ending: Sequence[tuple[Finished, VermilionError | None]], now_us: i
 def _end(connection: Connection, ending: Sequence[tuple[Finished, Appended, bool]], now_us: int) -> None:
     rows = [_row(one, place.index, is_sealed=is_sealed) for one, place, is_sealed in ending]
     touched = _END.run(connection, rows, ended_us=now_us)
-    assert touched == len(rows), "a use moved although its row is locked"
+    if touched != len(rows):
+        raise VermilionError(Code.INTERNAL, "a use moved although its row is locked")
     _SUFFIXES.insert(connection, [_Suffix(place.index, pack(one.suffix)) for one, place, is_sealed in ending if is_sealed])
 
 

@@ -37,6 +37,7 @@ from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.plan import ContentPolicy, Plan
 from signer.pipeline.admissions import Admissions
 from signer.pipeline.batch import Admitted, Batch, Group, Intended, Prepared, Received, Signed, Timestamped, Verified, accept, label, verify
+from signer.pipeline.clock_jumps import ClockJumps
 from signer.pipeline.commit import commit
 from signer.pipeline.examiner import Examiner
 from signer.pipeline.fairness import FairThreads
@@ -49,7 +50,6 @@ from signer.status.judge import StatusJudge
 from signer.uses.store import Frozen, Intent, Reached, UseStore, Wanted
 
 WRITER_VERSION = "vermilion-1"
-CLOCK_JUMP_S = 1.0
 PICTURES_HELD = 64
 
 
@@ -95,7 +95,7 @@ class Engine:
         self._log = get_log("engine")
         self._picture = lru_cache(maxsize=PICTURES_HELD)(parts.register.attachment)
         self._holes: dict[str, int] = {}  # SHA-256 of a seal's certificate → size of its holes
-        self._clock_offset_s = parts.clock.now().timestamp() - parts.clock.monotonic_s()
+        self._clock_jumps = ClockJumps(parts.clock, parts.metrics)
 
     def run(self, groups: Sequence[Group]) -> None:
         """Seals a batch, of one call or of several, and answers."""
@@ -191,7 +191,7 @@ class Engine:
         with self._stage("gate", documents=len(batch)):
             register = self._parts.register.current()
             now_ns = time.monotonic_ns()
-            self._look_at_clock()
+            self._clock_jumps.look()
             admitted: list[Admitted] = []
             for group, documents in batch.groups.items():
                 try:
@@ -223,15 +223,6 @@ class Engine:
         for one in admitted:
             self._go_beside(batch, one.received, partial(self._after_gate, template, one))
         return []
-
-    def _look_at_clock(self) -> None:
-        """Notices when the wall clock was set: leases and tokens then end earlier or later than they seem to."""
-        offset_s = self._parts.clock.now().timestamp() - self._parts.clock.monotonic_s()
-        jump_s = offset_s - self._clock_offset_s
-        if abs(jump_s) > CLOCK_JUMP_S:
-            self._log.warning("the clock was set", seconds=round(jump_s, 3))
-            self._parts.metrics.clock_jumps.inc()
-            self._clock_offset_s = offset_s
 
     # --- Intend ----------------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, select
 
@@ -25,87 +24,16 @@ from sealcore.protocol.leaf import SALT_BYTES, leaf_hash
 from sealcore.protocol.ledger_entry import entry_hash, time_us
 from signer.gate import Admission, AdmittedItem, grant_leaf
 from signer.model import Result, SealedUse
-from signer.register.model import EpochKind, Epochs
 from signer.tables import AnyRow, UseKey, epochs, insert_missing, tokens
+from signer.uses.epochs import present_epochs, seen_epochs, stop_refusal
 from signer.uses.packing import unpack
+from signer.uses.statements import INSERT, LOCKED, RELEASE, SEALED, TAKE_OVER, Attempt, NewUse, Takeover
 
 _US = 1_000_000
 _MOST_CACHED = 4096  # tokens, and epochs, that this process knows to have their row
 
 Reached = Callable[[str], None]
 """Called with the name of each step once it is done. Tests stop the process there; in service nobody listens."""
-
-
-class _NewUse(NamedTuple):
-    jti: str
-    use_index: int
-    binding: bytes
-    salt: bytes
-    leaf_hash: bytes
-    frozen: str
-
-
-class _Attempt(NamedTuple):
-    jti: str
-    use_index: int
-    attempt: int
-
-
-class _Takeover(NamedTuple):
-    jti: str
-    use_index: int
-    attempt: int
-    frozen: str
-
-
-class _EpochKey(NamedTuple):
-    kind: str
-    subject: str
-
-
-_INSERT = db.Many(
-    _NewUse,
-    "INSERT INTO uses (jti, use_index, state, binding, salt, leaf_hash, attempt, owner, lease_until_us, frozen, acknowledged)"
-    " VALUES (:jti, :use_index, 'intended', :binding, :salt, :leaf_hash, 1, :owner, :lease_until_us, :frozen, 0) ON CONFLICT DO NOTHING",
-    "INSERT INTO uses (jti, use_index, state, binding, salt, leaf_hash, attempt, owner, lease_until_us, frozen, acknowledged)"
-    " SELECT jti, use_index, 'intended', binding, salt, leaf_hash, 1, :owner::text, :lease_until_us::bigint, frozen, 0 FROM {rows}"
-    " ON CONFLICT DO NOTHING",
-)
-_LOCKED = db.Keyed(  # in one order, so that no two can wait for each other
-    UseKey,
-    "SELECT jti, use_index, state, binding, leaf_hash, attempt, owner, lease_until_us, frozen FROM json_each(?)"
-    " CROSS JOIN uses ON jti = :jti AND use_index = :use_index",
-    "SELECT jti, use_index, state, binding, leaf_hash, attempt, owner, lease_until_us, frozen FROM {keys}"
-    " JOIN uses USING (jti, use_index) ORDER BY jti, use_index FOR UPDATE OF uses",
-)
-_TAKE_OVER = db.Many(
-    _Takeover,
-    "UPDATE uses SET attempt = :attempt + 1, frozen = :frozen, owner = :owner, lease_until_us = :lease_until_us"
-    " WHERE jti = :jti AND use_index = :use_index AND attempt = :attempt",
-    "UPDATE uses SET attempt = given.attempt + 1, frozen = given.frozen, owner = :owner::text, lease_until_us = :lease_until_us::bigint"
-    " FROM {rows} WHERE uses.jti = given.jti AND uses.use_index = given.use_index AND uses.attempt = given.attempt",
-)
-_RELEASE = db.Many(
-    _Attempt,
-    "UPDATE uses SET lease_until_us = 0 WHERE jti = :jti AND use_index = :use_index AND attempt = :attempt AND state = 'intended'",
-    "UPDATE uses SET lease_until_us = 0 FROM {rows}"
-    " WHERE uses.jti = given.jti AND uses.use_index = given.use_index AND uses.attempt = given.attempt AND state = 'intended'",
-)
-_SEALED = db.Keyed(
-    UseKey,
-    "SELECT u.jti, u.use_index, u.attempt, u.ledger_index, u.sealed_sha256, u.warnings, s.content, e.entry"
-    " FROM json_each(?) CROSS JOIN uses u ON u.jti = :jti AND u.use_index = :use_index"
-    ' LEFT JOIN suffixes s ON s.ledger_index = u.ledger_index LEFT JOIN ledger_entries e ON e."index" = u.ledger_index',
-    "SELECT u.jti, u.use_index, u.attempt, u.ledger_index, u.sealed_sha256, u.warnings, s.content, e.entry"
-    " FROM {keys} JOIN uses u ON u.jti = given.jti AND u.use_index = given.use_index"
-    ' LEFT JOIN suffixes s ON s.ledger_index = u.ledger_index LEFT JOIN ledger_entries e ON e."index" = u.ledger_index',
-)
-_EPOCHS = db.Keyed(
-    _EpochKey,
-    "SELECT kind, subject, epoch FROM json_each(?) CROSS JOIN epochs ON kind = :kind AND subject = :subject",
-    "SELECT kind, subject, epoch FROM {keys} JOIN epochs USING (kind, subject)",
-)
-_EPOCHS_HELD = replace(_EPOCHS, postgresql=f"{_EPOCHS.postgresql} ORDER BY kind, subject FOR SHARE OF epochs")
 
 _json = json.JSONEncoder().encode  # for one text a fifth of ``json.dumps``
 
@@ -206,8 +134,8 @@ class UseStore:
         self._urgent = urgent
         self._reached = reached
         self._lock = threading.Lock()  # guards the next five
-        self._unreleased: dict[_Attempt, int] = {}  # those of ``_ended`` that are not in the database yet
-        self._ended: dict[_Attempt, int] = {}  # given up by this process → when the lease ends
+        self._unreleased: dict[Attempt, int] = {}  # those of ``_ended`` that are not in the database yet
+        self._ended: dict[Attempt, int] = {}  # given up by this process → when the lease ends
         self._dead: set[str] = set()
         # Tokens and epochs whose rows are committed. Rows are never deleted, and a token's never changes.
         self._tokens: dict[str, bytes] = {}
@@ -227,7 +155,7 @@ class UseStore:
             refused = self._refusals(connection, admissions, now_us)
             begun = [wanted for wanted in batch if wanted.item.admission not in refused] if refused else batch
             rows = _rows(begun)
-            fresh = _INSERT.run(connection, sorted(rows), owner=owner, lease_until_us=at.lease_until_us)
+            fresh = INSERT.run(connection, sorted(rows), owner=owner, lease_until_us=at.lease_until_us)
             if fresh == len(batch):  # none had a row before, and none comes twice
                 results: list[Intended] = [
                     Intent(wanted.item, 1, wanted.proposal, row.leaf_hash, at.lease_until_us)
@@ -245,7 +173,7 @@ class UseStore:
         This process goes by what it remembers. Other replicas read it in the database: written now or, when the database is
         unavailable, with the next Intend.
         """
-        ended = {_Attempt(*intent.key, intent.attempt): intent.lease_until_us for intent in intents}
+        ended = {Attempt(*intent.key, intent.attempt): intent.lease_until_us for intent in intents}
         with self._lock:
             self._ended |= ended
             self._unreleased |= ended
@@ -255,7 +183,7 @@ class UseStore:
         with self._lock:
             unreleased = sorted(self._unreleased)
         with db.write(self._engine) as connection:
-            _RELEASE.run(connection, unreleased)
+            RELEASE.run(connection, unreleased)
         with self._lock:
             for key in unreleased:
                 self._unreleased.pop(key, None)
@@ -272,7 +200,7 @@ class UseStore:
         seen = seen_epochs(admissions)
         missing = sorted(seen.keys() - self._epochs)
         insert_missing(connection, epochs, [{"kind": kind, "subject": subject, "epoch": seen[kind, subject]} for kind, subject in missing])
-        present = _epochs_of(_EPOCHS.read(connection, _epoch_keys(seen)))  # without a lock: Commit reads them again, under one
+        present = present_epochs(connection, seen)  # without a lock: Commit reads them again, under one
         for one in ordered:
             refused[one] = refused[one] or stop_refusal(one.epochs, present)
         return {key: refusal for key, refusal in refused.items() if refusal is not None}
@@ -297,9 +225,9 @@ class UseStore:
 
     def _judged(self, at: _Transaction, batch: Sequence[Wanted], refused: Mapping[Admission, VermilionError]) -> list[Intended]:
         """The answer for each item of a batch in which some had a row before, or may not begin."""
-        rows = {UseKey(row.jti, row.use_index): row for row in _LOCKED.read(at.connection, sorted({_key(wanted.item) for wanted in batch}))}
+        rows = {UseKey(row.jti, row.use_index): row for row in LOCKED.read(at.connection, sorted({_key(wanted.item) for wanted in batch}))}
         stored = sealed_before(at.connection, [key for key, row in rows.items() if row.state == "sealed"])
-        taken: list[_Takeover] = []
+        taken: list[Takeover] = []
         seen: set[UseKey] = set()
         results: list[Intended] = []
         for wanted in batch:
@@ -308,20 +236,20 @@ class UseStore:
                 results.append(_in_progress(wanted, "the batch names this use twice"))
                 continue
             seen.add(key)
-            result = self._judge(at, wanted, refused.get(wanted.item.admission), rows.get(key), stored.get(key))
-            if isinstance(result, Intent) and rows[key].owner != at.owner:
-                taken.append(_Takeover(*key, rows[key].attempt, result.frozen.encode()))
+            row = rows.get(key)
+            if row is None:  # it was not begun because its admission is refused
+                results.append(refused[wanted.item.admission])
+                continue
+            result = self._judge(at, wanted, refused.get(wanted.item.admission), row, stored.get(key))
+            if isinstance(result, Intent) and row.owner != at.owner:
+                taken.append(Takeover(*key, row.attempt, result.frozen.encode()))
             results.append(result)
-        touched = _TAKE_OVER.run(at.connection, sorted(taken), owner=at.owner, lease_until_us=at.lease_until_us)
-        assert touched == len(taken), "a use moved although its row is locked"
+        touched = TAKE_OVER.run(at.connection, sorted(taken), owner=at.owner, lease_until_us=at.lease_until_us)
+        if touched != len(taken):
+            raise VermilionError(Code.INTERNAL, "a use moved although its row is locked")
         return results
 
-    def _judge(
-        self, at: _Transaction, wanted: Wanted, refusal: VermilionError | None, row: AnyRow | None, stored: Result | None
-    ) -> Intended:
-        if row is None:
-            assert refusal is not None, "a use that may begin has its row"
-            return refusal
+    def _judge(self, at: _Transaction, wanted: Wanted, refusal: VermilionError | None, row: AnyRow, stored: Result | None) -> Intended:
         if row.binding != wanted.item.binding:
             return VermilionError(
                 Code.USE_BOUND_TO_OTHER_BYTES, f"index {row.use_index} of this token is bound to another document or other marks"
@@ -346,7 +274,7 @@ class UseStore:
             return True
         instance, boot, worker, *_ = row.owner.split("/")
         with self._lock:
-            if _Attempt(row.jti, row.use_index, row.attempt) in self._ended:
+            if Attempt(row.jti, row.use_index, row.attempt) in self._ended:
                 return True
             # We hold the port, so the earlier process of our name has ended.
             return bool(instance == self._instance and (boot != self._boot or worker in self._dead))
@@ -369,7 +297,7 @@ def _key(item: AdmittedItem) -> UseKey:
     return UseKey(item.admission.claims.jti, item.request.index)
 
 
-def _rows(batch: Sequence[Wanted]) -> list[_NewUse]:
+def _rows(batch: Sequence[Wanted]) -> list[NewUse]:
     """A row for each use that may begin."""
     salts: Iterator[bytes] = iter(())
     if any(wanted.item.is_grant_use for wanted in batch):
@@ -382,51 +310,13 @@ def _rows(batch: Sequence[Wanted]) -> list[_NewUse]:
         if item.is_grant_use:  # no manifest salted this leaf, and its hash becomes public
             salt = next(salts)
             leaf = leaf_hash(grant_leaf(item.request, salt))
-        rows.append(_NewUse(item.jti, item.index, item.binding, salt, leaf, wanted.proposal.encode()))
+        rows.append(NewUse(item.jti, item.index, item.binding, salt, leaf, wanted.proposal.encode()))
     return rows
-
-
-def seen_epochs(admissions: Iterable[Admission]) -> Epochs:
-    """The epochs that any of them depends on. Where two saw different values, a stop came between; each is judged by its own."""
-    return {key: epoch for admission in admissions for key, epoch in admission.epochs.items()}
-
-
-def held_epochs(connection: Connection, keys: Iterable[tuple[EpochKind, str]]) -> Epochs:
-    """The epochs as they are, locked until the transaction ends."""
-    return _epochs_of(_EPOCHS_HELD.read(connection, _epoch_keys(keys)))
-
-
-def _epoch_keys(keys: Iterable[tuple[EpochKind, str]]) -> list[_EpochKey]:
-    return sorted(_EpochKey(kind, subject) for kind, subject in keys)
-
-
-def _epochs_of(rows: Iterable[AnyRow]) -> Epochs:
-    return {(row.kind, row.subject): row.epoch for row in rows}
-
-
-def stop_refusal(seen: Epochs, present: Epochs) -> VermilionError | None:
-    """The refusal to give when a stop has come since the gate; None when none has."""
-    kinds = {kind: subject for (kind, subject), epoch in seen.items() if present.get((kind, subject)) != epoch}
-    if "seal" in kinds:
-        return VermilionError(Code.SEAL_SUSPENDED, f"the seal {kinds['seal']} was stopped, or its rules were tightened, meanwhile")
-    if "grant" in kinds:
-        return VermilionError(Code.GRANT_WITHDRAWN, f"the grant {kinds['grant']} was withdrawn meanwhile")
-    if "client" in kinds:
-        return VermilionError(Code.PERMISSION_DENIED, f"{kinds['client']} was shut out meanwhile")
-    if "issuer" in kinds:
-        return VermilionError(
-            Code.ISSUER_NOT_PINNED, "the token's issuer was removed from the register, or a restore was recorded, meanwhile"
-        )
-    if "template" in kinds:
-        return VermilionError(Code.TEMPLATE_MISMATCH, "the grant's template was changed or removed from the register meanwhile")
-    if "person" in kinds:
-        return VermilionError(Code.APPROVER_UNKNOWN, f"the approver {kinds['person']} has left the register meanwhile")
-    return None
 
 
 def sealed_before(connection: Connection, keys: Sequence[UseKey]) -> dict[UseKey, Result]:
     """The stored bytes of sealed uses; SEALED_BYTES_EXPIRED once they are gone."""
-    return {UseKey(row.jti, row.use_index): _stored(row) for row in _SEALED.read(connection, sorted(keys))}
+    return {UseKey(row.jti, row.use_index): _stored(row) for row in SEALED.read(connection, sorted(keys))}
 
 
 def _stored(row: AnyRow) -> Result:

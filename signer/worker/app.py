@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from cryptography import x509
+from sqlalchemy import Engine as Database
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
@@ -68,51 +69,26 @@ class WorkerApp:
     @classmethod
     def open(cls, settings: SignerSettings, context: ProcessContext, *, clock: Clock, reached: Reached) -> Self:
         """Opens everything; CONFIGURATION_INVALID, DATABASE_UNAVAILABLE, HSM_*, REGISTER_INCONSISTENT."""
-        limits = settings.limits
+        limits, metrics = settings.limits, SignerMetrics(clock)
         with ExitStack() as opened:
-            database = connect(
-                settings.database.url, pool_size=settings.workers.threads + settings.sandbox.workers + _SPARE_CONNECTIONS, by_key=True
-            )
-            opened.callback(database.dispose)
+            database = _database(settings, opened)
             register = RegisterStore(database, audience=settings.audience)
             register.load()
-            token = Token.open(settings.token)
-            opened.callback(token.close)
-            latest = SharedLatest(context.latest_time_file)
-            opened.callback(latest.close)
-            keys = SealKeys(token, timeout_s=limits.hsm_s)
-            opened.callback(keys.close)
-            examiner = Examiner()
-            opened.callback(examiner.close)
+            token = opened.enter_context(closing(Token.open(settings.token)))
+            keys = opened.enter_context(closing(SealKeys(token, timeout_s=limits.hsm_s)))
+            metrics.watch_hsm(sessions=lambda: token.sessions, in_use=lambda: token.sessions_in_use, hung=lambda: keys.hung)
+            latest = opened.enter_context(closing(SharedLatest(context.latest_time_file)))
+            unit = _Unit(token, latest, keys, _clock_watch(settings.timestamp, metrics, clock, opened))
             sandbox = Sandbox(largest_document_bytes=limits.document_bytes, workers=settings.sandbox.workers, shared=context.sandbox)
             opened.callback(sandbox.close)
-            uses = UseStore(
-                database,
-                clock,
-                instance=settings.instance,
-                boot=context.boot,
-                worker=context.worker,
-                lease_s=limits.lease_s,
-                urgent=context.urgent,
-                reached=reached,
-            )
-            metrics = SignerMetrics(clock)
-            stamp = settings.timestamp
-            watch = ClockWatch(stamp.clock, accuracy_ms=stamp.accuracy_ms, clock=clock, chrony=stamp.chrony)
-            watch.start()
-            opened.callback(watch.close)
-            clock_metrics(metrics.registry, watch)
-            metrics.watch_hsm(sessions=lambda: token.sessions, in_use=lambda: token.sessions_in_use, hung=lambda: keys.hung)
-            timestamps = _timestamps(settings.timestamp, _Unit(token, latest, keys, watch), metrics, clock)
-            opened.callback(timestamps.close)
             parts = Parts(
                 database=database,
                 register=register,
-                uses=uses,
+                uses=_uses(settings, context, database, clock, reached),
                 keys=keys,
-                timestamps=timestamps,
+                timestamps=opened.enter_context(closing(_timestamps(settings.timestamp, unit, metrics, clock))),
                 sandbox=sandbox,
-                examiner=examiner,
+                examiner=opened.enter_context(closing(Examiner())),
                 metrics=metrics,
                 status=StatusJudge(Outside(settings.trust.seals_chain_file), StatusStore(database), clock),
                 clock=clock,
@@ -123,9 +99,8 @@ class WorkerApp:
                 in_progress=context.in_progress,
                 reached=reached,
             )
-            engine = Engine(parts)
-            opened.callback(engine.close)
-            return cls(engine, uses, keys, metrics, opened.pop_all())
+            engine = opened.enter_context(closing(Engine(parts)))  # closed first: it waits for documents in progress
+            return cls(engine, parts.uses, keys, metrics, opened.pop_all())
 
     def key_facts(self) -> list[KeyFacts]:
         """The keys of the token. A key that cannot be used has the reason in place of its algorithm."""
@@ -136,6 +111,34 @@ class WorkerApp:
     def close(self) -> None:
         """Waits for documents in progress, then closes everything."""
         self._opened.close()
+
+
+def _database(settings: SignerSettings, opened: ExitStack) -> Database:
+    """With a connection for each thread that works on documents."""
+    connections = settings.workers.threads + settings.sandbox.workers + _SPARE_CONNECTIONS
+    database = connect(settings.database.url, pool_size=connections, by_key=True)
+    opened.callback(database.dispose)
+    return database
+
+
+def _uses(settings: SignerSettings, context: ProcessContext, database: Database, clock: Clock, reached: Reached) -> UseStore:
+    return UseStore(
+        database,
+        clock,
+        instance=settings.instance,
+        boot=context.boot,
+        worker=context.worker,
+        lease_s=settings.limits.lease_s,
+        urgent=context.urgent,
+        reached=reached,
+    )
+
+
+def _clock_watch(settings: TimestampSettings, metrics: SignerMetrics, clock: Clock, opened: ExitStack) -> ClockWatch:
+    watch = opened.enter_context(closing(ClockWatch(settings.clock, accuracy_ms=settings.accuracy_ms, clock=clock, chrony=settings.chrony)))
+    watch.start()
+    clock_metrics(metrics.registry, watch)
+    return watch
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ class Reply:
         self._channel.send({"unreadable": self._job, "group": group})
 
     def overrun(self, document_sha256: bytes, binding: bytes, reason: str, *, proven: bool) -> None:
-        """A limit of the sandbox was reached over a document (``signer.front.overruns.Overrun``)."""
+        """Reports a document that exceeded the sandbox's limits (``signer.front.overruns.Overrun``)."""
         self._channel.send({"overrun": document_sha256, "binding": binding, "reason": reason, "proven": proven})
 
     def done(self) -> None:

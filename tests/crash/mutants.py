@@ -103,8 +103,8 @@ def takeover_keeps_the_attempt() -> None:
         return replace(result, attempt=row.attempt) if isinstance(result, signer.uses.store.Intent) and row is not None else result
 
     UseStore._judge = _judge  # type: ignore[method-assign]
-    take_over = signer.uses.store._TAKE_OVER
-    signer.uses.store._TAKE_OVER = replace(take_over, sqlite=take_over.sqlite.replace("attempt = :attempt + 1", "attempt = :attempt"))
+    take_over = signer.uses.store.TAKE_OVER
+    signer.uses.store.TAKE_OVER = replace(take_over, sqlite=take_over.sqlite.replace("attempt = :attempt + 1", "attempt = :attempt"))
 
 
 def bytes_not_bound() -> None:
