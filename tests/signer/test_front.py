@@ -176,7 +176,7 @@ def test_another_worker_gets_what_has_no_answer_yet() -> None:
     answers = Answers()
     one = group("client", [1, 2, 2, 3], answers)
     one.take(serialised([sealed(1), sealed(2)]), [1, 2])
-    again = Request.Items.FromString(bytes(one.again(lambda _sha256, _name: None).sent.items))
+    again = Request.Items.FromString(bytes(one.again(lambda _item: None).sent.items))
     assert [each.index for each in again.items] == [2, 3]
     one.refuse(VermilionError(Code.SERVICE_UNAVAILABLE, "gone"))
     assert answers.refused == {2: Code.SERVICE_UNAVAILABLE, 3: Code.SERVICE_UNAVAILABLE}
