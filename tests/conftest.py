@@ -117,15 +117,9 @@ class PostgresqlServer:
         if self._as_user:
             shutil.chown(self.folder, "postgres", "postgres")
         data = self.folder / "data"
-        subprocess.run(
-            [
-                *[*self._as_user, self._bin / "initdb", "-D", data, "--username=vermilion", "--auth=trust"],
-                *["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"],
-            ],
-            check=True,
-            capture_output=True,
-            cwd="/tmp",
-        )
+        command: list[str | Path] = [*self._as_user, self._bin / "initdb", "-D", data, "--username=vermilion", "--auth=trust"]
+        command += ["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        subprocess.run(command, check=True, capture_output=True, cwd="/tmp")
         self.start()
 
     def start(self) -> None:
@@ -163,7 +157,7 @@ class PostgresqlServer:
         """A fresh, empty database's URL."""
         name = f"t{uuid.uuid4().hex}"
         with self._connect() as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+            connection.execute(f'CREATE DATABASE "{name}"')
         return self.url(name)
 
     def halt(self) -> None:

@@ -18,6 +18,18 @@ from sealcore.platform.config import TlsSettings
 _DAY = datetime.timedelta(days=1)
 
 
+class NeverRevoked:
+    """No certificate of this test is revoked."""
+
+    def is_revoked(self, serial: int) -> bool:
+        """None is."""
+        return False
+
+    def is_on_hold(self, serial: int) -> bool:
+        """None is."""
+        return False
+
+
 @dataclass
 class InfrastructureCa:
     """Root → issuing CA; gives mTLS identities and CRLs, as files."""
@@ -60,10 +72,11 @@ class InfrastructureCa:
         """An identity in a folder of its own, where it can be renewed."""
         made, folder = self.identity(name, uri), self.folder / name
         folder.mkdir()
-        files = {kind: folder / f"{kind}.pem" for kind in ("key_file", "certificate_file", "trust_file")}
-        for kind, path in files.items():
-            getattr(made, kind).rename(path)
-        return TlsSettings(**files)
+        return TlsSettings(
+            key_file=made.key_file.rename(folder / "key_file.pem"),
+            certificate_file=made.certificate_file.rename(folder / "certificate_file.pem"),
+            trust_file=made.trust_file.rename(folder / "trust_file.pem"),
+        )
 
     def switch(self, tls: TlsSettings, uri: str) -> int:
         """Renews a bundle as its holder would; the new serial number."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from sealcore.platform import rpc
 from sealcore.platform.config import TlsSettings
-from tests.workflow.signer_side import NeverRevoked
+from tests.pki import NeverRevoked
 
 
 class Serving:

@@ -17,7 +17,8 @@ from tests.crash.services import Variation
 from tests.pades.documents import assemble, simple
 from tests.signer.office import Approved, document
 from tests.signer.station import stream_messages
-from tests.signer.test_faults import everything_sealed_once, in_background, until
+from tests.signer.test_faults import everything_sealed_once, in_background
+from tests.support.waiting import until
 
 __all__ = ["house", "scenes"]
 Scenes = Callable[..., Scene]

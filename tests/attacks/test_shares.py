@@ -28,7 +28,8 @@ from tests.crash.scene import Scene
 from tests.pades.documents import simple
 from tests.signer.office import document
 from tests.signer.station import TIMEOUT_S, Results, stream_messages, typed
-from tests.signer.test_faults import batch, entries_of, everything_sealed_once, until
+from tests.signer.test_faults import batch, entries_of, everything_sealed_once
+from tests.support.waiting import until
 
 __all__ = ["house", "scenes"]
 Scenes = Callable[..., Scene]

@@ -27,16 +27,20 @@ from sealcore.clock import FixedClock
 from sealcore.hsm.token import Token
 from sealcore.platform.db import connect, write
 from sealcore.platform.migrate import scripts, upgrade
-from tests.ca.office import OCSP_URL, PUBLIC_URL, Desk, Office, new_office
+from tests.ca.office import OCSP_URL, PUBLIC_URL, Desk, Office, new_office, office_in
+from tests.support.once import copied, once
 
 
 @pytest.fixture(scope="session")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
     """An office after its ceremony, shared by the tests of this worker: each test uses keys and names of its own."""
-    result = new_office(tmp_path_factory.mktemp("office"))
-    for step in ("requests", "root", "issuing"):
-        result.ceremony(step)
-    return result
+
+    def make(folder: Path) -> None:
+        made = new_office(folder)
+        for step in ("requests", "root", "issuing"):
+            made.ceremony(step)
+
+    return office_in(copied(once(tmp_path_factory, "ca", make), tmp_path_factory.mktemp("office")))
 
 
 @pytest.fixture(name="run")

@@ -100,7 +100,13 @@ def new_office(folder: Path, database_url: str | None = None, *, root: str = "rs
     root_token, ca_token = softhsm.create(folder / "hsm-root", "root"), softhsm.create(folder / "hsm-ca", "ca")
     generate_keys(root_token, {"ca.root": root}, folder)
     generate_keys(ca_token, CA_KEYS | {"ca.seals": seals}, folder)
-    return Office(folder, database_url or f"sqlite:///{folder / 'ca.db'}", root_token, ca_token)
+    return office_in(folder, database_url)
+
+
+def office_in(folder: Path, database_url: str | None = None) -> Office:
+    """The office whose keys ``new_office`` has made in this folder."""
+    tokens = (softhsm.settings_of(folder / f"hsm-{label}", label) for label in ("root", "ca"))
+    return Office(folder, database_url or f"sqlite:///{folder / 'ca.db'}", *tokens)
 
 
 def software_request(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from cryptography import x509
@@ -21,6 +20,7 @@ from tests.ca.office import Office, declare_made, generate_keys, toml
 from tests.ca.test_service import IDENTITIES, Running, declared_message, issue_message, refusal, unused_port
 from tests.ca.test_service import running as running  # noqa: PLC0414  (its fixture)
 from tests.support.programs import program
+from tests.support.waiting import until
 
 PATIENCE_S = 60.0  # for a machine that is busy with other tests
 IDENTITIES.setdefault("ocsp", ("service", "https://vermilion.internal/service/ocsp"))
@@ -56,14 +56,6 @@ def responder(office: Office, running: Running, tmp_path_factory: pytest.TempPat
     assert process.wait(30) == 0, (folder / "log").read_text()
     said = (folder / "log").read_text()
     assert "Traceback" not in said and token.pin_file.read_text().strip() not in said
-
-
-def until(what: Callable[[], bool]) -> None:
-    """Waits for it; the test fails when it does not come."""
-    end_s = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < end_s, "it did not come"
-        time.sleep(0.05)
 
 
 def status(url: str, certificate: x509.Certificate, issuer: x509.Certificate) -> ocsp.OCSPResponse:

@@ -30,7 +30,8 @@ from sealcore.platform.rpc import from_rpc_error
 from sealcore.platform.rpc_client import channel
 from tests.ca import test_service
 from tests.ca.test_service import Running
-from tests.sealcore.test_reload import served_serial, until
+from tests.sealcore.test_reload import served_serial
+from tests.support.waiting import until
 from vermilion.operation.client_renewal import ClientRenewal
 from vermilion.state.layout import Layout
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from tests import plain_http
 from tests.ca.office import PUBLIC_URL, Office, declare, declare_made, generate_keys, new_office, software_request, toml
 from tests.ca.test_service import IDENTITIES, declared_message, make_identities, unused_port
 from tests.support.programs import program
+from tests.support.waiting import until
 
 PATIENCE_S = 90.0  # for a machine that is busy with other tests
 IDENTITIES.setdefault("ocsp", ("service", "https://vermilion.internal/service/ocsp"))
@@ -74,14 +74,6 @@ class World:
         """The CAs that a gauge is about."""
         text = plain_http.get(f"{monitoring}/metrics", timeout=60).text
         return {line.split('"')[1] for line in text.splitlines() if line.startswith(f"{name}{{")}
-
-
-def until(what: Callable[[], bool]) -> None:
-    """Waits for it; the test fails when it does not come."""
-    end_s = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < end_s, "it did not come"
-        time.sleep(0.1)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ VALUES: Final = (
                                     ("01", "2026", "00", "+" + "9" * 20), ("01", "0001", "00", "+2359"), ("31", "9999", "00", "-2359"))),
     *("multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=" + "x" * 5000, "application/json; charset=nope"),
 )  # fmt: skip
-_JSON: Final = (None, True, -1, 2**63, 10**400, 1.5, float("nan"), "", "\0", "\ud800", "x" * 50_000, [], {})
+_JSON: Final[tuple[object, ...]] = (None, True, -1, 2**63, 10**400, 1.5, float("nan"), "", "\0", "\ud800", "x" * 50_000, [], {})
 
 
 class Garbage:

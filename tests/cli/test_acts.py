@@ -20,6 +20,7 @@ from sealcore.protocol.leaf import Mark, Placement, Rectangle
 from tests.cli.running import RunningOffice
 from tests.conftest import EXAMPLES
 from tests.signer.office import document, picture
+from tests.support.waiting import until
 from vermilion import exits
 from vermilion.client.office import Office as Client
 from vermilion.remote.workflow_client import WorkflowClient, tls_of
@@ -94,9 +95,12 @@ def test_a_new_picture_comes_by_an_act_and_then_seals(office: RunningOffice, tmp
         approved = office.run("forms", "approve", number, "--as", person, "--yes")
         assert digest in flat(approved.stdout).replace(" ", ""), approved.stderr
     seal = next(one for one in office.json("seals", "list") if one["kind"] == "invoice")
-    while digest not in seal["pictures"]:
+
+    def is_carried_out() -> bool:
         assert office.json("forms", "show", number)["performance"]["state"] in ("pending", "done")
-        seal = next(one for one in office.json("seals", "list") if one["kind"] == "invoice")
+        return digest in next(one for one in office.json("seals", "list") if one["kind"] == "invoice")["pictures"]
+
+    until(is_carried_out)
     mark = Mark((0,), Rectangle(300_000, 100_000, 419_000, 219_000), bytes.fromhex(digest))
     with client(office) as backend:
         form = backend.apply(seal["id"], [EXAMPLES / "invoice.pdf"], title="With the new picture", placement=Placement((mark,)))

@@ -20,6 +20,7 @@ import pytest
 from sealcore.errors import Code, VermilionError
 from tests.cli.running import RunningOffice
 from tests.signer.office import document
+from tests.support.waiting import until
 from vermilion import exits
 from vermilion.client import Outcome, Progress
 from vermilion.client.outcomes import refused
@@ -111,10 +112,8 @@ def test_ctrl_c_stops_it_and_the_same_command_goes_on_with_the_same_form(office:
         text=True,
         env={**os.environ, "COLUMNS": "140"},
     )
-    pause = threading.Event()
-    while not any(out.glob("*.pdf")):
-        assert first.poll() is None, first.communicate()
-        pause.wait(0.02)
+    until(lambda: any(out.glob("*.pdf")) or first.poll() is not None)
+    assert first.poll() is None, first.communicate()
     first.send_signal(signal.SIGINT)
     said, complained = first.communicate(timeout=120)
     assert first.returncode == exits.INTERRUPTED, said + complained

@@ -25,9 +25,11 @@ from sealcore.protocol.canonical import b64url
 from sealcore.protocol.ledger_entry import Entry
 from tests.pki import InfrastructureCa
 from tests.signer.office import Office as Staff
-from tests.signer.office import Person, document, spki
+from tests.signer.office import Person, document, make_keys, spki
 from tests.signer.station import Crls, Station
+from tests.support.once import copied, once
 from tests.support.programs import program
+from tests.support.waiting import until
 from tests.workflow.conftest import GENERATE, configuration
 from vermilion.client import Document, Form, Office, people
 
@@ -74,9 +76,14 @@ class House:
         assert self.station.process is not None
         self.station.process.kill()
         self.station.process.wait()
-        with contextlib.suppress(OSError):
-            while True:
-                socket.create_connection(("127.0.0.1", self.station.port)).close()
+        until(lambda: not self._listens())
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.station.port)).close()
+        except OSError:
+            return False
+        return True
 
     def seal_entries(self, number: str) -> int:
         """How many entries of sealed documents the ledger has for a form."""
@@ -88,7 +95,7 @@ class House:
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
-    ca, staff = InfrastructureCa(folder / "pki"), Staff.in_softhsm(folder / "staff")
+    ca, staff = InfrastructureCa(folder / "pki"), Staff.in_softhsm(copied(once(tmp_path_factory, "signer", make_keys), folder / "staff"))
     crls = Crls(ca, staff)
     token = softhsm.create(folder / "hsm" / "workflow", "workflow")
     made = subprocess.run([sys.executable, "-c", GENERATE], input=token.model_dump_json().encode(), check=True, capture_output=True)

@@ -18,6 +18,7 @@ from sealcore.protocol.canonical import b64url
 from sealcore.protocol.leaf import Placement
 from tests.client.conftest import BRIEF, Cutter, House
 from tests.signer.office import document, person, spki
+from tests.support.waiting import until
 from vermilion.client import Document, Office, Progress, bottom_right, in_folder, people
 from vermilion.client.journal import path_of
 from vermilion.client.rest import Rest
@@ -204,8 +205,7 @@ def test_waiting_ends_at_its_deadline_and_with_a_withdrawal(house: House, papers
 
 def test_an_expired_form_gives_no_token(house: House, tmp_path: Path) -> None:
     form = house.brief
-    while time.time() < form.context.exp:
-        time.sleep(0.1)
+    until(lambda: time.time() >= form.context.exp)
     with pytest.raises(VermilionError) as refusal:
         house.office.seal(form, [BRIEF], tmp_path)
     assert refusal.value.code is Code.TOKEN_EXPIRED
@@ -219,8 +219,7 @@ def test_a_suspended_seal_seals_nothing_until_a_quorum_resumes_it(house: House, 
     assert {one.code for one in outcomes} == {Code.SEAL_SUSPENDED}
     act = house.office.apply_act("resume", {}, seal=house.seal(), title="Found again")
     house.decide(act, house.staff.bo, house.staff.chen)
-    while {one["id"]: one["state"] for one in house.office.seals()}[house.seal()] != "active":
-        time.sleep(0.1)
+    until(lambda: {one["id"]: one["state"] for one in house.office.seals()}[house.seal()] == "active")
     assert {one.outcome for one in house.office.seal(form, papers[:3], tmp_path)} == {"sealed"}
 
 
@@ -238,8 +237,8 @@ def test_a_new_approver_counts_once_a_quorum_has_registered_them(house: House, p
         change = {"change": "person_add", "id": eve.id, "roles": ["approver"], "public_key": b64url(key)}
         act = desk.apply_act("register", change, title="Eve approves")
         house.decide(act, house.staff.bo, house.staff.chen)
-        while Rest(house.workflow_url, house.operator_tls).get(f"/v1/forms/{act.number}")["performance"]["state"] != "done":
-            time.sleep(0.1)
+        rest = Rest(house.workflow_url, house.operator_tls)
+        until(lambda: rest.get(f"/v1/forms/{act.number}")["performance"]["state"] == "done")
     house.decide(form, eve)
     assert house.office.wait_approved(form.number, timeout_s=30).state == "approved"
 

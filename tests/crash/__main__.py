@@ -20,6 +20,7 @@ from tests.conftest import PostgresqlServer
 from tests.crash.harness import Season, Tally, plan
 from tests.crash.report import Result, summary
 from tests.crash.scene import Scene, house
+from tests.signer.office import make_keys
 
 SEASON_KILLS: Final = 250
 UNDISTURBED: Final = 3  # batches at the end of each season
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     results: list[Result] = []
     try:
-        with house(folder) as made, Progress(*columns, console=console) as progress:
+        with house(folder, make_keys(folder / "office")) as made, Progress(*columns, console=console) as progress:
             task = progress.add_task("kills", total=chosen.kills)
             while (before := sum(result.tally.total for result in results)) < chosen.kills:
                 number = len(results)

@@ -12,6 +12,8 @@ import pytest
 from tests.crash.scene import AS_IT_IS, House, Scene
 from tests.crash.scene import house as made_house
 from tests.crash.services import Variation
+from tests.signer.office import make_keys
+from tests.support.once import copied, once
 
 _THE_HOUSE: list[House] = []
 
@@ -22,8 +24,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     if _THE_HOUSE:
         yield _THE_HOUSE[0]
         return
+    folder = tmp_path_factory.mktemp("house")
     with contextlib.ExitStack() as opened:
-        _THE_HOUSE.append(opened.enter_context(made_house(tmp_path_factory.mktemp("house"))))
+        _THE_HOUSE.append(opened.enter_context(made_house(folder, copied(once(tmp_path_factory, "signer", make_keys), folder / "office"))))
         yield _THE_HOUSE[0]
         _THE_HOUSE.clear()
 

@@ -67,9 +67,9 @@ class House:
 
 
 @contextlib.contextmanager
-def house(folder: Path) -> Iterator[House]:
-    """Makes one. Its processes have the shim of ``tests/shims`` loaded, which does nothing until a variation tells it to."""
-    office, infrastructure = Office.in_softhsm(folder / "office"), InfrastructureCa(folder / "infrastructure")
+def house(folder: Path, keys: Path) -> Iterator[House]:
+    """Makes one over seal keys (``make_keys``). Its processes have the shim of ``tests/shims`` loaded, which does nothing until a variation tells it to."""
+    office, infrastructure = Office.in_softhsm(keys), InfrastructureCa(folder / "infrastructure")
     shim = FaultySync(folder, folder).environment["LD_PRELOAD"]
     crls = Crls(infrastructure, office)
     try:
@@ -180,7 +180,7 @@ class Scene:
         (folder / "attachments").mkdir()
         (folder / "attachments" / "picture.pdf").write_bytes(office.picture)
         (folder / "seed.json").write_text(json.dumps(office.seed()), "utf-8")
-        told = ["--config", self.station.config, "--seed", folder / "seed.json", "--attachments", folder / "attachments"]
+        told: list[str | Path] = ["--config", self.station.config, "--seed", folder / "seed.json", "--attachments", folder / "attachments"]
         done = subprocess.run(
             [sys.executable, *self.house.nursery.program("ceremony"), *told],
             capture_output=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from sealcore.hsm.softhsm import create, settings_of
 from sealcore.hsm.token import Algorithm, Token
 from sealcore.platform.config import TokenSettings
 from tests.hsm.wrapping import WrappedModule
+from tests.support.waiting import until
 
 PROGRAMS = Path(__file__).with_name("programs")
 SEAL, TIMESTAMP = "seal.contract.1", "tsa.signer.1"
@@ -83,16 +83,7 @@ def wrapped(settings: TokenSettings, furnished: Path, tmp_path: Path) -> Iterato
     module = WrappedModule.build(tmp_path / "module")
     yield module
     module.clear()
-    wait_until(lambda: (module.release(), is_free())[1])
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Waits for what other threads bring about; a minute is for ever."""
-    for _ in range(12_000):
-        if condition():
-            return
-        time.sleep(0.005)
-    raise AssertionError("it did not come about")
+    until(lambda: (module.release(), is_free())[1])
 
 
 def is_free() -> bool:

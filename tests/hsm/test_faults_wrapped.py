@@ -19,8 +19,9 @@ from sealcore.hsm.sessions import SessionPool
 from sealcore.hsm.token import Token, TokenKey
 from sealcore.platform.config import TokenSettings
 from signer.pipeline.keys import SealKey, SealKeys
-from tests.hsm.conftest import SEAL, TIMESTAMP, is_free, wait_until
+from tests.hsm.conftest import SEAL, TIMESTAMP, is_free
 from tests.hsm.wrapping import QUERY, Ckr, WrappedModule
+from tests.support.waiting import until
 
 FOR_EVER_S = 600.0
 SOON_S = 1.0  # long beside any honest call of SoftHSM on a busy machine
@@ -298,7 +299,7 @@ def test_a_hung_call_times_out_and_its_late_signature_goes_nowhere(hasty: Bench,
     assert (hasty.begun, hasty.keys.hung, hasty.token.hung) == (4, 1, 1)
     assert hasty.sign(2) == [None] * 2
     hasty.module.release()
-    wait_until(lambda: hasty.keys.hung == 0 and hasty.token.hung == 0)
+    until(lambda: hasty.keys.hung == 0 and hasty.token.hung == 0)
     assert outcomes == [None, Code.HSM_TIMEOUT, None, None]
     assert hasty.begun == hasty.attempts == 6
     assert hasty.module.signatures()[SEAL].made == 6
@@ -310,7 +311,7 @@ def test_other_threads_batches_go_on_while_one_hangs(hasty: Bench) -> None:
     hasty.module.hang("C_Sign", key=SEAL)
     with ThreadPoolExecutor(4) as pool:
         stuck = pool.submit(hasty.sign, 1)
-        wait_until(lambda: hasty.module.hanging == 1)
+        until(lambda: hasty.module.hanging == 1)
         others = [pool.submit(hasty.sign, 20) for _ in range(3)]
         assert [other.result() for other in others] == [[None] * 20] * 3
         assert stuck.result() == [Code.HSM_TIMEOUT]
@@ -324,7 +325,7 @@ def test_with_its_only_session_hung_a_token_opens_another(settings: TokenSetting
         assert bench.sign(4) == [Code.HSM_TIMEOUT, Code.HSM_TIMEOUT, None, None]
         assert (wrapped.calls("C_OpenSession"), wrapped.calls("C_Login"), token.sessions) == (2, 0, 1)
         wrapped.release()
-        wait_until(lambda: token.hung == 0)
+        until(lambda: token.hung == 0)
         assert wrapped.calls("C_CloseSession") == 2
         assert bench.sign(2) == [None] * 2
         assert (token.sessions, bench.begun) == (1, bench.attempts)
@@ -337,7 +338,7 @@ def test_if_no_other_session_is_to_be_had_the_place_is_kept_until_the_hung_one_i
     assert hasty.token.sessions == 1
     hasty.module.clear()
     hasty.module.release()
-    wait_until(lambda: hasty.token.hung == 0 and hasty.token.sessions == 2)
+    until(lambda: hasty.token.hung == 0 and hasty.token.sessions == 2)
     assert hasty.sign(4) == [None] * 4
     assert hasty.begun == hasty.attempts
 
@@ -351,7 +352,7 @@ def test_when_too_many_calls_hang_no_more_are_made(settings: TokenSettings, wrap
         assert bench.begun == 2
         wrapped.clear()
         wrapped.release()
-        wait_until(lambda: bench.keys.hung == 0)
+        until(lambda: bench.keys.hung == 0)
         assert bench.sign(3) == [None] * 3
 
 
@@ -363,7 +364,7 @@ def test_while_a_call_hangs_lost_sessions_are_opened_again_beside_it(hasty: Benc
     assert hasty.module.calls("C_Finalize") == 0  # undefined while a thread is inside
     assert hasty.module.calls("C_Login") == 0  # the login lives on with the hung session
     hasty.module.release()
-    wait_until(lambda: hasty.token.hung == 0)
+    until(lambda: hasty.token.hung == 0)
     hasty.module.fail("C_SignInit", Ckr.SESSION_HANDLE_INVALID)
     assert hasty.sign(4) == [None] * 4
     assert hasty.module.calls("C_Finalize") == 1
@@ -375,7 +376,7 @@ def test_a_call_that_hangs_unnoticed_does_not_keep_others_from_a_recovery(bench:
     bench.module.hang("C_Sign", key=TIMESTAMP)
     with ThreadPoolExecutor(1) as pool:
         stuck = pool.submit(bench.timestamp.sign, b"imprint")
-        wait_until(lambda: bench.module.hanging == 1)
+        until(lambda: bench.module.hanging == 1)
         bench.module.fail("C_SignInit", Ckr.SESSION_HANDLE_INVALID)
         assert bench.sign(3) == [None] * 3
         assert (bench.module.calls("C_Finalize"), bench.token.hung) == (0, 1)
@@ -392,7 +393,7 @@ def test_unwatched_callers_get_sessions_again_when_all_hang(settings: TokenSetti
         wrapped.hang("C_Sign")
         with ThreadPoolExecutor(1) as pool:
             stuck = pool.submit(key.sign, b"data")
-            wait_until(lambda: wrapped.hanging == 1)
+            until(lambda: wrapped.hanging == 1)
             assert code_of(lambda: key.sign(b"data")) is Code.HSM_TIMEOUT
             assert judged(key, b"data", key.sign(b"data")) is None
             wrapped.release()
@@ -406,7 +407,7 @@ def test_a_recovery_that_hangs_is_given_up_and_goes_on_when_it_is_back(hasty: Be
     assert hasty.sign() == [Code.HSM_TIMEOUT]
     assert hasty.begun == 0
     hasty.module.release()
-    wait_until(lambda: hasty.keys.hung == 0)
+    until(lambda: hasty.keys.hung == 0)
     assert hasty.sign(2) == [None] * 2
     assert hasty.begun <= hasty.attempts
 
@@ -417,11 +418,11 @@ def test_what_waits_in_vain_for_a_session_is_not_signed_later(settings: TokenSet
         wrapped.hang("C_Sign", key=TIMESTAMP)
         with ThreadPoolExecutor(1) as pool:
             stuck = pool.submit(bench.timestamp.sign, b"imprint")  # not watched: keeps the only session
-            wait_until(lambda: wrapped.hanging == 1)
+            until(lambda: wrapped.hanging == 1)
             assert bench.sign() == [Code.HSM_TIMEOUT]
             wrapped.release()
             assert judged(bench.timestamp, b"imprint", stuck.result()) is None
-        wait_until(lambda: bench.keys.hung == 0)
+        until(lambda: bench.keys.hung == 0)
         assert (bench.sign(2), bench.begun) == ([None] * 2, 2)
 
 
@@ -438,7 +439,7 @@ def test_closing_waits_for_no_hung_call_and_the_module_stops_when_it_is_back(set
     assert code_of(lambda: bench.seal.sign(b"data")) is Code.HSM_UNAVAILABLE
     assert code_of(lambda: Token.open(settings)) is Code.CONFIGURATION_INVALID
     wrapped.release()
-    wait_until(is_free)
+    until(is_free)
     assert wrapped.calls("C_Finalize") == 1
     Token.open(settings).close()
 
@@ -451,7 +452,7 @@ def test_a_token_closed_while_its_recovery_hangs_is_closed_when_that_is_back(set
         assert bench.sign() == [Code.HSM_TIMEOUT]
     assert not is_free()
     wrapped.release()
-    wait_until(is_free)
+    until(is_free)
     assert code_of(lambda: bench.seal.sign(b"data")) is Code.HSM_UNAVAILABLE
     assert bench.begun == 0
     Token.open(settings).close()

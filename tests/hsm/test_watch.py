@@ -13,7 +13,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.hsm import watch
 from sealcore.hsm.watch import Watched
 from sealcore.platform.log import request
-from tests.hsm.conftest import wait_until
+from tests.support.waiting import until
 
 FOR_EVER_S = 600
 SOON_S = 1.0  # long beside any scheduling of a busy machine
@@ -77,7 +77,7 @@ def test_a_job_that_hangs_is_given_up_and_the_others_go_on_at_once() -> None:
     assert (watched.hung, hanging.calls) == (1, 1)
     assert watched.run([lambda: 3]) == [3]
     hanging.free.set()
-    wait_until(lambda: watched.hung == 0)
+    until(lambda: watched.hung == 0)
     assert (hanging.calls, hanging.given_up) == (1, True)
     assert codes(outcomes[:3]) == [None, Code.HSM_TIMEOUT, None]  # the late result went nowhere
     assert done == [1, 2]
@@ -91,7 +91,7 @@ def test_with_too_many_hanging_nothing_more_is_begun_until_one_comes_back() -> N
     assert codes(watched.run([lambda: begun.append(3)])) == [Code.HSM_UNAVAILABLE]
     assert begun == []
     first.free.set()
-    wait_until(lambda: watched.hung == 1)
+    until(lambda: watched.hung == 1)
     assert watched.run([lambda: 4]) == [4]
     second.free.set()
 
@@ -136,7 +136,7 @@ def test_closed_it_takes_no_more_and_waits_for_nobody() -> None:
     watched.close()
     assert codes(watched.run([lambda: 1])) == [Code.HSM_UNAVAILABLE]
     hanging.free.set()
-    wait_until(lambda: watched.hung == 0)
+    until(lambda: watched.hung == 0)
 
 
 @pytest.mark.parametrize("closing", ["", "watched.close()"])

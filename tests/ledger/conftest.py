@@ -28,8 +28,9 @@ from sealcore.platform.ledger_store import Draft
 from sealcore.protocol.ledger_entry import Entry, jti_hash, signature_hash
 from sealcore.protocol.signed_note import VerifierKey, log_key, witness_key
 from tests.conftest import REPOSITORY
-from tests.pki import InfrastructureCa
+from tests.pki import InfrastructureCa, NeverRevoked
 from tests.support.programs import program
+from tests.support.waiting import until
 
 ORIGIN = "vermilion.test/ledger"
 WITNESS = "vermilion.test/witness"
@@ -74,11 +75,6 @@ def draft(number: int, mark: str = "") -> Draft:
 
 def signature_of(number: int, mark: str = "") -> bytes:
     return signature_hash(f"signature {number}{mark}".encode())
-
-
-class _NothingRevoked:
-    def is_revoked(self, serial: int) -> bool:
-        return False
 
 
 class SignerDouble(ledger_pb2_grpc.LedgerServicer):
@@ -129,7 +125,7 @@ def signer(books: Books, ca: InfrastructureCa, free_port: Callable[[], int]) -> 
     loop, started, done = asyncio.new_event_loop(), Future[None](), asyncio.Event()
 
     async def serve() -> None:
-        server = rpc.server(ca.identity("signer", "https://vermilion.internal/service/signer"), _RULES, _NothingRevoked(), target=target)
+        server = rpc.server(ca.identity("signer", "https://vermilion.internal/service/signer"), _RULES, NeverRevoked(), target=target)
         ledger_pb2_grpc.add_LedgerServicer_to_server(double, server)
         await server.start()
         started.set_result(None)
@@ -198,11 +194,14 @@ class Process:
         return answer
 
     def wait(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The first health report that meets the condition; the test's own timeout bounds it."""
-        while not condition(now := self.health()):
+        """The first health report that meets the condition."""
+
+        def met() -> dict[str, Any]:
             assert self.running is not None and self.running.poll() is None, self.log.read_text()
-            threading.Event().wait(0.05)
-        return now
+            now = self.health()
+            return now if condition(now) else {}
+
+        return until(met)
 
     def wait_for_code(self, code: Code) -> dict[str, Any]:
         """The first health report that names this fault."""

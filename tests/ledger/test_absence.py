@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from threading import Event
 
 from sealcore.clock import SystemClock
 from sealcore.platform.log_reader import LogReader
 from sealcore.platform.log_sources import FolderSource
 from tests.ledger.conftest import Books, House, SignerDouble, signature_of
+from tests.support.waiting import until
 from verify.log_view import Absent, Found, PublicLedger
 
 
@@ -35,8 +35,7 @@ def test_an_honest_seal_committed_while_the_log_caught_up_never_reads_not_author
     house.published(3)
     source.answers = 0
     books.append(1)
-    while not source.is_waited:
-        Event().wait(0.01)
+    until(lambda: source.is_waited)
     sealed_at = datetime.now(UTC) - timedelta(seconds=6)  # signing, timestamp and commit took so long; the log's head is older still
     books.append(1, mark="honest")
     source.answers = 1
@@ -73,6 +72,5 @@ def test_an_idle_log_goes_on_saying_when_it_looked(house: House, books: Books) -
     reader = LogReader(FolderSource(house.public), house.log_key, house.witness_key)
     first = reader.update().complete_as_of_s
     assert first is not None
-    while (later := reader.update().complete_as_of_s) is not None and later <= first:
-        Event().wait(0.05)
-    assert later is not None and reader.update().size == 1
+    until(lambda: (reader.update().complete_as_of_s or 0) > first)
+    assert reader.update().size == 1

@@ -18,8 +18,9 @@ from sealcore.platform.tracing import TracingSettings
 from signer.metrics import STAGES
 from tests.observability.collector import Collector, Span, collecting
 from tests.pki import InfrastructureCa
-from tests.signer.office import Office, document
+from tests.signer.office import Office, document, make_keys
 from tests.signer.station import Crls, Station
+from tests.support.once import copied, once
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,8 @@ def collector() -> Iterator[Collector]:
 def watched(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[tuple[Station, str]]:
     """A running signer that is traced, and where its monitoring is."""
     folder = tmp_path_factory.mktemp("watched")
-    office, infrastructure = Office.in_softhsm(folder / "office"), InfrastructureCa(folder / "pki")
+    office = Office.in_softhsm(copied(once(tmp_path_factory, "signer", make_keys), folder / "office"))
+    infrastructure = InfrastructureCa(folder / "pki")
     crls = Crls(infrastructure, office)
     port, monitoring = _free_port(), _free_port()
     extra = {"workers": {"bulk": 2, "interactive": 1}, "metrics": {"port": monitoring}, "tracing": {"endpoint": collector.endpoint}}

@@ -35,7 +35,8 @@ from sealcore.platform.http_client import client_context
 from sealcore.platform.identity import LOOK_S
 from sealcore.platform.renewed_channel import RenewedChannel
 from sealcore.platform.revocation import CrlWatch
-from tests.pki import InfrastructureCa
+from tests.pki import InfrastructureCa, NeverRevoked
+from tests.support.waiting import until
 
 SERVER, DESK = "https://vermilion.internal/service/ca", "https://vermilion.internal/operator/desk"
 METHOD = "/vermilion.v1.CertificateAuthority/"
@@ -46,11 +47,6 @@ RULES: rpc.Rules = {
     ECHO: frozenset({"operator"}),
 }
 DEADLINE_S = 30.0
-
-
-class _NobodyRevoked:
-    def is_revoked(self, serial: int) -> bool:
-        return False
 
 
 class _Servicer(ca_pb2_grpc.CertificateAuthorityServicer):
@@ -117,14 +113,6 @@ def served_serial(target: str, tls: TlsSettings) -> int:
     return x509.load_pem_x509_certificate(shown[begin : shown.index(b"-----END CERTIFICATE-----") + 25]).serial_number
 
 
-def until(met: Callable[[], bool]) -> None:
-    """Waits until it is so."""
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not met():
-        assert time.monotonic() < deadline_s, "it did not come about"
-        time.sleep(LOOK_S / 10)
-
-
 @pytest.fixture
 def ca(tmp_path: Path) -> InfrastructureCa:
     return InfrastructureCa(tmp_path / "pki")
@@ -134,7 +122,7 @@ def test_a_server_shows_its_new_certificate_to_new_connections_and_keeps_the_old
     ca: InfrastructureCa, free_port: Callable[[], int]
 ) -> None:
     tls, desk = ca.bundle("server", SERVER), ca.identity("desk", DESK)
-    with Server(tls, _NobodyRevoked(), free_port()) as server, rpc_client.channel(server.target, desk) as line:
+    with Server(tls, NeverRevoked(), free_port()) as server, rpc_client.channel(server.target, desk) as line:
         stub = ca_pb2_grpc.CertificateAuthorityStub(line)
         failures, stopped, answered = list[Exception](), threading.Event(), [0]
 
@@ -175,7 +163,7 @@ def test_a_channel_takes_up_our_new_certificate_and_ends_the_old_line_after_its_
 ) -> None:
     tls, desk = ca.identity("server", SERVER), ca.bundle("desk", DESK)
     first = ca.serial(desk)
-    with Server(tls, _NobodyRevoked(), free_port()) as server:
+    with Server(tls, NeverRevoked(), free_port()) as server:
         channel = rpc_client.channel(server.target, desk)
         assert isinstance(channel, RenewedChannel)
         stub = ca_pb2_grpc.CertificateAuthorityStub(channel)
@@ -335,13 +323,13 @@ def test_what_has_expired_opens_nothing_and_says_the_way_out(ca: InfrastructureC
     expired = ca.identity("desk", DESK, lifetime=timedelta(hours=-1))
 
     async def serve() -> None:
-        rpc.server(expired, RULES, _NobodyRevoked(), target=f"127.0.0.1:{free_port()}")
+        rpc.server(expired, RULES, NeverRevoked(), target=f"127.0.0.1:{free_port()}")
 
     uses: list[Callable[[], object]] = [
         lambda: rpc_client.channel("127.0.0.1:9", expired),
         lambda: asyncio.run(serve()),
         lambda: client_context(expired),
-        lambda: rpc.authorise(expired.certificate_file.read_bytes(), frozenset({"operator"}), _NobodyRevoked()),
+        lambda: rpc.authorise(expired.certificate_file.read_bytes(), frozenset({"operator"}), NeverRevoked()),
     ]
     for use in uses:
         with pytest.raises(VermilionError) as refusal:
@@ -351,7 +339,7 @@ def test_what_has_expired_opens_nothing_and_says_the_way_out(ca: InfrastructureC
 
 def test_https_follows_the_files_too(ca: InfrastructureCa, free_port: Callable[[], int]) -> None:
     def who(request: Request) -> JSONResponse:
-        return JSONResponse({"uri": peer(request, frozenset({"operator"}), _NobodyRevoked()).uri})
+        return JSONResponse({"uri": peer(request, frozenset({"operator"}), NeverRevoked()).uri})
 
     app = Starlette(routes=[Route("/who", who)])
     install_errors(app)

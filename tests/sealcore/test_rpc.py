@@ -27,6 +27,7 @@ from sealcore.platform.http import install_errors, peer, uvicorn_server
 from sealcore.platform.http_client import client_context
 from sealcore.platform.revocation import CrlWatch
 from tests.pki import InfrastructureCa
+from tests.support.waiting import until
 
 METHOD = "/vermilion.v1.CertificateAuthority/"
 RULES: rpc.Rules = {METHOD + "ListCertificates": frozenset({"operator"}), METHOD + "Revoke": frozenset({"operator", "service:signer"})}
@@ -172,8 +173,7 @@ def test_https_knows_the_caller_and_refuses_the_nameless(ca: InfrastructureCa, w
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        while not server.started:
-            threading.Event().wait(0.02)
+        until(lambda: server.started)
         url = f"https://127.0.0.1:{port}/who"
         operator = ca.identity("operator", "https://vermilion.internal/operator/desk")
         assert httpx.get(url, verify=client_context(operator)).json() == {"uri": "https://vermilion.internal/operator/desk"}

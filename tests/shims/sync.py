@@ -19,7 +19,7 @@ class FaultySync:
         self._library = work / "faulty_sync.so"
         self._control = work / "faulty_sync"
         self._folder = folder.resolve()
-        command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", self._library, SOURCE, "-ldl"]
+        command: list[str | Path] = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", self._library, SOURCE, "-ldl"]
         subprocess.run(command, check=True, capture_output=True)
 
     @property

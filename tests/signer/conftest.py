@@ -11,8 +11,9 @@ import pytest
 
 from tests.crash.fixtures import house, scenes
 from tests.pki import InfrastructureCa
-from tests.signer.office import Office
+from tests.signer.office import Office, make_keys
 from tests.signer.station import Crls, Station
+from tests.support.once import copied, once
 
 __all__ = ["house", "scenes"]
 
@@ -27,7 +28,7 @@ def port() -> int:
 @pytest.fixture(scope="session")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
     """An office whose seal keys are in SoftHSM."""
-    return Office.in_softhsm(tmp_path_factory.mktemp("office"))
+    return Office.in_softhsm(copied(once(tmp_path_factory, "signer", make_keys), tmp_path_factory.mktemp("office")))
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,7 @@ AUDIENCE = service_uri("signer")
 DAY = datetime.timedelta(days=1)
 SEALS = {"contract": "seal.contract.1", "invoice": "seal.invoice.1", "official": "seal.official.1"}
 UNIT = "tsa.signer.1"
+TOKEN, KEYS = "test-signer", "keys.json"
 
 
 def _name(common_name: str) -> x509.Name:
@@ -196,7 +197,7 @@ def item_message(request: ItemRequest) -> signer_pb2.Item:
         placement=placement_to_message(request.placement),
         size_bytes=request.size_bytes,
         document_sha256=request.document_sha256,
-        document=request.document,
+        document=bytes(request.document),
         name=request.name,
     )
 
@@ -247,15 +248,9 @@ class Office:
 
     @classmethod
     def in_softhsm(cls, folder: Path) -> Office:
-        """With the declared keys of the signer in a SoftHSM token of its own, made by the program that makes them."""
-        token = softhsm.create(folder / "hsm", "test-signer")
-        settings = folder / "token.toml"
-        write_toml(settings, token.model_dump(mode="json", exclude_none=True))
-        made = subprocess.run(
-            [sys.executable, "-m", "hsm_config.keygen", "--token", "signer", "--settings", settings], check=True, capture_output=True
-        )
-        keys = {label: load_der_public_key(base64.b64decode(encoded)) for label, encoded in json.loads(made.stdout).items()}
-        return cls(folder, keys, token)
+        """With the keys that ``make_keys`` has made in this folder."""
+        keys = {label: load_der_public_key(base64.b64decode(spki)) for label, spki in json.loads((folder / KEYS).read_bytes()).items()}
+        return cls(folder, keys, softhsm.settings_of(folder / "hsm", TOKEN))
 
     def _seal(self, kind: str, quorum: Mapping[str, int], content_policy: str = "report") -> Seal:
         label = SEALS[kind]
@@ -362,6 +357,16 @@ class Office:
         statement = stops.StopStatement(kind, subject, who.id, reason, time)
         signature = stops.sign(statement, who.sign)
         return signer_pb2.StopRequest(subject_kind=kind, subject=subject, officer=who.id, reason=reason, time=time, signature=signature)
+
+
+def make_keys(folder: Path) -> Path:
+    """The declared keys of the signer in a SoftHSM token of its own, made by the program that makes them. The same folder."""
+    folder.mkdir(exist_ok=True)
+    settings = folder / "token.toml"
+    write_toml(settings, softhsm.create(folder / "hsm", TOKEN).model_dump(mode="json", exclude_none=True))
+    command: list[str | Path] = [sys.executable, "-m", "hsm_config.keygen", "--token", "signer", "--settings", settings]
+    (folder / KEYS).write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
+    return folder
 
 
 def leaf_of(request: ItemRequest, size: int) -> Leaf:

@@ -18,7 +18,8 @@ from tests.crash.scene import Scene
 from tests.pades.documents import simple
 from tests.signer.office import Approved, Office, document, grant_request, item_message
 from tests.signer.station import TIMEOUT_S, Results, typed
-from tests.signer.test_faults import entries_of, everything_sealed_once, in_background, until
+from tests.signer.test_faults import entries_of, everything_sealed_once, in_background
+from tests.support.waiting import until
 
 Scenes = Callable[..., Scene]
 Request = signer_pb2.SealStreamRequest
@@ -79,10 +80,7 @@ def test_who_does_not_read_is_not_read_from_and_the_others_go_on(scenes: Scenes)
         seen = pulled
         time.sleep(0.02)
     assert WINDOW_DOCUMENTS <= pulled < MANY  # it stands: nothing is read, so nothing more is taken in
-    end_s = time.monotonic() + TIMEOUT_S
-    while scene.metric("held_bytes") and time.monotonic() < end_s:  # what was taken in may still be under way
-        time.sleep(0.02)
-    assert scene.metric("held_bytes") == 0  # the documents themselves are let go as soon as they are sealed
+    until(lambda: scene.metric("held_bytes") == 0)  # what was taken in may be under way; documents are let go as soon as they are sealed
     sealed = scene.metric("documents", code="sealed") - 64
     assert WINDOW_DOCUMENTS <= sealed <= WINDOW_DOCUMENTS + MOST_UNDER_WAY
     assert held_bytes(processes) - before_bytes < MOST_GROWN_BYTES < MANY * LARGE_BYTES

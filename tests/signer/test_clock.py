@@ -7,7 +7,8 @@ from collections.abc import Callable
 from sealcore.errors import Code
 from tests.signer.office import document
 from tests.signer.station import Station
-from tests.timestamp.chrony import Chrony, chrony, eventually
+from tests.support.waiting import until
+from tests.timestamp.chrony import Chrony, chrony
 
 __all__ = ["chrony"]
 
@@ -26,4 +27,4 @@ def test_nothing_is_sealed_while_the_clock_is_not_synchronised(sqlite_station: C
 
         assert outcome() is Code.TIMESTAMP_UNAVAILABLE
         chrony.lead()
-        eventually(lambda: outcome() is None, "the same request succeeds once the clock is synchronised")
+        until(lambda: outcome() is None, "the same request succeeds once the clock is synchronised")

@@ -15,7 +15,8 @@ from tests.crash.failpoints import Act
 from tests.crash.scene import Scene
 from tests.signer.office import Approved, document
 from tests.signer.station import Station, typed
-from tests.signer.test_faults import in_background, ledger_of, until
+from tests.signer.test_faults import in_background, ledger_of
+from tests.support.waiting import until
 
 A_BATCH, A_MESSAGE = 8, 4
 FLOOD = 64

@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from tests.crash.services import Variation
 from tests.hsm.wrapping import Ckr
 from tests.signer.office import SEALS, Approved, Office, document
 from tests.signer.station import TIMEOUT_S, Results, Station, typed
+from tests.support.waiting import until
 
 Scenes = Callable[..., Scene]
 COUNT = 6
@@ -77,14 +77,6 @@ def in_background(work: Callable[[], Any]) -> Callable[[], Any]:
         return answer[0]
 
     return wait
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for what must come about."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
 
 
 def refused_codes(results: Results) -> set[Code]:

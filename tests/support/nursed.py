@@ -20,6 +20,7 @@ import signer.app
 import signer.settings
 import signer.worker.process
 import vermilion.cli
+from sealcore.platform.log import configure
 
 MORE: Final = (
     *("ca.app", "ca.ceremony.steps", "ca.ocsp.app", "ledger.app", "ledger.settings", "ledger.witness", "signer.ceremony", "timestamp.app"),
@@ -52,7 +53,7 @@ def _vermilion(arguments: Sequence[str]) -> int:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    vermilion.cli.configure("vermilion", "CRITICAL")  # as its own ``main`` does
+    configure("vermilion", "CRITICAL")  # as its own ``main`` does
     return vermilion.cli.run(rest)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,6 @@ import pytest
 
 SOON_S = 30.0  # far more than anything here takes on an idle machine
 UNPACKED = Path(__file__).parents[2] / ".venv" / "chrony" / "usr"  # by deploy/setup.sh
-
-
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    deadline_s = time.monotonic() + SOON_S
-    while not condition():
-        assert time.monotonic() < deadline_s, what
-        time.sleep(0.05)
 
 
 @dataclass
@@ -42,7 +34,7 @@ class Chrony:
         lines = [*settings, "cmdport 0", f"bindcmdaddress {own}/chronyd.sock", f"pidfile {own}/pid", f"driftfile {own}/drift"]
         (own / "conf").write_text("\n".join(lines) + "\n")
         with (own / "log").open("ab") as log:
-            command = [self.program, "-x", "-d", "-u", "root", "-f", own / "conf"]
+            command: list[str | Path] = [self.program, "-x", "-d", "-u", "root", "-f", own / "conf"]
             self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
 
     def lead(self) -> None:
@@ -63,8 +55,9 @@ def chrony(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
     places = os.pathsep.join([os.environ["PATH"], "/usr/sbin", str(UNPACKED / "sbin"), str(UNPACKED / "bin")])
     monkeypatch.setenv("PATH", places)
     program = shutil.which("chronyd")
-    if program is None or os.geteuid() != 0:
-        pytest.skip("chronyd is not there (`deploy/setup.sh test` unpacks it), or this is not root, whom chronyd wants")
+    assert program is not None, "chronyd is not there: `make setup-test` unpacks it"
+    if os.geteuid() != 0:
+        pytest.skip("chronyd runs as root alone")
     made = Chrony(tmp_path_factory.mktemp("c"), program, free_port(), {})
     yield made
     for name in list(made.processes):

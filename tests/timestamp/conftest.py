@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_publ
 from sealcore.clock import Clock, SystemClock
 from sealcore.hsm import softhsm
 from sealcore.hsm.token import Token
+from tests.support.once import copied, once
 from tests.timestamp.chrony import chrony
 from tests.timestamp.kit import SmallCa, UnitKeys
 from timestamp.clock_watch import ClockWatch
@@ -39,11 +40,16 @@ with Token.open(TokenSettings.model_validate(order["token"])) as token:
 @pytest.fixture(scope="session")
 def unit_keys(tmp_path_factory: pytest.TempPathFactory) -> UnitKeys:
     """Made in a process of its own: this one may have another token open."""
-    settings = softhsm.create(tmp_path_factory.mktemp("tsa") / "hsm", "tsa")
-    order = {"token": settings.model_dump(mode="json"), "keys": ALGORITHMS}
-    done = subprocess.run([sys.executable, "-c", _GENERATE], input=json.dumps(order), capture_output=True, text=True, check=True)
-    public = {name: load_der_public_key(bytes.fromhex(spki)) for name, spki in json.loads(done.stdout).items()}
-    return UnitKeys(settings, public)  # type: ignore[arg-type]
+
+    def make(folder: Path) -> None:
+        order = {"token": softhsm.create(folder / "hsm", "tsa").model_dump(mode="json"), "keys": ALGORITHMS}
+        done = subprocess.run([sys.executable, "-c", _GENERATE], input=json.dumps(order), capture_output=True, text=True, check=True)
+        (folder / "keys.json").write_text(done.stdout)
+
+    folder = copied(once(tmp_path_factory, "tsa", make), tmp_path_factory.mktemp("tsa"))
+    made = json.loads((folder / "keys.json").read_text())
+    public = {name: load_der_public_key(bytes.fromhex(spki)) for name, spki in made.items()}
+    return UnitKeys(softhsm.settings_of(folder / "hsm", "tsa"), public)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

@@ -104,7 +104,17 @@ class OpensslCa:
     def _issue(self, name: str, issuer: str, extensions: str, *dates: str) -> None:
         self._extensions(name, extensions)
         if "-days" in dates:
-            issued = ("x509", "-req", "-in", f"{name}.csr", "-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key", "-CAcreateserial")
+            issued: tuple[str, ...] = (
+                "x509",
+                "-req",
+                "-in",
+                f"{name}.csr",
+                "-CA",
+                f"{issuer}.pem",
+                "-CAkey",
+                f"{issuer}.key",
+                "-CAcreateserial",
+            )
             openssl(*issued, "-extfile", f"{name}.ext", *dates, "-out", f"{name}.pem", cwd=self.folder)
             return
         (self.folder / "index.txt").write_text("")

@@ -12,7 +12,8 @@ from asn1crypto import tsp
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests import plain_http
-from tests.timestamp.chrony import SOON_S, Chrony, eventually
+from tests.support.waiting import until
+from tests.timestamp.chrony import SOON_S, Chrony
 from tests.timestamp.kit import Response, SmallCa, UnitKeys, write_config
 from timestamp.http import QUERY_TYPE
 
@@ -55,18 +56,18 @@ def test_all_workers_stop_and_go_on_with_the_clock(
         ready = plain_http.get(f"http://127.0.0.1:{monitoring}/readyz")
         assert ready.status_code == 503 and ready.json()["parts"]["clock"]["code"] == "TIMESTAMP_UNAVAILABLE"
         assert samples("stopped") == {"1": 1, "2": 1} and samples("synchronised") == {"1": 0, "2": 0}
-        eventually(lambda: said().count("timestamps are stopped") == PROCESSES, "each has looked at the clock")
+        until(lambda: said().count("timestamps are stopped") == PROCESSES, "each has looked at the clock")
 
         chrony.lead()
-        eventually(lambda: outcomes() == {"granted"}, "every worker goes on by itself")
-        eventually(lambda: samples("stopped") == {"1": 0, "2": 0}, "and says so")
+        until(lambda: outcomes() == {"granted"}, "every worker goes on by itself")
+        until(lambda: samples("stopped") == {"1": 0, "2": 0}, "and says so")
         assert all(bound_s < samples("accuracy_seconds")["1"] == 1 for bound_s in samples("bound_seconds").values())
-        eventually(lambda: plain_http.get(f"http://127.0.0.1:{monitoring}/readyz").status_code == 200, "monitoring too")
+        until(lambda: plain_http.get(f"http://127.0.0.1:{monitoring}/readyz").status_code == 200, "monitoring too")
         clock = plain_http.get(f"http://127.0.0.1:{monitoring}/readyz").json()["parts"]["clock"]
         assert clock["status"] == "ok" and clock["note"].startswith("chrony: off by at most")
 
         chrony.end("leader")
-        eventually(lambda: outcomes() == {"time_not_available"}, "every worker stops before the accuracy is lost")
+        until(lambda: outcomes() == {"time_not_available"}, "every worker stops before the accuracy is lost")
         process.terminate()
         assert process.wait(SOON_S) == 0
         assert said().count("timestamps go on") == PROCESSES

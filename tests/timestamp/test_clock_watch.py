@@ -13,7 +13,8 @@ import pytest
 
 from sealcore.clock import FixedClock, SystemClock
 from sealcore.errors import Code, VermilionError
-from tests.timestamp.chrony import Chrony, eventually
+from tests.support.waiting import until
+from tests.timestamp.chrony import Chrony
 from timestamp.clock_sources import Leap, Reading, Source, ask_chrony, ask_kernel, parse_tracking, read_clock_state
 from timestamp.clock_watch import ClockWatch
 
@@ -85,21 +86,21 @@ def test_without_chrony_the_kernel_is_asked(tmp_path: Path) -> None:
 def test_with_chrony_issuance_follows_what_it_says(chrony: Chrony) -> None:
     """Not synchronised: stopped. Following a server: goes on. The server is gone: stopped before the accuracy is lost. Back: goes on."""
     chrony.follow()
-    eventually(lambda: ask_chrony(chrony.address) is not None, "the follower answers")
+    until(lambda: ask_chrony(chrony.address) is not None, "the follower answers")
     watch = ClockWatch("require-synchronised", accuracy_ms=500, clock=SystemClock(), chrony=chrony.address)
     assert watch.source is Source.CHRONY and "not synchronised" in refusal(watch)
     watch.start()
     try:
         chrony.lead()
-        eventually(lambda: not watch.stopped(), "it goes on by itself")
+        until(lambda: not watch.stopped(), "it goes on by itself")
         assert watch.synchronised and watch.bound_us is not None and watch.bound_us < 500_000
         assert abs(watch.time_us() / 1e6 - time.time()) < 1
         assert watch.note().startswith("chrony: off by at most ")
         chrony.end("leader")
-        eventually(watch.stopped, "nobody compares the clock any more")
+        until(watch.stopped, "nobody compares the clock any more")
         assert "may be off by 0." in refusal(watch)
         chrony.lead()
-        eventually(lambda: not watch.stopped(), "it goes on by itself again")
+        until(lambda: not watch.stopped(), "it goes on by itself again")
     finally:
         watch.close()
 

@@ -27,6 +27,7 @@ from rfc3161_client import VerifierBuilder, decode_timestamp_response
 from sealcore.clock import SystemClock
 from sealcore.platform.config import load
 from tests import plain_http
+from tests.support.waiting import until
 from tests.timestamp.kit import Response, SmallCa, UnitKeys, write_config
 from timestamp.app import build
 from timestamp.http import QUERY_TYPE
@@ -44,13 +45,6 @@ def query(digest: bytes = hashlib.sha256(MESSAGE).digest()) -> bytes:
 def gen_time(answer: bytes) -> float:
     token = Response.load(answer)["time_stamp_token"]
     return float(token["content"]["encap_content_info"]["content"].parsed["gen_time"].native.timestamp())
-
-
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    deadline_s = time.monotonic() + SOON_S
-    while not condition():
-        assert time.monotonic() < deadline_s, what
-        time.sleep(0.02)
 
 
 @dataclass(frozen=True)
@@ -115,10 +109,10 @@ def test_each_worker_makes_tokens_that_verify(office: Office, small_ca: SmallCa)
 def test_a_killed_worker_is_replaced_while_the_others_serve(office: Office) -> None:
     victim, survivor = office.workers()
     os.kill(victim, signal.SIGKILL)
-    eventually(lambda: victim not in office.workers(), "the dead worker is noticed")
+    until(lambda: victim not in office.workers(), "the dead worker is noticed")
     for _ in range(20):
         office.stamp()
-    eventually(lambda: office.sample("vermilion_timestamp_workers") == {"parent": 2}, "another worker serves in its place")
+    until(lambda: office.sample("vermilion_timestamp_workers") == {"parent": 2}, "another worker serves in its place")
     assert survivor in office.workers() and len(office.workers()) == 2
     assert office.sample("vermilion_timestamp_worker_restarts_total") == {"parent": 1}
     assert plain_http.get(f"{office.monitoring}/readyz").status_code == 200
@@ -128,7 +122,7 @@ def test_a_killed_parent_leaves_no_worker_behind(office: Office) -> None:
     workers = office.workers()
     office.process.kill()
     office.process.wait()
-    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "the workers end by themselves")
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "the workers end by themselves")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", office.port), timeout=SOON_S)
 
@@ -155,7 +149,7 @@ def test_on_sigterm_every_request_that_was_taken_is_answered(office: Office) -> 
     workers = office.workers()
     with ThreadPoolExecutor(8) as pool:
         clients = [pool.submit(client) for _ in range(8)]
-        eventually(lambda: len(answered) > 200, "there is load")
+        until(lambda: len(answered) > 200, "there is load")
         office.process.terminate()
         assert office.process.wait(SOON_S) == 0
         stop.set()
@@ -181,7 +175,7 @@ def test_readiness_follows_the_token(office: Office, unit_keys: UnitKeys) -> Non
         assert ready.status_code == 503 and ready.json()["parts"]["token"]["code"].startswith("HSM_")
     finally:
         away.rename(folder)
-    eventually(lambda: plain_http.get(f"{office.monitoring}/readyz").status_code == 200, "it recovers by itself")
+    until(lambda: plain_http.get(f"{office.monitoring}/readyz").status_code == 200, "it recovers by itself")
     assert gen_time(office.stamp())
 
 

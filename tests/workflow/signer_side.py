@@ -19,6 +19,7 @@ from sealcore.platform.config import TlsSettings
 from sealcore.protocol import stop as stops
 from sealcore.protocol import token as tokens
 from sealcore.protocol.decision import Decision, DecisionContext, sign
+from tests.pki import NeverRevoked
 
 _WORKFLOW = frozenset({"service:workflow"})
 _METHODS = ("GetSeal", "ListSeals", "ListPeople", "ListGrants", "Stop", "Perform", "CheckAct")
@@ -40,13 +41,6 @@ class Human:
 
     def decide(self, context: DecisionContext, verdict: str, time: int) -> Decision:
         return sign(context, self.id, verdict, time, self.sign)
-
-
-class NeverRevoked:
-    """No certificate of this test is revoked."""
-
-    def is_revoked(self, serial: int) -> bool:
-        return False
 
 
 @dataclass

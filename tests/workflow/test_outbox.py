@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import read, write
 from sealcore.protocol.canonical import canonical_json
+from tests.support.waiting import until
 from tests.workflow.conftest import Desk
 from tests.workflow.test_forms import decide
 from workflow import tables
@@ -36,8 +37,7 @@ def test_events_wait_for_a_signer_that_is_away_and_then_arrive_in_order(desk: De
     assert not desk.outbox.deliver()
     assert states(desk) == ["pending", "pending"]
     desk.signer.start()
-    while not desk.outbox.deliver():  # the connection pauses for a moment before it tries again
-        continue
+    until(desk.outbox.deliver)  # the connection pauses for a moment before it tries again
     numbers.append(desk.submit(seal).number)
     assert desk.outbox.deliver()
     assert states(desk) == ["done"] * 4
