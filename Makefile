@@ -80,7 +80,7 @@ crash: setup-test ## kill processes of an office KILLS times on both databases, 
 lint: setup-test ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy $(foreach package,$(PACKAGES),-p $(package))
+	@$(BIN)/mypy $(foreach package,$(PACKAGES) tests,-p $(package))
 	@$(BIN)/lint-imports
 
 format: setup-test ## rewrite our files in the one style

@@ -576,7 +576,8 @@ def update(sealed: bytes, objects: dict[int, bytes], *, listed: dict[int, int] |
     table = b"".join(b"%d 1\n%010d 00000 n \n" % (number, place) for number, place in sorted(places.items()))
     size = max([int(reader.trailer["/Size"]), *(number + 1 for number in places)])
     root = reader.root_ref.idnum
-    previous = int(reader.last_startxref) if prev is None else prev
+    assert reader.last_startxref is not None
+    previous = reader.last_startxref if prev is None else prev
     tail = b"trailer\n<</Size %d/Prev %d/Root %d 0 R%b>>\nstartxref\n%d\n%%%%EOF\n" % (size, previous, root, trailer, start)
     return sealed + body + b"xref\n0 1\n0000000000 65535 f \n" + table + tail
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import pytest
 from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.signers import PdfSigner
 
@@ -136,7 +137,7 @@ def test_a_reference_that_led_nowhere_when_it_was_sealed_must_not_lead_somewhere
     later = appended.update(document, {40: b"<</Length %d>>\nstream\n%b\nendstream" % (len(COVER), COVER)})
     require_no_clean_bill(told(office, later))
     certificate = b"<</Length 2>>\nstream\n\x30\x00\nendstream"
-    root = appended.PdfFileReader(io.BytesIO(document)).root_ref.idnum
+    root = PdfFileReader(io.BytesIO(document)).root_ref.idnum
     store = appended.update(document, {40: certificate, root: appended.catalog(document) + b"/DSS<</Certs[40 0 R]>>>>"})
     require_no_clean_bill(told(office, store))
 

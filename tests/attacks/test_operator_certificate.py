@@ -64,7 +64,7 @@ def refused(call_it: Callable[[], object], *codes: Code) -> VermilionError:
 def authority(office: RunningOffice, tls: TlsSettings) -> Iterator[Callable[[str, Any], Any]]:
     """The CA, as whoever holds this identity calls it."""
     with channel(office.office.listen("ca").target, tls) as line:
-        stub: Any = ca_pb2_grpc.CertificateAuthorityStub(line)  # type: ignore[no-untyped-call]
+        stub: Any = ca_pb2_grpc.CertificateAuthorityStub(line)
         yield lambda method, request: call(line, getattr(stub, method), request, timeout_s=60, repeatable=False)
 
 
@@ -150,7 +150,7 @@ def test_operator_alone_lowers_no_policy_and_makes_no_client_that_people_do_not_
 
 def test_operator_has_no_second_certificate_made_for_a_key_of_the_signer(office: RunningOffice) -> None:
     with channel(office.office.listen("signer").target, operators(office)) as line:
-        stub: Any = signer_pb2_grpc.RegisterStub(line)  # type: ignore[no-untyped-call]
+        stub: Any = signer_pb2_grpc.RegisterStub(line)
         labels = [one.label for one in call(line, stub.ListKeys, signer_pb2.ListKeysRequest(), timeout_s=60).keys]
         assert {one.split(".")[0] for one in labels} == {"seal", "tsa"}
         for label in (*labels, "seal.mine.1", "ca.seals", "approval.issuer.1"):
@@ -173,7 +173,7 @@ def test_stolen_service_identity_has_nothing_certified_for_a_key_of_the_thiefs(o
         for other in ("signer", "ocsp", "workflow"):
             if other != name:
                 san = [x509.UniformResourceIdentifier(service_uri(other))]
-                request = ca_pb2.RenewRequest(request=software_request(san=san))
+                request: Any = ca_pb2.RenewRequest(request=software_request(san=san))
                 refused(lambda request=request: ca("Renew", request), Code.PERMISSION_DENIED)  # type: ignore[misc]
 
 

@@ -89,8 +89,8 @@ def placed(writer: DatedWriter, *, flags: int = 132, rectangle: tuple[float, ...
     values = {"AP": entries(N=look), "Rect": numbers(*rectangle), "F": generic.NumberObject(flags)} | more
     place = generic.IndirectObject(page.idnum, page.generation, writer)
     field = writer.add_object(entries(Type=name("Annot"), Subtype=name("Widget"), FT=name("Sig"), T=text("Later"), P=place, **values))
-    annotate(writer, field)  # type: ignore[arg-type]
-    enter(writer, field)  # type: ignore[arg-type]
+    annotate(writer, field)
+    enter(writer, field)
     return look
 
 
@@ -99,12 +99,12 @@ def with_resources(writer: DatedWriter, *, its_own: bool = True) -> None:
     look = form_of(writer, "0 0 9 9 re f")
     outer = form_of(writer, "/FRM Do", XObject=entries(FRM=look))
     placed(writer, AP=entries(N=outer), DR=entries(XObject=entries(FRM=look)), H=name("N"))
-    gain_resource(writer, "XObject", "FRM", look if its_own else form_of(writer, "0 0 8 8 re f"))  # type: ignore[arg-type]
-    gain_resource(writer, "Font", "ZaDb", standard_font(writer, "ZapfDingbats"))  # type: ignore[arg-type]
+    gain_resource(writer, "XObject", "FRM", look if its_own else form_of(writer, "0 0 8 8 re f"))
+    gain_resource(writer, "Font", "ZaDb", standard_font(writer, "ZapfDingbats"))
 
 
 def in_sealed_font(writer: DatedWriter) -> None:
-    look = form_of(writer, "BT /F1 12 Tf 2 20 Td (Signed) Tj ET", Font=entries(F1=sealed_font(writer)))  # type: ignore[arg-type]
+    look = form_of(writer, "BT /F1 12 Tf 2 20 Td (Signed) Tj ET", Font=entries(F1=sealed_font(writer)))
     placed(writer, AP=entries(N=look))
 
 
@@ -142,7 +142,7 @@ def srgb(curve: float, extra: bytes, primary: float) -> bytes:
 
 def emptied(writer: DatedWriter, rectangle: tuple[float, ...] = (0, 0, 0, 0)) -> None:
     """The empty field is signed without a look, and made to take no place."""
-    field = field_named(writer, "Customer")  # type: ignore[arg-type]
+    field = field_named(writer, "Customer")
     field["/Rect"], field["/F"] = numbers(*rectangle), generic.NumberObject(132)
     writer.update_container(field)
 
@@ -173,7 +173,7 @@ def lively(writer: DatedWriter) -> None:
 def changed_form(writer: DatedWriter) -> None:
     """A look that uses the sealed font, which is exchanged."""
     in_sealed_font(writer)
-    font = sealed_font(writer)  # type: ignore[arg-type]
+    font = sealed_font(writer)
     changed = generic.DictionaryObject(font.get_object())
     changed[pdf_name("/BaseFont")] = name("ZapfDingbats")
     writer.objects[(font.generation, font.idnum)] = changed

@@ -125,7 +125,9 @@ class Case:
         return self.people.token(int(self.desk.clock.now().timestamp()), change or self.change(), **{"seal": self.seal, **about})
 
     def perform(self, token: str, peer: str = WORKFLOW) -> int:
-        return self.acts.perform(token, peer).crl_number
+        number = self.acts.perform(token, peer).crl_number
+        assert number is not None
+        return number
 
     def refused(self, token: str, peer: str = WORKFLOW) -> Code:
         """The refusal's code; and nothing has changed."""

@@ -382,8 +382,9 @@ def test_one_token_at_two_replicas_gives_one_certificate_and_is_refused_for_good
                 return None if fault.code is Code.SERVICE_UNAVAILABLE else (fault.code,)
             return (None,)
 
-        (code,) = until(answered) or ()
-        return code
+        answer = until(answered)
+        assert answer is not None
+        return answer[0]
 
     with ThreadPoolExecutor(6) as pool:
         assert set(pool.map(perform, range(6))) == {None}

@@ -41,7 +41,7 @@ def test_crl_comes_with_its_type_and_caching_headers(name: str, own_desk: Desk) 
 def test_ca_certificate_comes_as_der(name: str, stranger: TestClient, desk: Desk) -> None:
     answer = stranger.get(f"/ca/{name}.cer")
     assert answer.headers["content-type"] == "application/pkix-cert" and "max-age" in answer.headers["cache-control"]
-    assert answer.content == desk.authorities[name].public_bytes(Encoding.DER)  # type: ignore[index]
+    assert answer.content == desk.authorities[name].public_bytes(Encoding.DER)
 
 
 def test_root_comes_as_pem_too(stranger: TestClient, desk: Desk) -> None:

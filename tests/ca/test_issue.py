@@ -247,7 +247,7 @@ def test_key_gets_one_certificate(desk: Desk) -> None:
     for profile, uri in (("seal", ""), ("client", "https://vermilion.internal/client/x")):
         error = refusal(
             Code.CONFLICT, lambda profile=profile, uri=uri: desk.issue(profile, software_request((CN, "second"), key=key), uri=uri)
-        )  # type: ignore[misc]
+        )
         assert "A key has one certificate" in error.rule
     desk.revoke("seals", first.serial_number, "superseded")
     refusal(Code.CONFLICT, lambda: desk.issue("seal", software_request((CN, "third"), key=key)))

@@ -143,7 +143,7 @@ def test_unknown_serial_and_serial_of_the_other_ca_are_not_found(desk: Desk) -> 
     serial = seal(desk).serial_number
     for issuer, number in (("seals", 12345), ("infrastructure", serial)):
         with pytest.raises(VermilionError) as refused:
-            desk.revoke(issuer, number, "superseded")  # type: ignore[arg-type]
+            desk.revoke(issuer, number, "superseded")
         assert refused.value.code is Code.NOT_FOUND
 
 

@@ -311,7 +311,7 @@ def test_holder_of_an_old_certificate_still_gets_in_and_one_of_a_new_one_too(ser
 def test_what_the_service_issues_now_is_of_the_newest_generation_with_its_own_root(service: Service, rolled: Rolled) -> None:
     authorities = load_authorities(rolled.office.pki)
     with channel(service.rpc, service.identities["operator-1"]) as line:
-        stub: Any = ca_pb2_grpc.CertificateAuthorityStub(line)  # type: ignore[no-untyped-call]
+        stub: Any = ca_pb2_grpc.CertificateAuthorityStub(line)
         answer = stub.Renew(ca_pb2.RenewRequest(request=software_request()), timeout=30)
     chain = [x509.load_der_x509_certificate(one) for one in answer.chain]
     assert chain == [authorities["infrastructure.2"], authorities["root.2"]]
@@ -321,13 +321,13 @@ def test_what_the_service_issues_now_is_of_the_newest_generation_with_its_own_ro
 def test_revocation_in_the_old_generation_is_published_and_its_holder_is_out(service: Service, rolled: Rolled) -> None:
     leaver = rolled.leaf(service.identities["client-1"].certificate_file)
     with channel(service.rpc, service.identities["client-1"]) as line:
-        renewing: Any = ca_pb2_grpc.CertificateAuthorityStub(line)  # type: ignore[no-untyped-call]
+        renewing: Any = ca_pb2_grpc.CertificateAuthorityStub(line)
         answer = renewing.Renew(ca_pb2.RenewRequest(request=software_request()), timeout=30)
     successor = x509.load_der_x509_certificate(answer.certificate)
     serial = leaver.serial_number.to_bytes(20, "big")
     order = ca_pb2.RevokeRequest(issuer="infrastructure", serial=serial, reason="keyCompromise")
     with channel(service.rpc, service.identities["operator-2"]) as line:
-        stub: Any = ca_pb2_grpc.CertificateAuthorityStub(line)  # type: ignore[no-untyped-call]
+        stub: Any = ca_pb2_grpc.CertificateAuthorityStub(line)
         stub.Revoke(order, timeout=30)
     crl = x509.load_der_x509_crl(plain_http.get(f"{service.http}/crl/infrastructure.crl").content)
     assert crl.get_revoked_certificate_by_serial_number(leaver.serial_number) is not None

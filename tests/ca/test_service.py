@@ -55,7 +55,7 @@ IDENTITIES = {
 }
 
 
-class RecordingLedger(ledger_pb2_grpc.LedgerServicer):  # type: ignore[misc]
+class RecordingLedger(ledger_pb2_grpc.LedgerServicer):
     """Keeps what it is told, and fails the test on a breach of the contract: idempotent by key, 32-byte subject, known kind."""
 
     def __init__(self) -> None:
@@ -81,9 +81,9 @@ class RecordingLedger(ledger_pb2_grpc.LedgerServicer):  # type: ignore[misc]
 
     def serve(self, port: int, tls: TlsSettings, *, people: People | None = None) -> grpc.Server:
         server = grpc.server(futures.ThreadPoolExecutor(2))
-        ledger_pb2_grpc.add_LedgerServicer_to_server(self, server)  # type: ignore[no-untyped-call]
+        ledger_pb2_grpc.add_LedgerServicer_to_server(self, server)
         if people is not None:
-            signer_pb2_grpc.add_RegisterServicer_to_server(_Register(people), server)  # type: ignore[no-untyped-call]
+            signer_pb2_grpc.add_RegisterServicer_to_server(_Register(people), server)
         identity = [(tls.key_file.read_bytes(), tls.certificate_file.read_bytes())]
         credentials = grpc.ssl_server_credentials(identity, root_certificates=tls.trust_file.read_bytes(), require_client_auth=True)
         assert server.add_secure_port(f"127.0.0.1:{port}", credentials) == port
@@ -91,7 +91,7 @@ class RecordingLedger(ledger_pb2_grpc.LedgerServicer):  # type: ignore[misc]
         return server
 
 
-class _Register(signer_pb2_grpc.RegisterServicer):  # type: ignore[misc]
+class _Register(signer_pb2_grpc.RegisterServicer):
     """The signer's register with these people in it."""
 
     def __init__(self, people: People) -> None:
@@ -130,7 +130,7 @@ class Running:
     identities: dict[str, TlsSettings]
 
     def stub(self, name: str) -> Any:
-        return ca_pb2_grpc.CertificateAuthorityStub(channel(self.rpc, self.identities[name]))  # type: ignore[no-untyped-call]
+        return ca_pb2_grpc.CertificateAuthorityStub(channel(self.rpc, self.identities[name]))
 
 
 def make_identities(office: Office, folder: Path) -> dict[str, TlsSettings]:
@@ -327,7 +327,7 @@ def test_signer_gets_seals_and_timestamp_units_alone(running: Running) -> None:
     for profile in ("client", "operator", "service", "ocsp", "root", "issuing"):
         refusal(
             Code.PERMISSION_DENIED, lambda profile=profile: signer.Issue(issue_message(profile, "https://vermilion.internal/operator/evil"))
-        )  # type: ignore[misc]
+        )
     for call in (lambda: signer.Revoke(ca_pb2.RevokeRequest()), lambda: signer.ListCertificates(ca_pb2.ListCertificatesRequest())):
         refusal(Code.PERMISSION_DENIED, call)
 
@@ -372,7 +372,7 @@ def test_refusals_cross_the_wire_with_their_rule(running: Running) -> None:
 def test_caller_without_a_certificate_does_not_get_in(running: Running, office: Office) -> None:
     credentials = grpc.ssl_channel_credentials((office.pki / "infrastructure.pem").read_bytes())
     with grpc.secure_channel(running.rpc, credentials) as line:
-        stub = ca_pb2_grpc.CertificateAuthorityStub(line)  # type: ignore[no-untyped-call]
+        stub = ca_pb2_grpc.CertificateAuthorityStub(line)
         with pytest.raises(grpc.RpcError) as failed:
             stub.ListCertificates(ca_pb2.ListCertificatesRequest(), timeout=10)
     assert failed.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -53,8 +53,8 @@ def test_it_is_what_the_profile_for_timestamps_wants_and_pkilint_finds_nothing()
     subject = {attribute.oid for attribute in certificate.subject}
     assert {NameOID.COUNTRY_NAME, NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME} <= subject, "who is responsible, and which unit"
     usage, purpose = found[ExtensionOID.KEY_USAGE], found[ExtensionOID.EXTENDED_KEY_USAGE]
-    assert usage.critical and usage.value.digital_signature and not usage.value.key_cert_sign  # type: ignore[attr-defined]
-    assert purpose.critical and list(purpose.value) == [ExtendedKeyUsageOID.TIME_STAMPING]  # type: ignore[call-overload]
+    assert usage.critical and usage.value.digital_signature and not usage.value.key_cert_sign
+    assert purpose.critical and list(purpose.value) == [ExtendedKeyUsageOID.TIME_STAMPING]
     assert {ExtensionOID.AUTHORITY_INFORMATION_ACCESS, ExtensionOID.CRL_DISTRIBUTION_POINTS, ExtensionOID.CERTIFICATE_POLICIES} <= set(
         found
     )

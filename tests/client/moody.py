@@ -28,7 +28,7 @@ class Moody(signer_pb2_grpc.SignerServicer):
 
     def __init__(self, signer: str, client: TlsSettings, own: TlsSettings, port: int, mood: Mood) -> None:
         self._real = rpc_client.channel(signer, client)
-        self._stub: Any = signer_pb2_grpc.SignerStub(self._real)  # type: ignore[no-untyped-call]
+        self._stub: Any = signer_pb2_grpc.SignerStub(self._real)
         self._mood = mood
         self.target = f"localhost:{port}"
         self.came: Counter[int] = Counter()

@@ -23,7 +23,7 @@ def use_failpoints(place: Path) -> None:
         options["shared"] = None  # the front's has no failpoints
         return ForkServer("tests.crash.sandboxed:prepare_parts", **options)
 
-    signer.pipeline.sandbox.ForkServer = made  # type: ignore[assignment,misc]
+    signer.pipeline.sandbox.ForkServer = made  # type: ignore[assignment]
     signer.pipeline.sandbox.Sandbox.start = lambda _self: None  # type: ignore[method-assign]
 
 

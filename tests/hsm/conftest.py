@@ -83,7 +83,12 @@ def wrapped(settings: TokenSettings, furnished: Path, tmp_path: Path) -> Iterato
     module = WrappedModule.build(tmp_path / "module")
     yield module
     module.clear()
-    until(lambda: (module.release(), is_free())[1])
+
+    def is_over() -> bool:
+        module.release()
+        return is_free()
+
+    until(is_over)
 
 
 def is_free() -> bool:

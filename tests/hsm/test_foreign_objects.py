@@ -138,7 +138,7 @@ def test_a_foreign_object_is_listed_as_what_it_is_and_spoils_nothing(token: Toke
     assert len(foreign) == (reason is not None)
     for one in foreign:
         assert one.described.startswith("unreadable: ") and reason is not None and reason in one.described, one.described
-    ours.public_key.verify(ours.sign(b"data"), b"data", ec.ECDSA(_sha256()))  # type: ignore[union-attr,call-arg]
+    ours.public_key.verify(ours.sign(b"data"), b"data", ec.ECDSA(_sha256()))  # type: ignore[call-arg]
     with pytest.raises(VermilionError) as taken:
         token.generate(OURS, Algorithm.P256)
     assert taken.value.code is Code.CONFLICT
@@ -175,7 +175,7 @@ def test_a_label_that_is_no_text_is_shown_escaped(token: Token) -> None:
 def test_the_public_half_twice_is_one_if_both_say_the_same(token: Token) -> None:
     """A vendor's tool makes a second copy beside the certificate that it imports."""
     ours = token.generate(OURS, Algorithm.P256)
-    encoded = ours.public_key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)  # type: ignore[union-attr]
+    encoded = ours.public_key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     half = {Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.KEY_TYPE: KeyType.EC, Attribute.TOKEN: True, Attribute.LABEL: OURS}
     half |= {Attribute.ID: ours.key_id, Attribute.EC_PARAMS: P256}
     with writing(token) as session:

@@ -19,7 +19,15 @@ PERSON = "person.01890b5e-7c0f-7d3a-9b1e-0123456789ab"
 
 
 def keygen(settings: TokenSettings, token: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hsm_config.keygen", "--token", token, "--settings", settings.pin_file.with_name("token.toml")]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "hsm_config.keygen",
+        "--token",
+        token,
+        "--settings",
+        settings.pin_file.with_name("token.toml"),
+    ]
     return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -101,7 +109,15 @@ def test_keys_of_people_are_added_by_pattern_and_no_others(settings: TokenSettin
 
 
 def test_two_runs_at_once_make_each_key_once(settings: TokenSettings) -> None:
-    command = [sys.executable, "-m", "hsm_config.keygen", "--token", "ca", "--settings", settings.pin_file.with_name("token.toml")]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "hsm_config.keygen",
+        "--token",
+        "ca",
+        "--settings",
+        settings.pin_file.with_name("token.toml"),
+    ]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [json.loads(process.communicate(timeout=120)[0]) for process in running]
     assert said[0] == said[1]

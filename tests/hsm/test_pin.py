@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 from sealcore.platform.config import TokenSettings
+from tests.hsm.conftest import Run
 
 
-def test_a_wrong_pin_is_presented_once(settings: TokenSettings, run_program) -> None:
+def test_a_wrong_pin_is_presented_once(settings: TokenSettings, run_program: Run) -> None:
     right = settings.pin_file.read_text().strip()
     done = run_program("count_logins.py", settings.pin_file.with_name("token.toml"), right, "wrong-pin")
     assert done.returncode == 0, done.stderr

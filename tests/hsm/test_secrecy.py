@@ -14,10 +14,11 @@ from sealcore.errors import Code, VermilionError
 from sealcore.hsm.softhsm import create
 from sealcore.hsm.token import Algorithm, Token
 from sealcore.platform.config import TokenSettings
+from tests.hsm.conftest import Run
 
 
 @pytest.mark.parametrize("algorithm", [Algorithm.RSA_2048, Algorithm.P256, Algorithm.ED25519])
-def test_who_has_the_pin_still_cannot_take_a_key_out(settings: TokenSettings, algorithm: Algorithm, run_program) -> None:
+def test_who_has_the_pin_still_cannot_take_a_key_out(settings: TokenSettings, algorithm: Algorithm, run_program: Run) -> None:
     with Token.open(settings) as token:
         made = token.generate("key", algorithm)
     done = run_program("stranger.py", settings.module, settings.softhsm_conf, settings.label, settings.pin_file, "key")

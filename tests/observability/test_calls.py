@@ -100,7 +100,7 @@ def channel(server: Server, client: TlsSettings) -> Iterator[grpc.Channel]:
 
 def uses(channel: grpc.Channel, jti: str = "", *, repeatable: bool = True) -> str:
     """The request id that the service saw."""
-    stub = signer_pb2_grpc.SignerStub(channel)  # type: ignore[no-untyped-call]
+    stub = signer_pb2_grpc.SignerStub(channel)
     answer = rpc_client.call(channel, stub.ListUses, signer_pb2.ListUsesRequest(jti=jti), timeout_s=30, repeatable=repeatable)
     return str(answer.uses[0].state)
 
@@ -108,7 +108,7 @@ def uses(channel: grpc.Channel, jti: str = "", *, repeatable: bool = True) -> st
 def test_the_service_works_under_the_callers_request_id(channel: grpc.Channel) -> None:
     with log.request("from-the-command-line"):
         assert uses(channel) == "from-the-command-line"
-        stub = signer_pb2_grpc.SignerStub(channel)  # type: ignore[no-untyped-call]
+        stub = signer_pb2_grpc.SignerStub(channel)
         messages = [signer_pb2.SealStreamRequest(open={"token": "x"})] * 2
         seen = [answer.results.refused[0].error.reason for answer in stub.SealStream(iter(messages), timeout=30)]
     assert seen == ["from-the-command-line"] * 2

@@ -26,7 +26,7 @@ def test_openssl_verifies_it_against_the_root(any_seal: Seal, tmp_path: Path) ->
     whole = any_seal.cms(hashlib.new(any_seal.template.hash_name, content).digest())
     (tmp_path / "cms.der").write_bytes(whole)
     (tmp_path / "content").write_bytes(content)
-    command = ["openssl", "cms", "-verify", "-binary", "-cades", "-inform", "DER", "-in", tmp_path / "cms.der"]
+    command: list[str | Path] = ["openssl", "cms", "-verify", "-binary", "-cades", "-inform", "DER", "-in", tmp_path / "cms.der"]
     command += ["-content", tmp_path / "content", "-CAfile", any_seal.authority.root_file, "-purpose", "any"]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -36,7 +36,7 @@ def test_openssl_verifies_it_against_the_root(any_seal: Seal, tmp_path: Path) ->
 def test_openssl_encodes_it_to_the_same_bytes(any_seal: Seal, tmp_path: Path) -> None:
     whole = any_seal.cms(bytes(any_seal.digest_size_bytes))
     (tmp_path / "cms.der").write_bytes(whole)
-    command = ["openssl", "cms", "-cmsout", "-inform", "DER", "-outform", "DER", "-in", tmp_path / "cms.der"]
+    command: list[str | Path] = ["openssl", "cms", "-cmsout", "-inform", "DER", "-outform", "DER", "-in", tmp_path / "cms.der"]
     assert subprocess.run(command, capture_output=True, check=True).stdout == whole, "DER throughout"
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from sealcore.errors import Code, VermilionError
 from signer.pdf import reasons
-from signer.pdf.full.prepare import REPAIRED, prepare
+from signer.pdf.full.prepare import prepare
 from signer.pdf.plan import ContentPolicy
+from signer.pdf.reasons import REPAIRED
 from tests.pades import documents
 from tests.pades.kit import Seal, Verdict
 from tests.pades.looks import by_pdfium, surplus

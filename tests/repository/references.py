@@ -189,4 +189,4 @@ def _words(node: ast.AST) -> Iterator[str]:
 
 
 def _made(node: ast.JoinedStr) -> str:
-    return "".join(re.escape(part.value) if isinstance(part, ast.Constant) else r"\w+" for part in node.values)
+    return "".join(re.escape(str(part.value)) if isinstance(part, ast.Constant) else r"\w+" for part in node.values)

@@ -62,7 +62,14 @@ def test_a_crash_at_any_step_leaves_a_pair_that_works(ca: InfrastructureCa) -> N
     tls = ca.bundle("signer", URI)
     for _ in range(2):
         before, successor = ca.serial(tls), ca.identity("successor", URI)
-        command = [sys.executable, STEPS, tls.key_file, tls.certificate_file, successor.key_file, successor.certificate_file]
+        command: list[str | Path] = [
+            sys.executable,
+            STEPS,
+            tls.key_file,
+            tls.certificate_file,
+            successor.key_file,
+            successor.certificate_file,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
         serials = [int(line, 16) for line in done.stdout.split()]
         assert len(serials) > 5 and set(serials) == {before, ca.serial(successor)} and serials == sorted(serials, key=serials.index)

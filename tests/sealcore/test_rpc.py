@@ -23,6 +23,7 @@ from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import rpc, rpc_client
 from sealcore.platform.config import Listen, TlsSettings
+from sealcore.platform.error_messages import from_message, to_message
 from sealcore.platform.http import install_errors, peer, uvicorn_server
 from sealcore.platform.http_client import client_context
 from sealcore.platform.revocation import CrlWatch
@@ -187,4 +188,4 @@ def test_https_knows_the_caller_and_refuses_the_nameless(ca: InfrastructureCa, w
 
 def test_an_error_crosses_the_wire_whole() -> None:
     error = VermilionError(Code.DOCUMENT_ENCRYPTED, "it asks for a password", document="a.pdf")
-    assert rpc.from_message(rpc.to_message(error)).as_dict() == error.as_dict()
+    assert from_message(to_message(error)).as_dict() == error.as_dict()

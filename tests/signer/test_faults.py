@@ -249,13 +249,13 @@ def test_on_a_full_disk_nothing_is_released_and_the_same_request_goes_on_later(s
 
 def cut_off(admin: psycopg.Connection[Any], database: str) -> None:
     """The database takes no connection, and ends those that it has."""
-    admin.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')  # type: ignore[call-overload]
+    admin.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
     admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database,))
 
 
 def let_in(admin: psycopg.Connection[Any], database: str) -> None:
     """The inverse."""
-    admin.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true')  # type: ignore[call-overload]
+    admin.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true')
 
 
 def administrator(url: str) -> tuple[psycopg.Connection[Any], str]:

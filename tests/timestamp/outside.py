@@ -207,7 +207,7 @@ class Web:
         return HttpSource(**{"name": name, "url": self.url, "anchors_file": ca.root, "issuers_file": ca.issuing, **more})
 
 
-class Forger(DummyTimeStamper):  # type: ignore[misc]
+class Forger(DummyTimeStamper):
     """pyHanko's TSA; ``change`` alters the fields of the TSTInfo before they are signed."""
 
     def __init__(self, key: Path, certificate: Path, change: Callable[[dict[str, Any]], None] = lambda _info: None, **how: Any) -> None:

@@ -48,7 +48,13 @@ def test_all_workers_stop_and_go_on_with_the_clock(
         return {each.labels["worker"]: each.value for family in families for each in family.samples if each.name == NAME + name}
 
     with (tmp_path / "log").open("wb") as log:
-        command = [sys.executable, "-m", "timestamp", "--config", config]  # not from a nursery, which would not know this chronyc's place
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "timestamp",
+            "--config",
+            config,
+        ]  # not from a nursery, which would not know this chronyc's place
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
     try:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n", (tmp_path / "log").read_text()
