@@ -26,7 +26,7 @@ from signer.acts.changes import seeded
 from signer.acts.model import Act, carry_out, perform_act, stop_act
 from signer.register.meetable import require_meetable
 from signer.register.model import Register
-from tests.attacks.test_signed_acts import code_of
+from tests.attacks.codes import code_of
 from tests.signer.desk import Desk, desk, office
 from tests.signer.office import AUDIENCE, person, spki
 

@@ -10,7 +10,7 @@ from pyhanko.sign.fields import MDPPerm
 
 from sealcore.clock import FixedClock
 from tests.attacks.appended import catalog, contract, free_number, update
-from tests.attacks.test_readers_differ import root_of
+from tests.attacks.repairing import root_of
 from tests.verify.office import NOW, DatedWriter, Office
 from verify.report import Change, Report, Verdict
 from verify.verifier import verify

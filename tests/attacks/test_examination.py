@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, operator_uri, uuid7
-from sealcore.platform.placement_messages import placement_to_message
-from sealcore.protocol.leaf import Placement
 from signer.api.examination import Rate
+from tests.attacks.examining import Chunk, Items, Request, examine, examined, item, items
 from tests.crash.fixtures import house, scenes
 from tests.crash.scene import Scene
 from tests.pades.documents import STRUCTURES, simple
+from tests.signer.batches import batch, everything_sealed_once
 from tests.signer.office import document
-from tests.signer.station import TIMEOUT_S, typed
-from tests.signer.test_faults import batch, everything_sealed_once
 
 __all__ = ["house", "scenes"]
 Scenes = Callable[..., Scene]
-Request = signer_pb2.ExamineRequest
-Items = signer_pb2.SealStreamRequest.Items
-Chunk = signer_pb2.SealStreamRequest.Chunk
 SEED: Final = 5
 MUTATED: Final = 12
 TOKENS: Final = (
@@ -43,33 +37,6 @@ TOKENS: Final = (
     b"]",
     b"/Type/ObjStm",
 )
-
-
-def items(*contents: bytes) -> Request:
-    """Documents in one message."""
-    return Request(items=Items(items=[item(place, len(one), document=one) for place, one in enumerate(contents)]))
-
-
-def item(index: int, size_bytes: int, **more: Any) -> signer_pb2.Item:
-    """An item to be sealed nowhere visible."""
-    return signer_pb2.Item(index=index, size_bytes=size_bytes, placement=placement_to_message(Placement()), **more)
-
-
-def examine(scene: Scene, *messages: Request, uri: str | None = None) -> dict[int, str]:
-    """Index → code, empty for what would be sealed."""
-    return {one.index: one.error.code for one in examined(scene, *messages, uri=uri)}
-
-
-def examined(scene: Scene, *messages: Request, uri: str | None = None) -> list[signer_pb2.Examined]:
-    """What is said of each document."""
-    seal = scene.office.seals["contract"].id
-
-    def sent() -> Iterator[Request]:
-        yield Request(open=Request.Open(seal=seal))
-        yield from messages
-
-    call = typed(lambda: list(scene.station.signer(uri).Examine(sent(), timeout=TIMEOUT_S)))
-    return [one for answer in call for one in answer.examined]
 
 
 def refusal(work: Callable[[], object]) -> Code:

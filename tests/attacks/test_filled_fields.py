@@ -25,7 +25,7 @@ from tests.attacks.appended import (
     stream,
     text,
 )
-from tests.attacks.test_readers_differ import packed_update, require_change, told
+from tests.attacks.repairing import packed_update, require_change, told
 from tests.verify.office import Office, written
 from verify.report import Verdict
 

@@ -24,7 +24,7 @@ from tests.attacks.appended import (
     page_content,
     update,
 )
-from tests.attacks.test_readers_differ import packed_update, require_change, root_of, store, told
+from tests.attacks.repairing import packed_update, require_change, root_of, store, told
 from tests.verify.office import Office, written
 from verify.codes import FindingCode
 from verify.report import Change, Verdict

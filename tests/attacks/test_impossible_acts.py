@@ -22,10 +22,10 @@ from sealcore.protocol.actions import ACTIONS, ACTS
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.token import key_id
 from signer.acts.changes import CHANGES
-from tests.attacks.test_operator_certificate import rest
 from tests.ca.office import software_request
 from tests.cli.conftest import office as office  # noqa: PLC0414  (its fixture: the running office that all workers share)
 from tests.cli.running import RunningOffice
+from tests.cli.words import rest
 from tests.signer.office import person
 from vermilion.remote.ca_client import Authority, spki_sha256
 from workflow.policies.use_cases import POLICY_ADD

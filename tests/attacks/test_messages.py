@@ -19,9 +19,9 @@ from sealcore.platform.rpc import ERROR_METADATA, from_rpc_error
 from sealcore.platform.rpc_client import channel
 from tests.crash.fixtures import house, scenes
 from tests.crash.scene import Scene
+from tests.signer.batches import batch, everything_sealed_once
 from tests.signer.office import document
 from tests.signer.station import TIMEOUT_S
-from tests.signer.test_faults import batch, everything_sealed_once
 
 __all__ = ["house", "scenes"]
 Scenes = Callable[..., Scene]

@@ -12,7 +12,7 @@ from pyhanko.sign.fields import MDPPerm
 from sealcore.clock import FixedClock
 from tests.attacks.appended import ATTACKS, Writer, catalog, free_number, information_of, page_of, update
 from tests.attacks.forms import fill, order_form
-from tests.attacks.test_readers_differ import root_of
+from tests.attacks.repairing import root_of
 from tests.verify.office import NOW, Office, written
 from verify.report import Report, Verdict
 from verify.steps.drawing import Comparison, Spot, compare
@@ -65,6 +65,7 @@ def hybrid(document: bytes) -> bytes:
     start, reader = place(), Writer(io.BytesIO(document)).prev
     free = b"0000000000 00000 f \n"
     table = b"xref\n0 1\n0000000000 65535 f \n%d 1\n%010d 00000 n \n%d 3\n%b" % (root, changed, number, free * 3)
+    assert reader.last_startxref is not None
     trailer = b"/Size %d/Prev %d/Root %d 0 R/XRefStm %d" % (number + 3, reader.last_startxref, root, stream)
     return document + body + table + b"trailer\n<<%b%b>>\nstartxref\n%d\n%%%%EOF\n" % (trailer, information_of(reader), start)
 

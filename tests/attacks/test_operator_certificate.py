@@ -34,7 +34,7 @@ from sealcore.protocol.decision import sign as sign_decision
 from tests.ca.office import software_request
 from tests.cli.conftest import office as office  # noqa: PLC0414  (its fixture: the running office that all workers share)
 from tests.cli.running import RunningOffice
-from vermilion.client.rest import Rest
+from tests.cli.words import rest
 from vermilion.remote.workflow_client import in_folder, tls_of
 from vermilion.use_cases.approving import context_of
 
@@ -70,10 +70,6 @@ def authority(office: RunningOffice, tls: TlsSettings) -> Iterator[Callable[[str
 
 def operators(office: RunningOffice) -> TlsSettings:
     return tls_of(office.layout, "operator")
-
-
-def rest(office: RunningOffice, name: str = "operator") -> Rest:
-    return Rest(office.office.url("workflow", scheme="https"), tls_of(office.layout, name))
 
 
 def test_operators_certificate_is_given_no_other(office: RunningOffice) -> None:

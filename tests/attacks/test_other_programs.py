@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +14,7 @@ from pyhanko.sign.fields import MDPPerm
 from sealcore.clock import FixedClock
 from tests.attacks.appended import Writer, carried_out, catalog, entries, free_number, name, numbers, stream, text, update
 from tests.attacks.forms import BLUE, field_named, fill, gain_resource, look, order_form, sealed_font, standard_font
-from tests.attacks.test_readers_differ import packed_update, root_of
+from tests.attacks.repairing import named_length, packed_update, root_of
 from tests.verify.office import NOW, Office
 from verify.report import Change, Report, Verdict
 from verify.verifier import verify
@@ -163,15 +162,6 @@ def test_what_honest_programs_fill_in_is_permitted_and_named(office: Office, sea
     seal = next(each for each in report.seals if each.field == "Seal1")
     assert report.verdict is Verdict.VALID, seal
     assert seal.changed.state is Change.PERMITTED and seal.changed.additions[0].page == 1
-
-
-def named_length(sealed: bytes, length: int, data: bytes = b"\x30\x00") -> bytes:
-    """A store whose stream's length is an object of its own."""
-    number, out = free_number(sealed), io.BytesIO()
-    Writer(io.BytesIO(sealed)).root.write_to_stream(out)
-    catalog = out.getvalue().rstrip()[:-2] + b"/DSS<</Certs[%d 0 R]>>>>" % number
-    body = {number: b"<</Length %d 0 R>>\nstream\n%b\nendstream" % (number + 1, data), number + 1: b"%d" % length}
-    return update(sealed, body | {root_of(sealed): catalog})
 
 
 def test_a_number_that_was_never_used_may_be_free_and_a_length_may_stand_by_itself(office: Office, sealed: bytes) -> None:

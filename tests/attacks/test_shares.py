@@ -22,13 +22,13 @@ from sealcore.platform.rpc import MOST_CALLS
 from signer.front.arriving import LEAST_BYTES_A_SECOND, STALLED_S, Arriving
 from signer.front.budget import ByteBudget
 from signer.pipeline.fairness import FairThreads
-from tests.attacks.test_examination import Chunk, Items, Request, examine, item, items
+from tests.attacks.examining import Chunk, Items, Request, examine, item, items
 from tests.crash.fixtures import house, scenes
 from tests.crash.scene import Scene
 from tests.pades.documents import simple
+from tests.signer.batches import batch, entries_of, everything_sealed_once
 from tests.signer.office import document
 from tests.signer.station import TIMEOUT_S, Results, stream_messages, typed
-from tests.signer.test_faults import batch, entries_of, everything_sealed_once
 from tests.support.waiting import until
 
 __all__ = ["house", "scenes"]

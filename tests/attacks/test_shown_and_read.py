@@ -14,8 +14,7 @@ from pyhanko.sign.fields import MDPPerm
 from sealcore.clock import FixedClock
 from tests.attacks.appended import Writer, carried_out, catalog, entries, free_number, name, numbers, page_of, stream, text, update
 from tests.attacks.forms import field_named, fill, gain_resource, order_form, standard_font
-from tests.attacks.test_other_programs import named_length
-from tests.attacks.test_readers_differ import root_of
+from tests.attacks.repairing import named_length, root_of
 from tests.verify.office import NOW, Office, written
 from verify.report import Report, Verdict
 from verify.verifier import verify

@@ -29,6 +29,7 @@ from signer.gate import admit_act, admit_token
 from signer.register.model import Register
 from signer.register.store import Recorded
 from signer.uses.store import Intent, Wanted
+from tests.attacks.codes import code_of
 from tests.attacks.encodings import high_s, spellings, twin, twin_token
 from tests.signer.desk import Desk, desk, office
 from tests.signer.office import AUDIENCE, Approved, Office, Person, grant_request, person, spki
@@ -54,13 +55,6 @@ def perform(desk: Desk, token: str) -> Recorded:
 def change(desk: Desk, name: str, **parameters: Any) -> Recorded:
     """Has a change of the register recorded."""
     return perform(desk, desk.office.act("register", {"change": name, **parameters}, sub=OPERATOR))
-
-
-def code_of(call: Callable[[], object]) -> Code:
-    """The code with which something is refused."""
-    with pytest.raises(VermilionError) as refused:
-        call()
-    return refused.value.code
 
 
 # --- a stop is its statement, not the bytes of its signature -------------------------------------------------------------------

@@ -18,9 +18,9 @@ from signer.front import framing
 from signer.front.framing import Kind, framed, items_of
 from tests.crash.fixtures import house, scenes
 from tests.crash.scene import Scene
+from tests.signer.batches import batch, everything_sealed_once, refused_codes
 from tests.signer.office import Approved, document, item_message
 from tests.signer.station import TIMEOUT_S, Results, typed
-from tests.signer.test_faults import batch, everything_sealed_once, refused_codes
 from tests.support.waiting import until
 
 __all__ = ["house", "scenes"]

@@ -16,7 +16,7 @@ from longterm.augmenter import Aim
 from longterm.certificates import certificate
 from longterm.model import Level
 from sealcore.errors import Code, VermilionError
-from tests.augment.test_levels import HOUR_S, later
+from tests.augment.later import HOUR_S, later
 from tests.augment.world import World
 from vermilion import exits
 from vermilion.cli import run

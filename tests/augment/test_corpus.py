@@ -19,7 +19,7 @@ from longterm.augmenter import Augmenter
 from longterm.model import Level
 from longterm.reading import read
 from sealcore.errors import Code, VermilionError
-from tests.augment.test_levels import later
+from tests.augment.later import later
 from tests.augment.world import World
 
 

@@ -23,19 +23,13 @@ from longterm.reading import NOT_UNDERSTOOD, read
 from longterm.sources import Sources
 from sealcore.errors import Code, VermilionError
 from tests.augment.conftest import EXAMPLES, judged_by_its_store, past_valid
+from tests.augment.later import HOUR_S, later
 from tests.augment.world import DAY, YEAR, World
 
 NOT_SIGNED_BY_PYHANKO = ("contract-damaged.pdf", "minutes-encrypted.pdf")
 
-HOUR_S = 3600.0
 Make = Callable[..., Augmenter]
 Judge = Callable[..., Any]
-
-
-def later(world: World, seconds: float = HOUR_S) -> None:
-    """Time goes by, and the CAs publish."""
-    world.clock.advance(seconds)
-    world.publish()
 
 
 def require_whole(document: bytes, folder: Path, count: int) -> None:

@@ -12,7 +12,7 @@ from longterm.augmenter import Augmenter
 from longterm.model import Level
 from sealcore.errors import Code, VermilionError
 from tests.augment.conftest import past_valid
-from tests.augment.test_levels import HOUR_S, later
+from tests.augment.later import HOUR_S, later
 from tests.augment.world import YEAR, World
 
 

@@ -19,7 +19,7 @@ from pyhanko.sign.validation.dss import DocumentSecurityStore
 from longterm.augmenter import Aim, Augmenter
 from longterm.model import Level
 from tests.augment.conftest import EXAMPLES
-from tests.augment.test_levels import later
+from tests.augment.later import later
 from tests.augment.world import World
 from verify.examine import read
 from verify.report import SealKind

@@ -20,8 +20,8 @@ from sealcore.platform.migrate import scripts, upgrade
 from signer.api.certificate_requests import CertificateRequests, OwnCa
 from signer.tables import ledger
 from tests.ca.office import Desk, declare
-from tests.ca.test_service import Running
-from tests.ca.test_service import running as running  # noqa: PLC0414  (its fixture)
+from tests.ca.running import Running
+from tests.ca.running import running as running  # noqa: PLC0414  (its fixture)
 
 
 @pytest.fixture

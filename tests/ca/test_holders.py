@@ -32,7 +32,7 @@ from sealcore.protocol.actions import CREATE
 from sealcore.protocol.covers import ActCovers
 from sealcore.protocol.token import Policy, parse
 from tests.ca.office import Desk, software_request
-from tests.ca.test_acts import WORKFLOW, People, signs
+from tests.ca.people import WORKFLOW, People, signs
 from tests.support.waiting import until
 
 OPERATOR = operator_uri("test")

@@ -19,21 +19,13 @@ from ca.tables import State
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import db
 from tests.accounts import as_account
+from tests.ca.harm import HARM
 from tests.ca.office import Desk
 from tests.ca.standing import seal
 
 pytestmark = pytest.mark.xdist_group("ca acts")  # what they share is slow to make
 
 CA_ACCOUNT, OCSP_ACCOUNT = 64001, 64007
-HARM = (
-    "UPDATE certificates SET state = 'issued', revoked_at = NULL",
-    "DELETE FROM certificates",
-    "INSERT INTO restores (act, restored_at) VALUES ('x', '2099-01-01T00:00:00Z')",
-    "UPDATE crls SET number = number + 1",
-    "DELETE FROM outbox",
-    "DELETE FROM acts",
-    "DROP TABLE issuers",
-)
 
 
 def the_ocsp_account_of(desk: Desk, folder: Path) -> Engine:

@@ -17,8 +17,8 @@ from sealcore.errors import Code
 from sealcore.hsm import softhsm
 from tests import plain_http
 from tests.ca.office import Office, declare_made, generate_keys, toml
-from tests.ca.test_service import IDENTITIES, Running, declared_message, issue_message, refusal, unused_port
-from tests.ca.test_service import running as running  # noqa: PLC0414  (its fixture)
+from tests.ca.running import IDENTITIES, Running, declared_message, issue_message, refusal, unused_port
+from tests.ca.running import running as running  # noqa: PLC0414  (its fixture)
 from tests.support.programs import program
 from tests.support.waiting import until
 

@@ -28,14 +28,14 @@ from sealcore.platform import identity, renewal
 from sealcore.platform.config import TlsSettings
 from sealcore.platform.rpc import from_rpc_error
 from sealcore.platform.rpc_client import channel
-from tests.ca import test_service
-from tests.ca.test_service import Running
-from tests.sealcore.test_reload import served_serial
+from tests.ca import running as services
+from tests.ca.running import Running
+from tests.sealcore.serials import served_serial
 from tests.support.waiting import until
 from vermilion.operation.client_renewal import ClientRenewal
 from vermilion.state.layout import Layout
 
-running = test_service.running  # a CA of this module's own
+running = services.running  # a CA of this module's own
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ca.tables import acts, outbox
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import read, write
 from tests.ca.office import Desk, Office
-from tests.ca.test_acts import WORKFLOW, new_case
+from tests.ca.people import WORKFLOW, new_case
 
 
 def test_release_token_that_the_backup_does_not_know_does_not_release_again(replicas: tuple[Desk, Desk]) -> None:

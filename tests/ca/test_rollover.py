@@ -55,7 +55,7 @@ from sealcore.platform.rpc import from_rpc_error
 from sealcore.platform.rpc_client import channel
 from tests import plain_http
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, generate_keys, new_office, software_request, toml
-from tests.ca.test_service import unused_port
+from tests.ca.running import unused_port
 from tests.support.programs import program
 
 pytestmark = pytest.mark.xdist_group("ca rollover")  # what they share is slow to make

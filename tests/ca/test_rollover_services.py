@@ -26,7 +26,7 @@ from sealcore.platform.rpc import from_rpc_error
 from sealcore.platform.rpc_client import channel
 from tests import plain_http
 from tests.ca.office import PUBLIC_URL, Office, declare, declare_made, generate_keys, new_office, software_request, toml
-from tests.ca.test_service import IDENTITIES, declared_message, make_identities, unused_port
+from tests.ca.running import IDENTITIES, declared_message, make_identities, unused_port
 from tests.support.programs import program
 from tests.support.waiting import until
 

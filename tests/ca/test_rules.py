@@ -35,8 +35,8 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import connect
 from sealcore.platform.db import read as reading
 from sealcore.text import deceptive
+from tests.ca.issuing import CN, count, issue, refusal
 from tests.ca.office import Desk, Office, software_request
-from tests.ca.test_issue import CN, count, issue, refusal
 from tests.support.programs import program
 
 ROOT = Path(__file__).parents[2]

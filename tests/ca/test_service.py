@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,9 +16,6 @@ import grpc
 import httpx
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from sqlalchemy import update
 
 from ca.instants import to_text
@@ -31,28 +25,15 @@ from ca.revocation.crl import newest
 from ca.rpc import RULES
 from ca.tables import crls, issuers
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc, ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
-from sealcore.errors import Code, VermilionError
+from sealcore.errors import Code
 from sealcore.ids import uuid7
 from sealcore.platform.config import TlsSettings
 from sealcore.platform.db import connect, write
-from sealcore.platform.rpc import from_rpc_error
-from sealcore.platform.rpc_client import channel
 from tests import plain_http
-from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, declared_request, software_request, toml
-from tests.ca.test_acts import People, spki
-from tests.support.programs import program
-
-CN = NameOID.COMMON_NAME
-IDENTITIES = {
-    "ca": ("service", "https://vermilion.internal/service/ca"),
-    "signer": ("service", "https://vermilion.internal/service/signer"),
-    "operator": ("operator", "https://vermilion.internal/operator/test"),
-    "leaver": ("operator", "https://vermilion.internal/operator/leaver"),
-    "workflow": ("service", "https://vermilion.internal/service/workflow"),
-    "client": ("client", "https://vermilion.internal/client/test"),
-    "first": ("client", "https://vermilion.internal/client/first"),
-    "second": ("client", "https://vermilion.internal/client/second"),
-}
+from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, software_request, toml
+from tests.ca.people import People, spki
+from tests.ca.running import Running, declared_message, issue_message, refusal, unused_port
+from tests.ca.running import running as running  # noqa: PLC0414  (its fixture)
 
 
 class RecordingLedger(ledger_pb2_grpc.LedgerServicer):
@@ -115,97 +96,6 @@ class _Register(signer_pb2_grpc.RegisterServicer):
 
 def _rule(least: int) -> signer_pb2.QuorumRule:
     return signer_pb2.QuorumRule(action="revoke", least_persons=least)
-
-
-@dataclass(frozen=True)
-class Running:
-    """A CA that runs, and how to reach it."""
-
-    process: subprocess.Popen[str]
-    rpc: str
-    http: str
-    metrics: str
-    ledger_port: int
-    pki: Path
-    identities: dict[str, TlsSettings]
-
-    def stub(self, name: str) -> Any:
-        return ca_pb2_grpc.CertificateAuthorityStub(channel(self.rpc, self.identities[name]))
-
-
-def make_identities(office: Office, folder: Path) -> dict[str, TlsSettings]:
-    """Keys, certificates and trust of every caller, as files."""
-    orders, made = "", {}
-    for name, (profile, uri) in IDENTITIES.items():
-        key = ec.generate_private_key(ec.SECP256R1())
-        key_file, certificate_file, request_file = (folder / f"{name}.{kind}" for kind in ("key", "pem", "csr"))
-        key_file.touch(0o600)
-        key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        request_file.write_bytes(software_request((CN, name), key=key))
-        orders += f'[[order]]\nprofile = "{profile}"\nrequest = "{request_file}"\nout = "{certificate_file}"\nuri = "{uri}"\nchain = true\n'
-        orders += 'dns = ["ca.vermilion.internal"]\nip = ["127.0.0.1"]\n' if profile == "service" else ""
-        trust = office.pki / "infrastructure.pem"
-        made[name] = TlsSettings(key_file=key_file, certificate_file=certificate_file, trust_file=trust)
-    (folder / "orders.toml").write_text(orders)
-    office.ceremony("issue", "--orders", str(folder / "orders.toml"))
-    return made
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@pytest.fixture(scope="module")
-def running(office: Office, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The service over the office's token and database, shared by the tests of this module."""
-    tmp_path = tmp_path_factory.mktemp("service")
-    identities = make_identities(office, tmp_path)
-    rpc, http, ledger, metrics = (unused_port() for _ in range(4))
-    values: dict[str, object] = {
-        "public_url": PUBLIC_URL,
-        "ocsp_url": OCSP_URL,
-        "pki_folder": str(office.pki),
-        "signer_target": f"127.0.0.1:{ledger}",
-        "listen_http": {"port": http},
-        "listen_rpc": {"port": rpc},
-        "metrics": {"port": metrics},
-        "database": {"url": office.database_url},
-        "token": office.ca_token.model_dump(mode="json"),
-        "tls": identities["ca"].model_dump(mode="json", exclude_none=True),
-    }
-    config = tmp_path / "ca.toml"
-    config.write_text(toml(values), "utf-8")
-    with (tmp_path / "ca.log").open("w") as log:
-        process = subprocess.Popen(program("ca", "--config", config), stdout=subprocess.PIPE, stderr=log, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n", (tmp_path / "ca.log").read_text()
-    yield Running(process, f"127.0.0.1:{rpc}", f"http://127.0.0.1:{http}", f"http://127.0.0.1:{metrics}", ledger, office.pki, identities)
-    process.terminate()
-    assert process.wait(30) == 0, (tmp_path / "ca.log").read_text()
-    log_text = (tmp_path / "ca.log").read_text()
-    assert "Traceback" not in log_text and office.ca_token.pin_file.read_text().strip() not in log_text
-
-
-def declared_message(pki: Path, profile: str, name: str = "x") -> ca_pb2.IssueRequest:
-    """As a service asks that owns the key's token."""
-    token = "ocsp" if profile == "ocsp" else "signer"
-    request = declared_request(pki, token, f"{profile}.{uuid7()}", (CN, name))
-    return ca_pb2.IssueRequest(request=request, profile=profile)
-
-
-def issue_message(profile: str, uri: str = "", names: Sequence[tuple[x509.ObjectIdentifier, str]] = ((CN, "x"),)) -> ca_pb2.IssueRequest:
-    return ca_pb2.IssueRequest(request=software_request(*names), profile=profile, subject_uri=uri)
-
-
-def refusal(code: Code, call: Callable[[], object]) -> VermilionError:
-    with pytest.raises(grpc.RpcError) as failed:
-        call()
-    error = from_rpc_error(failed.value)
-    assert error.code is code, error
-    return error
 
 
 def renewed(running: Running, name: str) -> ca_pb2.IssueResponse:

@@ -18,26 +18,15 @@ from sealcore.ids import uuid7
 from sealcore.protocol.act_effects import CERTIFICATES, IDENTITIES, REGISTER
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
 from tests.cli.running import RunningOffice
+from tests.cli.words import client, flat
 from tests.conftest import EXAMPLES
 from tests.signer.office import document, picture
 from tests.support.waiting import until
 from vermilion import exits
-from vermilion.client.office import Office as Client
-from vermilion.remote.workflow_client import WorkflowClient, tls_of
+from vermilion.remote.workflow_client import WorkflowClient
 from vermilion.use_cases import acts, ended
 
 PEOPLE = ("--as", "Chen Rui", "--as", "Zhao Ming")
-
-
-def flat(text: str) -> str:
-    """Text without the terminal's line breaks."""
-    return " ".join(text.split())
-
-
-def client(office: RunningOffice) -> Client:
-    """The demo's business system."""
-    plan = office.office
-    return Client(plan.url("workflow", scheme="https"), plan.listen("signer").target, tls_of(office.layout, "demo-backend"))
 
 
 def test_an_act_that_nobody_could_carry_out_or_that_bricks_a_seal_is_not_even_filed(office: RunningOffice) -> None:

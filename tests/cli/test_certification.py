@@ -15,7 +15,7 @@ from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 
 from tests.cli.running import RunningOffice
-from tests.cli.test_extending import WAIT_S
+from tests.cli.words import WAIT_S
 from tests.signer.office import document
 from vermilion import exits
 

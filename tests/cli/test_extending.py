@@ -25,11 +25,10 @@ from pyhanko_certvalidator.policy_decl import REQUIRE_REVINFO, CertRevTrustPolic
 from pyhanko_certvalidator.registry import SimpleTrustManager
 
 from longterm.reading import read
+from tests.cli.papers import applied, papers
 from tests.cli.running import RunningOffice
-from tests.cli.test_sealing import applied, papers
+from tests.cli.words import WAIT_S
 from vermilion import exits
-
-WAIT_S = "90"  # for an answer that is younger than the timestamp; the responder gives live ones, as a rule at once
 
 
 @pytest.fixture

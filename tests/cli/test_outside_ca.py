@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.pdf_utils.reader import PdfFileReader
 
+from tests.cli.papers import applied, papers
 from tests.cli.running import RunningOffice, shared_office, vermilion
-from tests.cli.test_sealing import applied, papers
 from tests.signer.outside_ca import SEAL, OutsideCa
 from vermilion import exits
 from vermilion.state.layout import Layout

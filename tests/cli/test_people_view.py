@@ -10,7 +10,7 @@ import pytest
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from tests.cli.running import RunningOffice
-from tests.cli.test_acts import client, flat
+from tests.cli.words import client, flat
 from tests.conftest import EXAMPLES
 from vermilion import exits
 from vermilion.client import forms

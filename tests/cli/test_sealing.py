@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from sealcore.errors import Code, VermilionError
+from tests.cli.papers import applied, papers
 from tests.cli.running import RunningOffice
 from tests.signer.office import document
 from tests.support.waiting import until
@@ -28,25 +29,6 @@ from vermilion.use_cases.progress import MOST_ALIKE, Follow
 
 MANY = 700  # enough that there is time to stop it in the middle
 COMMAND = (sys.executable, "-c", "from vermilion.cli import main; main()")
-
-
-def papers(folder: Path, count: int, *, broken: int = 0) -> Path:
-    """So many documents, the first of which are no PDFs."""
-    folder.mkdir()
-    for number in range(count):
-        content = document(f"Paper {number}") if number >= broken else b"no PDF %d" % number
-        (folder / f"合同 {number:04d}.pdf").write_bytes(content)
-    return folder
-
-
-def applied(office: RunningOffice, folder: Path, out: Path) -> str:
-    """The number of a form over the folder, approved by two people."""
-    asked = office.run("seal", folder, "--wait", "0", "--out", out)
-    assert "DEADLINE_EXCEEDED" in asked.stderr
-    number = next(word for word in asked.stdout.split() if word.startswith("DEMO-"))
-    for person in ("Chen Rui", "Zhao Ming"):
-        assert office.run("forms", "approve", number, "--as", person, "--yes").returncode == exits.DONE
-    return number
 
 
 def request_of(said: str) -> str:

@@ -22,17 +22,7 @@ from tests.crash.observers import gen_time
 from tests.crash.scene import House, Scene
 from tests.crash.services import Variation
 from tests.shims.sync import FaultySync
-from tests.signer.test_faults import (
-    COUNT,
-    Scenes,
-    administrator,
-    batch,
-    cut_off,
-    everything_sealed_once,
-    in_background,
-    let_in,
-    refused_codes,
-)
+from tests.signer.batches import COUNT, Scenes, administrator, batch, cut_off, everything_sealed_once, in_background, let_in, refused_codes
 
 AWAY_S = (10.0, 2.0)  # once for long, once more soon after
 HOUR_S = 3600.0

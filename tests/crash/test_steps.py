@@ -11,7 +11,7 @@ from sealcore.errors import VermilionError
 from tests.crash.failpoints import Act
 from tests.crash.harness import WORKER_STEPS
 from tests.crash.scene import House, Scene
-from tests.signer.test_faults import COUNT, batch, everything_sealed_once
+from tests.signer.batches import COUNT, batch, everything_sealed_once
 from tests.support.waiting import until
 
 BEFORE_INTEND, AFTER_COMMIT = {"gated", "intend: rows written"}, {"committed", "answered"}

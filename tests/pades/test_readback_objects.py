@@ -22,9 +22,9 @@ from signer.pdf.readback.quick_objects import accounted
 from tests.conftest import EXAMPLES
 from tests.judges import standards
 from tests.pades import documents
+from tests.pades.broken import BROKEN
 from tests.pades.kit import Seal
-from tests.pades.test_other_pages import SHARED
-from tests.pades.test_refusals import BROKEN
+from tests.pades.shared import SHARED
 
 CORNER = Rectangle(400_000, 20_000, 519_000, 139_000)
 ASIDE = Rectangle(20_000, 20_000, 90_000, 90_000)

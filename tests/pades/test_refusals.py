@@ -14,6 +14,7 @@ from signer.pdf.full.prepare import prepare
 from signer.pdf.plan import ContentPolicy
 from signer.pdf.reasons import REPAIRED
 from tests.pades import documents
+from tests.pades.broken import BROKEN
 from tests.pades.kit import Seal, Verdict
 from tests.pades.looks import by_pdfium, surplus
 
@@ -77,20 +78,6 @@ def test_what_cannot_be_sealed_is_refused_with_its_code(seal: Seal, name: str) -
     assert refusal.value.code == code
     assert refusal.value.reason[0].islower() or refusal.value.reason[0].isdigit()
     assert "Error" not in refusal.value.reason
-
-
-BASE = documents.pages(2)
-BROKEN: dict[str, bytes] = {
-    "cut off behind the objects": BASE[: BASE.rindex(b"xref\n")],
-    "no end": BASE[: BASE.rindex(b"startxref")],
-    "startxref nowhere": BASE[: BASE.rindex(b"startxref")] + b"startxref\n999999\n%%EOF\n",
-    "offsets shifted": BASE.replace(b"1 0 obj", b"  \n  1 0 obj", 1),
-    "line ends converted": documents.simple().replace(b"\n", b"\r\n"),
-    "trailer without size": documents.simple().replace(b"/Size 5", b""),
-    "rubbish behind the end": documents.simple() + b"<html>error</html>" * 200,
-    "object streams, end lost": documents.object_streams()[: documents.object_streams().rindex(b"startxref")],
-    "text of an object within a stream": documents.simple().replace(b"0.6 g 100 100", b"3 0 obj 10010")[:-30],
-}
 
 
 @pytest.mark.parametrize("name", BROKEN)

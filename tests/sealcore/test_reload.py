@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +35,7 @@ from sealcore.platform.identity import LOOK_S
 from sealcore.platform.renewed_channel import RenewedChannel
 from sealcore.platform.revocation import CrlWatch
 from tests.pki import InfrastructureCa, NeverRevoked
+from tests.sealcore.serials import DEADLINE_S, served_serial
 from tests.support.waiting import until
 
 SERVER, DESK = "https://vermilion.internal/service/ca", "https://vermilion.internal/operator/desk"
@@ -46,7 +46,6 @@ RULES: rpc.Rules = {
     METHOD + "Issue": frozenset({"operator"}),
     ECHO: frozenset({"operator"}),
 }
-DEADLINE_S = 30.0
 
 
 class _Servicer(ca_pb2_grpc.CertificateAuthorityServicer):
@@ -103,14 +102,6 @@ def shown_serial(stub: Any) -> int:
     """The serial number that the server sees of us."""
     answer = stub.ListCertificates(ca_pb2.ListCertificatesRequest(), timeout=DEADLINE_S)
     return int(answer.certificates[0].subject, 16)
-
-
-def served_serial(target: str, tls: TlsSettings) -> int:
-    """The serial number of the certificate that openssl is shown on a new connection."""
-    command: list[str | Path] = ["openssl", "s_client", "-connect", target, "-cert", tls.certificate_file, "-key", tls.key_file]
-    shown = subprocess.run([*command, "-alpn", "h2"], input=b"", capture_output=True, check=False, timeout=DEADLINE_S).stdout
-    begin = shown.index(b"-----BEGIN CERTIFICATE-----")
-    return x509.load_pem_x509_certificate(shown[begin : shown.index(b"-----END CERTIFICATE-----") + 25]).serial_number
 
 
 @pytest.fixture

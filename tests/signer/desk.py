@@ -17,15 +17,15 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform import db, ledger_store
 from sealcore.platform.migrate import scripts, upgrade
-from sealcore.protocol.ledger_entry import time_us
+from sealcore.protocol.ledger_entry import Entry, time_us
 from sealcore.protocol.stop import StopStatement, sign
 from signer.acts.model import Act, stop_act
 from signer.gate import AdmittedItem, admit_item, admit_token
-from signer.model import ItemRequest, Result
+from signer.model import ItemRequest, Result, SealedUse
 from signer.pipeline.commit import Finished, commit
 from signer.register import consistency
 from signer.register.store import RegisterStore
-from signer.uses.store import Frozen, Intent, UseStore, Wanted
+from signer.uses.store import Frozen, Intended, Intent, UseStore, Wanted
 from tests.signer.office import AUDIENCE, Approved, Office
 
 LEASE_S = 60
@@ -88,7 +88,7 @@ class Desk:
         """Kinds of the ledger's entries but for acts."""
         with db.read(self.engine) as connection:
             found = ledger_store.entries(connection, 0, ledger_store.head(connection).size)
-        kinds = [ledger_store.Entry.decode(data).kind for data in found]
+        kinds = [Entry.decode(data).kind for data in found]
         return [kind for kind in kinds if kind != "act"]
 
 
@@ -113,3 +113,9 @@ def desk(database_url: str, office: Office) -> Iterator[Desk]:
     made.register.load()
     consistency.check(made.engine, None)
     made.engine.dispose()
+
+
+def sealed(ended: Intended) -> SealedUse:
+    """The use, which must be sealed."""
+    assert isinstance(ended, SealedUse), ended
+    return ended

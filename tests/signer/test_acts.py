@@ -19,9 +19,9 @@ from sealcore.protocol.token import key_id
 from signer.acts.changes import seeded
 from signer.register.meetable import require_meetable
 from signer.register.model import Register
+from tests.signer.acting import OPERATOR, change, perform, refused_act, stop
 from tests.signer.office import Office, person, picture, spki
 from tests.signer.station import Station, typed
-from tests.signer.test_register import OPERATOR, change, perform, refused_act, stop
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from sealcore.ids import client_uri, uuid7
 from sealcore.protocol.ledger_entry import jti_hash
 from tests.crash.failpoints import Act
 from tests.crash.scene import Scene
+from tests.signer.batches import in_background, ledger_of
 from tests.signer.office import Approved, document
 from tests.signer.station import Station, typed
-from tests.signer.test_faults import in_background, ledger_of
 from tests.support.waiting import until
 
 A_BATCH, A_MESSAGE = 8, 4

@@ -5,84 +5,39 @@ Each fault has its code at the client and its metric at the front. Crashes are i
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import signal
-import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, text
 
-from protos.vermilion.v1 import ledger_pb2, signer_pb2
+from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.softhsm import settings_of
-from sealcore.ids import service_uri
-from sealcore.protocol.ledger_entry import Entry, jti_hash
 from signer.worker.channel import Channel, pair
 from tests.crash.failpoints import Act
 from tests.crash.scene import House, Scene
 from tests.crash.services import Variation
 from tests.hsm.wrapping import Ckr
-from tests.signer.office import SEALS, Approved, Office, document
-from tests.signer.station import TIMEOUT_S, Results, Station, typed
+from tests.signer.batches import (
+    COUNT,
+    Scenes,
+    administrator,
+    batch,
+    cut_off,
+    entries_of,
+    everything_sealed_once,
+    in_background,
+    ledger_of,
+    let_in,
+    refused_codes,
+)
+from tests.signer.office import SEALS, Office, document
+from tests.signer.station import Station, typed
 from tests.support.waiting import until
-
-Scenes = Callable[..., Scene]
-COUNT = 6
-
-
-def batch(office: Office, **how: Any) -> Approved:
-    """A fresh batch."""
-    return office.approve([document(f"Fault {number}") for number in range(COUNT)], **how)
-
-
-def ledger_of(station: Station) -> list[Entry]:
-    """The whole ledger, as the log process reads it."""
-    log = station.ledger(service_uri("ledger"))
-    head = typed(lambda: log.Head(ledger_pb2.HeadRequest()))
-    parts = typed(lambda: list(log.Entries(ledger_pb2.EntriesRequest(start=0, end=head.size))))
-    return [Entry.decode(data) for part in parts for data in part.entries]
-
-
-def entries_of(station: Station, approved: Approved) -> list[Entry]:
-    """The ledger's entries of one token."""
-    return [entry for entry in ledger_of(station) if entry.jti_hash == jti_hash(approved.claims.jti)]
-
-
-def everything_sealed_once(station: Station, approved: Approved, results: Results) -> None:
-    """Each document has its bytes, and the ledger one entry for each."""
-    assert sorted(results.sealed) == list(range(len(approved.documents))), results.refused
-    for index, sealed in results.sealed.items():
-        file = approved.documents[index] + results.suffixes[index]
-        assert hashlib.sha256(file).digest() == sealed.sealed_sha256
-    entries = entries_of(station, approved)
-    assert sorted(entry.index for entry in entries if entry.index is not None) == list(range(len(approved.documents)))
-    assert {entry.kind for entry in entries} == {"seal"}
-
-
-def in_background(work: Callable[[], Any]) -> Callable[[], Any]:
-    """Runs ``work`` beside the test; call the result to wait for its answer."""
-    answer: list[Any] = []
-    thread = threading.Thread(target=lambda: answer.append(work()), daemon=True)
-    thread.start()
-
-    def wait() -> Any:
-        thread.join(TIMEOUT_S)
-        return answer[0]
-
-    return wait
-
-
-def refused_codes(results: Results) -> set[Code]:
-    """The codes of everything that was refused."""
-    return {refused.code for refused in results.refused.values()}
-
 
 # --- the HSM -----------------------------------------------------------------------------------------------------------------------
 
@@ -245,24 +200,6 @@ def test_on_a_full_disk_nothing_is_released_and_the_same_request_goes_on_later(s
     again = station.stream(approved.token, approved.items)
     everything_sealed_once(station, approved, again)
     assert all(again.suffixes[index] == results.suffixes[index] for index in results.sealed)
-
-
-def cut_off(admin: psycopg.Connection[Any], database: str) -> None:
-    """The database takes no connection, and ends those that it has."""
-    admin.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
-    admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database,))
-
-
-def let_in(admin: psycopg.Connection[Any], database: str) -> None:
-    """The inverse."""
-    admin.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true')
-
-
-def administrator(url: str) -> tuple[psycopg.Connection[Any], str]:
-    """A connection beside that database, and its name."""
-    told = make_url(url)
-    assert told.database is not None
-    return psycopg.connect(host=str(told.query["host"]), user="vermilion", dbname="postgres", autocommit=True), told.database
 
 
 def test_with_the_database_gone_nothing_is_released_and_the_same_request_goes_on_later(scenes: Scenes, postgresql_url: str) -> None:

@@ -27,10 +27,10 @@ from signer.register.chain import require_seal_chain
 from signer.settings import OutsideCaSettings
 from signer.status.answers import Kind, Link, read
 from signer.status.sources import Sources
+from tests.signer.acting import change, perform, refused_act, sealing
 from tests.signer.office import document, spki
 from tests.signer.outside_ca import SEAL, OutsideCa, openssl
 from tests.signer.station import Station, typed
-from tests.signer.test_register import change, perform, refused_act, sealing
 
 LABEL = "seal.contract.1"
 PATIENCE_S = 60.0

@@ -16,17 +16,17 @@ from sqlalchemy import create_engine, text
 from protos.vermilion.v1 import ledger_pb2, signer_pb2
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
-from sealcore.ids import client_uri, operator_uri, service_uri, uuid7
+from sealcore.ids import client_uri, service_uri, uuid7
 from sealcore.platform.config import load
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.signed_note import Checkpoint, cosign, log_key, sign_checkpoint, witness_key
 from signer.app import build
 from signer.settings import SignerSettings
 from signer.tables import metadata
+from tests.signer.acting import OPERATOR, change, perform, refused_act, sealing, stop
 from tests.signer.office import document, person, picture, spki
 from tests.signer.station import Station, typed
 
-OPERATOR = operator_uri("test")
 WORKFLOW = service_uri("workflow")
 
 
@@ -37,42 +37,10 @@ def fresh(own_station: Station) -> Iterator[Station]:
         yield own_station
 
 
-def perform(station: Station, token: str, *files: bytes, uri: str = OPERATOR) -> int:
-    """Carries an act out; its place in the ledger."""
-    request = signer_pb2.PerformRequest(token=token, attachments=files)
-    return int(typed(lambda: station.register(uri).Perform(request)).ledger_index)
-
-
-def refused_act(station: Station, token: str, *files: bytes, uri: str = OPERATOR) -> Code:
-    """The code with which an act is refused."""
-    with pytest.raises(VermilionError) as refused:
-        perform(station, token, *files, uri=uri)
-    return refused.value.code
-
-
-def stop(station: Station, request: signer_pb2.StopRequest) -> Any:
-    """A stop at the signer."""
-    return typed(lambda: station.register().Stop(request))
-
-
 def state(station: Station, kind: str = "contract") -> tuple[str, int]:
     """State and epoch of a seal."""
     record = typed(lambda: station.register().GetSeal(signer_pb2.GetSealRequest(id=station.office.seals[kind].id)))
     return record.state, record.epoch
-
-
-def change(station: Station, change: str, **parameters: Any) -> str:
-    """A token of the quorum for a change of the register."""
-    return station.office.act("register", {"change": change, **parameters}, sub=OPERATOR)
-
-
-def sealing(station: Station, **how: Any) -> Code | None:
-    """The code with which a new document is refused; None when it is sealed."""
-    try:
-        station.seal(station.office.approve([document(uuid7())], **how))
-    except VermilionError as fault:
-        return fault.code
-    return None
 
 
 def test_an_officer_stops_a_seal_and_the_quorum_resumes_it(fresh: Station) -> None:

@@ -22,10 +22,9 @@ from signer.uses.retention import Retention
 from signer.uses.store import Intent
 from tests.conftest import PostgresqlServer
 from tests.shims.sync import FaultySync
-from tests.signer.desk import Desk, finished
+from tests.signer.desk import Desk, finished, sealed
 from tests.signer.office import Approved, Office
 from tests.signer.storing import Storing
-from tests.signer.test_uses import sealed
 
 DOCUMENTS = [b"%%PDF %d" % number for number in range(3)]
 

@@ -18,19 +18,13 @@ from signer.model import SealedUse
 from signer.pipeline.commit import commit
 from signer.tables import epochs, insert_missing, uses
 from signer.uses.retention import Retention
-from signer.uses.store import Intended, Intent, UseStore, Wanted
-from tests.signer.desk import LEASE_S, Desk, desk, finished, office
+from signer.uses.store import Intent, UseStore, Wanted
+from tests.signer.desk import LEASE_S, Desk, desk, finished, office, sealed
 from tests.signer.office import Office, grant_request
 
 __all__ = ["desk", "office"]  # the fixtures
 
 DOCUMENTS = (b"%PDF one", b"%PDF two", b"%PDF three")
-
-
-def sealed(ended: Intended) -> SealedUse:
-    """The use, which must be sealed."""
-    assert isinstance(ended, SealedUse), ended
-    return ended
 
 
 def test_an_attempt_that_slept_for_half_a_day_does_not_commit_and_the_next_one_does(desk: Desk) -> None:

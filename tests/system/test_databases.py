@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ca.ocsp.record import AnswerRecord, open_record
 from sealcore.platform.migrate import scripts, upgrade
-from tests.ca.test_ocsp_rights import HARM
+from tests.ca.harm import HARM
 from tests.conftest import PostgresqlServer
 
 OWN = {"vermilion_signer": "signer", "vermilion_ca": "ca", "vermilion_workflow": "workflow"}

@@ -20,7 +20,7 @@ from sealcore.clock import FixedClock
 from sealcore.errors import VermilionError
 from sealcore.platform.sandbox import ForkServer, Limits
 from tests.attacks.appended import entries, name, numbers, stream, update
-from tests.attacks.test_readers_differ import store
+from tests.attacks.repairing import store
 from tests.verify.conftest import codes
 from tests.verify.office import NOW, Office, Sealed, page_document
 from verify.report import Verdict

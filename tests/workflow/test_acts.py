@@ -12,8 +12,8 @@ from sealcore.ids import uuid7
 from sealcore.platform.db import read, write
 from sealcore.protocol.canonical import strict_json
 from tests.workflow.conftest import Desk
+from tests.workflow.deciding import decide, refusal
 from tests.workflow.signer_side import Human
-from tests.workflow.test_forms import decide, refusal
 from workflow import tables
 from workflow.delivery import events, refused
 from workflow.directory import store as directory_store

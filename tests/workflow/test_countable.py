@@ -8,7 +8,7 @@ import pytest
 
 from sealcore.errors import Code, VermilionError
 from tests.workflow.conftest import Desk
-from tests.workflow.test_forms import REVOKE, decide, refusal, with_ca
+from tests.workflow.deciding import REVOKE, decide, refusal, with_ca
 from workflow.forms import decisions
 from workflow.forms import use_cases as forms
 from workflow.forms.kinds.act import ActRequest

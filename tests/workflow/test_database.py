@@ -64,7 +64,7 @@ def test_every_unit_and_year_counts_for_itself(desk: Desk) -> None:
 
 
 def test_two_people_who_decide_at_once_give_one_token(desk: Desk) -> None:
-    from tests.workflow.test_forms import claims, decide
+    from tests.workflow.deciding import claims, decide
 
     seal = desk.signer.state.add_seal(seal=2)
     form = desk.submit(seal)
@@ -76,7 +76,7 @@ def test_two_people_who_decide_at_once_give_one_token(desk: Desk) -> None:
 
 
 def test_one_person_who_decides_twice_at_once_counts_once(desk: Desk) -> None:
-    from tests.workflow.test_forms import decide
+    from tests.workflow.deciding import decide
 
     seal = desk.signer.state.add_seal(seal=2)
     form, approver = desk.submit(seal), desk.human("approver")

@@ -11,10 +11,10 @@ import schemathesis
 from protos.vermilion.v1 import signer_pb2
 from sealcore.ids import client_uri, operator_uri, uuid7
 from sealcore.protocol.canonical import b64url
+from tests.workflow.bodies import DOCUMENT, application, decision
 from tests.workflow.conftest import Running
 from tests.workflow.identity import session_of
 from tests.workflow.signer_side import Human
-from tests.workflow.test_rest import DOCUMENT, application, decision
 from vermilion.client import people
 
 

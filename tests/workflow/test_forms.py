@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,15 +12,14 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, service_uri, uuid7
 from sealcore.platform.db import read, write
-from sealcore.protocol import token as tokens
 from sealcore.protocol.covers import ActCovers, GrantCovers
 from sealcore.protocol.decision import Decision
 from tests.attacks.encodings import high_s, spellings
 from tests.workflow.conftest import Desk
+from tests.workflow.deciding import REVOKE, claims, decide, refusal, with_ca
 from tests.workflow.signer_side import Human
 from workflow import tables
 from workflow.delivery import events
-from workflow.delivery.outbox import Outbox
 from workflow.directory import store as directory_store
 from workflow.directory import use_cases as directory
 from workflow.directory.model import Client, Person, Role
@@ -35,22 +33,6 @@ from workflow.policies import use_cases as policies
 from workflow.policies.model import Policy
 from workflow.principal import principal_of
 from workflow.seals import stops
-
-
-def refusal(act: Callable[[], Any]) -> Code:
-    with pytest.raises(VermilionError) as caught:
-        act()
-    return caught.value.code
-
-
-def decide(desk: Desk, form: forms.Form, human: Human, verdict: str = "approve", reason: str = "") -> decisions.Outcome:
-    return decisions.decide(desk.office, desk.client, form.number, human.decide(form.context, verdict, desk.now()), reason)
-
-
-def claims(desk: Desk, number: str) -> tokens.Claims:
-    parsed = tokens.parse(forms.fetch_token(desk.office, desk.client, number))
-    tokens.verify_signature(parsed, desk.issuer.key.public_key())
-    return parsed.claims
 
 
 def test_a_form_is_approved_by_the_quorum_of_the_signers_register(desk: Desk) -> None:
@@ -342,38 +324,6 @@ def test_acts_and_uses_do_not_mix(desk: Desk) -> None:
     assert refusal(lambda: desk.submit(seal, asked=act, action="register")) is Code.INVALID_ARGUMENT
     assert refusal(lambda: desk.submit("", asked=act, action="resume")) is Code.INVALID_ARGUMENT
     assert refusal(lambda: desk.submit(seal, action="resume")) is Code.ACTION_MISMATCH
-
-
-class Ca:
-    """Stands where the CA stands, and keeps what it is handed."""
-
-    def __init__(self) -> None:
-        self.performed: list[tokens.Claims] = []
-        self.checked: list[tuple[str, str, Any, int | None]] = []
-        self.earliest: list[int] = []
-        self.refuses: VermilionError | None = None
-        self.refuses_checks: VermilionError | None = None
-
-    def check_act(self, action: str, seal: str, parameters: Any, approved_since: int | None, earliest: int) -> None:
-        if self.refuses_checks is not None:
-            raise self.refuses_checks
-        self.checked.append((action, seal, dict(parameters), approved_since))
-        self.earliest.append(earliest)
-
-    def perform(self, token: str) -> None:
-        if self.refuses is not None:
-            raise self.refuses
-        self.performed.append(tokens.parse(token).claims)
-
-
-def with_ca(desk: Desk) -> tuple[Desk, Ca]:
-    """A desk whose workflow knows a CA."""
-    ca = Ca()
-    office = replace(desk.office, bounds=replace(desk.office.bounds, ca_audience=service_uri("ca")), authority=ca)
-    return replace(desk, office=office, outbox=Outbox(office.engine, office.register, ca)), ca
-
-
-REVOKE = {"change": "revoke", "issuer": "seals", "serial": "abc", "reason": "keyCompromise"}
 
 
 @pytest.mark.parametrize("state", ["suspended", "retired"])

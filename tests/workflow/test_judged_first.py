@@ -15,9 +15,8 @@ from sealcore.platform.rpc import UnreachableError
 from sealcore.protocol.decision import MOST_PERSONS
 from sealcore.protocol.token import parse
 from tests.workflow.conftest import Desk
+from tests.workflow.deciding import REVOKE, Ca, decide, refusal, states, with_ca
 from tests.workflow.signer_side import Human
-from tests.workflow.test_forms import REVOKE, Ca, decide, refusal, with_ca
-from tests.workflow.test_outbox import states
 from workflow import tables
 from workflow.delivery.outbox import Outbox
 from workflow.forms import use_cases as forms

@@ -11,7 +11,7 @@ from sealcore.errors import Code
 from sealcore.ids import client_uri, service_uri, uuid7
 from sealcore.platform.db import read, write
 from tests.workflow.conftest import Desk
-from tests.workflow.test_forms import decide, refusal, with_ca
+from tests.workflow.deciding import decide, refusal, with_ca
 from workflow import tables
 from workflow.directory import store as directory_store
 from workflow.directory import use_cases as directory

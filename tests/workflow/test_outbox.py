@@ -14,17 +14,12 @@ from sealcore.platform.db import read, write
 from sealcore.protocol.canonical import canonical_json
 from tests.support.waiting import until
 from tests.workflow.conftest import Desk
-from tests.workflow.test_forms import decide
+from tests.workflow.deciding import decide, states
 from workflow import tables
 from workflow.delivery import events
 from workflow.delivery.outbox import Outbox
 from workflow.forms import use_cases as forms
 from workflow.forms.kinds.act import ActRequest
-
-
-def states(desk: Desk) -> list[str]:
-    with read(desk.office.engine) as connection:
-        return list(connection.execute(select(tables.outbox.c.state).order_by(tables.outbox.c.id)).scalars())
 
 
 def test_events_wait_for_a_signer_that_is_away_and_then_arrive_in_order(desk: Desk) -> None:

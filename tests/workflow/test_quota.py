@@ -17,7 +17,7 @@ from sealcore.ids import client_uri, uuid7
 from sealcore.platform.http import PEER_SCOPE_KEY
 from tests.pki import InfrastructureCa
 from tests.workflow.conftest import NOON, Desk
-from tests.workflow.test_forms import decide, refusal
+from tests.workflow.deciding import decide, refusal
 from workflow.forms import use_cases as forms
 from workflow.forms.kinds.act import ActRequest
 from workflow.office import Bounds

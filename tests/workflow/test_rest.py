@@ -25,12 +25,11 @@ from sealcore.protocol.leaf import Certification, Placement
 from sealcore.protocol.manifest import DocumentEntry, Manifest
 from tests.pki import InfrastructureCa
 from tests.support.programs import program
+from tests.workflow.bodies import DOCUMENT, application, decision
 from tests.workflow.conftest import Running
 from tests.workflow.signer_side import Human
 from vermilion.use_cases import acts
 from workflow.web.limits import MOST_BODY_BYTES
-
-DOCUMENT = {"name": "合同 5.pdf", "sha256": "ab" * 32, "size_bytes": 7, "salt": b64url(bytes(16)), "placement": {}}
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +41,6 @@ def operator(running: Running) -> httpx.Client:
 def client(running: Running, operator: httpx.Client) -> httpx.Client:
     assert operator.post("/v1/clients", json={"name": "ERP", "uri": client_uri("erp")}).status_code == 201
     return running.session("erp", client_uri("erp"))
-
-
-def application(seal: str, **more: Any) -> dict[str, Any]:
-    return {"seal": seal, "title": "Contracts of May", "documents": [DOCUMENT]} | more
-
-
-def decision(form: dict[str, Any], human: Human, verdict: str = "approve", reason: str = "") -> dict[str, Any]:
-    context = context_from_json(form["context"])
-    given = human.decide(context, verdict, context.nbf)
-    return {"person": given.person, "verdict": verdict, "time": given.time, "signature": b64url(given.signature), "reason": reason}
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> None:

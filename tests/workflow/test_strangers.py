@@ -14,10 +14,10 @@ from sealcore.ids import client_uri, uuid7
 from sealcore.platform.db import write
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.json_forms import context_from_json
+from tests.workflow.bodies import DOCUMENT, decision
 from tests.workflow.conftest import Desk, Running
+from tests.workflow.deciding import refusal
 from tests.workflow.signer_side import Human
-from tests.workflow.test_forms import refusal
-from tests.workflow.test_rest import DOCUMENT, decision
 from workflow.directory import store as directory_store
 from workflow.directory.model import Client, Person, Role, Unit
 from workflow.principal import principal_of
