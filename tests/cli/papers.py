@@ -9,13 +9,18 @@ from tests.signer.office import document
 from vermilion import exits
 
 
-def papers(folder: Path, count: int, *, broken: int = 0) -> Path:
+def papers(folder: Path, count: int, *, broken: int = 0, name: str = "合同") -> Path:
     """So many documents, the first of which are no PDFs."""
     folder.mkdir()
     for number in range(count):
         content = document(f"Paper {number}") if number >= broken else b"no PDF %d" % number
-        (folder / f"合同 {number:04d}.pdf").write_bytes(content)
+        (folder / f"{name} {number:04d}.pdf").write_bytes(content)
     return folder
+
+
+def forms_over(office: RunningOffice, name: str) -> list[str]:
+    """The forms over papers of this name. Others use this office at the same time, so a test counts by a name of its own."""
+    return [form["number"] for form in office.json("forms", "list") if name in form["title"]]
 
 
 def applied(office: RunningOffice, folder: Path, out: Path) -> str:

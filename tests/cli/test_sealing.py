@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from sealcore.errors import Code, VermilionError
-from tests.cli.papers import applied, papers
+from tests.cli.papers import applied, forms_over, papers
 from tests.cli.running import RunningOffice
 from tests.signer.office import document
 from tests.support.waiting import until
@@ -117,7 +117,7 @@ def test_ctrl_c_stops_it_and_the_same_command_goes_on_with_the_same_form(office:
 
 
 def test_the_same_command_again_seals_nothing_and_says_so(office: RunningOffice, tmp_path: Path) -> None:
-    folder, out = papers(tmp_path / "papers", 3), tmp_path / "papers" / "sealed"
+    folder, out = papers(tmp_path / "papers", 3, name="同一份"), tmp_path / "papers" / "sealed"
     number = applied(office, folder, out)
     assert office.run("seal", folder, "--out", out).returncode == exits.DONE
     before = {path.name: (path.stat().st_ino, path.read_bytes()) for path in out.glob("*.pdf")}
@@ -126,17 +126,17 @@ def test_the_same_command_again_seals_nothing_and_says_so(office: RunningOffice,
     assert "Sealed already: all 3 documents" in again.stdout and number in again.stdout
     told = office.json("seal", folder, "--out", out)
     assert told["form"] == number and [one["outcome"] for one in told["results"]] == ["sealed"] * 3
-    (folder / "合同 0001a.pdf").write_bytes(document("Added later"))
+    (folder / "同一份 0001a.pdf").write_bytes(document("Added later"))
     added = applied(office, folder, out)
     assert added != number
     done = office.run("seal", folder, "--out", out)
     assert done.returncode == exits.DONE and "4 sealed, 0 refused" in done.stdout, done.stdout + done.stderr
     assert len([entry for entry in office.json("ledger", "show", added) if entry["kind"] == "seal"]) == 1
-    (folder / "合同 0000.pdf").write_bytes(document("Changed since"))
-    forms = len(office.json("forms", "list"))
+    (folder / "同一份 0000.pdf").write_bytes(document("Changed since"))
+    forms = forms_over(office, "同一份")
     refused = office.run("seal", folder, "--out", out)
-    assert refused.returncode == exits.REFUSED and "CONFLICT" in refused.stderr and "合同 0000.pdf" in refused.stderr
-    assert len(office.json("forms", "list")) == forms, "nothing was applied for"
+    assert refused.returncode == exits.REFUSED and "CONFLICT" in refused.stderr and "同一份 0000.pdf" in refused.stderr
+    assert forms_over(office, "同一份") == forms, "nothing was applied for"
     after = {path.name: (path.stat().st_ino, path.read_bytes()) for path in out.glob("*.pdf")}
     assert len(after) == 4 and before.items() <= after.items()
 
@@ -148,19 +148,20 @@ def number_in(said: str) -> str:
 
 @pytest.mark.parametrize("end", ["rejected", "withdrawn"])
 def test_a_form_that_came_to_nothing_is_named_and_applied_for_anew_only_with_again(office: RunningOffice, tmp_path: Path, end: str) -> None:
-    folder, out = papers(tmp_path / "papers", 2), tmp_path / "out"
+    name = f"再来 {end}"
+    folder, out = papers(tmp_path / "papers", 2, name=name), tmp_path / "out"
     number = number_in(office.run("seal", folder, "--wait", "0", "--out", out).stdout)
     if end == "rejected":
         ended, words = office.run("forms", "reject", number, "--as", "Chen Rui", "--reason", "wrong month"), ("Chen Rui", "wrong month")
     else:
         ended, words = office.run("forms", "withdraw", number, "--client", "demo-backend"), ("withdrawn",)
     assert ended.returncode == exits.DONE, ended.stderr
-    forms = len(office.json("forms", "list"))
+    forms = forms_over(office, name)
     for _ in range(2):
         told = office.run("seal", folder, "--wait", "0", "--out", out)
         said = " ".join(told.stderr.split())
         assert told.returncode == exits.REFUSED and all(word in said for word in (number, "--again", *words)), said
-    assert len(office.json("forms", "list")) == forms, "nothing was applied for"
+    assert forms_over(office, name) == forms, "nothing was applied for"
     anew = office.run("seal", folder, "--wait", "0", "--out", out, "--again")
     assert number_in(anew.stdout) != number, anew.stderr
     assert "Going on" in office.run("seal", folder, "--wait", "0", "--out", out, "--again").stdout, "one that is open is gone on with"

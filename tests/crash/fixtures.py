@@ -20,7 +20,7 @@ _THE_HOUSE: list[House] = []
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """Keys, authorities and the nursery of this session."""
+    """Keys, authorities and nurseries of this session."""
     if _THE_HOUSE:
         yield _THE_HOUSE[0]
         return

@@ -52,18 +52,19 @@ with Token.open(TokenSettings.model_validate_json(sys.argv[1])) as token:
 
 @dataclass(frozen=True)
 class House:
-    """What many offices of one run share, because it is slow to make: keys, authorities, a nursery."""
+    """What many offices of one run share, because it is slow to make: keys, authorities, nurseries."""
 
     office: Office
     infrastructure: InfrastructureCa
     crls: Crls
     log_token: TokenSettings
     log_key: VerifierKey
-    nursery: Nursery
+    with_grpc: Nursery
+    without_grpc: Nursery
 
     def ended(self) -> list[Ended]:
         """Every process of ours that has ended, as its parent saw it."""
-        return self.nursery.ended()
+        return [*self.with_grpc.ended(), *self.without_grpc.ended()]
 
 
 @contextlib.contextmanager
@@ -73,12 +74,15 @@ def house(folder: Path, keys: Path) -> Iterator[House]:
     shim = FaultySync(folder, folder).environment["LD_PRELOAD"]
     crls = Crls(infrastructure, office)
     try:
-        with nursery(folder / "nursery", "tests.crash.nursed", preload=shim) as forks:
+        with (
+            nursery(folder / "with-grpc", "tests.crash.with_grpc", preload=shim) as with_grpc,
+            nursery(folder / "without-grpc", "tests.crash.without_grpc", preload=shim) as without_grpc,
+        ):
             token = softhsm.create(folder / "log-token", "crash-log")
             command = [sys.executable, "-c", _KEY, token.model_dump_json(), LOG_KEY_LABEL]
             made = subprocess.run(command, check=True, capture_output=True, text=True)
             key = log_key(ORIGIN, bytes.fromhex(made.stdout.strip()))
-            yield House(office, infrastructure, crls, token, key, forks)
+            yield House(office, infrastructure, crls, token, key, with_grpc, without_grpc)
     finally:
         crls.close()
 
@@ -113,7 +117,7 @@ class LogProcess:
 
     def start(self) -> None:
         """Returns once it serves."""
-        command = [sys.executable, *self._house.nursery.program("ledger", str(self._points.path)), "--config", str(self._config)]
+        command = [sys.executable, *self._house.with_grpc.program("ledger", str(self._points.path)), "--config", str(self._config)]
         with self.log.open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self.process.stdout is not None
@@ -182,7 +186,7 @@ class Scene:
         (folder / "seed.json").write_text(json.dumps(office.seed()), "utf-8")
         told: list[str | Path] = ["--config", self.station.config, "--seed", folder / "seed.json", "--attachments", folder / "attachments"]
         done = subprocess.run(
-            [sys.executable, *self.house.nursery.program("ceremony"), *told],
+            [sys.executable, *self.house.with_grpc.program("ceremony"), *told],
             capture_output=True,
             text=True,
             check=False,
@@ -193,8 +197,8 @@ class Scene:
     def start(self) -> None:
         """Starts the signer, for the first time or again."""
         self.starts += 1
-        worker = self.house.nursery.program("worker", str(self.points.path), self.variation.encode())
-        self.station.start(*self.house.nursery.program("front", str(self.points.path), *worker, "--"))
+        worker = self.house.without_grpc.program("worker", str(self.points.path), self.variation.encode())
+        self.station.start(*self.house.with_grpc.program("front", str(self.points.path), *worker, "--"))
 
     def close(self) -> None:
         """Ends everything that still runs."""

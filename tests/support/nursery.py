@@ -64,11 +64,12 @@ class Nursery:
         return [Ended(**json.loads(line)) for line in self.log.read_text("utf-8").splitlines()]
 
 
-def started(folder: Path, module: str, *, owner: int, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+def started(folder: Path, module: str, *, owner: int, environment: Mapping[str, str], session: bool) -> subprocess.Popen[str]:
     """Starts one and waits until it serves. ``module`` names what it serves: its ``main(name, arguments)`` runs in each child.
 
     owner         the pid of the process with which it ends
     environment   its own, and that of all its children
+    session       whether it begins a session of its own, which Ctrl-C does not reach. Process groups are within one
     """
     (folder / "nursery.log").touch()
     command = [sys.executable, "-m", __name__, str(folder), module, str(owner)]
@@ -82,7 +83,7 @@ def started(folder: Path, module: str, *, owner: int, environment: Mapping[str, 
             text=True,
             cwd=REPOSITORY,
             env=environment,
-            start_new_session=True,  # Ctrl-C is for whoever runs the tests
+            start_new_session=session,
         )
     assert process.stdout is not None
     with process.stdout as said:
@@ -97,7 +98,7 @@ def nursery(folder: Path, module: str, *, preload: str = "") -> Iterator[Nursery
     An error when it has ended before we end it, since whatever was asked of it since then was in vain.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    process = started(folder, module, owner=os.getpid(), environment={**os.environ, "LD_PRELOAD": preload})
+    process = started(folder, module, owner=os.getpid(), environment={**os.environ, "LD_PRELOAD": preload}, session=False)
     try:
         yield Nursery(folder)
     finally:

@@ -55,5 +55,5 @@ def _nursery() -> Nursery:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "nursery").exists():
-            _STARTED.append(started(folder, "tests.support.nursed", owner=int(owner), environment=_ENVIRONMENT))
+            _STARTED.append(started(folder, "tests.support.nursed", owner=int(owner), environment=_ENVIRONMENT, session=True))
     return Nursery(folder)
