@@ -28,7 +28,17 @@ from tests.pades.meaning import differences, digest_is_right
 
 Judge = Callable[[bytes], Verdict]
 CORNER = Rectangle(400_000, 20_000, 519_000, 139_000)
-LEAN = ("classic", "minimal", "xref-stream", "object-streams", "linearized", "linearized-object-streams", "hybrid", "form", "updated")
+LEAN: tuple[str, ...] = (
+    "classic",
+    "minimal",
+    "xref-stream",
+    "object-streams",
+    "linearized",
+    "linearized-object-streams",
+    "hybrid",
+    "form",
+    "updated",
+)
 LEAN += ("annotations-inline", "annotations-elsewhere", "form-inline", "form-inline-without-fields", "fields-elsewhere")
 
 

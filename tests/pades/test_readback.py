@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -84,7 +85,7 @@ def test_a_flipped_bit_of_the_document_is_found(seal: Seal, prepared: Prepared) 
 def test_another_key_another_digest_no_signature_are_found(seal: Seal, other_seal: Seal, prepared: Prepared) -> None:
     suffix = fill(prepared, seal.cms(prepared.digest))
     forged = other_seal.template.assemble(prepared.digest, b"\x01" * 256, seal.authority.stamp(b"\x01" * 256))
-    cases: list[tuple[bytes, dict[str, object], str]] = [
+    cases: list[tuple[bytes, dict[str, Any], str]] = [
         (suffix, {"expected_spki_sha256": other_seal.spki_sha256}, "its key is another"),
         (suffix, {"expected_digest": bytes(32)}, "not those that were hashed"),
         (suffix, {"field_name": "Another"}, "does not have the seal's field"),

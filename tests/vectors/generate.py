@@ -12,6 +12,7 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -34,7 +35,7 @@ def b64(data: bytes) -> str:
 # --- deterministic CBOR, RFC 8949 §4.2.1 (only the types that the protocol uses)
 
 
-def cbor(value) -> bytes:
+def cbor(value: Any) -> bytes:
     if isinstance(value, int):
         return cbor_head(0, value) if value >= 0 else cbor_head(1, -1 - value)
     if isinstance(value, bytes):
@@ -62,7 +63,7 @@ def cbor_head(major: int, number: int) -> bytes:
 # --- RFC 8785 for what the protocol signs: no floats, keys in ASCII (so code point order is UTF-16 order)
 
 
-def jcs(value) -> bytes:
+def jcs(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
 
@@ -144,7 +145,7 @@ PLACEMENTS = [
 ]
 
 
-def hexed(value):
+def hexed(value: Any) -> Any:
     """The same structure with bytes as lower hex."""
     if isinstance(value, bytes):
         return value.hex()
@@ -155,7 +156,7 @@ def hexed(value):
     return value
 
 
-def merkle_vectors():
+def merkle_vectors() -> dict[str, Any]:
     # Leaves and roots of the Certificate Transparency reference tests; see README.md
     leaves = [
         bytes.fromhex(text) for text in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")
@@ -180,11 +181,11 @@ def merkle_vectors():
     }
 
 
-def leaf_input(leaf) -> bytes:
+def leaf_input(leaf: Any) -> bytes:
     return b"vermilion-leaf-v1" + cbor(leaf)
 
 
-def manifest(size: int):
+def manifest(size: int) -> Any:
     leaves = []
     for index in range(size):
         document = f"document {index}".encode()
@@ -202,11 +203,11 @@ def manifest(size: int):
     }
 
 
-def leaf_vectors():
+def leaf_vectors() -> dict[str, Any]:
     return {"manifests": [manifest(size) for size in (1, 2, 5)]}
 
 
-def covers_of(kind: str):
+def covers_of(kind: str) -> Any:
     return {
         "manifest": {"manifest": {"root": b64url(bytes.fromhex(manifest(5)["root"])), "size": 5}},
         "grant": {"grant": {"uses": 1000, "until": TIME + 86_400, "template": "none"}},
@@ -215,7 +216,7 @@ def covers_of(kind: str):
     }[kind]
 
 
-def context(kind: str):
+def context(kind: str) -> Any:
     return {
         "jti": JTI, "form": "DEMO-2026-000001", "aud": SIGNER, "sub": CLIENT, "seal": SEAL,
         "action": "resume" if kind == "act" else "seal", "covers": covers_of(kind),
@@ -223,14 +224,14 @@ def context(kind: str):
     }  # fmt: skip
 
 
-def decide(fields, name: str, verdict: str, time: int):
+def decide(fields: Any, name: str, verdict: str, time: int) -> Any:
     person, key = PEOPLE[name]
     statement = b"vermilion-decision-v1" + jcs({**fields, "person": person, "verdict": verdict, "time": time})
     return {"person": person, "verdict": verdict, "time": time, "statement": statement.hex(), "sha256": sha256(statement).hex(),
             "signature": key.sign(statement).hex(), "public_key": key.spki.hex()}  # fmt: skip
 
 
-def decision_vectors():
+def decision_vectors() -> dict[str, Any]:
     verdicts = (("applicant", "apply", TIME + 5), ("approver one", "approve", TIME + 60), ("approver two", "reject", TIME + 61))
     return {
         "cases": [
@@ -250,7 +251,7 @@ def jws(header: bytes, payload: bytes) -> str:
     return f"{signing_input}.{b64url(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
 
-def claims(kind: str):
+def claims(kind: str) -> Any:
     fields = context(kind)
     verdicts = (("applicant", "apply", TIME + 5), ("approver one", "approve", TIME + 60), ("approver two", "approve", TIME + 61))
     decisions = [decide(fields, *verdict) for verdict in verdicts]
@@ -261,15 +262,15 @@ def claims(kind: str):
     return {**fields, "iss": "https://vermilion.internal/service/workflow", "iat": TIME + 90, "decisions": kept}
 
 
-def token_vectors():
+def token_vectors() -> dict[str, Any]:
     good = claims("manifest")
     header, payload = jcs(HEADER), jcs(good)
     none = jcs({**HEADER, "alg": "none"})
 
-    def without(name: str):
+    def without(name: str) -> Any:
         return {key: value for key, value in good.items() if key != name}
 
-    def altered(**members):
+    def altered(**members: Any) -> Any:
         return jws(header, jcs({**good, **members}))
 
     first = good["decisions"][0]
@@ -338,7 +339,7 @@ def loose(token: str) -> str:
     return token[:-1] + alphabet[alphabet.index(token[-1]) | 1]
 
 
-def stop_vectors():
+def stop_vectors() -> dict[str, Any]:
     person, key = PEOPLE["approver one"]
     cases = []
     for kind, subject in (("seal", SEAL), ("grant", JTI)):
@@ -348,7 +349,7 @@ def stop_vectors():
     return {"cases": cases}
 
 
-def entry_vectors():
+def entry_vectors() -> dict[str, Any]:
     salts = {name: sha256(b"commitment salt", name.encode()) for name in ("form", "people", "policy")}
     values = {"form": "DEMO-2026-000001", "people": ",".join(sorted(person for person, _ in PEOPLE.values())), "policy": "default/3"}
     commitments = {name: sha256(b"vermilion-commitment-v1", salts[name], values[name].encode()) for name in values}
@@ -381,7 +382,7 @@ def entry_vectors():
     }
 
 
-def checkpoint_vectors():
+def checkpoint_vectors() -> dict[str, Any]:
     origin, witness = "vermilion.example/ledger", "vermilion.example/witness"
     log_key, witness_key = Ed25519("log"), Ed25519("witness")
     log_id = sha256(origin.encode(), b"\n\x01", log_key.public)[:4]

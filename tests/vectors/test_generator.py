@@ -20,4 +20,4 @@ def test_the_generator_makes_exactly_the_published_files(tmp_path: Path) -> None
 
 def test_the_generator_shares_no_code_with_the_implementation() -> None:
     imported = set(re.findall(r"^(?:from|import) (\w+)", GENERATOR.read_text(), re.MULTILINE))
-    assert imported <= {"__future__", "base64", "hashlib", "json", "sys", "pathlib", "cryptography"}
+    assert imported <= {"__future__", "base64", "hashlib", "json", "sys", "pathlib", "typing", "cryptography"}

@@ -8,7 +8,9 @@ import ctypes
 import json
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sealcore.errors import VermilionError
 from sealcore.hsm.token import Algorithm, Token
@@ -32,7 +34,7 @@ logins: list[int] = []
 
 
 @Login
-def counted(session, user, pin, length):
+def counted(session: Any, user: Any, pin: Any, length: Any) -> Any:
     logins.append(user)
     return original(session, user, pin, length)
 
@@ -40,7 +42,7 @@ def counted(session, user, pin, length):
 listed.contents.functions[C_LOGIN] = ctypes.cast(counted, ctypes.c_void_p).value
 
 
-def code(action):
+def code(action: Callable[[], object]) -> str:
     try:
         action()
     except VermilionError as fault:
@@ -48,7 +50,7 @@ def code(action):
     return "OK"
 
 
-def tries(action, times):
+def tries(action: Callable[[], object], times: int) -> dict[str, Any]:
     logins.clear()
     return {"codes": [code(action) for _ in range(times)], "logins": len(logins)}
 

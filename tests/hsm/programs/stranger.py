@@ -6,6 +6,7 @@ Arguments: module, configuration, token label, PIN file, key label. Prints one J
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 module, configuration, token_label, pin_file, key_label = sys.argv[1:]
@@ -20,7 +21,7 @@ key = session.get_key(label=key_label, object_class=ObjectClass.PRIVATE_KEY)
 wrapping = session.generate_key(KeyType.AES, 256, capabilities=MechanismFlag.WRAP | MechanismFlag.ENCRYPT)
 
 
-def answer(attempt):
+def answer(attempt: Callable[[], object]) -> str:
     try:
         return f"got {attempt()!r}"
     except pkcs11.PKCS11Error as fault:
