@@ -92,8 +92,8 @@ def separated(demo: Demo, repository: Path) -> Iterator[Separated]:
 def test_with_accounts_of_their_own_the_file_system_shuts_them_out_too(separated: Separated) -> None:
     """Each account reads its own token, database and key, and nobody else's."""
     state, accounts = separated.state, separated.accounts
-    for file in ("vermilion.toml", "config/timestamp.toml", "config/signer.toml"):
-        assert 'clock = "require-synchronised"' in (state / file).read_text("utf-8"), "an office in earnest stamps no unproven time"
+    for settings in ("vermilion.toml", "config/timestamp.toml", "config/signer.toml"):
+        assert 'clock = "require-synchronised"' in (state / settings).read_text("utf-8"), "an office in earnest stamps no unproven time"
     private = ("hsm/{0}/pin", "hsm/{0}/softhsm2.conf", "tls/{0}/key.pem", "{0}/{0}.db", "config/{0}.toml")
     for name, number in accounts.items():
         for other in accounts:
