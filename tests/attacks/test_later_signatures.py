@@ -22,6 +22,7 @@ from tests.attacks import appended
 from tests.attacks.appended import ATTACKS, PRICE, Writer, carried_out, contract
 from tests.verify.office import NOW, Office, issue, written
 from verify.facts import fact
+from verify.opinion import Comparison, Spot
 from verify.report import Answer, Change, Report, Seal, Verdict
 from verify.sandbox import Sandbox
 from verify.steps import drawing as looks
@@ -195,7 +196,7 @@ def test_a_values_look_shows_the_value_and_nothing_else(office: Office, sealed: 
 def test_what_the_first_opinion_missed_the_drawn_pages_show(sealed: bytes) -> None:
     """The second opinion by itself, as if the first had found nothing."""
     end = len(sealed)
-    nothing = (looks.Comparison(0, end),)
+    nothing = (Comparison(0, end),)
     for title, seen in (
         ("an annotation over the price: Stamp", True),
         ("the page's content overwritten in place", True),
@@ -206,8 +207,8 @@ def test_what_the_first_opinion_missed_the_drawn_pages_show(sealed: bytes) -> No
     ):
         (doubt,) = looks.compare(carried_out(sealed, ATTACKS[title]), nothing)
         assert (doubt is not None and doubt[0] == "LOOKS_CHANGED") is seen, title
-    spot = looks.Spot(1, tuple(map(float, PRICE)), covers=True)  # type: ignore[arg-type]
-    (doubt,) = looks.compare(carried_out(sealed, ATTACKS["an annotation over the price: Stamp"]), (looks.Comparison(0, end, (spot,)),))
+    spot = Spot(1, tuple(map(float, PRICE)), covers=True)  # type: ignore[arg-type]
+    (doubt,) = looks.compare(carried_out(sealed, ATTACKS["an annotation over the price: Stamp"]), (Comparison(0, end, (spot,)),))
     assert doubt == ("COVERED_LATER", fact("part_page", page=1))
 
 

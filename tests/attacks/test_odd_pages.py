@@ -14,8 +14,9 @@ from tests.attacks.appended import ATTACKS, Writer, catalog, free_number, inform
 from tests.attacks.forms import fill, order_form
 from tests.attacks.repairing import root_of
 from tests.verify.office import NOW, Office, written
+from verify.opinion import Comparison, Spot
 from verify.report import Report, Verdict
-from verify.steps.drawing import Comparison, Spot, compare
+from verify.steps.drawing import compare
 from verify.verifier import verify
 
 LOOK = "BT /Helv 12 Tf 0 g 2 5 Td (Jane) Tj ET"

@@ -45,7 +45,7 @@ def runner(world: World, tmp_path: Path) -> Iterator[Callable[..., Extender]]:
 
 def _run(runner: Extender, folder: Path, out: Path | None = None) -> dict[str, Done]:
     told: list[Done] = []
-    done = runner.run(jobs([folder], out), told=told.append)
+    done = runner.run(jobs([folder], out), report=told.append)
     assert sorted(one.job.source for one in told) == [one.job.source for one in done]
     return {one.job.source.name: one for one in done}
 
@@ -67,7 +67,7 @@ def test_a_folder_with_good_and_bad_files(world: World, invoice: bytes, runner: 
         (folder / name).write_bytes(content)
     (folder / "good.pdf").chmod(0o640)
     later(world)
-    done = {str(one.job.source.relative_to(folder)): one for one in runner().run(jobs([folder], None), told=lambda _done: None)}
+    done = {str(one.job.source.relative_to(folder)): one for one in runner().run(jobs([folder], None), report=lambda _done: None)}
     assert done["good.pdf"].word is done["deeper/good.pdf"].word is Word.EXTENDED
     assert done["unsigned.pdf"].word is Word.UNSIGNED
     codes = {name: one.fault.code for name, one in done.items() if one.fault is not None}
@@ -115,7 +115,7 @@ def test_threads_that_change_at_every_step_do_not_disturb_each_other(
     try:
         for word in (Word.EXTENDED, Word.KEPT):
             certificate.cache_clear()
-            done = runner().run(jobs([tmp_path], None), told=lambda _done: None)
+            done = runner().run(jobs([tmp_path], None), report=lambda _done: None)
             assert [(one.word, one.fault) for one in done] == [(word, None)] * 8
     finally:
         sys.setswitchinterval(usual)
@@ -129,7 +129,7 @@ def test_a_run_waits_for_answers_that_are_not_out_yet(
     world.clock.advance(HOUR_S)  # the CRLs were published before
     file = tmp_path / "sealed.pdf"
     file.write_bytes(world.signed(invoice))
-    first = runner().run(jobs([file], None), told=lambda _done: None)
+    first = runner().run(jobs([file], None), report=lambda _done: None)
     assert [(one.word, one.fault and one.fault.code) for one in first] == [(Word.WAITING, Code.EVIDENCE_NOT_YET)]
     heard: list[Word] = []
 
@@ -137,7 +137,7 @@ def test_a_run_waits_for_answers_that_are_not_out_yet(
         heard.append(done.word)
         later(world)  # while the run waits, the CA publishes
 
-    done = runner().run(jobs([file], None), wait_s=60, told=told)
+    done = runner().run(jobs([file], None), wait_s=60, report=told)
     assert heard == [Word.WAITING]
     assert [(one.word, one.before, one.level) for one in done] == [(Word.EXTENDED, Level.B_T, Level.B_LTA)]
 
@@ -150,7 +150,7 @@ def test_a_run_waits_no_longer_than_it_was_told(
     world.clock.advance(HOUR_S)
     file = tmp_path / "sealed.pdf"
     file.write_bytes(world.signed(invoice))
-    (done,) = runner().run(jobs([file], None), wait_s=2, told=lambda _done: None)
+    (done,) = runner().run(jobs([file], None), wait_s=2, report=lambda _done: None)
     assert (done.word, done.level) == (Word.WAITING, Level.B_T)
     assert world.requests["/ca.crl"] > 2  # it asked more than once
 
@@ -221,7 +221,7 @@ def test_further_trust_is_added_to_the_offices_own(world: World, invoice: bytes,
     file.write_bytes(world.signed(invoice))
     later(world)
     with extender(means, Aim(Level.B_LTA), at_once=1, clock=world.clock) as runner:
-        (done,) = runner.run(jobs([file], None), told=lambda _done: None)
+        (done,) = runner.run(jobs([file], None), report=lambda _done: None)
     assert (done.word, done.fault) == (Word.EXTENDED, None)
     (layout.pki / "roots.pem").write_bytes(layout.root_certificate.read_bytes() * 2)  # of every generation
     assert list(Means.of(layout, office, anchors=[other], tsa=None, hosts=[]).anchors) == [layout.pki / "roots.pem", other]
@@ -238,7 +238,7 @@ def test_a_tsa_that_nobody_trusts_is_named_for_every_file_and_no_clock_is_blamed
     later(world)
     means = Means.of(layout, office, anchors=[], tsa=f"{stranger.url}/tsa", hosts=[])
     with extender(means, Aim(Level.B_LTA), at_once=1, clock=world.clock) as runner:
-        done = runner.run(jobs([folder], None), told=lambda _done: None)
+        done = runner.run(jobs([folder], None), report=lambda _done: None)
     stranger.close()
     for one in done:
         assert one.fault is not None and one.fault.code is Code.TSA_UNTRUSTED

@@ -23,9 +23,9 @@ from tests.attacks.appended import entries, name, numbers, stream, update
 from tests.attacks.repairing import store
 from tests.verify.conftest import codes
 from tests.verify.office import NOW, Office, Sealed, page_document
+from verify.opinion import MOST_SECONDS
 from verify.report import Verdict
 from verify.sandbox import LIMITS, Sandbox
-from verify.steps.drawing import MOST_SECONDS
 from verify.verifier import verify
 
 HOSTILE = """
