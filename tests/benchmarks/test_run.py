@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.conftest import REPOSITORY
+from vermilion.services import SERVICES
 
 RUN_S = 500
 pytestmark = [pytest.mark.xdist_group("benchmarks"), pytest.mark.timeout(RUN_S + 60)]
@@ -33,7 +34,7 @@ def _left(folder: Path) -> list[str]:
 
 def test_a_tiny_run_measures_writes_draws_and_leaves_nothing_running(tmp_path: Path) -> None:
     done = subprocess.run(
-        _command(tmp_path, "cpu_ms_per_document", "tsa.of_limit", "extend"),
+        _command(tmp_path, "cpu_ms_per_document", "tsa.of_limit", "extend", "office"),
         cwd=REPOSITORY, capture_output=True, text=True, timeout=RUN_S, check=False, env={**os.environ, "NO_COLOR": "1", "COLUMNS": "140"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -50,6 +51,10 @@ def test_a_tiny_run_measures_writes_draws_and_leaves_nothing_running(tmp_path: P
     assert figures["extend.documents_per_s"]["value"] > 0 and figures["extend.cpu_ms"]["value"] > 0
     ratio = figures["extend.documents_per_s"]["value"] / figures["extend.pyhanko_documents_per_s"]["value"]
     assert figures["extend.vs_pyhanko"]["value"] == pytest.approx(ratio)
+    rest = {name: figure["value"] for name, figure in figures.items() if name.startswith("office.")}
+    assert rest["office.processes"] >= len(SERVICES)
+    parts = [rest[f"office.rest_mb.{service.name}"] for service in SERVICES]
+    assert min(parts) > 5 and rest["office.rest_mb"] == pytest.approx(sum(parts)) and rest["office.rest_cpu"] >= 0
     assert "24 sealed documents of all classes and variants verified: valid" in done.stdout
     assert re.search(r"cpu_ms_per_document\s+[0-9.]+", done.stdout)
     assert (tmp_path / "out" / "aims.png").exists() and (tmp_path / "out" / "cpu.png").exists()

@@ -114,7 +114,7 @@ def _admit(office: Here, name_or_uri: str, what: Literal["stop", "allow"], perso
     with office.workflow() as workflow:
         client = _find(workflow, name_or_uri)
     title, parameters = text(f"clients.{what}_title", name=client["name"]), {"change": f"client_{what}", "client": client["uri"]}
-    deciding.told(f"clients.{what}_done", deciding.register(office, title, parameters, persons), name=client["name"])
+    deciding.say_done(f"clients.{what}_done", deciding.register(office, title, parameters, persons), name=client["name"])
 
 
 def _all(workflow: WorkflowClient) -> list[Any]:

@@ -83,7 +83,7 @@ def register(
     return None if done is None else (form["number"], done["ledger_index"])
 
 
-def told(key: str, done: tuple[str, int] | None, **words: Any) -> None:
+def say_done(key: str, done: tuple[str, int] | None, **words: Any) -> None:
     """Says what has come about; nothing where it waits for people."""
     if done is not None:
         say(key, number=done[0], index=done[1], **words)

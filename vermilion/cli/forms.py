@@ -80,8 +80,11 @@ def _show_head(form: Any) -> None:
         (text("column.until"), _date(context["exp"])),
     ]
     if performance:
-        told = [performance["state"], *(str(performance[name]) for name in ("code", "reason", "closed_reason") if performance.get(name))]
-        rows.append((text("column.performance"), " — ".join(told)))
+        performed = [
+            performance["state"],
+            *(str(performance[name]) for name in ("code", "reason", "closed_reason") if performance.get(name)),
+        ]
+        rows.append((text("column.performance"), " — ".join(performed)))
     show_pairs(rows)
 
 

@@ -38,7 +38,7 @@ def add(
     key = hashlib.sha256(spki).hexdigest()
     parameters = {"change": "issuer_add", "public_key": b64url(spki)}
     done = deciding.register(here(state), text("issuers.add_title", issuer=key), parameters, persons)
-    deciding.told("issuers.add_done", done, issuer=key)
+    deciding.say_done("issuers.add_done", done, issuer=key)
 
 
 @app.command("remove", help=text("help.issuers_remove"))
@@ -51,7 +51,7 @@ def remove(
     if not found:
         raise VermilionError(Code.NOT_FOUND, f"the signer pins no issuer {key}; see `vermilion issuers list`")
     parameters = {"change": "issuer_remove", "kid": b64url(found[0].digest())}
-    deciding.told(
+    deciding.say_done(
         "issuers.remove_done", deciding.register(office, text("issuers.remove_title", issuer=key), parameters, persons), issuer=key
     )
 

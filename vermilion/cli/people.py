@@ -84,7 +84,7 @@ def remove(
     with office.workflow() as workflow:
         who = common.find_person(workflow, person)
     title, parameters = text("people.remove_title", name=who["name"]), {"change": "person_remove", "id": who["id"]}
-    deciding.told("people.remove_done", deciding.register(office, title, parameters, persons), name=who["name"])
+    deciding.say_done("people.remove_done", deciding.register(office, title, parameters, persons), name=who["name"])
 
 
 @app.command("quorum", help=text("help.people_quorum"))
@@ -94,4 +94,4 @@ def quorum(
     state: State = DEFAULT,
 ) -> None:
     title, parameters = text("people.quorum_title", least=least), {"change": "register_quorum", "least_persons": least}
-    deciding.told("people.quorum_done", deciding.register(here(state), title, parameters, persons), least=least)
+    deciding.say_done("people.quorum_done", deciding.register(here(state), title, parameters, persons), least=least)

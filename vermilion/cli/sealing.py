@@ -149,9 +149,9 @@ def _unfit(office: Here, line: client.Office, asked: _Asked, *, quiet: bool) -> 
     unfit = {found.others[each]: one for each, one in judged.items()}
     if unfit and not quiet:
         say("seal.unfit", refused=len(unfit), total=len(asked.documents))
-        told = Follow(text("seal.progress"), len(unfit))
+        progress = Follow(text("seal.progress"), len(unfit))
         for _, one in sorted(unfit.items()):
-            told.ended(one)
+            progress.ended(one)
     return unfit
 
 

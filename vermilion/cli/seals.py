@@ -203,7 +203,7 @@ def add(
         "quorum": list(quorums or USUAL_QUORUMS),
     }
     title = text("seals.add_title", kind=kind, name=parameters["name"])
-    deciding.told("seals.add_done", deciding.register(office, title, parameters, persons, files=files), kind=kind, id=parameters["id"])
+    deciding.say_done("seals.add_done", deciding.register(office, title, parameters, persons, files=files), kind=kind, id=parameters["id"])
 
 
 def _found(state: Path, seal: str) -> tuple[Here, signer_pb2.SealRecord]:
@@ -224,7 +224,7 @@ def _change(
 ) -> None:
     """An act about a seal; ``what`` names the catalogue's texts for its title and its end."""
     title = text(f"seals.{what}_title", kind=found.kind, **words)
-    deciding.told(f"seals.{what}_done", deciding.register(office, title, parameters, persons, files=files), kind=found.kind, **words)
+    deciding.say_done(f"seals.{what}_done", deciding.register(office, title, parameters, persons, files=files), kind=found.kind, **words)
 
 
 def _quorum(seal: signer_pb2.SealRecord) -> str:

@@ -101,10 +101,10 @@ def _show_findings(report: Report, language: str) -> None:
 
 def _list(depth: int, found: Sequence[Finding], language: str, *, way: bool = True) -> None:
     """Findings with what to do about them; about others' signatures there is nothing to do but to know."""
-    told: dict[FindingCode, list[Finding]] = {}
+    by_code: dict[FindingCode, list[Finding]] = {}
     for one in found:
-        told.setdefault(one.code, []).append(one)
-    show_pairs([("  " * depth + code, _told(same, language, way=way)) for code, same in told.items()])
+        by_code.setdefault(one.code, []).append(one)
+    show_pairs([("  " * depth + code, _told(same, language, way=way)) for code, same in by_code.items()])
 
 
 def _told(same: Sequence[Finding], language: str, *, way: bool) -> str:

@@ -22,7 +22,7 @@ ROUND_S: Final = 3600.0
 
 
 class ClientRenewal:
-    """A thread that renews what is due. ``report`` is told the folder and the fault of what cannot be renewed."""
+    """A thread that renews what is due. ``report`` gets folder and fault of what cannot be renewed."""
 
     def __init__(
         self, layout: Layout, ca_target: str, report: Callable[[Path, VermilionError], None], *, clock: Clock | None = None

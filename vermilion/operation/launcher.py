@@ -113,7 +113,7 @@ class Launcher:
             _end(leftover, self._clock)
 
     def start(self, report: Callable[[str], None] = lambda _name: None) -> None:
-        """Starts all services, wave by wave; ``report`` is told each that is ready. Stops all again when one fails."""
+        """Starts all services, wave by wave; ``report`` gets the name of each that is ready. Stops all again when one fails."""
         try:
             for wave in start_waves(self._services):
                 for service in wave:

@@ -50,8 +50,8 @@ def last_words(said: str) -> tuple[Code | None, str]:
     for line in reversed(lines):
         if line == _TRACEBACK:
             break
-        if (told := _typed(line)) is not None:
-            return told
+        if (found := _typed(line)) is not None:
+            return found
     return None, lines[-1][:300] if lines else "it said nothing"
 
 

@@ -106,8 +106,8 @@ def await_performed(workflow: WorkflowClient, number: str) -> Any | None:
         performance = form.get("performance") or {}
         if performance.get("state") == "done":
             return performance
-        if (told := ended.why(form, workflow.names() if form["state"] == "rejected" else {})) is not None:
-            raise VermilionError(*told)
+        if (end := ended.why(form, workflow.names() if form["state"] == "rejected" else {})) is not None:
+            raise VermilionError(*end)
         if time.monotonic() > deadline:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, f"form {number} is approved, but the act has not been carried out yet")
         time.sleep(POLL_S)

@@ -29,8 +29,8 @@ def why(form: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Code, str] |
         case "withdrawn":
             return Code.FORM_STATE, text("ended.withdrawn", number=number)
     if performance.get("state") in _FAILED:
-        told = {"code": performance["code"], "reason": performance.get("closed_reason") or performance["reason"]}
-        return code_named(performance["code"], Code.FORM_STATE), text("ended.refused", number=number, **told)
+        refusal = {"code": performance["code"], "reason": performance.get("closed_reason") or performance["reason"]}
+        return code_named(performance["code"], Code.FORM_STATE), text("ended.refused", number=number, **refusal)
     if performance.get("state") != "done" and form["context"]["exp"] <= time.time():
         return Code.FORM_STATE, text("ended.lapsed", number=number)
     return None

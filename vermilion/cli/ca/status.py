@@ -26,8 +26,8 @@ def status(state: State = DEFAULT, as_json: AsJson = False) -> None:
     office = here(state)
     with Authority(office.layout, office.office) as authority:
         crls = authority.crls()
-    told, now = _responder(office), datetime.now(UTC)
-    found = [_standing(crl, told.get(crl.issuer), now) for crl in crls]
+    gauges, now = _responder(office), datetime.now(UTC)
+    found = [_standing(crl, gauges.get(crl.issuer), now) for crl in crls]
     if as_json:
         emit_json(found)
         return
@@ -55,14 +55,14 @@ def _responder(office: Here) -> Mapping[str, Mapping[str, float]]:
     return found
 
 
-def _standing(crl: Any, told: Mapping[str, float] | None, now: datetime) -> dict[str, Any]:
+def _standing(crl: Any, gauges: Mapping[str, float] | None, now: datetime) -> dict[str, Any]:
     """One CA as JSON has it: instants in RFC 3339; None where there is nothing, as for a root, which has no responder."""
-    told = told or {}
+    gauges = gauges or {}
 
     def ends(gauge: str) -> str | None:
-        return to_text(now + timedelta(seconds=told[gauge])) if gauge in told else None
+        return to_text(now + timedelta(seconds=gauges[gauge])) if gauge in gauges else None
 
-    waiting = told.get("vermilion_ocsp_waiting")
+    waiting = gauges.get("vermilion_ocsp_waiting")
     return {
         "authority": crl.issuer,
         "crl_number": crl.number,
