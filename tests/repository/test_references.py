@@ -111,6 +111,22 @@ def test_the_architecture_has_a_row_for_each_service(repository: Repository) -> 
     assert set(re.findall(r"^\| (\w+) \|", section[1], re.MULTILINE)) - {"process"} == {service.name for service in SERVICES}
 
 
+def test_the_architecture_names_the_rooms_within_each_room(repository: Repository) -> None:
+    section = repository.section("docs/architecture.md", "The rooms")
+    for room, text in re.findall(r"^\| `([\w/]+)/` \| (.*) \|$", section, re.MULTILINE):
+        named = set(re.findall(r"`(\w+)/`", text))
+        assert {
+            name for name in named if not any(path.startswith(f"{room}/") and f"/{name}/" in path for path in repository.files)
+        } == set(), room
+        within = {
+            path.split("/")[1]
+            for path in repository.files
+            if path.startswith(f"{room}/") and path.endswith("/__init__.py") and path.count("/") == 2
+        }
+        if "/" not in room and room not in {"tests", "protos", "sealcore", "migrations"}:
+            assert within <= named, room
+
+
 def test_how_to_add_an_algorithm_names_every_file_that_knows_one(repository: Repository) -> None:
     section = re.search(r"### An algorithm of keys\n(.*?)\n### ", repository.files["CONTRIBUTING.md"], re.DOTALL)
     assert section
