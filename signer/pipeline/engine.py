@@ -16,9 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache, partial
-from typing import Protocol
+from functools import partial
 
 from sqlalchemy import Engine as Database
 
@@ -33,15 +31,14 @@ from signer.gate import Admission, admit_item
 from signer.metrics import SignerMetrics, Stage
 from signer.model import Outcome
 from signer.pdf.fill import fill
-from signer.pdf.lean.prepare import prepare_lean
-from signer.pdf.plan import ContentPolicy, Plan
 from signer.pipeline.admissions import Admissions
-from signer.pipeline.batch import Admitted, Batch, Group, Intended, Prepared, Received, Signed, Timestamped, Verified, accept, label, verify
+from signer.pipeline.batch import Admitted, Batch, Group, Intended, Prepared, Received, Signed, Timestamped, Verified, label, verify
 from signer.pipeline.clock_jumps import ClockJumps
 from signer.pipeline.commit import commit
 from signer.pipeline.examiner import Examiner
 from signer.pipeline.fairness import FairThreads
 from signer.pipeline.keys import SealKey, SealKeys
+from signer.pipeline.preparation import InProgress, Preparation
 from signer.pipeline.sandbox import Sandbox
 from signer.pipeline.timestamps import TimestampSource
 from signer.register.model import Template
@@ -50,17 +47,6 @@ from signer.status.judge import StatusJudge
 from signer.uses.store import Frozen, Intent, Reached, UseStore, Wanted
 
 WRITER_VERSION = "vermilion-1"
-PICTURES_HELD = 64
-
-
-class InProgress(Protocol):
-    """Where a thread notes which document it is reading, for whoever must know when the process has died over one."""
-
-    def begin(self, document_sha256: bytes) -> None:
-        """This thread reads that document from now on."""
-
-    def end(self) -> None:
-        """It reads none."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +79,7 @@ class Engine:
         self._admissions = Admissions(parts.status, parts.keys, parts.clock, audience=parts.audience)
         self._beside = FairThreads(parts.sandboxed_at_once, "beside")
         self._log = get_log("engine")
-        self._picture = lru_cache(maxsize=PICTURES_HELD)(parts.register.attachment)
+        self._preparation = Preparation(parts.sandbox, parts.register.attachment, parts.in_progress, parts.metrics)
         self._holes: dict[str, int] = {}  # SHA-256 of a seal's certificate → size of its holes
         self._clock_jumps = ClockJumps(parts.clock, parts.metrics)
 
@@ -160,13 +146,13 @@ class Engine:
 
     def _after_intend(self, intended: Intended, alone: Batch) -> None:
         alone.admitted, alone.begun = [intended.admitted], [intended]
-        self._finish(alone, self._prepare_in_sandbox(alone, [intended]))
+        self._finish(alone, self._preparation.in_sandbox(alone, [intended]))
 
     def _after_gate(self, template: Template, admitted: Admitted, alone: Batch) -> None:
         alone.admitted = [admitted]
         self._require_template(template, admitted)
         prepared, unread = self._prepare(alone, self._intend(alone, [admitted]))
-        prepared += self._prepare_in_sandbox(alone, unread)
+        prepared += self._preparation.in_sandbox(alone, unread)
         self._parts.reached("prepared")
         self._finish(alone, prepared)
 
@@ -258,64 +244,10 @@ class Engine:
             size_bytes = self._holes[key.certificate_sha256] = key.template.largest_bytes(self._parts.timestamps.largest_token_bytes)
         return size_bytes
 
-    # --- prepare ---------------------------------------------------------------------------------------------------------------
-
     def _prepare(self, batch: Batch, intended: Sequence[Intended]) -> tuple[list[Prepared], list[Intended]]:
-        """By the lean writer; and those that it does not understand, which are for the sandbox."""
-        prepared: list[Prepared] = []
-        unread: list[Intended] = []
+        """By the lean writer; second, those that are for the sandbox."""
         with self._stage("prepare", documents=len(intended)):
-            for one in intended:
-                request = one.admitted.item.request
-                self._parts.in_progress.begin(request.document_sha256)
-                try:
-                    plan = self._plan(one)
-                    update = prepare_lean(request.document, plan, one.admitted.digest())
-                    if update is not None:
-                        prepared.append(accept(one, update, plan))
-                        continue
-                except VermilionError as refusal:
-                    batch.refuse(one.admitted.received, refusal)
-                    continue
-                except Exception as fault:  # noqa: BLE001  (what the lean writer trips over, the sandbox may judge)
-                    self._unforeseen(fault)
-                unread.append(one)
-            self._parts.in_progress.end()
-        self._parts.metrics.prepared("lean", len(intended) - len(unread))
-        return prepared, unread
-
-    def _prepare_in_sandbox(self, batch: Batch, intended: Sequence[Intended]) -> list[Prepared]:
-        prepared: list[Prepared] = []
-        for one in intended:
-            try:
-                plan = self._plan(one)
-                hash_name = one.admitted.key.template.hash_name
-                update = self._parts.sandbox.run(one.admitted.item.request.document[:], plan, hash_name)
-                prepared.append(accept(one, update, plan))
-                self._parts.metrics.sandbox_calls.labels("ok").inc()
-            except VermilionError as refusal:
-                batch.refuse(one.admitted.received, refusal)
-                self._parts.metrics.sandbox_calls.labels(str(refusal.code)).inc()
-                if refusal.code is Code.DOCUMENT_TOO_COMPLEX:
-                    request, proven = one.admitted.item.request, not isinstance(refusal, UnansweredError)
-                    one.admitted.received.group.overrun(request, refusal.reason, proven=proven)
-        self._parts.metrics.prepared("sandbox", len(intended))
-        return prepared
-
-    def _plan(self, intended: Intended) -> Plan:
-        item, frozen = intended.admitted.item, intended.intent.frozen
-        placement, seal = item.request.placement, item.admission.seal
-        return Plan(
-            field_name=frozen.field_name,
-            signing_time=datetime.fromtimestamp(frozen.signing_time_us / 1_000_000, UTC),
-            placement=placement,
-            pictures={mark.picture_sha256: self._picture(mark.picture_sha256) for mark in placement.marks},
-            hole_size_bytes=frozen.hole_size_bytes,
-            content_policy=ContentPolicy(seal.content_policy),
-            writer_version=frozen.writer_version,
-            owner_name=seal.name,
-            bound=seal.certifies if item.is_grant_use else None,
-        )
+            return self._preparation.lean(batch, intended)
 
     # --- from the signature to the end of the use ------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import signer.pipeline.commit
 import signer.pipeline.engine
+import signer.pipeline.preparation
 import signer.uses.store
 from sealcore.clock import Clock
 from sealcore.platform import db, ledger_store
@@ -155,14 +156,14 @@ DEADLY_TEXT: Final = b"Ends whoever reads it"
 
 def _over_a_document(end: Callable[[], None]) -> Callable[[], None]:
     def install() -> None:
-        prepare = signer.pipeline.engine.prepare_lean
+        prepare = signer.pipeline.preparation.prepare_lean
 
         def prepare_lean(document: Any, *others: Any) -> Any:
             if document.find(DEADLY_TEXT) >= 0:
                 end()
             return prepare(document, *others)
 
-        signer.pipeline.engine.prepare_lean = prepare_lean  # type: ignore[attr-defined]
+        signer.pipeline.preparation.prepare_lean = prepare_lean  # type: ignore[attr-defined]
 
     return install
 
@@ -187,7 +188,7 @@ SLIPPED_TEXT: Final = b"Sealed with something more"
 
 def _slips_something_in() -> None:
     """A lean writer that somebody has taken over: into the update of one kind of document goes an object that nobody approved."""
-    prepare = signer.pipeline.engine.prepare_lean
+    prepare = signer.pipeline.preparation.prepare_lean
 
     def prepare_lean(document: Any, *others: Any) -> Any:
         good = prepare(document, *others)
@@ -196,7 +197,7 @@ def _slips_something_in() -> None:
         parts = taken_apart(document[:], good.suffix)
         return put_together(document[:], parts.having(parts.free_number, b"<</Type/Annot>>"), good)
 
-    signer.pipeline.engine.prepare_lean = prepare_lean  # type: ignore[attr-defined]
+    signer.pipeline.preparation.prepare_lean = prepare_lean  # type: ignore[attr-defined]
 
 
 TAKEN_OVER: Final[dict[str, Callable[[], None]]] = {"slips something in": _slips_something_in}
