@@ -15,14 +15,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from sealcore.errors import Code, VermilionError
+from sealcore.errors import VermilionError
 from sealcore.protocol.ledger_entry import signature_hash, timestamp_hash
 from signer.gate import AdmittedItem
 from signer.model import Call, ItemRequest, Outcome, Result, SealedUse
 from signer.pdf.plan import Plan
 from signer.pdf.plan import Prepared as Update
-from signer.pdf.readback.objects import require_accounted
-from signer.pdf.readback.signature import read_back
+from signer.pdf.readback.accounted import Accounted, account_for
+from signer.pdf.readback.sealed import read_back
 from signer.pipeline.commit import Finished
 from signer.pipeline.keys import SealKey
 from signer.uses.store import Intent
@@ -72,10 +72,11 @@ class Intended(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A document with an update that ``accept`` let pass."""
+    """A document with an update that ``accept`` let pass; what is signed is the digest in ``accounted``, not the writer's word for it."""
 
     intended: Intended
     update: Update
+    accounted: Accounted
 
 
 class Signed(NamedTuple):
@@ -104,31 +105,16 @@ def accept(intended: Intended, update: Update, plan: Plan) -> Prepared:
 
     So whoever takes a writer over gets no other digest signed (I2), and no update with more than the approved marks (I4).
     """
-    document = intended.admitted.item.request.document
-    size_bytes, (_, first, second, _) = len(document), update.byte_range
-    digest = intended.admitted.digest().copy()
-    digest.update(update.suffix[: first - size_bytes])
-    digest.update(update.suffix[second - size_bytes :])
-    if update.document_size_bytes != size_bytes or digest.digest() != update.digest:
-        raise VermilionError(Code.DOCUMENT_READBACK, "what was prepared is not an update of this document")
-    require_accounted(document, update.suffix, plan, update.field_name)
-    return Prepared(intended, update)
+    admitted = intended.admitted
+    return Prepared(intended, update, account_for(admitted.item.request.document, admitted.digest(), update, plan))
 
 
 def verify(timestamped: Timestamped, suffix: bytes) -> Verified:
     """Reads the sealed document back, with a reader that shares no code with the writers; DOCUMENT_READBACK."""
-    (intended, update), signature = timestamped.signed
+    (intended, update, accounted), signature = timestamped.signed
     admitted, intent = intended
     received, item, key = admitted
-    read_back(
-        item.request.document,
-        suffix,
-        document_digest=admitted.digest(),
-        field_name=update.field_name,
-        expected_spki_sha256=key.key.spki_sha256,
-        expected_digest=update.digest,
-        hash_name=key.template.hash_name,
-    )
+    read_back(accounted, suffix, spki_sha256=key.key.spki_sha256)
     sealed = item.digest.copy()
     sealed.update(suffix)
     finished = Finished(

@@ -16,7 +16,7 @@ from typing import Any, Final
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.platform.sandbox import PARTS_LIMIT, ForkServer
 from signer.pdf.plan import Plan, Prepared
-from signer.pdf.readback.objects import require_accounted
+from signer.pdf.readback.account import require_accounted
 from signer.pipeline.sandbox import limits, plan_of, request_parts
 
 PARTS_EACH: Final = 3
@@ -44,7 +44,7 @@ class DryRun:
     """Prepares candidates in a sandbox, which starts with the first of them. Thread-safe."""
 
     def __init__(self) -> None:
-        self._server = ForkServer("signer.pipeline.dry_run:work", preload=["signer.pdf.full.prepare"], limits=limits())
+        self._server = ForkServer("signer.pipeline.dry_run:work", preload=["signer.pdf.prepare"], limits=limits())
 
     def close(self) -> None:
         """Ends the sandbox."""
@@ -111,7 +111,7 @@ def work(parts: list[bytes]) -> Sequence[bytes]:
 
 
 def _examined(document: bytes, plan: Plan, *, alone: bool) -> dict[str, Any] | None:
-    from signer.pdf.full.prepare import prepare  # noqa: PLC0415  (only the zygote loads pyHanko and PDFium, never the signer itself)
+    from signer.pdf.prepare import prepare  # noqa: PLC0415  (only the zygote loads pyHanko and PDFium, never the signer itself)
 
     try:
         prepared = _lean(document, plan)

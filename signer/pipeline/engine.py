@@ -266,7 +266,7 @@ class Engine:
             before_s = self._parts.keys.cpu_s
             for group in by_key.values():
                 key = group[0].intended.admitted.key
-                signatures = self._parts.keys.sign_all(key, [key.template.signed_attributes(one.update.digest) for one in group])
+                signatures = self._parts.keys.sign_all(key, [key.template.signed_attributes(one.accounted.digest) for one in group])
                 self._parts.metrics.hsm_outcomes(signatures)
                 for one, signature in zip(group, signatures, strict=True):
                     if isinstance(signature, VermilionError):
@@ -296,8 +296,8 @@ class Engine:
         suffixes: list[bytes] = []
         with self._stage("assemble", documents=len(timestamped)):
             for one in timestamped:
-                (intended, update), signature = one.signed
-                suffixes.append(fill(update, intended.admitted.key.template.assemble(update.digest, signature, one.token)))
+                (intended, update, accounted), signature = one.signed
+                suffixes.append(fill(update, intended.admitted.key.template.assemble(accounted.digest, signature, one.token)))
         verified: list[Verified] = []
         with self._stage("read_back", documents=len(timestamped)):
             for one, suffix in zip(timestamped, suffixes, strict=True):

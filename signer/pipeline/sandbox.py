@@ -56,12 +56,12 @@ class Sandbox:
 
 def server(shared: socket.socket | None = None) -> ForkServer:
     """What documents are prepared by: a server of one's own, or one that is shared."""
-    return ForkServer("signer.pipeline.sandbox:prepare_parts", preload=["signer.pdf.full.prepare"], limits=limits(), shared=shared)
+    return ForkServer("signer.pipeline.sandbox:prepare_parts", preload=["signer.pdf.prepare"], limits=limits(), shared=shared)
 
 
 def prepare_parts(parts: list[bytes]) -> Sequence[bytes]:
     """Runs in the child: takes the parts of a request, returns the parts of the answer."""
-    from signer.pdf.full.prepare import prepare  # noqa: PLC0415  (only the zygote loads pyHanko and PDFium, never the signer itself)
+    from signer.pdf.prepare import prepare  # noqa: PLC0415  (only the zygote loads pyHanko and PDFium, never the signer itself)
 
     head, document, pictures = parts
     request = json.loads(head)

@@ -11,8 +11,8 @@ import pytest
 
 from sealcore.errors import VermilionError
 from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
-from signer.pdf.full.prepare import prepare
 from signer.pdf.plan import Plan
+from signer.pdf.prepare import prepare
 from signer.pdf.reasons import PDFA_LOST, PDFUA_LOST
 from tests.conftest import CORPUS
 from tests.judges import standards

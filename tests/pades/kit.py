@@ -23,9 +23,12 @@ from sealcore.hsm.algorithm import Algorithm
 from sealcore.protocol.leaf import Placement
 from signer.pdf.cms import SignatureTemplate
 from signer.pdf.fill import fill
-from signer.pdf.full.prepare import prepare
 from signer.pdf.plan import ContentPolicy, Plan, Prepared
-from signer.pdf.readback.signature import read_back
+from signer.pdf.prepare import prepare
+from signer.pdf.readback.accounted import Accounted
+from signer.pdf.readback.hole import Hole
+from signer.pdf.readback.locate import locate
+from signer.pdf.readback.sealed import read_back
 
 NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 _DAY = datetime.timedelta(days=1)
@@ -189,17 +192,12 @@ class Seal:
         return self.template.assemble(digest, signature, self.authority.stamp(signature))
 
     def finish(self, document: bytes, prepared: Prepared) -> bytes:
-        """Signs, fills, reads back; the whole sealed file."""
+        """Signs, fills, reads back; the whole sealed file. The account is taken as made: it has tests of its own."""
         suffix = fill(prepared, self.cms(prepared.digest))
-        read_back(
-            document,
-            suffix,
-            document_digest=hashlib.new(self.template.hash_name, document),
-            field_name=prepared.field_name,
-            expected_spki_sha256=self.spki_sha256,
-            expected_digest=prepared.digest,
-            hash_name=self.template.hash_name,
-        )
+        _start, first, second, _rest = locate(document + suffix, prepared.field_name).byte_range
+        hole = Hole(first - len(document), second - len(document))
+        accounted = Accounted(prepared.suffix, hole, prepared.digest, self.template.hash_name)
+        read_back(accounted, suffix, spki_sha256=self.spki_sha256)
         return document + suffix
 
     def seal(self, document: bytes, plan: Plan | None = None, **changes: Any) -> bytes:

@@ -16,7 +16,7 @@ from sealcore.hsm.algorithm import Algorithm
 from signer.pdf import der
 from signer.pdf.cms import SignatureTemplate
 from signer.pdf.fill import fill
-from signer.pdf.full.prepare import prepare
+from signer.pdf.prepare import prepare
 from tests.pades import documents
 from tests.pades.kit import Authority, Seal
 

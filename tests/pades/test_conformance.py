@@ -12,10 +12,10 @@ from reportlab.pdfgen.canvas import Canvas
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
-from signer.pdf.full.prepare import prepare
 from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.plan import ContentPolicy, Plan
-from signer.pdf.readback.objects import require_accounted
+from signer.pdf.prepare import prepare
+from signer.pdf.readback.account import require_accounted
 from signer.pdf.reasons import PDFA_LOST, PDFUA_LOST, declared_part
 from tests.judges import standards
 from tests.pades.documents import assemble

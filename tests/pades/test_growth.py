@@ -17,7 +17,7 @@ from signer.pdf.lean import file as lean_file
 from signer.pdf.lean import form, grammar, prepare, text, tree, update, values
 from signer.pdf.lean.file import MOST_WORK_BYTES, File
 from signer.pdf.lean.prepare import prepare_lean
-from signer.pdf.readback import quick_signature as readback_fast
+from signer.pdf.readback import continuation, known_appearances, quick_account, quick_document, quick_pages, quick_update
 from signer.pdf.readback.reader import MOST_WORK, Reader
 from signer.pdf.readback.syntax import UnreadableError
 from tests.pades.documents import assemble, simple
@@ -28,24 +28,34 @@ SMALL, GROWN = 16, 4
 MOST_GROWTH: Final = 4 * 1.3  # a quadratic one would grow sixteenfold
 FEW_STEPS: Final = 3000
 
+REFERENCES: Final = {
+    "numbers.reference": numbers._reference(b"1"),
+    "readback.quick_account.referred": quick_account._referred(b"1"),
+    "readback.continuation.reference_to": continuation.reference_to({1, 10}),
+}
 SEARCHED: Final = {  # looked for from every place of a text; the others are matched at one place
-    numbers._reference(b"1"),
+    *REFERENCES.values(),
     reasons._TELLTALE,
     reasons._ESCAPE,
     form._SIGNATURE,
     grammar._COMMENT,
     text._ESCAPE,
-    readback_fast._STARTXREF,
+    quick_document._STARTXREF,
+    quick_document._COMMENT,
+    quick_pages._ESCAPED,
+    known_appearances._SHOWN,
+    known_appearances._REFERENCES,
 }
 
 
 def patterns() -> Iterator[tuple[str, re.Pattern[bytes]]]:
-    """Every expression of the lean way, and of the quick reading back."""
-    for module in (numbers, reasons, lean_file, form, grammar, prepare, text, tree, update, values, readback_fast):
+    """Every expression of the lean way, and of the quick account."""
+    quickly = (known_appearances, quick_account, quick_document, quick_pages, quick_update)
+    for module in (numbers, reasons, lean_file, form, grammar, prepare, text, tree, update, values, *quickly):
         for name, value in vars(module).items():
             if isinstance(value, re.Pattern) and isinstance(value.pattern, bytes):
                 yield f"{module.__name__.removeprefix('signer.pdf.')}.{name}", value
-    yield "numbers.reference", numbers._reference(b"1")
+    yield from REFERENCES.items()
 
 
 PATTERNS: Final = {id(pattern): (name, pattern) for name, pattern in patterns()}
@@ -82,6 +92,8 @@ tokens = st.lists(st.sampled_from(TOKENS), min_size=1, max_size=4).map(b"".join)
 @example(start=b"", before=b"1", unit=b" ", behind=b"1")
 @example(start=b"[", before=b"1", unit=b" ", behind=b"1 0 1]")
 @example(start=b"", before=b"", unit=b"(\\(", behind=b"")
+@example(start=b"(", before=b"", unit=b"\\(", behind=b"")
+@example(start=b"", before=b"", unit=b"30%", behind=b"")
 @example(start=b"/A [", before=b"", unit=b"1 0 R ", behind=b"")
 @example(start=b"/A [", before=b"1 0 R ", unit=b"/A 11", behind=b"x")
 @example(start=b"/A <</B [", before=b"", unit=b"/#41", behind=b"x[/F 1 /#41")

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
 from signer.pdf import lean
-from signer.pdf.full.independent import require_found
-from signer.pdf.full.prepare import prepare
 from signer.pdf.lean.grammar import NotLeanError
 from signer.pdf.lean.prepare import prepare_lean, prepared
 from signer.pdf.plan import Plan, Prepared
+from signer.pdf.prepare import prepare
+from signer.pdf.readback.pdfium import require_found
 from tests.pades import documents
 from tests.pades.kit import Seal
 from tests.pades.meaning import differences, digest_is_right

@@ -13,12 +13,12 @@ import pytest
 
 from sealcore.errors import VermilionError
 from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
-from signer.pdf.full.independent import require_found
-from signer.pdf.full.prepare import prepare
 from signer.pdf.lean.grammar import NotLeanError
 from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.lean.prepare import prepared as lean_prepared
 from signer.pdf.plan import ContentPolicy, Plan, Prepared
+from signer.pdf.prepare import prepare
+from signer.pdf.readback.pdfium import require_found
 from signer.pdf.reasons import REPAIRED
 from tests.conftest import CORPUS, EXAMPLES
 from tests.pades import documents

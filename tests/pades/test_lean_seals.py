@@ -18,9 +18,9 @@ from reportlab.pdfgen.canvas import Canvas
 
 from sealcore.hsm.algorithm import Algorithm
 from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
-from signer.pdf.full.prepare import prepare
 from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.plan import Plan, Prepared
+from signer.pdf.prepare import prepare
 from signer.pdf.reasons import MARKED_LATER
 from tests.pades import documents
 from tests.pades.kit import NOW, Authority, Seal, Verdict, pyhanko_status

@@ -9,10 +9,10 @@ import pytest
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
-from signer.pdf.full.prepare import prepare
 from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.marks import Box
 from signer.pdf.plan import Plan
+from signer.pdf.prepare import prepare
 from tests.conftest import EXAMPLES
 from tests.pades.kit import Seal
 from tests.pades.looks import RENDERERS, by_pdfium, surplus, visible

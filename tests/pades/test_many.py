@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from sealcore.errors import Code, Kind, VermilionError
-from signer.pdf.full.prepare import prepare
+from signer.pdf.prepare import prepare
 from tests.pades.kit import Seal, Verdict, pyhanko_status
 from tests.pades.mutated import mutated
 

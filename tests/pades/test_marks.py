@@ -13,7 +13,7 @@ from PIL import Image, ImageChops
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
-from signer.pdf.full.prepare import prepare
+from signer.pdf.prepare import prepare
 from signer.pdf.reasons import MARKED_LATER
 from tests.pades import documents
 from tests.pades.kit import Seal, Verdict, pyhanko_status

@@ -10,9 +10,9 @@ import pytest
 
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
-from signer.pdf.full.prepare import prepare
 from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.plan import Plan, Prepared
+from signer.pdf.prepare import prepare
 from tests.pades import documents
 from tests.pades.kit import Seal
 from tests.pades.looks import RENDERERS, surplus

@@ -9,12 +9,13 @@ from typing import Final
 import pytest
 
 import signer.pdf.full.prepare as sandboxed
+import signer.pdf.prepare as judged
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
-from signer.pdf.full.prepare import prepare
 from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.plan import Plan
-from signer.pdf.readback.objects import require_accounted
+from signer.pdf.prepare import prepare
+from signer.pdf.readback.account import require_accounted
 from tests.pades.documents import assemble
 from tests.pades.kit import Seal
 from tests.pades.looks import RENDERERS, surplus
@@ -192,7 +193,7 @@ def test_what_is_said_twice_is_not_written_anew(plan_for: Callable[..., Plan], m
     with pytest.raises(VermilionError) as refusal:
         prepare(document, plan)
     assert refusal.value.code == Code.DOCUMENT_DAMAGED
-    monkeypatch.setattr(sandboxed, "require_plain_objects", lambda *_: None)
+    monkeypatch.setattr(judged, "require_plain_objects", lambda *_: None)
     prepared = prepare(document, plan)
     with pytest.raises(VermilionError, match="an object that the seal changes"):
         require_accounted(document, prepared.suffix, plan, prepared.field_name)

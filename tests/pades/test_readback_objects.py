@@ -13,12 +13,12 @@ import signer.pdf.full.prepare as writer
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
 from signer.pdf.full.objects import dictionary, name, reals
-from signer.pdf.full.prepare import prepare
 from signer.pdf.full.update import Opened
 from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.plan import Plan, Prepared
-from signer.pdf.readback.objects import require_accounted, require_accounted_in_general
-from signer.pdf.readback.quick_objects import accounted
+from signer.pdf.prepare import prepare
+from signer.pdf.readback.account import require_accounted, require_accounted_in_general
+from signer.pdf.readback.quick_account import accounted
 from tests.conftest import EXAMPLES
 from tests.judges import standards
 from tests.pades import documents

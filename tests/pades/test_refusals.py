@@ -10,8 +10,8 @@ import pytest
 
 from sealcore.errors import Code, VermilionError
 from signer.pdf import reasons
-from signer.pdf.full.prepare import prepare
 from signer.pdf.plan import ContentPolicy
+from signer.pdf.prepare import prepare
 from signer.pdf.reasons import REPAIRED
 from tests.pades import documents
 from tests.pades.broken import BROKEN

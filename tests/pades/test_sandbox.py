@@ -15,7 +15,7 @@ import pytest
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
-from signer.pdf.full.prepare import prepare
+from signer.pdf.prepare import prepare
 from signer.pipeline.sandbox import Sandbox
 from tests.pades import documents
 from tests.pades.kit import Seal
@@ -98,7 +98,7 @@ def test_many_threads_are_served_while_some_send_what_blows_up(sandbox: Sandbox,
 
 
 def test_the_signer_itself_never_loads_pdf_libraries() -> None:
-    code = "import sys, signer.pipeline.sandbox, signer.pdf.cms, signer.pdf.fill, signer.pdf.readback.signature; print([m for m in sys.modules if m.startswith(('pyhanko', 'pypdfium2'))])"
+    code = "import sys, signer.pipeline.sandbox, signer.pdf.cms, signer.pdf.fill, signer.pdf.readback.locate; print([m for m in sys.modules if m.startswith(('pyhanko', 'pypdfium2'))])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -13,8 +13,8 @@ import pytest
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
-from signer.pdf.full.prepare import prepare
 from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.prepare import prepare
 from tests.pades import documents
 from tests.pades.kit import NOW, Seal, Verdict, pyhanko_status
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,15 +13,15 @@ from typing import Final
 import pytest
 
 import signer.pdf.full.prepare as sandboxed
-import signer.pdf.readback.quick_objects as quick
+import signer.pdf.readback.quick_account as quick
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
-from signer.pdf.full.prepare import prepare
 from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.plan import Plan, Prepared
+from signer.pdf.prepare import prepare
+from signer.pdf.readback.account import require_accounted, require_accounted_in_general
 from signer.pdf.readback.known_appearances import KnownLooks
-from signer.pdf.readback.objects import require_accounted, require_accounted_in_general
-from signer.pdf.readback.quick_objects import accounted
+from signer.pdf.readback.quick_account import accounted
 from tests.pades import documents
 from tests.pades.kit import Seal
 from tests.pades.taken_over import Parts, put_together, taken_apart
@@ -397,27 +398,43 @@ def test_a_page_that_stands_twice_is_told(plan: Plan, monkeypatch: pytest.Monkey
         require_accounted(document, good.suffix, plan, good.field_name)
 
 
+@pytest.mark.parametrize("number", [70, 7])
 @pytest.mark.parametrize("reference", [b"%d 0 R", b"%d%%x\n0 %%y\rR", b"000%d 0 R", b"%d.0 0 R"])
-def test_a_new_object_has_a_number_that_nothing_refers_to(plan: Plan, reference: bytes) -> None:
+def test_a_new_object_has_a_number_that_nothing_refers_to(plan: Plan, reference: bytes, number: int) -> None:
     """Else a mark shows wherever the document names an object that it does not have."""
     document = documents.assemble(
         {
             1: b"<< /Type /Catalog /Pages 2 0 R >>",
             2: b"<< /Type /Pages /Kids [3 0 R 4 0 R] /Count 2 >>",
             3: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] >>",
-            4: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Annots [" + reference % 70 + b"] >>",
+            4: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Annots [" + reference % number + b"] >>",
         }
     )
     good = made(document, plan)
     parts = taken_apart(document, good.suffix)
     field = parts.find(FIELD)
     objects = {
-        70 if number == field else number: (generation, body.replace(b"%d 0 R" % field, b"70 0 R"))
-        for number, (generation, body) in parts.objects.items()
+        number if each == field else each: (generation, body.replace(b"%d 0 R" % field, b"%d 0 R" % number))
+        for each, (generation, body) in parts.objects.items()
     }
     changed = put_together(document, replace(parts, objects=objects), good)
     with pytest.raises(VermilionError, match="the document refers to what is new"):
         require_accounted(document, changed.suffix, plan, changed.field_name)
+
+
+def test_an_index_that_names_very_many_objects_costs_no_memory(plan: Plan) -> None:
+    document = DOCUMENTS["stream"]
+    good = made(document, plan)
+    told = re.search(rb"/Index\[\d+ (\d+)", good.suffix)
+    assert told is not None
+    hostile = good.suffix[: told.start(1)] + b"3000000" + good.suffix[told.end(1) :]
+    hostile = re.sub(rb"startxref\n\d+", b"startxref\n%d" % (len(document) + hostile.rindex(b" 0 obj\n<</Type/XRef") - 2), hostile)
+    tracemalloc.start()
+    try:
+        assert not accounted(document, hostile, plan, good.field_name)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_hole_alone_is_left_out(plan: Plan) -> None:

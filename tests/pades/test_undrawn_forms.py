@@ -11,9 +11,9 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
-from signer.pdf.full.prepare import prepare
 from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.plan import Plan
+from signer.pdf.prepare import prepare
 from tests.pades import documents
 from tests.pades.kit import Seal
 from tests.pades.looks import RENDERERS, surplus

@@ -22,8 +22,8 @@ from sealcore.platform.config import load
 from sealcore.protocol.leaf import Placement
 from signer.pdf.cms import SignatureTemplate
 from signer.pdf.fill import fill
-from signer.pdf.full.prepare import prepare
 from signer.pdf.plan import ContentPolicy, Plan
+from signer.pdf.prepare import prepare
 from signer.settings import SignerSettings
 from timestamp.clock_watch import ClockWatch
 from timestamp.unit import TimestampUnit

@@ -1,15 +1,17 @@
 """Prepares a document for signing: an incremental update with an empty hole, and the digest around it.
 
-Runs in the sandbox, since it reads what strangers wrote. Needs no key and decides nothing about authority.
+Runs in the sandbox, since it reads what strangers wrote. Needs no key and decides nothing about authority. Who judges what is written
+here comes in as ``Readers``: a writer that knew its judges could be written to please them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Final
+from typing import Final, Protocol
 
 from pyhanko.pdf_utils import generic
 
@@ -20,7 +22,6 @@ from signer.pdf.full.appearance import Appearances, require_on_page, show, stamp
 from signer.pdf.full.changeable import changeable_content
 from signer.pdf.full.conformance import Declared, declared, pictures_conform
 from signer.pdf.full.form import add_annotation, add_field, own_object, unique_name
-from signer.pdf.full.independent import require_found, require_plain_objects
 from signer.pdf.full.locks import FormState, form_state
 from signer.pdf.full.names import exact_names
 from signer.pdf.full.objects import ByteRange, Hole, dictionary, found_dictionary, name, number, plainly
@@ -36,7 +37,17 @@ from signer.pdf.reasons import MARKED_LATER, PDFA_LOST, PDFUA_LOST, REPAIRED, re
 _MENDABLE: Final = (Code.DOCUMENT_DAMAGED, Code.DOCUMENT_NO_PAGES, Code.DOCUMENT_READBACK)
 
 
-def prepare(document: bytes, plan: Plan, hash_name: str = "sha256") -> Prepared:
+class Readers(Protocol):
+    """Readers that share no code with this writer."""
+
+    def require_plain(self, file: bytes, numbers: Iterable[int]) -> None:
+        """DOCUMENT_DAMAGED where readers take one of these objects of ``file`` in different ways."""
+
+    def require_found(self, document: bytes, prepared: Prepared, *, repaired: bool) -> None:
+        """DOCUMENT_READBACK unless every reader finds the signature; ``repaired``: and unless the first pages still show what they did."""
+
+
+def prepare(document: bytes, plan: Plan, hash_name: str, readers: Readers) -> Prepared:
     """The update for ``document`` as the plan says, with the digest by ``hash_name`` over everything but the hole.
 
     Earlier bytes and signatures stay as they are. The same document and plan give the same update. Raises DOCUMENT_… and MARK_OFF_PAGE; never a bare exception of the reader's.
@@ -45,7 +56,7 @@ def prepare(document: bytes, plan: Plan, hash_name: str = "sha256") -> Prepared:
     refuse_what_is_no_pdf(document)
     with exact_names():
         try:
-            return _prepared(document, b"", plan, hash_name)
+            return _prepared(document, b"", plan, hash_name, readers)
         except VermilionError as refusal:
             if refusal.code not in _MENDABLE:
                 raise
@@ -54,12 +65,12 @@ def prepare(document: bytes, plan: Plan, hash_name: str = "sha256") -> Prepared:
             if mending is None:
                 raise
             try:
-                return _prepared(document, mending, plan, hash_name)
+                return _prepared(document, mending, plan, hash_name, readers)
             except VermilionError as second:
                 raise (refusal if second.code in _MENDABLE else second) from None
 
 
-def _prepared(document: bytes, mending: bytes, plan: Plan, hash_name: str) -> Prepared:
+def _prepared(document: bytes, mending: bytes, plan: Plan, hash_name: str, readers: Readers) -> Prepared:
     file = document + mending if mending else document
     opened = open_document(file, _identifier(document, plan))
     with plainly("the document's form"):
@@ -73,11 +84,11 @@ def _prepared(document: bytes, mending: bytes, plan: Plan, hash_name: str) -> Pr
     signature = _signature(plan, state)
     _require_drawn(opened, state, visible=bool(plan.placement.marks))
     _place(opened, plan, state, field_name, signature, standards)
-    require_plain_objects(file, [number for _generation, number in opened.update.objects])
+    readers.require_plain(file, [number for _generation, number in opened.update.objects])
     with plainly("the document"):
         update = opened.update.written(len(opened.file))
     prepared = _finished(document, mending + update, signature, field_name=field_name, hash_name=hash_name, warnings=warnings)
-    require_found(document, prepared, repaired=bool(mending))
+    readers.require_found(document, prepared, repaired=bool(mending))
     return prepared
 
 

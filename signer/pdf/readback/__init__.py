@@ -1,1 +1,16 @@
-"""Reads a sealed document back, and accounts for every object of an update before anything is signed. Shares no code with the writers."""
+"""The last safeguard: nothing is signed that was not accounted for, and nothing is released that was not read back. Shares no code with the writers.
+
+Before signing, ``accounted.account_for`` takes a writer's update, the document and the plan. Every byte of the update must belong to an
+object or to its cross-reference section, every object must be asked for by the plan, and what is written anew may differ from the document
+only where the plan says so. The result, ``Accounted``, holds the one digest that may be signed. After signing, ``sealed.read_back`` compares
+the sealed update with the accounted one, byte for byte but for the hole, and verifies the CMS in the hole.
+
+    accounted ─▶ account ─┬▶ quick_account   the lean writer's one spelling: quick_update, quick_document, quick_pages, known_appearances
+                          └▶ (the rest)      any spelling: update, reader, syntax, continuation, pages, appearance, ambiguity, repair, metadata
+    sealed    ─▶ cms ─────▶ known_cms        what all seals of one key have in common is judged in full once, then compared
+
+The quick ways never refuse. What they do not recognise goes to the general way, whose word is final.
+
+In the sandbox, before any of this, ``locate`` (our own reader) and ``pdfium`` (another's) look for the signature in what the full writer
+made, since a damaged document may hide it. Why it is built like this: ADR 5, ADR 9 and ADR 25.
+"""

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from sealcore.protocol.leaf import MarkKind, Placement, Rectangle
+from signer.pdf.readback.metadata import declares_pdfa
 from signer.pdf.readback.pages import find_marked
 from signer.pdf.readback.reader import Reader
-from signer.pdf.readback.suffix import Object
 from signer.pdf.readback.syntax import Name, Ref, UnreadableError, same
-from signer.pdf.reasons import declared_part
+from signer.pdf.readback.update import Object
 
 _FORM: Final = {"Type", "Subtype", "FormType", "BBox", "Matrix", "Resources", "Length", "Filter", "Group"}
 _NUMBER: Final = rb"(-?\d+(?:\.\d+)?)"
@@ -27,7 +27,7 @@ _DEFAULTS: Final = {
     "DefaultRGB": [Name("CalRGB"), {"WhitePoint": _WHITE, "Gamma": [2.2, 2.2, 2.2], "Matrix": _PRIMARIES}],
     "DefaultGray": [Name("CalGray"), {"WhitePoint": _WHITE, "Gamma": 2.2}],
 }
-_READ: Final = (None, "FlateDecode", ["FlateDecode"])  # filters that are undone here
+_READ: Final = (None, "FlateDecode", ["FlateDecode"])  # filters that this reader can decode
 _LETTER: Final = [0, 0, 612, 792]
 _MOST_OBJECTS: Final = 2_000
 
@@ -45,7 +45,7 @@ class Look(NamedTuple):
 
 
 def looks_of(placement: Placement) -> list[Look]:
-    """All marks, page by page as the leaf names them; the first is the field's own."""
+    """All marks, page by page, in the order of the leaf; the first one is the appearance of the signature field itself."""
     return [
         Look(page, mark.rectangle, mark.picture_sha256, *((index, len(mark.pages)) if mark.kind == MarkKind.RIDING else (0, 1)))
         for mark in placement.marks
@@ -54,16 +54,16 @@ def looks_of(placement: Placement) -> list[Look]:
 
 
 def may_be_opaque(reader: Reader, root: dict[str, Any]) -> bool:
-    """Whether marks may be laid on without transparency and in colours of no device: where the document declares to be PDF/A."""
+    """Whether marks may go without transparency and use device-independent colours: only in documents that declare to be PDF/A."""
     reference = root.get("Metadata")
     if not isinstance(reference, Ref) or not isinstance(reader.resolve(reference), dict):
         return False
     head, data = reader.stream(reference)
-    return declared_part(data, b"pdfa") > 0 or head.get("Filter") not in _READ
+    return declares_pdfa(data) or head.get("Filter") not in _READ
 
 
 def check_look(take: Take, reference: Ref, look: Look | None, rotation: int, pictures: Mapping[bytes, bytes], *, opaque: bool) -> None:
-    """Raises UnreadableError when the appearance is not that of ``look``; None: an empty one. ``opaque``: see ``may_be_opaque``."""
+    """UnreadableError if the appearance is not that of ``look`` (None: an empty one). ``opaque``: see ``may_be_opaque``."""
     appearance = take(reference)
     head, data = _form(appearance)
     if look is None:
@@ -88,13 +88,13 @@ def check_look(take: Take, reference: Ref, look: Look | None, rotation: int, pic
 
 
 def listed(reader: Reader, value: Any) -> list[Any]:
-    """The elements of an array; none where there is none."""
+    """The elements of an array; empty if there is no array."""
     resolved = reader.resolve(value)
     return resolved if isinstance(resolved, list) else []
 
 
 def _placement(box: list[float], look: Look, width: float, height: float) -> list[float]:
-    """Clip and matrix that show the slice as large as the rectangle takes it, in its middle."""
+    """Clip and matrix that scale the slice to fit the rectangle, and centre it there."""
     part = (box[2] - box[0]) / look.slices
     tall = box[3] - box[1]
     factor = min(width / part, height / tall)
@@ -134,7 +134,7 @@ def _picture(take: Take, reference: Ref, source: Reader, shown: list[float], *, 
 
 
 def _without_defaults(resources: dict[str, Any]) -> dict[str, Any]:
-    """Without the colour spaces that stand for those of a device, where the document's standard asks for them."""
+    """Leaves out the default colour spaces, which PDF/A asks for in place of the device's own."""
     spaces = resources.get("ColorSpace")
     if not isinstance(spaces, dict):
         return resources
@@ -144,7 +144,7 @@ def _without_defaults(resources: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Copies:
-    """What a picture's resources refer to: the same values, by whatever numbers."""
+    """Compares what a picture's resources refer to. Object numbers may differ, values may not."""
 
     def __init__(self, take: Take, source: Reader) -> None:
         self._take, self._source = take, source

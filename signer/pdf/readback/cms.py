@@ -1,4 +1,4 @@
-"""Verifies our own CMS when it is read back; a DER reader of its own, so that no mistake of the writer's can hide here.
+"""Verifies our own CMS when it is read back, with a DER reader of its own: a mistake in the code that encoded it must not repeat itself here.
 
 Narrow on purpose: it accepts the one profile that we write (docs/protocol.md, "Profiles") and nothing else. Most of a CMS is the same for all
 seals of one key; once that much has been judged in full, ``known_cms`` finds it again byte for byte and looks at the rest alone.
@@ -33,7 +33,7 @@ _KNOWN: Final = Known()  # what this process judged in full before
 
 
 class MismatchError(Exception):
-    """The CMS is not what it should be; the message says in which respect."""
+    """The CMS is not what it should be; the message says how."""
 
 
 class Node:
@@ -65,7 +65,7 @@ class Node:
             yield child
 
     def children(self, *tags: int) -> list[Node]:
-        """The children, whose tags must be exactly these."""
+        """The children; MismatchError unless their tags are exactly these."""
         nodes = list(self)
         if [node.tag for node in nodes] != list(tags):
             raise MismatchError("it is built in another way than expected")
@@ -73,7 +73,7 @@ class Node:
 
     @property
     def hex(self) -> str:
-        """The content in hexadecimal: how object identifiers are compared here."""
+        """The content in hexadecimal, which is how object identifiers are compared here."""
         return self.content.hex()
 
 
@@ -88,7 +88,7 @@ def check_cms(contents: bytes, digest: bytes, hash_name: str, expected_spki_sha2
 
 
 def _check(contents: bytes, digest: bytes, hash_name: str, expected_spki_sha256: bytes) -> Constants:
-    """Judges the whole; what of it is the same for all seals of this key."""
+    """Verifies every part, and returns the parts that are the same in all seals of this key."""
     whole = Node(memoryview(contents))
     if any(contents[whole.end :]):
         raise MismatchError("something follows it in the hole")
@@ -117,7 +117,7 @@ def _check(contents: bytes, digest: bytes, hash_name: str, expected_spki_sha256:
     except InvalidSignature:
         raise MismatchError("its signature is invalid") from None
     _check_timestamp(unsigned, bytes(signature.content))
-    before, after = encoded.split(bytes(message_digest.whole), 1)  # DER's order: nothing of that form comes before
+    before, after = encoded.split(bytes(message_digest.whole), 1)  # split at the first: by DER's order, nothing of that form comes earlier
     return Constants(
         hash_name=hash_name,
         head=b"".join(bytes(each.whole) for each in (version, digests, content, certificates)),
@@ -156,7 +156,7 @@ def _attributes(holder: Node) -> dict[str, Node]:
 
 
 def _check_attributes(holder: Node, digest: bytes, certificate: x509.Certificate) -> Node:
-    """The message digest, when all attributes are as they should be."""
+    """Checks all signed attributes; returns the value of message-digest."""
     encoded = [bytes(each.whole) for each in holder]
     _require(encoded == sorted(encoded), "its signed attributes are not in DER order")
     found = _attributes(holder)
@@ -171,7 +171,7 @@ def _check_attributes(holder: Node, digest: bytes, certificate: x509.Certificate
 
 
 def _verifier(public_key: object, algorithm: Node, hash_name: str) -> Verify:
-    """What verifies a signature value over a digest with this key, and raises InvalidSignature."""
+    """A function that verifies a signature value over a digest with this key, or raises InvalidSignature."""
     prehashed = Prehashed(_HASHES[hash_name])
     if isinstance(public_key, rsa.RSAPublicKey) and algorithm.hex == _RSA_SHA256 and hash_name == "sha256":
         padded = padding.PKCS1v15()

@@ -1,4 +1,4 @@
-"""Looks of marks that were judged in full before: found again byte for byte, under whatever numbers their objects have this time."""
+"""Appearances of marks that were judged in full before, recognised byte for byte although their objects have other numbers this time."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from signer.pdf.readback.appearance import Look, check_look
-from signer.pdf.readback.suffix import Object, read_object
 from signer.pdf.readback.syntax import Ref, UnreadableError
+from signer.pdf.readback.update import Object, read_object
 
 _MOST_KNOWN: Final = 1024
 _MOST_PICTURES: Final = 64
 _LARGEST_PICTURE_BYTES: Final = 1024 * 1024
 _SHOWN: Final = re.compile(rb"/Picture ([1-9]\d{0,9}) 0 R")
 _REFERENCES: Final = re.compile(
-    rb"(\((?>[^()\\]++|\\.)*+\)|<[0-9A-Fa-f\x00\t\n\x0c\r ]*+>)|(?<![0-9.+-])([1-9]\d{0,9}) 0 R(?![A-Za-z0-9])", re.DOTALL
+    rb"(\((?>[^()\\]++|\\.)*+\)|<[0-9A-Fa-f\x00\t\n\x0c\r ]*+>|\\.)|(?<![0-9.+-])([1-9]\d{0,9}) 0 R(?![A-Za-z0-9])", re.DOTALL
 )
 
 Bodies = Callable[[int], bytes]
-"""What stands between ``obj`` and ``endobj``, by number; LookupError where the update has no such object."""
+"""The bytes between ``obj`` and ``endobj``, by object number; LookupError if the update has no such object."""
 _Key = tuple[bytes, int, int, int, int, int]
-_Parts = tuple[bytes | int, ...]  # of a body: a number stands for a reference to so many objects behind the first
+_Parts = tuple[bytes | int, ...]  # of an object's body: a number n stands for a reference to the n-th object after the first
 
 
 class KnownLooks:
-    """One a process. What is not found again is judged anew, so forgetting costs time alone."""
+    """One per process. An appearance that is not recognised is judged in full again, so forgetting one costs only time."""
 
     def __init__(self) -> None:
         self._looks: dict[_Key, tuple[bytes, bytes]] = {}
@@ -33,7 +33,7 @@ class KnownLooks:
         self._latest: dict[bytes, tuple[int, list[bytes]]] = {}
 
     def used(self, look: Look, rotation: int, number: int, bodies: Bodies, pictures: Mapping[bytes, bytes]) -> set[int]:
-        """The numbers of all objects that show the mark, ``number`` first of all; UnreadableError where they show something else."""
+        """The numbers of all objects that make up the mark's appearance, ``number`` among them; UnreadableError if it shows something else."""
         body = bodies(number)
         box, shown = look.rectangle, _SHOWN.search(body)
         key = (look.picture_sha256, box.x1 - box.x0, box.y1 - box.y0, look.slice_number, look.slices, rotation)
@@ -45,7 +45,7 @@ class KnownLooks:
         return self._judged(key, look, number, bodies, pictures)
 
     def _spelled(self, picture_sha256: bytes, first: int) -> list[bytes]:
-        """The bodies of a picture's objects when they are numbered from ``first``, as they often are many times in a row."""
+        """The bodies of a picture's objects when numbered from ``first``. Documents of one template often use the same number, so the last is kept."""
         last = self._latest.get(picture_sha256)
         if last is None or last[0] != first:
             last = self._latest[picture_sha256] = first, [_written(parts, first) for parts in self._pictures[picture_sha256]]
@@ -88,7 +88,7 @@ def _written(parts: _Parts, first: int) -> bytes:
 
 
 def _parts(body: bytes, first: int, last: int) -> _Parts | None:
-    """None where the object refers to one that is not the picture's."""
+    """None if the object refers to one that does not belong to the picture."""
     head = body.partition(b"\nstream\n")[0]
     parts: list[bytes | int] = []
     position = 0

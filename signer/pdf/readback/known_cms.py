@@ -49,11 +49,11 @@ class Constants:
 
 
 class _OtherwiseError(Exception):
-    """The CMS is built in another way."""
+    """The CMS is built in a way that is not known here."""
 
 
 class Known:
-    """The constants of the keys that sealed last; threads may share it."""
+    """The constants of the keys that sealed most recently. Thread-safe."""
 
     def __init__(self) -> None:
         self._by_key: OrderedDict[tuple[bytes, str], Constants] = OrderedDict()
@@ -65,7 +65,7 @@ class Known:
             self._by_key.popitem(last=False)
 
     def verifies(self, cms: bytes, digest: bytes, hash_name: str, spki_sha256: bytes) -> bool:
-        """Whether this is a CMS of a known key over ``digest`` with a timestamp over its signature value; False where in doubt."""
+        """Whether this is a CMS of a known key over ``digest``, with a timestamp over its signature value; False if in doubt."""
         constants = self._by_key.get((spki_sha256, hash_name))
         if constants is None:
             return False
@@ -99,7 +99,7 @@ def _verify(cms: bytes, digest: bytes, constants: Constants) -> None:
 
 
 def _check_timestamp(cms: bytes, at: int, end: int, imprint: bytes) -> None:
-    """One unsigned attribute: a time-stamp token whose imprint is this."""
+    """There is one unsigned attribute, a time-stamp token with this imprint."""
     at = _enter_last(cms, at, _SECOND, end)
     at = _enter_last(cms, at, _SEQUENCE, end)
     at = _skip(cms, at, _TIMESTAMP)
@@ -137,7 +137,7 @@ def _enter(data: bytes, at: int, tag: int) -> tuple[int, int]:
 
 
 def _enter_last(data: bytes, at: int, tag: int, end: int) -> int:
-    """Where the content of the value at ``at`` begins, which must end at ``end``, with all that encloses it."""
+    """Where the content of the value at ``at`` begins. The value must end at ``end``, together with everything that encloses it."""
     start, own_end = _enter(data, at, tag)
     if own_end != end:
         raise _OtherwiseError
@@ -145,7 +145,7 @@ def _enter_last(data: bytes, at: int, tag: int, end: int) -> int:
 
 
 def _skip(data: bytes, at: int, expected: bytes) -> int:
-    """Behind these very bytes."""
+    """The position after ``expected``, which must be there."""
     if not data.startswith(expected, at):
         raise _OtherwiseError
     return at + len(expected)

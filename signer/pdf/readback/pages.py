@@ -1,4 +1,4 @@
-"""Which objects the marked pages are, for the reading back (ISO 32000-2 §7.7.3)."""
+"""Finds the marked pages in the page tree (ISO 32000-2 §7.7.3)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_NODES: Final = 200_000
 
 @dataclass(frozen=True, slots=True)
 class PageFound:
-    """A page as it was; without a reference it stands in ``holder``, its parent or the array of kids, at ``position``."""
+    """A page before the update. One without ``reference`` is a direct object in ``holder`` (its parent or the array of kids), at ``position``."""
 
     reference: Ref | None
     content: dict[str, Any]
@@ -26,7 +26,7 @@ class PageFound:
 
 
 def find_marked(reader: Reader, wanted: set[int], *, single: set[int] | frozenset[int] = frozenset()) -> dict[int, PageFound]:
-    """The wanted pages by index, all of them. Those of ``single`` stand once in the whole tree: a mark shows wherever its page stands."""
+    """The wanted pages by index. Those in ``single`` must occur once in the whole tree, since a mark shows wherever its page occurs."""
     found: dict[int, PageFound] = {}
     met: Counter[Ref] = Counter()
     root = reader.resolve(reader.trailer.get("Root"))
@@ -48,7 +48,7 @@ def find_marked(reader: Reader, wanted: set[int], *, single: set[int] | frozense
 
 @dataclass(slots=True)
 class _Order:
-    """Whether the tree leads every reader to the same pages, at least up to the ``last`` one that is marked."""
+    """Whether all readers find the same pages in the tree, at least up to the ``last`` marked one."""
 
     reader: Reader
     last: int
@@ -56,7 +56,7 @@ class _Order:
     before: int = 0
 
     def pages(self, raw: Any, above: int | None, depth: int) -> int | None:
-        """How many are below a node; None where it is not in order. Behind the last marked page one that cannot be read is one."""
+        """How many pages are below a node; None if readers may count differently. After the last marked page, an unreadable node counts as a page."""
         try:
             node = self.reader.resolve(raw)
         except UnreadableError:
@@ -67,7 +67,7 @@ class _Order:
         if depth > _DEEPEST or (above is not None and isinstance(parent, Ref) and parent.number != above):
             return None
         if "Kids" not in node:
-            is_page = kind == "Page" or (kind is None and "Length" not in node)  # a stream is none
+            is_page = kind == "Page" or (kind is None and "Length" not in node)  # a stream is not a page
             return self._page() if depth and (is_page or self.before > self.last) else None
         kids = self.reader.resolve(node["Kids"])
         if not isinstance(kids, list) or kind not in ("Pages", None) or not isinstance(raw, Ref) or raw.number in self.met:

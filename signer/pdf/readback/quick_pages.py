@@ -1,21 +1,22 @@
-"""Which objects the marked pages are, for the quick account of an update (ISO 32000-2 §7.7.3)."""
+"""Finds the marked pages in the page tree, for the quick account (ISO 32000-2 §7.7.3)."""
 
 from __future__ import annotations
 
 import re
 from typing import Final, NamedTuple
 
-from signer.pdf.readback.lookup import Entries, Lookup, OtherwiseError, reference, references
+from signer.pdf.readback.quick_document import Entries, Lookup, OtherwiseError, reference, references
 
 _MOST_NODES: Final = 2_000
 _DEEPEST: Final = 32
+_SEARCHED_BYTES: Final = 4096  # of the document, in about the time that one page takes to be looked at
 _ESCAPED: Final = re.compile(rb"#(?:4[Bb](?:i|#69)|69(?:d|#64)|64(?:s|#73)|73)")  # letters of /Kids (ISO 32000-2 §7.3.5)
 _ROTATION: Final = re.compile(rb"[+-]?\d{1,6}")
 _Reference = tuple[int, int]
 
 
 class MarkedPage(NamedTuple):
-    """A page as it was; ``text`` is all of its dictionary but the closing brackets."""
+    """A page before the update; ``text`` is its dictionary without the closing brackets."""
 
     reference: _Reference
     entries: Entries
@@ -24,21 +25,21 @@ class MarkedPage(NamedTuple):
 
 
 def marked_pages(lookup: Lookup, root: bytes | None, wanted: set[int]) -> dict[int, MarkedPage]:
-    """The wanted pages by index, each of which stands once in the whole tree; the first page where none is wanted."""
+    """The wanted pages by index, each of which occurs once in the whole tree; the first page if none is wanted."""
     top = reference(root)
     if not wanted:
         return {0: _first(lookup, top)}
     entries = lookup.dictionary(*top)[0]
-    if not _is_flat(lookup):
-        return _found(lookup, top, wanted)
     kids = references(lookup.array(entries[b"Kids"]))
+    if len(kids) * _SEARCHED_BYTES < sum(map(len, lookup.texts())) or not _is_flat(lookup):
+        return _found(lookup, top, wanted)
     if len({top, *kids}) != len(kids) + 1 or entries.get(b"Count") != b"%d" % len(kids):
         raise OtherwiseError
-    return {index: _page(lookup, kids[index], [_node(entries)]) for index in wanted}
+    return {index: _page(lookup.dictionary(*kids[index]), kids[index], [_node(entries)]) for index in wanted}
 
 
 def _is_flat(lookup: Lookup) -> bool:
-    """Whether the root alone has kids, however they are spelled: then all of them are pages, without looking at each."""
+    """Whether only the root has /Kids, however the name is spelled. Then all its kids are pages, and need not be looked at one by one."""
     left = 1
     for text in lookup.texts():
         position = text.find(b"/Kids")
@@ -51,18 +52,20 @@ def _is_flat(lookup: Lookup) -> bool:
 
 
 def _found(lookup: Lookup, top: _Reference, wanted: set[int]) -> dict[int, MarkedPage]:
-    """In a tree of which every node stands once, names the one above it, and counts its pages right."""
+    """Walks the whole tree, in which every node must occur once and every count must be right."""
     found: dict[int, MarkedPage] = {}
     met: set[int] = set()
 
     def pages(own: _Reference, line: list[Entries], before: int) -> int:
-        entries, _ = lookup.dictionary(*own)
+        entries, _ = node = lookup.dictionary(*own)
         if own[0] in met or len(met) >= _MOST_NODES or len(line) > _DEEPEST:
             raise OtherwiseError
         met.add(own[0])
         if b"Kids" not in entries:
+            if entries.get(b"Type") != b"/Page":  # readers do not agree whether that counts as a page
+                raise OtherwiseError
             if before in wanted:
-                found[before] = _page(lookup, own, line)
+                found[before] = _page(node, own, line)
             return 1
         count, below = 0, [*line, _node(entries)]
         for kid in references(lookup.array(entries[b"Kids"])):
@@ -81,9 +84,9 @@ def _first(lookup: Lookup, top: _Reference) -> MarkedPage:
     line: list[Entries] = []
     own = top
     while len(line) <= _DEEPEST:
-        entries, _ = lookup.dictionary(*own)
+        entries, _ = node = lookup.dictionary(*own)
         if b"Kids" not in entries:
-            return _page(lookup, own, line)
+            return _page(node, own, line)
         line.append(_node(entries))
         own = references(lookup.array(entries[b"Kids"]))[0]
     raise OtherwiseError
@@ -95,11 +98,14 @@ def _node(entries: Entries) -> Entries:
     return entries
 
 
-def _page(lookup: Lookup, own: _Reference, line: list[Entries]) -> MarkedPage:
-    entries, text = lookup.dictionary(*own)
-    turn = next((each[b"Rotate"] for each in reversed([*line, entries]) if b"Rotate" in each), b"0")
+def _page(node: tuple[Entries, bytes], own: _Reference, line: list[Entries]) -> MarkedPage:
+    entries, text = node
+    turn = entries.get(b"Rotate")
+    for above in reversed(line):
+        turn = above.get(b"Rotate") if turn is None else turn
+        if b"Annots" in above:
+            raise OtherwiseError
+    turn = b"0" if turn is None else turn
     if entries.get(b"Type") != b"/Page" or not line or _ROTATION.fullmatch(turn) is None or int(turn) % 90:
-        raise OtherwiseError
-    if any(b"Annots" in above for above in line):
         raise OtherwiseError
     return MarkedPage(own, entries, text, int(turn) % 360)

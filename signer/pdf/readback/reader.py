@@ -1,4 +1,4 @@
-"""A small PDF reader for reading back what was sealed: the way from the end of the file to one signature, and nothing else.
+"""A small PDF reader for the read back: cross-references and single objects, and nothing else.
 
 Shares no code with the writer and imports no PDF library. Reads bytes that strangers had a part in: depth, sizes and steps are bounded.
 """
@@ -14,10 +14,10 @@ from signer.pdf.readback.syntax import BLANK, DEEPEST, Ref, UnreadableError, par
 
 MOST_SECTIONS: Final = 10_000  # cross-reference sections of one file: one an update
 MOST_DECODED_BYTES: Final = 64 * 1024 * 1024  # of one cross-reference or object stream
-MOST_WORK: Final = 1_000_000  # rows and objects of one file, each time that they are read: about 2 s
+MOST_WORK: Final = 1_000_000  # rows and objects read for one file, repeated reads included: about 2 s
 _NEAR_BYTES: Final = 16
 TAIL_BYTES: Final = 2048  # where startxref is looked for
-_SEARCHED_BYTES: Final = 1000  # of the file, which cost as much as a row
+_SEARCHED_BYTES: Final = 1000  # searching so many bytes of the file counts like reading one row
 
 _HEADER: Final = re.compile(BLANK + rb"(\d{1,10})[\x00\t\n\x0c\r ]+(\d{1,5})[\x00\t\n\x0c\r ]+obj")
 _STREAM: Final = re.compile(BLANK + rb"stream(\r\n|\n|\r)")
@@ -47,7 +47,7 @@ class Reader:
     """Finds objects by the newest cross-reference section that knows them; older sections are read only when needed."""
 
     def __init__(self, file: bytes, *, newest_at: int | None = None) -> None:
-        """``newest_at``: where the newest section really is, when startxref is off by a little, which readers make up for."""
+        """``newest_at``: where the newest section really is, if startxref is off by a few bytes (readers tolerate that)."""
         self._file = file
         self._sections: list[_Section] = []
         self._seen: set[int] = set()
@@ -84,7 +84,7 @@ class Reader:
         return self._sections[0].entries
 
     def generation(self, number: int) -> int | None:
-        """Of the object in use of that number; None where there is none."""
+        """The generation of the object in use under that number; None if there is none."""
         entry = self._entry(number)
         return None if entry is None or (entry.offset is None and entry.stream is None) else entry.generation
 
@@ -95,14 +95,14 @@ class Reader:
         return [(section.entries, section.trailer) for section in self._sections]
 
     def object_streams(self) -> list[bytes]:
-        """All of them that the cross-references lead to, decoded."""
+        """All object streams that the cross-references mention, decoded."""
         numbers = {entry.stream for entries, _ in self.sections() for entry in entries.values() if entry.stream is not None}
         places = [self._entry(number) for number in sorted(numbers)]
         headers = [_HEADER.match(self._file, each.offset) for each in places if each is not None and each.offset is not None]
         return [self._stream(header.end())[1] for header in headers if header is not None]
 
     def stream(self, value: Any) -> tuple[dict[str, Any], bytes]:
-        """Dictionary and data of a stream that is referred to; decoded where it is coded by Flate without more, else as it stands."""
+        """Dictionary and data of a stream. The data is decoded if it is coded by Flate alone; otherwise it is returned as it is in the file."""
         entry = self._entry(value.number) if isinstance(value, Ref) else None
         header = _HEADER.match(self._file, entry.offset) if entry is not None and entry.offset is not None else None
         if header is None:
@@ -116,7 +116,7 @@ class Reader:
         return head, decoded(head, data) if plain else data
 
     def object(self, ref: Ref) -> Any:
-        """What is referred to, which may be a reference in turn; read once, never to be changed."""
+        """The object that is referred to, which may be a reference itself. Cached, so callers must not change it."""
         if ref.number not in self._known:
             self._known[ref.number] = self._read(ref)
         return self._known[ref.number]
@@ -155,7 +155,7 @@ class Reader:
             return None
 
     def _searched(self, number: int) -> Entry | None:
-        """Where older sections are broken, readers search the file: the last object of that number counts."""
+        """If older sections are broken, readers search the file: the last object with that number counts."""
         self._spend(len(self._file) // _SEARCHED_BYTES)
         pattern = rb"(?<![0-9])%d[\x00\t\n\x0c\r ]+(\d{1,5})[\x00\t\n\x0c\r ]+obj" % number
         last = max(re.finditer(pattern, self._file), key=re.Match.start, default=None)
@@ -280,7 +280,7 @@ def _rows(data: bytes, widths: list[int], index: list[int]) -> dict[int, Entry]:
 
 
 def decoded(head: dict[str, Any], data: bytes) -> bytes:
-    """The data of a stream that is coded by Flate, or not at all."""
+    """The data of a stream coded by Flate, or not coded at all; UnreadableError for any other filter."""
     filters, parameters = head.get("Filter"), head.get("DecodeParms")
     filters = filters if isinstance(filters, list) else [] if filters is None else [filters]
     parameters = parameters if isinstance(parameters, list) else [parameters]

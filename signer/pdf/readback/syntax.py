@@ -10,6 +10,9 @@ DEEPEST: Final = 100  # nesting of arrays and dictionaries
 
 WHITE: Final = b"\x00\t\n\x0c\r "
 BLANK: Final = rb"(?:[\x00\t\n\x0c\r ]|%[^\r\n]*[\r\n])*"
+_LONGEST_COMMENT_BYTES: Final = 128  # between the parts of a reference
+# Between the parts of a reference that is searched for: a longer comment is not read, or each place in one could be the start of another search.
+BETWEEN: Final = rb"(?=[\x00\t\n\x0c\r %%])[\x00\t\n\x0c\r ]*+(?:%%[^\r\n]{0,%d}+[\r\n][\x00\t\n\x0c\r ]*+)*+" % _LONGEST_COMMENT_BYTES
 _VALUE: Final = (
     rb"(?:(?P<open><<|\[)|(?P<close>>>|\])|/(?P<name>[^\x00\t\n\x0c\r ()<>\[\]{}/%]*)|<(?P<hex>[0-9A-Fa-f\x00\t\n\x0c\r ]*)>"
     rb"|(?P<literal>\()|(?P<ref>\d{1,10}[\x00\t\n\x0c\r ]+\d{1,5}[\x00\t\n\x0c\r ]+R(?![a-zA-Z0-9]))"

@@ -1,4 +1,4 @@
-"""An update taken apart: all its objects, one behind the other, and nothing between, before or behind them."""
+"""Splits an update, however it is spelled, into its objects. There must be nothing else between, before or after them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FLATE: Final = ("FlateDecode", ["FlateDecode"])
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """A value; with the data of its stream, decoded where it is coded by Flate alone."""
+    """A value, with the data if it is a stream: decoded if it is coded by Flate alone."""
 
     value: Any
     generation: int
@@ -31,14 +31,14 @@ class Object:
 
 @dataclass(slots=True)
 class Revision:
-    """One update: where it begins in the file, its objects without the cross-reference section."""
+    """One update: where it begins in the file, and its objects without the cross-reference section."""
 
     start: int
     objects: dict[int, Object] = field(default_factory=dict)
 
 
 def read_revisions(document: bytes, suffix: bytes) -> list[Revision]:
-    """Of what is appended to a document; every byte belongs to an object or a section, every object is where the section says."""
+    """The updates in ``suffix``. Every byte belongs to an object or a cross-reference section, and every object is where its section says."""
     file, position = document + suffix, len(document)
     revisions = []
     while position < len(file):
@@ -73,7 +73,7 @@ def _read(file: bytes, position: int, revision: Revision) -> int:
     tail = _TAIL.match(file, position)
     if tail is None or [int(tail[1])] != sections:
         raise UnreadableError("something stands between the objects of the update")
-    if revision.objects:  # else a new table of contents for a document whose own is broken
+    if revision.objects:  # without objects it is a new cross-reference table for a document whose own is broken
         _require_listed(file[: tail.end()], places, itself)
     return tail.end()
 
@@ -100,7 +100,7 @@ def read_object(file: bytes, position: int, generation: int) -> tuple[Object, in
 
 
 def _inflated(data: bytes) -> bytes:
-    """All of it is the stream's: what stands behind the end of compressed data is shown by nobody, but found by readers that repair."""
+    """Bytes after the end of the compressed data are refused: no reader shows them, but readers that repair a file would find objects in them."""
     inflating = zlib.decompressobj()
     try:
         result = inflating.decompress(data, MOST_DECODED_BYTES)
@@ -112,14 +112,14 @@ def _inflated(data: bytes) -> bytes:
 
 
 def _require_plain_rows(section: Object) -> None:
-    """A cross-reference stream holds its rows and nothing else."""
+    """A cross-reference stream holds exactly its rows."""
     index = section.value.get("Index") or [0, section.value["Size"]]
     if "DecodeParms" in section.value or len(section.data or b"") != sum(index[1::2]) * sum(section.value["W"]):
         raise UnreadableError("a cross-reference section holds something else")
 
 
 def _require_listed(file: bytes, places: dict[int, tuple[int, int]], itself: set[int]) -> None:
-    """The section lists these objects, where and of which generation they are, and no others: none is set free, or led elsewhere."""
+    """The section lists exactly these objects, each with its place and generation. It marks none as free and points none elsewhere."""
     entries = Reader(file).newest_entries()
     first = entries.pop(0, None)
     listed = {number: (entry.offset, entry.generation) for number, entry in entries.items()}

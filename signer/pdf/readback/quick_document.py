@@ -1,18 +1,19 @@
-"""Single objects of a document as they stand in it, quickly, for the reading back of an update: a strict subset of PDF.
+"""Reads single objects of a document quickly, for the quick account. Understands a strict subset of PDF.
 
-What is spelled in another way raises ``OtherwiseError`` and is for the general ``Reader``. Shares no code with the writers.
+Anything spelled differently raises ``OtherwiseError`` and is left to the general ``Reader``.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
+from functools import lru_cache
 from typing import Final
 
 from signer.pdf.plan import Document
-from signer.pdf.readback.quick_signature import value_pattern
+from signer.pdf.readback.syntax import WHITE
 
-_DEEPEST: Final = 4  # nesting of values that is read here
+_DEEPEST: Final = 4  # nesting of values. Each level doubles the expression, which every process has to compile
 _MOST_SECTIONS: Final = 64
 _MOST_ROWS_BYTES: Final = 1024 * 1024  # of a cross-reference stream
 _MOST_DECODED_BYTES: Final = 4 * 1024 * 1024  # of the object streams
@@ -20,74 +21,112 @@ _MOST_DICTIONARY_BYTES: Final = 256 * 1024
 _MOST_COMMENTED_BYTES: Final = 32 * 1024
 _TAIL_BYTES: Final = 1024
 _ROW_BYTES: Final = 20
+_DICTIONARIES_HELD: Final = 256
+_REFERENCES_HELD: Final = 1024
+_LARGEST_HELD_BYTES: Final = 2048
 _W: Final = rb"[\x00\t\n\x0c\r ]"
+_NAME: Final = rb"/[^\x00\t\n\x0c\r ()<>\[\]{}/%#]++"  # no escapes: one name has one spelling here
+_SIMPLE: Final = (
+    rb"%b|\d{1,10}%b++\d{1,5}%b++R(?![A-Za-z0-9])|[+-]?+(?:\d++\.?+\d*+|\.\d++)"
+    rb"|\((?>[^()\\]++|\\.)*+\)|<[0-9A-Fa-f]*+>|(?:true|false|null)(?![A-Za-z0-9])" % (_NAME, _W, _W)
+)
+
+
+def _value(depth: int) -> bytes:
+    """A value with that much nesting."""
+    if depth == 0:
+        return rb"(?>%b)" % _SIMPLE
+    inner = _value(depth - 1)
+    return rb"(?>%b|\[(?>%b*+%b)*+%b*+\]|<<(?>%b*+%b%b*+%b)*+%b*+>>)" % (_SIMPLE, _W, inner, _W, _W, _NAME, _W, inner, _W)
+
 
 _STARTXREF: Final = re.compile(rb"startxref%b++(\d{1,12})%b++%%%%EOF%b*+\Z" % (_W, _W, _W))
 _TABLE: Final = re.compile(rb"xref ?+(?:\r\n|\n|\r)")
 _RUN: Final = re.compile(rb"(\d{1,10}) (\d{1,10}) ?+(?:\r\n|\n|\r)")
 _ROW: Final = re.compile(rb"(\d{10}) (\d{5}) ([nf])(?: \r| \n|\r\n)")
-_COMMENT: Final = re.compile(rb"(\((?>[^()\\]++|\\.)*+\)|<[0-9A-Fa-f\x00\t\n\x0c\r ]*+>)|%[^\r\n]*+", re.DOTALL)
+# Backslashes outside of strings are skipped, or each escaped parenthesis after an unclosed string would start another search.
+_COMMENT: Final = re.compile(rb"(\((?>[^()\\]++|\\.)*+\)|<[0-9A-Fa-f\x00\t\n\x0c\r ]*+>|\\.)|%[^\r\n]*+", re.DOTALL)
 _TRAILER: Final = re.compile(rb"trailer%b*+<<" % _W)
 _HEAD: Final = re.compile(rb"(\d{1,10}) (\d{1,5}) obj%b*+<<" % _W)
 _ARRAY_HEAD: Final = re.compile(rb"(\d{1,10}) (\d{1,5}) obj%b*+(?=\[)" % _W)
-_PAIR: Final = re.compile(rb"%b*+/([^\x00\t\n\x0c\r ()<>\[\]{}/%%#]++)%b*+(%b)" % (_W, _W, value_pattern(_DEEPEST)), re.DOTALL)
-_VALUE: Final = re.compile(value_pattern(1), re.DOTALL)
-_CLOSE: Final = re.compile(rb"%b*+>>" % _W)
+# One entry; or everything from where there is no entry, so that ``findall`` shows it as a key without name.
+_ENTRIES: Final = re.compile(rb"%b*+/(%b)%b*+(%b)%b*+|.++" % (_W, _NAME[1:], _W, _value(_DEEPEST), _W), re.DOTALL)
+_VALUE: Final = re.compile(_value(1), re.DOTALL)
 _ENDOBJ: Final = re.compile(rb"%b*+endobj" % _W)
-_STREAM: Final = re.compile(rb"%b*+stream\r?+\n" % _W)
+_STREAM: Final = re.compile(rb"stream\r?+\n")
 _ENDSTREAM: Final = re.compile(rb"%b*+endstream%b++endobj" % (_W, _W))
 _REFERENCE: Final = re.compile(rb"([1-9]\d{0,9})%b++(\d{1,5})%b++R" % (_W, _W))
 _INTEGERS: Final = re.compile(rb"\[[\d\x00\t\n\x0c\r ]*+\]")
 _PREDICTED: Final = re.compile(rb"<<(?=.*?/Columns (\d))(?=.*?/Predictor 1[0-5])%b*+(?:/(?:Columns|Predictor) \d++%b*+){2}>>" % (_W, _W))
 
 Entries = dict[bytes, bytes]
-"""Of a dictionary: raw values by name, without slash."""
+"""A dictionary: raw values by name, without the slash."""
 
 
 class OtherwiseError(Exception):
-    """Spelled in a way that is for the general reader."""
-
-
-def entries_at(text: Document, position: int) -> tuple[Entries, int]:
-    """Of the dictionary whose ``<<`` ends at ``position``, each key once; and where it ends."""
-    match = _PAIR.scanner(text, position, position + _MOST_DICTIONARY_BYTES).match  # type: ignore[attr-defined]
-    entries: Entries = {}
-    count = 0
-    while (pair := match()) is not None:
-        key, value = pair.groups()
-        entries[key] = value
-        position = pair.end()
-        count += 1
-    close = _CLOSE.match(text, position)
-    if close is None or len(entries) != count:
-        raise OtherwiseError
-    return entries, close.end()
+    """Spelled in a way that only the general reader understands."""
 
 
 def entries_of(text: bytes) -> Entries:
-    """Of a text that is a dictionary as a whole."""
-    if text[:2] != b"<<":
+    """The entries of a text that is one whole dictionary. Callers must not change them: they are shared between documents."""
+    if text[:2] != b"<<" or text[-2:] != b">>":
         raise OtherwiseError
-    entries, end = entries_at(text, 2)
-    if end != len(text):
-        raise OtherwiseError
+    return entries_within(text[2:-2])
+
+
+def entries_within(text: bytes) -> Entries:
+    """The same for the text between the brackets. It is cached: catalogs and pages of documents from one template are often identical."""
+    return _held(text) if len(text) <= _LARGEST_HELD_BYTES else entries_anew(text)
+
+
+def entries_anew(text: bytes) -> Entries:
+    """The same without the cache, for what no two documents have in common: trailers, dictionaries of streams. A key may occur once."""
+    found = _ENTRIES.findall(text)
+    entries = dict(found)
+    if b"" in entries or len(entries) != len(found):
+        if text.strip(WHITE):
+            raise OtherwiseError
+        return {}
     return entries
 
 
+_held = lru_cache(maxsize=_DICTIONARIES_HELD)(entries_anew)
+
+
+def _closed(text: Document, start: int, word: bytes) -> tuple[bytes, int]:
+    """The text from ``start`` up to the ``>>`` before a keyword, and where the keyword begins.
+
+    If a string contains the keyword, the text ends within that string. Then it does not read as entries, and is left to the general reader.
+    """
+    end = text.find(word, start, start + _MOST_DICTIONARY_BYTES)
+    body = text[start:end].rstrip(WHITE)
+    if end < 0 or body[-2:] != b">>":
+        raise OtherwiseError
+    return body[:-2], end
+
+
+@lru_cache(maxsize=_REFERENCES_HELD)
 def reference(value: bytes | None) -> tuple[int, int]:
-    """Number and generation."""
+    """Number and generation of the object that ``value`` refers to."""
     match = _REFERENCE.fullmatch(value or b"")
     if match is None:
         raise OtherwiseError
     return int(match[1]), int(match[2])
 
 
-def references(array: bytes) -> list[tuple[int, int]]:
-    """Of an array that holds references alone."""
+def references(array: bytes) -> tuple[tuple[int, int], ...]:
+    """The same for an array of references. Cached like dictionaries: the kids of a page tree are often the same."""
+    return _references_held(array) if len(array) <= _LARGEST_HELD_BYTES else _references(array)
+
+
+def _references(array: bytes) -> tuple[tuple[int, int], ...]:
     found = _REFERENCE.findall(array)
     if array[:1] != b"[" or array[-1:] != b"]" or array[1:-1].split() != [part for each in found for part in (*each, b"R")]:
         raise OtherwiseError
-    return [(int(number), int(generation)) for number, generation in found]
+    return tuple((int(number), int(generation)) for number, generation in found)
+
+
+_references_held = lru_cache(maxsize=_DICTIONARIES_HELD)(_references)
 
 
 class _Table:
@@ -108,14 +147,14 @@ class _Table:
         if head is None:
             raise OtherwiseError
         try:
-            self.trailer, _end = entries_at(document, head.end())
-        except OtherwiseError:  # some writers put comments into it
-            window = _COMMENT.sub(lambda match: match[1] or b" " * len(match[0]), document[head.end() : head.end() + _MOST_COMMENTED_BYTES])
-            self.trailer, _end = entries_at(window, 0)
+            self.trailer = entries_anew(_closed(document, head.end(), b"startxref")[0])
+        except OtherwiseError:  # some PDF producers put comments into the trailer
+            window = _COMMENT.sub(lambda match: match[1] or b" ", document[head.end() : head.end() + _MOST_COMMENTED_BYTES])
+            self.trailer = entries_anew(_closed(window, 0, b"startxref")[0])
         self.hidden = _Rows(document, _integer(self.trailer[b"XRefStm"])) if b"XRefStm" in self.trailer else None
 
     def place(self, number: int) -> tuple[int, int, int] | None:
-        """Kind, then offset and generation, or object stream and index."""
+        """The type of the entry (ISO 32000-2 table 18), then offset and generation, or object stream and index."""
         for first, count, start in self._runs:
             if 0 <= number - first < count:
                 row = _ROW.match(self._document, start + _ROW_BYTES * (number - first))
@@ -125,7 +164,7 @@ class _Table:
         return None
 
     def packed(self) -> set[int]:
-        """The object streams that it speaks of."""
+        """Numbers of the object streams that it mentions."""
         return self.hidden.packed() if self.hidden is not None else set()
 
 
@@ -173,13 +212,13 @@ class _Rows:
 
 
 class Lookup:
-    """A document whose cross-references are in order; objects by number, each as the newest section has it.
+    """A document with intact cross-references; finds objects by number, each where the newest section says.
 
     newest_at  where the newest section is
     highest    the highest number that a section speaks of
     """
 
-    __slots__ = ("_document", "_numbers", "_sections", "_streams", "_texts", "highest", "newest_at", "trailer")
+    __slots__ = ("_alone", "_document", "_sections", "_streams", "_texts", "highest", "newest_at", "trailer")
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -201,41 +240,38 @@ class Lookup:
         self.trailer = self._sections[0].trailer
         hidden = [section.hidden.highest for section in self._sections if section.hidden is not None]
         self.highest = max(*hidden, *[section.highest for section in self._sections], 0)
+        self._alone = self._sections[0] if len(self._sections) == 1 and not hidden else None
         self._streams: dict[int, tuple[bytes, int, list[int]]] = {}
         self._texts: list[Document] | None = None
 
-    def carried(self, key: bytes) -> bytes | None:
-        """What the newest trailer says that has the key."""
-        return next((section.trailer[key] for section in self._sections if key in section.trailer), None)
+    def trailers(self) -> Entries:
+        """The entries of all trailers, each from the newest one that has it. Callers must not change them."""
+        if len(self._sections) == 1:
+            return self.trailer
+        return {key: value for section in reversed(self._sections) for key, value in section.trailer.items()}
 
     def dictionary(self, number: int, generation: int) -> tuple[Entries, bytes]:
-        """The entries of an object that is a dictionary and no stream, and its text but for the closing brackets."""
+        """The entries of an object that is a dictionary (not a stream), and its text without the closing brackets."""
         place = self._place(number)
         if place[0] == 2:
-            text, position = self._packed(number, generation, place)
-            if text[position : position + 2] != b"<<":
-                raise OtherwiseError
-            entries, end = entries_at(text, position + 2)
-            return entries, text[position : end - 2]
+            text = self._packed(number, generation, place)
+            return entries_of(text), text[:-2]
         document = self._document
         head = _HEAD.match(document, place[1])
         if head is None:
             raise OtherwiseError
         self._require_own(head, number, generation, place)
-        entries, end = entries_at(document, head.end())
-        if _ENDOBJ.match(document, end) is None:
-            raise OtherwiseError
-        return entries, document[head.end() - 2 : end - 2]
+        body, _end = _closed(document, head.end(), b"endobj")
+        return entries_within(body), b"<<" + body
 
     def array(self, value: bytes | None) -> bytes:
-        """The text of an array that stands there or is referred to."""
+        """The text of a direct or indirect array; of an empty one if there is none."""
         if value is None or value[:1] == b"[":
             return value or b"[]"
         number, generation = reference(value)
         place = self._place(number)
         if place[0] == 2:
-            text, position = self._packed(number, generation, place)
-            match = _VALUE.match(text, position)
+            match = _VALUE.fullmatch(self._packed(number, generation, place))
         else:
             head = _ARRAY_HEAD.match(self._document, place[1])
             self._require_own(head, number, generation, place)
@@ -248,14 +284,19 @@ class Lookup:
         return match[0]
 
     def texts(self) -> list[Document]:
-        """The document and all its object streams, decoded: everything in which something may be referred to."""
+        """The document and all its object streams, decoded: every place that may contain a reference."""
         if self._texts is None:
             numbers = set().union(*[section.packed() for section in self._sections])
             self._texts = [self._document, *[self._stream(number)[0] for number in sorted(numbers)]]
         return self._texts
 
     def _place(self, number: int) -> tuple[int, int, int]:
-        """Where the object is. In a hybrid file (ISO 32000-2 §7.5.8.4) old and new readers must see the same."""
+        """Where the object is. In a hybrid file (ISO 32000-2 §7.5.8.4), old and new readers must find the same object."""
+        if self._alone is not None:
+            only = self._alone.place(number)
+            if only is None or only[0] not in (1, 2):
+                raise OtherwiseError
+            return only
         plain: tuple[int, int, int] | None = None
         for section in self._sections:
             place = section.place(number)
@@ -272,12 +313,14 @@ class Lookup:
         if head is None or (int(head[1]), int(head[2])) != (number, generation) or place[2] != generation:
             raise OtherwiseError
 
-    def _packed(self, number: int, generation: int, place: tuple[int, int, int]) -> tuple[bytes, int]:
+    def _packed(self, number: int, generation: int, place: tuple[int, int, int]) -> bytes:
+        """The text of an object in an object stream, up to where the next one begins."""
         data, first, head = self._stream(place[1])
         at = 2 * place[2]
         if generation or head[at : at + 1] != [number] or head[::2].count(number) != 1:
             raise OtherwiseError
-        return data, first + head[at + 1]
+        end = first + head[at + 3] if at + 3 < len(head) else len(data)
+        return data[first + head[at + 1] : end].rstrip(WHITE)
 
     def _stream(self, number: int) -> tuple[bytes, int, list[int]]:
         stream = self._streams.get(number)
@@ -289,7 +332,7 @@ class Lookup:
             left = _MOST_DECODED_BYTES - sum(len(each[0]) for each in self._streams.values())
             data = _inflated(entries.get(b"Filter"), self._document[start:end], left)
             first, count = _integer(entries.get(b"First")), _integer(entries.get(b"N"))
-            head = [int(each) for each in data[:first].split()]
+            head = list(map(int, data[:first].split()))
             if entries.get(b"Type") != b"/ObjStm" or b"DecodeParms" in entries or len(head) != 2 * count:
                 raise OtherwiseError
             stream = self._streams[number] = data, first, head
@@ -297,11 +340,12 @@ class Lookup:
 
 
 def _stream_at(document: Document, offset: int, number: int | None) -> tuple[Entries, int, int]:
-    """Entries, and where the data begins and ends."""
+    """The entries of a stream's dictionary, and where its data begins and ends."""
     head = _HEAD.match(document, offset)
     if head is None or number not in (None, int(head[1])):
         raise OtherwiseError
-    entries, end = entries_at(document, head.end())
+    body, end = _closed(document, head.end(), b"stream")
+    entries = entries_anew(body)
     begin = _STREAM.match(document, end)
     if begin is None:
         raise OtherwiseError

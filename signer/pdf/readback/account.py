@@ -1,8 +1,8 @@
-"""Accounts for every object of an update before anything is signed: the field, the approved marks with the registered pictures, and the
+"""Accounts for every object of an update before anything is signed: the field, the approved marks with the registered pictures, the
 
-entries that lead to them, and nothing else. Whoever took the sandbox over can write what he likes; only what the plan explains is signed.
+entries that lead to them, and nothing else. An attacker who controls the sandbox can write anything; only what the plan explains is signed.
 
-Shares no code with the writers. What is encrypted says nothing without its key, and is refused.
+An encrypted update is refused: without its key there is no telling what it says.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from typing import Any, Final
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.leaf import Certification
 from signer.pdf.plan import Document, Plan
+from signer.pdf.readback.ambiguity import require_plain
 from signer.pdf.readback.appearance import Look, check_look, listed, looks_of, may_be_opaque
-from signer.pdf.readback.base import require_continued
-from signer.pdf.readback.doubts import require_plain
+from signer.pdf.readback.continuation import require_continued
+from signer.pdf.readback.hole import Hole
 from signer.pdf.readback.pages import PageFound, find_marked
-from signer.pdf.readback.quick_objects import accounted
+from signer.pdf.readback.quick_account import accounted
 from signer.pdf.readback.reader import Reader
 from signer.pdf.readback.repair import require_repaired
-from signer.pdf.readback.suffix import Object, Revision, read_revisions
 from signer.pdf.readback.syntax import DisagreementError, Name, Ref, UnreadableError, plain_text, same
+from signer.pdf.readback.update import Object, Revision, read_revisions
 
 _FIELD: Final = {"Type", "Subtype", "FT", "T", "TU", "V", "F", "Rect", "P"}
 _STAMP: Final = {"Type", "Subtype", "Contents", "F", "P", "Rect", "AP"}
@@ -31,16 +32,15 @@ _FIELD_FLAGS, _STAMP_FLAGS = 132, 708  # Print, Locked; and ReadOnly, LockedCont
 _ROUNDING: Final = 0.001  # of a rectangle, in points
 
 
-def require_accounted(document: Document, suffix: bytes, plan: Plan, field_name: str) -> None:
-    """DOCUMENT_READBACK when ``suffix`` holds, or changes, anything but what the plan asks for."""
-    if not accounted(document, suffix, plan, field_name):
-        require_accounted_in_general(document, suffix, plan, field_name)
+def require_accounted(document: Document, suffix: bytes, plan: Plan, field_name: str) -> Hole:
+    """The hole of ``suffix``; DOCUMENT_READBACK when it holds, or changes, anything but what the plan asks for."""
+    return accounted(document, suffix, plan, field_name) or require_accounted_in_general(document, suffix, plan, field_name)
 
 
-def require_accounted_in_general(document: Document, suffix: bytes, plan: Plan, field_name: str) -> None:
-    """The same for an update in any spelling."""
+def require_accounted_in_general(document: Document, suffix: bytes, plan: Plan, field_name: str) -> Hole:
+    """The same for an update spelled in any way, without trying the quick account first."""
     try:
-        _Account(document[:], suffix, plan, field_name).settle()
+        return _Account(document[:], suffix, plan, field_name).settle()
     except (UnreadableError, RecursionError, ValueError, LookupError, TypeError, AttributeError, OverflowError, StopIteration) as fault:
         if isinstance(fault, DisagreementError):
             raise VermilionError(Code.DOCUMENT_DAMAGED, str(fault)) from fault
@@ -56,7 +56,7 @@ class _Account:
             field_name in (plan.field_name, f"{plan.field_name}-{number}") and number.isdigit() is bool(number),
             "the field has another name",
         )
-        self._file = document + suffix
+        self._file, self._base = document + suffix, len(document)
         self._new = Reader(self._file)
         _require(not self._new.encrypted, "it is encrypted")
         revisions = read_revisions(document, suffix)
@@ -68,8 +68,8 @@ class _Account:
             _require(not revisions[0].objects, "a repair holds objects")
             require_repaired(document, self._old)
 
-    def settle(self) -> None:
-        """Claims object after object; what is left at the end was not planned."""
+    def settle(self) -> Hole:
+        """Claims one object after the other and returns the hole; whatever is left unclaimed at the end was not planned."""
         require_continued(self._file[: self._revision.start], self._old, self._new, set(self._revision.objects))
         for number, each in self._revision.objects.items():
             _require(each.generation == (self._old.generation(number) or 0), f"object {number} has another generation")
@@ -85,11 +85,12 @@ class _Account:
         if self._structured:
             self._structure(old["StructTreeRoot"])
         _require(not self._left, f"nothing explains object {min(self._left, default=0)}")
+        return self._hole
 
     # --- the form and the signature ----------------------------------------------------------------------------------------------
 
     def _form(self, before: Any, after: Any) -> Ref:
-        """The form with one field more; gives that."""
+        """Checks that the form has one more field than before and differs in nothing else; returns a reference to that field."""
         old = self._old.resolve(before)
         old = old if isinstance(old, dict) else {}
         new = self._taken(after).value if isinstance(after, Ref) else after
@@ -102,7 +103,7 @@ class _Account:
         return field
 
     def _field(self, reference: Ref) -> Ref | None:
-        """The field and its signature; gives the latter where it certifies the document."""
+        """Checks the field and its signature; returns a reference to the signature if it certifies the document."""
         field = self._taken(reference).value
         _require_keys(field, _FIELD, {"AP", "StructParent"}, "the field")
         kinds = (field["Type"], field["Subtype"], field["FT"], field["F"])
@@ -138,6 +139,7 @@ class _Account:
         hole = signature["Contents"]
         _require(hole.end - hole.start == 2 * self._plan.hole_size_bytes + 2 and not any(hole.value), "the signature has another hole")
         _require(signature["ByteRange"] == [0, hole.start, hole.end, len(self._file) - hole.end], "the signature covers something else")
+        self._hole = Hole(hole.start - self._base, hole.end - self._base)
 
     def _label(self) -> str:
         return f"Seal of {self._plan.owner_name}" if self._plan.owner_name else "Seal"
@@ -154,7 +156,7 @@ class _Account:
         for index in wanted:
             reference, added = own[index]
             on_it: list[Look | None] = [look for look in looks if look.page == index]
-            on_it = on_it or [None]  # the page of a field that is not seen
+            on_it = on_it or [None]  # an invisible field is on a page, too
             _require(len(added) == len(on_it), "a page has other annotations")
             for annotation, look in zip(added, on_it, strict=True):
                 first = look is None or look is looks[0]
@@ -167,7 +169,7 @@ class _Account:
             if not needed:
                 return page.reference, []
             reference, new = page.reference, self._taken(page.reference).value
-        else:  # a page that stood within its parent has become an object
+        else:  # the page was a direct object in its parent, and had to become an indirect one to be written anew
             reference = self._moved(page)
             new = self._taken(reference).value
         _require_same(page.content, new, {"Annots", "Tabs"}, "a page")
@@ -215,7 +217,7 @@ class _Account:
     # --- the structure of tagged documents ---------------------------------------------------------------------------------------
 
     def _structure(self, tree: Any) -> None:
-        """New elements for the annotations, entered behind what was there; nothing else of the structure differs."""
+        """Elements for the new annotations come after the existing ones; nothing else in the structure tree differs."""
         elements: list[Ref] = []
         for number, each in list(self._left.items()):
             value = each.value
@@ -235,7 +237,7 @@ class _Account:
             self._structure_node(Ref(number, each.generation), each.value, elements, pairs)
 
     def _structure_objects(self, tree: Any) -> set[int]:
-        """What may be written anew: the tree, its parent tree, and the element for the whole document."""
+        """Numbers of the objects that may be rewritten: the tree's root, its parent tree, and the element for the whole document."""
         root = self._old.resolve(tree)
         kids = self._old.resolve(root.get("K"))
         first = kids[0] if isinstance(kids, list) and kids else root.get("K")
@@ -247,7 +249,7 @@ class _Account:
     def _structure_node(self, reference: Ref, new: Any, elements: list[Ref], pairs: dict[int, Ref]) -> None:
         old = self._old.resolve(reference)
         numbers = [part for pair in sorted(pairs.items()) for part in pair]
-        if old is None:  # a further leaf of the parent tree
+        if old is None:  # one more leaf of the parent tree
             _require(new.keys() == {"Limits", "Nums"} and pairs.get(new["Nums"][0]) == new["Nums"][1], "a leaf of the structure differs")
         else:
             _require_same(old, new, {"K", "ParentTreeNextKey", "Nums", "Kids"}, "the structure")
@@ -273,14 +275,14 @@ class _Account:
         return old, new
 
     def _taken(self, reference: Ref) -> Object:
-        """An object of the update, claimed; each once."""
+        """Claims an object of the update. An object can be claimed once: it has one purpose."""
         found = self._left.pop(reference.number, None)
         if found is None or found.generation != reference.generation:
             raise UnreadableError(f"object {reference.number} is not in the update, or has two uses")
         return found
 
     def _take(self, reference: Ref) -> Object:
-        """Claimed, or claimed before: looks and pictures are shared."""
+        """Claims an object that marks may share: an appearance, or part of a picture."""
         self._left.pop(reference.number, None)
         found = self._revision.objects[reference.number]
         _require(found.generation == reference.generation, f"object {reference.number} has another generation")
@@ -309,7 +311,7 @@ def _certifies(level: Certification) -> dict[str, Any]:
 
 
 def _require_same(old: Any, new: Any, but: set[str], what: str) -> None:
-    """Both are dictionaries that differ in these entries alone."""
+    """UnreadableError unless both are dictionaries that agree in every entry but these."""
     _require(isinstance(new, dict) and isinstance(old, dict), f"{what} is another")
     for key in (old.keys() | new.keys()) - but:
         _require(same(old.get(key), new.get(key)), f"{what} has another /{key}")

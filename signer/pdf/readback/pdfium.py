@@ -1,9 +1,11 @@
-"""Asks PDFium, which shares nothing with our writer, whether it finds the signature (in the sandbox: it reads strangers' bytes)."""
+"""Asks PDFium whether it finds the signature: a second reader, which shares nothing with our writers or our own reader.
+
+Only in the sandbox, since PDFium reads strangers' bytes in C++. Nothing else of the read back imports this module.
+"""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable
 from typing import Final
 
 import pypdfium2
@@ -11,10 +13,7 @@ import pypdfium2.raw as pdfium
 
 from sealcore.errors import Code, VermilionError
 from signer.pdf.plan import Prepared
-from signer.pdf.readback.doubts import require_plain
-from signer.pdf.readback.reader import Reader
-from signer.pdf.readback.signature import locate
-from signer.pdf.readback.syntax import DisagreementError, UnreadableError
+from signer.pdf.readback.locate import locate
 
 _COMPARED_PAGES: Final = 5
 _COMPARED_PIXELS: Final = 400  # of a page's longer side
@@ -30,7 +29,7 @@ def require_found(document: bytes, prepared: Prepared, *, repaired: bool = False
     opened = _opened(file)
     if opened is None:
         if _opened(document) is None:
-            return  # PDFium is no judge of this document: it cannot open it unsealed either
+            return  # PDFium cannot open the unsealed document either, so its opinion says nothing about the seal
         raise VermilionError(Code.DOCUMENT_READBACK, "another reader cannot open the document once it is sealed")
     try:
         if not any(_is_ours(opened, index, prepared) for index in range(pdfium.FPDF_GetSignatureCount(opened))):
@@ -41,21 +40,11 @@ def require_found(document: bytes, prepared: Prepared, *, repaired: bool = False
         opened.close()
 
 
-def require_plain_objects(file: bytes, numbers: Iterable[int]) -> None:
-    """DOCUMENT_DAMAGED where readers take one of these objects in different ways; see ``signer.pdf.readback.doubts``."""
-    try:
-        require_plain(Reader(file), numbers)
-    except DisagreementError as fault:
-        raise VermilionError(Code.DOCUMENT_DAMAGED, str(fault)) from fault
-    except (UnreadableError, RecursionError, ValueError, OverflowError):
-        return  # what our small reader cannot read, ``require_found`` judges
-
-
 def _require_same_contents(document: bytes, sealed: pypdfium2.PdfDocument) -> None:
-    """A rebuilt table of contents may lead readers to other objects than they found by themselves: the first pages show the same."""
+    """A rebuilt cross-reference table may lead readers to other objects than they found before, so the first pages must still look the same."""
     unsealed = _opened(document)
     if unsealed is None:
-        return  # nobody has seen it as it was
+        return  # there is nothing to compare with
     try:
         pages = range(min(_COMPARED_PAGES, len(unsealed), len(sealed)))
         if any(before is not None and before != _contents(sealed, index) for index in pages for before in [_contents(unsealed, index)]):
@@ -65,7 +54,7 @@ def _require_same_contents(document: bytes, sealed: pypdfium2.PdfDocument) -> No
 
 
 def _contents(opened: pypdfium2.PdfDocument, index: int) -> bytes | None:
-    """What a page shows without annotations, small; None where it cannot be shown."""
+    """A small rendering of a page without its annotations; None if it cannot be rendered."""
     try:
         page = opened[index]
         scale = _COMPARED_PIXELS / max(1.0, *page.get_size())

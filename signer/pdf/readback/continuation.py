@@ -1,4 +1,7 @@
-"""How an update goes on from the document it was made for: the same trailer, the newest section before it, numbers that nothing refers to."""
+"""An update continues the very document it was made for: same trailer, /Prev to the newest section, object numbers that nothing refers to.
+
+Otherwise an update could bring an older revision back to life, or objects that lie in the file unused.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,16 @@ import re
 from typing import Any, Final
 
 from signer.pdf.readback.reader import Reader
-from signer.pdf.readback.syntax import BLANK, WHITE, Hex, UnreadableError, same
+from signer.pdf.readback.syntax import BETWEEN, WHITE, Hex, UnreadableError, same
 
-_LARGEST_NUMBER: Final = 4_000_000  # of an object; what is said of higher ones counts for nothing
+_LARGEST_NUMBER: Final = 4_000_000  # of an object; readers ignore entries for higher ones
 _IDENTIFIER_BYTES: Final = 16
 _OF_THE_SECTION: Final = {"Size", "Prev", "ID", "Type", "W", "Index", "Length", "Filter", "DecodeParms"}
 _NEEDED: Final = ("Root", "Encrypt", "Info")
 
 
 def require_continued(before: bytes, old: Reader, new: Reader, written: set[int]) -> None:
-    """The newest section of ``new`` continues ``old``, the file ``before`` it; ``written`` are the numbers of its objects."""
+    """``new`` is the file with the update, ``old`` reads the file ``before`` it; ``written`` are the numbers of the update's objects."""
     older = old.sections()
     for key in new.trailer.keys() - _OF_THE_SECTION:
         told: Any = next((trailer[key] for _, trailer in older if key in trailer), None)
@@ -32,7 +35,7 @@ def require_continued(before: bytes, old: Reader, new: Reader, written: set[int]
 
 
 def _require_identified(old: Any, new: Any) -> None:
-    """The first half stays; the second is a hash, which changes with each update (ISO 32000-2 §14.4)."""
+    """The first half of /ID stays the same; the second is a hash that changes with each update (ISO 32000-2 §14.4)."""
     first, second = new
     _require(isinstance(second, Hex) and len(second.value) == _IDENTIFIER_BYTES, "the identifier of the document holds something else")
     if isinstance(old, list) and old and isinstance(old[0], bytes | Hex):
@@ -42,14 +45,17 @@ def _require_identified(old: Any, new: Any) -> None:
 
 
 def _require_unreferred(numbers: set[int], texts: list[bytes]) -> None:
-    """Nothing in the document refers to a new object: what was nowhere would else be there."""
+    """Nothing in the document refers to a new object. A reference to no object means null; with the update it would suddenly mean something."""
     found = [text for text in texts if any(b"%d" % number in text for number in numbers)]
     if found:
-        these = b"|".join(b"%d" % number for number in sorted(numbers))
-        reference = re.compile(
-            rb"(?<![0-9])0*(?:%b)(?:\.0*)?(?=[%b%%])%b\d+(?=[%b%%])%bR(?![A-Za-z0-9])" % (these, WHITE, BLANK, WHITE, BLANK)
-        )
+        reference = reference_to(numbers)
         _require(not any(reference.search(text) for text in found), "the document refers to what is new")
+
+
+def reference_to(numbers: set[int]) -> re.Pattern[bytes]:
+    """Matches a reference to one of these objects, or a number followed by a comment too long to look behind."""
+    these = b"|".join(b"%d" % number for number in sorted(numbers))
+    return re.compile(rb"(?<![0-9])0*+(?:%b)(?:\.0*+)?+%b(?:%%|\d++%b(?:%%|R(?![A-Za-z0-9])))" % (these, BETWEEN, BETWEEN))
 
 
 def _require(holds: bool, reason: str) -> None:
