@@ -1,4 +1,4 @@
-"""The CMS of a PAdES B-T signature, spliced from DER pieces that are made once per seal key.
+"""The CMS of a PAdES B-T signature, assembled from DER pieces that are encoded once per seal key.
 
 CMS SignedData (RFC 5652) as ETSI EN 319 122-1 and EN 319 142-1 narrow it: detached, one signer, signed attributes content-type,
 message-digest and signing-certificate-v2 (RFC 5035), no signing-time (PAdES has /M), and the signature timestamp as unsigned attribute.
@@ -70,7 +70,7 @@ class SignatureTemplate:
             digest_attribute,
             _attribute(_SIGNING_CERTIFICATE_V2, der.sequence(der.sequence(certificate_id))),
         )
-        # Their lengths differ, so their order in the SET does not hang on the digest.
+        # Their lengths differ, so their order in the SET does not depend on the digest.
         encoded = der.set_of(attributes)
         end = encoded.index(digest_attribute) + len(digest_attribute)
         self._attributes_head = encoded[: end - self._digest_size_bytes]
@@ -104,7 +104,7 @@ class SignatureTemplate:
         return b"".join((head, self._signed_data_head, middle, digest, before_signature, signature, before_token, timestamp_token))
 
     def _make_pieces(self, signature_bytes: int, token_bytes: int) -> tuple[bytes, bytes, bytes, bytes]:
-        """What stands before the signed data's constant head, the digest, the signature and the token, when these two have such lengths."""
+        """What comes before the signed data's constant head, the digest, the signature and the token, for these lengths of the last two."""
         before_token = _attribute_head(_SIGNATURE_TIME_STAMP, token_bytes)
         before_token = der.head(der.CONTEXT_1, len(before_token) + token_bytes) + before_token
         before_signature = self._attributes_tail + self._signature_algorithm + der.head(der.OCTET_STRING, signature_bytes)

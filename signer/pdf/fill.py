@@ -1,4 +1,4 @@
-"""Puts the CMS into the hole: hexadecimal, the rest stays zero (ISO 32000-2 §12.8.1)."""
+"""Puts the CMS into the hole, as hexadecimal digits; the rest stays zero (ISO 32000-2 §12.8.1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from signer.pdf.plan import Prepared
 
 
 def fill(prepared: Prepared, cms: bytes) -> bytes:
-    """The suffix with ``cms`` in its hole; INTERNAL when it does not fit (the hole is sized for the worst case)."""
+    """The suffix with ``cms`` in its hole; INTERNAL if it does not fit, since the hole is sized for the longest CMS."""
     if len(cms) > prepared.hole_size_bytes:
         raise VermilionError(Code.INTERNAL, f"the signature has {len(cms)} bytes, the hole {prepared.hole_size_bytes}")
     start = prepared.hole_offset - prepared.document_size_bytes + 1

@@ -1,4 +1,4 @@
-"""How many objects of a document can be inner nodes of its page tree at most: those are the ones with /Kids, however it is spelled."""
+"""An upper bound on the inner nodes of a document's page tree: only objects with /Kids, however spelled, can be one."""
 
 from __future__ import annotations
 

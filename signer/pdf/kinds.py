@@ -1,4 +1,4 @@
-"""What a file is that is no PDF, by how it begins: said to whoever gave a picture or a text document in its place."""
+"""Guesses from its first bytes what a file is if it is not a PDF, to tell whoever submitted a picture or a text document by mistake."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _IN_ZIP: Final = (
 
 
 def kind_of(content: bytes) -> str | None:
-    """A few words; None for what begins as nothing that is known here."""
+    """A short description; None if the beginning is not a known one."""
     head = content[:_LOOKED_AT_BYTES]
     if head.startswith(b"PK\x03\x04"):
         return next((words for name, words in _IN_ZIP if name in head), "a ZIP archive")

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from sealcore.protocol.leaf import Mark, MarkKind, Rectangle
 
 MILLIPOINTS: Final = 1000.0
-TOLERANCE: Final = 1 / MILLIPOINTS  # page boxes have more decimals than millipoints do
+TOLERANCE: Final = 1 / MILLIPOINTS  # page boxes may have more decimals than millipoints have
 # Rotation matrices (ISO 32000-2 §8.3.3): the appearance is turned against the page's own clockwise turn, so that it stands upright.
 UPRIGHT: Final = {0: (1, 0, 0, 1, 0, 0), 90: (0, 1, -1, 0, 0, 0), 180: (-1, 0, 0, -1, 0, 0), 270: (0, -1, 1, 0, 0, 0)}
 PRINT, READ_ONLY, LOCKED, LOCKED_CONTENTS = 1 << 2, 1 << 6, 1 << 7, 1 << 9  # annotation flags, table 167
@@ -54,26 +54,26 @@ def rectangle_box(rectangle: Rectangle) -> Box:
 
 
 def lies_within(box: Box, visible: Box) -> bool:
-    """Whether a mark's box is shown whole where ``visible`` is what is shown of the page."""
+    """Whether a mark's box lies entirely within the visible part of the page."""
     x0, y0, x1, y1 = box
     left, bottom, right, top = visible
     return not (x0 < left - TOLERANCE or y0 < bottom - TOLERANCE or x1 > right + TOLERANCE or y1 > top + TOLERANCE)
 
 
 def intersection(one: Box, other: Box) -> Box | None:
-    """What two boxes share; None where they share no area."""
+    """The intersection of two boxes; None if they share no area."""
     x0, y0, x1, y1 = max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
 def shown_size(box: Box, rotation: int) -> tuple[float, float]:
-    """Width and height of the appearance for a box on a page that is turned so."""
+    """Width and height of the appearance for a box on a page with that rotation."""
     width, height = box[2] - box[0], box[3] - box[1]
     return (width, height) if rotation in (0, 180) else (height, width)
 
 
 def placed(box: Box, part: Slice, width: float, height: float, *, opaque: bool = False) -> bytes:
-    """Content that shows the slice as large as the rectangle takes it, in its middle, and nothing of its neighbours.
+    """Content that shows the slice scaled to fit the rectangle and centred in it, and nothing of its neighbours.
 
     Multiplied onto the page, as ink is; ``opaque`` where the document's standard allows no transparency.
     """

@@ -1,4 +1,4 @@
-"""Numbers for new objects, the lowest that no reference anywhere in the document means and that no object there has.
+"""Finds numbers for new objects: the lowest that nothing in the document refers to and that no object there has.
 
 A document may refer to objects that it does not have; such a reference means null (ISO 32000-2 §7.3.10). An update that took one of these
 numbers would bring the reference to life: a page could show the seal's picture at a place that nobody approved.
@@ -19,18 +19,18 @@ from sealcore.errors import Code, VermilionError
 from signer.pdf.plan import Document
 
 LARGEST_OBJECT_NUMBER: Final = 4_000_000  # PDFium reads no larger ones
-BLOCK: Final = 10  # numbers that share all digits but the last are looked for at once
-_MOST_TRIES: Final = 32  # each may go over the whole document
-_LONGEST_COMMENT_BYTES: Final = 128  # that is read between the parts of a reference
-MOST_SECONDS: Final = 2.0  # of looking: a document of ordinary size takes well below a millisecond
+BLOCK: Final = 10  # numbers that differ in the last digit only are searched for together
+_MOST_TRIES: Final = 32  # each may search the whole document
+_LONGEST_COMMENT_BYTES: Final = 128  # of a comment between the parts of a reference
+MOST_SECONDS: Final = 2.0  # spent searching: an ordinary document takes well below a millisecond
 
 _BLANK: Final = rb"[\0\t\n\f\r ]"
 _BETWEEN: Final = rb"(?=[\0\t\n\f\r %%])%b*+(?:%%[^\r\n]{0,%d}+(?:[\r\n]|\Z)%b*+)?+" % (_BLANK, _LONGEST_COMMENT_BYTES, _BLANK)
-_NUMERIC: Final = rb"[0-9.+-]"  # lenient readers take odd numbers for whole ones
+_NUMERIC: Final = rb"[0-9.+-]"  # lenient readers accept odd numbers as integers
 
 
 class FreeNumbers:
-    """Gives out numbers, rising, from ``first`` or higher.
+    """Gives out ascending numbers, from ``first`` or higher.
 
     texts  everything that may hold references: the file, and its decoded object streams
     """
@@ -39,7 +39,7 @@ class FreeNumbers:
 
     def __init__(self, first: int, texts: Sequence[Document]) -> None:
         self._next = max(first, BLOCK)
-        self._left = 0  # of the block that ``_next`` is in
+        self._left = 0  # numbers left in the block of ``_next``
         self._texts = texts
         self._ends_s = 0.0
 
@@ -49,7 +49,7 @@ class FreeNumbers:
         return self._next
 
     def take(self, count: int = 1) -> int:
-        """The first of so many consecutive numbers; DOCUMENT_TOO_COMPLEX when the document leaves none."""
+        """The first of so many consecutive numbers; DOCUMENT_TOO_COMPLEX if the document leaves none free."""
         if count > self._left:
             self._find_blocks(-(-count // BLOCK))
         first = self._next
@@ -58,7 +58,7 @@ class FreeNumbers:
         return first
 
     def _find_blocks(self, count: int) -> None:
-        """Goes on to the next so many blocks in a row."""
+        """Advances to the next free run of so many blocks."""
         start = block = -(-self._next // BLOCK)
         tries = 0
         now_s = monotonic()
@@ -82,12 +82,12 @@ class FreeNumbers:
 
 @lru_cache(maxsize=2048)
 def _reference(prefix: bytes) -> re.Pattern[bytes]:
-    """A reference to any number of a block, in linear time whatever the text.
+    """Matches a reference to any number of a block, in linear time for any text.
 
     Of all places in one run of digits where the block's digits stand, the last alone is followed to the end of the run: what comes behind
     the run is the same for all of them. A comment between the parts that is long, or a second one, is not read: then the block counts as
     referred to.
     """
     here = prefix + b"[0-9]"
-    rest = b"%b{0,12}+(?:(?!%b)%b)*+" % (_NUMERIC, here, _NUMERIC)  # the first few need no closer look
+    rest = b"%b{0,12}+(?:(?!%b)%b)*+" % (_NUMERIC, here, _NUMERIC)  # the first few digits need no lookahead
     return re.compile(b"%b%b%b(?:%%|%b++%b(?:%%|R|obj))" % (here, rest, _BETWEEN, _NUMERIC, _BETWEEN))

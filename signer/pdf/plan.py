@@ -1,4 +1,4 @@
-"""What shapes the bytes of one sealed document, and what comes of preparing it."""
+"""What determines the bytes of one sealed document, and what preparing it results in."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Final
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.leaf import Certification, Placement
 
-HOLE_STEP_BYTES: Final = 1024  # holes are whole KiB, so that a size tells little of key and timestamp
+HOLE_STEP_BYTES: Final = 1024  # holes are whole KiB, so that their size says little about key and timestamp
 LARGEST_HOLE_BYTES: Final = 1024 * 1024
 Document = bytes | mmap.mmap
 """A document: in memory, or mapped when it is large. Slices of both are bytes."""
 
-PDF_NAME_CHARACTERS: Final = 127  # ISO 32000-1 Annex C.2; holds for the text of a field name too
+PDF_NAME_CHARACTERS: Final = 127  # ISO 32000-1 Annex C.2; applied to field names, too
 
 
 class ContentPolicy(StrEnum):
-    """What to do with content that can change its look: seal and say so, or refuse."""
+    """What to do with content that can change its appearance: seal it with a warning, or refuse."""
 
     REPORT = "report"
     STRICT = "strict"
@@ -29,7 +29,7 @@ class ContentPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that shapes the update but the document itself: frozen at Intend, so that a repeat makes the same update.
+    """Everything that determines the update besides the document itself. Frozen at Intend, so that a repeat makes the same update.
 
     field_name      partial name of the new signature field; made unique where the document has it already
     signing_time    goes into /M, in UTC; whole seconds

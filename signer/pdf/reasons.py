@@ -1,4 +1,4 @@
-"""What is said of a document that is sealed, and the quick search that most documents need no more than; no PDF library."""
+"""Warnings about documents, and the quick search that clears most documents of them. Needs no PDF library."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ACTIONS: Final = {
 }
 ANNOTATIONS: Final = dict.fromkeys(("RichMedia", "3D", "Movie", "Sound", "Screen"), MULTIMEDIA)
 
-MOST_ESCAPES: Final = 50_000  # looked at in one text; beyond, the text counts as suspicious
+MOST_ESCAPES: Final = 50_000  # examined in one text; a text with more counts as suspicious
 _LONGEST_TELLTALE_BYTES: Final = 3 * 10  # "JavaScript" with every letter escaped
 _TELLTALE: Final = re.compile(
     rb"/(?:J(?:avaScript|S\b)|Launch|ImportData|R(?:ichMedia|endition|ef\b)|3D\b|Movie|S(?:ound|creen)"
@@ -57,7 +57,7 @@ def suspicious(text: Document) -> bool:
 
 
 def _escaped(text: Document) -> bool:
-    """Compressed data has something like an escape every 40 kB, so each is expanded and compared."""
+    """Compressed data contains what looks like an escape about every 40 kB, so each one is expanded and compared."""
     for count, escape in enumerate(_ESCAPE.finditer(text)):
         if count >= MOST_ESCAPES:
             return True
@@ -71,7 +71,7 @@ def _escaped(text: Document) -> bool:
 
 
 def spelled_out(metadata: bytes) -> bytes:
-    """XMP metadata, which are XML, as ASCII spells them: without what UTF-16 and UTF-32 add, and without character references."""
+    """XMP metadata (XML) reduced to ASCII: without the zero bytes of UTF-16 and UTF-32, and with character references replaced."""
     plain = metadata.replace(b"\0", b"") if b"\0" in metadata else metadata
     return _CHARACTER.sub(_character, plain) if b"&#" in plain else plain
 
@@ -89,7 +89,7 @@ def declared_part(metadata: bytes, standard: bytes) -> int:
         return 0
     prefix = re.search(rb"xmlns:([A-Za-z0-9_.-]+)\s*=\s*[\"']http://www\.aiim\.org/%b/ns/id/" % standard, metadata)
     part = re.search(rb"%b:part\s*(?:=\s*[\"']|>)\s*(\d)" % (re.escape(prefix[1]) if prefix else standard + b"id"), metadata)
-    return int(part[1]) if part else 1  # it is declared, however oddly
+    return int(part[1]) if part else 1  # the standard is declared, even if in an odd way
 
 
 def expanded(name: bytes) -> bytes:
@@ -98,7 +98,7 @@ def expanded(name: bytes) -> bytes:
 
 
 def require_fixed(reasons: tuple[str, ...]) -> None:
-    """Under the content policy ``strict``: DOCUMENT_XFA or DOCUMENT_CHANGEABLE when there is any reason."""
+    """Applies the content policy ``strict``: DOCUMENT_XFA or DOCUMENT_CHANGEABLE if there is any reason."""
     if DYNAMIC_FORM in reasons:
         raise VermilionError(Code.DOCUMENT_XFA, DYNAMIC_FORM)
     if reasons:

@@ -1,4 +1,4 @@
-"""Whether readers agree which page is page n, and what of it is visible: else a mark shows on another page than the one that people approved.
+"""Whether all readers agree which page is page n and what part of it is visible. If not, a mark may show on a page that nobody approved.
 
 Readers count pages by what nodes say, by what they lead to, or by both; they go up by /Parent or come down by /Kids. Where a tree is in order
 (ISO 32000-2 §7.7.3) all of them see the same.
@@ -21,7 +21,7 @@ _BOXES: Final = ("/MediaBox", "/CropBox")
 
 
 def require_agreed(root: generic.DictionaryObject, pages: Collection[Page]) -> None:
-    """DOCUMENT_DAMAGED unless all readers take these pages, which a mark is to go on, for the same."""
+    """DOCUMENT_DAMAGED unless all readers find the same pages where marks are to go."""
     if not _is_in_order(root, max(page.index for page in pages)):
         raise VermilionError(
             Code.DOCUMENT_DAMAGED, "the document's page tree is not in order, and readers do not agree which page is which"
@@ -39,14 +39,14 @@ def _is_in_order(root: generic.DictionaryObject, last: int) -> bool:
 
 @dataclass
 class _Tree:
-    """Walks the tree once. Behind the ``last`` page that is looked at, one that cannot be read counts as a page all the same."""
+    """Walks the tree once. After the ``last`` page that matters, a node that cannot be read counts as a page."""
 
     last: int
     met: set[int] = field(default_factory=set)
     before: int = 0
 
     def pages(self, raw: Any, above: int, depth: int) -> int | None:
-        """How many pages are below a node, or None where it is not in order."""
+        """How many pages are below a node; None if readers may count differently."""
         node = self._node(raw)
         if not isinstance(node, generic.DictionaryObject) or depth > DEEPEST or (depth and not _names(node, above)):
             return self._page() if node is _UNREADABLE else None
@@ -82,13 +82,13 @@ class _Tree:
 
 
 def _names(node: generic.DictionaryObject, above: int) -> bool:
-    """Whether a node names the one that it is below, if any."""
+    """Whether a node's /Parent, if it has one, is the node above it."""
     parent = node.raw_get("/Parent") if "/Parent" in node else None
     return parent is None or (isinstance(parent, generic.IndirectObject) and parent.idnum == above)
 
 
 def _inherits_alike(page: Page) -> bool:
-    """Whether going up leads to the same attributes as coming down."""
+    """Whether climbing by /Parent finds the same attributes as descending by /Kids."""
     node, steps = page.content, 0
     told: dict[str, Any] = {}
     while isinstance(node, generic.DictionaryObject) and steps <= DEEPEST:
@@ -98,7 +98,7 @@ def _inherits_alike(page: Page) -> bool:
 
 
 def _is_plain(page: Page) -> bool:
-    """Whether boxes and turn are spelled so that there is one way to take them."""
+    """Whether boxes and rotation are spelled in a way that all readers understand alike."""
     boxes = [page.attributes[key] for key in _BOXES if key in page.attributes]
     turn = page.attributes.get("/Rotate", 0)
     return all(is_box(each) for each in boxes) and page.shows and not isinstance(turn, generic.FloatObject)

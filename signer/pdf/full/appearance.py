@@ -84,7 +84,7 @@ class Appearances:
         return self._update.add_object(generic.StreamObject(form, stream_data=content))
 
     def empty(self) -> generic.IndirectObject:
-        """For a field that is not seen: PDF/A-1 wants an appearance of every field (6.9)."""
+        """The appearance of an invisible field: PDF/A-1 asks for one in every field (6.9)."""
         form = dictionary(Type=name("XObject"), Subtype=name("Form"), BBox=reals(0, 0, 0, 0), Resources=dictionary())
         return self._update.add_object(generic.StreamObject(form, stream_data=b""))
 
@@ -117,7 +117,7 @@ class Appearances:
 
 
 def widget(field_name: str, tooltip: str, signature: generic.IndirectObject, page: Page | None) -> generic.DictionaryObject:
-    """Field and widget in one; invisible until it gets a rectangle and an appearance."""
+    """Field and widget as one object, invisible until it gets a rectangle and an appearance."""
     entries = dictionary(
         Type=name("Annot"),
         Subtype=name("Widget"),
@@ -134,7 +134,7 @@ def widget(field_name: str, tooltip: str, signature: generic.IndirectObject, pag
 
 
 def stamp(label: str, page: Page) -> generic.DictionaryObject:
-    """A further mark of the same signature: a stamp annotation that readers do not let anybody move or edit."""
+    """Another mark of the same signature: a stamp annotation that readers let nobody move or edit."""
     return dictionary(
         Type=name("Annot"),
         Subtype=name("Stamp"),
@@ -145,6 +145,6 @@ def stamp(label: str, page: Page) -> generic.DictionaryObject:
 
 
 def show(annotation: generic.DictionaryObject, rectangle: Rectangle, appearance: generic.IndirectObject) -> None:
-    """Gives the annotation its place and its look."""
+    """Gives the annotation its position and its appearance."""
     annotation["/Rect"] = generic.ArrayObject([Real(value) for value in rectangle_box(rectangle)])
     annotation["/AP"] = dictionary(N=appearance)

@@ -27,7 +27,7 @@ from signer.pdf.reasons import (
     suspicious,
 )
 
-MOST_OBJECTS: Final = 200_000  # walked for certainty; beyond, the warning says that the search ended
+MOST_OBJECTS: Final = 200_000  # to be walked; if there are more, a warning says that not everything was searched
 _ACTIONS: Final = {f"/{name}": reason for name, reason in ACTIONS.items()}
 _ANNOTATIONS: Final = {f"/{name}": reason for name, reason in ANNOTATIONS.items()}
 
@@ -60,7 +60,7 @@ def _walk(root: generic.DictionaryObject) -> set[str]:
             try:
                 value = value.get_object()
             except Exception:  # noqa: BLE001  (pyHanko raises anything)
-                reasons.add(NOT_SEARCHED)  # an object that cannot be read and that nobody may need
+                reasons.add(NOT_SEARCHED)  # the object cannot be read; perhaps nothing needs it
                 continue
         if isinstance(value, generic.DictionaryObject):
             reasons |= _reasons(value)

@@ -1,4 +1,4 @@
-"""Documents that declare to be PDF/A or PDF/UA (ISO 19005, ISO 14289-1): what a seal must look like so that they still are.
+"""Documents that declare to be PDF/A or PDF/UA (ISO 19005, ISO 14289-1): what a seal must look like for them to stay so.
 
 The declaration stands in the XMP metadata of the catalog, which nobody changes here.
 """
@@ -50,13 +50,13 @@ class Declared:
 
 
 def declared(root: generic.DictionaryObject) -> Declared:
-    """What the catalog's metadata say; nothing where they cannot be read."""
+    """What the catalog's metadata declare; nothing if they cannot be read."""
     try:
         metadata = found(root, "/Metadata")
         text = metadata.data if isinstance(metadata, generic.StreamObject) else b""
         return Declared(declared_part(text, b"pdfa"), declared_part(text, b"pdfua"), _has_rgb_intent(root))
     except (MemoryError, RecursionError):
-        raise  # what takes too much to read may declare anything
+        raise  # metadata too large to be read might declare anything
     except Exception:  # noqa: BLE001  (pyHanko raises anything; what cannot be read declares nothing to anybody)
         return Declared()
 
@@ -78,7 +78,7 @@ def default_colours() -> dict[str, Any]:
 
 
 def pictures_conform(pictures: Mapping[bytes, bytes], told: Declared) -> bool:
-    """Whether these pictures may stand in such a document: fonts embedded, no CMYK, and no transparency where there may be none."""
+    """Whether such a document may contain these pictures: fonts embedded, no CMYK, and no transparency where that is forbidden."""
     return all(_conforms(source, told) for source in pictures.values())
 
 

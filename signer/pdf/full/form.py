@@ -1,4 +1,4 @@
-"""The signature field: into the form (made where there is none) and, with its widget, onto a page (ISO 32000-2 §12.7)."""
+"""Adds the signature field to the form (creating one if needed) and its widget to a page (ISO 32000-2 §12.7)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIGNATURES_EXIST_AND_APPEND_ONLY: Final = 3  # /SigFlags (table 225)
 
 
 def unique_name(wanted: str, taken: set[str]) -> str:
-    """``wanted``, or with the first free number behind it where a field of that name is there."""
+    """``wanted``; with the first free number appended if the form has a field of that name."""
     candidate, count = wanted, 1
     while candidate in taken:
         count += 1
@@ -45,12 +45,12 @@ def add_field(opened: Opened, field: generic.IndirectObject, *, first_signature:
 
 
 def extended(array: generic.ArrayObject | None, added: generic.IndirectObject) -> generic.ArrayObject:
-    """The elements and one more, as a new array: the old one may be another page's annotations, or the fields, as well."""
+    """A new array with one more element. The old array is left alone: another page, or the form, may share it."""
     return generic.ArrayObject([*(array.raw_get(index) for index in range(len(array))), added] if array is not None else [added])
 
 
 def own_object(update: Update, page: Page) -> Page:
-    """The page as an object of its own: one that stands in its parent is moved out, so that annotations can be attached to it."""
+    """The page as an indirect object. A page that is a direct object in its parent is moved out, so that annotations can refer to it."""
     if page.reference is not None or page.kids is None:
         return page
     reference = update.add_object(page.content)
@@ -60,7 +60,7 @@ def own_object(update: Update, page: Page) -> Page:
 
 
 def add_annotation(update: Update, page: Page, annotation: generic.IndirectObject) -> None:
-    """Adds the annotation to a page that is an object of its own, in an array of its own."""
+    """Adds the annotation to a page that is an indirect object; its array of annotations becomes its own."""
     assert page.reference is not None
     if page.annotated_above and found_array(page.content, "/Annots") is None:
         raise VermilionError(

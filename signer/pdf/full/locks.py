@@ -12,7 +12,7 @@ from signer.pdf.full.objects import found, found_array, found_dictionary
 
 MOST_FIELDS: Final = 100_000
 _NO_CHANGE, _ANNOTATE = 1, 3
-_DEFAULT_PERMISSION: Final = 2  # of a DocMDP transform without /P
+_DEFAULT_PERMISSION: Final = 2  # what a DocMDP transform without /P allows
 
 
 @dataclass
@@ -74,7 +74,7 @@ def _walk(form: generic.DictionaryObject, state: FormState) -> None:
 
 
 def _readable(raw: Any) -> Any:
-    """What a reference leads to, or None where it cannot be read: one broken field does not make the form unusable."""
+    """The object that a reference leads to; None if it cannot be read, since one broken field does not make the form unusable."""
     try:
         return raw.get_object()
     except Exception:  # noqa: BLE001  (pyHanko raises anything)
@@ -83,7 +83,7 @@ def _readable(raw: Any) -> Any:
 
 def _note_signature(value: Any, state: FormState) -> None:
     if value is None:
-        state.signed += 1  # broken, yet not ours to overrule
+        state.signed += 1  # a broken signature still counts: it is not for us to overrule it
     elif isinstance(value, generic.DictionaryObject) and "/ByteRange" in value:
         state.signed += 1
         _note_transforms(value, state)

@@ -1,4 +1,4 @@
-"""Lets pyHanko read and rewrite names and numbers as they stand.
+"""Makes pyHanko keep the exact spelling of names and numbers.
 
 pyHanko 0.38 (pinned) refuses a name with a byte above 0x7E that is not escaped, as GBK font names in Chinese documents are, and
 writes names that are not UTF-8 in other bytes than it read them: a page rewritten so would lose its fonts. It also writes small
@@ -18,7 +18,7 @@ _HEXADECIMAL: Final = frozenset(b"0123456789abcdefABCDEF")
 
 
 class ExactName(generic.NameObject):
-    """A name that is written with the bytes it was read with."""
+    """A name that is written with the same bytes with which it was read."""
 
     def write_to_stream(self, stream: Any, handler: Any = None, container_ref: Any = None) -> None:
         raw = self[1:].encode("utf-8", "surrogateescape")
@@ -26,7 +26,7 @@ class ExactName(generic.NameObject):
 
 
 def read_name(raw: bytes) -> ExactName:
-    """The name of these bytes (without slash), escapes expanded (ISO 32000-2 §7.3.5); an escape that is none stands for itself."""
+    """The name of these bytes (without slash), escapes expanded (ISO 32000-2 §7.3.5); a malformed escape stands for itself."""
     expanded = bytearray()
     position = 0
     while position < len(raw):

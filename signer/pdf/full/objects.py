@@ -1,4 +1,4 @@
-"""PDF values that pyHanko has no class for, and looking things up in what strangers wrote."""
+"""PDF values that pyHanko has no class for, and careful lookups in untrusted documents."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Hole(generic.PdfObject):
 
 
 class ByteRange(generic.PdfObject):
-    """The /ByteRange, of fixed width, since its numbers are known only when everything is written."""
+    """The /ByteRange, of fixed width because its numbers are known only after everything has been written."""
 
     def __init__(self) -> None:
         self.offset: int | None = None
@@ -70,7 +70,7 @@ class ByteRange(generic.PdfObject):
 
     @staticmethod
     def text(byte_range: tuple[int, int, int, int]) -> bytes:
-        """What goes in place of the blanks."""
+        """The text that replaces the blanks."""
         numbers = " ".join(str(value) for value in byte_range)
         return f"[{numbers}]".ljust(_RANGE_WIDTH).encode("ascii")
 
@@ -88,7 +88,7 @@ class Appendix(io.BytesIO):
 
 
 def found(holder: generic.DictionaryObject, key: str) -> Any:
-    """The value of a key with references followed, or None where it is missing or null."""
+    """The value of a key, with references followed; None if it is missing or null."""
     try:
         value = holder[key]
     except KeyError:
@@ -97,20 +97,20 @@ def found(holder: generic.DictionaryObject, key: str) -> Any:
 
 
 def found_dictionary(holder: generic.DictionaryObject, key: str) -> generic.DictionaryObject | None:
-    """Like ``found``, None also where the value is no dictionary."""
+    """Like ``found``; None also if the value is not a dictionary."""
     value = found(holder, key)
     return value if isinstance(value, generic.DictionaryObject) else None
 
 
 def found_array(holder: generic.DictionaryObject, key: str) -> generic.ArrayObject | None:
-    """Like ``found``, None also where the value is no array."""
+    """Like ``found``; None also if the value is not an array."""
     value = found(holder, key)
     return value if isinstance(value, generic.ArrayObject) else None
 
 
 @contextmanager
 def plainly(what: str) -> Iterator[None]:
-    """Turns whatever pyHanko raises over a stranger's document into one typed error; ``what`` names the part being read."""
+    """Turns whatever pyHanko raises over an untrusted document into one typed error; ``what`` names the part being read."""
     try:
         yield
     except VermilionError:

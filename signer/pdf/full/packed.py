@@ -31,7 +31,7 @@ class Reader(PdfFileReader):
         super().__init__(BytesIO(file), strict=False)
 
     def object_streams(self) -> list[bytes]:
-        """All of them, decoded, also those that only the stream of a hybrid file's section knows."""
+        """All object streams, decoded, including those that only the cross-reference stream of a hybrid file lists."""
         return [self.get_object(each).read_data(DecodePurpose.OBJECT_STREAM) for each in self._object_stream_references()]
 
     def _object_stream_references(self) -> set[generic.Reference]:
@@ -55,12 +55,12 @@ class Reader(PdfFileReader):
             value = generic.read_object(source, generic.Reference(idnum, 0, self))
         except (misc.PdfStreamError, misc.PdfReadError):
             return super()._get_object_from_stream(idnum, stmnum, idx)
-        if isinstance(value, generic.StreamObject | generic.IndirectObject):  # neither may stand in an object stream
+        if isinstance(value, generic.StreamObject | generic.IndirectObject):  # neither is allowed in an object stream
             return super()._get_object_from_stream(idnum, stmnum, idx)
         return value
 
     def _unpack(self, stmnum: int) -> _Packed | None:
-        """The stream's head, if it is exactly as the standard says; None otherwise."""
+        """The head of the stream; None unless it is exactly as the standard says."""
         stream = generic.Reference(stmnum, 0, self).get_object()
         if not isinstance(stream, generic.StreamObject):
             return None

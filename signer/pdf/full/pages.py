@@ -1,4 +1,4 @@
-"""The page tree: which object is page n, what of it is visible, which way up it is shown (ISO 32000-2 §7.7.3)."""
+"""The page tree: which object is page n, what part of it is visible, and how it is rotated (ISO 32000-2 §7.7.3)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from signer.pdf.marks import Box, intersection
 MOST_PAGES: Final = 1_000_000  # a tree of shared branches can name more pages than there are objects
 DEEPEST: Final = 200  # levels of the tree; balanced trees of a million pages have fewer than ten
 INHERITED: Final = ("/MediaBox", "/CropBox", "/Rotate")
-_LETTER: Final = (0.0, 0.0, 612.0, 792.0)  # what readers take where no MediaBox is given
+_LETTER: Final = (0.0, 0.0, 612.0, 792.0)  # what readers assume if there is no MediaBox
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Page:
 
 
 def require_single(root: generic.DictionaryObject, pages: Collection[Page], texts: Iterable[bytes]) -> None:
-    """DOCUMENT_PAGE_REPEATED where one of these pages, or a node above it, is named more than once in the whole tree.
+    """DOCUMENT_PAGE_REPEATED if one of these pages, or a node above it, occurs more than once in the whole tree.
 
     An annotation belongs to the page's object: it would show wherever that stands. DOCUMENT_DAMAGED where a broken node may name a page.
 
@@ -104,7 +104,7 @@ def _key(raw: Any) -> Any:
 
 
 def find_pages(root: generic.DictionaryObject, wanted: Collection[int]) -> dict[int, Page]:
-    """The wanted pages that exist; walks no further than the last of them. DOCUMENT_NO_PAGES when there is none at all."""
+    """Those of the wanted pages that exist; stops after the last one. DOCUMENT_NO_PAGES if the document has no page at all."""
     last = max(wanted)
     pages = {page.index: page for page in itertools.islice(_walk(root), last + 1) if page.index in wanted or page.index == 0}
     if not pages:
@@ -119,7 +119,7 @@ def every_page(root: generic.DictionaryObject) -> Iterator[generic.DictionaryObj
 
 @dataclass(frozen=True)
 class _Visit:
-    """A node of the tree to be looked at: as it stands in ``kids``, with what it inherits and the references above it."""
+    """A node yet to be visited: its raw value in ``kids``, what it inherits, and the references above it."""
 
     raw: Any
     attributes: Mapping[str, Any]
@@ -150,7 +150,7 @@ def _walk(root: generic.DictionaryObject) -> Iterator[Page]:
         if isinstance(raw, generic.IndirectObject):
             own = (raw.idnum, raw.generation)
             if own in above or len(above) > DEEPEST:
-                continue  # a loop: readers leave it out
+                continue  # a loop, which readers skip
             above |= {own}
         annotated = visit.annotated or bool(found_array(node, "/Annots"))
         stack.extend(_Visit(kids.raw_get(i), attributes, above, annotated, kids, i) for i in reversed(range(len(kids))))

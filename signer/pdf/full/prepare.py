@@ -41,18 +41,18 @@ class Readers(Protocol):
     """Readers that share no code with this writer."""
 
     def require_plain(self, file: bytes, numbers: Iterable[int]) -> None:
-        """DOCUMENT_DAMAGED where readers take one of these objects of ``file`` in different ways."""
+        """DOCUMENT_DAMAGED if readers understand one of these objects of ``file`` differently."""
 
     def require_found(self, document: bytes, prepared: Prepared, *, repaired: bool) -> None:
         """DOCUMENT_READBACK unless every reader finds the signature; ``repaired``: and unless the first pages still show what they did."""
 
 
 def prepare(document: bytes, plan: Plan, hash_name: str, readers: Readers) -> Prepared:
-    """The update for ``document`` as the plan says, with the digest by ``hash_name`` over everything but the hole.
+    """The update that the plan asks for, with the digest by ``hash_name`` over everything but the hole.
 
     Earlier bytes and signatures stay as they are. The same document and plan give the same update. Raises DOCUMENT_… and MARK_OFF_PAGE; never a bare exception of the reader's.
     """
-    logging.getLogger("pyhanko").setLevel(logging.CRITICAL)  # its remarks about strangers' files belong in no log
+    logging.getLogger("pyhanko").setLevel(logging.CRITICAL)  # its remarks about other people's files do not belong in our log
     refuse_what_is_no_pdf(document)
     with exact_names():
         try:
@@ -93,7 +93,7 @@ def _prepared(document: bytes, mending: bytes, plan: Plan, hash_name: str, reade
 
 
 def _require_drawn(opened: Opened, state: FormState, *, visible: bool) -> None:
-    """DOCUMENT_FORM_UNDRAWN where values or the seal itself would show with some readers alone."""
+    """DOCUMENT_FORM_UNDRAWN if field values, or the seal itself, would show in some readers only."""
     if not needs_drawing(found_dictionary(opened.root, "/AcroForm")):
         return
     if state.signed == 0:
@@ -104,7 +104,7 @@ def _require_drawn(opened: Opened, state: FormState, *, visible: bool) -> None:
 
 
 def _identifier(document: bytes, plan: Plan) -> bytes:
-    """The changing half of /ID: new with each update (ISO 32000-2 §14.4), yet the same when the same plan is repeated."""
+    """The changing half of /ID: new for each update (ISO 32000-2 §14.4), but the same if the same plan is carried out again."""
     seed = hashlib.sha256(document).digest() + plan.field_name.encode() + plan.signing_time.isoformat().encode()
     return hashlib.sha256(seed).digest()[:16]
 
@@ -122,19 +122,19 @@ def _warnings(opened: Opened, plan: Plan, state: FormState, *, repaired: bool) -
 
 @dataclass(frozen=True)
 class _Standards:
-    """What the document declares to be; its structure tree where the seal must and can go into it."""
+    """What the document declares to be, and its structure tree if the seal has to be entered there and can be."""
 
     declared: Declared
     structure: Structure | None
 
     def enter(self, page: Page, annotation: generic.DictionaryObject, reference: generic.IndirectObject, kind: str) -> None:
-        """Makes an annotation part of the document's structure, where it has to be."""
+        """Makes an annotation part of the document's structure, if that is needed."""
         if self.structure is not None:
             self.structure.add(page, annotation, reference, kind)
 
 
 def _standards(opened: Opened, state: FormState) -> _Standards:
-    """Behind an earlier signature the structure stays as it is: another one would be a change to what was signed."""
+    """After an earlier signature the structure is left as it is, since changing it would change what was signed."""
     told = declared(opened.root)
     if told.pdfua != 1 or state.signed:
         return _Standards(told, None)
@@ -145,7 +145,7 @@ def _standards(opened: Opened, state: FormState) -> _Standards:
 
 
 def _losses(standards: _Standards, plan: Plan) -> tuple[str, ...]:
-    """Which of its standards the document loses; DOCUMENT_CONFORMANCE under the content policy ``strict``."""
+    """Warnings for the standards that the document will no longer conform to; DOCUMENT_CONFORMANCE under the content policy ``strict``."""
     told = standards.declared
     lost = {
         PDFA_LOST: told.pdfa > 0 and not pictures_conform(plan.pictures, told),

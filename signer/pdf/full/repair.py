@@ -1,4 +1,4 @@
-"""A new table of contents for a file whose own is broken, written as an incremental update: no earlier byte is touched.
+"""Rebuilds broken cross-references as an incremental update, without touching an earlier byte.
 
 Readers rebuild such a file by searching it for objects, each in its own way. This does the same once and writes the outcome down, so
 that all readers, and the signature, speak of the same document. Rules as in readers: of several objects with one number the last
@@ -31,7 +31,7 @@ _COMPRESSED: Final = 2  # type of a cross-reference entry (ISO 32000-2 table 18)
 
 
 class _Shelf(PdfHandler):
-    """What pyHanko's object parser wants as the file that values come from; resolves direct stream lengths only."""
+    """Stands in for the reader that pyHanko's object parser expects; resolves direct stream lengths only."""
 
     strict = False
 
@@ -47,7 +47,7 @@ class _Shelf(PdfHandler):
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an object is: in the file (its header and its body), or at an index of an object stream."""
+    """Where an object is: in the file (header and body), or at an index in an object stream."""
 
     offset: int
     body: int
@@ -64,7 +64,7 @@ class _Survey:
 
 
 def repair(file: bytes) -> bytes | None:
-    """Bytes to append so that the file has a sound cross-reference stream; None where that is not possible."""
+    """The bytes to append to give the file a sound cross-reference stream; None if that is not possible."""
     survey = _Survey(file)
     shelf = _Shelf(survey)
     _survey_objects(survey, shelf)
@@ -91,7 +91,7 @@ def _survey_objects(survey: _Survey, shelf: _Shelf) -> None:
 
 
 def _behind_stream(survey: _Survey, shelf: _Shelf, object_number: int, body: int) -> int:
-    """Where to search on: behind the stream that the object may hold, since what looks like objects in there is none of ours."""
+    """Where to go on searching: after the object's stream, if it has one, since what looks like objects in there is only data."""
     file = survey.file
     following = _OBJECT.search(file, body)
     stream = _STREAM.search(file, body, following.start() if following else len(file))
@@ -151,7 +151,7 @@ def _catalog(survey: _Survey, shelf: _Shelf) -> generic.IndirectObject | None:
 def _is_catalog(shelf: _Shelf, object_number: int, survey: _Survey) -> bool:
     place = survey.places.get(object_number)
     if place is not None and place.stream is not None:
-        return True  # in an object stream: that the trailer names it has to do
+        return True  # it is in an object stream, so the trailer's word for it has to be enough
     value = shelf.get_object(generic.Reference(object_number, 0, shelf))
     return isinstance(value, generic.DictionaryObject) and "/Pages" in value and dict.get(value, "/Type") in ("/Catalog", None)
 

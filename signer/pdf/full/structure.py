@@ -15,10 +15,10 @@ MOST_NODES: Final = 100_000  # of the parent tree
 
 
 class Structure:
-    """The tree of one document, to which elements are added."""
+    """The structure tree of one document, which elements can be added to."""
 
     def __init__(self, update: Update, root: generic.DictionaryObject) -> None:
-        """Raises ``ValueError`` where there is no tree, or none that can be added to."""
+        """``ValueError`` if there is no tree, or none that elements can be added to."""
         self._update = update
         self._tree, self._tree_reference = _own_object(root, "/StructTreeRoot")
         self._parents, self._parents_reference = _own_object(self._tree, "/ParentTree", within=self._tree_reference)
@@ -26,7 +26,7 @@ class Structure:
         self._parent, self._parent_reference = _document(self._tree) or (self._tree, self._tree_reference)
 
     def add(self, page: Page, annotation: generic.DictionaryObject, reference: generic.IndirectObject, kind: str) -> None:
-        """Makes the annotation the content of a new element of that kind, and readers take the page's annotations in this order (/Tabs)."""
+        """Makes the annotation the content of a new element of that kind, and sets the page's tab order to the structure's (/Tabs)."""
         assert page.reference is not None
         item = dictionary(Type=name("OBJR"), Obj=reference, Pg=page.reference)
         element = self._update.add_object(
@@ -45,7 +45,7 @@ class Structure:
             self._update.mark_update(changed)
 
     def _enter(self, element: generic.IndirectObject) -> None:
-        """Into the parent tree, a number tree (ISO 32000-2 §7.9.7): at its end, since its key is the highest."""
+        """Appends to the parent tree, a number tree (ISO 32000-2 §7.9.7): the new key is the highest, so it comes last."""
         key, self._next = self._next, self._next + 1
         pair = [number(key), element]
         kids = found_array(self._parents, "/Kids")
@@ -62,7 +62,7 @@ class Structure:
 def _own_object(
     holder: generic.DictionaryObject, key: str, within: generic.IndirectObject | None = None
 ) -> tuple[generic.DictionaryObject, generic.IndirectObject]:
-    """A dictionary and the object that it stands in."""
+    """A dictionary, and the indirect object that contains it."""
     value = found_dictionary(holder, key)
     raw = holder.raw_get(key) if value is not None else None
     reference = raw if isinstance(raw, generic.IndirectObject) else within
@@ -84,7 +84,7 @@ def _document(tree: generic.DictionaryObject) -> tuple[generic.DictionaryObject,
 
 
 def _next_key(tree: generic.DictionaryObject, parents: generic.DictionaryObject) -> int:
-    """A key that no page and no object has."""
+    """A key that no page or object uses yet."""
     said: Any = found(tree, "/ParentTreeNextKey")
     highest = int(said) if isinstance(said, generic.NumberObject) else 0
     stack, met = [parents], 0

@@ -1,4 +1,4 @@
-"""Forms that readers draw by themselves (/NeedAppearances, ISO 32000-2 table 224): may the flag go without a change of the page's look?
+"""Forms that ask readers to draw them (/NeedAppearances, ISO 32000-2 table 224): would the page look the same without that flag?
 
 While it is set, readers draw fields from their values, each in its own way, and some redraw signature fields as well, so that a seal's
 picture vanishes. Once it is away, they show what the widgets have for a look, which may be nothing, or an older value. Nobody can say
@@ -23,7 +23,7 @@ _PAINTING: Final = frozenset(b"Tj TJ ' \" Do sh f F f* B B* b b* S s EI".split()
 
 
 def require_drawn(root: generic.DictionaryObject) -> None:
-    """DOCUMENT_FORM_UNDRAWN when readers draw any value, button or border because of the form's flag."""
+    """DOCUMENT_FORM_UNDRAWN if readers draw any value, button or border because of the flag."""
     seen: set[int] = set()
     for widget in _widgets(root):
         if id(widget) in seen:
@@ -44,7 +44,7 @@ def needs_drawing(form: generic.DictionaryObject | None) -> bool:
 
 
 def _widgets(root: generic.DictionaryObject) -> Iterator[generic.DictionaryObject]:
-    """Of the form's fields, and of the pages: readers draw either."""
+    """The widgets of the form's fields and those on the pages, since readers draw both."""
     form = found_dictionary(root, "/AcroForm")
     stack = _elements(found_array(form, "/Fields")) if form is not None else []
     seen: set[int] = set()
@@ -90,7 +90,7 @@ def _drawn_by_readers(widget: generic.DictionaryObject) -> bool:
     if kind == "/Sig":
         return False
     if kind not in ("/Tx", "/Ch") or found_dictionary(widget, "/MK") or not _is_empty(_inherited(widget, "/V")):
-        return True  # whatever look the widget has: readers that are asked to draw leave it out
+        return True  # whatever appearance the widget has, readers that draw the form themselves ignore it
     look = found(found_dictionary(widget, "/AP") or generic.DictionaryObject(), "/N")
     return look is not None and not (isinstance(look, generic.StreamObject) and _PAINTING.isdisjoint(look.data.split()))
 

@@ -1,4 +1,4 @@
-"""Opening a stranger's document for an incremental update with pyHanko's reader and writer, and writing the update."""
+"""Opens an untrusted document for an incremental update with pyHanko's reader and writer, and writes the update."""
 
 # mypy: disallow-untyped-calls=False
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Update(IncrementalPdfFileWriter):
 
     @classmethod
     def _handle_id(cls, _reader: PdfFileReader) -> generic.ArrayObject:
-        return generic.ArrayObject()  # set above; pyHanko's own way trips over malformed identifiers
+        return generic.ArrayObject()  # set above; pyHanko's own code fails on malformed identifiers
 
     def written(self, document_size_bytes: int) -> bytes:
         """The update's bytes, to be appended; reader and document finalisation (metadata, dates) are left out on purpose."""
@@ -74,7 +74,7 @@ class Update(IncrementalPdfFileWriter):
 
 @dataclass(frozen=True)
 class Opened:
-    """A document ready to be updated; the update goes behind ``file``."""
+    """A document ready to be updated; the update is appended to ``file``."""
 
     update: Update
     root: generic.DictionaryObject
@@ -115,7 +115,7 @@ def open_document(file: bytes, identifier: bytes) -> Opened:
 
 
 def _first_identifier(reader: PdfFileReader) -> generic.ByteStringObject:
-    """The permanent half of /ID, unchanged; drawn from the file where there is none."""
+    """The permanent half of /ID, unchanged; derived from the file if it has none."""
     identifiers = _trailer_entry(reader, "/ID")
     first = identifiers[0] if isinstance(identifiers, generic.ArrayObject) and len(identifiers) else None
     if isinstance(first, generic.TextStringObject | generic.ByteStringObject):
@@ -132,11 +132,11 @@ def _trailer_entry(reader: PdfFileReader, key: str) -> Any:
 
 
 def _last_section(reader: PdfFileReader) -> int:
-    """Where the newest cross-reference section really is: startxref may be off by a little, which pyHanko makes up for."""
+    """Where the newest cross-reference section really is: startxref may be off by a few bytes, which pyHanko tolerates."""
     section = reader.xrefs.get_xref_container_info(reader.total_revisions - 1)
     if section.xref_section_type is XRefSectionType.STREAM:
         return int(section.start_location)
-    behind = section.start_location + 1  # a table's start is taken behind its keyword
+    behind = section.start_location + 1  # pyHanko counts a table from after its keyword
     reader.stream.seek(max(0, behind - _KEYWORD_WINDOW_BYTES))
     window = reader.stream.read(behind - max(0, behind - _KEYWORD_WINDOW_BYTES))
     position = window.rfind(b"xref")

@@ -1,4 +1,4 @@
-"""The lean writer: the incremental update for documents that it understands to the last byte, in microseconds.
+"""The lean writer: the incremental update for documents that it understands to the last byte, in tens of microseconds.
 
 ``prepare`` → ``file`` (cross-references, objects) → ``tree`` (pages), ``form`` (fields, locks), ``content`` (what can change its look)
 → ``update`` (the bytes). No PDF library; pure and bounded, since it runs in the signer itself on what strangers wrote. Whatever is

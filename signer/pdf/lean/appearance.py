@@ -24,13 +24,13 @@ _LARGEST_VALUE_BYTES: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The objects of a picture, each with the places of others in it; the last one is the form XObject."""
+    """The objects of a picture, with placeholders where one refers to another; the last one is the form XObject."""
 
     objects: tuple[tuple[bytes | int, ...], ...]
     box: Box
 
     def written(self, first: int) -> list[bytes]:
-        """The objects' bodies, when they are numbered from ``first``."""
+        """The bodies of the objects when numbered from ``first``."""
         return [
             b"".join(b"%d 0 R" % (first + part) if isinstance(part, int) else part for part in parts) if len(parts) > 1 else _only(parts)
             for parts in self.objects
@@ -45,7 +45,7 @@ def _only(parts: tuple[bytes | int, ...]) -> bytes:
 
 @lru_cache(maxsize=64)
 def read_picture(source: bytes) -> Picture:
-    """A registered one-page PDF, taken apart once."""
+    """A registered one-page PDF, parsed once."""
     file = File(source)
     root = file.dictionary(*reference(file.trailer.get(b"Root", b"?")))
     if root is None:
@@ -65,7 +65,7 @@ def read_picture(source: bytes) -> Picture:
 
 @lru_cache(maxsize=1024)
 def appearance(box: Box, part: Slice, width: float, height: float, rotation: int) -> bytes:
-    """The body of an appearance stream but for the number of the picture's form, which ``%d`` stands for."""
+    """The body of an appearance stream, with ``%d`` in place of the picture's object number."""
     content = placed(box, part, width, height)
     matrix = b" ".join(b"%d" % value for value in UPRIGHT[rotation])
     return (
@@ -98,7 +98,7 @@ def _stream(file: File, value: bytes) -> Found:
 
 
 class _Copied:
-    """What a picture's resources refer to, with references as places in ``objects``."""
+    """The objects that a picture's resources refer to, with references as indices into ``objects``."""
 
     def __init__(self, file: File) -> None:
         self._file = file
@@ -116,7 +116,7 @@ class _Copied:
         return [*parts, text[position:]]
 
     def follow(self) -> None:
-        """Copies all objects that were met, and those that they refer to in turn."""
+        """Copies all objects found so far, and everything that they refer to."""
         done = 0
         while done < len(self._places):
             number, generation = list(self._places)[done]
@@ -149,7 +149,7 @@ class _Copied:
 
 
 def _joined(parts: Any) -> tuple[bytes | int, ...]:
-    """Neighbouring texts made one."""
+    """Joins adjacent texts."""
     result: list[bytes | int] = []
     for part in parts:
         if isinstance(part, bytes) and result and isinstance(result[-1], bytes):

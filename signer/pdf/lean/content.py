@@ -15,8 +15,8 @@ from signer.pdf.lean.grammar import END, NotLeanError, is_reference, reference
 from signer.pdf.lean.values import Name, Reference, parse
 from signer.pdf.reasons import ACTIONS, ANNOTATIONS, EXTERNAL, HIDDEN, IN_ORDER, JAVASCRIPT, REDRAWN_FORM, spelled_out, suspicious
 
-MOST_OBJECTS: Final = 2_000  # walked here: some 20 ms, as long as the sandbox takes
-MOST_BYTES: Final = 512 * 1024  # of these objects, streams' data not counted
+MOST_OBJECTS: Final = 2_000  # to be walked here: about 20 ms, which is what the sandbox takes
+MOST_BYTES: Final = 512 * 1024  # of these objects, without the data of streams
 _STANDARDS: Final = re.compile(rb"http://www\.aiim\.org/pdf(?:a|ua)/ns/id/")
 _STREAM: Final = (b"stream\r\n", b"stream\n")
 _ACTIONS: Final = {name.encode(): reason for name, reason in ACTIONS.items()}

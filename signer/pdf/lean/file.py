@@ -39,14 +39,14 @@ from signer.pdf.lean.values import deep_pairs
 from signer.pdf.numbers import LARGEST_OBJECT_NUMBER
 from signer.pdf.plan import Document
 
-MOST_SECTIONS: Final = 64  # one an update; more is left to the sandbox
+MOST_SECTIONS: Final = 64  # one per update; documents with more are left to the sandbox
 MOST_RUNS: Final = 10_000  # of consecutive numbers, in one section
 MOST_ROWS: Final = 100_000  # of one cross-reference stream
 MOST_PACKED: Final = 20_000  # objects in one stream
 LARGEST_OBJECT_BYTES: Final = 256 * 1024  # without the data of a stream; matching takes memory for each value
-LARGEST_SLOW_BYTES: Final = 32 * 1024  # of an object that is taken token by token
-MOST_DECODED_BYTES: Final = 4 * 1024 * 1024  # of all streams of one document: about 10 ms of inflating
-MOST_WORK_BYTES: Final = 8 * 1024 * 1024  # taken apart for one document, each time that it is: about 0.2 s; 400 kB is much already
+LARGEST_SLOW_BYTES: Final = 32 * 1024  # of an object that is read token by token
+MOST_DECODED_BYTES: Final = 4 * 1024 * 1024  # of all streams of one document: about 10 ms of decompression
+MOST_WORK_BYTES: Final = 8 * 1024 * 1024  # parsed for one document, repeats included: about 0.2 s; 400 kB is unusual already
 _TAIL_BYTES: Final = 1024
 
 _HEADER: Final = re.compile(rb"%PDF-[12]\.[0-9]")
@@ -81,22 +81,22 @@ class Found:
 
 
 class Section(Protocol):
-    """One cross-reference section: where it is, its trailer, the runs of numbers that it speaks of."""
+    """One cross-reference section: where it is, its trailer, and the runs of object numbers that it lists."""
 
     offset: int
     trailer: dict[bytes, bytes]
     runs: list[Run]
 
     def place(self, number: int) -> Place | None:
-        """The entry of an object; None where this section does not speak of it."""
+        """The entry of an object; None if this section does not list it."""
 
     def packed_in(self) -> set[int]:
-        """Numbers of all object streams that its objects are in."""
+        """Numbers of all object streams that contain its objects."""
 
 
 @dataclass(slots=True)
 class Table:
-    """A table in the document. ``hidden`` is the stream beside it in a hybrid file, for readers of PDF 1.5 and later (§7.5.8.4)."""
+    """A cross-reference table. In a hybrid file, ``hidden`` is the stream beside it, which readers of PDF 1.5 and later use (§7.5.8.4)."""
 
     offset: int
     trailer: dict[bytes, bytes]
@@ -156,7 +156,7 @@ def _run_of(runs: list[Run], number: int) -> Run:
 
 
 class File:
-    """A document, opened. Reads nothing ahead but the cross-reference sections, the newest first.
+    """An opened document. Only the cross-reference sections are read in advance, the newest first.
 
     next_number  the first that no object has
     in_streams   whether its cross-references are in streams, so that an update's must be, too
@@ -197,7 +197,7 @@ class File:
             raise NotLeanError("object numbers are too large")
 
     def spend(self, size_bytes: int) -> None:
-        """Notes that so many bytes were taken apart. What is referred to from many places costs as often: a document has one allowance."""
+        """Counts parsed bytes against the document's one allowance, since an object that many others refer to is parsed as many times."""
         self._work_bytes += size_bytes
         if self._work_bytes > MOST_WORK_BYTES:
             raise NotLeanError("the document takes too much work")
@@ -252,7 +252,7 @@ class File:
             raise NotLeanError("a cross-reference table has an odd end")
         entries, end = entries_from(self.document, head.end(), head.end() + LARGEST_OBJECT_BYTES)
         self.spend(end - position)
-        if _TRAILER_END.match(self.document, end) is None:  # some writers put comments into it or behind it
+        if _TRAILER_END.match(self.document, end) is None:  # some PDF producers put comments into it or after it
             self.spend(LARGEST_SLOW_BYTES)
             window = uncommented(self.document[head.end() : head.end() + LARGEST_SLOW_BYTES])
             entries, end = entries_from(window, 0, len(window))
@@ -290,7 +290,7 @@ class File:
         return Rows(head.start(1), trailer, runs, self._rows(trailer, data, width, start), second, third)
 
     def _rows(self, trailer: dict[bytes, bytes], data: bytes, width: int, size_bytes: int) -> bytes:
-        """The rows of a cross-reference stream, all of them and nothing else."""
+        """The rows of a cross-reference stream; NotLeanError if its data is anything but these rows."""
         columns = _columns(trailer.get(b"DecodeParms"))
         if columns not in (0, width):
             raise NotLeanError("a stream has an odd predictor")
@@ -302,7 +302,7 @@ class File:
     # --- objects -----------------------------------------------------------------------------------------------------------------
 
     def place(self, number: int) -> Place | None:
-        """Where the newest object of that number is; None where there is none (which means null)."""
+        """Where the newest object with that number is; None if there is none (which means null)."""
         if self._alone is not None:
             place = self._alone.place(number)
             return place if place is not None and place[0] != FREE else None
@@ -326,7 +326,7 @@ class File:
         return None
 
     def dictionary(self, number: int, generation: int) -> Found | None:
-        """A dictionary or stream; None where the object is missing or free."""
+        """A dictionary or stream; None if the object is missing or free."""
         place = self.place(number)
         if place is None:
             return None
@@ -370,7 +370,7 @@ class File:
         return plain[0]
 
     def entries(self, value: bytes | None) -> dict[bytes, bytes] | None:
-        """Of a dictionary that stands there or is referred to; None where it is missing or null."""
+        """The entries of a direct or indirect dictionary; None if it is missing or null."""
         if value is None or value == b"null":
             return None
         if value.startswith(b"<<"):
@@ -380,7 +380,7 @@ class File:
         return found.entries if found is not None else None
 
     def elements(self, value: bytes | None) -> list[bytes]:
-        """Of an array that stands there or is referred to; empty where it is missing or null."""
+        """The elements of a direct or indirect array; empty if it is missing or null."""
         if value is None or value == b"null":
             return []
         if is_reference(value):
@@ -391,7 +391,7 @@ class File:
         return items(value)
 
     def position(self, number: int, generation: int) -> tuple[Document, int, bool] | None:
-        """The text that an object stands in, where its value begins, and whether that is an object stream; None where it is missing."""
+        """The text that contains an object, where its value begins, and whether the text is an object stream; None if the object is missing."""
         place = self.place(number)
         if place is None:
             return None
@@ -407,7 +407,7 @@ class File:
         return self._decoded(found.entries.get(b"Filter"), self.document[found.data_offset : end])
 
     def stream_end(self, entries: dict[bytes, bytes], offset: int) -> int:
-        """Where the encoded data of a stream ends that begins at ``offset``."""
+        """Where the encoded data of a stream ends, given that it begins at ``offset``."""
         length = entries.get(b"Length", b"?")
         if is_reference(length):
             number, generation = reference(length)
@@ -418,7 +418,7 @@ class File:
         return end
 
     def object_streams(self) -> list[bytes]:
-        """All of them, decoded."""
+        """All object streams, decoded."""
         if self._object_streams is None:
             numbers: set[int] = set()
             if self.in_streams or self._hybrid:
@@ -452,7 +452,7 @@ class File:
         return data, first + head[index + 1]
 
     def _stream_of(self, number: int) -> tuple[bytes, int, list[int]]:
-        """An object stream, decoded; where its first object begins; its head, once that was needed."""
+        """A decoded object stream, where its first object begins, and its head (read on first use)."""
         packed = self._packed.get(number)
         if packed is None:
             if self._required(number)[0] == PACKED:
@@ -466,7 +466,7 @@ class File:
         return packed
 
     def _head_of(self, stream: int, data: bytes, first: int) -> list[int]:
-        """Numbers and offsets of the objects in a stream, each number once."""
+        """Numbers and offsets of the objects in a stream; no number may occur twice."""
         if first > len(data) or first > 2 * 20 * MOST_PACKED:
             raise NotLeanError("an object stream has a very long head")
         text = data[:first]
@@ -477,7 +477,7 @@ class File:
         return head
 
     def _decoded(self, kind: bytes | None, data: bytes) -> bytes:
-        """Data that is coded by Flate or not at all."""
+        """Decodes data that is coded by Flate, or not coded at all."""
         room = MOST_DECODED_BYTES - self._decoded_bytes
         if kind in (b"/FlateDecode", b"[/FlateDecode]", b"[ /FlateDecode ]"):
             inflater: Any = zlib.decompressobj()
@@ -493,7 +493,7 @@ class File:
 
 
 def _check_first_object(oldest: Table) -> None:
-    """PDFium looks at the first object of the oldest table, and searches the whole file for objects where it is not there."""
+    """PDFium checks the first object of the oldest table; if it is not where the table says, PDFium searches the whole file for objects."""
     for first, count, start in oldest.runs:
         used = oldest.document[start + 17 : start + _ROW_BYTES * count : _ROW_BYTES].find(b"n")
         if used >= 0:
@@ -520,7 +520,7 @@ def _packed_dictionary(data: bytes, position: int) -> Found | None:
 
 
 def _slowly(text: Document, position: int, *, whole: bool = False) -> Found:
-    """A dictionary with comments, or nested deep; ``whole`` with what stands behind an object in the file itself."""
+    """A dictionary with comments or deep nesting; ``whole``: together with what ends an object in the file itself."""
     window = uncommented(text[position : position + LARGEST_SLOW_BYTES])
     entries, end = deep_pairs(window)
     following = FOLLOWING.match(window, end) if whole else None
@@ -531,7 +531,7 @@ def _slowly(text: Document, position: int, *, whole: bool = False) -> Found:
 
 
 def _columns(parameters: bytes | None) -> int:
-    """Bytes a row of a PNG predictor; 0 where there is none."""
+    """Bytes per row of a PNG predictor; 0 if there is none."""
     if parameters is None or parameters == b"null":
         return 0
     usual = _USUAL_PREDICTOR.match(parameters)

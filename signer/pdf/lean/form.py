@@ -11,10 +11,10 @@ from signer.pdf.lean.grammar import NotLeanError, is_reference, reference
 from signer.pdf.lean.text import read_text
 
 MOST_FIELDS: Final = 1_000  # a field costs about 10 µs
-MOST_LOCKS: Final = 32  # each names fields, and may name those that others name
+MOST_LOCKS: Final = 32  # each names fields, possibly the same ones as others
 _NO_CHANGE, _ANNOTATE = 1, 3
 _PERMISSIONS: Final = {b"1": 1, b"2": 2, b"3": 3}
-_DEFAULT_PERMISSION: Final = 2  # of a DocMDP transform without /P
+_DEFAULT_PERMISSION: Final = 2  # what a DocMDP transform without /P allows
 _SIGNATURE: Final = re.compile(rb"/Sig(?![A-Za-z0-9])|/[^\x00\s()<>\[\]{}/%#]{0,3}#")
 
 
@@ -40,7 +40,7 @@ class Form:
     locks: list[dict[bytes, bytes]] = field(default_factory=list)
 
     def unique_name(self, wanted: str) -> str:
-        """``wanted``, or with the first free number behind it where a field of that name is there."""
+        """``wanted``; with the first free number appended if the form has a field of that name."""
         candidate, count = wanted, 1
         while candidate in self.names:
             count += 1
@@ -48,11 +48,11 @@ class Form:
         return candidate
 
 
-_NO_FORM: Final = Form()  # never changed: only what walks a form's fields adds to it
+_NO_FORM: Final = Form()  # never modified: only the walk over a form's fields adds to a form
 
 
 def read_form(file: File, catalog: dict[bytes, bytes]) -> Form:
-    """The form as the catalog has it, its fields walked once."""
+    """The form that the catalog refers to; its fields are walked once."""
     value = catalog.get(b"AcroForm")
     if value is None and b"Perms" not in catalog:
         return _NO_FORM
@@ -75,7 +75,7 @@ def read_form(file: File, catalog: dict[bytes, bytes]) -> Form:
 
 
 def require_allowed(form: Form, file: File, field_name: str, *, visible: bool) -> None:
-    """The same judgement as ``signer.pdf.full.locks``; the sandbox words the refusal."""
+    """Decides as ``signer.pdf.full.locks`` does, but raises NotLeanError: the sandbox gives the reason."""
     permission = form.permission
     if permission == _NO_CHANGE or (visible and permission is not None and permission < _ANNOTATE):
         raise NotLeanError("an earlier signature forbids it")
@@ -164,5 +164,5 @@ def _covers(file: File, lock: dict[bytes, bytes], field_name: str) -> bool:
 
 
 def new_fields(form: Form, added: bytes) -> bytes:
-    """The array of fields with one more."""
+    """The array of fields with one more added."""
     return b"[" + b" ".join((*form.fields, added)) + b"]"

@@ -6,12 +6,12 @@ from typing import Final
 
 from signer.pdf.lean.grammar import NotLeanError
 
-MOST_ROWS: Final = 2000  # undone one by one; only few writers mix predictors
+MOST_ROWS: Final = 2000  # with mixed predictors, which are undone one row at a time; few PDF producers mix them
 _NONE, _SUB, _UP, _AVERAGE, _PAETH = range(5)
 
 
 def without_predictor(data: bytes, columns: int) -> bytes:
-    """Rows of a kind and ``columns`` bytes each, whole."""
+    """Undoes the predictor of rows that have one byte for its kind and ``columns`` bytes of data."""
     width = columns + 1
     count = len(data) // width
     kinds = data[::width]

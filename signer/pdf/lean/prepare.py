@@ -36,10 +36,10 @@ from signer.pdf.marks import (
 from signer.pdf.plan import ContentPolicy, Document, Plan, Prepared
 from signer.pdf.reasons import MARKED_LATER
 
-# What reading strangers' bytes strictly may raise: numbers that are none, rows that are not there, data that is not compressed.
+# What strict reading of untrusted bytes may raise: malformed numbers, missing rows, data that does not decompress.
 _NOT_UNDERSTOOD: Final = (NotLeanError, ValueError, LookupError, OverflowError, zlib.error, RecursionError, MemoryError)
 _NO_MARKS: Final[list[Impression]] = []
-_Added = tuple[Page, int]  # a page and the number of an annotation for it
+_Added = tuple[Page, int]  # a page, and the number of an annotation on it
 
 
 def prepare_lean(document: Document, plan: Plan, document_digest: hashlib._Hash) -> Prepared | None:
@@ -55,7 +55,7 @@ def prepare_lean(document: Document, plan: Plan, document_digest: hashlib._Hash)
 
 
 def prepared(document: Document, plan: Plan, document_digest: hashlib._Hash) -> Prepared:
-    """Like ``prepare_lean``, but says by NotLeanError (or what numbers and slices raise) why a document is not understood."""
+    """Like ``prepare_lean``, but raises NotLeanError (or whatever int() and slices raise) with the reason why the document is not understood."""
     file = File(document)
     root = reference(file.trailer.get(b"Root", b"?"))
     catalog = file.dictionary(*root)
@@ -91,7 +91,7 @@ def _certification(plan: Plan, *, signed: bool) -> Certification:
 
 
 def _identifier(plan: Plan, document_digest: hashlib._Hash) -> bytes:
-    """The changing half of /ID, as the sandbox makes it where the key's hash is SHA-256."""
+    """The changing half of /ID, the same as the sandbox makes for a key that uses SHA-256."""
     seed = document_digest.digest() + plan.field_name.encode() + plan.signing_time.isoformat().encode()
     return hashlib.sha256(seed).digest()[:16]
 
@@ -131,7 +131,7 @@ def _label(owner_name: str) -> bytes:
 
 
 def _write_marks(file: File, update: Update, plan: Plan, marks: Sequence[Impression], tree: bytes | None, field: _Field) -> None:  # noqa: PLR0917
-    """Field and widget in one, on the first mark's page or invisible on the first page; a stamp for each further mark."""
+    """Field and widget as one object, on the page of the first mark (or, invisible, on the first page); a stamp for each other mark."""
     label = _label(plan.owner_name)
     entries = b"<</Type/Annot/Subtype/Widget/FT/Sig/T%b/TU%b/V %d 0 R/F 132" % (text_string(field.name), label, field.signature)
     if not marks:
@@ -171,7 +171,7 @@ class _Looks:
         self._pages: dict[int, tuple[Box, int]] = {}
 
     def shown(self, mark: Impression, page: Page) -> bytes:
-        """The entries that give an annotation its place and its look."""
+        """The entries that give an annotation its position and its appearance."""
         if page.number not in self._pages:
             self._pages[page.number] = (visible_box(self._file, page), rotation(page))
         visible, turn = self._pages[page.number]
@@ -198,14 +198,14 @@ class _Looks:
 
 @lru_cache(maxsize=1024)
 def _rectangle(rectangle: Rectangle, turn: int) -> tuple[Box, tuple[float, float], bytes]:
-    """In PDF units, the size of its appearance on a page that is turned so, and how it is written."""
+    """A rectangle in PDF units, the size of its appearance on a page with that rotation, and the rectangle as text."""
     box = rectangle_box(rectangle)
     width, height = shown_size(box, turn)
     return box, (round(width, 3), round(height, 3)), b"[" + " ".join(map(decimal_text, box)).encode("ascii") + b"]"
 
 
 def _write_annotations(file: File, update: Update, added: list[_Added]) -> None:
-    """Each page is written anew once."""
+    """Rewrites each page once."""
     together: dict[int, tuple[Page, bytes]] = {}
     for page, annotation in added:
         together[page.number] = (page, b"%b %d 0 R" % (together.get(page.number, (page, b""))[1], annotation))
@@ -214,7 +214,7 @@ def _write_annotations(file: File, update: Update, added: list[_Added]) -> None:
 
 
 def annotate(file: File, update: Update, page: Page, references: bytes) -> None:
-    """Writes the page anew with ``references`` (each after a blank) behind its annotations.
+    """Rewrites the page with ``references`` (each after a blank) appended to its annotations.
 
     These always stand in the page itself then: an array elsewhere may be other pages' as well.
     """

@@ -21,7 +21,7 @@ def text_string(text: str) -> bytes:
 
 
 def read_text(raw: bytes) -> str | None:
-    """Of a string as it stands; None where it is neither UTF-16 with a mark nor plain ASCII, so that readers may differ."""
+    """The text of a raw string; None if it is neither UTF-16 with byte order mark nor plain ASCII: readers may then disagree."""
     if raw.startswith(b"<"):
         digits = raw[1:-1].translate(None, _SPACES)
         value = bytes.fromhex((digits + b"0" * (len(digits) % 2)).decode("ascii"))

@@ -1,4 +1,4 @@
-"""The page tree: walked in order, as far as the last page that is wanted (ISO 32000-2 §7.7.3)."""
+"""The page tree, walked in order up to the last wanted page (ISO 32000-2 §7.7.3)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MOST_NODES: Final = 2_000  # visited; a page costs about 10 µs
 DEEPEST: Final = 32
 _KIDS: Final = re.compile(rb"\[(?:" + SPACE + rb"*+\d++" + SPACE + rb"++\d++" + SPACE + rb"++R)*+" + SPACE + rb"*+\]")
 _REFERENCE: Final = re.compile(rb"(\d++)" + SPACE + rb"++(\d++)" + SPACE + rb"++R")  # in what ``_KIDS`` has matched
-_CORNERS: Final = re.compile(rb"\[ ?(-?[0-9.]++) (-?[0-9.]++) (-?[0-9.]++) (-?[0-9.]++) ?\]\Z")  # as nearly everybody writes it
+_CORNERS: Final = re.compile(rb"\[ ?(-?[0-9.]++) (-?[0-9.]++) (-?[0-9.]++) (-?[0-9.]++) ?\]\Z")  # the usual spelling
 _WHOLE: Final = re.compile(rb"[+-]?\d{1,9}")
 
 
 @dataclass(slots=True)
 class Page:
-    """One page: its object, and the entries of the nodes that it is below, itself last."""
+    """One page: its object, and the entries of all nodes from the root down to the page itself."""
 
     number: int
     generation: int
@@ -30,7 +30,7 @@ class Page:
     line: list[dict[bytes, bytes]]
 
     def inherited(self, key: bytes) -> bytes | None:
-        """The raw value of an attribute that it has itself or from the nearest node above; None where there is none."""
+        """The raw value of an attribute, its own or that of the nearest node above; None if there is none."""
         for entries in reversed(self.line):
             value = entries.get(key, b"null")
             if value != b"null":
@@ -39,7 +39,7 @@ class Page:
 
 
 def first_page(file: File, root: bytes | None) -> Page:
-    """Straight down; ``root`` is the catalog's /Pages as it stands."""
+    """The first page, found by going straight down; ``root`` is the raw value of the catalog's /Pages."""
     number, generation = reference(root or b"?")
     above: tuple[int, int] | None = None
     line: list[dict[bytes, bytes]] = []
@@ -72,7 +72,7 @@ def require_single(file: File, root: bytes | None, page: Page) -> None:
 
     And the tree counts its pages right, or else some readers make up for what they miss by showing a page again.
     """
-    if not more_kids((file.document, *file.object_streams()), 1):  # only the root has any: all its kids are pages
+    if not more_kids((file.document, *file.object_streams()), 1):  # only the root has kids, so all of these are pages
         kids = page.line[0][b"Kids"]
         numbers = [int(kid[1]) for kid in _REFERENCE.finditer(file.array(*reference(kids)) if is_reference(kids) else kids)]
         if len({*numbers, reference(root or b"?")[0]}) != len(numbers) + 1:
@@ -85,7 +85,7 @@ def require_single(file: File, root: bytes | None, page: Page) -> None:
 
 
 def _node(file: File, number: int, generation: int, above: tuple[int, int] | None) -> tuple[Found, bytes | None]:
-    """A node of the tree and its kids, None for a page. Readers go up by /Parent, this goes down by /Kids: both must tell the same tree."""
+    """A node and its kids (None for a page). Readers climb by /Parent while this descends by /Kids, so both must describe the same tree."""
     found = file.dictionary(number, generation)
     if found is None or found.data_offset is not None:
         raise NotLeanError("a node of the page tree is missing")

@@ -41,11 +41,11 @@ class Update:
         self._places: list[Place] = []
 
     def reserve(self, count: int = 1) -> int:
-        """The first of so many new objects' numbers."""
+        """Reserves so many consecutive object numbers; returns the first."""
         return self._numbers.take(count)
 
     def write(self, number: int, body: bytes, generation: int = 0) -> None:
-        """An object, new or anew; each once."""
+        """Adds an object, either a new one or a new version of an old one. Each number can be written once."""
         text = b"%d %d obj\n%b\nendobj\n" % (number, generation, body)
         self._places.append((number, generation, self._at))
         self._parts.append(text)
@@ -54,7 +54,7 @@ class Update:
     def finished(
         self, number: int, signature: bytes, hole_size_bytes: int, identifier: bytes, document_digest: hashlib._Hash
     ) -> tuple[bytes, tuple[int, int, int, int], bytes]:
-        """Suffix, byte range, digest. ``signature`` is the dictionary of that number but for two entries and its end."""
+        """Suffix, byte range, digest. ``signature`` is the signature dictionary up to where /ByteRange and /Contents belong."""
         head = b"%d 0 obj\n%b/ByteRange" % (number, signature)
         self._places.append((number, 0, self._at))
         hole_start = self._at + len(head) + _RANGE_WIDTH + len(_CONTENTS)
@@ -89,7 +89,7 @@ class Update:
         ) % (number, index, len(rows), number + 1, previous, trailer, rows, at)
 
     def _trailer(self, identifier: bytes, document_digest: hashlib._Hash) -> bytes:
-        """Everything that the trailers say, the newest last; the second half of the identifier changes with each update (§14.4)."""
+        """The entries of all trailers, newer ones overriding older ones; the second half of /ID changes with each update (§14.4)."""
         sections = self._file.sections
         entries = sections[0].trailer
         if len(sections) > 1:
@@ -105,7 +105,7 @@ class Update:
 
 
 def _runs(places: list[Place], row: bytes) -> list[tuple[int, int, bytes]]:
-    """Objects with consecutive numbers together, as sections list them: first number, count, rows."""
+    """Groups consecutive numbers, as cross-reference sections list them: first number, count, rows."""
     places.sort()
     binary = row[0] == 1
     runs: list[tuple[int, int, bytes]] = []

@@ -1,4 +1,4 @@
-"""Values as Python objects, to any depth up to a bound: for what has to be looked into, not only passed on (ISO 32000-2 §7.3)."""
+"""Parses values into Python objects, to a bounded depth, where copying them as they are is not enough (ISO 32000-2 §7.3)."""
 
 from __future__ import annotations
 
