@@ -35,10 +35,14 @@ for index in "${!services[@]}"; do
   for own in "$state/hsm/$name" "$state/tls/$name" "$state/$name" "$state/config/$name.toml"; do
     if [ -e "$own" ]; then chown -R "$owner:$owner" "$own"; chmod -R u=rwX,go= "$own"; fi
   done
-  # What the log publishes: the signer compares it with its own ledger when it starts.
-  if [ -d "$state/$name/${published[$index]}" ]; then
+  # What the log publishes: the signer compares it with its own ledger when it starts. A new office's log has published nothing yet,
+  # and under its unit's umask it would make the folder for itself alone.
+  public="$state/$name/${published[$index]}"
+  if [ "${published[$index]}" != - ] && [ -d "$state/$name" ]; then
+    mkdir -p "$public"
+    chown -R "$owner:$owner" "$public"
     chmod 711 "$state/$name"
-    chmod -R u=rwX,go=rX "$state/$name/${published[$index]}"
+    chmod -R u=rwX,go=rX "$public"
   fi
   # Offices of earlier releases kept each token's security officer's PIN there; no service needs it (`vermilion doctor`).
   if [ -e "$state/hsm/$name/so-pin" ]; then chown root:root "$state/hsm/$name/so-pin"; fi

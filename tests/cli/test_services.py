@@ -92,13 +92,15 @@ def test_a_service_more_is_in_what_is_deployed() -> None:
 
 def test_accounts_are_made_for_every_service_in_the_tables_order(tmp_path: Path) -> None:
     (tmp_path / "vermilion.toml").touch()
-    for folder in ("config", "hsm", "tls", "pki", "ceremony", "log", "run"):
+    for folder in ("config", "hsm", "tls", "pki", "ceremony", "log", "run", "ledger"):
         (tmp_path / folder).mkdir()
     for name in ("timestamp", "signer"):
         (tmp_path / "config" / f"{name}.toml").touch()
     script = REPOSITORY / "deploy" / "accounts.sh"
     said = subprocess.run([script, tmp_path, "--numbers", "64000"], capture_output=True, text=True, check=True).stdout
     assert [line.split() for line in said.splitlines()] == [[one.name, str(64000 + index)] for index, one in enumerate(SERVICES)]
+    public, ledger = (path.stat() for path in (tmp_path / "ledger" / "public", tmp_path / "ledger"))  # of a log that never ran
+    assert (stat.S_IMODE(public.st_mode), stat.S_IMODE(ledger.st_mode), public.st_uid) == (0o755, 0o711, 64004)
 
 
 def test_names_ports_and_order_of_what_offices_have_stay() -> None:
