@@ -22,6 +22,7 @@ from signer.model import Call, ItemRequest, Outcome, Result, SealedUse
 from signer.pdf.plan import Plan
 from signer.pdf.plan import Prepared as Update
 from signer.pdf.readback.accounted import Accounted, account_for
+from signer.pdf.readback.known_cms import KnownCms
 from signer.pdf.readback.sealed import read_back
 from signer.pipeline.commit import Finished
 from signer.pipeline.keys import SealKey
@@ -109,12 +110,12 @@ def accept(intended: Intended, update: Update, plan: Plan) -> Prepared:
     return Prepared(intended, update, account_for(admitted.item.request.document, admitted.digest(), update, plan))
 
 
-def verify(timestamped: Timestamped, suffix: bytes) -> Verified:
+def verify(timestamped: Timestamped, suffix: bytes, known: KnownCms) -> Verified:
     """Reads the sealed document back, with a reader that shares no code with the writers; DOCUMENT_READBACK."""
     (intended, update, accounted), signature = timestamped.signed
     admitted, intent = intended
     received, item, key = admitted
-    read_back(accounted, suffix, spki_sha256=key.key.spki_sha256)
+    read_back(accounted, suffix, spki_sha256=key.key.spki_sha256, known=known)
     sealed = item.digest.copy()
     sealed.update(suffix)
     finished = Finished(

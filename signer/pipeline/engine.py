@@ -31,6 +31,7 @@ from signer.gate import Admission, admit_item
 from signer.metrics import SignerMetrics, Stage
 from signer.model import Outcome
 from signer.pdf.fill import fill
+from signer.pdf.readback.known_cms import KnownCms
 from signer.pipeline.admissions import Admissions
 from signer.pipeline.batch import Admitted, Batch, Group, Intended, Prepared, Received, Signed, Timestamped, Verified, label, verify
 from signer.pipeline.clock_jumps import ClockJumps
@@ -81,6 +82,7 @@ class Engine:
         self._log = get_log("engine")
         self._preparation = Preparation(parts.sandbox, parts.register.attachment, parts.in_progress, parts.metrics)
         self._holes: dict[str, int] = {}  # SHA-256 of a seal's certificate → size of its holes
+        self._known_cms = KnownCms()
         self._clock_jumps = ClockJumps(parts.clock, parts.metrics)
 
     def run(self, groups: Sequence[Group]) -> None:
@@ -304,7 +306,7 @@ class Engine:
                 received = one.signed.prepared.intended.admitted.received
                 self._parts.in_progress.begin(received.request.document_sha256)
                 try:
-                    verified.append(verify(one, suffix))
+                    verified.append(verify(one, suffix, self._known_cms))
                 except VermilionError as refusal:
                     batch.refuse(received, refusal)
             self._parts.in_progress.end()

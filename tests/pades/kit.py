@@ -27,6 +27,7 @@ from signer.pdf.plan import ContentPolicy, Plan, Prepared
 from signer.pdf.prepare import prepare
 from signer.pdf.readback.accounted import Accounted
 from signer.pdf.readback.hole import Hole
+from signer.pdf.readback.known_cms import KnownCms
 from signer.pdf.readback.locate import locate
 from signer.pdf.readback.sealed import read_back
 
@@ -171,6 +172,7 @@ class Seal:
         self.spki_sha256 = hashlib.sha256(spki).digest()
         self.digest_size_bytes = hashlib.new(self.template.hash_name).digest_size
         self.hole_size_bytes = self.template.largest_bytes(4096)
+        self.known_cms = KnownCms()
 
     def plan(self, placement: Placement | None = None, **changes: Any) -> Plan:
         """A plan for this seal."""
@@ -197,7 +199,7 @@ class Seal:
         _start, first, second, _rest = locate(document + suffix, prepared.field_name).byte_range
         hole = Hole(first - len(document), second - len(document))
         accounted = Accounted(prepared.suffix, hole, prepared.digest, self.template.hash_name)
-        read_back(accounted, suffix, spki_sha256=self.spki_sha256)
+        read_back(accounted, suffix, spki_sha256=self.spki_sha256, known=self.known_cms)
         return document + suffix
 
     def seal(self, document: bytes, plan: Plan | None = None, **changes: Any) -> bytes:

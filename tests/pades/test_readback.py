@@ -39,7 +39,7 @@ def account(seal: Seal, prepared: Prepared, document: Document = DOCUMENT) -> Ac
 
 
 def check(seal: Seal, accounted: Accounted, sealed: bytes) -> None:
-    read_back(accounted, sealed, spki_sha256=seal.spki_sha256)
+    read_back(accounted, sealed, spki_sha256=seal.spki_sha256, known=seal.known_cms)
 
 
 def refused(seal: Seal, accounted: Accounted, sealed: bytes) -> bool:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from signer.pdf.readback.known_cms import Constants, Known, Verify
+from signer.pdf.readback.known_cms import Constants, KnownCms, Verify
 
 _HASHES: Final = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 _HASH_OIDS: Final = {"sha256": "608648016503040201", "sha384": "608648016503040202"}
@@ -29,7 +29,6 @@ _TST_INFO: Final = "2a864886f70d0109100104"
 _VERSION: Final = "01"
 _RSA_SHA256: Final = "06092a864886f70d01010b0500"  # with NULL (RFC 4055 §5)
 _ECDSA: Final = {"sha256": "06082a8648ce3d040302", "sha384": "06082a8648ce3d040303"}  # without parameters (RFC 5758 §3.2)
-_KNOWN: Final = Known()  # what this process judged in full before
 
 
 class MismatchError(Exception):
@@ -77,12 +76,15 @@ class Node:
         return self.content.hex()
 
 
-def check_cms(contents: bytes, digest: bytes, hash_name: str, expected_spki_sha256: bytes) -> None:
-    """Raises ``MismatchError`` unless ``contents`` (the hole: CMS, then zeros) is our signature over ``digest`` with a timestamp."""
-    if _KNOWN.verifies(contents, digest, hash_name, expected_spki_sha256):
+def check_cms(contents: bytes, digest: bytes, hash_name: str, expected_spki_sha256: bytes, known: KnownCms) -> None:
+    """Raises ``MismatchError`` unless ``contents`` (the hole: CMS, then zeros) is our signature over ``digest`` with a timestamp.
+
+    known  what was judged in full before; this CMS is added when it is
+    """
+    if known.verifies(contents, digest, hash_name, expected_spki_sha256):
         return
     try:
-        _KNOWN.remember(expected_spki_sha256, hash_name, _check(contents, digest, hash_name, expected_spki_sha256))
+        known.remember(expected_spki_sha256, hash_name, _check(contents, digest, hash_name, expected_spki_sha256))
     except (ValueError, TypeError, LookupError, StopIteration, UnsupportedAlgorithm, x509.InvalidVersion):  # TypeError: x509.Name's
         raise MismatchError("it is malformed") from None
 

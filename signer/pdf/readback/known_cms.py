@@ -52,7 +52,7 @@ class _OtherwiseError(Exception):
     """The CMS is built in a way that is not known here."""
 
 
-class Known:
+class KnownCms:
     """The constants of the keys that sealed most recently. Thread-safe."""
 
     def __init__(self) -> None:

@@ -13,21 +13,24 @@ from typing import Final
 from sealcore.errors import Code, VermilionError
 from signer.pdf.readback.accounted import Accounted
 from signer.pdf.readback.cms import MismatchError, check_cms
+from signer.pdf.readback.known_cms import KnownCms
 
 _LENGTH_DIGITS: Final = 12  # tag and length of any CMS that fits into a hole
 
 
-def read_back(accounted: Accounted, sealed: bytes, *, spki_sha256: bytes) -> None:
+def read_back(accounted: Accounted, sealed: bytes, *, spki_sha256: bytes, known: KnownCms) -> None:
     """DOCUMENT_READBACK unless ``sealed`` is the accounted update with a valid signature in its hole.
 
     That signature is over the accounted digest, verifies with the key of that SPKI, names its certificate in the signed attributes, and
     carries a timestamp over its value.
+
+    known  the CMS of keys that were judged in full before, which the caller keeps
     """
     update, (start, end) = accounted.update, accounted.hole
     if len(sealed) != len(update) or not sealed.startswith(update[: start + 1]) or not sealed.endswith(update[end - 1 :]):
         raise VermilionError(Code.DOCUMENT_READBACK, "the sealed bytes are not those that were accounted for")
     try:
-        check_cms(_read(sealed, start + 1, end - 1), accounted.digest, accounted.hash_name, spki_sha256)
+        check_cms(_read(sealed, start + 1, end - 1), accounted.digest, accounted.hash_name, spki_sha256, known)
     except MismatchError as fault:
         raise VermilionError(Code.DOCUMENT_READBACK, f"the seal does not verify when it is read back: {fault}") from fault
 
