@@ -17,7 +17,7 @@ from benchmarks import processes
 from benchmarks.signing import Limit
 from sealcore.platform import db
 from sealcore.platform.config import load
-from sealcore.platform.ledger_store import head
+from sealcore.platform.ledger.store import head
 from signer.settings import SignerSettings
 from vermilion.ceremony import ensure
 from vermilion.operation.configuration import settings, write_all

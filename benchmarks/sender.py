@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from benchmarks.load import Order, Preparer, Sheaf
 from protos.vermilion.v1 import signer_pb2
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.rpc.client import channel
 from vermilion.ceremony.plan import CLIENT
 from vermilion.remote.workflow_client import tls_of
 from vermilion.state.office import find

@@ -25,7 +25,7 @@ from ca.tables import State, acts, certificates
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import read
-from sealcore.protocol import judging
+from sealcore.protocol import token_checks
 from sealcore.protocol.actions import CREATE
 from sealcore.protocol.covers import ActCovers
 
@@ -73,7 +73,9 @@ class Acts:
         earliest        NumericDate of the earliest of its form's start and the decisions so far; None before there is a form
         """
         if earliest is not None and (restored := restored_at(self._engine)) is not None:
-            judging.require_later({"its start or a decision": earliest}, restored.timestamp(), "the form of this act", "the CA's database")
+            token_checks.require_later(
+                {"its start or a decision": earliest}, restored.timestamp(), "the form of this act", "the CA's database"
+            )
         wanted = wanted_of(action, ActCovers(parameters).parameters)
         register = self._register.view()
         if isinstance(wanted, Enrolment):

@@ -17,7 +17,7 @@ from ca.revocation.change import Change, Kind, change_of
 from ca.revocation.revoke import Order
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import service_uri
-from sealcore.protocol import judging
+from sealcore.protocol import token_checks
 from sealcore.protocol.actions import CREATE, REVOKE
 from sealcore.protocol.covers import ActCovers
 from sealcore.protocol.ledger_entry import people_value
@@ -31,10 +31,10 @@ def order_of(jws: str) -> tuple[Order, Claims]:
     """What a token orders, before anything of it is believed; TOKEN_MISSING or TOKEN_MALFORMED."""
     claims = parse(jws).claims
     policy = f"{claims.policy.id}/{claims.policy.version}"
-    people = people_value(judging.approvers(claims))
+    people = people_value(token_checks.approvers(claims))
     evidence = {"kind": "perform", "token": jws}  # as the signer's register keeps its own acts
     return Order(
-        evidence, token=claims.jti, form=claims.form, people=people, policy=policy, approved_since=judging.approved_since(claims)
+        evidence, token=claims.jti, form=claims.form, people=people, policy=policy, approved_since=token_checks.approved_since(claims)
     ), claims
 
 
@@ -59,13 +59,13 @@ def admit(presented: Presented) -> Change | Enrolment:
     if (issuer := register.issuers.get(parsed.kid)) is None:
         raise VermilionError(Code.ISSUER_NOT_PINNED, "the token's issuer is not in the signer's register")
     verify_signature(parsed, issuer)
-    judging.require_audience(claims, AUDIENCE)
-    judging.require_subject(claims, presented.peer)
-    judging.require_begun(claims, presented.now)
-    judging.require_not_ended(claims, presented.now)
-    judging.require_after_restore(claims, presented.restored_at.timestamp() if presented.restored_at else None, "the CA's database")
+    token_checks.require_audience(claims, AUDIENCE)
+    token_checks.require_subject(claims, presented.peer)
+    token_checks.require_begun(claims, presented.now)
+    token_checks.require_not_ended(claims, presented.now)
+    token_checks.require_after_restore(claims, presented.restored_at.timestamp() if presented.restored_at else None, "the CA's database")
     parsed.require_low_s()
-    judging.require_decisions(claims, lambda person: _approver(register, person), register.people.get)
+    token_checks.require_decisions(claims, lambda person: _approver(register, person), register.people.get)
     if not isinstance(claims.covers, ActCovers):
         raise _not_ours(claims.action)
     return wanted_of(claims.action, claims.covers.parameters)
@@ -88,7 +88,7 @@ _PARAMETERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Change | Enrolment
 def admit_seal(claims: Claims, change: Change, spki_sha256: bytes, register: RegisterView) -> None:
     """The token names the seal whose certificate this is, and enough persons approved; raises as ``require_seal``, and QUORUM_NOT_MET."""
     least = require_seal(claims.seal, change, spki_sha256, register)
-    judging.require_quorum(claims, least, judging.distinct_approvers(claims, register.people.get))
+    token_checks.require_quorum(claims, least, token_checks.distinct_approvers(claims, register.people.get))
 
 
 def require_seal(named: str, change: Change, spki_sha256: bytes, register: RegisterView) -> int:
@@ -111,7 +111,7 @@ def require_seal(named: str, change: Change, spki_sha256: bytes, register: Regis
 def admit_enrolment(claims: Claims, register: RegisterView) -> None:
     """Enough persons approved of a new identity, under the register's own quorum; raises SEAL_UNKNOWN, QUORUM_NOT_MET."""
     require_no_seal(claims.seal)
-    judging.require_quorum(claims, register.own_quorum, judging.distinct_approvers(claims, register.people.get))
+    token_checks.require_quorum(claims, register.own_quorum, token_checks.distinct_approvers(claims, register.people.get))
 
 
 def require_no_seal(named: str) -> None:

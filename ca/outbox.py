@@ -1,95 +1,64 @@
-"""What the ledger has still to be told. Notes are written with the change they tell of, so none is lost while the signer is away."""
+"""What the CA has still to tell the ledger: certificates issued and revoked, in the order in which it happened."""
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Sequence, Set
 from typing import Final
 
-import grpc
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, func, select, update
 
-from ca.tables import outbox
-from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc
-from sealcore.errors import VermilionError
-from sealcore.platform.config import TlsSettings
+from ca.ledger_link import LedgerLink
+from ca.tables import outbox as table
+from sealcore.platform import outbox
 from sealcore.platform.db import read, write
 from sealcore.platform.log import get as get_log
-from sealcore.platform.log import request
-from sealcore.platform.rpc import from_rpc_error
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.outbox import Item
 
 ROUND_S: Final = 1.0  # how late the ledger hears while the signer is up
-_CALL_TIMEOUT_S: Final = 10.0
-_NOTES_A_ROUND: Final = 100
+_LEDGER: Final = "ledger"
+_BATCH: Final = 100
 
 
-class LedgerOutbox:
-    """Hands the notes to the signer's ledger, in order, in a thread of its own.
+class LedgerOutbox(outbox.Outbox):
+    """Hands the notes to the signer's ledger, in order. A note's idempotency key makes the ledger answer a repeat with the entry it has."""
 
-    A note may be handed over twice (a crash between the answer and our commit); its idempotency key, the serial number,
-    makes the ledger answer with the entry it has.
-    """
-
-    def __init__(self, engine: Engine, signer_target: str, tls: TlsSettings) -> None:
-        self._engine = engine
-        self._target = signer_target
-        self._tls = tls
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="ledger-outbox", daemon=True)
-        self._log = get_log("outbox")
-
-    def start(self) -> None:
-        """Begins handing over."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends after the note in hand."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+    def __init__(self, engine: Engine, ledger: LedgerLink) -> None:
+        self._notes = _Notes(engine, ledger)
+        super().__init__("ledger-outbox", self._notes, interval_s=ROUND_S)
 
     def waiting(self) -> int:
         """How many notes the ledger does not have yet."""
+        return self._notes.count()
+
+
+class _Notes:
+    """The table ``outbox``, and the calls to the ledger."""
+
+    def __init__(self, engine: Engine, ledger: LedgerLink) -> None:
+        self._engine, self._ledger = engine, ledger
+        self._log = get_log("outbox")
+
+    def count(self) -> int:
         with read(self._engine) as connection:
-            return len(connection.execute(select(outbox.c.position).where(outbox.c.ledger_index.is_(None))).all())
+            return connection.execute(select(func.count()).select_from(table).where(table.c.ledger_index.is_(None))).scalar_one()
 
-    def _loop(self) -> None:
-        failing = False
-        with channel(self._target, self._tls) as connection:
-            ledger = ledger_pb2_grpc.LedgerStub(connection)  # type: ignore[no-untyped-call]  # generated
-            while not self._stop.wait(ROUND_S):
-                with request():  # an id of its own for each round
-                    failing = self._round(ledger, failing)
-
-    def _round(self, ledger: ledger_pb2_grpc.LedgerStub, failing: bool) -> bool:
-        """Hands over; whether that failed."""
-        try:
-            self._hand_over(ledger)
-        except VermilionError as fault:
-            if not failing:  # once, not every second of an outage
-                self._log.warning("the ledger cannot be told; notes are kept", code=str(fault.code), reason=fault.reason)
-            return True
-        return False
-
-    def _hand_over(self, ledger: ledger_pb2_grpc.LedgerStub) -> None:
-        wanted = select(outbox).where(outbox.c.ledger_index.is_(None)).order_by(outbox.c.position).limit(_NOTES_A_ROUND)
+    def pending(self, after: int, away: Set[str]) -> Sequence[Item]:
+        if _LEDGER in away:
+            return ()
+        wanted = select(table).where(table.c.ledger_index.is_(None), table.c.position > after).order_by(table.c.position).limit(_BATCH)
         with read(self._engine) as connection:
-            notes = connection.execute(wanted).all()
-        for note in notes:
-            if self._stop.is_set():
-                return
-            order = ledger_pb2.AppendRequest(
-                idempotency_key=note.idempotency_key,
-                kind=note.kind,
-                subject_sha256=note.subject_sha256,
-                form=note.form,
-                person=note.people,
-                policy=note.policy,
-            )
-            try:
-                answer = ledger.Append(order, timeout=_CALL_TIMEOUT_S)
-            except grpc.RpcError as fault:
-                raise from_rpc_error(fault) from None
-            with write(self._engine) as connection:
-                connection.execute(update(outbox).where(outbox.c.position == note.position).values(ledger_index=answer.ledger_index))
-            self._log.info("told the ledger", kind=note.kind, ledger_index=answer.ledger_index)
+            return [Item(row.position, _LEDGER, row.kind, row) for row in connection.execute(wanted)]
+
+    def request_id(self, _item: Item) -> None:
+        """A note does not keep it: the certificate's record has the time and who asked."""
+
+    def hand_over(self, item: Item) -> int:
+        note = item.row
+        return self._ledger.append(
+            note.idempotency_key, note.kind, note.subject_sha256, form=note.form, people=note.people, policy=note.policy
+        )
+
+    def delivered(self, item: Item, ledger_index: int | None) -> None:
+        with write(self._engine) as connection:
+            connection.execute(update(table).where(table.c.position == item.id).values(ledger_index=ledger_index))
+        self._log.info("told the ledger", kind=item.event, ledger_index=ledger_index)

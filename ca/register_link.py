@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.rpc_client import call, channel
+from sealcore.platform.rpc.client import call, channel
 from sealcore.protocol.token import key_id
 
-CALL_TIMEOUT_S = 5.0  # the wait for a signer that is coming back (sealcore.platform.rpc_client.READY_S) not counted
+CALL_TIMEOUT_S = 5.0  # the wait for a signer that is coming back (sealcore.platform.rpc.client.READY_S) not counted
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,13 @@ from ca.revocation import rpc as revocation_rpc
 from ca.revocation.rpc import Means, RevocationCalls
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.config import TlsSettings
 from sealcore.platform.log import get as get_log
-from sealcore.platform.rpc import Rules, caller
+from sealcore.platform.metrics import CallMetrics
+from sealcore.platform.rpc.server import Rules, caller, server
 
-_SERVICE: Final = "/vermilion.v1.CertificateAuthority/"
+SERVICE: Final = ca_pb2.DESCRIPTOR.services_by_name["CertificateAuthority"].full_name
+_SERVICE: Final = f"/{SERVICE}/"
 
 RULES: Final[Rules] = {
     f"{_SERVICE}Issue": frozenset({"service:signer", "service:ocsp"}),
@@ -50,6 +53,13 @@ class OwnRecord:
     def is_on_hold(self, serial: int) -> bool:
         """Whether it is on hold."""
         return is_on_hold(self._engine, "infrastructure", serial)
+
+
+def create_server(servicer: CertificateAuthority, engine: Engine, tls: TlsSettings, *, target: str, metrics: CallMetrics) -> Any:
+    """An aio server that is not started yet; raises as ``sealcore.platform.rpc.server.server``."""
+    made = server(tls, RULES, OwnRecord(engine), target=target, metrics=metrics)
+    ca_pb2_grpc.add_CertificateAuthorityServicer_to_server(servicer, made)  # type: ignore[no-untyped-call]  # generated
+    return made
 
 
 class CertificateAuthority(RevocationCalls, ca_pb2_grpc.CertificateAuthorityServicer):

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.log_reader import CHECKPOINT_PATH
-from sealcore.platform.log_sources import FolderSource, HttpSource, Source, load_tile
+from sealcore.platform.ledger.reader import CHECKPOINT_PATH
+from sealcore.platform.ledger.sources import FolderSource, HttpSource, Source, load_tile
 from sealcore.protocol import merkle
 from sealcore.protocol.ledger_entry import Entry, entry_hash
 from sealcore.protocol.ledger_tiles import WIDTH, TileName, TileTree, decode_bundle, decode_tile, encode_bundle, width_at

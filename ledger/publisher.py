@@ -14,28 +14,25 @@ The first pass after a start runs the same steps: there is no recovery besides t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-from ledger.signer_link import EntrySource, SignerHead
+from ledger.signer_link import EntrySource
 from ledger.state import NOTHING, LastSigned, StateFile
 from ledger.tree import TileFolder, check_edge
 from ledger.witness_link import WitnessLink
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
+from sealcore.platform.ledger.follower import Head, follow
 from sealcore.platform.log import get as get_log
-from sealcore.protocol.ledger_entry import Entry, entry_hash
 from sealcore.protocol.signed_note import Checkpoint, SignedCheckpoint, VerifierKey, cosign, head_key, sign_checkpoint, verify_log
 
 CHECKPOINT = "checkpoint"  # the newest that satisfies the witness policy
 SIGNED_CHECKPOINT = "checkpoint-signed"  # the newest that the log signed, cosigned or not
 Reached = Callable[[str], None]
 """Told the name of each step when it is done. Tests end the process there; a service tells nobody."""
-
-ENTRIES_A_CALL = 2048  # at most 128 MiB of entries in memory, were each as large as it may be; about 1 MiB as they are
 
 
 @dataclass(frozen=True)
@@ -136,16 +133,12 @@ class Publisher:
         verify_log(published, self._key)
         return published.checkpoint.size
 
-    def _sign_head(self, last: LastSigned, head: SignerHead) -> LastSigned:
+    def _sign_head(self, last: LastSigned, head: Head) -> LastSigned:
         frontier = last.frontier
-        while frontier.size < head.size:
-            end = min(head.size, frontier.size + ENTRIES_A_CALL)
-            entries = list(self._checked(self._source.entries(frontier.size, end), end - frontier.size))
-            self._tiles.extend(frontier.size, entries)
-            frontier = frontier.extend(map(entry_hash, entries))
+        for step in follow(self._source.entries, frontier, head):  # decodes: the form of an entry is what keeps personal data out
+            self._tiles.extend(step.start, step.data)
+            frontier = step.frontier
             self._reached("tiles written")
-        if frontier.root() != head.root:
-            raise _inconsistent(f"the signer's {head.size} entries do not continue the {last.size} that were signed")
         check_edge(self._tiles, frontier.size, frontier.root())
         signed = sign_checkpoint(Checkpoint(self._key.name, frontier.size, frontier.root()), self._key, self._sign)
         verify_log(signed, self._key)
@@ -156,13 +149,6 @@ class Publisher:
         with self._lock:
             self._last, self._cosigned_at_s = newest, None
         return newest
-
-    @staticmethod
-    def _checked(entries: Iterator[bytes], count: int) -> Iterator[bytes]:
-        """Nothing is published that is not an entry of the protocol: its form is what keeps personal data out."""
-        for data in islice(entries, count + 1):
-            Entry.decode(data)
-            yield data
 
     def _publish(self, last: LastSigned, read_at_s: int) -> None:
         """Publishes ``last``, which is the head as the signer had it at ``read_at_s``: anew, so that readers learn that nothing came."""

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import grpc
 
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc
 from sealcore.errors import Code, VermilionError
-from sealcore.platform import rpc, rpc_client
 from sealcore.platform.config import TlsSettings
+from sealcore.platform.ledger.follower import Head
+from sealcore.platform.rpc import client as rpc_client
+from sealcore.platform.rpc.errors import from_rpc_error
 
 CALL_TIMEOUT_S = 10.0
 STREAM_TIMEOUT_S = 60.0
 
 
-@dataclass(frozen=True)
-class SignerHead:
-    """What the signer says it has committed."""
-
-    size: int
-    root: bytes
-
-
 class EntrySource(Protocol):
     """Where committed entries come from."""
 
-    def head(self) -> SignerHead:
+    def head(self) -> Head:
         """The committed head; raises SERVICE_UNAVAILABLE and the like."""
 
     def entries(self, start: int, end: int) -> Iterator[bytes]:
@@ -45,12 +38,12 @@ class SignerLink:
         self._target, self._tls = target, tls
         self._channel: grpc.Channel | None = None
 
-    def head(self) -> SignerHead:
+    def head(self) -> Head:
         try:
             answer = self._stub().Head(ledger_pb2.HeadRequest(), timeout=CALL_TIMEOUT_S)
         except grpc.RpcError as fault:
             raise self._failed(fault) from None
-        return SignerHead(answer.size, answer.root)
+        return Head(answer.size, answer.root)
 
     def entries(self, start: int, end: int) -> Iterator[bytes]:
         expected = start
@@ -80,4 +73,4 @@ class SignerLink:
 
     def _failed(self, fault: grpc.RpcError) -> VermilionError:
         self.close()
-        return rpc.from_rpc_error(fault)
+        return from_rpc_error(fault)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
-from sealcore.platform.log_sources import FolderSource, load_tile
+from sealcore.platform.ledger.sources import FolderSource, load_tile
 from sealcore.protocol import merkle
 from sealcore.protocol.ledger_entry import entry_hash
 from sealcore.protocol.ledger_tiles import HEIGHT, WIDTH, TileName, TileTree, decode_bundle, decode_tile, encode_bundle

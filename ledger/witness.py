@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -19,9 +20,9 @@ from ledger.settings import WitnessSettings
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token
-from sealcore.platform.http import install_errors
+from sealcore.platform.http import HttpEndpoint, install_errors
 from sealcore.platform.observability import ObservabilityEndpoint
-from sealcore.platform.service import HttpEndpoint, main
+from sealcore.platform.service import Composed, main
 from sealcore.protocol.signed_note import VerifierKey, witness_key
 
 SIZE_TYPE = "text/x.tlog.size"
@@ -59,40 +60,21 @@ def create(cosigner: Cosigner, key: VerifierKey, metrics: WitnessMetrics) -> Sta
     return app
 
 
-class WitnessService:
-    """The running service."""
-
-    def __init__(self, endpoint: HttpEndpoint, monitoring: ObservabilityEndpoint, token: Token) -> None:
-        self._endpoint, self._monitoring, self._token = endpoint, monitoring, token
-
-    async def start(self) -> None:
-        """Serves requests."""
-        await self._endpoint.start()
-        await self._monitoring.start()
-
-    async def stop(self) -> None:
-        """Ends after the running requests; logs out of the token."""
-        await self._endpoint.stop()
-        await self._monitoring.stop()
-        self._token.close()
-
-
-def build(settings: WitnessSettings, *, clock: Clock) -> WitnessService:
+def build(settings: WitnessSettings, *, clock: Clock) -> Composed:
     """Opens the token and makes the service; raises CONFIGURATION_INVALID, HSM_*, or LEDGER_INCONSISTENT for damaged state."""
     logs = [VerifierKey.parse(text) for text in settings.logs]
-    token = Token.open(settings.token)
-    try:
+    with ExitStack() as opened:
+        token = Token.open(settings.token)
+        opened.callback(token.close)
         signing_key = token.key(settings.key_label)
         key = witness_key(settings.name, signing_key.spki_der)
         cosigner = Cosigner(key=key, sign=signing_key.sign, logs=logs, state_folder=settings.state_folder, clock=clock)
         for log in logs:
             cosigner.known(log.name)
-    except VermilionError:
-        token.close()
-        raise
-    metrics = WitnessMetrics(settings.state_folder)
-    endpoint = HttpEndpoint(create(cosigner, key, metrics), settings.listen, metrics=metrics.http)
-    return WitnessService(endpoint, ObservabilityEndpoint(settings.metrics, metrics.registry, {"hsm": token.probe}), token)
+        metrics = WitnessMetrics(settings.state_folder)
+        parts = (HttpEndpoint(create(cosigner, key, metrics), settings.listen, metrics=metrics.http),)
+        monitoring = ObservabilityEndpoint(settings.metrics, metrics.registry, {"hsm": token.probe})
+        return Composed(parts, monitoring, opened.pop_all())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,11 @@
-"""What every Vermilion service shares: HSM access, approvals, ledger arithmetic, configuration, errors, wire helpers."""
+"""What all services share.
+
+``protocol``  pure: approvals, tokens, manifests, the ledger's formats
+``hsm``       PKCS#11: the only place that speaks to tokens
+``platform``  what a service process is made of: its life, databases, calls, logs, background work
+
+Beside them what all three need: ``errors`` (every refusal has a code from there), ``clock``, ``ids``, ``text``.
+"""
 
 from __future__ import annotations
 

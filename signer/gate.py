@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from sealcore.errors import Code, VermilionError
-from sealcore.protocol import judging
+from sealcore.protocol import token_checks
 from sealcore.protocol.actions import Performer, performed_by
 from sealcore.protocol.canonical import require
 from sealcore.protocol.covers import ActCovers, GrantCovers, ManifestCovers
@@ -171,24 +171,24 @@ def token_signature(presented: Presented) -> None:
 
 def audience(presented: Presented) -> None:
     """It is addressed to this signer cluster."""
-    judging.require_audience(presented.claims, presented.audience)
+    token_checks.require_audience(presented.claims, presented.audience)
 
 
 def subject(presented: Presented) -> None:
     """It names the client that presents it, and that client is not shut out."""
-    judging.require_subject(presented.claims, presented.peer)
+    token_checks.require_subject(presented.claims, presented.peer)
     if ("client", presented.peer) in presented.register.stopped:
         raise VermilionError(Code.PERMISSION_DENIED, f"{presented.peer} is shut out by an act of the register")
 
 
 def not_before(presented: Presented) -> None:
     """It is valid already."""
-    judging.require_begun(presented.claims, presented.now)
+    token_checks.require_begun(presented.claims, presented.now)
 
 
 def not_ended(presented: Presented) -> None:
     """It has not ended (acts only; a use's end is judged at Intend)."""
-    judging.require_not_ended(presented.claims, presented.now)
+    token_checks.require_not_ended(presented.claims, presented.now)
 
 
 def after_restore(presented: Presented) -> None:
@@ -196,7 +196,7 @@ def after_restore(presented: Presented) -> None:
     restored_at = presented.register.restored_at
     if presented.rules < 2 and restored_at is not None and presented.claims.iat >= restored_at:
         return  # recorded when only ``iat`` was compared
-    judging.require_after_restore(presented.claims, restored_at, "the signer's database")
+    token_checks.require_after_restore(presented.claims, restored_at, "the signer's database")
 
 
 def low_s(presented: Presented) -> None:
@@ -209,7 +209,7 @@ def decisions(presented: Presented) -> None:
     """Every decision is by a registered person over exactly this request; none rejects, and nobody approves their own request."""
     register = presented.register
 
-    judging.require_decisions(presented.claims, lambda person: register.person(person, "approver").key, register.key_of)
+    token_checks.require_decisions(presented.claims, lambda person: register.person(person, "approver").key, register.key_of)
 
 
 def quorum(presented: Presented) -> None:
@@ -217,8 +217,8 @@ def quorum(presented: Presented) -> None:
     claims, register = presented.claims, presented.register
     least = register.least_persons(claims.action, claims.seal, untemplated=presented.untemplated)
     counted_by_key = presented.rules >= 2
-    given = judging.distinct_approvers(claims, register.key_of) if counted_by_key else len(judging.approvers(claims))
-    judging.require_quorum(claims, least, given)
+    given = token_checks.distinct_approvers(claims, register.key_of) if counted_by_key else len(token_checks.approvers(claims))
+    token_checks.require_quorum(claims, least, given)
 
 
 def seal_state(presented: Presented) -> None:
@@ -295,7 +295,7 @@ ACT_STEPS: Sequence[Callable[[Presented], object]] = (
 
 
 def _people(claims: Claims) -> tuple[str, ...]:
-    return tuple(sorted(judging.approvers(claims)))
+    return tuple(sorted(token_checks.approvers(claims)))
 
 
 def _admission(presented: Presented, covers: ManifestCovers | GrantCovers) -> Admission:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Column, Connection, Index, Integer, LargeBinary, MetaData, Row, SmallInteger, String, Table, Text, text
 
-from sealcore.platform import ledger_store as store
+from sealcore.platform.ledger import store
 
 metadata = MetaData()
 

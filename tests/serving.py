@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from sealcore.platform import rpc
 from sealcore.platform.config import TlsSettings
+from sealcore.platform.rpc import server as rpc
 from tests.pki import NeverRevoked
 
 

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.log import get as get_log
+from sealcore.platform.periodic import Pause, Periodic
 from timestamp.clock_sources import Leap, Reading, Source, read_clock_state
 
 ClockPolicy = Literal["require-synchronised", "trust-machine"]
@@ -68,8 +69,7 @@ class ClockWatch:
         self._clock = clock
         self._read_state = read_state or (lambda: read_clock_state(chrony))
         self._lock = threading.Lock()
-        self._ending = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._task = Periodic("clock-watch", self._look_again, EXAMINE_EVERY_S, first_s=ASK_AGAIN_S, clock=clock)
         self._log = get_log("clock")
         self._stopped = False
         self.steps = 0
@@ -81,14 +81,11 @@ class ClockWatch:
         """Looks at the clock from time to time, so that nobody who wants a token waits for it."""
         if not self.synchronised:
             self._log.warning("the clock is not synchronised", policy=self._policy)
-        self._thread = threading.Thread(target=self._look_again, name="clock watch", daemon=True)
-        self._thread.start()
+        self._task.start()
 
     def close(self) -> None:
         """Ends what ``start`` began."""
-        self._ending.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._task.stop()
 
     @property
     def source(self) -> Source:
@@ -222,9 +219,9 @@ class ClockWatch:
             self._log.warning("timestamps go on", source=str(self.source))
         self._stopped = fault is not None
 
-    def _look_again(self) -> None:
-        while not self._ending.wait(ASK_AGAIN_S if self.stopped() else EXAMINE_EVERY_S):
-            self.examine()
+    def _look_again(self) -> Pause | None:
+        self.examine()
+        return Pause(ASK_AGAIN_S) if self.stopped() else None
 
 
 def _unavailable(reason: str) -> VermilionError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from sealcore.platform.periodic import AsyncPeriodic
 
 HEAD_LIMIT_BYTES: Final = 64 * 1024  # as h11 has it; also for what follows a chunked body
 HEAD_LOOKS: Final = 10  # so often a connection may be seen with an unfinished head
@@ -60,8 +61,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
 async def end_slow_connections(server: uvicorn.Server) -> None:
     """Runs for as long as the server does."""
-    while True:
-        await asyncio.sleep(LOOK_S)
+
+    async def look() -> None:
         for connection in list(server.server_state.connections):
             if isinstance(connection, BoundedProtocol):
                 connection.look()
+
+    await AsyncPeriodic("slow-connections", look, LOOK_S).run()

@@ -18,6 +18,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import Listen
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import snapshot
+from sealcore.platform.periodic import Backoff
 from timestamp import channel
 from timestamp.metrics import ParentMetrics
 from timestamp.settings import TimestampSettings
@@ -188,10 +189,9 @@ class Workers:
             status = await self._serving[name].ended()
             del self._serving[name]
             self._log.error("worker ended", worker=name, status=status)
-            pause_s = FIRST_PAUSE_S
+            backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
             while name not in self._serving:
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                await asyncio.sleep(backoff.next().seconds)
                 self._metrics.restarts.inc()
                 try:
                     await self._start(name)

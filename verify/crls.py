@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sealcore.errors import VermilionError
 from sealcore.platform.httpx_alone import httpx
 from sealcore.platform.log import get as get_log
+from sealcore.platform.periodic import Periodic
 from verify.trust import TrustMaterial, crl_of, signer_of
 
 REFRESH_S = 30.0  # how late a revocation may become known here
@@ -32,8 +33,7 @@ class CrlStore:
         self._cache = cache
         self._held: dict[str, x509.CertificateRevocationList] = {}
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._task = Periodic("crls", self.refresh, REFRESH_S)
         self._log = get_log("crls")
         for url in self._urls:
             self._load(url)
@@ -53,17 +53,13 @@ class CrlStore:
                 self._log.warning("crl refresh failed", url=url, reason=reason)
 
     def start(self) -> None:
-        """Refreshes in the background until ``stop``."""
-        self._thread = threading.Thread(target=self._loop, name="crls", daemon=True)
-        self._thread.start()
+        """Fetches now, and from then on in the background until ``stop``."""
+        self.refresh()
+        self._task.start()
 
     def stop(self) -> None:
-        """Ends the background refresh."""
-        self._stop.set()
-
-    def _loop(self) -> None:
-        while not self._stop.wait(REFRESH_S):
-            self.refresh()
+        """Ends the background refresh; a fetch that is under way is left to its timeout."""
+        self._task.stop(within_s=0)
 
     def _take(self, url: str, data: bytes) -> None:
         crl = crl_of(data)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.log_reader import LocatedEntry, LogReader, TrustedCheckpoint
+from sealcore.platform.ledger.reader import LocatedEntry, LogReader, TrustedCheckpoint
 from sealcore.protocol.ledger_entry import COMMIT_WITHIN_S, Entry, EntryKind, commitment
 
 CLOCKS_DIFFER = timedelta(seconds=5)  # by which the log's clock may be ahead of ours or of the timestamp's

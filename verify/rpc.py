@@ -13,9 +13,11 @@ from protos.vermilion.v1 import verify_pb2, verify_pb2_grpc
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import log as logs
 from sealcore.platform.config import Listen
-from sealcore.platform.error_messages import to_message
 from sealcore.platform.log import get as get_log
-from sealcore.platform.rpc import ERROR_METADATA, MESSAGE_LIMIT_BYTES, REQUEST_ID_METADATA, server_credentials, status_of
+from sealcore.platform.rpc import ERROR_METADATA, MESSAGE_LIMIT_BYTES, REQUEST_ID_METADATA
+from sealcore.platform.rpc.error_messages import to_message
+from sealcore.platform.rpc.errors import status_of
+from sealcore.platform.rpc.server import server_credentials
 from sealcore.platform.tracing import TRACEPARENT, span
 from verify import catalogue
 from verify.service import Verification

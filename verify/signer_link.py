@@ -9,8 +9,9 @@ import grpc
 
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc
 from sealcore.errors import Code, VermilionError
-from sealcore.platform import rpc, rpc_client
 from sealcore.platform.config import TlsSettings
+from sealcore.platform.rpc import client as rpc_client
+from sealcore.platform.rpc.errors import from_rpc_error
 
 CALL_TIMEOUT_S = 3.0
 AnswerT = TypeVar("AnswerT")
@@ -50,4 +51,4 @@ class SignerLink:
             raise VermilionError(Code.CONFIGURATION_INVALID, f"the mTLS files cannot be read ({fault.strerror})") from None
         except grpc.RpcError as fault:
             self.close()
-            raise rpc.from_rpc_error(fault) from None
+            raise from_rpc_error(fault) from None

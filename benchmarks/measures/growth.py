@@ -9,7 +9,7 @@ from benchmarks.bench import Bench
 from benchmarks.figure import MS, Figure
 from benchmarks.office import BenchOffice
 from sealcore.platform import db
-from sealcore.platform.ledger_store import Draft, append
+from sealcore.platform.ledger.store import Draft, append
 from sealcore.protocol.ledger_entry import Entry
 
 ALGORITHM = "rsa2048"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -18,18 +18,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ca.ocsp.authority import Authority
 from ca.pki import is_issued_by
-from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.request import certificate_request
 from sealcore.hsm.token import TokenKey
 from sealcore.platform import durable
-from sealcore.platform.config import TlsSettings
 from sealcore.platform.log import get as get_log
-from sealcore.platform.rpc_client import call, channel
+from sealcore.platform.periodic import Backoff
 
-PROFILE: Final = "ocsp"
-CALL_TIMEOUT_S: Final = 30.0  # an RSA-3072 signature and a lint, on a busy machine
 FIRST_PAUSE_S: Final = 2.0  # before the CA is asked again; doubled while it does not certify
 LONGEST_PAUSE_S: Final = 300.0
 
@@ -77,7 +73,7 @@ class Delegation:
         self._certify = certify
         self._clock = clock
         self._log = get_log("ocsp")
-        self._quiet_until_s, self._pause_s = 0.0, FIRST_PAUSE_S
+        self._quiet_until_s, self._backoff = 0.0, Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         self._delegate = self._from_file()
 
     def current(self) -> Delegate:
@@ -100,10 +96,10 @@ class Delegation:
             return
         try:
             self._renew()
-            self._pause_s = FIRST_PAUSE_S
+            self._backoff.reset()
         except VermilionError as fault:
             self._log.error("no new certificate of the delegate", ca=self.authority.name, code=str(fault.code), reason=fault.reason)
-            self._quiet_until_s, self._pause_s = now_s + self._pause_s, min(2 * self._pause_s, LONGEST_PAUSE_S)
+            self._quiet_until_s = now_s + self._backoff.next().seconds
 
     def _renew(self) -> None:
         request = certificate_request(self._key, f"OCSP Responder {self._key.label}")
@@ -118,16 +114,3 @@ class Delegation:
             return Delegate(self.authority, self._key, x509.load_pem_x509_certificate(self._file.read_bytes()))
         except (OSError, ValueError, VermilionError):  # none yet, damaged, or of a key or CA that has a successor
             return None
-
-
-def by_ca(target: str, tls: TlsSettings) -> Certify:
-    """Certifies by asking the CA service."""
-
-    def certify(issuer: str, request: bytes) -> bytes:
-        message = ca_pb2.IssueRequest(request=request, profile=PROFILE, issuer=issuer)
-        with channel(target, tls) as line:
-            stub: Any = ca_pb2_grpc.CertificateAuthorityStub(line)  # type: ignore[no-untyped-call]
-            answer = call(line, stub.Issue, message, timeout_s=CALL_TIMEOUT_S)
-        return bytes(answer.certificate)
-
-    return certify

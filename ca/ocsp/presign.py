@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
@@ -16,6 +15,7 @@ from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.watch import Watched
 from sealcore.platform.log import get as get_log
+from sealcore.platform.periodic import NOW, Backoff, Pause, Periodic
 
 ROUND_S: Final = 2.0  # how soon a change of the record is seen; a lookup sees it at once
 SHARE: Final = 20  # of which one part may go into looking for what is due
@@ -25,7 +25,7 @@ GRACE_S: Final = 60.0  # how long answers may be missing before the responder sa
 
 
 class Presigner:
-    """Makes what is due for some CAs. One thread works; others ask how it stands."""
+    """Makes what is due for some CAs, in the background; others ask how it stands."""
 
     def __init__(
         self,
@@ -45,19 +45,18 @@ class Presigner:
         self._clock = clock
         self._complete_s: dict[str, float] = {}  # CA → when nothing was due any more
         self._begun = False  # whether there was a time when nothing at all was due
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="ocsp-presign", daemon=True)
+        self._task = Periodic(
+            "ocsp-presign", self._timed_round, ROUND_S, first_s=NOW, retry=Backoff(FAULT_PAUSE_S, FAULT_PAUSE_S), clock=clock
+        )
         self._log = get_log("ocsp")
 
     def start(self) -> None:
         """From now on by itself."""
-        self._thread.start()
+        self._task.start()
 
     def stop(self) -> None:
         """Ends after the batch in hand."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._task.stop()
 
     def round(self) -> bool:
         """Renews and signs all that is due; False when something could not be made, which the log names."""
@@ -95,7 +94,7 @@ class Presigner:
     def _sign_due(self, delegation: Delegation) -> None:
         delegate, authority = delegation.current(), delegation.authority
         maker = AnswerMaker(delegate, self._validity)
-        while not self._stop.is_set():
+        while not self._task.stopping:
             now = self._clock.now()
             due = self._record.due(
                 authority.name,
@@ -116,9 +115,8 @@ class Presigner:
                 if isinstance(outcome, VermilionError):
                     raise outcome
 
-    def _loop(self) -> None:
-        while True:
-            began_s = self._clock.monotonic_s()
-            pause_s = ROUND_S if self.round() else FAULT_PAUSE_S
-            if self._stop.wait(max(pause_s, SHARE * (self._clock.monotonic_s() - began_s) if pause_s == ROUND_S else 0.0)):
-                return
+    def _timed_round(self) -> Pause:
+        """A round, and the pause after it: long enough that looking for what is due takes no more than its share of the time."""
+        began_s = self._clock.monotonic_s()
+        well = self.round()
+        return Pause(max(ROUND_S, SHARE * (self._clock.monotonic_s() - began_s)) if well else FAULT_PAUSE_S)

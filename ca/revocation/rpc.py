@@ -20,7 +20,7 @@ from ca.revocation.revoke import Revocation, by_caller
 from protos.vermilion.v1 import ca_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.log import get as get_log
-from sealcore.platform.rpc import Rules, caller
+from sealcore.platform.rpc.server import Rules, caller
 from sealcore.protocol.canonical import strict_json
 
 _SERVICE: Final = "/vermilion.v1.CertificateAuthority/"

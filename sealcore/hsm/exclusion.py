@@ -1,4 +1,4 @@
-"""Keeps others out while a token's content is read or changed. Signing needs none of it.
+"""Makes sure that nobody reads a token's content while somebody changes it. Signing does not need this.
 
 SoftHSM lets processes that share a folder see each other's half-written files: with keys being made and destroyed, one
 opening in ten failed and listings came back short or nameless, while 125,000 signatures beside it were undisturbed. Even a
@@ -6,7 +6,7 @@ login writes (the flags of the token). So opening, making and destroying happen 
 finding go on side by side, but not beside those. Other HSMs order their calls themselves: there only our own threads make and
 destroy one at a time, and our processes log in one at a time, so that each sees whether the PIN was refused to another.
 
-The order is always: first a session (or, for a recovery, all of them), then this; whoever waits here holds up nobody who has it.
+The order is always: first a session (or, for a recovery, all of them), then this lock. So whoever waits for it cannot block its holder.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import TokenSettings
 
 _LOCK_FILE: Final = "token.lock"
-_LOOK_AGAIN_S: Final = 0.005  # flock has no timeout; short beside the milliseconds for which it is held
+_LOOK_AGAIN_S: Final = 0.005  # flock has no timeout, so it is polled; this is short compared with the milliseconds for which it is held
 
 
 class Exclusion:
-    """One token's lock: a file beside softhsm2.conf; for other HSMs the PIN file, for logins alone. None of its parts is to be nested.
+    """One token's lock: a file beside softhsm2.conf; for other HSMs the PIN file, for logins alone. Its methods must not be nested.
 
     HSM_TIMEOUT if it does not become free, HSM_UNAVAILABLE if the file's folder is away.
     """

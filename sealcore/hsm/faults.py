@@ -1,4 +1,4 @@
-"""What a PKCS#11 fault means to us: which code it becomes, whether its session is still alive, whether the call may be made once more.
+"""What a PKCS#11 fault means: which error code it becomes, whether the session survives, whether the call may be repeated.
 
 Reasons name the kind of fault only; nothing that was passed to the token (PIN, data, path) is repeated in them.
 """
@@ -14,7 +14,7 @@ from sealcore.errors import Code, VermilionError
 
 
 class TokenGoneError(PKCS11Error):
-    """The session lives on, but the token behind it was taken away (our finding, not a PKCS#11 return value)."""
+    """The session is still open, but its token has been removed (detected by us; no PKCS#11 return value)."""
 
 
 class ModuleStoppedError(PKCS11Error):
@@ -44,7 +44,7 @@ PIN_FAULTS: Final = (
     pkcs11.UserPinNotInitialized,
 )
 
-# The token answered that it does not know the session, login or handle any more: it refused at the door and did nothing,
+# The token answered that it does not know the session, login or handle any more: it rejected the call before doing anything,
 # so the same call may be made once more on a fresh session.
 _LOST_FAULTS: Final = (
     pkcs11.SessionHandleInvalid,
@@ -125,7 +125,7 @@ def is_harmless(fault: PKCS11Error) -> bool:
 
 
 def may_repeat(fault: PKCS11Error) -> bool:
-    """Whether the token has certainly done nothing, and a fresh session may help."""
+    """Whether the token has certainly done nothing and a new session may help."""
     if isinstance(fault, SigningError):
         return not fault.begun and not is_harmless(fault)
     return isinstance(fault, _LOST_FAULTS)

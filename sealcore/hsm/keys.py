@@ -1,4 +1,4 @@
-"""A key pair in the token: what is known of it, and signing with it."""
+"""Key pairs in the token: their attributes, and signing with them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EC_PARAMS: Final = {
     Algorithm.ED25519: bytes.fromhex("06032b6570"),
 }
 _ED25519_PARAMS: Final = (EC_PARAMS[Algorithm.ED25519], b"\x13\x0cedwards25519")  # the latter: PKCS#11 v3.0 §2.3.5
-# What an object answers that lacks an attribute, or was destroyed meanwhile. Some tokens say FUNCTION_FAILED.
+# The answers for an object that lacks an attribute or has been destroyed meanwhile. Some tokens say FUNCTION_FAILED.
 _MISSING: Final = (pkcs11.AttributeTypeInvalid, pkcs11.AttributeSensitive, pkcs11.FunctionFailed, pkcs11.ObjectHandleInvalid, LookupError)
 _CURVES: Final[dict[bytes, ec.EllipticCurve]] = {EC_PARAMS[Algorithm.P256]: ec.SECP256R1(), EC_PARAMS[Algorithm.P384]: ec.SECP384R1()}
 
@@ -98,9 +98,9 @@ class TokenKey:
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """A private key of the token that the office cannot use. It stands in lists beside our keys, and does them no harm.
+    """A private key of the token that the office cannot use. It is listed beside our keys and does not disturb them.
 
-    label    as the token gives it, for people: what is no text is escaped
+    label    as the token has it, for people to read: bytes that are no text are escaped
     refusal  why it cannot be used; its code is what asking for it by its label raises
     """
 
@@ -122,7 +122,7 @@ class Found:
 
 
 def read_keys(session: PooledSession, pool: SessionPool, label: str | None = None) -> Found:
-    """Looks at each private key by itself. Faults of the token come as PKCS11Error; those of an object are part of what is found."""
+    """Reads each private key by itself. Faults of the token raise PKCS11Error; a fault of one object becomes a ``ForeignKey``."""
     wanted: dict[pkcs11.Attribute, object] = {pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PRIVATE_KEY}
     if label is not None:
         wanted[pkcs11.Attribute.LABEL] = label
@@ -160,7 +160,7 @@ def _attribute(session: PooledSession, found: pkcs11.Object, name: pkcs11.Attrib
     except (*_MISSING, ValueError) as fault:
         if isinstance(fault, UnicodeDecodeError):
             raise
-        session.require_token()  # else it is the token that is away, and no object's fault
+        session.require_token()  # otherwise the token itself is away, and the object is not to blame
         raise _unreadable(f"it gives no {name.name} that can be read ({type(fault).__name__})") from None
 
 

@@ -1,7 +1,7 @@
 """The few PKCS#11 calls that we make ourselves, through the module's own function list.
 
 python-pkcs11 asks for the length of each signature before it asks for the signature (C_Sign twice, a second round trip to a
-network HSM), and makes five objects on the way. The calls here let go of the GIL, as its own do.
+network HSM), and creates five objects on the way. The calls here release the GIL, as its own do.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class NativeModule:
         _check(self._login(ctypes.c_ulong(session), ctypes.c_ulong(_CKU_USER), data, ctypes.c_ulong(len(data))))
 
     def close_session(self, session: int) -> None:
-        """C_CloseSession; what it answers changes nothing for us."""
+        """C_CloseSession; its return value makes no difference to us."""
         self._close_session(ctypes.c_ulong(session))
 
     def _forget_openssl_errors(self) -> None:
@@ -143,7 +143,7 @@ class SigningHandle:
 
 
 def handle_of(thing: pkcs11.Session | pkcs11.Object) -> int:
-    """The PKCS#11 handle behind a session or object of python-pkcs11, which its own types leave out."""
+    """The PKCS#11 handle of a session or object of python-pkcs11, whose type stubs do not declare it."""
     handle: int = cast(Any, thing).handle
     return handle
 

@@ -1,8 +1,8 @@
 """Which PIN files a token has refused: none is presented twice, for a few more tries would lock a real HSM.
 
-A process remembers it for its life. Beside the PIN file lies a note for the service's other processes and for the next start:
-it says which token refused which state of the file (inode, size, time of change), never what is in it. A file written anew is
-tried.
+A process remembers refusals for as long as it lives. A note beside the PIN file tells the service's other processes and the next start:
+it names the token and the state of the file that it refused (inode, size, time of change), never the content. A file that was
+rewritten is tried.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Refusals:
             descriptor = os.open(_note(pin_file), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as note:
                 note.write(_state(settings))
-        except OSError:  # a folder that the service cannot write to: then each process learns it for itself
+        except OSError:  # a folder that the service cannot write to: each process then finds out by itself
             return
 
     def check(self, settings: TokenSettings) -> None:

@@ -108,7 +108,7 @@ class PooledSession:
 
 
 class SessionPool:
-    """The sessions of this process on its token. ``None`` among its things is a place without a session."""
+    """The sessions of this process on its token. A lent ``None`` stands for a place whose session is missing."""
 
     def __init__(self, settings: TokenSettings, *, wait_s: float = WAIT_S) -> None:
         self._settings = settings
@@ -189,7 +189,7 @@ class SessionPool:
         """Takes the sessions out of service and stops the module. Needs the recovery lock."""
         self._turns.collect(_CLOSING_S)
         self._alive = False
-        self._turns.add(None)  # goes round among those who wait, who then find that the token is closed
+        self._turns.add(None)  # circulates among the waiting threads, which then see that the token is closed
         self._release()
 
     def _take(self) -> PooledSession:
@@ -220,7 +220,7 @@ class SessionPool:
             self._come_back(pooled)
 
     def _come_back(self, pooled: PooledSession | None) -> None:
-        """The end of a call that was given up."""
+        """A call that had been given up has returned."""
         if pooled is not None:
             self._library.native.close_session(pooled.handle)
         self._turns.forget()
@@ -258,7 +258,7 @@ class SessionPool:
             self._turns.forget()
 
     def _open(self, epoch: int) -> PooledSession:
-        """One more session beside those that there are."""
+        """Opens one session in addition to the present ones."""
         assert self._token is not None
         session = self._token.open()
         if not self._library.native.logged_in(handle_of(session)):
@@ -293,7 +293,7 @@ class SessionPool:
             self._recovery.release()
 
     def _fill(self, sessions: list[PooledSession]) -> None:
-        """Lends out these sessions; if there are none, one empty place goes round, so that everyone who waits looks for himself."""
+        """Lends out these sessions. If there are none, one empty place circulates, so that each waiting thread tries to open one itself."""
         self._alive = bool(sessions)
         for session in sessions:
             self._turns.add(session)

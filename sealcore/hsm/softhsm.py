@@ -1,7 +1,7 @@
 """Makes a SoftHSM token in a folder of its own: tokens/, softhsm2.conf, pin, token.toml.
 
-The security officer's PIN, which sets a new PIN without the old one, is drawn and forgotten: nothing of ours needs it, and beside the
-PIN it would be a second way in.
+The security officer's PIN, which sets a new PIN without the old one, is random and not kept: nothing of ours needs it, and it
+would be a second way in.
 
 The folder is built beside its place and renamed into it whole, so a crash leaves no half-made token behind under its name.
 """
@@ -76,7 +76,7 @@ def mend(settings: TokenSettings) -> None:
         copy = folder / f".{record.parent.name}.token.object"
         data, kept = durable.read(record) or b"", durable.read(copy)
         if kept is None and data:
-            with suppress(VermilionError):  # without it this token is as safe as SoftHSM makes it
+            with suppress(VermilionError):  # without the copy this token is only as safe as SoftHSM makes it
                 durable.write(copy, data, mode=durable.PRIVATE)
         elif kept is not None and len(data) < len(kept):
             get_log("hsm").error("the token's record was cut off, by a process killed at its login; put back", token=settings.label)

@@ -3,7 +3,7 @@
 ``queue.SimpleQueue`` lets a thread that returns and asks again overtake all that wait: with a few busy signing threads, one
 key generation waited for half a minute. Here whoever returns a thing hands it to the longest waiting thread.
 
-A thread that never comes back is written off: what it holds counts no more, and when it does come back it is told so.
+A thread that never returns is written off: what it holds no longer counts, and if the thread does return after all it is told so.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Turns(Generic[Thing]):
             return True
 
     def drop(self) -> bool:
-        """Takes what this thread holds out of the round for good; False, as in ``give``, if it was written off."""
+        """Removes what this thread holds for good; False, as in ``give``, if it was written off."""
         with self._lock:
             thread = threading.get_ident()
             if thread not in self._lent:
@@ -93,7 +93,7 @@ class Turns(Generic[Thing]):
             return True
 
     def add(self, thing: Thing) -> None:
-        """Brings one more thing into the round."""
+        """Adds one more thing to lend."""
         with self._lock:
             self._offer(thing)
 
@@ -108,12 +108,12 @@ class Turns(Generic[Thing]):
             return True
 
     def forget(self) -> None:
-        """A thread whose thing was written off holds it no more."""
+        """Notes that this thread no longer holds the thing that was written off."""
         with self._lock:
             self._written_off -= 1
 
     def collect(self, timeout_s: float) -> list[Thing]:
-        """Takes everything out of the round and waits for what is lent; what does not come back in time is written off.
+        """Withdraws everything and waits for what is lent; what is not returned in time is written off.
 
         Nobody is given anything until ``add``. One thread collects at a time, and it holds nothing.
         """

@@ -1,7 +1,7 @@
-"""Calls into the HSM in bounded time: one that hangs is left to itself, and the others go on.
+"""Bounds the time of calls into the HSM: one that hangs is abandoned, and the others go on.
 
-A call into a PKCS#11 module cannot be broken off. So it runs in a helper thread that nobody has to wait for: a daemon, which
-does not hold up the end of the process either. A batch of calls takes one handing over to a helper and back.
+A call into a PKCS#11 module cannot be interrupted. So it runs in a helper thread that nobody has to wait for, a daemon thread that
+does not delay the end of the process either. A whole batch of calls costs one hand-over to a helper and back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Databases that keep their word: engines whose commits are durable, checked when a service starts.
+"""Databases whose commits are durable; that they are is checked when a service starts.
 
 SQLite runs in WAL mode with ``synchronous=FULL``; PostgreSQL with ``synchronous_commit=on``. The rest of the code is
 the same for both. ``write`` opens the one kind of transaction that services use for changes.
@@ -91,14 +91,18 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _attach_sqlite(file: Path, connection: Any, record: Any) -> None:
-    """While nobody has the file open it has no log, and who may not write beside it cannot make one: then it is read as it lies, once."""
+    """Attaches the file read-only.
+
+    While nobody has it open there is no WAL beside it, and a reader without write permission cannot create one: then the file is read
+    as it is, over a connection that is used once.
+    """
     at_rest = not Path(f"{file}-wal").exists()
     connection.execute("ATTACH DATABASE ? AS beside", (f"file:{quote(str(file))}?mode=ro{'&immutable=1' if at_rest else ''}",))
     record.info["attached"] = "anew at rest" if at_rest else "in use"
 
 
 def _attached_once(_connection: Any, record: Any, _proxy: Any) -> None:
-    """A connection to a file at rest would see nothing of what its owner writes when it comes back."""
+    """Used once only: a connection to a file without a WAL would not see what its owner writes after it has come back."""
     if record.info["attached"] == "at rest":
         raise DisconnectionError("attached while the file was at rest")
     record.info["attached"] = record.info["attached"].removeprefix("anew ")
@@ -135,7 +139,7 @@ def _begin_immediate(connection: Any, *, urgent: bool) -> None:
 
 
 def _still_there(connection: Any, _record: Any, _proxy: Any) -> None:
-    """Sorts out connections that the server has ended, without a round trip: an idle one has nothing to read but its end."""
+    """Drops connections that the server has closed, without a round trip: an idle connection is readable only when it has been closed."""
     import psycopg  # noqa: PLC0415  (it takes long to load; a service on SQLite does without)
 
     poll = select.poll()

@@ -46,7 +46,10 @@ def create(path: Path, data: bytes, *, mode: int = PUBLIC) -> None:
 
 
 def link(draft: Path, path: Path) -> None:
-    """Gives a file a name that it has to itself, and that replaces none: FileExistsError. ``draft`` may be gone then, or is to be removed."""
+    """Gives ``draft`` its final name without replacing anything: FileExistsError when the name is taken.
+
+    Afterwards ``draft`` may be gone, or is left for the caller to remove.
+    """
     try:
         os.link(draft, path)
     except OSError as fault:

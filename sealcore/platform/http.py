@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
 from collections.abc import MutableMapping
@@ -32,6 +33,7 @@ from sealcore.platform.peer import Peer, Revocations, authorise
 
 DATE_S = 1.0
 PEER_SCOPE_KEY = "vermilion.peer_pem"
+_START_POLL_S = 0.01
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _HTTP_STATUS = {
@@ -212,6 +214,36 @@ def uvicorn_server(app: ASGIApp, listen: Listen, tls: TlsSettings | None = None,
         config.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # chains end at the issuing CA in the trust file, not at the root
         _follow(config.ssl, watch)
     return Server(config)
+
+
+class HttpEndpoint:
+    """An HTTP server that other code starts and stops; several may run in one process."""
+
+    def __init__(self, app: ASGIApp, listen: Listen, tls: TlsSettings | None = None, *, metrics: CallMetrics | None = None) -> None:
+        self._listen = listen
+        self._server = uvicorn_server(app, listen, tls, metrics=metrics)
+        # It ends when its service says so, not by a signal of its own: whoever watches wants to see the service drain.
+        self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listens; CONFIGURATION_INVALID when the port is taken."""
+        try:
+            listening = socket.create_server((self._listen.host, self._listen.port), backlog=2048)
+        except OSError as fault:
+            raise VermilionError(Code.CONFIGURATION_INVALID, f"cannot listen on {self._listen.target}: {fault.strerror}") from None
+        self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise VermilionError(Code.SERVICE_UNAVAILABLE, "the HTTP server ended at its start")
+            await asyncio.sleep(_START_POLL_S)
+
+    async def stop(self) -> None:
+        """Ends after the running requests."""
+        if self._task is not None:
+            self._server.should_exit = True
+            await self._task
 
 
 def _follow(context: ssl.SSLContext, watch: IdentityWatch) -> None:

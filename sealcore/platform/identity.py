@@ -33,7 +33,10 @@ _Stamp = tuple[tuple[int, int, int], ...]
 
 
 class Files(Protocol):
-    """Where an identity lies: ``TlsSettings``, and whatever else names these three. Without ``trust_file`` it trusts nobody."""
+    """Where the files of an identity are: ``TlsSettings``, or anything else that names these three.
+
+    Without ``trust_file`` it trusts nobody.
+    """
 
     @property
     def key_file(self) -> Path: ...
@@ -49,7 +52,7 @@ class Files(Protocol):
 class Identity:
     """A key, the certificate for it with its chain, and the CAs whose certificates it takes, all PEM.
 
-    key_file, certificate_file  where just this pair lies; it stays there over the next renewal
+    key_file, certificate_file  where exactly this pair is; it stays there until after the next renewal
     """
 
     key: bytes
@@ -71,7 +74,7 @@ def read(files: Files) -> Identity:
     for _ in range(_TRIES):
         try:
             return _read(files)
-        except (OSError, ValueError, RuntimeError) as found:  # perhaps we read while the files were being replaced
+        except (OSError, ValueError, RuntimeError) as found:  # the files may have been replaced while we read them
             fault = found
         time.sleep(_PAUSE_S)
     reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
@@ -135,7 +138,7 @@ class IdentityWatch:
 
 
 def _stamp(files: Files) -> _Stamp:
-    """What tells two states of the files apart, links followed; zeros for what is missing."""
+    """Distinguishes two states of the files, with links followed; zeros for files that are missing."""
     found = []
     for path in (files.key_file, files.certificate_file, files.trust_file):
         try:

@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line on standard error, with service name and request id, never a secret.
 
-The request id follows a document through all services: whoever begins something binds one with ``request``, calls carry it on
-(``sealcore.platform.rpc_client``, ``sealcore.platform.rpc``, ``sealcore.platform.http``), and each service binds what it was sent. It lives in a context variable: work that is handed
+The request id follows a document through all services: whatever starts a piece of work binds one with ``request``, calls carry it on
+(``sealcore.platform.rpc.client``, ``sealcore.platform.rpc``, ``sealcore.platform.http``), and each service binds what it was sent. It lives in a context variable: work that is handed
 to another thread takes it along by ``contextvars.copy_context``.
 """
 

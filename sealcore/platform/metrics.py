@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sealcore.errors import VermilionError
+from sealcore.platform import periodic
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine  # for its type alone: who has no database need not load one
@@ -82,8 +83,22 @@ def exposition(families: Iterable[Metric]) -> bytes:
 
 
 def process_metrics(registry: CollectorRegistry) -> None:
-    """CPU, memory and open files of this process; read from /proc when somebody asks."""
+    """CPU, memory and open files of this process, read from /proc when somebody asks, and the rounds of its background tasks."""
     ProcessCollector(registry=registry)
+    OnDemand(registry, _background_rounds)
+
+
+def _background_rounds() -> Iterable[Metric]:
+    rounds: dict[tuple[str, str], int] = {}
+    for task in periodic.running():
+        for outcome, count in task.outcomes.copy().items():
+            rounds[task.name, outcome] = rounds.get((task.name, outcome), 0) + count
+    family = CounterMetricFamily(
+        "vermilion_background_rounds", "Rounds of this process's background tasks, by outcome: ok or a code", labels=["task", "outcome"]
+    )
+    for labels, count in sorted(rounds.items()):
+        family.add_metric(labels, count)
+    yield family
 
 
 def disk_metrics(registry: CollectorRegistry, folder: Path) -> None:

@@ -22,10 +22,9 @@ from starlette.routing import Route
 from sealcore import __version__
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import Listen
-from sealcore.platform.http import install_errors
+from sealcore.platform.http import HttpEndpoint, install_errors
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import exposition, merge
-from sealcore.platform.service import HttpEndpoint
 
 PATIENCE_S: Final = 3.0  # for one part; longer than a call waits for a service that comes back, shorter than a scrape waits for us
 GATHER_S: Final = 5.0
@@ -38,7 +37,7 @@ Gather = Callable[[], Awaitable[Mapping[str, bytes]]]
 
 
 class Readiness:
-    """The parts that a service cannot do without. A check that hangs is not asked again until it ends, so none piles up."""
+    """The parts that a service cannot do without. A check that hangs is not started again before it ends: hanging checks do not pile up."""
 
     def __init__(self, checks: Mapping[str, Check], *, patience_s: float = PATIENCE_S) -> None:
         self._checks = dict(checks)
@@ -47,11 +46,11 @@ class Readiness:
         self._draining = False
 
     def drain(self) -> None:
-        """From now on the service is not ready: it ends what it has and takes nothing new."""
+        """The service reports itself as not ready from now on: it finishes what it has and accepts nothing new."""
         self._draining = True
 
     async def examine(self) -> dict[str, VermilionError | None]:
-        """Each part with its fault, or None when it is well."""
+        """Each part with its fault, or None when it works."""
         found = dict(zip(self._checks, await asyncio.gather(*map(self._ask, self._checks)), strict=True))
         if self._draining:
             found["service"] = VermilionError(Code.SERVICE_UNAVAILABLE, "the service is stopping")

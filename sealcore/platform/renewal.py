@@ -1,13 +1,11 @@
 """Keeps an mTLS certificate in force: asks the CA for its successor at two thirds of its life, with a new key.
 
-The new key lies in the folder before the CA hears of it, so that a broken call is repeated with the same key and gets the same
-certificate. Who serves or calls with the files takes the new pair up by itself (``sealcore.platform.identity``).
+The new key is written to the folder before the CA is asked. A call that breaks off is then repeated with the same key, and gets the
+same certificate. Servers and clients that use the files pick up the new pair by themselves (``sealcore.platform.identity``).
 """
 
 from __future__ import annotations
 
-import random
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -27,14 +25,15 @@ from sealcore.platform import durable
 from sealcore.platform.config import TlsSettings
 from sealcore.platform.identity import Identity, IdentityWatch, read, replace
 from sealcore.platform.log import get as get_log
-from sealcore.platform.log import request
 from sealcore.platform.metrics import OnDemand
-from sealcore.platform.rpc_client import call, channel
+from sealcore.platform.periodic import NOW, Backoff, Pause, Periodic
+from sealcore.platform.rpc.client import call, channel
 
-SHARE_OF_LIFE: Final = 2 / 3  # a third is left for a CA that is away: ten days of thirty
+SHARE_OF_LIFE: Final = 2 / 3  # leaves a third for a CA that cannot be reached: ten days of thirty
 LOOK_S: Final = 60.0
 FIRST_PAUSE_S: Final = 5.0
 LONGEST_PAUSE_S: Final = 3600.0
+JITTER: Final = 0.25  # the services of one office started together, and would call the CA together
 CALL_TIMEOUT_S: Final = 30.0
 _NEXT_KEY: Final = ".next-key.pem"
 
@@ -48,12 +47,14 @@ def renew(tls: TlsSettings, ca_target: str, clock: Clock) -> x509.Certificate:
     present = read(tls)
     next_key = tls.key_file.parent / _NEXT_KEY
     key = _next_key(next_key)
-    with channel(ca_target, tls) as line:
-        stub: Any = ca_pb2_grpc.CertificateAuthorityStub(line)  # type: ignore[no-untyped-call]  # generated
+    with channel(ca_target, tls) as connection:
+        stub: Any = ca_pb2_grpc.CertificateAuthorityStub(connection)  # type: ignore[no-untyped-call]  # generated
         try:
-            answer = call(line, stub.Renew, ca_pb2.RenewRequest(request=_request(present, key)), timeout_s=CALL_TIMEOUT_S)
+            answer = call(connection, stub.Renew, ca_pb2.RenewRequest(request=_request(present, key)), timeout_s=CALL_TIMEOUT_S)
         except VermilionError as fault:
-            if fault.code is Code.CONFLICT:  # the key has a certificate under other names, or one that ended: take another
+            if (
+                fault.code is Code.CONFLICT
+            ):  # this key was certified under other names, or its certificate has expired: use a new key next time
                 next_key.unlink(missing_ok=True)
             raise
     chain = [x509.load_der_x509_certificate(der) for der in (answer.certificate, *answer.chain)]
@@ -66,7 +67,7 @@ def renew(tls: TlsSettings, ca_target: str, clock: Clock) -> x509.Certificate:
 
 
 def due(certificate: x509.Certificate, clock: Clock) -> bool:
-    """Whether two thirds of its life are over."""
+    """Whether two thirds of its lifetime have passed."""
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
     return clock.now() >= certificate.not_valid_before_utc + SHARE_OF_LIFE * life
 
@@ -93,7 +94,7 @@ def _request(present: Identity, key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _check(certificate: x509.Certificate, present: Identity, key: ec.EllipticCurvePrivateKey, clock: Clock) -> None:
-    """Whether the answer is what we may switch to: for our key and names, by a CA that everyone here trusts."""
+    """Refuses an answer that we must not switch to: it must be for our key and our names, from a CA that everyone here trusts."""
     names = [one.extensions.get_extension_for_class(x509.SubjectAlternativeName).value for one in (certificate, present.certificate)]
     if certificate.public_key() != key.public_key() or names[0] != names[1]:
         raise VermilionError(Code.INTERNAL, "the CA answered with a certificate for another key or other names; it was thrown away")
@@ -106,13 +107,13 @@ def _check(certificate: x509.Certificate, present: Identity, key: ec.EllipticCur
 
 
 class Renewal:
-    """Renews an identity in a thread of its own, again and again; tells monitoring how long the certificate lasts."""
+    """Renews an identity in the background; tells monitoring how long the certificate lasts."""
 
     def __init__(self, tls: TlsSettings, clock: Clock, registry: CollectorRegistry | None = None) -> None:
         self._tls, self._clock = tls, clock
         self._watch = IdentityWatch(tls)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="tls-renewal", daemon=True)
+        self._retry = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        self._task = Periodic("tls-renewal", self._round, LOOK_S, first_s=NOW, jitter=JITTER, retry=self._retry, clock=clock)
         self._log = get_log("renewal")
         if registry is not None:
             OnDemand(registry, self._metrics)
@@ -120,29 +121,23 @@ class Renewal:
     def start(self) -> None:
         """Begins to watch; does nothing without ``tls.ca_target``."""
         if self._tls.ca_target is not None:
-            self._thread.start()
+            self._task.start()
 
     def stop(self) -> None:
-        """Ends; a renewal that is under way is finished at the next start."""
-        self._stop.set()
+        """Stops watching. A renewal in progress is completed after the next start."""
+        self._task.stop(within_s=0)
 
-    def _loop(self) -> None:
-        wait_s = failed_s = 0.0
-        while not self._stop.wait(wait_s):
-            failed = due(self._watch.look().certificate, self._clock) and not self._renewed()
-            failed_s = min(max(2 * failed_s, FIRST_PAUSE_S), LONGEST_PAUSE_S) if failed else 0.0
-            wait_s = (failed_s or LOOK_S) * random.uniform(0.75, 1.25)  # noqa: S311  (only spreads the services' calls)
-
-    def _renewed(self) -> bool:
-        assert self._tls.ca_target is not None, "the thread runs with a CA only"
+    def _round(self) -> Pause | None:
+        if not due(self._watch.look().certificate, self._clock):
+            return None
+        assert self._tls.ca_target is not None, "the task runs with a CA only"
         try:
-            with request():  # an id of its own; the CA's log names it too
-                certificate = renew(self._tls, self._tls.ca_target, self._clock)
-        except VermilionError as fault:
+            certificate = renew(self._tls, self._tls.ca_target, self._clock)
+        except VermilionError as fault:  # logged every time: attempts are far apart, and each failure leaves one fewer
             self._log.error("certificate not renewed", code=str(fault.code), reason=fault.reason, way_out=fault.way_out)
-            return False
+            return self._retry.next()
         self._log.info("certificate renewed", serial=f"{certificate.serial_number:x}", until=certificate.not_valid_after_utc.isoformat())
-        return True
+        return None
 
     def _metrics(self) -> Iterable[Metric]:
         left_s = self._watch.current.ends_s - self._clock.now().timestamp()

@@ -26,8 +26,9 @@ from sealcore.platform import durable
 from sealcore.platform.config import TlsSettings
 from sealcore.platform.httpx_alone import httpx
 from sealcore.platform.log import get as get_log
+from sealcore.platform.periodic import NOW, Periodic
 
-REFRESH_S: Final = 1.0  # how late a revoked certificate may still be taken; an unchanged CRL costs a 304 without a body
+REFRESH_S: Final = 1.0  # how long a revoked certificate may still be accepted; an unchanged CRL costs a 304 without a body
 FETCH_TIMEOUT_S: Final = 3.0
 LARGEST_CRL_BYTES: Final = 16 * 1024 * 1024
 KEY_PLACE: Final = "{key}"
@@ -74,7 +75,7 @@ class CrlWatch:
         self._lock = threading.Lock()
         self._asked_s = -REFRESH_S
         self._failing: frozenset[str] = frozenset()
-        self._stop = threading.Event()
+        self._task = Periodic("crl-watch", self.refresh, REFRESH_S, first_s=NOW, clock=clock)
         self._log = get_log("revocation")
         trust = _read_trust(tls.trust_file)
         self._state = _state(trust, _parse_trust(tls.trust_file, trust), {})
@@ -114,7 +115,7 @@ class CrlWatch:
 
     def start(self) -> None:
         """Refreshes in the background until ``stop``."""
-        threading.Thread(target=self._loop, name="crl-watch", daemon=True).start()
+        self._task.start()
 
     def measure(self, registry: CollectorRegistry) -> None:
         """Shows ``seconds_left`` in a service's metrics."""
@@ -122,17 +123,11 @@ class CrlWatch:
         Gauge("vermilion_revocation_seconds_left", text, registry=registry).set_function(lambda: self.seconds_left)
 
     def stop(self) -> None:
-        """Ends the background refresh."""
-        self._stop.set()
+        """Ends the background refresh; a fetch that is under way is left to its timeout."""
+        self._task.stop(within_s=0)
 
     def _now_s(self) -> float:
         return self._clock.now().timestamp()
-
-    def _loop(self) -> None:
-        while True:
-            self.refresh()
-            if self._stop.wait(REFRESH_S):
-                return
 
     def _refresh_once(self) -> bool:
         """As ``refresh``, but for all who ask within one round together."""
@@ -153,7 +148,7 @@ class CrlWatch:
         return self._is_current()
 
     def _count_grace(self) -> None:
-        """Until when the CA that was confirmed longest ago may be silent."""
+        """How long the CA whose confirmation is oldest may stay silent."""
         confirmed_s = [self._confirmed_s.get(issuer, float("-inf")) for issuer in self._state.issuers]
         self._good_until_s = min(confirmed_s, default=float("-inf")) + self._tls.crl_grace_s
 
@@ -161,7 +156,7 @@ class CrlWatch:
         """Gives the cache the time at which all that is in it was confirmed, for the next start."""
         silent_s = self._clock.monotonic_s() - (self._good_until_s - self._tls.crl_grace_s)
         at_s = max(0.0, self._now_s() - silent_s) if silent_s < float("inf") else 0.0
-        with suppress(OSError):  # not there yet, or a full disk: then the next start knows less
+        with suppress(OSError):  # no file yet, or a full disk: the next start then has to fetch before it can answer
             os.utime(self._cache, (at_s, at_s))
 
     def _urls(self) -> Iterable[str]:
@@ -223,7 +218,7 @@ class CrlWatch:
             except ValueError:
                 self._log.warning("crl cache is damaged; fetching anew")
             else:
-                if issuer is not None and age_s >= 0:  # a time to come is none that we have written by this clock
+                if issuer is not None and age_s >= 0:  # a time in the future was not written by this clock
                     self._confirmed_s[issuer] = self._clock.monotonic_s() - age_s
         self._count_grace()
 

@@ -1,32 +1,34 @@
-"""How a service process starts, says that it is ready, and ends cleanly on SIGTERM or SIGINT."""
+"""The one life of a service process: it starts, says that it is ready, and on SIGTERM or SIGINT drains and ends.
+
+``main`` is the whole of a service's ``__main__``. ``build`` in the service's ``app.py`` opens what it needs and names its parts;
+``Composed`` starts and stops them. There is nothing to reload: what may change while a service runs (identity, trust, CRLs, the
+register) is read anew by the part that uses it.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
+import inspect
 import resource
 import signal
-import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
-from starlette.types import ASGIApp
-
 from sealcore import __version__
 from sealcore.clock import Clock, SystemClock
-from sealcore.errors import Code, VermilionError
+from sealcore.errors import VermilionError
 from sealcore.platform import tracing
-from sealcore.platform.config import Block, Listen, TlsSettings, load
-from sealcore.platform.http import uvicorn_server
+from sealcore.platform.config import Block, load
 from sealcore.platform.log import configure
-from sealcore.platform.metrics import CallMetrics
+from sealcore.platform.observability import ObservabilityEndpoint
 from sealcore.text import shown
 
 READY_LINE: Final = "ready"
-_START_POLL_S: Final = 0.01
 _FAILED_START: Final = 1
 
 
@@ -50,34 +52,54 @@ class Build(Protocol[SettingsT_contra]):
     def __call__(self, settings: SettingsT_contra, *, clock: Clock) -> Service: ...
 
 
-class HttpEndpoint:
-    """An HTTP server that other code starts and stops; several may run in one process."""
+class Part(Protocol):
+    """What a service is made of, as far as its life goes. Either method may be a coroutine; one that is not may block."""
 
-    def __init__(self, app: ASGIApp, listen: Listen, tls: TlsSettings | None = None, *, metrics: CallMetrics | None = None) -> None:
-        self._listen = listen
-        self._server = uvicorn_server(app, listen, tls, metrics=metrics)
-        # It ends when its service says so, not by a signal of its own: whoever watches wants to see the service drain.
-        self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
-        self._task: asyncio.Task[None] | None = None
+    def start(self) -> Awaitable[None] | None:
+        """Begins its work; raises what keeps it from working."""
+
+    def stop(self) -> Awaitable[None] | None:
+        """Ends it, within a bound; harmless when it was not started."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A part out of two functions."""
+
+    start: Callable[[], Awaitable[None] | None]
+    stop: Callable[[], Awaitable[None] | None]
+
+
+class Composed:
+    """The life of a service that is made of parts.
+
+    parts       started in this order and stopped in the reverse one: what others need comes first, what lets requests in comes last
+    monitoring  tells from the beginning of the end on that the service drains, and is stopped after all parts
+    opened      token, database, connections: given back last of all, whatever happened before
+    """
+
+    def __init__(self, parts: Sequence[Part], monitoring: ObservabilityEndpoint, opened: ExitStack) -> None:
+        self._parts, self._monitoring, self._opened = tuple(parts), monitoring, opened
 
     async def start(self) -> None:
-        """Listens; CONFIGURATION_INVALID when the port is taken."""
-        try:
-            listening = socket.create_server((self._listen.host, self._listen.port), backlog=2048)
-        except OSError as fault:
-            raise VermilionError(Code.CONFIGURATION_INVALID, f"cannot listen on {self._listen.target}: {fault.strerror}") from None
-        self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
-        while not self._server.started:
-            if self._task.done():
-                self._task.result()
-                raise VermilionError(Code.SERVICE_UNAVAILABLE, "the HTTP server ended at its start")
-            await asyncio.sleep(_START_POLL_S)
+        """Starts every part; raises what keeps one from working."""
+        for part in (*self._parts, self._monitoring):
+            await _done(part.start)
 
     async def stop(self) -> None:
-        """Ends after the running requests."""
-        if self._task is not None:
-            self._server.should_exit = True
-            await self._task
+        """Stops every part, also when another one's stop fails."""
+        self._monitoring.readiness.drain()
+        with self._opened:
+            async with AsyncExitStack() as stopping:
+                for part in (self._monitoring, *self._parts):
+                    stopping.push_async_callback(_done, part.stop)
+
+
+async def _done(step: Callable[[], Awaitable[None] | None]) -> None:
+    if inspect.iscoroutinefunction(step):
+        await step()
+    else:
+        await asyncio.to_thread(step)
 
 
 async def _until_signal(service: Service) -> None:

@@ -13,7 +13,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.protocol.canonical import b64url_decode
 from sealcore.protocol.covers import require_kinds
 from sealcore.protocol.decision import DecisionContext
-from sealcore.protocol.known import CERTIFICATIONS, UNTEMPLATED, Effect, Fact, Known, KnownSeal, Value
+from sealcore.protocol.effect_model import CERTIFICATIONS, UNTEMPLATED, Effect, Fact, Known, KnownSeal, Value
 from sealcore.protocol.leaf import Certification
 from sealcore.unreadable import UNREADABLE
 

@@ -14,7 +14,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.protocol.act_effects import of_act
 from sealcore.protocol.covers import GrantCovers, ManifestCovers
 from sealcore.protocol.decision import DecisionContext
-from sealcore.protocol.known import CERTIFICATIONS, UNTEMPLATED, Effect, Fact, Known
+from sealcore.protocol.effect_model import CERTIFICATIONS, UNTEMPLATED, Effect, Fact, Known
 from sealcore.protocol.leaf import Mark, Placement
 from sealcore.protocol.manifest import DocumentEntry, Manifest
 

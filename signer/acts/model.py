@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.ledger_store import Draft
+from sealcore.platform.ledger.store import Draft
 from sealcore.protocol import stop as stops
 from sealcore.protocol.canonical import b64url, b64url_decode, canonical_json, require, strict_json
 from sealcore.protocol.labels import ACT_V1

@@ -10,37 +10,24 @@ import hashlib
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Engine
 
-from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import db
-from sealcore.platform import ledger_store as store
-from sealcore.platform.config import TlsSettings
-from sealcore.platform.rpc import from_rpc_error
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.ledger import store
 from sealcore.protocol.ledger_entry import Entry, EntryKind, time_us
+from signer.api.ca_link import Issued, OwnCa
 from signer.api.threads import in_thread
 
-CALL_S: Final = 20.0
 PROFILES: Final = {"seal": "seal", "tsa": "tsa"}  # how a label begins → the profile that its key is certified under
 
 MakeRequest = Callable[[str, str, str], Awaitable[bytes]]
 """Label, common name, organization ("" for none) → PKCS#10, DER; by a worker, which has the token."""
-
-
-@dataclass(frozen=True)
-class OwnCa:
-    """Where the office's own CA is, and who we are there."""
-
-    target: str
-    tls: TlsSettings
 
 
 @dataclass(frozen=True)
@@ -78,7 +65,7 @@ class CertificateRequests:
         made = await self._make(label, common_name, organization)
         return Noted(made, await in_thread(self._executor, self._note, made))
 
-    async def certify(self, label: str, common_name: str, organization: str) -> ca_pb2.IssueResponse:
+    async def certify(self, label: str, common_name: str, organization: str) -> Issued:
         """Certificate and chain by our own CA, under the profile that the label stands for; as ``request``, and what the CA refuses."""
         profile = PROFILES.get(label.partition(".")[0])
         if profile is None:
@@ -86,7 +73,7 @@ class CertificateRequests:
         if self._ca is None:
             raise VermilionError(Code.CONFIGURATION_INVALID, "the signer's setting tls.ca_target is missing")
         noted = await self.request(label, common_name, organization)
-        return await in_thread(self._executor, _issued, self._ca, ca_pb2.IssueRequest(request=noted.request, profile=profile))
+        return await in_thread(self._executor, self._ca.issue, noted.request, profile)
 
     def _note(self, request: bytes) -> int:
         key = x509.load_der_x509_csr(request).public_key()
@@ -100,13 +87,3 @@ class CertificateRequests:
         with db.write(self._database) as connection:
             (appended,) = store.append(connection, [store.Draft.committing(entry, {})])
         return appended.index
-
-
-def _issued(ca: OwnCa, request: ca_pb2.IssueRequest) -> ca_pb2.IssueResponse:
-    with channel(ca.target, ca.tls) as connection:
-        stub: Any = ca_pb2_grpc.CertificateAuthorityStub(connection)  # type: ignore[no-untyped-call]
-        try:
-            answer: ca_pb2.IssueResponse = stub.Issue(request, timeout=CALL_S)
-        except grpc.RpcError as fault:
-            raise from_rpc_error(fault) from None
-    return answer

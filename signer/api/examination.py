@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, Kind, VermilionError
-from sealcore.platform.error_messages import to_message
+from sealcore.platform.rpc.error_messages import to_message
 from signer.api.threads import in_thread
 from signer.front.budget import ByteBudget
 from signer.front.fatal import FatalDocuments

@@ -13,10 +13,10 @@ from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import SERVICE_PREFIX
 from sealcore.platform import db
-from sealcore.platform import ledger_store as store
-from sealcore.platform.ledger_store import Draft, Found
+from sealcore.platform.ledger import store
+from sealcore.platform.ledger.store import Draft, Found
 from sealcore.platform.peer import Peer
-from sealcore.platform.rpc import caller
+from sealcore.platform.rpc.server import caller
 from sealcore.protocol.canonical import require
 from sealcore.protocol.ledger_entry import Entry, EntryKind, time_us
 from signer.api.threads import in_thread
@@ -27,9 +27,15 @@ KINDS: Mapping[str, frozenset[str]] = {
     "workflow": frozenset({EntryKind.FORM, EntryKind.AUDIT, EntryKind.IMPRESSION, EntryKind.REHEARSAL}),
     "ca": frozenset({EntryKind.CERTIFICATE, EntryKind.REVOCATION}),
 }
+LEDGER = ledger_pb2.DESCRIPTOR.services_by_name["Ledger"].full_name
 ENTRIES_A_MESSAGE = 256
 LARGEST_MESSAGE_BYTES = 2 * 1024 * 1024
 MOST_FOUND = 4_000  # so many fit under gRPC's cap of 4 MiB
+
+
+def add_ledger_service(server: Any, service: LedgerService) -> None:
+    """Registers the service."""
+    ledger_pb2_grpc.add_LedgerServicer_to_server(service, server)  # type: ignore[no-untyped-call]  # generated
 
 
 class LedgerService(ledger_pb2_grpc.LedgerServicer):

@@ -12,7 +12,7 @@ from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.log import get as get_log
-from sealcore.platform.rpc import caller
+from sealcore.platform.rpc.server import caller
 from sealcore.protocol.canonical import strict_json
 from sealcore.protocol.covers import GrantCovers
 from sealcore.protocol.stop import StopStatement
@@ -28,6 +28,7 @@ from signer.register.store import RegisterStore
 from signer.uses.retention import Grant, Retention
 from signer.worker.status import KeyFacts
 
+REGISTER = signer_pb2.DESCRIPTOR.services_by_name["Register"].full_name
 PICTURES_HELD = 256
 
 
@@ -40,6 +41,11 @@ class KeyPurposes:
     def of(self, label: str) -> tuple[str, str]:
         """Purpose and owner."""
         return self._declared.get(label, ("", ""))
+
+
+def add_register_service(server: Any, service: RegisterService) -> None:
+    """Registers the service."""
+    signer_pb2_grpc.add_RegisterServicer_to_server(service, server)  # type: ignore[no-untyped-call]  # generated
 
 
 class RegisterService(signer_pb2_grpc.RegisterServicer):

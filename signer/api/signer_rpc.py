@@ -13,9 +13,9 @@ from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import tracing
-from sealcore.platform.error_messages import from_message
 from sealcore.platform.log import request_id
-from sealcore.platform.rpc import Rules, caller
+from sealcore.platform.rpc.error_messages import from_message
+from sealcore.platform.rpc.server import Rules, caller
 from signer.api.examination import Examination
 from signer.api.threads import in_thread
 from signer.front.framing import Kind, framed, open_of
@@ -26,6 +26,7 @@ from signer.register.store import RegisterStore
 from signer.uses.retention import Retention
 
 _SIGNER, _REGISTER, _LEDGER = (f"/vermilion.v1.{service}/" for service in ("Signer", "Register", "Ledger"))
+SIGNER = signer_pb2.DESCRIPTOR.services_by_name["Signer"].full_name
 _READERS = frozenset({"client", "operator", "service:workflow"})
 _GOVERNORS = frozenset({"operator", "service:workflow"})
 
@@ -139,4 +140,4 @@ def add_signer_service(server: Any, service: SignerService) -> None:
         service.Examine, signer_pb2.ExamineRequest.FromString, signer_pb2.ExamineResponse.SerializeToString
     )
     handlers["SealStream"] = grpc.stream_stream_rpc_method_handler(service.SealStream)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("vermilion.v1.Signer", handlers),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SIGNER, handlers),))

@@ -13,6 +13,7 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.log import get as get_log
+from sealcore.platform.periodic import AsyncPeriodic, Backoff
 from sealcore.platform.sandbox import ForkServer
 from signer.front.fair_queue import FairQueue
 from signer.front.fatal import FatalDocuments
@@ -75,7 +76,8 @@ class Dispatcher:
         for worker in self._workers:
             await worker.ready()
         begin = asyncio.get_running_loop().create_task
-        self._tasks = [begin(self._check_liveness()), *(begin(self._supervise(place)) for place in range(len(lanes)))]
+        watching = AsyncPeriodic("workers", self._check_liveness, self._settings.workers.silent_s / 4)
+        self._tasks = [begin(watching.run()), *(begin(self._supervise(place)) for place in range(len(lanes)))]
 
     async def drain(self) -> None:
         """Waits until everything that was submitted is answered. After ``DRAIN_S`` what still waits is refused."""
@@ -101,13 +103,11 @@ class Dispatcher:
         os.close(self._cell)
 
     async def _check_liveness(self) -> None:
-        silent_s = self._settings.workers.silent_s
-        while True:
-            await asyncio.sleep(silent_s / 4)
-            looks = [worker.require_alive(silent_s) for worker in self._workers if worker.alive]
-            for fault in await asyncio.gather(*looks, return_exceptions=True):
-                if fault is not None:
-                    self._log.error("worker cannot be watched", exc_info=fault)
+        """One look whether the workers show signs of life."""
+        looks = [worker.require_alive(self._settings.workers.silent_s) for worker in self._workers if worker.alive]
+        for fault in await asyncio.gather(*looks, return_exceptions=True):
+            if fault is not None:
+                self._log.error("worker cannot be watched", exc_info=fault)
 
     def require_lanes(self) -> None:
         """Raises the reason when a lane that has workers of its own has none that serves."""
@@ -236,7 +236,7 @@ class Dispatcher:
 
     async def _supervise(self, place: int) -> None:
         """Replaces the worker of this place whenever it has ended, whatever ended it and whatever goes wrong then."""
-        pause_s = RESTART_PAUSE_S
+        backoff = Backoff(RESTART_PAUSE_S, LONGEST_PAUSES * RESTART_PAUSE_S)
         while True:
             worker = self._workers[place]
             try:
@@ -245,8 +245,9 @@ class Dispatcher:
                 self._redistribute(worker)
                 await worker.reaped()
                 if worker.died_young:  # the cause may persist
-                    await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, LONGEST_PAUSES * RESTART_PAUSE_S) if worker.died_young else RESTART_PAUSE_S
+                    await asyncio.sleep(backoff.next().seconds)
+                else:
+                    backoff.reset()
                 await self._replace(place)
             except Exception as fault:  # noqa: BLE001  (out of memory, processes or descriptors: for now)
                 self._not_replaced(worker.lane, fault)

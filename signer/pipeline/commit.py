@@ -16,8 +16,9 @@ from sqlalchemy import Connection, Engine
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.platform import db, ledger_store
-from sealcore.platform.ledger_store import Appended, Encoded
+from sealcore.platform import db
+from sealcore.platform.ledger import store as ledger_store
+from sealcore.platform.ledger.store import Appended, Encoded
 from sealcore.protocol.canonical import is_text, require
 from sealcore.protocol.ledger_entry import (
     COMMIT_WITHIN_S,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.sandbox import ForkServer, Limits
-from sealcore.protocol.json_forms import placement_from_json, placement_to_json
+from sealcore.protocol.json_objects import placement_from_json, placement_to_json
 from sealcore.protocol.leaf import Certification
 from signer.pdf.plan import LARGEST_HOLE_BYTES, Plan, Prepared
 

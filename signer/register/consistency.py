@@ -14,7 +14,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, func, select, text
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform import db, ledger_store
+from sealcore.platform import db
+from sealcore.platform.ledger import store as ledger_store
 from sealcore.protocol.ledger_entry import Entry, EntryKind, UseFacts, entry_hash, jti_hash, use_facts
 from sealcore.protocol.merkle import Frontier
 from signer.tables import AnyRow, UseKey, uses

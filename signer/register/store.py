@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform import db, ledger_store
+from sealcore.platform import db
+from sealcore.platform.ledger import store as ledger_store
 from sealcore.protocol.canonical import canonical_json
-from sealcore.protocol.judging import approved_since
 from sealcore.protocol.ledger_entry import Entry, EntryKind
+from sealcore.protocol.token_checks import approved_since
 from signer.acts.fresh import require_fresh
 from signer.acts.model import Act, Carried, carry_out, draft, replay
 from signer.register.meetable import require_meetable, require_person

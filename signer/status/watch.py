@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Final
 
 from sealcore.clock import Clock
 from sealcore.errors import VermilionError
 from sealcore.platform.log import get as get_log
+from sealcore.platform.periodic import Periodic
 from signer.metrics import SignerMetrics
 from signer.register.model import Seal
 from signer.register.store import RegisterStore
@@ -21,9 +21,18 @@ ROUND_S: Final = 1.0  # the certificate of a new seal is asked about within this
 
 
 class StatusWatch:
-    """A thread of the front. Asks about each certificate every ``refresh_s``, and after a failure in the next round but one."""
+    """A task of the front. Asks about each certificate every ``refresh_s``, and after a failure in the next round but one."""
 
-    def __init__(self, settings: OutsideCaSettings, outside: Outside, register: RegisterStore, store: StatusStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: OutsideCaSettings,
+        outside: Outside,
+        register: RegisterStore,
+        store: StatusStore,
+        metrics: SignerMetrics,
+        *,
+        clock: Clock,
+    ) -> None:
         self._settings = settings
         self._outside = outside
         self._register = register
@@ -31,19 +40,17 @@ class StatusWatch:
         self._clock = clock
         self._sources = Sources(settings, clock)
         self._due_s: dict[bytes, float] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="seal-status", daemon=True)
-        self._metrics: SignerMetrics | None = None
+        self._task = Periodic("seal-status", self._round, ROUND_S, failing="seals' certificates not looked at", clock=clock)
+        self._metrics = metrics
         self._log = get_log("status")
 
-    def start(self, metrics: SignerMetrics) -> None:
-        """Asks now, and periodically from then on."""
-        self._metrics = metrics
-        self._thread.start()
+    def start(self) -> None:
+        """Asks periodically from now on."""
+        self._task.start()
 
     def stop(self) -> None:
         """Stops; does not wait for a request in progress."""
-        self._stop.set()
+        self._task.stop(within_s=0)
 
     def ask_now(self, seal: Seal) -> None:
         """Asks about a seal's certificates and stores the answers; raises as ``judge.require_good``. Does nothing for a seal of our own CA."""
@@ -54,17 +61,10 @@ class StatusWatch:
         """Whether its certificate is an outside CA's."""
         return bool(self._outside.links(seal))
 
-    def _loop(self) -> None:
-        while not self._stop.wait(ROUND_S):
-            try:
-                self._round()
-            except VermilionError as fault:
-                self._log.warning("seals' certificates not looked at", code=str(fault.code), reason=fault.reason)
-
     def _round(self) -> None:
         seals = [seal for seal in self._register.current().seals.values() if seal.state != "retired"]
         for link in {link.id: link for seal in seals for link in self._outside.links(seal)}.values():
-            if self._stop.is_set() or self._clock.monotonic_s() < self._due_s.get(link.id, 0.0):
+            if self._task.stopping or self._clock.monotonic_s() < self._due_s.get(link.id, 0.0):
                 continue
             try:
                 answer = self._ask(link)
@@ -84,5 +84,4 @@ class StatusWatch:
         return answer
 
     def _count(self, outcome: str) -> None:
-        if self._metrics is not None:
-            self._metrics.status_answers.labels(outcome).inc()
+        self._metrics.status_answers.labels(outcome).inc()

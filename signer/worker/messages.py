@@ -10,8 +10,8 @@ from google.protobuf.message import Message
 
 from protos.vermilion.v1 import common_pb2, signer_pb2
 from sealcore.errors import VermilionError
-from sealcore.platform.error_messages import to_message
-from sealcore.platform.placement_messages import placement_from_message
+from sealcore.platform.rpc.error_messages import to_message
+from sealcore.platform.rpc.placement_messages import placement_from_message
 from sealcore.protocol.leaf import Placement
 from signer.model import ItemRequest, Outcome, SealedUse
 

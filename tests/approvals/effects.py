@@ -14,7 +14,7 @@ from sealcore.ids import client_uri, uuid7
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.covers import Covers
 from sealcore.protocol.decision import DecisionContext, Policy
-from sealcore.protocol.known import Effect, Known, KnownPerson, KnownSeal
+from sealcore.protocol.effect_model import Effect, Known, KnownPerson, KnownSeal
 from sealcore.protocol.leaf import Certification
 from tests.signer.office import SealsCa, spki
 

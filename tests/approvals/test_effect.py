@@ -14,7 +14,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.protocol import act_effects, effect
 from sealcore.protocol.actions import ACTS
 from sealcore.protocol.covers import ActCovers, GrantCovers
-from sealcore.protocol.known import Effect, Known
+from sealcore.protocol.effect_model import Effect, Known
 from sealcore.protocol.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
 from sealcore.protocol.manifest import DocumentEntry, Manifest
 from signer.acts.changes import CHANGES

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from protos.vermilion.v1 import common_pb2
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.placement_messages import placement_from_message, placement_to_message
+from sealcore.platform.rpc.placement_messages import placement_from_message, placement_to_message
 from sealcore.protocol.canonical import canonical_cbor
 from sealcore.protocol.labels import LEAF_V1
 from sealcore.protocol.leaf import Leaf, Mark, MarkKind, Placement, Rectangle, SignatureTexts, leaf_hash, leaf_input

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.platform.placement_messages import placement_to_message
+from sealcore.platform.rpc.placement_messages import placement_to_message
 from sealcore.protocol.leaf import Placement
 from tests.crash.scene import Scene
 from tests.signer.station import TIMEOUT_S, typed

@@ -18,7 +18,7 @@ from sealcore.protocol import effect
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.covers import ActCovers, GrantCovers
 from sealcore.protocol.decision import DecisionContext, Policy
-from sealcore.protocol.known import KnownPerson
+from sealcore.protocol.effect_model import KnownPerson
 from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
 from sealcore.protocol.manifest import DocumentEntry, Manifest
 from tests.approvals.effects import CA, DIGEST, EXAMPLES, HELD, KNOWN, PERSON, SEAL, context, told

@@ -14,9 +14,10 @@ from google.protobuf.message import Message
 from protos.vermilion.v1 import ledger_pb2, signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import operator_uri, service_uri, uuid7
-from sealcore.platform.error_messages import to_message
-from sealcore.platform.rpc import ERROR_METADATA, from_rpc_error
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.rpc import ERROR_METADATA
+from sealcore.platform.rpc.client import channel
+from sealcore.platform.rpc.error_messages import to_message
+from sealcore.platform.rpc.errors import from_rpc_error
 from tests.crash.fixtures import house, scenes
 from tests.crash.scene import Scene
 from tests.signer.batches import batch, everything_sealed_once

@@ -28,7 +28,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, operator_uri, service_uri, uuid7
 from sealcore.platform import identity, renewal
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.rpc_client import call, channel
+from sealcore.platform.rpc.client import call, channel
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.decision import sign as sign_decision
 from tests.ca.office import software_request

@@ -18,7 +18,7 @@ import pytest
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
-from sealcore.platform.rpc import MOST_CALLS
+from sealcore.platform.rpc.server import MOST_CALLS
 from signer.front.arriving import LEAST_BYTES_A_SECOND, STALLED_S, Arriving
 from signer.front.budget import ByteBudget
 from signer.pipeline.fairness import FairThreads

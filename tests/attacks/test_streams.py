@@ -13,7 +13,7 @@ import pytest
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.rpc.client import channel
 from signer.front import framing
 from signer.front.framing import Kind, framed, items_of
 from tests.crash.fixtures import house, scenes

@@ -20,8 +20,8 @@ from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.rpc import from_rpc_error
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.rpc.client import channel
+from sealcore.platform.rpc.errors import from_rpc_error
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, declared_request, software_request, toml
 from tests.support.programs import program
 

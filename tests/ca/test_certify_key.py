@@ -17,7 +17,8 @@ from sealcore.hsm.request import certificate_request
 from sealcore.hsm.token import Algorithm
 from sealcore.platform.db import connect, read
 from sealcore.platform.migrate import scripts, upgrade
-from signer.api.certificate_requests import CertificateRequests, OwnCa
+from signer.api.ca_link import OwnCa
+from signer.api.certificate_requests import CertificateRequests
 from signer.tables import ledger
 from tests.ca.office import Desk, declare
 from tests.ca.running import Running

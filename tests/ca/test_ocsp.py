@@ -46,7 +46,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.hsm.watch import Watched
 from sealcore.platform.config import Listen
 from sealcore.platform.db import write
-from sealcore.platform.service import HttpEndpoint
+from sealcore.platform.http import HttpEndpoint
 from tests.ca.office import OCSP_URL, Desk, Office, software_request
 
 DAY = timedelta(days=1)

@@ -26,8 +26,8 @@ from sealcore.clock import FixedClock, SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import identity, renewal
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.rpc import from_rpc_error
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.rpc.client import channel
+from sealcore.platform.rpc.errors import from_rpc_error
 from tests.ca import running as services
 from tests.ca.running import Running
 from tests.sealcore.serials import served_serial

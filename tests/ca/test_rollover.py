@@ -51,8 +51,8 @@ from sealcore.platform import durable
 from sealcore.platform.config import TlsSettings
 from sealcore.platform.db import connect
 from sealcore.platform.db import read as reading
-from sealcore.platform.rpc import from_rpc_error
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.rpc.client import channel
+from sealcore.platform.rpc.errors import from_rpc_error
 from tests import plain_http
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, generate_keys, new_office, software_request, toml
 from tests.ca.running import unused_port

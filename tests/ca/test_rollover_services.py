@@ -22,8 +22,8 @@ from sealcore.errors import Code
 from sealcore.hsm import softhsm
 from sealcore.platform import durable
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.rpc import from_rpc_error
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.rpc.client import channel
+from sealcore.platform.rpc.errors import from_rpc_error
 from tests import plain_http
 from tests.ca.office import PUBLIC_URL, Office, declare, declare_made, generate_keys, new_office, software_request, toml
 from tests.ca.running import IDENTITIES, declared_message, make_identities, unused_port

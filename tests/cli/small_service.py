@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 
 from cryptography.x509.oid import NameOID
 from prometheus_client import CollectorRegistry, Counter
-from sqlalchemy import Engine
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -16,9 +16,10 @@ from sealcore.clock import Clock
 from sealcore.platform import db
 from sealcore.platform.config import Block, DatabaseSettings, Listen, TlsSettings
 from sealcore.platform.db import database_answers
+from sealcore.platform.http import HttpEndpoint
 from sealcore.platform.identity import read
 from sealcore.platform.observability import ObservabilityEndpoint
-from sealcore.platform.service import HttpEndpoint, main
+from sealcore.platform.service import Composed, main
 
 
 class SmallSettings(Block):
@@ -31,34 +32,22 @@ class SmallSettings(Block):
     greeting: str
 
 
-class SmallService:
+def build(settings: SmallSettings, *, clock: Clock) -> Composed:
     """Greets whoever asks, and counts."""
-
-    def __init__(self, endpoint: HttpEndpoint, monitoring: ObservabilityEndpoint, engine: Engine) -> None:
-        self._endpoint, self._monitoring, self._engine = endpoint, monitoring, engine
-
-    async def start(self) -> None:
-        await self._endpoint.start()
-        await self._monitoring.start()
-
-    async def stop(self) -> None:
-        await self._endpoint.stop()
-        await self._monitoring.stop()
-        self._engine.dispose()
-
-
-def build(settings: SmallSettings, *, clock: Clock) -> SmallService:
     registry = CollectorRegistry()
     greeted = Counter("small_greetings", "Greetings", registry=registry)
     (name,) = read(settings.tls).certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    engine = db.connect(settings.database.url)
 
     def greet(_request: Request) -> Response:
         greeted.inc()
         return PlainTextResponse(f"{settings.greeting} {name.value}")
 
-    endpoint = HttpEndpoint(Starlette(routes=[Route("/", greet)]), settings.listen)
-    return SmallService(endpoint, ObservabilityEndpoint(settings.metrics, registry, {"database": database_answers(engine)}), engine)
+    with ExitStack() as opened:
+        engine = db.connect(settings.database.url)
+        opened.callback(engine.dispose)
+        parts = (HttpEndpoint(Starlette(routes=[Route("/", greet)]), settings.listen),)
+        monitoring = ObservabilityEndpoint(settings.metrics, registry, {"database": database_answers(engine)})
+        return Composed(parts, monitoring, opened.pop_all())
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from sealcore.platform.http_client import client_context
 from sealcore.platform.rpc import ERROR_METADATA
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.rpc.client import channel
 from tests.ca.office import software_request
 from tests.cli.garbage import Garbage
 from tests.cli.running import RunningOffice

@@ -12,9 +12,10 @@ import grpc
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.errors import Code, VermilionError
-from sealcore.platform import rpc, rpc_client
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.error_messages import to_message
+from sealcore.platform.rpc import client as rpc_client
+from sealcore.platform.rpc.error_messages import to_message
+from sealcore.platform.rpc.errors import from_rpc_error
 from tests.serving import Serving
 
 Mood = Callable[[int, int], Code | None]
@@ -66,4 +67,4 @@ class Moody(signer_pb2_grpc.SignerServicer):
         try:
             return self._stub.Seal(signer_pb2.SealRequest(token=token, item=item), timeout=60).sealed
         except grpc.RpcError as fault:
-            raise rpc.from_rpc_error(fault) from None
+            raise from_rpc_error(fault) from None

@@ -22,8 +22,8 @@ from sqlalchemy.exc import OperationalError
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.error_messages import from_message
-from sealcore.platform.rpc import from_rpc_error
+from sealcore.platform.rpc.error_messages import from_message
+from sealcore.platform.rpc.errors import from_rpc_error
 from tests.signer.office import Approved
 from tests.signer.station import TIMEOUT_S, Station, stream_messages
 

@@ -19,8 +19,9 @@ import signer.pipeline.engine
 import signer.pipeline.preparation
 import signer.uses.store
 from sealcore.clock import Clock
-from sealcore.platform import db, ledger_store
-from sealcore.platform.ledger_store import Appended
+from sealcore.platform import db
+from sealcore.platform.ledger import store as ledger_store
+from sealcore.platform.ledger.store import Appended
 from sealcore.protocol.ledger_entry import entry_hash, time_us
 from signer.model import Outcome, Result, SealedUse
 from signer.pipeline.batch import Batch, Verified

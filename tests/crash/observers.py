@@ -19,8 +19,8 @@ from asn1crypto import cms, tsp
 
 from ledger.check import check
 from sealcore.errors import Code
-from sealcore.platform.log_reader import LogReader
-from sealcore.platform.log_sources import FolderSource
+from sealcore.platform.ledger.reader import LogReader
+from sealcore.platform.ledger.sources import FolderSource
 from sealcore.protocol import merkle
 from sealcore.protocol.ledger_entry import Entry, entry_hash, jti_hash, signature_hash
 from sealcore.protocol.signed_note import SignedCheckpoint, VerifierKey, verify_log

@@ -21,10 +21,11 @@ from sqlalchemy import Engine, MetaData
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc
 from sealcore.errors import Code
 from sealcore.hsm import softhsm
-from sealcore.platform import db, rpc
-from sealcore.platform import ledger_store as store
+from sealcore.platform import db
 from sealcore.platform.config import TokenSettings
-from sealcore.platform.ledger_store import Draft
+from sealcore.platform.ledger import store
+from sealcore.platform.ledger.store import Draft
+from sealcore.platform.rpc import server as rpc
 from sealcore.protocol.ledger_entry import Entry, jti_hash, signature_hash
 from sealcore.protocol.signed_note import VerifierKey, log_key, witness_key
 from tests.conftest import REPOSITORY

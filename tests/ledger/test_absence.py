@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from sealcore.clock import SystemClock
-from sealcore.platform.log_reader import LogReader
-from sealcore.platform.log_sources import FolderSource
+from sealcore.platform.ledger.reader import LogReader
+from sealcore.platform.ledger.sources import FolderSource
 from tests.ledger.conftest import Books, House, SignerDouble, signature_of
 from tests.support.waiting import until
 from verify.log_view import Absent, Found, PublicLedger

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.ledger_store import Draft
+from sealcore.platform.ledger.store import Draft
 from sealcore.protocol import ledger_entry as entries
 from sealcore.protocol import merkle
 from sealcore.protocol.canonical import canonical_cbor

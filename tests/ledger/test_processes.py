@@ -12,7 +12,7 @@ import pytest
 from ledger.check import check
 from ledger.witness_link import encode_request
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.log_reader import LogReader
+from sealcore.platform.ledger.reader import LogReader
 from sealcore.protocol import merkle
 from sealcore.protocol.signed_note import SignedCheckpoint, verify_log, verify_witness
 from tests.ledger.conftest import Books, House, SignerDouble, signature_of

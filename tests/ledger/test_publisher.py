@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.check import check
 from ledger.publisher import Publisher
-from ledger.signer_link import SignerHead
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import db, durable
-from sealcore.platform import ledger_store as store
-from sealcore.platform.log_reader import LogReader
-from sealcore.platform.log_sources import FolderSource
+from sealcore.platform.ledger import store
+from sealcore.platform.ledger.follower import Head
+from sealcore.platform.ledger.reader import LogReader
+from sealcore.platform.ledger.sources import FolderSource
 from sealcore.protocol.signed_note import SignatureType, VerifierKey
 from tests.ledger.conftest import ORIGIN, Books, signature_of
 
@@ -31,10 +31,10 @@ class _BookSource:
     def __init__(self, books: Books) -> None:
         self.books = books
 
-    def head(self) -> SignerHead:
+    def head(self) -> Head:
         with db.read(self.books.engine) as connection:
             head = store.head(connection)
-        return SignerHead(head.size, head.root)
+        return Head(head.size, head.root)
 
     def entries(self, start: int, end: int) -> Iterator[bytes]:
         with db.read(self.books.engine) as connection:

@@ -10,8 +10,8 @@ from sqlalchemy import Engine, MetaData, text
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import db
-from sealcore.platform import ledger_store as store
-from sealcore.platform.ledger_store import Draft
+from sealcore.platform.ledger import store
+from sealcore.platform.ledger.store import Draft
 from sealcore.protocol import merkle
 from sealcore.protocol.ledger_entry import Entry, entry_hash, jti_hash
 

@@ -20,12 +20,13 @@ from starlette.routing import Route
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.errors import Code, VermilionError
-from sealcore.platform import log, rpc, rpc_client, tracing
+from sealcore.platform import log, tracing
 from sealcore.platform.config import Listen, TlsSettings
-from sealcore.platform.http import install_errors
+from sealcore.platform.http import HttpEndpoint, install_errors
 from sealcore.platform.http_client import client_context, request_headers
 from sealcore.platform.metrics import CallMetrics, exposition
-from sealcore.platform.service import HttpEndpoint
+from sealcore.platform.rpc import client as rpc_client
+from sealcore.platform.rpc import server as rpc
 from sealcore.platform.tracing import TracingSettings
 from tests.observability.collector import collecting
 from tests.pki import InfrastructureCa

@@ -82,7 +82,7 @@ def test_off_it_is_one_and_the_same_empty_span() -> None:
 
 def test_nothing_of_it_is_loaded_while_it_is_off() -> None:
     program = (
-        "import sys; from sealcore import tracing; tracing.start('x', None)\n"
+        "import sys; from sealcore.platform import tracing; tracing.start('x', None)\n"
         "with tracing.span('a'): pass\n"
         "sys.exit(any(name.startswith('opentelemetry.sdk') for name in sys.modules))"
     )
@@ -93,7 +93,7 @@ def test_without_the_packages_the_error_says_what_to_install() -> None:
     program = """
 import sys
 sys.modules["opentelemetry.sdk.trace"] = None  # as if it were not installed
-from sealcore import tracing
+from sealcore.platform import tracing
 tracing.start("x", tracing.TracingSettings(endpoint="http://127.0.0.1:9/v1/traces"))
 """
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
@@ -103,7 +103,7 @@ tracing.start("x", tracing.TracingSettings(endpoint="http://127.0.0.1:9/v1/trace
 
 def test_a_collector_that_is_away_does_not_hold_up_the_end() -> None:
     program = """
-from sealcore import tracing
+from sealcore.platform import tracing
 tracing.start("x", tracing.TracingSettings(endpoint="http://127.0.0.1:9/v1/traces"))
 for _ in range(100):
     with tracing.span("a"): pass

@@ -27,13 +27,16 @@ from starlette.routing import Route
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.clock import FixedClock, SystemClock
 from sealcore.errors import Code, VermilionError
-from sealcore.platform import rpc, rpc_client
 from sealcore.platform.config import Listen, TlsSettings
 from sealcore.platform.http import install_errors, peer, uvicorn_server
 from sealcore.platform.http_client import client_context
 from sealcore.platform.identity import LOOK_S
-from sealcore.platform.renewed_channel import RenewedChannel
+from sealcore.platform.peer import Revocations, authorise
 from sealcore.platform.revocation import CrlWatch
+from sealcore.platform.rpc import client as rpc_client
+from sealcore.platform.rpc import server as rpc
+from sealcore.platform.rpc.errors import from_rpc_error
+from sealcore.platform.rpc.renewed_channel import RenewedChannel
 from tests.pki import InfrastructureCa, NeverRevoked
 from tests.sealcore.serials import DEADLINE_S, served_serial
 from tests.support.waiting import until
@@ -71,7 +74,7 @@ async def _echo(messages: Any, context: Any) -> Any:
 class Server:
     """A gRPC service of ours in a thread."""
 
-    def __init__(self, tls: TlsSettings, revocations: rpc.Revocations, port: int) -> None:
+    def __init__(self, tls: TlsSettings, revocations: Revocations, port: int) -> None:
         self.target, self.servicer = f"127.0.0.1:{port}", _Servicer()
         self._tls, self._revocations = tls, revocations
         self._loop, self._done, self._started = asyncio.new_event_loop(), asyncio.Event(), Future[None]()
@@ -149,7 +152,7 @@ def _is_closed(channel: grpc.Channel) -> bool:
     return False
 
 
-def test_a_channel_takes_up_our_new_certificate_and_ends_the_old_line_after_its_last_call(
+def test_a_channel_takes_up_our_new_certificate_and_ends_the_old_connection_after_its_last_call(
     ca: InfrastructureCa, free_port: Callable[[], int]
 ) -> None:
     tls, desk = ca.identity("server", SERVER), ca.bundle("desk", DESK)
@@ -160,14 +163,14 @@ def test_a_channel_takes_up_our_new_certificate_and_ends_the_old_line_after_its_
         stub = ca_pb2_grpc.CertificateAuthorityStub(channel)
         slow = stub.Issue.future(ca_pb2.IssueRequest(), timeout=DEADLINE_S)
         assert server.servicer.waiting.wait(DEADLINE_S)
-        old_line = channel._line
+        old_connection = channel._current
         serial = ca.switch(desk, DESK)
         until(lambda: shown_serial(stub) == serial)
-        assert not slow.done() and old_line.busy
+        assert not slow.done() and old_connection.busy
         server.servicer.go_on.set()
         assert int(slow.result().certificate, 16) == first
-        until(lambda: not old_line.busy)
-        until(lambda: _is_closed(old_line.channel))
+        until(lambda: not old_connection.busy)
+        until(lambda: _is_closed(old_connection.channel))
         channel.close()
         with pytest.raises(ValueError, match="closed"):
             shown_serial(stub)
@@ -307,7 +310,7 @@ def test_a_revoked_caller_sends_no_further_message_on_an_open_stream(
             with pytest.raises(grpc.RpcError) as refusal:
                 next(answers)
             going.release(1000)
-            assert rpc.from_rpc_error(refusal.value).code is Code.CERTIFICATE_REVOKED
+            assert from_rpc_error(refusal.value).code is Code.CERTIFICATE_REVOKED
 
 
 def test_what_has_expired_opens_nothing_and_says_the_way_out(ca: InfrastructureCa, free_port: Callable[[], int]) -> None:
@@ -320,7 +323,7 @@ def test_what_has_expired_opens_nothing_and_says_the_way_out(ca: InfrastructureC
         lambda: rpc_client.channel("127.0.0.1:9", expired),
         lambda: asyncio.run(serve()),
         lambda: client_context(expired),
-        lambda: rpc.authorise(expired.certificate_file.read_bytes(), frozenset({"operator"}), NeverRevoked()),
+        lambda: authorise(expired.certificate_file.read_bytes(), frozenset({"operator"}), NeverRevoked()),
     ]
     for use in uses:
         with pytest.raises(VermilionError) as refusal:

@@ -21,12 +21,14 @@ from starlette.routing import Route
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
-from sealcore.platform import rpc, rpc_client
 from sealcore.platform.config import Listen, TlsSettings
-from sealcore.platform.error_messages import from_message, to_message
 from sealcore.platform.http import install_errors, peer, uvicorn_server
 from sealcore.platform.http_client import client_context
 from sealcore.platform.revocation import CrlWatch
+from sealcore.platform.rpc import client as rpc_client
+from sealcore.platform.rpc import server as rpc
+from sealcore.platform.rpc.error_messages import from_message, to_message
+from sealcore.platform.rpc.errors import from_rpc_error
 from tests.pki import InfrastructureCa
 from tests.support.waiting import until
 
@@ -105,7 +107,7 @@ def _call(target: str, tls: TlsSettings, method: str = "ListCertificates") -> An
         try:
             return getattr(ca_pb2_grpc.CertificateAuthorityStub(channel), method)(request, timeout=10)
         except grpc.RpcError as fault:
-            raise rpc.from_rpc_error(fault) from None
+            raise from_rpc_error(fault) from None
 
 
 def _code(target: str, tls: TlsSettings, method: str = "ListCertificates") -> Code:
@@ -144,7 +146,7 @@ def test_a_revoked_certificate_is_refused_on_an_open_connection(target: str, ca:
         assert watch.refresh()
         with pytest.raises(grpc.RpcError) as refusal:
             stub.ListCertificates(ca_pb2.ListCertificatesRequest(), timeout=10)
-    assert rpc.from_rpc_error(refusal.value).code is Code.CERTIFICATE_REVOKED
+    assert from_rpc_error(refusal.value).code is Code.CERTIFICATE_REVOKED
 
 
 def test_another_ca_opens_no_connection(target: str, ca: InfrastructureCa, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from sqlalchemy import Engine
 from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
-from sealcore.platform import db, ledger_store
+from sealcore.platform import db
+from sealcore.platform.ledger import store as ledger_store
 from sealcore.platform.migrate import scripts, upgrade
 from sealcore.protocol.ledger_entry import Entry, time_us
 from sealcore.protocol.stop import StopStatement, sign

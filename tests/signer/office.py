@@ -29,7 +29,7 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.hsm import softhsm
 from sealcore.ids import client_uri, service_uri, uuid7
 from sealcore.platform.config import TokenSettings
-from sealcore.platform.placement_messages import placement_to_message
+from sealcore.platform.rpc.placement_messages import placement_to_message
 from sealcore.protocol import decision as decisions
 from sealcore.protocol import stop as stops
 from sealcore.protocol.canonical import b64url

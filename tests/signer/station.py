@@ -21,9 +21,9 @@ from protos.vermilion.v1 import ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
 from sealcore.errors import VermilionError
 from sealcore.ids import operator_uri, service_uri
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.error_messages import from_message
-from sealcore.platform.rpc import from_rpc_error
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.rpc.client import channel
+from sealcore.platform.rpc.error_messages import from_message
+from sealcore.platform.rpc.errors import from_rpc_error
 from tests.pki import InfrastructureCa
 from tests.signer.office import UNIT, Approved, Office, pem, write_toml
 from tests.support import programs

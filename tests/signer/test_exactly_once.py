@@ -24,7 +24,8 @@ from sqlalchemy import select
 
 from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
-from sealcore.platform import db, ledger_store
+from sealcore.platform import db
+from sealcore.platform.ledger import store as ledger_store
 from sealcore.protocol.ledger_entry import Entry, jti_hash
 from signer.gate import AdmittedItem
 from signer.model import SealedUse

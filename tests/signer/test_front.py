@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.error_messages import from_message
-from sealcore.platform.placement_messages import placement_to_message
+from sealcore.platform.rpc.error_messages import from_message
+from sealcore.platform.rpc.placement_messages import placement_to_message
 from sealcore.protocol.leaf import Placement
 from signer.front.arriving import Arriving
 from signer.front.fair_queue import FairQueue

@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
 from sealcore.platform import db
-from sealcore.platform import ledger_store as store
+from sealcore.platform.ledger import store
 from sealcore.platform.migrate import scripts, upgrade
 from sealcore.protocol.ledger_entry import Entry, commitment, entry_hash, jti_hash
 from sealcore.protocol.merkle import Frontier

@@ -6,7 +6,8 @@ from collections import defaultdict
 
 import pytest
 
-from sealcore.platform import db, ledger_store
+from sealcore.platform import db
+from sealcore.platform.ledger import store as ledger_store
 from sealcore.protocol import merkle
 from sealcore.protocol.ledger_entry import Entry, entry_hash, jti_hash
 from signer.register import consistency

@@ -10,7 +10,7 @@ import pytest
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.rpc.client import channel
 from tests.signer.office import document
 from tests.signer.station import TIMEOUT_S, Results, Station, stream_messages, typed
 

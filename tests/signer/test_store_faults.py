@@ -13,7 +13,7 @@ import pytest
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import db
-from sealcore.platform.ledger_store import entries, head
+from sealcore.platform.ledger.store import entries, head
 from sealcore.protocol.ledger_entry import Entry, jti_hash
 from signer.model import SealedUse
 from signer.pipeline.commit import commit

@@ -12,7 +12,8 @@ from sqlalchemy import delete, select
 
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
-from sealcore.platform import db, ledger_store
+from sealcore.platform import db
+from sealcore.platform.ledger import store as ledger_store
 from sealcore.protocol.ledger_entry import COMMIT_WITHIN_S
 from signer.model import SealedUse
 from signer.pipeline.commit import commit

@@ -14,8 +14,8 @@ from google.protobuf.message import Message
 
 from protos.vermilion.v1 import ca_pb2, ledger_pb2
 from sealcore.platform.http_client import client_context
-from sealcore.platform.rpc import from_rpc_error
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.rpc.client import channel
+from sealcore.platform.rpc.errors import from_rpc_error
 from sealcore.protocol.ledger_entry import EntryKind
 from tests.ca.office import software_request
 from tests.conftest import REPOSITORY

@@ -17,9 +17,10 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealcore.clock import FixedClock
+from sealcore.platform.service import Service
 from sealcore.protocol.ledger_entry import Entry
 from tests.verify.office import NOW, Office, Sealed, TileLog, page_document
-from verify.app import VerifyService, build
+from verify.app import build
 from verify.log_view import LedgerView
 from verify.report import Report
 from verify.settings import VerifySettings
@@ -126,7 +127,7 @@ def service(office: Office, web: tuple[str, Path], tmp_path_factory: pytest.Temp
 
 
 @contextmanager
-def running(built: VerifyService) -> Iterator[VerifyService]:
+def running(built: Service) -> Iterator[Service]:
     """Runs a service on a loop of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)

@@ -29,8 +29,8 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 from reportlab.pdfgen import canvas
 
 from sealcore.clock import FixedClock
-from sealcore.platform.log_reader import LogReader
-from sealcore.platform.log_sources import FolderSource
+from sealcore.platform.ledger.reader import LogReader
+from sealcore.platform.ledger.sources import FolderSource
 from sealcore.protocol import merkle
 from sealcore.protocol import signed_note as note
 from sealcore.protocol.ledger_entry import Entry, commitment, entry_hash, signature_hash, time_us, timestamp_hash

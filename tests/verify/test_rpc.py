@@ -13,7 +13,7 @@ import pytest
 from protos.vermilion.v1 import verify_pb2, verify_pb2_grpc
 from sealcore.clock import FixedClock
 from sealcore.errors import VermilionError
-from sealcore.platform.rpc import from_rpc_error
+from sealcore.platform.rpc.errors import from_rpc_error
 from tests.pki import InfrastructureCa
 from tests.verify.conftest import RunningService, running, take_port
 from tests.verify.office import NOW, Office, page_document
@@ -55,12 +55,9 @@ def test_a_document_beyond_the_limit_is_refused_with_its_code(stub: verify_pb2_g
 
 def test_with_tls_a_stranger_needs_no_certificate(office: Office, tmp_path: Path) -> None:
     tls = InfrastructureCa(tmp_path / "ca").identity("verify", "https://vermilion.internal/service/verify")
-    with running(
-        build(
-            _settings(office, tmp_path, rpc_tls={"key_file": tls.key_file, "certificate_file": tls.certificate_file}), clock=FixedClock(NOW)
-        )
-    ) as built:
-        target = built._settings.listen_rpc.target
+    settings = _settings(office, tmp_path, rpc_tls={"key_file": tls.key_file, "certificate_file": tls.certificate_file})
+    with running(build(settings, clock=FixedClock(NOW))):
+        target = settings.listen_rpc.target
         credentials = grpc.ssl_channel_credentials(tls.trust_file.read_bytes())
         options = (("grpc.ssl_target_name_override", "localhost"),)
         with grpc.secure_channel(target, credentials, options) as channel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sealcore.protocol.canonical import b64url
-from sealcore.protocol.json_forms import context_from_json
+from sealcore.protocol.json_objects import context_from_json
 from tests.workflow.signer_side import Human
 
 DOCUMENT = {"name": "合同 5.pdf", "sha256": "ab" * 32, "size_bytes": 7, "salt": b64url(bytes(16)), "placement": {}}

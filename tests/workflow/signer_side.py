@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
-from sealcore.platform import rpc
 from sealcore.platform.config import TlsSettings
+from sealcore.platform.rpc import server as rpc
 from sealcore.protocol import stop as stops
 from sealcore.protocol import token as tokens
 from sealcore.protocol.decision import Decision, DecisionContext, sign

@@ -11,7 +11,7 @@ from sqlalchemy import insert
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.db import write
-from sealcore.platform.rpc import UnreachableError
+from sealcore.platform.rpc.errors import UnreachableError
 from sealcore.protocol.decision import MOST_PERSONS
 from sealcore.protocol.token import parse
 from tests.workflow.conftest import Desk

@@ -20,7 +20,7 @@ from sealcore.platform.config import TokenSettings
 from sealcore.platform.http_client import client_context
 from sealcore.protocol import token as tokens
 from sealcore.protocol.canonical import b64url
-from sealcore.protocol.json_forms import context_from_json
+from sealcore.protocol.json_objects import context_from_json
 from sealcore.protocol.leaf import Certification, Placement
 from sealcore.protocol.manifest import DocumentEntry, Manifest
 from tests.pki import InfrastructureCa

@@ -13,7 +13,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
 from sealcore.platform.db import write
 from sealcore.protocol.canonical import b64url
-from sealcore.protocol.json_forms import context_from_json
+from sealcore.protocol.json_objects import context_from_json
 from tests.workflow.bodies import DOCUMENT, decision
 from tests.workflow.conftest import Desk, Running
 from tests.workflow.deciding import refusal

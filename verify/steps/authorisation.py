@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from sealcore.errors import VermilionError
-from sealcore.platform.log_reader import TrustedCheckpoint
+from sealcore.platform.ledger.reader import TrustedCheckpoint
 from sealcore.protocol.ledger_entry import EntryKind
 from verify.codes import FindingCode
 from verify.facts import Fact, fact, plain

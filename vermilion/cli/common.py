@@ -15,7 +15,7 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore import pem
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
-from sealcore.protocol.known import CERTIFICATIONS
+from sealcore.protocol.effect_model import CERTIFICATIONS
 from sealcore.protocol.leaf import Certification
 from vermilion.messages import text
 from vermilion.remote.signer_client import Registry

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sealcore.errors import Kind, VermilionError
-from sealcore.protocol.known import Effect, Known
+from sealcore.protocol.effect_model import Effect, Known
 from vermilion.cli import common
 from vermilion.cli.common import Here
 from vermilion.messages import text

@@ -11,9 +11,9 @@ import grpc
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.errors import Kind, VermilionError
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.error_messages import from_message
-from sealcore.platform.rpc import from_rpc_error
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.rpc.client import channel
+from sealcore.platform.rpc.error_messages import from_message
+from sealcore.platform.rpc.errors import from_rpc_error
 from vermilion.client.jobs import Job
 from vermilion.client.outcomes import Outcome, refused
 from vermilion.client.stream import CHUNK_BYTES, MESSAGE_BYTES

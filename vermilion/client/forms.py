@@ -11,7 +11,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.protocol.canonical import b64url, b64url_decode
 from sealcore.protocol.covers import ManifestCovers
 from sealcore.protocol.decision import DecisionContext
-from sealcore.protocol.json_forms import context_from_json, placement_from_json, placement_to_json
+from sealcore.protocol.json_objects import context_from_json, placement_from_json, placement_to_json
 from sealcore.protocol.leaf import Placement
 from sealcore.protocol.manifest import DocumentEntry, Manifest
 from vermilion.client.documents import Document

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.placement_messages import placement_to_message
+from sealcore.platform.rpc.placement_messages import placement_to_message
 from sealcore.protocol.covers import GrantCovers
 from sealcore.protocol.leaf import Placement
 from sealcore.protocol.manifest import DocumentEntry

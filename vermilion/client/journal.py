@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from sealcore.errors import Code, VermilionError
-from sealcore.protocol.json_forms import context_to_json
+from sealcore.protocol.json_objects import context_to_json
 from vermilion.client.forms import Form, documents_to_json, from_json
 from vermilion.client.outcomes import Outcome
 from vermilion.client.sink import OWN_PREFIX

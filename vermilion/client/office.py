@@ -14,7 +14,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import TlsSettings
 from sealcore.platform.log import get as get_log
 from sealcore.platform.log import request
-from sealcore.platform.rpc_client import call, channel
+from sealcore.platform.rpc.client import call, channel
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.covers import GrantCovers
 from sealcore.protocol.decision import Decision

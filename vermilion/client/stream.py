@@ -12,9 +12,10 @@ import grpc
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.error_messages import from_message
-from sealcore.platform.rpc import from_rpc_error
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.periodic import Periodic
+from sealcore.platform.rpc.client import channel
+from sealcore.platform.rpc.error_messages import from_message
+from sealcore.platform.rpc.errors import from_rpc_error
 from vermilion.client.jobs import Job
 
 MEBIBYTE = 1024 * 1024
@@ -23,6 +24,7 @@ CHUNK_BYTES = 1 * MEBIBYTE
 ITEMS_A_MESSAGE = 64  # measured: one document a message costs ten times as much; a worker of the signer takes so many at once
 WINDOW_ITEMS = 8 * ITEMS_A_MESSAGE  # several messages in flight: one is sealed while others arrive and return
 WINDOW_BYTES = 64 * MEBIBYTE  # documents on their way at one moment
+LOOK_S = 1.0
 STALL_S = 60.0  # with nothing going out or coming in, the call is given up and begun anew
 
 
@@ -130,9 +132,9 @@ class SealCall:
         self._channel = channel(target, tls)  # anew for each call: a channel that failed waits long before it tries again
         stub = signer_pb2_grpc.SignerStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self._last_sign_of_life_s = time.monotonic()
-        self._ended = threading.Event()
+        self._watching = Periodic("seal-stall", self._watch, LOOK_S)
         self._call = stub.SealStream(self._noting(messages))
-        threading.Thread(target=self._watch, name="seal-stall", daemon=True).start()
+        self._watching.start()
 
     def results(self) -> Iterator[signer_pb2.Sealed | tuple[int, VermilionError]]:
         """Sealed uses with their whole suffix, and refused ones; raises the call's own end as a typed error."""
@@ -163,7 +165,7 @@ class SealCall:
 
     def close(self) -> None:
         """Ends the call, finished or not."""
-        self._ended.set()
+        self._watching.stop(within_s=0)
         self._call.cancel()
         self._channel.close()
 
@@ -173,7 +175,6 @@ class SealCall:
             yield message
 
     def _watch(self) -> None:
-        while not self._ended.wait(1.0):
-            if time.monotonic() - self._last_sign_of_life_s > STALL_S:
-                self._call.cancel()
-                return
+        if time.monotonic() - self._last_sign_of_life_s > STALL_S:
+            self._call.cancel()
+            self._watching.stop(within_s=0)

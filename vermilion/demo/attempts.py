@@ -13,8 +13,8 @@ import grpc
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.rpc import from_rpc_error
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.rpc.client import channel
+from sealcore.platform.rpc.errors import from_rpc_error
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
 from vermilion import client
 from vermilion.ceremony.plan import CLIENT

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ledger.check import check
-from sealcore.platform.log_reader import LogReader
+from sealcore.platform.ledger.reader import LogReader
 from vermilion import client
 from vermilion.demo import independent
 from vermilion.demo.stage import APPLICANT, FIRST, SECOND, Stage

@@ -5,7 +5,6 @@ Services renew their own. A bundle that was carried to another machine is renewe
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from sealcore.clock import Clock, SystemClock
 from sealcore.errors import VermilionError
 from sealcore.platform import renewal
 from sealcore.platform.identity import read
+from sealcore.platform.periodic import Periodic
 from vermilion.remote.workflow_client import in_folder
 from vermilion.services import SERVICES
 from vermilion.state.layout import Layout
@@ -22,7 +22,7 @@ ROUND_S: Final = 3600.0
 
 
 class ClientRenewal:
-    """A thread that renews what is due. ``report`` gets folder and fault of what cannot be renewed."""
+    """A background task that renews what is due. ``report`` gets folder and fault of what cannot be renewed."""
 
     def __init__(
         self, layout: Layout, ca_target: str, report: Callable[[Path, VermilionError], None], *, clock: Clock | None = None
@@ -31,15 +31,14 @@ class ClientRenewal:
         self._ca_target = ca_target
         self._report = report
         self._clock = clock or SystemClock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="client-renewal", daemon=True)
+        self._task = Periodic("client-renewal", self.round, ROUND_S, clock=self._clock)
 
     def __enter__(self) -> ClientRenewal:
-        self._thread.start()
+        self._task.start()
         return self
 
     def __exit__(self, *_fault: object) -> None:
-        self._stop.set()
+        self._task.stop(within_s=0)
 
     def round(self) -> list[Path]:
         """Renews what is due now; the folders that were renewed."""
@@ -53,10 +52,6 @@ class ClientRenewal:
             except VermilionError as fault:
                 self._report(folder, fault)
         return renewed
-
-    def _loop(self) -> None:
-        while not self._stop.wait(ROUND_S):
-            self.round()
 
 
 def client_bundles(layout: Layout) -> list[Path]:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ca.revocation.change import Change, Kind
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.rpc_client import call, channel
+from sealcore.platform.rpc.client import call, channel
 from sealcore.unreadable import UNREADABLE
 from vermilion.remote.workflow_client import tls_of
 from vermilion.state.layout import Layout

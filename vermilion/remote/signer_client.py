@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import grpc
 
 from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_pb2_grpc
-from sealcore.platform.rpc import from_rpc_error
-from sealcore.platform.rpc_client import channel
+from sealcore.platform.rpc.client import channel
+from sealcore.platform.rpc.errors import from_rpc_error
 from sealcore.protocol.stop import StopStatement
 from vermilion.remote.workflow_client import tls_of
 from vermilion.state.layout import Layout

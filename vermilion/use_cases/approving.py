@@ -13,7 +13,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.protocol.canonical import b64url_decode
 from sealcore.protocol.covers import ActCovers, ManifestCovers
 from sealcore.protocol.decision import Decision, DecisionContext
-from sealcore.protocol.json_forms import context_from_json, placement_from_json
+from sealcore.protocol.json_objects import context_from_json, placement_from_json
 from sealcore.protocol.manifest import DocumentEntry, Manifest
 from vermilion.client.documents import below
 from vermilion.remote.workflow_client import WorkflowClient

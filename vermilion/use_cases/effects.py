@@ -12,8 +12,8 @@ from typing import Any
 from sealcore.errors import Code
 from sealcore.protocol import effect
 from sealcore.protocol.canonical import b64url_decode
-from sealcore.protocol.json_forms import context_from_json, placement_from_json
-from sealcore.protocol.known import Effect, Known, KnownPerson, KnownSeal
+from sealcore.protocol.effect_model import Effect, Known, KnownPerson, KnownSeal
+from sealcore.protocol.json_objects import context_from_json, placement_from_json
 from sealcore.protocol.leaf import Certification
 from sealcore.protocol.manifest import DocumentEntry
 from vermilion.remote.signer_client import Registry

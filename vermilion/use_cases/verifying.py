@@ -13,11 +13,11 @@ from sqlalchemy import make_url
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError, code_named
 from sealcore.platform import db
-from sealcore.platform import ledger_store as store
 from sealcore.platform.config import load
 from sealcore.platform.http_client import REQUEST_ID_HEADER, request_headers
-from sealcore.platform.log_reader import LogReader
-from sealcore.platform.log_sources import FolderSource
+from sealcore.platform.ledger import store
+from sealcore.platform.ledger.reader import LogReader
+from sealcore.platform.ledger.sources import FolderSource
 from signer.settings import SignerSettings
 from verify.crls import CrlStore
 from verify.log_view import PublicLedger

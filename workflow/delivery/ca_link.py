@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.rpc_client import call, channel
+from sealcore.platform.rpc.client import call, channel
 from sealcore.protocol.canonical import canonical_json
 
 CALL_TIMEOUT_S = 20.0  # it asks the signer's register and makes a CRL before it answers

@@ -11,12 +11,12 @@ from protos.vermilion.v1 import ledger_pb2, ledger_pb2_grpc, signer_pb2, signer_
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.rpc import UnreachableError
-from sealcore.platform.rpc_client import call, channel
+from sealcore.platform.rpc.client import call, channel
+from sealcore.platform.rpc.errors import UnreachableError
 from sealcore.protocol.canonical import canonical_json
 from sealcore.protocol.leaf import Certification
 
-CALL_TIMEOUT_S = 5.0  # the wait for a signer that is coming back (sealcore.platform.rpc_client.READY_S) not counted
+CALL_TIMEOUT_S = 5.0  # the wait for a signer that is coming back (sealcore.platform.rpc.client.READY_S) not counted
 ValueT = TypeVar("ValueT")
 
 

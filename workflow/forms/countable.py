@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sealcore.errors import Code, VermilionError
-from sealcore.protocol.judging import require_later
+from sealcore.protocol.token_checks import require_later
 from workflow.office import Office
 
 SHUT_OUT: Final = "Nobody is asked to approve for a client that is shut out; have it let in again first: `vermilion clients allow`."

@@ -8,7 +8,7 @@ from dataclasses import replace
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.protocol import effect
 from sealcore.protocol.covers import ActCovers
-from sealcore.protocol.known import Effect, Known, KnownPerson, KnownSeal
+from sealcore.protocol.effect_model import Effect, Known, KnownPerson, KnownSeal
 from sealcore.protocol.manifest import DocumentEntry
 from workflow.delivery.signer_link import Register, RegisteredSeal
 from workflow.forms.model import Form

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.covers import ManifestCovers
-from sealcore.protocol.json_forms import context_to_json, placement_to_json
+from sealcore.protocol.json_objects import context_to_json, placement_to_json
 from sealcore.protocol.manifest import DocumentEntry
 from workflow.forms import decisions, model
 from workflow.forms import use_cases as forms

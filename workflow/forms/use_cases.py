@@ -12,7 +12,7 @@ from sealcore.ids import uuid7
 from sealcore.platform.db import read, write
 from sealcore.protocol import token as tokens
 from sealcore.protocol.decision import DecisionContext
-from sealcore.protocol.known import Effect
+from sealcore.protocol.effect_model import Effect
 from sealcore.protocol.manifest import DocumentEntry
 from workflow import access
 from workflow.delivery import events

@@ -24,8 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 from sealcore.clock import SystemClock
 from sealcore.errors import VermilionError
 from sealcore.ids import uuid7
-from sealcore.platform import db, ledger_store
-from sealcore.platform.ledger_store import Draft
+from sealcore.platform import db
+from sealcore.platform.ledger import store as ledger_store
+from sealcore.platform.ledger.store import Draft
 from sealcore.protocol.ledger_entry import Entry, time_us
 from signer.gate import admit_item, admit_token
 from signer.model import ItemRequest, SealedUse

@@ -11,7 +11,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.protocol import actions, leaf
 from sealcore.protocol.canonical import MOST_INTEGER, b64url_decode
 from sealcore.protocol.covers import ManifestCovers
-from sealcore.protocol.json_forms import placement_from_json
+from sealcore.protocol.json_objects import placement_from_json
 from sealcore.protocol.leaf import MOST_MARKS, MOST_PAGES
 from sealcore.protocol.manifest import DocumentEntry, Manifest
 from workflow import access

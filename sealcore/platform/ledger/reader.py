@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.log_sources import HttpSource, Source, load_tile
+from sealcore.platform.ledger.follower import Head, follow
+from sealcore.platform.ledger.sources import HttpSource, Source, load_tile
 from sealcore.protocol import merkle
 from sealcore.protocol.ledger_entry import Entry, entry_hash
 from sealcore.protocol.ledger_tiles import WIDTH, TileName, TileTree, decode_bundle, width_at
@@ -119,24 +120,25 @@ class LogReader:
                 if newest.cosigned_at_s is None or before.cosigned_at_s is None or newest.cosigned_at_s > before.cosigned_at_s:
                     raise VermilionError(Code.LEDGER_INCONSISTENT, "the log shows fewer entries than it did before")
                 return before  # an older answer out of some cache: what was proven stays proven
-            frontier, found = self._read_on(self._frontier, newest.size)
-            if frontier.root() != newest.checkpoint.root:
-                raise VermilionError(Code.LEDGER_INCONSISTENT, "the log's entries do not lead to its checkpoint")
+            frontier, found = self._read_on(newest.checkpoint)
             with self._lock:
                 for signature_hash, index in found:
                     self._by_signature.setdefault(signature_hash, index)
                 self._frontier, self._followed = frontier, newest
             return newest
 
-    def _read_on(self, frontier: merkle.Frontier, size: int) -> tuple[merkle.Frontier, list[tuple[bytes, int]]]:
-        """The frontier after all entries up to ``size``, and which signature stands where among them."""
-        found: list[tuple[bytes, int]] = []
-        for index, data in self.entries(frontier.size, size):
-            frontier = frontier.append(entry_hash(data))
-            signature_hash = Entry.decode(data).signature_hash
-            if signature_hash is not None:
-                found.append((signature_hash, index))
+    def _read_on(self, checkpoint: Checkpoint) -> tuple[merkle.Frontier, list[tuple[bytes, int]]]:
+        """The frontier after all entries of a checkpoint, and which signature stands where among the new ones."""
+        frontier, found = self._frontier, list[tuple[bytes, int]]()
+        for step in follow(self._encodings, frontier, Head(checkpoint.size, checkpoint.root)):
+            frontier = step.frontier
+            for index, entry in enumerate(step.entries, step.start):
+                if entry.signature_hash is not None:
+                    found.append((entry.signature_hash, index))
         return frontier, found
+
+    def _encodings(self, start: int, end: int) -> Iterator[bytes]:
+        return (data for _, data in self.entries(start, end))
 
     def find(self, signature_hash: bytes) -> LocatedEntry | None:
         """The first entry of this signature value among all entries up to the checkpoint of the last ``update``.

@@ -13,8 +13,9 @@ from sealcore.platform import log as logs
 from sealcore.platform import tracing
 from sealcore.platform.config import TlsSettings
 from sealcore.platform.identity import Identity, IdentityWatch
-from sealcore.platform.renewed_channel import RenewedChannel
-from sealcore.platform.rpc import ERROR_METADATA, MESSAGE_LIMIT_BYTES, REQUEST_ID_METADATA, from_rpc_error
+from sealcore.platform.rpc import ERROR_METADATA, MESSAGE_LIMIT_BYTES, REQUEST_ID_METADATA
+from sealcore.platform.rpc.errors import from_rpc_error
+from sealcore.platform.rpc.renewed_channel import RenewedChannel
 
 READY_S: Final = 2.0  # how long a call waits for a service that is coming back; longer than the pause between two attempts to connect
 
@@ -83,9 +84,9 @@ def _line(target: str, identity: Identity, message_limit_bytes: int) -> grpc.Cha
         options=(
             ("grpc.max_receive_message_length", message_limit_bytes),
             ("grpc.enable_retries", 0),
-            # a service that comes back is found at once; gRPC's own pause grows to two minutes
+            # finds a restarted service at once; gRPC's default pause grows to two minutes
             ("grpc.initial_reconnect_backoff_ms", 200),
-            ("grpc.min_reconnect_backoff_ms", 5_000),  # how long one attempt may take: a busy machine shakes hands slowly
+            ("grpc.min_reconnect_backoff_ms", 5_000),  # how long one attempt may take: TLS handshakes are slow on a busy machine
             ("grpc.max_reconnect_backoff_ms", 1_000),
         ),
     )

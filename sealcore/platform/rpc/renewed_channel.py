@@ -1,7 +1,7 @@
 """A gRPC channel whose mTLS identity may be renewed while it is in use.
 
-Each call goes over the newest line, a real channel made with the identity that the files hold. When the files change, the next
-call opens a new line; calls on the old one go on to their end, and with the last of them it is closed.
+Each call uses the newest connection: a real channel, made with the identity that the files held at that time. When the files change,
+the next call opens a new connection. Calls on the old one run to their end, and the last of them closes it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sealcore.platform.identity import Identity, IdentityWatch, require_current
 Connect = Callable[[Identity], grpc.Channel]
 
 
-class _Line:
+class _Connection:
     """One real channel; counts the calls that are on it."""
 
     def __init__(self, identity: Identity, channel: grpc.Channel) -> None:
@@ -31,7 +31,7 @@ class _Line:
         self._lock = threading.Lock()
 
     def enter(self) -> bool:
-        """Begins a call; False when the line has been retired meanwhile."""
+        """Begins a call; False when the connection has been retired meanwhile."""
         with self._lock:
             if self._retired:
                 return False
@@ -59,44 +59,44 @@ class _Line:
         return bool(self._calls)
 
     def _close_elsewhere(self) -> None:
-        # a call's end is told in the thread that serves the channel; closing waits for that thread
-        threading.Thread(target=self.channel.close, name="line-close", daemon=True).start()
+        # gRPC reports the end of a call in the thread that serves the channel, and closing the channel waits for that very thread
+        threading.Thread(target=self.channel.close, name="connection-close", daemon=True).start()
 
 
 class RenewedChannel(grpc.Channel):
-    """A channel over the newest line. Calls raise CERTIFICATE_EXPIRED when nobody renewed our certificate in time."""
+    """A channel over the newest connection. Calls raise CERTIFICATE_EXPIRED when nobody renewed our certificate in time."""
 
     def __init__(self, watch: IdentityWatch, connect: Connect) -> None:
         self._watch = watch
         self._connect = connect
         self._lock = threading.Lock()
         identity = watch.current
-        self._line = _Line(identity, connect(identity))
-        self._retired: list[_Line] = []
+        self._current = _Connection(identity, connect(identity))
+        self._retired: list[_Connection] = []
         self._closed = False
         require_current(identity)
 
-    def _entered(self) -> _Line:
-        """The newest line, with one call more on it."""
+    def _entered(self) -> _Connection:
+        """The newest connection, with this call counted on it."""
         while True:
-            line = self._newest()
-            if line.enter():
-                return line
+            connection = self._newest()
+            if connection.enter():
+                return connection
 
-    def _newest(self) -> _Line:
-        identity, line = self._watch.current, self._line
-        if identity is line.identity or self._closed:
-            if line.ends_s < time.time():
-                require_current(line.identity)
-            return line
+    def _newest(self) -> _Connection:
+        identity, connection = self._watch.current, self._current
+        if identity is connection.identity or self._closed:
+            if connection.ends_s < time.time():
+                require_current(connection.identity)
+            return connection
         with self._lock:
-            if identity is not self._line.identity and not self._closed:
-                old, self._line = self._line, _Line(identity, self._connect(identity))
+            if identity is not self._current.identity and not self._closed:
+                old, self._current = self._current, _Connection(identity, self._connect(identity))
                 self._retired = [one for one in (*self._retired, old) if one.busy]
                 old.retire()
-            line = self._line
-        require_current(line.identity)
-        return line
+            connection = self._current
+        require_current(connection.identity)
+        return connection
 
     # --- grpc.Channel
 
@@ -104,7 +104,7 @@ class RenewedChannel(grpc.Channel):
         self._newest().channel.subscribe(callback, bool(try_to_connect))
 
     def unsubscribe(self, callback: Any) -> None:
-        self._line.channel.unsubscribe(callback)
+        self._current.channel.unsubscribe(callback)
 
     def unary_unary(self, method: str, *arguments: Any, **named: Any) -> Any:
         return _Callable(self, "unary_unary", method, arguments, named)
@@ -119,12 +119,12 @@ class RenewedChannel(grpc.Channel):
         return _Callable(self, "stream_stream", method, arguments, named)
 
     def close(self) -> None:
-        """Ends every call and every line."""
+        """Ends every call and every connection."""
         with self._lock:
             self._closed = True
-            lines = [self._line, *self._retired]
-        for line in lines:
-            line.channel.close()
+            connections = [self._current, *self._retired]
+        for connection in connections:
+            connection.channel.close()
 
     def __enter__(self) -> RenewedChannel:
         return self
@@ -134,7 +134,7 @@ class RenewedChannel(grpc.Channel):
 
 
 class _Callable:
-    """One method of a stub: finds the same method of the newest line for each call."""
+    """One method of a stub: finds the same method of the newest connection for each call."""
 
     def __init__(self, channel: RenewedChannel, kind: str, method: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         self._channel = channel
@@ -151,26 +151,26 @@ class _Callable:
         return self._begin("future", arguments, named)
 
     def _run(self, how: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        line = self._channel._entered()
+        connection = self._channel._entered()
         try:
-            return getattr(self._of(line), how)(*arguments, **named)
+            return getattr(self._of(connection), how)(*arguments, **named)
         finally:
-            line.leave()
+            connection.leave()
 
     def _begin(self, how: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        line = self._channel._entered()
+        connection = self._channel._entered()
         try:
-            call = getattr(self._of(line), how)(*arguments, **named)
+            call = getattr(self._of(connection), how)(*arguments, **named)
         except BaseException:
-            line.leave()
+            connection.leave()
             raise
-        if not call.add_callback(line.leave):  # it has ended already
-            line.leave()
+        if not call.add_callback(connection.leave):  # it has ended already
+            connection.leave()
         return call
 
-    def _of(self, line: _Line) -> Any:
+    def _of(self, connection: _Connection) -> Any:
         key = (self._kind, self._method)
-        found = line.methods.get(key)
+        found = connection.methods.get(key)
         if found is None:
-            found = line.methods[key] = getattr(line.channel, self._kind)(self._method, *self._arguments, **self._named)
+            found = connection.methods[key] = getattr(connection.channel, self._kind)(self._method, *self._arguments, **self._named)
         return found

@@ -1,6 +1,7 @@
-"""gRPC over mTLS: servers with an allow-list per method, and one mapping of errors to the wire and back (clients: ``sealcore.platform.rpc_client``).
+"""gRPC over mTLS, the server's side: an allow-list for each method, and every refusal as a typed error on the wire.
 
-A call carries the request id that is bound where it is made (``sealcore.platform.log.request``); the server binds it and answers with it.
+Each call is judged anew (``sealcore.platform.peer``). It carries the request id that is bound where it is made; the server binds
+it, too, and answers with it.
 """
 
 from __future__ import annotations
@@ -17,36 +18,23 @@ from typing import Any, Final, NoReturn, cast
 import grpc
 from google.protobuf.message import DecodeError
 
-from protos.vermilion.v1 import common_pb2
-from sealcore.errors import REGISTRY, Code, Kind, VermilionError
+from sealcore.errors import Code, VermilionError
 from sealcore.platform import log as logs
 from sealcore.platform import tracing
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.error_messages import from_message, to_message
 from sealcore.platform.identity import Files, Identity, IdentityWatch, require_current
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import CallMetrics
 from sealcore.platform.peer import Peer, Revocations, authorise, require_in_force
+from sealcore.platform.rpc import ERROR_METADATA, MESSAGE_LIMIT_BYTES, REQUEST_ID_METADATA
+from sealcore.platform.rpc.error_messages import to_message
+from sealcore.platform.rpc.errors import status_of
 
-MESSAGE_LIMIT_BYTES = 4 * 1024 * 1024  # gRPC's own default; larger documents go in chunks
 MOST_CALLS: Final = 128  # of one caller at a time
 MOST_CONNECTIONS: Final = 4096
 HANDSHAKE_S: Final = 20.0
-ERROR_METADATA = "vermilion-error-bin"
 LONGEST_DETAIL: Final = 200  # characters of the status message, each up to 12 bytes of metadata; the error itself says all
-REQUEST_ID_METADATA = "x-request-id"
 
-_STATUS: Mapping[Kind, grpc.StatusCode] = {
-    Kind.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
-    Kind.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
-    Kind.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
-    Kind.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
-    Kind.CONFLICT: grpc.StatusCode.FAILED_PRECONDITION,
-    Kind.DOCUMENT: grpc.StatusCode.FAILED_PRECONDITION,
-    Kind.BUSY: grpc.StatusCode.ABORTED,
-    Kind.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
-    Kind.INTERNAL: grpc.StatusCode.INTERNAL,
-}
 
 _CALLER: ContextVar[Peer] = ContextVar("caller")
 _ENDED: ContextVar[str | None] = ContextVar("ended", default=None)  # the code of the refusal that ended the call in progress
@@ -55,44 +43,8 @@ Rules = Mapping[str, frozenset[str]]
 """Full method name → who may call it: ``client``, ``operator``, ``service:NAME``, or ``any`` known caller."""
 
 
-class UnreachableError(VermilionError):
-    """The service gave no answer: nobody was there, the connection broke, or it took too long."""
-
-
-def status_of(error: VermilionError) -> grpc.StatusCode:
-    """The gRPC status that goes with an error."""
-    return _STATUS[error.kind]
-
-
-def from_rpc_error(fault: grpc.RpcError) -> VermilionError:
-    """The typed error behind a failed call, whether the server named it or the transport failed."""
-    trailers: Any = fault.trailing_metadata() or () if hasattr(fault, "trailing_metadata") else ()
-    told = dict(trailers)
-    error = from_message(common_pb2.Error.FromString(told[ERROR_METADATA])) if ERROR_METADATA in told else _of_transport(fault)
-    error.request_id = str(told[REQUEST_ID_METADATA]) if REQUEST_ID_METADATA in told else logs.request_id()
-    return error
-
-
-def _of_transport(fault: grpc.RpcError) -> VermilionError:
-    status = fault.code() if hasattr(fault, "code") else grpc.StatusCode.UNKNOWN
-    detail = (fault.details() or "") if hasattr(fault, "details") else ""
-    match status:
-        case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return UnreachableError(Code.DEADLINE_EXCEEDED, "the service did not answer in time")
-        case grpc.StatusCode.CANCELLED:
-            return VermilionError(Code.CANCELLED, "the call was cancelled")
-        case grpc.StatusCode.UNAVAILABLE:
-            return UnreachableError(Code.SERVICE_UNAVAILABLE, f"the service cannot be reached: {detail}")
-        case grpc.StatusCode.UNIMPLEMENTED:
-            return VermilionError(Code.INVALID_ARGUMENT, f"the service does not know this method: {detail}")
-        case grpc.StatusCode.RESOURCE_EXHAUSTED:
-            return VermilionError(Code.OVERLOADED, f"a message is too large or the service too busy: {detail}")
-        case _:
-            return VermilionError(Code.INTERNAL, f"the call failed: {status.name}: {detail}")
-
-
 class _Admitted:
-    """The messages of a stream, each only while the caller's certificate is in force; after that the stream takes nothing in."""
+    """The messages of a stream. Once the caller's certificate is no longer in force, the stream accepts no more of them."""
 
     def __init__(self, messages: Any, peer: Peer, revocations: Revocations, read: Callable[[bytes], Any]) -> None:
         self._next = aiter(messages).__anext__
@@ -108,7 +60,10 @@ class _Admitted:
 
 
 def _reader(deserialise: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
-    """Reads a message that its sender may send; INVALID_ARGUMENT when it is none. gRPC, left to it, would read first, and say UNKNOWN."""
+    """Decodes a message after its sender was authorised; INVALID_ARGUMENT when it cannot be decoded.
+
+    gRPC itself would decode first, and answer UNKNOWN.
+    """
     if deserialise is None:
         return lambda data: data
 
@@ -142,7 +97,7 @@ class _Places:
 
 
 class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic only in its stubs
-    """Stands before every method: who calls, may they, and which error leaves."""
+    """Wraps every method: identifies the caller, checks the allow-list, and turns faults into typed errors."""
 
     def __init__(self, rules: Rules, revocations: Revocations, metrics: CallMetrics | None = None) -> None:
         self._rules = rules
@@ -174,7 +129,7 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
         async def refuse(context: Any, fault: Exception) -> NoReturn:
             error = self._typed(fault, method)
             context.set_trailing_metadata(((ERROR_METADATA, to_message(error).SerializeToString()), (REQUEST_ID_METADATA, request_id)))
-            await context.abort(_STATUS[error.kind], str(error)[:LONGEST_DETAIL])
+            await context.abort(status_of(error), str(error)[:LONGEST_DETAIL])
             raise AssertionError("abort returned")
 
         async def unary(request: Any, context: Any) -> Any:
@@ -273,7 +228,7 @@ def server(
     options: tuple[tuple[str, Any], ...] = (),
     metrics: CallMetrics | None = None,
 ) -> Any:
-    """An aio server that demands client certificates and lets nobody past ``rules``; the caller adds servicers and starts it.
+    """An aio server that demands client certificates and enforces ``rules``; whoever makes it adds servicers and starts it.
 
     Raises CONFIGURATION_INVALID, or CERTIFICATE_EXPIRED when its own certificate has ended.
     """
@@ -321,6 +276,3 @@ def server_credentials(files: Files, *, clients: bool) -> grpc.ServerCredentials
 
 def _server_configuration(identity: Identity) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(identity.key, identity.chain)], root_certificates=identity.trust or None)
-
-
-assert set(_STATUS) == set(Kind) and set(REGISTRY) == set(Code), "a kind or code without its row"
