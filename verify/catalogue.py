@@ -75,7 +75,11 @@ def _said(fact: Fact, language: str) -> str:
 
 def known_facts(facts: Iterable[Fact]) -> list[Fact]:
     """Facts from a process that reads strangers' bytes: those of the catalogue with just the values that they take, made fit to be shown."""
-    return [fact(each.key, **each.values) for each in facts if _is_known(each, MOST_LEVELS)]
+    return [_fit(each) for each in facts if _is_known(each, MOST_LEVELS)]
+
+
+def _fit(found: Fact) -> Fact:
+    return fact(found.key, **{name: _fit(each) if isinstance(each, Fact) else each for name, each in found.values.items()})
 
 
 def _is_known(found: Fact, levels: int) -> bool:

@@ -7,10 +7,13 @@ and changes nothing of what was read.
 from __future__ import annotations
 
 import json
+import math
 import resource
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
+from enum import Enum
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -20,9 +23,9 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.sandbox import ForkServer, Limits
 from verify.catalogue import known_facts
 from verify.codes import FindingCode
-from verify.facts import fact
+from verify.facts import fact, plain
 from verify.opinion import DOUBTS, MOST_SECONDS, Comparison, Doubt, Reading, second_opinion
-from verify.report import Finding, finding
+from verify.report import Authorised, Finding, Seal, finding
 from verify.trust import TrustMaterial
 
 LIMITS = Limits(cpu_s=20, wall_s=40.0, memory_bytes=768 * 1024 * 1024, answer_bytes=4 * 1024 * 1024)
@@ -58,13 +61,13 @@ class Sandbox:
         try:
             (answer,) = self._server.call(*_pack(document, trust, now))
             reading = _READING.validate_json(answer)
+            seals = tuple(map(_fit_seal, reading.seals))
         except VermilionError as fault:
             if fault.code not in _FINDINGS:
                 raise
             return Reading(findings=(finding(_FINDINGS[fault.code]),))
         except (ValidationError, ValueError):
             return Reading(findings=(finding(FindingCode.DAMAGED),))
-        seals = tuple(replace(seal, findings=_known(seal.findings)) for seal in reading.seals)
         comparisons = tuple(each for each in reading.comparisons if 0 <= each.seal < len(seals))
         return second_opinion(document, Reading(seals, _known(reading.findings), comparisons), self._compare)
 
@@ -108,6 +111,31 @@ def _pack(document: bytes, trust: TrustMaterial, now: datetime) -> list[bytes]:
     header = {"now": now.isoformat()} | {name: len(getattr(trust, name)) for name in _CERTIFICATES}
     authorities = [each.public_bytes(Encoding.DER) for name in _CERTIFICATES for each in getattr(trust, name)]
     return [json.dumps(header).encode(), document, *authorities, *(crl.public_bytes(Encoding.DER) for crl in trust.crls)]
+
+
+def _fit_seal(seal: Seal) -> Seal:
+    """What the child says of a seal, fit to be shown and looked up; what the ledger says is not for the child to tell.
+
+    Raises ValueError where a time, a hash or a number is none.
+    """
+    times = [seal.sealed_at, seal.timestamp.time if seal.timestamp else None]
+    if any(each and datetime.fromisoformat(each).tzinfo is None for each in times):
+        raise ValueError("a time without its zone")
+    for each in (seal.signature_hash, seal.twin_hash, seal.spki_sha256):
+        bytes.fromhex(each or "")
+    if not all(map(math.isfinite, (each for addition in seal.changed.additions for each in addition.rectangle or ()))):
+        raise ValueError("a place that is none")
+    fit: Seal = _fit(replace(seal, authorised=Authorised(), findings=()))
+    return replace(fit, findings=_known(seal.findings))
+
+
+def _fit(value: Any) -> Any:
+    """All texts in it made fit to be shown."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{each.name: _fit(getattr(value, each.name)) for each in fields(value)})
+    if isinstance(value, tuple):
+        return tuple(map(_fit, value))
+    return plain(value) if isinstance(value, str) and not isinstance(value, Enum) else value
 
 
 def _known(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from xml.sax.saxutils import quoteattr
 
+import pypdfium2
 import pytest
 from pyhanko.sign.fields import MDPPerm
 
@@ -127,6 +128,8 @@ def changed(**parts: str) -> bytes:
     return packet(*(PARTS | {"dates": LATER} | parts).values())
 
 
+BARE = packet(TITLES.format("Contract 2", "2")).split(b"?>")[1].removesuffix(b"<?xpacket end='w'")
+
 OTHER_PACKETS: dict[str, bytes] = {
     "title and text exchanged": changed(title=TITLES.format("Sale of a house", "Vertrag 1"), text=TEXT.format("Contract 1")),
     "titles of two languages exchanged": changed(title=TITLES.format("Vertrag 1", "Contract 1")),
@@ -156,6 +159,18 @@ OTHER_PACKETS: dict[str, bytes] = {
     "another packet in a comment": packet(*PARTS.values(), before=f"<!--{changed(title='').decode()}-->".replace("<?", "< ?")),
     "a packet before the packet": packet(*PARTS.values(), before="<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?>"),
     "an entity": b"<!DOCTYPE x [<!ENTITY a 'x'>]>" + packet(*PARTS.values()),
+    "another packet in an instruction before the packet": b"<?xpacket " + BARE + b"?>" + changed(),
+    "an end of the packet within it": changed().replace(b"</rdf:RDF>", b"</rdf:RDF><?xpacket end='r'?>"),
+    "a second end that holds another title": changed() + b"<?xpacket <dc:title>Contract 2</dc:title>?>",
+    "letters of another encoding": b"<?xml version='1.0' encoding='ISO-8859-1'?>" + changed(),
+    "markup of another encoding": b"<?xml version='1.0' encoding='UTF-7'?>" + changed(dates=DATES.format("2026", "+ADw-x+AD4-")),
+    "text between properties": changed(title="Contract 2" + PARTS["title"]),
+    "text behind the description": changed().replace(b"</rdf:RDF>", b"Contract 2</rdf:RDF>"),
+    "text before the description": changed().replace(b"<rdf:RDF", b"Contract 2<rdf:RDF"),
+    "a description that is a literal": changed().replace(b"<rdf:Description ", b"<rdf:Description rdf:parseType='Literal' "),
+    "a description in a language": changed().replace(b"<rdf:Description ", b"<rdf:Description xml:lang='de' "),
+    "a description of two resources": changed().replace(b"<rdf:Description ", b"<rdf:Description about='uuid:other' "),
+    "a date in other digits": changed(dates=DATES.format("\u0662\u0660\u0662\u0666", "x")),
     "no packet at all": b"Contract 2",
     "lists in lists": changed(own=PARTS["own"] + f"<own:deep>{'<rdf:Seq><rdf:li>' * 2000}{'</rdf:li></rdf:Seq>' * 2000}</own:deep>"),
 }
@@ -165,6 +180,14 @@ OTHER_PACKETS: dict[str, bytes] = {
 def test_metadata_that_says_something_else_is_a_change(files: Files, title: str) -> None:
     report = files.told(later(files.both, xmp=OTHER_PACKETS[title]))
     assert (report.verdict, report.seals[0].changed.state) == (Verdict.INVALID, Change.FORBIDDEN), report.seals[0]
+
+
+@pytest.mark.parametrize("kind", [b"/Type/Metadata", b"/Type/Metadata/Subtype/XMP", b"/Subtype/XML", b""])
+def test_metadata_that_readers_do_not_find_is_a_change(files: Files, kind: bytes) -> None:
+    sealed, usual = files.both, b"/Type/Metadata/Subtype/XML"
+    appended = later(sealed, xmp=changed())[len(sealed) :]
+    assert usual in appended
+    assert files.told(sealed + appended.replace(usual, kind.ljust(len(usual)))).verdict is Verdict.INVALID
 
 
 NEW_PACKETS: dict[str, bytes] = {
@@ -192,6 +215,8 @@ OTHER_INFO: dict[str, dict[str, bytes]] = {
     "an entry of one's own": INFO | {"Reviewed": b"(2)"},
     "one's own entry forgotten": {key: value for key, value in INFO.items() if key != "Reviewed"},
     "a date that tells": INFO | {"ModDate": b"(the price is 1000000)"},
+    "a text in the other byte order": INFO | {"Title": b"<fffe%b>" % "Contract 1".encode("utf-16-le").hex().encode()},
+    "a date in other digits": INFO | {"ModDate": b"<feff0662066006620666>"},
     "another creation": INFO | {"CreationDate": b"(D:20260101120000-02'00')"},
 }
 
@@ -228,6 +253,20 @@ def test_information_that_is_left_out_altogether_leaves_the_answer_open_where_it
     assert (report.verdict, report.seals[0].changed.state) == wanted, report.seals[0]
 
 
+def test_information_that_stands_in_the_trailer_itself_is_a_change(files: Files) -> None:
+    """PDFium takes it for none."""
+    sealed = files.info
+    appended = update(sealed, {})[len(sealed) :]
+    direct = sealed + re.sub(rb"/Info \d+ 0 R", lambda _entry: b"/Info" + dictionary(INFO), appended)
+    assert not any(pypdfium2.PdfDocument(direct).get_metadata_dict().values())
+    assert files.told(direct).verdict is Verdict.INVALID
+
+
+def test_codes_without_a_meaning_are_not_the_same(files: Files) -> None:
+    sealed = files.seal(INFO | {"Title": b"<7f9f>"}, None)
+    assert files.told(later(sealed, INFO | {"Title": b"<9fad>"})).verdict is Verdict.INVALID
+
+
 HONEST: dict[str, tuple[str, dict[str, bytes] | None, bytes | None]] = {
     "dates and producer": ("both", INFO | {"ModDate": b"(D:20260601120000Z)", "Producer": b"(Other)"}, changed()),
     "dates without a zone": ("info", INFO | {"ModDate": b"(D:20260601)"}, None),
@@ -247,6 +286,8 @@ HONEST: dict[str, tuple[str, dict[str, bytes] | None, bytes | None]] = {
         .replace(b"<rdf:Description ", b"<rdf:Description own:state='draft' pdf:Trapped='' ", 1)
         .replace(b"pdf:Trapped='' ", b""),
     ),
+    "a packet with its declaration": ("both", None, b"\xef\xbb\xbf<?xml version='1.0' encoding='utf-8'?>\n" + changed()),
+    "a text in UTF-8": ("info", INFO | {"Title": b"<efbbbf%b>" % b"Contract 1".hex().encode()}, None),
     "what /Info says, copied": (
         "info",
         None,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pikepdf
 import pytest
 from pyhanko.sign.fields import MDPPerm
+from reportlab.pdfgen import canvas
 
 from sealcore.clock import FixedClock
 from tests.attacks.appended import ATTACKS, Writer, catalog, free_number, information_of, page_of, update
@@ -139,3 +140,28 @@ def test_a_signature_as_thin_as_a_line_covers_what_it_strikes_out(box: tuple[flo
     document = order_form()
     (found,) = compare(document, [Comparison(0, len(document), (Spot(1, box, covers=True),))])
     assert (found and found[0]) == doubt
+
+
+@pytest.mark.parametrize(
+    ("size", "letters", "box"),
+    [
+        ((8, 11), 0.16, (1.0, 8.95, 2.6, 9.2)),
+        ((8, 11), 0.16, (1.0, 8.95, 2.9, 9.15)),
+        ((4, 11), 0.08, (0.9, 8.96, 2.9, 9.9)),
+        ((595, 842), 12, (92.4, 719.8, 94.2, 721.8)),  # the decimal point alone
+        ((595, 842), 60, (175.9, 719.7, 185.0, 729.0)),
+    ],
+)
+def test_a_signature_covers_small_letters_of_small_pages_and_single_signs(
+    size: tuple[float, float], letters: float, box: tuple[float, float, float, float]
+) -> None:
+    """/UserUnit shows a page of a few units as large as any other."""
+    out = io.BytesIO()
+    sheet = canvas.Canvas(out, pagesize=(size[0], max(size)), invariant=True)
+    sheet.setFont("Helvetica-Bold", letters)
+    sheet.drawString(72 if size[0] > 8 else 1, 720 if size[0] > 8 else 9, "100.00")
+    sheet.showPage()
+    sheet.save()
+    document = with_page(out.getvalue(), b"/UserUnit", b"75" if size[0] <= 8 else b"1")
+    (found,) = compare(document, [Comparison(0, len(document), (Spot(1, box, covers=True),))])
+    assert found is not None and found[0] == "COVERED_LATER"

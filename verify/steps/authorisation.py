@@ -21,10 +21,12 @@ def look_up_entries(reading: Reading, ledger: LedgerView | None) -> Reading:
 
 
 def _authorise(seal: Seal, ledger: LedgerView | None) -> Seal:
-    if seal.valid is Answer.NO or seal.signature_hash is None:
+    if seal.valid is Answer.NO:
         return seal  # there is nothing that could be authorised: it is not the seal that it claims to be
     if ledger is None:
         return _with(seal, Authorised(AuthorisedState.NOT_ASKED), FindingCode.LEDGER_NOT_ASKED)
+    if seal.signature_hash is None:
+        return replace(seal, authorised=Authorised(AuthorisedState.UNDETERMINED))  # there is nothing that could be asked for
     sealed_at = datetime.fromisoformat(seal.sealed_at) if seal.sealed_at else None
     try:
         found = ledger.look_up(bytes.fromhex(seal.signature_hash), sealed_at)

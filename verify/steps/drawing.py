@@ -24,8 +24,11 @@ from verify.opinion import MOST_SECONDS, Comparison, Doubt, Spot
 
 MOST_PAGES: Final = 50
 MOST_PIXELS: Final = 4_000_000  # of one drawing; a larger page is drawn smaller
+LEAST_PIXELS: Final = 500_000  # a page of fewer units, which /UserUnit makes as large as others, is drawn larger
+MOST_SIDE: Final = 10_000  # pixels of it
 LEAST_SCALE: Final = 0.1  # pixels a unit: letters are still seen; pages are up to 14,400 units a side (ISO 32000-2 annex C)
 _TOLERANCE: Final = 1  # pixels around a named place: what a line at its edge smears
+_SLIM: Final = 12  # pixels: a place as slim as a line of text covers what it lies on from edge to edge
 _BYTES: Final = 4  # of a pixel
 _MODES: Final = (None, "print")
 _PDFIUM: Final = threading.Lock()  # it serves one thread at a time
@@ -72,7 +75,7 @@ def _page(sealed: Any, present: Any, number: int, spots: Sequence[Spot]) -> Find
         before, now = (stack.enter_context(_Closing(document[number - 1])) for document in (sealed, present))
         if before.get_size() != now.get_size() or before.get_rotation() != now.get_rotation():
             return FindingCode.LOOKS_CHANGED
-        scale = min(1.0, (MOST_PIXELS / max(1.0, before.get_width() * before.get_height())) ** 0.5)
+        scale = _scale(before.get_width(), before.get_height())
         if scale < LEAST_SCALE:
             return FindingCode.LOOKS_NOT_COMPARED
         covered = False
@@ -83,6 +86,13 @@ def _page(sealed: Any, present: Any, number: int, spots: Sequence[Spot]) -> Find
                 return FindingCode.LOOKS_CHANGED
             covered |= any(spot.covers and old.has_ink(box) for spot, box in zip(spots, boxes, strict=True))
     return FindingCode.COVERED_LATER if covered else None
+
+
+def _scale(width: float, height: float) -> float:
+    """Pixels a unit: one, but for small and large pages."""
+    area = width * height or 1.0
+    larger = min((LEAST_PIXELS / area) ** 0.5, MOST_SIDE / max(width, height, 1.0))
+    return float(min(max(1.0, larger), (MOST_PIXELS / area) ** 0.5))
 
 
 class _Closing:
@@ -148,7 +158,7 @@ class _Drawing:
             yield edge, self.width
 
     def has_ink(self, box: Box) -> bool:
-        """Whether a box is not of one colour, leaving out a pixel at its edges where it is not too thin for that."""
+        """Whether a box is not of one colour, leaving out a pixel at its edges; a slim one with a pixel around it."""
         left, right = _inside(box[0], box[2], self.width)
         top, bottom = _inside(box[1], box[3], self.height)
         if left >= right:
@@ -159,7 +169,7 @@ class _Drawing:
 
 
 def _inside(low: int, high: int, most: int) -> tuple[int, int]:
-    edge = _TOLERANCE if high - low > 2 * _TOLERANCE else 0
+    edge = _TOLERANCE if high - low > _SLIM else -_TOLERANCE
     return max(0, low + edge), min(most, high - edge)
 
 

@@ -2,8 +2,8 @@
 
 *Unchanged* and *permitted* are positive findings. What was appended must be a chain of proper updates (``revisions``), and each object
 in it that differs from the sealed revision (``sealed``) must be claimed by one rule of a short list (``rules``): validation data
-(``store``), signatures and document timestamps (``signing``), form fields filled in (``filling``), the file's date and producer
-(``information``). Anything else is a change. ``verify.steps.drawing`` gives a second opinion, from the pages as they are drawn.
+(``store``), signatures and document timestamps (``signing``), form fields filled in (``filling``, with all places where their values
+stand: ``elsewhere``), the file's date and producer (``information``). Anything else is a change. ``verify.steps.drawing`` gives a second opinion, from the pages as they are drawn.
 """
 
 from __future__ import annotations

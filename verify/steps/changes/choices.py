@@ -55,7 +55,7 @@ def view_of_choices(account: Account, node: Node, new: dict[str, Value], value: 
 def _present_indices(account: Account, field: dict[str, Value]) -> Value:
     """Its own, or those of the nodes above it, as they are now: some readers take these for its own."""
     for _ in range(MOST_FIELD_LEVELS):
-        if "/I" in field or not isinstance(field.get("/Parent"), Ref):
+        if field.get("/I") is not None or not isinstance(field.get("/Parent"), Ref):
             break
         above = account.now(field["/Parent"])
         field = above if isinstance(above, dict) else {}

@@ -16,9 +16,16 @@ from verify.steps.changes.fonts import Font, font_of, is_plain
 from verify.steps.changes.painting import NotDerivedError
 from verify.steps.changes.respelled import is_default, is_same_appearance, is_same_character, is_same_place, is_same_text
 from verify.steps.changes.sealed import Node
-from verify.steps.changes.values import Stream, Value, pdf_text, same
+from verify.steps.changes.values import Stream, Value, is_text, pdf_text, same
 
-_READ_ONLY, _PUSH_BUTTON, _COMBO, _COMB, _MULTILINE = 1 << 0, 1 << 16, 1 << 17, 1 << 24, 1 << 12  # /Ff (ISO 32000-2 §12.7.5)
+_READ_ONLY, _PUSH_BUTTON, _COMBO, _EDIT, _COMB, _MULTILINE = (
+    1 << 0,
+    1 << 16,
+    1 << 17,
+    1 << 18,
+    1 << 24,
+    1 << 12,
+)  # /Ff (ISO 32000-2 §12.7.5)
 _OFF = "/Off"
 _FILLED = {"/V", "/AP", "/AS", "/M", "/MK", "/DA"}
 _CHOSEN = {"/I", "/TI"}  # of a choice
@@ -57,10 +64,8 @@ def claim_filled(account: Account, node: Node, locks: Locks, filled: Filled) -> 
     stream = account.sealed.entries(look).get("/N")
     states = account.sealed.entries(stream).values()
     if not any(map(account.differs, (node.ref, look, stream, *states))):
-        if node.name in filled.values and account.sealed.get(node.inherited.get("/FT")) == "/Btn":
-            _require_look_of_state(account, node, node.own, filled)
-        elif "/Rect" in node.own and _is_other(kept := account.sealed.get(node.inherited.get("/V")), filled.values.get(node.name, kept)):
-            _note(account, node, filled.values[node.name], is_proven=False)
+        if node.is_field and account.sealed.get(node.own.get("/V")) is None and node.name_above in filled.values:
+            filled.values[node.name] = filled.values[node.name_above]
         return
     rule = fact("part_field", name=node.name)
     flags = account.sealed.get(node.inherited.get("/Ff", 0))
@@ -76,7 +81,7 @@ def claim_filled(account: Account, node: Node, locks: Locks, filled: Filled) -> 
     if kind == "/Btn" and not flags & _PUSH_BUTTON:
         is_new = not same(old, value) or not same(node.own.get("/AS"), new.get("/AS"))
         is_proven &= _require_state(account, node, new | ({"/V": entered} if "/V" in new else {}), rule, is_new=is_new)
-        _require_look_of_state(account, node, new, filled)
+        require_look_of_state(account, node, new, filled)
     elif kind not in ("/Tx", "/Ch") or not _is_value(value) or not same(node.own.get("/AS"), new.get("/AS")):
         raise ChangedError("field_value_none", part=rule)
     elif kind == "/Ch" and (view := view_of_choices(account, node, new, value)) is View.OTHER:
@@ -84,34 +89,33 @@ def claim_filled(account: Account, node: Node, locks: Locks, filled: Filled) -> 
     elif not same(look, new.get("/AP")) or account.differs(look) or account.differs(stream):
         wanted = _wanted(account, node, kind, flags, value)
         is_proven = _claim_look(account, node, new.get("/AP"), wanted, rule, is_new=_text(old) != _text(value))
-    elif "/Rect" in node.own and _is_other(old, value):
+    elif "/Rect" in node.own and is_other(old, value):
         is_proven = False  # what is shown is still the old value, or what readers make of the new one
     if kind == "/Ch":
         is_proven &= view is View.SAME and not is_ambiguous(options_of(account, node), value)
-    _note(account, node, value, is_proven=is_proven)
+    is_proven &= same(old, value) or _is_taken(account, node, kind, flags, value)
+    note_filled(account, node, value, is_proven=is_proven)
 
 
 def _enter(account: Account, node: Node, new: dict[str, Value], kind: Value, filled: Filled) -> Value:
-    """The value that a field has now, entered among those that were filled in; a widget below a field has none of its own."""
-    entered = account.sealed.get(new.get("/V"))
-    if kind == "/Btn" and isinstance(entered, bytes):
+    """The value that a field has now, entered among those that were filled in; a widget below a field has none of its own.
+
+    A field without a value has that of the field above it.
+    """
+    own, above = account.sealed.get(new.get("/V")), filled.values.get(node.name_above, account.sealed.get(node.above.get("/V")))
+    if kind == "/Btn" and isinstance(own, bytes):
         filled.as_text.add(node.name)
-        entered = f"/{pdf_text(entered).removeprefix('/')}"
-    if _is_of_widget(node) and "/V" in new:
-        others = filled.values.get(node.name, account.sealed.get(node.inherited.get("/V")))
-        if entered != new.get("/AS", _OFF) if kind == "/Btn" else _is_other(others, entered):
-            raise ChangedError("field_other_state", part=fact("part_field", name=node.name))
-    elif "/V" in node.own.keys() | new.keys():
-        filled.values[node.name] = entered
+        own = f"/{pdf_text(own).removeprefix('/')}"
+    entered = above if own is None else own
+    if node.is_field or "/Parent" not in node.own or ("/V" in node.own and above is None):
+        if "/V" in node.own.keys() | new.keys() or node.name_above in filled.values:
+            filled.values[node.name] = entered
+    elif own is not None and "/V" not in node.own and (own != new.get("/AS", _OFF) if kind == "/Btn" else is_other(above, own)):
+        raise ChangedError("field_other_state", part=fact("part_field", name=node.name))
     return entered
 
 
-def _is_of_widget(node: Node) -> bool:
-    """Whether a value that it gains would be the widget's alone: readers of data take the field's, which stands above it."""
-    return not node.is_field and "/Parent" in node.own and "/V" not in node.own
-
-
-def _is_other(old: Value, value: Value) -> bool:
+def is_other(old: Value, value: Value) -> bool:
     """Whether a field's value is another one: readers of data take it, whatever the page shows."""
     if isinstance(old, list) or isinstance(value, list):
         return not same(old, value)
@@ -158,6 +162,18 @@ def _wanted(account: Account, node: Node, kind: str, flags: int, value: Value) -
         return Wanted(names if is_other_option else (_text(value), *names))
     cells = account.sealed.get(node.inherited.get("/MaxLen", 0)) if flags & _COMB else 0
     return Wanted((_text(value),), cells=cells if type(cells) is int and cells > 0 else 0, is_tall=bool(flags & _MULTILINE))
+
+
+def _is_taken(account: Account, node: Node, kind: str, flags: int, value: Value) -> bool:
+    """Whether all readers take a new value whole: in an encoding of PDF, no longer than its field, and of the options where it has to be."""
+    texts = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, bytes)]
+    most = account.sealed.get(node.inherited.get("/MaxLen"))
+    if not all(map(is_text, texts)) or (kind == "/Tx" and type(most) is int and any(len(pdf_text(each)) > most for each in texts)):
+        return False
+    if kind != "/Ch" or (flags & _COMBO and flags & _EDIT):
+        return True
+    known = {one for pair in options_of(account, node) for one in pair} | {""}
+    return all(pdf_text(each) in known for each in texts)
 
 
 def _text(value: Value) -> str:
@@ -255,7 +271,7 @@ def _require_state(account: Account, node: Node, new: dict[str, Value], rule: Fa
     return is_proven
 
 
-def _require_look_of_state(account: Account, node: Node, new: dict[str, Value], filled: Filled) -> None:
+def require_look_of_state(account: Account, node: Node, new: dict[str, Value], filled: Filled) -> None:
     """A widget shows the state that is its field's value, where it has it, and otherwise that it is off.
 
     Beside a state that was entered as a text, what it shows may also be as it was.
@@ -276,7 +292,7 @@ def _is_value(value: Value) -> bool:
     return value is None or isinstance(value, bytes) or (isinstance(value, list) and all(isinstance(each, bytes) for each in value))
 
 
-def _note(account: Account, node: Node, value: Value, *, is_proven: bool) -> None:
+def note_filled(account: Account, node: Node, value: Value, *, is_proven: bool) -> None:
     name = node.name
     addition = next((each for each in account.additions if each.kind == "form" and each.name == name), None)
     if addition is None:

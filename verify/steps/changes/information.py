@@ -13,7 +13,7 @@ from verify.facts import Fact, fact
 from verify.steps.changes import metadata as xmp
 from verify.steps.changes.account import Account, Addition, ChangedError, members, plain_leaves, require_only
 from verify.steps.changes.metadata import Xmp
-from verify.steps.changes.values import IrregularError, Stream, Value, pdf_text, same
+from verify.steps.changes.values import IrregularError, Stream, Value, is_text, pdf_text, same
 
 _RULE = fact("part_information")
 _METADATA, _EXTENSIONS = fact("part_metadata"), fact("part_extensions")
@@ -31,6 +31,8 @@ def claim_information(account: Account, old: Value, new: Value, metadata: Value)
     """
     if same(old, new) and not account.differs(new):
         return
+    if isinstance(new, dict):  # which PDFium takes for none
+        raise ChangedError("part_changed", part=_RULE)
     before, now = account.opened(old, new, _RULE)
     before, now = members({} if before is None else before, _RULE), members({} if now is None else now, _RULE)
     lost = before.keys() - now.keys() - _OWN
@@ -76,7 +78,8 @@ def require_same_text(account: Account, old: Value, new: Value, part: Fact, entr
     if same(old, new) and not account.differs(new):
         return
     one, other = account.sealed.get(old), account.now(new)
-    if account.differs(new) or not isinstance(one, bytes) or not isinstance(other, bytes) or pdf_text(one) != pdf_text(other):
+    are_texts = isinstance(one, bytes) and isinstance(other, bytes) and is_text(one) and is_text(other)
+    if account.differs(new) or not are_texts or pdf_text(one) != pdf_text(other):
         raise ChangedError("entry_changed", part=part, entry=entry)
 
 
@@ -111,6 +114,8 @@ def claim_metadata(account: Account, old: Value, new: Value) -> None:
     if before is now:
         return
     if not isinstance(now, Stream) or now.entries.keys() - {"/Type", "/Subtype", "/Length", "/Filter"}:
+        raise ChangedError("part_changed", part=_METADATA)
+    if (now.entries.get("/Type"), now.entries.get("/Subtype")) != ("/Metadata", "/XML"):  # else some readers find none
         raise ChangedError("part_changed", part=_METADATA)
     if before is not None and not isinstance(before, Stream):
         raise ChangedError("part_changed", part=_METADATA)

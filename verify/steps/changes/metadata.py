@@ -24,8 +24,16 @@ _META: Final = "{adobe:ns:meta/}xmpmeta"
 _TOOLKIT: Final = {"{adobe:ns:meta/}xmptk", "xmptk"}
 ABOUT: Final = f"{_RDF}about"
 """Among the properties: which resource they are said of, where that is not simply the document."""
-_OTHER_MARKUP: Final = re.compile(r"<!|<\?(?!xpacket |xml )|<\?xpacket begin.*<\?xpacket begin", re.DOTALL)
+_BLANK = r"[ \t\r\n]*"
+_DECLARED: Final = re.compile(
+    r"""<\?xml version=["']1\.0["'](?: encoding=["'][Uu][Tt][Ff]-8["'])?(?: standalone=["'](?:yes|no)["'])? ?\?>"""
+)
+_BEGIN: Final = re.compile(r"""<\?xpacket begin=["']\ufeff?["'] id=["']W5M0MpCehiHzreSzNTczkc9d["'] ?\?>""")
+_END: Final = re.compile(r"""<\?xpacket end=["'][rw]["'] ?\?>""")
+_PACKET: Final = re.compile(rf"(?:{_DECLARED.pattern})?{_BLANK}(?:{_BEGIN.pattern})?{_BLANK}(?:<(?![!?])[^<]*+)++(?:{_END.pattern})?")
+"""One in UTF-8 (ISO 16684-1 §7.3): readers look for instructions and comments that hold another one, and some end it where one says so."""
 _MOST_LEVELS: Final = 12
+_NOT_OF_NODES: Final = {f"{_RDF}parseType", _LANGUAGE}
 
 DATES: Final = frozenset({f"{_XMP}ModifyDate", f"{_XMP}MetadataDate"})
 PRODUCER, INSTANCE, HISTORY = f"{_PDF}Producer", f"{_MM}InstanceID", f"{_MM}History"
@@ -47,13 +55,15 @@ Xmp = tuple[Any, ...] | str
 
 _DATE = re.compile(
     r"(?:D:)?(\d{4})-?(\d\d)?-?(\d\d)?T?(\d\d)?:?(\d\d)?:?(\d\d)?(?:\.\d{1,9})?(Z|[+-]\d\d(?:[':]?\d\d)?)?'?(?:00'?(?:00'?)?)?",
+    re.ASCII,
 )
 
 
 def properties(stream: Stream, *, is_new: bool) -> dict[str, Xmp]:
     """The packet's properties; raises IrregularError where readers could differ about them.
 
-    is_new  whether it was appended: then it may hold no comments, marked sections or further packets, in which readers find more
+    is_new  whether it was appended: then it is one packet in UTF-8, without comments, marked sections or instructions, in which
+            readers find more, or nothing
     """
     data = decoded(stream, MOST_BYTES)
     try:
@@ -61,17 +71,16 @@ def properties(stream: Stream, *, is_new: bool) -> dict[str, Xmp]:
         root = ElementTree.fromstring(text, ElementTree.XMLParser(target=_NoDoctype(), encoding="utf-8"))  # noqa: S314  (no entities)
     except (ElementTree.ParseError, ValueError, RecursionError):
         raise IrregularError("metadata_irregular") from None
-    if len(data) >= MOST_BYTES or (is_new and _OTHER_MARKUP.search(text)):
-        raise IrregularError("metadata_irregular")
+    _require(len(data) < MOST_BYTES and (not is_new or _PACKET.fullmatch(text) is not None))
     if root.tag == _META:
-        _require(not root.attrib.keys() - _TOOLKIT and len(root) == 1)
+        _require(not root.attrib.keys() - _TOOLKIT and len(root) == 1 and _is_without_text(root))
         root = root[0]
-    _require(root.tag == f"{_RDF}RDF" and not root.attrib)
-    about = {each.attrib.get(ABOUT, each.attrib.get("about", "")) for each in root}
+    _require(root.tag == f"{_RDF}RDF" and not root.attrib and _is_without_text(root))
+    about = {text for each in root for text in _abouts(each)}
     _require(len(about) <= 1)
     found: dict[str, Xmp] = dict.fromkeys([ABOUT] if any(about) else [], "".join(about))
     for each in root:
-        _require(each.tag == f"{_RDF}Description")
+        _require(each.tag == f"{_RDF}Description" and not each.attrib.keys() & _NOT_OF_NODES)
         _take(found, _fields(each, 0))
     return found
 
@@ -79,6 +88,15 @@ def properties(stream: Stream, *, is_new: bool) -> dict[str, Xmp]:
 class _NoDoctype(ElementTree.TreeBuilder):
     def doctype(self, *_declared: object) -> NoReturn:
         raise ValueError("a document type")
+
+
+def _abouts(description: ElementTree.Element) -> list[str]:
+    return [description.attrib[key] for key in (ABOUT, "about") if key in description.attrib] or [""]
+
+
+def _is_without_text(element: ElementTree.Element) -> bool:
+    """Whether it holds elements alone, as RDF wants it where no value stands."""
+    return not "".join([element.text or "", *(each.tail or "" for each in element)]).strip()
 
 
 def _require(holds: bool) -> None:
@@ -99,7 +117,7 @@ def _is_own(name: str, value: Xmp) -> bool:
 
 def _fields(element: ElementTree.Element, level: int) -> list[tuple[str, Xmp]]:
     """Of an rdf:Description, or of a property that is written like one."""
-    _require(not (element.text or "").strip() and level < _MOST_LEVELS)
+    _require(_is_without_text(element) and level < _MOST_LEVELS)
     skipped = {ABOUT, "about", f"{_RDF}parseType", _LANGUAGE}
     _require(all(not key.startswith(_RDF) for key in element.attrib.keys() - skipped))
     fields = [(key, value.strip()) for key, value in element.attrib.items() if key not in skipped]

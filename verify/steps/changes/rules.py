@@ -10,6 +10,7 @@ from verify.facts import fact
 from verify.report import Certification
 from verify.steps.case import Signature
 from verify.steps.changes.account import Account, Addition, ChangedError, Place, added, members, rectangle_of, require_same, shows
+from verify.steps.changes.elsewhere import note_elsewhere
 from verify.steps.changes.filling import Filled, Locks, claim_filled
 from verify.steps.changes.information import (
     claim_extensions,
@@ -123,6 +124,7 @@ def _claim_form(account: Account, old: Value, new: Value, signatures: Later, per
                 claim_filled_field(account, node, signatures)
         else:
             claim_filled(account, node, permission.locks, filled)
+    note_elsewhere(account, filled)
     if "/Fields" in now:
         for each in added(account, before.get("/Fields"), now["/Fields"], fact("part_form_fields")):
             claim_new_field(account, each, signatures)

@@ -20,6 +20,7 @@ from verify.steps.changes.values import IrregularError, Ref, Stream, Value, from
 
 _HEAD = re.compile(rb"[\0\t\n\f\r ]*\d+[\0\t\n\f\r ]+\d+[\0\t\n\f\r ]+obj")
 _REFERENCE = re.compile(rb"(\d{1,10})[\0\t\n\f\r ]+(\d{1,5})[\0\t\n\f\r ]+R")
+_INHERITABLE: Final = ("/FT", "/Ff", "/V", "/DA", "/Q", "/MaxLen", "/Opt", "/I")
 MOST_SITES: Final = 200_000  # objects that a sealed revision may refer to
 MOST_PAGES: Final = 20_000
 MOST_PAGE_LEVELS: Final = 32
@@ -32,13 +33,15 @@ class UnclearError(FactError):
 
 
 class Node(NamedTuple):
-    """A field or widget of the sealed form: its dictionary, and that with what it inherits."""
+    """A field or widget of the sealed form: its dictionary, and that with what it inherits; name and entries of the field above it."""
 
     ref: Ref
     own: dict[str, Value]
     inherited: dict[str, Value]
     name: str
     is_field: bool
+    name_above: str
+    above: dict[str, Value]
 
 
 @dataclass
@@ -250,10 +253,10 @@ class SealedRevision:
             count += 1
             if level > MOST_FIELD_LEVELS or count > MOST_FIELDS:
                 raise TooManyError
-            title = self.get(own.get("/T"))
+            title, name_above = self.get(own.get("/T")), name
             if isinstance(title, bytes):
                 name = f"{name}.{pdf_text(title)}" if level else pdf_text(title)
-            inherited = above | {key: own[key] for key in ("/FT", "/Ff", "/V", "/DA", "/Q", "/MaxLen", "/Opt", "/I") if key in own}
+            inherited = above | {key: own[key] for key in _INHERITABLE if self.get(own.get(key)) is not None}
             if isinstance(value, Ref):
-                yield Node(value, own, inherited, name, isinstance(title, bytes))
+                yield Node(value, own, inherited, name, isinstance(title, bytes), name_above, above)
             waiting.extend((each, inherited, name, level + 1) for each in self.elements(own.get("/Kids")))

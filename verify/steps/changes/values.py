@@ -183,6 +183,11 @@ def pdf_text(text: bytes) -> str:
     return "".join(map(_pdf_letter, text))
 
 
+def is_text(text: bytes) -> bool:
+    """Whether it is one to the letter: what has no meaning, and UTF-16 the other way round, some readers take for other letters."""
+    return not text.startswith(b"\xff\xfe") and "\ufffd" not in pdf_text(text)
+
+
 @cache
 def _pdf_letter(code: int) -> str:
     if code in b"\0\t\n\r":  # some writers end a text with NUL, in whichever encoding
