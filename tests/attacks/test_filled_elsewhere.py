@@ -99,6 +99,23 @@ def both(*steps: Made) -> Made:
 V, OWN, NULL = {"V": text("100")}, {"T": text("b")}, generic.NullObject()
 OPTIONS: dict[str, Any] = {"Opt": generic.ArrayObject([text("100"), text("200")])}
 OTHER_ORDER = generic.ByteStringObject(b"\xff\xfe" + "200".encode("utf-16-le"))
+
+
+def beside(writer: Writer) -> None:
+    """A widget of the same full name, below another field of the name of the one above, which the form does not list."""
+    below(1, OWN | V)(writer)
+    unlisted = widget(writer, 430, **(TEXT_FIELD | OWN | V))
+    unlisted.get_object()["/Parent"] = writer.add_object(entries(T=text("a")))
+
+
+def further(writer: Writer) -> None:
+    """A widget two levels below a field that lists nothing."""
+    within = writer.add_object(entries(T=text("b")))
+    widget(writer).get_object()["/Parent"] = within
+    within.get_object()["/Parent"] = field = writer.add_object(entries(**TEXT_FIELD, T=text("a"), V=text("100")))
+    enter(writer, field)
+
+
 CASES: dict[str, tuple[Made, Made, Verdict]] = {
     "the value above a field that has none": (below(1, OWN, **V), change(0, "1000"), OPEN),
     "the value above a field, and its look": (below(1, OWN, **V), both(change(0, "1000"), change(0, None, "1000", kid=0)), VALID),
@@ -107,6 +124,8 @@ CASES: dict[str, tuple[Made, Made, Verdict]] = {
     "a field's value taken away": (below(1, OWN | V), change(0, None, "", kid=0), VALID),
     "a widget that its field does not list": (below(0, {}, **V), change(0, "1000"), OPEN),
     "one of two widgets is not listed": (below(1, {}, {}, **V), both(change(0, "1000"), change(0, None, "1000", kid=0)), OPEN),
+    "a widget far below its field that is not listed": (further, change(0, "1000"), OPEN),
+    "a widget of the same full name that is not listed": (beside, change(0, "1000", "1000", kid=0), OPEN),
     "a widget's own value under a field's": (below(1, V, **V), change(0, "1000", "1000", kid=0), INVALID),
     "a field's value over a widget's own": (below(1, V, **V), both(change(0, "1000"), change(0, "100", "1000", kid=0)), OPEN),
     "a widget's own value, as before": (below(1, V, **V), both(change(0, "1000"), change(0, "1000", "1000", kid=0)), VALID),
@@ -126,6 +145,11 @@ CASES: dict[str, tuple[Made, Made, Verdict]] = {
         alone(**(CHOICE | OPTIONS | {"Ff": generic.NumberObject(1 << 17 | 1 << 18)})),
         change(0, "1000", "1000"),
         VALID,
+    ),
+    "a list that begins behind its end": (
+        alone(**(CHOICE | OPTIONS)),
+        change(0, "200", "200", TI=generic.NumberObject(2)),
+        INVALID,
     ),
     "a value longer than its field": (alone(MaxLen=generic.NumberObject(3)), change(0, "1000", "1000"), OPEN),
     "a value as long as its field": (alone(MaxLen=generic.NumberObject(4)), change(0, "1000", "1000"), VALID),

@@ -63,7 +63,7 @@ def _present_indices(account: Account, field: dict[str, Value]) -> Value:
 
 
 def _is_place(value: Value, options: Options) -> bool:
-    return type(value) is int and 0 <= value <= len(options)
+    return type(value) is int and 0 <= value < max(1, len(options))
 
 
 def _texts(value: Value) -> list[str]:

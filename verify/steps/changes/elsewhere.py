@@ -61,11 +61,14 @@ def _unlisted(account: Account, nodes: dict[Ref, Node]) -> Iterator[Node]:
 
 
 def _field_of(account: Account, own: dict[str, Value], nodes: dict[Ref, Node], named: dict[str, Node]) -> Node | None:
+    titles: list[str] = []
     for _ in range(MOST_FIELD_LEVELS):
         above, title = own.get("/Parent"), account.sealed.get(own.get("/T"))
-        if isinstance(title, bytes) and above is None:
-            return named.get(pdf_text(title))
-        if not isinstance(above, Ref) or above in nodes:
-            return nodes.get(above) if isinstance(above, Ref) else None
+        if isinstance(title, bytes):
+            titles.insert(0, pdf_text(title))
+        if not isinstance(above, Ref):
+            return named.get(".".join(titles)) if titles else None
+        if above in nodes:
+            return named.get(".".join([nodes[above].name, *titles]), nodes[above])
         own = account.sealed.entries(above)
     return None
