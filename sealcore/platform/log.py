@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sealcore.ids import uuid7
-from sealcore.platform.spared import without_terminal
+from sealcore.platform.terminal_free import without_terminal
 
 with without_terminal():
     import structlog

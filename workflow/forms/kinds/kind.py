@@ -17,9 +17,7 @@ from sealcore.protocol.manifest import DocumentEntry
 from workflow.forms.model import Form
 from workflow.office import Office
 from workflow.principal import Principal
-from workflow.web.fields import Body, Time, Title, UnitCode, Uuid
-
-__all__ = ["Application", "Body", "Judged", "Kind", "KindBody", "Plan", "Time"]
+from workflow.web.fields import Body, Title, UnitCode, Uuid
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Application:
     valid_s: int | None = None
 
 
-class KindBody(Body):
+class KindBody(Body, ABC):
     """What every application says. A kind adds its own members, one of which tells it from the others."""
 
     title: Title
@@ -43,9 +41,9 @@ class KindBody(Body):
     applicant: Uuid | None = Field(default=None, description="The person who applies; they then sign with the verdict `apply`.")
     valid_s: Annotated[int, Field(ge=1, le=MOST_INTEGER)] | None = Field(default=None, description="Shortens the form's term.")
 
+    @abstractmethod
     def to_domain(self) -> Application:
         """The use case's input; INVALID_ARGUMENT for what the domain refuses."""
-        raise NotImplementedError
 
     def _application(self, seal: str, action: str, asked: Any) -> Application:
         return Application(seal, action, self.title, asked, self.unit, self.applicant, self.valid_s)

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 @contextmanager
 def without_terminal() -> Iterator[None]:
     """What is imported inside finds neither rich nor Pygments, unless they are loaded already. For imports at start, before any thread."""
-    spared = [name for name in ("rich", "pygments") if name not in sys.modules]
-    for name in spared:
+    hidden = [name for name in ("rich", "pygments") if name not in sys.modules]
+    for name in hidden:
         sys.modules[name] = None  # type: ignore[assignment]  # importing it raises ModuleNotFoundError (Python's import reference)
     try:
         yield
     finally:
-        for name in spared:
+        for name in hidden:
             del sys.modules[name]
