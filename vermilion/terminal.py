@@ -83,9 +83,9 @@ def console(*, stderr: bool = False) -> Console:
     return made
 
 
-def say(key: str, style: str = "", **values: Any) -> None:
-    """Prints a message of the catalogue."""
-    console().print(text(key, **values), style=style or None, soft_wrap=False)
+def say(key: str, style: str = "", *, fold: bool = True, **values: Any) -> None:
+    """Prints a message of the catalogue; as one line, however long, where it is not to be folded."""
+    console().print(text(key, **values), style=style or None, soft_wrap=not fold)
 
 
 def emit_json(value: Any) -> None:

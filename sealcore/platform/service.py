@@ -21,7 +21,7 @@ from typing import Final, Protocol, TypeVar
 
 from sealcore import __version__
 from sealcore.clock import Clock, SystemClock
-from sealcore.errors import VermilionError
+from sealcore.errors import Code, VermilionError
 from sealcore.platform import tracing
 from sealcore.platform.config import Block, load
 from sealcore.platform.log import configure
@@ -30,6 +30,9 @@ from sealcore.text import shown
 
 READY_LINE: Final = "ready"
 _FAILED_START: Final = 1
+REPEAT_DOES_HARM: Final = (
+    77  # exit status (EX_NOPERM): a token locks itself after a few wrong PINs. Launcher and systemd start nothing again
+)
 
 
 class Service(Protocol):
@@ -137,7 +140,7 @@ def main(name: str, model: type[SettingsT], build: Build[SettingsT], arguments: 
         asyncio.run(_until_signal(service))
     except VermilionError as fault:
         sys.stderr.write(f"{name}: {shown(str(fault))}\n{fault.way_out}\n")
-        return _FAILED_START
+        return REPEAT_DOES_HARM if fault.code is Code.HSM_PIN_REFUSED else _FAILED_START
     finally:
         tracing.stop()
     return 0

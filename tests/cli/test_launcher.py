@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,30 +14,15 @@ import pytest
 
 from sealcore.errors import Code, VermilionError
 from tests.cli.running import RunningOffice
+from tests.cli.two_services import TWO, layout_of_two, port_of
 from vermilion.operation.launcher import Launcher, require_ports, running
 from vermilion.operation.programs import last_words
-from vermilion.services import named
 from vermilion.state.layout import Layout
-
-TWO = (named("timestamp"), replace(named("witness"), after=("timestamp",)))
 
 
 @pytest.fixture
 def layout(office: RunningOffice, tmp_path: Path, free_port: Callable[[], int]) -> Layout:
-    """A state of its own: the office's tokens, read only, and configurations with other ports."""
-    layout = Layout.at(tmp_path / "var")
-    layout.make_folders()
-    for service in TWO:
-        text = office.layout.config(service.name).read_text("utf-8")
-        text = re.sub(r"(?m)^port = \d+$", lambda _: f"port = {free_port()}", text)
-        text = text.replace(str(office.layout.service(service.name)), str(tmp_path / service.name))
-        layout.config(service.name).write_text(text, "utf-8")
-        shutil.copytree(office.layout.service(service.name), tmp_path / service.name)
-    return layout
-
-
-def _port(layout: Layout, service: str) -> int:
-    return int(layout.config(service).read_text("utf-8").split("port = ")[1].split()[0])
+    return layout_of_two(office, tmp_path, free_port)
 
 
 def test_services_are_ready_when_start_returns_and_gone_when_stop_returns(layout: Layout) -> None:
@@ -48,7 +30,7 @@ def test_services_are_ready_when_start_returns_and_gone_when_stop_returns(layout
     with Launcher(layout, TWO) as launcher:
         launcher.start(heard.append)
         assert heard == ["timestamp", "witness"]
-        assert httpx.get(f"http://127.0.0.1:{_port(layout, 'witness')}/healthz").json()["status"] == "ok"
+        assert httpx.get(f"http://127.0.0.1:{port_of(layout, 'witness')}/healthz").json()["status"] == "ok"
         found = running(layout, TWO)
         assert {one.service for one in found} == {"timestamp", "witness"}
     assert not any(one.alive for one in found)
@@ -97,7 +79,7 @@ def test_a_traceback_is_the_last_word_whatever_was_refused_before() -> None:
 
 def test_what_a_killed_launcher_left_is_ended_by_the_next(layout: Layout) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from tests.cli.test_launcher import TWO; from vermilion.operation.launcher import Launcher; "
+        "import sys, time; from pathlib import Path; from tests.cli.two_services import TWO; from vermilion.operation.launcher import Launcher; "
         "from vermilion.state.layout import Layout; launcher = Launcher(Layout.at(Path(sys.argv[1])), TWO); launcher.acquire(); launcher.start(); "
         "print('started', flush=True); time.sleep(300)"
     )
@@ -121,17 +103,6 @@ def test_a_process_number_used_again_by_a_stranger_is_left_alone(layout: Layout)
             assert stranger.poll() is None
         assert stranger.poll() is None
         stranger.kill()
-
-
-def test_a_service_that_ends_by_itself_is_noticed(layout: Layout) -> None:
-    with Launcher(layout, TWO) as launcher:
-        launcher.start()
-        witness = next(one for one in running(layout, TWO) if one.service == "witness")
-        subprocess.run(["kill", "-KILL", str(witness.pid)], check=True)
-        deadline = time.monotonic() + 30
-        with pytest.raises(VermilionError) as noticed:
-            launcher.wait(lambda: time.monotonic() > deadline)
-        assert "witness" in noticed.value.reason
 
 
 def test_a_port_that_is_taken_is_named_before_anything_starts(office: RunningOffice) -> None:

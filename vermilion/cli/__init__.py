@@ -49,6 +49,7 @@ def _options(
 for name, command, panel in (
     ("demo", office.demo, "office"),
     ("up", office.up, "office"),
+    ("start", office.start, "office"),
     ("init", office.init, "office"),
     ("doctor", office.doctor, "office"),
     ("seal", sealing.seal, "documents"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import signal
+import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from sealcore.errors import VermilionError
+from sealcore.errors import Code, VermilionError
 from vermilion import exits
 from vermilion.ceremony import ensure
 from vermilion.cli.common import DEFAULT, AsJson, State
@@ -18,12 +18,16 @@ from vermilion.operation import doctor as doctors
 from vermilion.operation.client_renewal import ClientRenewal, client_bundles
 from vermilion.operation.configuration import write_all
 from vermilion.operation.doctor import Health
-from vermilion.operation.launcher import Launcher, require_ports
+from vermilion.operation.launcher import Launcher, is_held, require_ports, running
+from vermilion.operation.signals import end_like_interrupt
+from vermilion.operation.watched import READY_TIMEOUT_S, Change, Turn, absence
+from vermilion.services import SERVICES
 from vermilion.state.layout import Layout
 from vermilion.state.office import Office
 from vermilion.terminal import console, emit_json, say, show_pairs
 
 OPERATOR = "operator"
+WAIT_S = 0.2
 HEALTH_STYLES = {Health.WELL: ("✓", "valid"), Health.WARNING: ("!", "undetermined"), Health.FAULT: ("✗", "invalid")}
 Ports = Annotated[int | None, typer.Option("--ports-from", min=1024, max=32000, metavar="PORT", help=text("option.ports"))]
 
@@ -35,7 +39,7 @@ def init(state: State = DEFAULT, ports_from: Ports = None) -> None:
 
 
 def up(state: State = DEFAULT, ports_from: Ports = None) -> None:
-    _end_like_interrupt()
+    end_like_interrupt()
     layout = Layout.at(state)
     office = ensure(layout, ports_from=ports_from, report=_report)
     with Launcher(layout) as launcher:
@@ -45,10 +49,32 @@ def up(state: State = DEFAULT, ports_from: Ports = None) -> None:
         _addresses(layout, office)
         with ClientRenewal(layout, office.listen("ca").target, _not_renewed):
             try:
-                launcher.wait(lambda: False)
+                launcher.wait(lambda: False, _changed)
             except KeyboardInterrupt:
                 say("up.stopping", "quiet")
     say("up.stopped")
+
+
+def start(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help=text("argument.service"))],
+    state: State = DEFAULT,
+) -> None:
+    layout = Layout.at(state)
+    if service not in {one.name for one in SERVICES}:
+        raise VermilionError(Code.INVALID_ARGUMENT, f"there is no service {service!r}; they are {', '.join(one.name for one in SERVICES)}")
+    if not is_held(layout):
+        raise VermilionError(Code.CONFLICT, f"this office is not running; `vermilion up --state {state}` starts all of it")
+    before = absence(layout, service)
+    if before is not None and before.given_up:
+        layout.run(f"{service}.down").unlink(missing_ok=True)  # the launcher looks for it, and tries again
+    until_s = time.monotonic() + READY_TIMEOUT_S
+    while (away := absence(layout, service)) is not None or not any(one.service == service for one in running(layout)):
+        if away is not None and (away.given_up or time.monotonic() > until_s):
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the service {service} {away.cause}")
+        if time.monotonic() > until_s:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the service {service} was not started within {READY_TIMEOUT_S:.0f} s")
+        time.sleep(WAIT_S)
+    say("start.done", "valid", name=service)
 
 
 def demo(
@@ -59,7 +85,7 @@ def demo(
 ) -> None:
     from vermilion.demo import run  # noqa: PLC0415  (gRPC and the PDF libraries: a second that other commands need not wait)
 
-    _end_like_interrupt()
+    end_like_interrupt()
     raise typer.Exit(run(Layout.at(state), documents, out, ports_from=ports_from))
 
 
@@ -88,14 +114,10 @@ def _not_renewed(folder: Path, fault: VermilionError) -> None:
     say("clients.not_renewed", "undetermined", folder=folder, reason=fault.reason)
 
 
-def _end_like_interrupt() -> None:
-    """SIGTERM and a closed terminal end a command as Ctrl-C does: in order, with nothing left running."""
-
-    def interrupt(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+def _changed(change: Change) -> None:
+    style = {Turn.BACK: "quiet", Turn.ENDED: "undetermined", Turn.DOWN: "invalid"}[change.turn]
+    values = {"name": change.service, "cause": change.cause, "seconds": f"{change.again_s:g}", "deaths": change.deaths}
+    say(f"up.{change.turn}", style, fold=False, **values)
 
 
 def _addresses(layout: Layout, office: Office) -> None:

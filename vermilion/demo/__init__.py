@@ -18,7 +18,7 @@ from vermilion.ceremony import ensure
 from vermilion.demo import attempts, endings, report, specimens, story
 from vermilion.demo.stage import Stage
 from vermilion.operation.configuration import write_all
-from vermilion.operation.launcher import Launcher, require_ports, running
+from vermilion.operation.launcher import Launcher, kept_going, require_ports, running
 from vermilion.services import SERVICES
 from vermilion.state.layout import Layout
 from vermilion.state.office import Office
@@ -68,7 +68,8 @@ def _open(layout: Layout, office: Office) -> Iterator[None]:
         began_s = time.monotonic()
         launcher.start()
         say("demo.started", "quiet", count=len(SERVICES), seconds=f"{time.monotonic() - began_s:.0f}")
-        yield
+        with kept_going(launcher):
+            yield
 
 
 def _clear(out: Path, documents: Path) -> tuple[Path, Path]:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from sealcore.platform.service import REPEAT_DOES_HARM
 from vermilion.operation.configuration import monitoring_targets
 from vermilion.operation.ports import default_ports
+from vermilion.operation.restarts import POLICY
 from vermilion.services import SERVICES, Identity, ServiceSpec
 from vermilion.state.office import Office
 
@@ -26,15 +28,17 @@ _UNIT: Final = """\
 Description=Vermilion {name}: {purpose}
 Documentation=file://{package}/docs/architecture.md
 After={after}
-# A PIN that the token refused must not be presented again and again.
-StartLimitIntervalSec=300
-StartLimitBurst=3
+# As `vermilion up` does: after so many ends in so many seconds it stays down until `systemctl reset-failed {unit} && systemctl start {unit}`.
+StartLimitIntervalSec={within_s:.0f}
+StartLimitBurst={deaths}
 
 [Service]
 User={account}
 ExecStart={package}/.venv/bin/python -m {module} --config {state}/config/{name}.toml
-Restart=on-failure
+Restart=always
 RestartSec=5
+# A PIN that the token refused must not be presented again and again.
+RestartPreventExitStatus={harmful}
 KillSignal=SIGTERM
 TimeoutStopSec=30
 UMask=0077
@@ -84,6 +88,10 @@ def unit(service: ServiceSpec, services: Sequence[ServiceSpec]) -> str:
         writable=" ".join(own),
         memory_max_mb=service.memory_max_mb,
         cpu_weight=service.cpu_weight,
+        unit=service.unit,
+        within_s=POLICY.within_s,
+        deaths=POLICY.deaths,
+        harmful=REPEAT_DOES_HARM,
     )
 
 

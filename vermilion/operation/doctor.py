@@ -27,6 +27,7 @@ from timestamp.clock_sources import read_clock_state
 from vermilion.messages import text
 from vermilion.operation import launcher
 from vermilion.operation.ports import port_is_free
+from vermilion.operation.watched import absence
 from vermilion.services import SERVICES, ServiceSpec
 from vermilion.state import tsas
 from vermilion.state.layout import Layout
@@ -183,6 +184,9 @@ def _services(layout: Layout, plan: Office, services: Sequence[ServiceSpec]) -> 
                 yield _fault("services", "failing", name=service.name, parts=parts, log=layout.log(service.name))
             else:
                 yield _well("services", "running", name=service.name, ports=shown)
+        elif (away := absence(layout, service.name)) is not None and launcher.is_held(layout):
+            what, health = ("down", Health.FAULT) if away.given_up else ("away", Health.WARNING)
+            yield _fault("services", what, health, name=service.name, cause=away.cause, since=away.since, log=layout.log(service.name))
         elif taken:
             yield _fault("services", "taken", name=service.name, ports=" ".join(map(str, taken)), file=layout.office_file)
         else:

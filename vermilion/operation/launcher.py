@@ -1,7 +1,8 @@
-"""Starts each service as a process of its own and stops them again in reverse; touches no process that it did not start.
+"""Starts the services of an office, starts again what ends by itself, and stops all in reverse; touches no process that it did not start.
 
-A service is known by its pid file, which holds the process's start time too: a number used again by a stranger is not ours.
-Services get their own session, so that Ctrl-C reaches the launcher alone and the end is in order.
+A service is known by its pid file, which holds the process's start time too: a number used again by a stranger is not ours. What
+ended by itself is noted in ``run/NAME.down`` until it is ready again, for ``vermilion doctor``. After too many ends (``restarts``)
+a service is left down and the others go on; it is tried again once that note is removed (``vermilion start``).
 """
 
 from __future__ import annotations
@@ -10,51 +11,26 @@ import fcntl
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain
-from pathlib import Path
-from typing import IO
+from contextlib import contextmanager, suppress
+from itertools import chain, product
+from typing import IO, Final
 
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, VermilionError
 from vermilion.operation.ports import port_is_free
-from vermilion.operation.programs import environment, last_words
+from vermilion.operation.process import POLL_S, STOP_TIMEOUT_S, Running
+from vermilion.operation.restarts import POLICY, RestartPolicy
+from vermilion.operation.signals import ignored
+from vermilion.operation.watched import Change, Watched
 from vermilion.services import SERVICES, ServiceSpec, start_waves
 from vermilion.state.layout import Layout
 from vermilion.state.office import Office
 
-READY_TIMEOUT_S = 90.0  # a cold start on two busy cores, with room
-STOP_TIMEOUT_S = 15.0  # longer than any service's own grace
-POLL_S = 0.02
-
-
-@dataclass(frozen=True)
-class Running:
-    """A process as its pid file knows it."""
-
-    service: str
-    pid: int
-    started_ticks: int
-
-    @property
-    def alive(self) -> bool:
-        """Whether that very process is still there."""
-        return _start_ticks(self.pid) == self.started_ticks
-
-
-def _start_ticks(pid: int) -> int | None:
-    """When a process started, in the kernel's ticks; None when it is gone or has ended unreaped."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])
+WATCH_S: Final = 0.1
+RUN_FILES: Final = ("pid", "pid-new", "said", "down")
 
 
 def require_ports(office: Office, services: Sequence[ServiceSpec] = SERVICES) -> None:
@@ -79,18 +55,37 @@ def running(layout: Layout, services: Sequence[ServiceSpec] = SERVICES) -> list[
     return found
 
 
+def is_held(layout: Layout) -> bool:
+    """Whether a launcher serves this office now."""
+    try:
+        with layout.run("launcher.lock").open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
 class Launcher:
-    """Starts an office and stops what it started; use it as a context manager.
+    """Starts an office, keeps it going, and stops what it started; use it as a context manager.
 
     Holds a lock on the state folder for as long as it lives, so that two launchers never serve one state.
     """
 
-    def __init__(self, layout: Layout, services: Sequence[ServiceSpec] = SERVICES, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        services: Sequence[ServiceSpec] = SERVICES,
+        *,
+        clock: Clock | None = None,
+        policy: RestartPolicy = POLICY,
+    ) -> None:
         self._layout = layout
         self._services = services
         self._clock = clock or SystemClock()
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._begun: dict[str, int] = {}  # where in its log a service's present life begins
+        self._policy = policy
+        self._watched: dict[str, Watched] = {}  # in the order of their start
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> Launcher:
@@ -111,116 +106,97 @@ class Launcher:
         self._lock = lock
         for leftover in reversed(running(self._layout, self._services)):
             _end(leftover, self._clock)
+        for service, kind in product(self._services, RUN_FILES):
+            self._layout.run(f"{service.name}.{kind}").unlink(missing_ok=True)
 
     def start(self, report: Callable[[str], None] = lambda _name: None) -> None:
-        """Starts all services, wave by wave; ``report`` gets the name of each that is ready. Stops all again when one fails."""
+        """Starts all services, wave by wave; ``report`` gets the name of each that is ready.
+
+        SERVICE_UNAVAILABLE when one cannot be started, and then all are stopped: what does not begin is mended first.
+        """
         try:
             for wave in start_waves(self._services):
                 for service in wave:
-                    self._spawn(service)
+                    self._begin(service)
                 for service in wave:
-                    self._await_ready(service)
+                    self._await_ready(service.name)
                     report(service.name)
         except BaseException:
             self.stop()
             raise
 
-    def died(self) -> str | None:
-        """The name of a service that has ended by itself, if any."""
-        return next((name for name, process in self._processes.items() if process.poll() is not None), None)
+    def wait(self, stop: Callable[[], bool], report: Callable[[Change], None] = lambda _change: None) -> None:
+        """Until ``stop()`` says so, starts again what ends by itself; ``report`` gets what becomes of it.
 
-    def wait(self, stop: Callable[[], bool]) -> None:
-        """Returns when ``stop()`` says so; raises SERVICE_UNAVAILABLE when a service ends by itself."""
+        SERVICE_UNAVAILABLE when not one service is left that runs or will be tried again.
+        """
         while not stop():
-            if (name := self.died()) is not None:
-                raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the service {name} ended by itself: {self._last_words(name)}")
-            time.sleep(0.2)
+            for one in self._watched.values():
+                if (change := one.look(may_start=self._has_what_it_needs(one))) is not None:
+                    with suppress(OSError):  # a terminal that is gone, a full disk under what it is sent to
+                        report(change)
+            if self._watched and all(one.given_up for one in self._watched.values()):
+                raise VermilionError(Code.SERVICE_UNAVAILABLE, "every service of the office is down, and each ended too often to go on")
+            time.sleep(WATCH_S)
 
     def restart(self, name: str) -> None:
         """Ends one service and starts it again."""
-        self._stop_one(name)
-        service = next(service for service in self._services if service.name == name)
-        self._spawn(service)
-        self._await_ready(service)
+        one = self._watched[name]
+        one.stop()
+        self._begin(one.service)
+        self._await_ready(name)
 
     def stop(self) -> None:
         """SIGTERM in reverse order, each given its time; then nothing of ours is left. A further Ctrl-C does not cut it short."""
-        with _undisturbed():
-            for name in reversed(list(self._processes)):
-                self._stop_one(name)
+        with ignored():
+            for one in reversed(list(self._watched.values())):
+                one.stop()
+        self._watched.clear()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
-    def _spawn(self, service: ServiceSpec) -> None:
-        configuration = self._layout.config(service.name)
-        said = self._layout.run(f"{service.name}.said")
-        with said.open("wb") as out, self._layout.log(service.name).open("ab") as log:
-            self._begun[service.name] = log.seek(0, os.SEEK_END)
-            process = subprocess.Popen(
-                [sys.executable, "-m", service.module, "--config", configuration],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=log,
-                start_new_session=True,
-                env=environment(),
-                cwd=self._layout.state,
-            )
-        self._processes[service.name] = process
-        record = {"pid": process.pid, "started_ticks": _start_ticks(process.pid) or 0}
-        self._layout.run(f"{service.name}.pid").write_text(json.dumps(record), "ascii")
+    def _begin(self, service: ServiceSpec) -> None:
+        one = self._watched.setdefault(service.name, Watched(self._layout, service, self._clock, self._policy))
+        one.start()
 
-    def _await_ready(self, service: ServiceSpec) -> None:
-        process, said = self._processes[service.name], self._layout.run(f"{service.name}.said")
-        deadline = self._clock.monotonic_s() + READY_TIMEOUT_S
-        while b"ready\n" not in said.read_bytes():
-            if process.poll() is not None:
-                raise VermilionError(
-                    Code.SERVICE_UNAVAILABLE, f"the service {service.name} did not start: {self._last_words(service.name)}"
-                )
-            if self._clock.monotonic_s() > deadline:
-                raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the service {service.name} was not ready within {READY_TIMEOUT_S:.0f} s")
+    def _await_ready(self, name: str) -> None:
+        one = self._watched[name]
+        while not one.is_ready:
+            if (why := one.why_not_ready()) is not None:
+                raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the service {name} did not start: it {why}")
             time.sleep(POLL_S)
 
-    def _stop_one(self, name: str) -> None:
-        process = self._processes.pop(name)
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        for suffix in ("pid", "said"):
-            self._layout.run(f"{name}.{suffix}").unlink(missing_ok=True)
-
-    def _last_words(self, name: str) -> str:
-        """Why a service ended, from what this life of it has logged: earlier ones had reasons of their own."""
-        log = self._layout.log(name)
-        said = log.read_bytes()[self._begun[name] :] if log.exists() else b""
-        code, reason = last_words(said.decode("utf-8", errors="replace"))
-        return f"{code}: {reason} (see {log})" if code else f"{reason} (see {log})"
+    def _has_what_it_needs(self, one: Watched) -> bool:
+        """What it starts after is ready, or given up: then it says itself what it cannot do without it."""
+        needed = (self._watched.get(name) for name in one.service.after)
+        return all(other is None or other.is_ready or other.given_up for other in needed)
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ignores the signals that people and supervisors end a program with, where we may (the main thread alone)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+def kept_going(launcher: Launcher) -> Iterator[None]:
+    """While something else is done in this thread, what ends by itself is started again."""
+    enough = threading.Event()
+    watch = threading.Thread(target=_watch, args=(launcher, enough), name="launcher")
+    watch.start()
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        enough.set()
+        watch.join()
+
+
+def _watch(launcher: Launcher, enough: threading.Event) -> None:
+    with suppress(VermilionError):  # nothing is left to watch: whoever needs the services is told so by their silence
+        launcher.wait(enough.is_set)
 
 
 def _end(leftover: Running, clock: Clock) -> None:
-    """Ends a process that an earlier launcher of this state started and could not stop."""
+    """Ends a process that an earlier launcher of this state started and could not stop, and what it had started."""
     deadline = clock.monotonic_s() + STOP_TIMEOUT_S
-    os.kill(leftover.pid, signal.SIGTERM)
-    while leftover.alive:
-        if clock.monotonic_s() > deadline:
-            os.kill(leftover.pid, signal.SIGKILL)
-        time.sleep(POLL_S)
+    with suppress(ProcessLookupError):
+        os.kill(leftover.pid, signal.SIGTERM)
+        while leftover.alive:
+            if clock.monotonic_s() > deadline:
+                os.killpg(leftover.pid, signal.SIGKILL)
+            time.sleep(POLL_S)

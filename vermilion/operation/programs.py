@@ -8,11 +8,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 from sealcore.errors import Code, VermilionError
 
 TIMEOUT_S = 600.0  # an RSA-4096 key in SoftHSM takes up to half a minute on a slow core
-_TRACEBACK = "Traceback (most recent call last):"
+TRACEBACK: Final = "Traceback (most recent call last):"
 _TYPED = re.compile(r"\b([A-Z][A-Z_]{3,}): (.+)")
 
 
@@ -48,14 +49,15 @@ def last_words(said: str) -> tuple[Code | None, str]:
     """
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     for line in reversed(lines):
-        if line == _TRACEBACK:
+        if line == TRACEBACK:
             break
-        if (found := _typed(line)) is not None:
+        if (found := typed(line)) is not None:
             return found
     return None, lines[-1][:300] if lines else "it said nothing"
 
 
-def _typed(line: str) -> tuple[Code, str] | None:
+def typed(line: str) -> tuple[Code, str] | None:
+    """The code and reason of a line that states a typed error: a JSON event, or ``CODE: reason``."""
     try:
         event = json.loads(line)
         return Code(event["code"]), str(event["reason"])
