@@ -97,6 +97,8 @@ class Front:
 
     async def stop(self) -> None:
         """Accepts nothing new; returns when what was accepted is finished and answered."""
+        # In this order: no new documents, then the answers to those that are here, and only then
+        # the connections they go out on.
         self._streams.stop()
         await self._dispatcher.drain()
         await self._rpc.stop()
@@ -165,6 +167,8 @@ def build(
         opened.callback(database.dispose)
         upgrade(database, scripts("signer"))
         register = RegisterStore(database, audience=settings.audience)
+        # Register and ledger are compared before the port opens: a signer whose database was
+        # altered must not answer anybody.
         register.load()
         size = consistency.check(database, _checkpoint(settings.checkpoint) if settings.checkpoint else None)
         get_log("signer").info("register and ledger agree", acts=register.current().version, entries=size)

@@ -207,6 +207,8 @@ def low_s(presented: Presented) -> None:
 
 def decisions(presented: Presented) -> None:
     """Every decision is by a registered person over exactly this request; none rejects, and nobody approves their own request."""
+    # The person's key comes from the register at this moment, never from the token: whoever
+    # makes tokens could bring keys along.
     register = presented.register
 
     token_checks.require_decisions(presented.claims, lambda person: register.person(person, "approver").key, register.key_of)
@@ -216,6 +218,8 @@ def quorum(presented: Presented) -> None:
     """Enough distinct persons approved: at least the register's number, which a policy may raise and never lower."""
     claims, register = presented.claims, presented.register
     least = register.least_persons(claims.action, claims.seal, untemplated=presented.untemplated)
+    # Rules 1 counted names. Acts recorded under them must come out the same whenever the
+    # register is rebuilt, so they are still counted that way.
     counted_by_key = presented.rules >= 2
     given = token_checks.distinct_approvers(claims, register.key_of) if counted_by_key else len(token_checks.approvers(claims))
     token_checks.require_quorum(claims, least, given)
@@ -265,12 +269,18 @@ def grant_alive(presented: Presented) -> None:
 
 
 TOKEN_STEPS: Sequence[Callable[[Presented], object]] = (
+    # The issuer and its signature come first: until then the claims are anybody's words, and
+    # what follows believes them.
     issuer_pinned,
     token_signature,
     audience,
     subject,
+    # No ``not_ended`` here: Intend judges the end, so a repeat of a request that was sealed in
+    # time still gets its bytes after ``exp``.
     not_before,
     after_restore,
+    # The costly steps follow the cheap ones: each decision is an ECDSA verification, and
+    # anybody with a client certificate may call.
     decisions,
     quorum,
     seal_state,
@@ -285,8 +295,11 @@ ACT_STEPS: Sequence[Callable[[Presented], object]] = (
     audience,
     subject,
     not_before,
+    # An act has no Intend that could judge the end of its token.
     not_ended,
     after_restore,
+    # Of an act there is one piece of evidence: of every signature in it only the form with low
+    # s counts, so that nobody can compute a twin.
     low_s,
     decisions,
     action_act,
@@ -300,6 +313,9 @@ def _people(claims: Claims) -> tuple[str, ...]:
 
 def _admission(presented: Presented, covers: ManifestCovers | GrantCovers) -> Admission:
     claims, register, people = presented.claims, presented.register, _people(presented.claims)
+    # Everything whose stop must reach uses that were admitted already. Commit compares these
+    # values under lock; what is missing here could be stopped between gate and Commit without
+    # effect.
     epochs: dict[tuple[EpochKind, str], int] = {
         ("seal", claims.seal): register.epoch("seal", claims.seal),
         ("client", claims.sub): register.epoch("client", claims.sub),
@@ -322,6 +338,8 @@ def _admission(presented: Presented, covers: ManifestCovers | GrantCovers) -> Ad
 def admit_item(admission: Admission, request: ItemRequest, *, largest_document_bytes: int) -> AdmittedItem:
     """The admission of one document; raises the code of the first step that refuses, naming the document."""
     try:
+        # By cost: sizes, then lookups, then the proof (a few hashes), and last the hash over the
+        # whole document.
         require_size(request, largest_document_bytes)
         scope(admission, request)
         binding = proof_or_grant(admission, request)
@@ -366,17 +384,22 @@ def proof_or_grant(admission: Admission, request: ItemRequest) -> bytes:
             raise VermilionError(Code.PROOF_INVALID, f"{covers.size} documents were approved; there is no index {request.index}")
         leaf = Leaf(request.salt, request.index, covers.size, request.document_sha256, request.size_bytes, request.placement)
         return covers.prove(leaf, request.proof)
+    # Otherwise a client could vary the salt and so bind one index of a grant to many leaves.
     require(not request.salt and not request.proof, "under a grant an item carries neither salt nor proof")
     return unsalted_binding(request, request.document_sha256)
 
 
 def grant_leaf(request: ItemRequest, salt: bytes) -> Leaf:
     """The leaf of a use under a grant: a batch of one, because nobody approved a list. Its salt is chosen at the first Intend."""
+    # The index stays out of the leaf: under a grant the client chooses it, and no approver has
+    # seen it.
     return Leaf(salt, 0, 1, request.document_sha256, request.size_bytes, request.placement)
 
 
 def document_hash(request: ItemRequest) -> hashlib._Hash:
     """The bytes that will be sealed are the approved ones; the hash state after them."""
+    # Over the very buffer that the writer reads later: a hash over another copy would leave a
+    # gap in which the bytes could change.
     digest = hashlib.sha256(request.document)
     if len(request.document) != request.size_bytes or digest.digest() != request.document_sha256:
         raise VermilionError(Code.DOCUMENT_MISMATCH, "the bytes sent are not those that were approved")

@@ -67,6 +67,7 @@ def resumed(register: Register, seal_id: str) -> Register:
 
 def stopped(register: Register, subject_kind: str, subject: str) -> Register:
     """The register after an officer's stop. Stopping something again raises its epoch again: a stop always has its effect."""
+    # A grant that is not known yet can be stopped, too: its token may be on its way.
     if subject_kind == "grant":
         return _shut(register, "grant", subject)
     seal = register.seal(subject)
@@ -77,6 +78,8 @@ def stopped(register: Register, subject_kind: str, subject: str) -> Register:
 
 def restored(register: Register, at: int) -> Register:
     """The register after a restore from a backup at ``at`` (NumericDate)."""
+    # Only ever later: a record of an older restore must not make tokens valid that a newer one
+    # has ended.
     return replace(register, restored_at=max(at, register.restored_at or 0))
 
 
@@ -87,6 +90,8 @@ def _require_distinct_keys(before: Register, after: Register) -> None:
     issuers = [one.public_key for one in after.issuers.values() if one.active and (one.kid, True) not in known]
     for public_key in (*people, *issuers):
         require_canonical(public_key)
+    # Counted by the canonical encoding, and over people who have left as well: a key that was
+    # once somebody's never counts as another's.
     holders = Counter(canonical_spki(one.key) for one in after.people.values())
     holders.update(canonical_spki(one.key) for one in after.issuers.values())
     if any(holders[public_key] > 1 for public_key in (*people, *issuers)):
@@ -113,6 +118,8 @@ def _person_remove(register: Register, parameters: Parameters) -> Register:
     person = register.people.get(parameters["id"])
     if person is None or not person.active:
         raise VermilionError(Code.NOT_FOUND, "the person is not in the register")
+    # Never deleted: decisions of the past must stay attributable, and the id can never be taken
+    # by somebody else.
     return register.with_person(replace(person, active=False)).raised("person", person.id)
 
 
@@ -154,6 +161,7 @@ def _seal_certificate(register: Register, parameters: Parameters) -> Register:
     certificate, chain = _certified(parameters)
     seal = register.seal(parameters["id"])
     renewed = replace(seal, certificate=certificate, chain=chain)
+    # A new key is a new seal, with an approval of its own: entries in the ledger name the key.
     require(renewed.spki_sha256 == seal.spki_sha256, "a renewed certificate is for the seal's present key")
     return register.with_seal(renewed)
 

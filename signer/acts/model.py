@@ -132,14 +132,19 @@ def carry_out(register: Register, act: Act, *, audience: str, peer: str | None =
 
     peer    who presents the token; None when acts are replayed, where the token's own subject stands in
     """
+    # Otherwise whoever can write the database could add an act under the older, laxer rules.
     if act.rules < register.rules or act.rules > RULES:
         raise VermilionError(
             Code.REGISTER_INCONSISTENT, f"an act by the rules {act.rules} does not follow one by the rules {register.rules}"
         )
     identity = act.identity
+    # By what is ordered, not by its bytes: a stop that was lifted would come back under a
+    # second signature of the same statement.
     if act.rules >= 2 and identity in register.orders:
         raise VermilionError(Code.CONFLICT, "this was ordered and carried out before")
     carried = _carried(register, act, audience, peer)
+    # Derived from the difference, after any change: no kind of act can forget to end what it
+    # narrows.
     after = raised_where_narrower(register, carried.register) if act.rules >= 2 else carried.register
     orders = {identity: register.version, **register.orders}
     touched = {**register.touched, **dict.fromkeys(what_differs(register, after), act.time_us)}
@@ -164,6 +169,8 @@ def _carried(register: Register, act: Act, audience: str, peer: str | None) -> C
 
 def _perform(register: Register, act: Act, audience: str, peer: str | None) -> Carried:
     jws = str(act.evidence["token"])
+    # At the act's own time: when replayed years later, its token has long expired and its
+    # approvers may have left.
     admission = admit_act(jws, peer=peer or _subject(jws), register=register, now=act.time, audience=audience, rules=act.rules)
     claims = admission.claims
     after = ordered(register, claims.action, claims.seal, admission.parameters, act.rules)
@@ -174,6 +181,7 @@ def ordered(register: Register, action: str, seal: str, parameters: Mapping[str,
     """The register after the act that a token orders; raises what the change refuses."""
     if action != "resume":
         return changed(register, parameters, rules)
+    # Approvers may have been shown the one and the gate judged by the other.
     if parameters.get("seal", seal) != seal:
         raise VermilionError(Code.ACTION_MISMATCH, "the act's parameters name another seal than the token")
     return resumed(register, seal)

@@ -62,6 +62,8 @@ class Performer:
         now = self._clock.now()
         register = self._store.current()
         act = perform_act(jws, time_us(now))
+        # Before the gate: a repeat after the token's end, or after a person has left, must get the
+        # answer that the first call was owed.
         if (known := self._store.recorded(act)) is not None:
             return known
         admitted = admit_act(jws, peer=peer, register=register, now=now, audience=self._audience)
@@ -102,6 +104,8 @@ class Performer:
             for one in value if isinstance(value, list) else (value,):
                 if isinstance(one, str):
                     require_readable(one, f"the parameter {name}")
+        # Before any file is opened: the examination costs a sandbox, and malformed parameters are
+        # refused without one.
         after = ordered(register, action, seal_id, parameters)  # first of all refuses what is malformed
         require_meetable(register, after)
         named = self._examined(parameters, files)
@@ -124,6 +128,8 @@ class Performer:
         """The files that the act names: each must be there and be fit for its purpose."""
         given = {hashlib.sha256(content).digest(): content for content in files}
         wanted = named_attachments(parameters)
+        # What no approver has seen by its hash is not taken in, not even to lie unused in the
+        # database.
         for digest in given.keys() - wanted:
             raise VermilionError(Code.ATTACHMENT_UNNAMED, f"the act names no file {digest.hex()}")
         named = {digest: given[digest] if digest in given else self._held(digest) for digest in sorted(wanted)}

@@ -34,6 +34,8 @@ def stop(store: RegisterStore, clock: Clock, statement: StopStatement, signature
     require_readable(statement.reason, "the reason of the stop")
     now = clock.now()
     signed_at = datetime.fromisoformat(statement.time)
+    # Whoever saw a stop that was never submitted could otherwise submit it on a day of their
+    # choosing.
     if not now - FRESH <= signed_at <= now + SKEW:
         raise VermilionError(Code.INVALID_ARGUMENT, "the stop was not signed within the last 24 hours")
     register = store.current()  # a repeat gets the first answer; its signature must verify all the same

@@ -34,11 +34,15 @@ class Admissions:
 
         A token is judged again when the register has changed or a minute has passed; the certificate's status, each time.
         """
+        # The client is part of the key: the same token from another peer must fail at ``subject``,
+        # not hit the cache.
         kept_as, now = (call.jws, call.client), self._clock.now()
         with self._lock:
             admission = self._kept.get(kept_as)
+        # ``abs``: when the clock is set back, what was judged in the future counts as old, too.
         if admission is None or admission.register.version != register.version or abs(now - admission.judged_at) >= JUDGED_AGAIN:
             admission = admit_token(call.jws, peer=call.client, register=register, now=now, audience=self._audience)
+        # Not cached: a revocation must take effect with the next batch.
         self._status.require_good(admission.seal)
         key = self._keys.of(admission.seal)
         with self._lock:

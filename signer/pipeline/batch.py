@@ -61,6 +61,8 @@ class Admitted(NamedTuple):
 
     def digest(self) -> hashlib._Hash:
         """The state of the signature's hash after the whole document; copy it, never update it."""
+        # SHA-256 was computed at the gate in the same pass that proved the bytes; another hash
+        # (SHA-384 with P-384) costs a second one.
         hash_name = self.key.template.hash_name
         return self.item.digest if hash_name == "sha256" else hashlib.new(hash_name, self.item.request.document)
 
@@ -116,6 +118,7 @@ def verify(timestamped: Timestamped, suffix: bytes, known: KnownCms) -> Verified
     admitted, intent = intended
     received, item, key = admitted
     read_back(accounted, suffix, spki_sha256=key.key.spki_sha256, known=known)
+    # Hashing on from the gate's state: the document's bytes are not read a second time.
     sealed = item.digest.copy()
     sealed.update(suffix)
     finished = Finished(
@@ -171,6 +174,8 @@ class Batch:
         for documents in self.groups.values():
             for document in documents:
                 if document not in self._detached:
+                    # A result that a document has already stays: it may be sealed, and a later
+                    # failure of the batch does not change that.
                     self._results.setdefault(document, fault)
 
     def detach(self, document: Received) -> None:
@@ -184,6 +189,8 @@ class Batch:
 
     def failed(self) -> list[Intent]:
         """The attempts that came to nothing."""
+        # Documents beside the batch have no result here yet; their attempts are given up where they
+        # end.
         refused = (one.intent for one in self.begun if isinstance(self._results.get(one.admitted.received), VermilionError))
         return list(refused)
 

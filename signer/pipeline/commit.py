@@ -102,9 +102,15 @@ def commit(
     if not batch:
         return []
     with db.write(engine, urgent=urgent) as connection:
+        # Read inside the transaction: on SQLite the wait for the write lock must count against the
+        # lease, too.
         now_us = time_us(clock.now())
         refusals = _refusals(connection, batch, now_us)
+        # A use that a stop voids ends with an entry of its own. One whose fence has moved does not
+        # end here: it is another attempt's.
         ending = [(one, no) for one, no in zip(batch, refusals, strict=True) if no is None or no.code is Code.USE_VOIDED]
+        # Locks the ledger's head, the last lock of all; the uses updated below are locked already
+        # (``_refusals`` read them FOR UPDATE).
         places = ledger_store.append_new(connection, _entries(ending, now_us))
         reached("commit: entries appended")
         _end(connection, [(one, place, no is None) for (one, no), place in zip(ending, places, strict=True)], now_us)
@@ -124,6 +130,8 @@ def commit(
 def _refusals(connection: Connection, batch: Sequence[Finished], now_us: int) -> list[VermilionError | None]:
     """USE_VOIDED where a stop has committed, USE_IN_PROGRESS where another attempt has moved the fence or this one took too long."""
     admissions = {one.intent.item.admission for one in batch}
+    # Epochs before uses, the order of ``tables``. The lock is shared: batches do not wait for
+    # each other, only a stop waits for them.
     present = held_epochs(connection, seen_epochs(admissions))
     stops = {admission: stop_refusal(admission.epochs, present) for admission in admissions}
     open_uses = {
@@ -134,6 +142,8 @@ def _refusals(connection: Connection, batch: Sequence[Finished], now_us: int) ->
     results: list[VermilionError | None] = []
     for one in batch:
         mine = (one.intent.key, one.intent.attempt)
+        # The fence: whoever took the use over has raised its attempt. A worker that hung in the HSM
+        # meanwhile ends here.
         if mine not in open_uses:
             results.append(VermilionError(Code.USE_IN_PROGRESS, "another attempt has taken this use over; this signature is discarded"))
             continue
@@ -170,6 +180,8 @@ class _Kind:
 
 def _entries(ending: Sequence[tuple[Finished, VermilionError | None]], now_us: int) -> list[Encoded]:
     """The entry of each use, with salts of its own."""
+    # What entries of one admission have in common is encoded once, and all salts come from one
+    # call of the system's random source.
     shared: dict[tuple[Admission, bool], _Kind] = {}
     salts, room = os.urandom(_MOST_SALTS_BYTES * len(ending)), 0
     entries: list[Encoded] = []
@@ -179,6 +191,8 @@ def _entries(ending: Sequence[tuple[Finished, VermilionError | None]], now_us: i
         kind = shared.get((admission, is_void))
         if kind is None:
             kind = shared[admission, is_void] = _Kind.of(admission, EntryKind.VOID if is_void else EntryKind.SEAL, now_us)
+        # Never shared, not even within a token: equal commitments would tell a reader of the ledger
+        # which entries belong to one form.
         mine = salts[room : room + kind.encoder.salts_bytes]
         room += _MOST_SALTS_BYTES
         data = kind.encoder.encode(
@@ -190,6 +204,8 @@ def _entries(ending: Sequence[tuple[Finished, VermilionError | None]], now_us: i
             salts=mine,
             warnings=() if is_void else one.warnings,
         )
+        # The discarded signature of a voided use must not be found: verification looks entries up
+        # by this hash.
         signature = None if is_void else one.signature_hash
         entries.append(Encoded(data, kind.kind, kind.form or None, kind.jti, signature, kind.salts_head + mine))
     return entries
@@ -197,6 +213,8 @@ def _entries(ending: Sequence[tuple[Finished, VermilionError | None]], now_us: i
 
 def _end(connection: Connection, ending: Sequence[tuple[Finished, Appended, bool]], now_us: int) -> None:
     rows = [_row(one, place.index, is_sealed=is_sealed) for one, place, is_sealed in ending]
+    # The statement repeats the condition on attempt and state: should ``_refusals`` ever be
+    # wrong, nothing is committed.
     touched = _END.run(connection, rows, ended_us=now_us)
     if touched != len(rows):
         raise VermilionError(Code.INTERNAL, "a use moved although its row is locked")

@@ -62,6 +62,8 @@ class DryRun:
         except VermilionError as fault:
             if fault.kind is not Kind.DOCUMENT:
                 raise
+            # Any of them may have ended the child. Each goes into a child of its own, so that only
+            # the culprit pays.
             return [None] * len(candidates)
         return [_judgement(one) if one is not None else None for one in entries]
 
@@ -93,6 +95,8 @@ class DryRun:
 
 
 def _judgement(entry: dict[str, Any]) -> Judgement:
+    # The child may have been taken over by its document: lengths and numbers are cut here,
+    # before a person or a log sees them.
     if "code" not in entry:
         warnings = entry.get("warnings")
         return Judgement(tuple(str(each)[:300] for each in warnings[:32]) if isinstance(warnings, list) else ())

@@ -103,6 +103,8 @@ class Engine:
     def _all_stages(self, batch: Batch) -> None:
         admitted = self._gate(batch)
         prepared, unread = self._prepare(batch, self._intend(batch, admitted))
+        # Handed over before the batch goes on: the sandbox takes milliseconds to seconds, and
+        # neither waits for the other.
         for one in unread:
             self._go_beside(batch, one.admitted.received, partial(self._after_intend, one))
         self._parts.reached("prepared")
@@ -121,6 +123,8 @@ class Engine:
             batch.end_rest(fault)
         except Exception as fault:  # noqa: BLE001  (one outcome for each document, whatever happens)
             batch.end_rest(self._unforeseen(fault))
+        # Also after a fault that nobody foresaw: while a lease is not given up, a repeat of the
+        # request has to wait for its end.
         if failed := batch.failed():
             self._give_up(failed)
 
@@ -134,7 +138,10 @@ class Engine:
     # --- beside the batch ------------------------------------------------------------------------------------------------------
 
     def _go_beside(self, batch: Batch, document: Received, stages: Callable[[Batch], None]) -> None:
+        # Detached first: whatever becomes of the batch from here on, its end must not answer this
+        # document a second time.
         batch.detach(document)
+        # In turn by client: one client's hard documents must not hold up those of the others.
         self._beside.add(document.group.call.client, partial(self._alone, document, stages))
 
     def _alone(self, document: Received, stages: Callable[[Batch], None]) -> None:
@@ -152,6 +159,8 @@ class Engine:
 
     def _after_gate(self, template: Template, admitted: Admitted, alone: Batch) -> None:
         alone.admitted = [admitted]
+        # Before Intend, because it belongs to the gate: a use that does not match the template must
+        # not be bound to this document.
         self._require_template(template, admitted)
         prepared, unread = self._prepare(alone, self._intend(alone, [admitted]))
         prepared += self._preparation.in_sandbox(alone, unread)
@@ -177,6 +186,8 @@ class Engine:
     def _gate(self, batch: Batch) -> Sequence[Admitted]:
         """Those that passed; the documents of a grant with a template go on beside the batch."""
         with self._stage("gate", documents=len(batch)):
+            # Read once: one batch is judged by one register. What changes meanwhile is caught by
+            # the epochs, at Intend and at Commit.
             register = self._parts.register.current()
             now_ns = time.monotonic_ns()
             self._clock_jumps.look()
@@ -184,6 +195,8 @@ class Engine:
             for group, documents in batch.groups.items():
                 try:
                     if group.call.is_late(now_ns):
+                        # Nothing is written yet, so giving up is free here; later the use would be
+                        # sealed for a caller who has left.
                         raise VermilionError(Code.DEADLINE_EXCEEDED, "the caller's time was up before work began")
                     admission, key = self._admissions.admit(group.call, register)
                 except VermilionError as refusal:
@@ -218,6 +231,8 @@ class Engine:
         if not admitted:
             return ()
         with self._stage("intend", documents=len(admitted)):
+            # Whole seconds, because /M has no more: a takeover writes the same date from what is
+            # stored.
             now_us = time_us(self._parts.clock.now().replace(microsecond=0))
             wanted = [Wanted(one.item, self._proposal(one, now_us)) for one in admitted]
             intended: list[Intended] = []
@@ -226,6 +241,8 @@ class Engine:
                     intended.append(Intended(one, answer))
                 else:
                     batch.end(one.received, answer)
+            # Set before anything else can fail: what is listed here is given up if it comes to
+            # nothing.
             batch.begun = intended
         self._parts.reached("intended")
         return intended
@@ -260,6 +277,8 @@ class Engine:
 
     def _sign(self, batch: Batch, prepared: Sequence[Prepared]) -> Sequence[Signed]:
         """Calls the HSM with the seal key, once for each document."""
+        # By certificate, not by key: a renewed certificate for the same key has signed attributes
+        # of its own (ESSCertIDv2).
         by_key: dict[str, list[Prepared]] = {}
         for one in prepared:
             by_key.setdefault(one.intended.admitted.key.certificate_sha256, []).append(one)
@@ -268,6 +287,8 @@ class Engine:
             before_s = self._parts.keys.cpu_s
             for group in by_key.values():
                 key = group[0].intended.admitted.key
+                # The digest is the one that the account computed from the bytes, not the one that
+                # the writer reports.
                 signatures = self._parts.keys.sign_all(key, [key.template.signed_attributes(one.accounted.digest) for one in group])
                 self._parts.metrics.hsm_outcomes(signatures)
                 for one, signature in zip(group, signatures, strict=True):
@@ -283,6 +304,8 @@ class Engine:
         timestamped: list[Timestamped] = []
         with self._stage("timestamp", documents=len(signed)) as stage:
             before_s = self._parts.keys.cpu_s
+            # The imprint of a signature timestamp is the hash of the signature value (ETSI EN 319
+            # 122-1 §5.3), so it cannot be made earlier.
             tokens = self._parts.timestamps.stamp_all([hashlib.sha256(one.signature).digest() for one in signed])
             for one, token in zip(signed, tokens, strict=True):
                 if isinstance(token, VermilionError):
@@ -304,6 +327,8 @@ class Engine:
         with self._stage("read_back", documents=len(timestamped)):
             for one, suffix in zip(timestamped, suffixes, strict=True):
                 received = one.signed.prepared.intended.admitted.received
+                # Noted so that, if this process dies over a document, the front knows over which
+                # (ADR 18).
                 self._parts.in_progress.begin(received.request.document_sha256)
                 try:
                     verified.append(verify(one, suffix, self._known_cms))

@@ -48,9 +48,13 @@ class FairThreads:
         with self._lock:
             if client not in self._waiting:
                 self._waiting[client] = deque()
+                # Without the maximum, a client that was idle for an hour would come back with an
+                # hour's credit and shut everyone else out.
                 self._spent_s[client] = max(self._spent_s.get(client, 0.0), self._level_s)
                 self._spent_s.move_to_end(client)
             self._waiting[client].append((future, work))
+        # One call of ``_next`` for each task, but not bound to this one: whose turn it is, is
+        # settled when a thread is free.
         self._pool.submit(self._next)
         return future
 

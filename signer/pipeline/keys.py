@@ -62,6 +62,8 @@ class SealKeys:
         if known is not None:
             return known
         key = self._found(seal.key_label, seal.spki_sha256)
+        # Found by label, and whoever can write the token's folder can label another key so. Its
+        # signatures would match no certificate.
         if key.spki_sha256 != seal.spki_sha256:
             raise VermilionError(
                 Code.HSM_KEY_MISSING, f"the key {seal.key_label} in the token is not the one that the seal's certificate names"

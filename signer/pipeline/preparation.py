@@ -48,6 +48,8 @@ class Preparation:
         unread: list[Intended] = []
         for one in intended:
             request = one.admitted.item.request
+            # If the process dies in here, the front counts it against this document and refuses it
+            # after the second time (ADR 18).
             self._in_progress.begin(request.document_sha256)
             try:
                 plan = self._plan(one)
@@ -72,7 +74,10 @@ class Preparation:
             try:
                 plan = self._plan(one)
                 hash_name = one.admitted.key.template.hash_name
+                # The slice is a copy where the document is mapped: pipes take bytes.
                 update = self._sandbox.run(one.admitted.item.request.document[:], plan, hash_name)
+                # The child read a hostile document and may have been taken over: its answer is held
+                # against the document and the plan here, outside of it.
                 prepared.append(accept(one, update, plan))
                 self._metrics.sandbox_calls.labels("ok").inc()
             except VermilionError as refusal:
@@ -96,5 +101,7 @@ class Preparation:
             content_policy=ContentPolicy(seal.content_policy),
             writer_version=frozen.writer_version,
             owner_name=seal.name,
+            # Under a manifest the approved leaf says how the document is certified. Under a grant
+            # the client says it, so the seal's data decide.
             bound=seal.certifies if item.is_grant_use else None,
         )

@@ -90,6 +90,8 @@ def limits() -> Limits:
 
 def request_parts(document: bytes, plan: Plan, hash_name: str) -> list[bytes]:
     """One document and its plan, as they are sent to a child."""
+    # Only what this document shows: a child that is taken over sees no other picture of the
+    # office.
     used = {mark.picture_sha256 for mark in plan.placement.marks}
     pictures = {digest: plan.pictures[digest] for digest in sorted(used)}
     head = {

@@ -71,6 +71,8 @@ def _require(certificate: bytes, chain: Sequence[bytes], now: datetime) -> None:
     _require_purposes(leaf, issuers)
     for child, parent in pairwise((leaf, *issuers)):
         _require_key_identifier(child, parent)
+    # Last, since its library reports a failure in words of its own: the named rules above give
+    # the reason that a person can act on.
     _require_rfc5280(certificate, chain, now)
 
 
@@ -123,6 +125,7 @@ def _require_sound(certificate: x509.Certificate, now: datetime, *, signed_by_an
     name = certificate.subject.rfc4514_string()
     if certificate.version is not x509.Version.v3:
         raise _refusal(f"{name} is of version 1", "Every certificate of the chain is of version 3.")
+    # A signature names its certificate by issuer and serial number (RFC 5652 §10.2.4).
     if not 0 < certificate.serial_number < SERIAL_LIMIT:
         raise _refusal(f"the serial number of {name} is none", "Serial numbers are positive, of at most 20 octets (RFC 5280 §4.1.2.2).")
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
@@ -144,6 +147,7 @@ def _require_sound(certificate: x509.Certificate, now: datetime, *, signed_by_an
 
 def _require_different_keys(certificates: Sequence[x509.Certificate]) -> None:
     keys = [one.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for one in certificates]
+    # Whoever holds the seal's key could otherwise issue certificates under the same chain.
     if keys[0] in keys[1:]:
         raise _refusal("the seal's key is an issuer's too", "A seal's key signs no certificates: each issuer has a key of its own.")
     if len(set(keys)) < len(keys):

@@ -80,6 +80,8 @@ def _require_own_keys(before: Register, after: Register) -> None:
     """
     held = {seal.spki_sha256: seal.id for seal in before.seals.values()}
     for seal in after.seals.values():
+        # Only new seals are judged: an office from before this rule may have two seals on one key,
+        # and must come up.
         if seal.id not in before.seals and (owner := held.get(seal.spki_sha256)) is not None:
             raise VermilionError(
                 Code.CONFLICT, f"the seal {owner} has this key; a key has one seal, and a new seal takes a new key", rule=_KEYS

@@ -65,11 +65,15 @@ class RegisterStore:
         """
         act = act.accepted()
         with db.write(self._engine, urgent=True) as connection:  # a stop goes before waiting batches
+            # Locked before the register is read: everything below is judged against the acts of all
+            # replicas, and none can come in between.
             _lock_head(connection)
             before = self._newest(connection)
             if (known := _known(connection, before, act)) is not None:
                 return Recorded(before, known)
             carried = carry_out(before, act, audience=self._audience, peer=peer)
+            # Judged under the lock, whatever a caller has found before it: the register may have
+            # changed in between.
             require_meetable(before, carried.register)
             if carried.admission is not None:
                 require_person(carried.people)
@@ -98,6 +102,8 @@ class RegisterStore:
             content = connection.execute(select(attachments.c.content).where(attachments.c.sha256 == sha256)).scalar_one_or_none()
         if content is None:
             raise VermilionError(Code.NOT_FOUND, f"the register holds no file {sha256.hex()[:16]}…")
+        # Whoever can write the database could change the picture that every later document shows;
+        # people approved its hash.
         if hashlib.sha256(content).digest() != sha256:
             raise VermilionError(Code.REGISTER_INCONSISTENT, f"the register's file {sha256.hex()[:16]}… was altered")
         return bytes(content)
@@ -108,8 +114,12 @@ class RegisterStore:
             held = self._register
         if count == held.version:
             return held
+        # The database was replaced by an older copy under a running process. Going on would revive
+        # what was stopped since.
         if count < held.version:
             raise VermilionError(Code.REGISTER_INCONSISTENT, "the register has fewer acts than before")
+        # Outside the lock, since each act costs signatures. Two threads may replay the same acts;
+        # the later result is dropped.
         newest = replay(_acts(connection, held.version), audience=self._audience, start=held)
         with self._lock:
             if newest.version > self._register.version:
@@ -156,6 +166,8 @@ def _store_epochs(connection: Connection, before: Epochs, after: Epochs) -> None
         if after[kind, subject] != before.get((kind, subject), 0)
     ]
     insert_missing(connection, epochs, raised)
+    # Waits for every Commit that holds the epoch, and each later Commit sees the new value: so
+    # a stop is a line in time.
     for row in raised:  # in the one order in which epochs are locked
         same = (epochs.c.kind == row["kind"]) & (epochs.c.subject == row["subject"])
         connection.execute(update(epochs).where(same).values(epoch=after[row["kind"], row["subject"]]))  # type: ignore[index]
@@ -210,6 +222,8 @@ def _compare(connection: Connection, register: Register) -> None:
 def _compare_ledger(connection: Connection) -> None:
     columns = ledger.entries.c
     logged = connection.execute(select(columns.index.label("at"), columns.entry).where(columns.kind == EntryKind.ACT))
+    # Acts and entries must match one to one: an act that was deleted with its records would
+    # otherwise leave no trace.
     entries = {row.at: Entry.decode(row.entry) for row in logged}
     acts = connection.execute(select(register_acts.c.number, register_acts.c.sha256, register_acts.c.time_us, register_acts.c.ledger_index))
     for row in acts:

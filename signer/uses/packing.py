@@ -30,6 +30,8 @@ def pack(suffix: bytes) -> bytes:
     except ValueError:
         return _UNCHANGED + suffix
     zeros = end - behind
+    # Lower case and zeros alone can be restored exactly. One byte that comes back different
+    # would break the signature.
     if zeros < 0 or suffix[behind:end] != b"0" * zeros or any(capital in digits for capital in _CAPITALS):
         return _UNCHANGED + suffix
     return b"".join((_PLACES.pack(1, start, size_bytes, zeros), suffix[:start], signature, suffix[end:]))

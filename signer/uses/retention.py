@@ -73,6 +73,8 @@ class Retention:
         named, sealed = sorted(set(indexes)), 0
         for start in range(0, len(named), BATCH):
             part = named[start : start + BATCH]
+            # Only sealed ones: an acknowledgement that runs ahead must not lead to the deletion of
+            # bytes that nobody has received.
             held = (uses.c.jti == jti) & uses.c.use_index.in_(part) & (uses.c.state == "sealed")
             with db.write(self._engine) as connection:
                 sealed += connection.execute(select(func.count()).select_from(uses).where(held)).scalar_one()
@@ -87,6 +89,8 @@ class Retention:
         while True:
             with db.write(self._engine) as connection:
                 rows = connection.execute(due.order_by(uses.c.jti, uses.c.use_index).limit(BATCH)).all()
+                # In one transaction with the mark on the use: a repeat must read
+                # SEALED_BYTES_EXPIRED, never find a sealed use without its bytes.
                 connection.execute(delete(suffixes).where(suffixes.c.ledger_index.in_([row.ledger_index for row in rows])))
                 gone = update(uses).where(uses.c.jti == bindparam("at_jti"), uses.c.use_index == bindparam("at_index"))
                 if rows:

@@ -145,6 +145,8 @@ class UseStore:
         """For each item an attempt to work on, the bytes sealed before, or the refusal; one durable transaction for all."""
         if not batch:
             return []
+        # Releases that could not be written before: without them other replicas wait for the leases
+        # to end.
         if self._unreleased:
             self._write_releases()
         now_us = time_us(self._clock.now())
@@ -155,6 +157,8 @@ class UseStore:
             refused = self._refusals(connection, admissions, now_us)
             begun = [wanted for wanted in batch if wanted.item.admission not in refused] if refused else batch
             rows = _rows(begun)
+            # Sorted, as every statement on ``uses``: two batches that share uses then wait for each
+            # other in one direction only.
             fresh = INSERT.run(connection, sorted(rows), owner=owner, lease_until_us=at.lease_until_us)
             if fresh == len(batch):  # none had a row before, and none comes twice
                 results: list[Intended] = [
@@ -164,6 +168,8 @@ class UseStore:
             else:
                 results = self._judged(at, batch, refused)
             self._reached("intend: rows written")
+        # Only after the transaction has ended: a row that was rolled back must not be taken for
+        # present.
         self._remember(admissions - refused.keys(), now_us)
         return results
 
@@ -196,6 +202,8 @@ class UseStore:
     def _refusals(self, connection: Connection, admissions: Iterable[Admission], now_us: int) -> dict[Admission, VermilionError]:
         """The admissions under which nothing may be begun or taken over, and why."""
         ordered = sorted(admissions, key=lambda admission: admission.claims.jti)
+        # Ordered, since this inserts rows of ``tokens``: two batches with the same new tokens must
+        # not insert them crosswise.
         refused = {one: self._token_refusal(connection, one, now_us) for one in ordered}
         seen = seen_epochs(admissions)
         missing = sorted(seen.keys() - self._epochs)
@@ -219,6 +227,8 @@ class UseStore:
             insert_missing(connection, tokens, [row])
             jws = connection.execute(select(tokens.c.jws).where(tokens.c.jti == jti)).scalar_one()
             stored = jws.rpartition(".")[0].encode("ascii")
+        # Compared without the signature: ECDSA signatures differ each time, and a twin can be
+        # computed. What was approved is the statement.
         if stored == admission.signing_input:
             return None
         return VermilionError(Code.TOKEN_MALFORMED, f"another token with the id {jti} came before")
@@ -232,6 +242,8 @@ class UseStore:
         results: list[Intended] = []
         for wanted in batch:
             key = _key(wanted.item)
+            # The first of the two goes on. Both would get the same attempt, and the HSM would be
+            # called twice for it.
             if key in seen:
                 results.append(_in_progress(wanted, "the batch names this use twice"))
                 continue
@@ -250,10 +262,13 @@ class UseStore:
         return results
 
     def _judge(self, at: _Transaction, wanted: Wanted, refusal: VermilionError | None, row: AnyRow, stored: Result | None) -> Intended:
+        # First of all, so that nobody gets the sealed bytes of a document that they did not send.
         if row.binding != wanted.item.binding:
             return VermilionError(
                 Code.USE_BOUND_TO_OTHER_BYTES, f"index {row.use_index} of this token is bound to another document or other marks"
             )
+        # Before any refusal: what was sealed in time is handed out again, whatever was stopped or
+        # has expired since.
         if stored is not None:
             return stored
         if row.state == "voided":
@@ -267,6 +282,8 @@ class UseStore:
             return _in_progress(wanted, "another request is working on this use")
         if not frozen.fits(wanted.proposal):  # a renewed certificate or another writer: nothing of the old attempt was released
             frozen = replace(wanted.proposal, signing_time_us=frozen.signing_time_us, field_name=frozen.field_name)
+        # The raised attempt is the fence: an earlier worker that comes back, even with a finished
+        # signature, finds it at Commit.
         return Intent(wanted.item, row.attempt + 1, frozen, row.leaf_hash, at.lease_until_us)
 
     def _is_free(self, row: AnyRow, now_us: int) -> bool:
@@ -274,6 +291,7 @@ class UseStore:
             return True
         instance, boot, worker, *_ = row.owner.split("/")
         with self._lock:
+            # Ours and given up, although the database may not know it yet (``release`` failed).
             if Attempt(row.jti, row.use_index, row.attempt) in self._ended:
                 return True
             # We hold the port, so the earlier process of our name has ended.
@@ -285,6 +303,8 @@ class UseStore:
             if self._ended:
                 self._ended = {key: until for key, until in self._ended.items() if until > now_us}
                 self._unreleased = {key: until for key, until in self._unreleased.items() if until > now_us}
+            # Emptied whole: it fills again within a few batches, and needs no bookkeeping on the
+            # hot path.
             if len(self._tokens) > _MOST_CACHED:
                 self._tokens = {}
             if len(self._epochs) > _MOST_CACHED:
