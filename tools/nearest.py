@@ -37,20 +37,21 @@ def nearest(changed: Iterable[str], uses: Uses) -> list[str]:
     """Test files for ``changed``, in the order in which a fault is likely to show early.
 
     First the changed test files themselves; then, for each changed file, those that use it, or where no test does, those that use
-    its users, and so on; then the other tests of the folder that is named after its room, and namesakes elsewhere. Among equals come first the test of the same
-    name, those of the room, and those that use least, which are the most specific and the quickest.
+    its users, and so on; then the other tests of the folders that are named after its rooms, and namesakes elsewhere. Among equals come
+    first the test of the same name, those of the innermost room, and those that use least, which are the most specific and the quickest.
     """
     users = uses.users()
     rank: dict[str, tuple[int, int, int]] = {}
     for path in changed:
         found = dict(_reached(path, uses, users))
-        rooms = {f"tests/{part}" for part in PurePosixPath(path).with_suffix("").parts}
+        names = set(PurePosixPath(path).with_suffix("").parts)
         namesake = f"test_{PurePosixPath(path).stem}"
         for test in filter(is_test, uses.of):
-            in_room, same_name = _folder(test) in rooms, PurePosixPath(test).stem == namesake
+            room, same_name = PurePosixPath(test).parts[1:-1], PurePosixPath(test).stem == namesake
+            in_room = len(room) if names.issuperset(room) else 0  # the deeper the nearer
             if test not in found and not in_room and not same_name:
                 continue
-            mine = (found.get(test, len(uses.of)), not (in_room and same_name), not in_room)
+            mine = (found.get(test, len(uses.of)), not (in_room and same_name), -in_room)
             rank[test] = min(mine, rank.get(test, mine))
     return sorted(rank, key=lambda test: (rank[test], len(uses.of[test]), test))
 
@@ -103,7 +104,3 @@ def _name(path: str) -> str:
     if not path.endswith(".py"):
         return PurePosixPath(path).name
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
-def _folder(path: str) -> str:
-    return "/".join(PurePosixPath(path).parts[:2])

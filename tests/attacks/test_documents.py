@@ -14,9 +14,9 @@ from tests.crash.fixtures import house, scenes
 from tests.crash.mutants import DEADLY, DEADLY_TEXT, SLIPPED_TEXT
 from tests.crash.scene import Scene
 from tests.crash.services import Variation
-from tests.pades.documents import assemble, simple
 from tests.signer.batches import everything_sealed_once, in_background
 from tests.signer.office import Approved, document
+from tests.signer.pdf.documents import assemble, simple
 from tests.signer.station import stream_messages
 from tests.support.waiting import until
 

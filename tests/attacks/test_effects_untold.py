@@ -21,7 +21,7 @@ from sealcore.protocol.decision import DecisionContext, Policy
 from sealcore.protocol.effect_model import KnownPerson
 from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
 from sealcore.protocol.manifest import DocumentEntry, Manifest
-from tests.approvals.effects import CA, DIGEST, EXAMPLES, HELD, KNOWN, PERSON, SEAL, context, told
+from tests.protocol.effects import CA, DIGEST, EXAMPLES, HELD, KNOWN, PERSON, SEAL, context, told
 from tests.signer.office import spki
 
 OTHER_KEY = b64url(spki(ec.generate_private_key(ec.SECP256R1()).public_key()))

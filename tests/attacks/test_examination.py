@@ -14,9 +14,9 @@ from signer.api.examination import Rate
 from tests.attacks.examining import Chunk, Items, Request, examine, examined, item, items
 from tests.crash.fixtures import house, scenes
 from tests.crash.scene import Scene
-from tests.pades.documents import STRUCTURES, simple
 from tests.signer.batches import batch, everything_sealed_once
 from tests.signer.office import document
+from tests.signer.pdf.documents import STRUCTURES, simple
 
 __all__ = ["house", "scenes"]
 Scenes = Callable[..., Scene]

@@ -25,9 +25,9 @@ from signer.pipeline.fairness import FairThreads
 from tests.attacks.examining import Chunk, Items, Request, examine, item, items
 from tests.crash.fixtures import house, scenes
 from tests.crash.scene import Scene
-from tests.pades.documents import simple
 from tests.signer.batches import batch, entries_of, everything_sealed_once
 from tests.signer.office import document
+from tests.signer.pdf.documents import simple
 from tests.signer.station import TIMEOUT_S, Results, stream_messages, typed
 from tests.support.waiting import until
 

@@ -24,8 +24,8 @@ from tests.crash.client import Client, Journal, Work
 from tests.crash.failpoints import Act
 from tests.crash.observers import Batch, Counted, Observers, released_files
 from tests.crash.scene import WORKERS, Scene, lives
-from tests.pades.documents import simple
 from tests.signer.office import SEALS, UNIT, Office, document, grant_request, item_message, spki
+from tests.signer.pdf.documents import simple
 from tests.signer.station import TIMEOUT_S
 
 WORKER_STEPS: Final = (

@@ -29,7 +29,7 @@ from signer.pipeline.commit import Finished
 from signer.pipeline.engine import Engine
 from signer.pipeline.keys import SealKeys
 from signer.uses.store import Reached, UseStore
-from tests.pades.taken_over import put_together, taken_apart
+from tests.signer.pdf.taken_over import put_together, taken_apart
 
 _LOCK: Final = threading.Lock()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import ImageCms
 
-from tests.pades.documents import assemble
+from tests.signer.pdf.documents import assemble
 
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'

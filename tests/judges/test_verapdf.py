@@ -17,7 +17,7 @@ from signer.pdf.reasons import PDFA_LOST, PDFUA_LOST
 from tests.conftest import CORPUS
 from tests.judges import standards
 from tests.judges.java import Judge
-from tests.pades.kit import Seal
+from tests.signer.pdf.kit import Seal
 
 CORNER = Rectangle(400_000, 20_000, 519_000, 139_000)
 ASIDE = Rectangle(20_000, 20_000, 90_000, 90_000)

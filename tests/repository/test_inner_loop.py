@@ -31,6 +31,7 @@ SMALL = {
     "tests/room/test_handed_on.py": "import os\nfrom room import work",
     "tests/room/test_inner.py": "import room.inner\nimport room.view",
     "tests/room/test_rest.py": "",
+    "tests/room/deeper/test_deep.py": "",
     "tests/elsewhere/test_unconcerned.py": "import room.view",
 }
 
@@ -56,6 +57,11 @@ def test_the_nearest_test_comes_first_and_strangers_not_at_all(small: Uses) -> N
 
 def test_where_no_test_uses_a_module_those_of_its_users_count(small: Uses) -> None:
     assert nearest(["room/lonely.py"], small)[0] == "tests/other/test_spawned.py"
+
+
+def test_the_tests_of_an_inner_room_come_before_those_of_the_room_around_it(small: Uses) -> None:
+    assert nearest(["room/deeper/new.py"], small)[:2] == ["tests/room/deeper/test_deep.py", "tests/room/test_rest.py"]
+    assert "tests/room/deeper/test_deep.py" not in nearest(["room/inner.py"], small)
 
 
 def test_a_helper_of_tests_and_a_template_lead_to_those_who_use_them(small: Uses) -> None:

@@ -59,7 +59,7 @@ def test_nothing_is_skipped_but_what_is_named_here() -> None:
 
 
 def test_the_order_names_rooms_and_groups_that_are_there() -> None:
-    rooms = {folder.name for folder in TESTS.iterdir() if folder.is_dir()}
+    rooms = {path.parent.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
     words = {
         node.value
         for tree in _trees().values()

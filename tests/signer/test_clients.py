@@ -15,9 +15,9 @@ from sealcore.errors import Code
 from sealcore.ids import client_uri, uuid7
 from tests.crash.failpoints import Act
 from tests.crash.scene import Scene
-from tests.pades.documents import simple
 from tests.signer.batches import entries_of, everything_sealed_once, in_background
 from tests.signer.office import Approved, Office, document, grant_request, item_message
+from tests.signer.pdf.documents import simple
 from tests.signer.station import TIMEOUT_S, Results, typed
 from tests.support.waiting import until
 

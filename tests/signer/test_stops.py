@@ -11,9 +11,9 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code
 from tests.crash.failpoints import Act
 from tests.crash.scene import Scene
-from tests.pades.documents import simple
 from tests.signer.batches import COUNT, entries_of, in_background, ledger_of
 from tests.signer.office import document, grant_request, item_message
+from tests.signer.pdf.documents import simple
 from tests.signer.station import Results, typed
 
 Scenes = Callable[..., Scene]

@@ -14,15 +14,15 @@ import pytest
 TOGETHER: Final = frozenset({"ca", "client", "observability", "timestamp", "verify", "workflow"})
 """Rooms whose modules have services of their own, which take long to start: each module stays on one worker."""
 STARTS_THE_OFFICE: Final = "ceremonies of the shared office"
-QUICK: Final = ("repository", "vectors", "approvals", "sealcore", "pades", "verify")
+QUICK: Final = ("repository", "vectors", "protocol", "sealcore", "signer/pdf", "verify")
 LONGEST: Final = ("office", "ca acts", "ca rollover", "client", "crash", "signer")
 """Groups and rooms, by the time that they take as a whole."""
 
 
 def room(item: pytest.Item) -> str:
     """The folder of the tests that it is in."""
-    parts = item.nodeid.split("/")
-    return parts[1] if parts[0] == "tests" and len(parts) > 2 else ""
+    parts = item.nodeid.partition("::")[0].split("/")
+    return "/".join(parts[1:-1]) if parts[0] == "tests" else ""
 
 
 def group(item: pytest.Item) -> str:
