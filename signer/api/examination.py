@@ -95,6 +95,7 @@ class Examination:
 
     async def answers(self, client: str, messages: Messages) -> AsyncIterator[signer_pb2.ExamineResponse]:
         """The answers on one stream; a client has one stream at a time."""
+        # One stream each: otherwise a client multiplies its share of the sandbox by opening more.
         if client in self._clients:
             raise VermilionError(Code.OVERLOADED, "documents of this client are being examined already")
         self._clients.add(client)
@@ -176,6 +177,7 @@ class Examination:
                 return work()
             finally:
                 took_s = time.monotonic() - began_s
+                # On the loop, where all of ``Rate`` runs: it has no lock.
                 loop.call_soon_threadsafe(self._rate.charge, client, took_s * SECOND_COUNTS_AS)
 
         loop = asyncio.get_running_loop()
@@ -188,12 +190,14 @@ class Examination:
         if working is None or working.done():
             self._clients.discard(client)
         else:
+            # A client that leaves and comes back would otherwise have two pieces of work running.
             working.add_done_callback(lambda _: self._clients.discard(client))
 
     def _candidate_or_refusal(self, seal: Seal, document: _Document) -> Candidate | Judgement:
         try:
             return self._candidate(seal, document)
         except VermilionError as refusal:
+            # What is our own fault (no sandbox, no database) is no judgement on a document.
             if refusal.kind not in (Kind.DOCUMENT, Kind.INVALID, Kind.FORBIDDEN):
                 raise
             return Judgement(refusal=refusal)

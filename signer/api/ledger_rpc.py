@@ -72,11 +72,14 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
 
     def _append(self, request: ledger_pb2.AppendRequest, peer: Peer) -> int:
         service = peer.uri.removeprefix(SERVICE_PREFIX)
+        # By the peer's certificate, never by what the request says: a CA that was taken over must
+        # not write entries of seals.
         if request.kind not in KINDS.get(service, frozenset()):
             raise VermilionError(Code.PERMISSION_DENIED, f"the service {service} does not write entries of the kind {request.kind[:40]!r}")
         require(bool(request.idempotency_key), "an entry comes with an idempotency key, so that sending it again is safe")
         entry = Entry(request.kind, time_us(self._clock.now()), subject_sha256=request.subject_sha256 or None)
         values = {"form": request.form, "people": request.person, "policy": request.policy}
+        # Under the service's own name, so that one service cannot occupy another's keys.
         draft = Draft.committing(entry, values, idempotency_key=f"{service}:{request.idempotency_key}")
         with db.write(self._engine) as connection:
             (appended,) = store.append(connection, [draft])
@@ -101,6 +104,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
         with db.read(self._engine) as connection:
             found = store.find(connection, form=request.form or None, signature_hash=request.signature_hash or None)
             if "client" in peer.roles:
+                # Entries bear no client; whose they are is in the token that they were made under.
                 own = ledger.entries.join(tokens, tokens.c.jti == ledger.entries.c.jti)
                 mine = select(ledger.entries.c.index.label("place")).select_from(own).where(tokens.c.sub == peer.uri)
                 wanted = mine.where(ledger.entries.c.index.in_([one.index for one in found[:MOST_FOUND]]))

@@ -157,11 +157,14 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         files: Sequence[bytes] = list(request.attachments)
         since = request.approved_since or None
         after = await in_thread(self._executor, self._performer.check, request.action, request.seal, parameters, files, since)
+        # People would approve a seal that can never seal.
         if parameters.get("change") == "seal_add":
             _require_key(after.seal(str(parameters["id"])), await self._keys())
         return signer_pb2.CheckActResponse()
 
     def _picture(self, sha256: bytes) -> tuple[bytes, tuple[int, int]]:
+        # Only pictures of seals: base PDFs of templates lie in the same table and are nobody's
+        # business here.
         if not any(sha256 in seal.pictures for seal in self._store.current().seals.values()):
             raise VermilionError(Code.NOT_FOUND, "no registered seal has this picture")
         return self._store.attachment(sha256), self._picture_size(sha256)

@@ -84,6 +84,8 @@ class SignerService(signer_pb2_grpc.SignerServicer):
         for refused in response.results.refused:
             raise from_message(refused.error)
         (sealed,) = response.results.sealed
+        # It was sealed and committed; this message cannot carry it. The same request through the
+        # stream fetches the stored bytes.
         if not sealed.suffix:
             raise VermilionError(Code.INVALID_ARGUMENT, "the document is sealed, but too large for this call: fetch it through SealStream")
         return signer_pb2.SealResponse(sealed=sealed)
@@ -122,6 +124,8 @@ class SignerService(signer_pb2_grpc.SignerServicer):
 
 def _call(jws: str, context: Any) -> Call:
     remaining_s = context.time_remaining()
+    # By the monotonic clock, which workers share: a wall clock that is set would move the
+    # deadline.
     deadline_ns = None if remaining_s is None else time.monotonic_ns() + int(remaining_s * 1_000_000_000)
     return Call(jws, caller().uri, request_id() or "", tracing.traceparent(), deadline_ns)
 

@@ -59,8 +59,12 @@ class Arriving:
 
     def begin(self, item: signer_pb2.Item) -> None:
         """A document whose bytes follow in chunks."""
+        # What was begun before shares the client's bandwidth, so a document gets the time that
+        # these need as well.
         to_come_bytes = item.size_bytes + sum(one.item.size_bytes - one.here_bytes for one in self._documents.values())
         ends_s = self._waited_s + STALLED_S + to_come_bytes / LEAST_BYTES_A_SECOND
+        # Anonymous memory, no file: a document must not be left on a disk, and a descriptor passes
+        # to the worker without a copy.
         self._documents[item.index] = _Arriving(item, os.memfd_create("vermilion-document", os.MFD_CLOEXEC), ends_s)
 
     def add(self, chunk: signer_pb2.SealStreamRequest.Chunk) -> tuple[signer_pb2.Item, int] | None:
@@ -70,11 +74,14 @@ class Arriving:
         """
         one = self._documents[chunk.index]
         end = one.here_bytes + len(chunk.data)
+        # An empty chunk would be progress without bytes: a client could hold its memory with them
+        # for ever.
         if chunk.offset != one.here_bytes or not chunk.data or end > one.item.size_bytes:
             raise VermilionError(
                 Code.INVALID_ARGUMENT, f"a chunk at {chunk.offset} does not follow the {one.here_bytes} bytes received so far"
             )
         view = memoryview(chunk.data)
+        # ``pwrite`` may write less than it is given.
         while view:
             view = view[os.pwrite(one.descriptor, view, end - len(view)) :]
         one.here_bytes = end

@@ -37,6 +37,7 @@ class ByteBudget:
 
         A stream that holds part of a document must not wait: two of them could wait for each other for ever.
         """
+        # Enqueued first, even where there is room: whoever waits already has the older claim.
         waiter = _Waiter(client, self._weight_bytes(size_bytes), asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)
         self._grant_all()

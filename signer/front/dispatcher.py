@@ -156,6 +156,7 @@ class Dispatcher:
         if (fault := self._unservable(lane)) is not None:
             self._refuse(group, fault)
             return
+        # Counted before anything can answer: the answer subtracts, and ``drain`` waits for zero.
         self._documents += group.open_count
         group.lane, group.answered, group.submitted_s = lane, self._answered, time.monotonic()
         self._lanes[lane].add(group)
@@ -173,6 +174,8 @@ class Dispatcher:
         while (chosen := self._choose()) is not None:
             worker, lane = chosen
             taken = self._lanes[lane].take(self._settings.limits.batch, ROOM_BYTES - 4096)
+            # Looked at once more before work begins: a caller that has left, or a document that proved
+            # fatal meanwhile, costs no HSM call.
             batch = [group for group in taken if self._is_wanted(group) and self._without_fatal(group).open_count]
             if batch:
                 self._metrics.batch(lane, sum(group.open_count for group in batch))
@@ -241,8 +244,12 @@ class Dispatcher:
             worker = self._workers[place]
             try:
                 await worker.ended.wait()
+                # Noted before anything is queued again: otherwise the next worker might get the
+                # same document at once.
                 await self._note_fatal(worker.documents_at_death)
                 self._redistribute(worker)
+                # After the documents went to others: a process that hangs in the kernel must not
+                # hold them back.
                 await worker.reaped()
                 if worker.died_young:  # the cause may persist
                     await asyncio.sleep(backoff.next().seconds)
@@ -251,6 +258,7 @@ class Dispatcher:
                 await self._replace(place)
             except Exception as fault:  # noqa: BLE001  (out of memory, processes or descriptors: for now)
                 self._not_replaced(worker.lane, fault)
+                # Whatever went wrong, pause before the next try instead of spinning.
                 worker.died_young = True
 
     async def _replace(self, place: int) -> None:
@@ -287,13 +295,17 @@ class Dispatcher:
 
     def _redistribute(self, worker: Worker) -> None:
         """Queues again what a dead worker left unanswered, and tells the others, so that they may take its uses over at once. Idempotent."""
+        # The supervisor may come here twice, when the start of the successor fails.
         if worker.name in self._context.dead:
             return
         self._metrics.worker_deaths.inc()
         self._context.dead.append(worker.name)
         del self._context.dead[:-DEAD_REMEMBERED]
+        # Before the groups are queued again: a worker that gets one must know already that its use
+        # is free, or it answers USE_IN_PROGRESS.
         for other in self._workers:
             other.send({"dead": worker.name})
+        # Reversed, because each is put back at the front: so the old order comes out.
         for unanswered in reversed(worker.unanswered()):
             self._retry(unanswered, explained=bool(worker.documents_at_death))
         self._dispatch()
@@ -305,6 +317,8 @@ class Dispatcher:
         """
         group = unanswered.group
         group.tries += unanswered.begun and not explained
+        # By itself from now on: if it is the cause, it ends one worker and no other client's
+        # documents with it.
         group.alone |= unanswered.begun
         if group.tries >= MOST_TRIES:
             self._refuse(group, VermilionError(Code.SERVICE_UNAVAILABLE, _DIED))

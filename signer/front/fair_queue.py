@@ -29,6 +29,7 @@ class FairQueue:
     def put_back(self, group: Group) -> None:
         """Puts a group back at the very front: it was taken before, and its worker died."""
         self._clients.setdefault(group.sent.call.client, deque()).appendleft(group)
+        # It had its turn; a death must not cost it another one.
         self._clients.move_to_end(group.sent.call.client, last=False)
         self._documents += group.open_count
 

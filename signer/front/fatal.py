@@ -41,6 +41,8 @@ class FatalDocuments:
 
     def note(self, documents: Collection[bytes]) -> None:
         """A worker died while it was reading these (SHA-256). Counted here first, then stored; DATABASE_UNAVAILABLE when that fails."""
+        # Several documents may have been read by several threads when the worker died. The innocent
+        # ones are not there the second time.
         self._ended.update(documents)
         fatal = {each for each in documents if self._ended[each] >= MOST_WORKERS}
         self._known |= fatal
@@ -48,6 +50,8 @@ class FatalDocuments:
             now_us = time_us(self._clock.now())
             with db.write(self._database) as connection:
                 insert_missing(connection, fatal_documents, [{"document_sha256": each, "noted_us": now_us} for each in fatal])
+        # Also reads what other replicas have learned: a document that ended two of their workers
+        # must not try ours.
         self.load()
 
     def refusal(self, document_sha256: bytes, item: signer_pb2.Item) -> VermilionError | None:

@@ -49,6 +49,8 @@ def framed(message: bytes) -> Framed:
     view = memoryview(message)
     if message and (kind := _KINDS.get(message[0])) is not None:
         length, position = _varint(view, 1)
+        # The one field fills the message to its last byte. Anything else (a second field, an
+        # unknown one) takes the slow way, where protobuf says what counts.
         if position + length == len(view):
             return Framed(kind, view[position:])
     whole = _parsed(message)
@@ -86,6 +88,8 @@ def items_of(message: Framed) -> Items:
         items.DiscardUnknownFields()
         body = memoryview(items.SerializeToString())
         starts = _starts(body)
+    # The items that were parsed are the ones looked at; the bytes are what workers get. Where
+    # the two could differ, neither is trusted.
     if starts is None or len(starts) != len(items.items) + 1:
         raise VermilionError(Code.INVALID_ARGUMENT, "a message of the stream is spelled in a way that can be read as two things")
     return Items(list(items.items), body, starts)
@@ -122,6 +126,7 @@ def _starts(body: memoryview) -> list[int] | None:
         if position > end:
             return None
         starts.append(position)
+        # In the loop, before anything is parsed: two bytes on the wire become hundreds in memory.
         if len(starts) > MOST_ITEMS + 1:
             _require_few(len(starts))
     return starts
@@ -145,5 +150,6 @@ def _varint(view: memoryview, position: int) -> tuple[int, int]:
     for number, byte in enumerate(view[position : position + _LONGEST_LENGTH]):
         value |= (byte & 0x7F) << 7 * number
         if byte < 0x80:
+            # A last byte of zero behind others is a longer spelling of the same number.
             return (value if byte or not number else len(view) + 1), position + number + 1
     return len(view) + 1, position

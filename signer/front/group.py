@@ -60,6 +60,8 @@ class Group:
 
     def take(self, parts: Sequence[bytes], indexes: Sequence[int]) -> None:
         """Answers of a worker; ignored when a document in them was answered before (a refusal may overtake the worker)."""
+        # A worker that was given up may still answer. Its bytes are the committed ones, but each
+        # document has one answer.
         if not (Counter(indexes) - self._open):
             self._open.subtract(indexes)
             self._pass_on(parts, len(indexes))

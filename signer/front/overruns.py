@@ -50,6 +50,8 @@ class Overruns:
         key = (overrun.document_sha256, overrun.binding)
         if key not in self._times:
             self._documents[overrun.document_sha256] += 1
+        # The reader's own word counts at once; a death without an answer counts half, since the
+        # kernel may have wanted the memory.
         self._times[key] = self._times.get(key, 0) + (MOST_UNANSWERED if overrun.proven else 1)
         self._reasons[key] = overrun.reason
         if len(self._times) > MOST_REMEMBERED:

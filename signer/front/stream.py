@@ -66,6 +66,8 @@ class Streams:
             raise refusal
         answer: asyncio.Future[Sequence[bytes]] = asyncio.get_running_loop().create_future()
         size_bytes = len(item.document)
+        # The message has been received already, so this bounds what is worked on; gRPC's own cap
+        # bounds the message.
         await self.budget.take(call.client, size_bytes, wait=True)
 
         def receive(parts: Sequence[bytes], _count: int) -> None:
@@ -120,6 +122,8 @@ class Stream:
                 answers = [one for one in ready if one is not None]
                 for message in _merged([part for one in answers for part in one.parts]):
                     yield message
+                # After the client took them (``yield`` returns when gRPC has room): a client that
+                # does not read is not read from.
                 self._out_documents -= sum(one.documents for one in answers)
                 self._out_bytes -= sum(one.size_bytes for one in answers)
                 self._moved.set()
@@ -146,6 +150,7 @@ class Stream:
                         raise VermilionError(Code.INVALID_ARGUMENT, "a stream has one token, first; then items and chunks")
             self._drop(self._arriving.drop_all(), "the stream ended before the whole document had come")
         finally:
+            # Also when reading has failed: what was accepted is worked on, and its results are due.
             await self._all_answered()
             self._answers.put_nowait(None)
         if self._cut_short:
@@ -158,6 +163,7 @@ class Stream:
 
     async def _next(self, messages: Messages) -> bytes | None:
         """The next message; None at the end of the stream, or when the service stops."""
+        # Backpressure: without a read, gRPC's window fills and the client waits.
         if not self._has_room:
             await self._wait_for_room()
         began_s = time.monotonic()
@@ -198,6 +204,7 @@ class Stream:
                 self._refuse([item.index], refusal)
                 continue
             size_bytes = item.size_bytes
+            # More than the item itself can hold: its bytes follow in chunks.
             if size_bytes > items.size_bytes(place) or (size_bytes and not item.document):
                 begun.append(item)
             else:
@@ -211,6 +218,8 @@ class Stream:
         """Reserves memory for all documents of a message at once: a stream that waits for memory then holds none."""
         try:
             size_bytes = sum(items.size_bytes(place) for place in places)
+            # Never waits while it holds part of a document: two streams could hold what the other
+            # waits for.
             await self._streams.budget.take(self._call.client, size_bytes, wait=self._arriving.is_empty)
         except VermilionError as refusal:
             self._refuse([items.items[place].index for place in places], refusal)
@@ -243,6 +252,7 @@ class Stream:
         self._arriving.begin(item)
 
     def _weight_bytes(self, item: signer_pb2.Item) -> int:
+        # A floor for each, because small documents in chunks cost a descriptor rather than bytes.
         return max(item.size_bytes, self._streams.least_bytes)
 
     def _chunk(self, chunk: signer_pb2.SealStreamRequest.Chunk) -> None:

@@ -101,6 +101,8 @@ class Worker:
             ours, theirs = pair()
             opened.callback(ours.close)
             slots: list[Slot] = []
+            # One more than threads: the next job lies ready in shared memory when a thread ends
+            # one.
             for _ in range(settings.workers.threads + 1):
                 slots.append(Slot.create())
                 opened.callback(slots[-1].close)
@@ -108,7 +110,10 @@ class Worker:
             opened.callback(in_progress.close)
             with theirs:
                 command = [sys.executable, *context.command, "--channel", str(theirs.fileno())]
+                # Started anew, not forked: this process has threads, and gRPC does not survive a
+                # fork.
                 process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
+            # If anything below fails, the process must not live on without a supervisor.
             opened.callback(process.kill)
             sandbox = [] if context.sandbox is None else [context.sandbox.begin()]
             worker = cls(
@@ -159,6 +164,7 @@ class Worker:
         """Sends it a job; raises the reason when these groups cannot be written as one."""
         slot = self._free[-1]
         message, descriptors = write_job(self.slots[slot], self._number + 1, slot, [group.sent for group in groups])
+        # Only now: a job that cannot be written must leave slot and number as they were.
         self._free.pop()
         self._number += 1
         self._jobs[self._number], self._slots_of_jobs[self._number] = groups, slot
@@ -169,6 +175,8 @@ class Worker:
 
     def unanswered(self) -> list[Unanswered]:
         """What it had not answered when it ended, the first time that this is pending. A thread takes one job after the other."""
+        # In the order given. The first ``threads`` of them were being worked on, and one may have
+        # been the cause of death; the rest never began.
         queued = list(self._slots_of_jobs)[self.threads :]
         unanswered = [
             Unanswered(group, number not in queued) for number, groups in self._jobs.items() for group in groups if group.open_count
@@ -268,6 +276,7 @@ class Worker:
     def _gone(self) -> None:
         """The process has ended, or is about to: closing the channel is the last thing it does."""
         if self.alive:
+            # Read before ``_release`` unmaps it.
             self.documents_at_death, self.died_young = self.in_progress.documents(), time.monotonic() - self.started_s < YOUNG_S
         self._release()
         if not self._ending:  # it was not asked to end

@@ -79,6 +79,8 @@ class SignatureTemplate:
     def _prepare_signed_data(self, certificate: x509.Certificate, certificate_der: bytes, chain: Sequence[x509.Certificate]) -> None:
         digest_algorithm = _DIGEST_ALGORITHMS[self.hash_name]
         issuing = [each.public_bytes(Encoding.DER) for each in chain if each.subject != each.issuer]
+        # Version 1: X.509 certificates alone, content of type id-data, a SignerInfo of version 1 (RFC
+        # 5652 §5.1).
         self._signed_data_head = (
             der.integer(1) + der.set_of([digest_algorithm]) + der.sequence(_DATA) + der.set_of({certificate_der, *issuing}, der.CONTEXT_0)
         )
@@ -123,6 +125,7 @@ class SignatureTemplate:
 
     def largest_bytes(self, timestamp_bytes: int) -> int:
         """Size of the hole: the longest CMS with a timestamp token of ``timestamp_bytes``, rounded up to whole KiB."""
+        # Assembled for real, so that the size cannot drift from what ``assemble`` writes.
         largest = len(self.assemble(bytes(self._digest_size_bytes), bytes(self._longest_signature_bytes()), bytes(timestamp_bytes)))
         return -(-largest // HOLE_STEP_BYTES) * HOLE_STEP_BYTES
 

@@ -10,6 +10,8 @@ from signer.pdf.plan import Prepared
 
 def fill(prepared: Prepared, cms: bytes) -> bytes:
     """The suffix with ``cms`` in its hole; INTERNAL if it does not fit, since the hole is sized for the longest CMS."""
+    # Never truncated: a hole that is too small is a fault of ours, and must not go out as a
+    # broken seal.
     if len(cms) > prepared.hole_size_bytes:
         raise VermilionError(Code.INTERNAL, f"the signature has {len(cms)} bytes, the hole {prepared.hole_size_bytes}")
     start = prepared.hole_offset - prepared.document_size_bytes + 1

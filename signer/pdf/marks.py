@@ -79,6 +79,7 @@ def placed(box: Box, part: Slice, width: float, height: float, *, opaque: bool =
     """
     left, bottom, right, top = box
     slice_width, picture_height = (right - left) / part.of, top - bottom
+    # One scale for both directions: a seal must not be stretched.
     scale = min(width / slice_width, height / picture_height)
     shown_width, shown_height = slice_width * scale, picture_height * scale
     x, y = (width - shown_width) / 2, (height - shown_height) / 2

@@ -63,6 +63,8 @@ class FreeNumbers:
         tries = 0
         now_s = monotonic()
         self._ends_s = self._ends_s or now_s + MOST_SECONDS
+        # Bounded by tries and by time: a document could refer to one number in every block, and
+        # each try searches all of it.
         while block - start < count and tries <= _MOST_TRIES and now_s < self._ends_s:
             if self._referred(b"%d" % block):
                 start, tries = block + 1, tries + 1

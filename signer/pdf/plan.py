@@ -73,6 +73,8 @@ class Plan:
             raise VermilionError(
                 Code.GRANT_CERTIFICATION, f"under this grant the seal certifies {self.bound.word}; the request says {asked.word}"
             )
+        # ISO 32000-2 §12.8.2.2: a document has one certification signature at most, and it is the
+        # first.
         if signed and asked != Certification.NONE:
             raise VermilionError(
                 Code.DOCUMENT_SIGNED, f"the document carries a signature already, and its form asks to certify it ({asked.word})"

@@ -59,6 +59,8 @@ def suspicious(text: Document) -> bool:
 def _escaped(text: Document) -> bool:
     """Compressed data contains what looks like an escape about every 40 kB, so each one is expanded and compared."""
     for count, escape in enumerate(_ESCAPE.finditer(text)):
+        # A file full of escapes would cost seconds here: the closer look in the sandbox is bounded
+        # anyway.
         if count >= MOST_ESCAPES:
             return True
         slash = text.rfind(b"/", max(0, escape.start() - _LONGEST_TELLTALE_BYTES), escape.start())

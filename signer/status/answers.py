@@ -73,16 +73,20 @@ def _unusable(reason: str) -> VermilionError:
 
 def _crl(der: bytes, link: Link) -> Answer:
     crl = x509.load_der_x509_crl(der)
+    # By name and by key: a CA whose name comes twice has a CRL for each of its keys.
     if crl.issuer != link.issuer.subject or not pem.is_signed_by(crl, link.issuer):
         raise _unusable("the CRL is not signed by the certificate's issuer")
     if crl.next_update_utc is None:
         raise _unusable("the CRL does not say until when it counts")
     _require_usage(link.issuer, "crl_sign")
     for extension in crl.extensions:
+        # RFC 5280 §5.2: a CRL with an unknown critical extension must not be used to say that a
+        # certificate is good. A delta CRL, which has one (§5.2.4), would be read as the whole list.
         if extension.critical and not isinstance(extension.value, _CRL_EXTENSIONS):
             raise _unusable(f"the CRL has the critical extension {extension.oid.dotted_string}, which we do not understand")
         if isinstance(extension.value, x509.IssuingDistributionPoint):
             _require_scope(extension.value, link.certificate)
+    # On hold is revoked, too: a seal is not used while its CA doubts it.
     revoked = crl.get_revoked_certificate_by_serial_number(link.certificate.serial_number) is not None
     return Answer("crl", der, revoked, crl.last_update_utc, crl.next_update_utc)
 
@@ -117,6 +121,8 @@ def _ocsp(der: bytes, link: Link, now: datetime) -> Answer:
     for extension in response.extensions:
         if extension.critical:
             raise _unusable(f"the OCSP response has the critical extension {extension.oid.dotted_string}, which we do not understand")
+    # A response may be about several certificates, and about one of the same serial number by
+    # another CA.
     single = next((one for one in response.responses if _is_about(one, link)), None)
     if single is None or single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN:
         raise _unusable("the responder does not know the certificate")
@@ -140,6 +146,8 @@ def _require_signed(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: 
         if not _is_responder(response, signer):
             continue
         if signer != issuer:
+            # Issued by the very CA in question: a responder of another one could otherwise vouch
+            # for its certificates.
             signer.verify_directly_issued_by(issuer)
             purposes = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
             current = signer.not_valid_before_utc <= now + SKEW and now <= signer.not_valid_after_utc
@@ -160,6 +168,7 @@ def _is_responder(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool
 def _verify(signer: x509.Certificate, response: ocsp.OCSPResponse) -> None:
     key: Any = signer.public_key()
     hash_algorithm = response.signature_hash_algorithm
+    # Whoever finds a collision would have the CA sign a harmless response and show another.
     if isinstance(hash_algorithm, (hashes.SHA1, hashes.MD5)):
         raise _unusable("the OCSP response is signed over a broken hash")
     match key:

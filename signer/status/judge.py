@@ -51,6 +51,8 @@ class Outside:
 
 def links_of(certificates: Sequence[x509.Certificate], own: frozenset[bytes]) -> Sequence[Link]:
     """The links of a chain down to its anchor, which nobody revokes; none where an authority of ``own`` (SPKIs) is in it."""
+    # By key: our CAs keep their names from generation to generation, and anybody can copy a
+    # name.
     if any(spki(one) in own for one in certificates[1:]):
         return ()
     return tuple(Link(child, parent) for child, parent in pairwise(certificates))
@@ -77,6 +79,8 @@ class StatusJudge:
         now_s = self._clock.monotonic_s()
         if known is not None and now_s - known.looked_s < LOOK_EVERY_S:
             return known.answer
+        # The version alone is read each second; an answer (a CRL may have megabytes) is read and
+        # verified when it has changed.
         version = self._store.version(link)
         answer = known.answer if known is not None and known.version == version else self._read(link)
         with self._lock:
@@ -93,6 +97,7 @@ def require_good(answer: Answer | None, link: Link, seal_id: str, clock: Clock) 
     named = f"the certificate {link.certificate.serial_number:x} of the seal {seal_id}"
     if answer is None:
         raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"its CA has not said yet whether {named} is revoked")
+    # Before its age: revoked stays revoked, however old the answer is.
     if answer.revoked:
         raise VermilionError(Code.SEAL_CERTIFICATE_REVOKED, f"{named} is revoked by its CA")
     if (why := why_not_current(clock.now(), made=answer.this_update, ends=answer.next_update)) is not None:

@@ -32,6 +32,8 @@ class StatusStore:
         row: dict[str, object] = {"certificate_sha256": link.id, "kind": answer.kind, "answer": answer.der, "this_update_us": updated_us}
         with db.write(self._engine) as connection:
             insert_missing(connection, certificate_status, [row])
+            # Only ever newer: an old answer, replayed by whoever sits between, must not undo a
+            # revocation.
             older = _of(link) & (certificate_status.c.this_update_us < updated_us)
             connection.execute(update(certificate_status).where(older).values(row))
 

@@ -135,6 +135,7 @@ class _Copied:
         text, position, packed = where
         value, end = parse(text, position, _LARGEST_VALUE_BYTES)
         raw = text[position:end]
+        # In an object stream there are no streams (ISO 32000-2 §7.5.7).
         if packed or END.match(text, end):
             return _joined(self.rewritten(raw))
         return self._copy_stream(number, generation, value)
@@ -144,6 +145,7 @@ class _Copied:
         if found is None or found.data_offset is None or not isinstance(value, dict):
             raise NotLeanError("an object of a picture ends oddly")
         data = self._file.document[found.data_offset : self._file.stream_end(found.entries, found.data_offset)]
+        # The length may have been an object of its own; in the copy it stands directly.
         entries = b"".join(b"/%b %b" % entry for entry in found.entries.items() if entry[0] != b"Length")
         return _joined([*self.rewritten(b"<<" + entries + b"/Length %d>>" % len(data)), b"\nstream\n", data, b"\nendstream"])
 

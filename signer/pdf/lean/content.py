@@ -25,6 +25,8 @@ _ANNOTATIONS: Final = {name.encode(): reason for name, reason in ANNOTATIONS.ite
 
 def changeable_content(file: File, catalog: dict[bytes, bytes], form: Form, root: tuple[int, int]) -> tuple[str, ...]:
     """Plain reasons, each once, in their fixed order."""
+    # The search over all bytes first: what no byte names, no object has, and the walk is spared
+    # for nearly every document.
     found = _Walk(file).reasons(Reference(*root)) if any(suspicious(text) for text in (file.document, *file.object_streams())) else set()
     if _has_hidden_layers(file, catalog):
         found.add(HIDDEN)
@@ -45,6 +47,7 @@ def _has_hidden_layers(file: File, catalog: dict[bytes, bytes]) -> bool:
     if default is None:
         return False
     state = default.get(b"BaseState", b"/ON")
+    # Readers would fall back to a state of their own choosing.
     if state not in (b"/ON", b"/OFF", b"/Unchanged"):
         raise NotLeanError("the state of layers is written oddly")
     return bool(state != b"/ON" or file.elements(default.get(b"OFF")) or file.elements(default.get(b"AS")))
@@ -89,6 +92,8 @@ class _Walk:
             return None, False
         text, position, packed = where
         value, end = parse(text, position, self._room_bytes)
+        # One allowance for the whole walk: many references to one large object would otherwise cost
+        # its size each time.
         self._room_bytes -= end - position
         if packed:
             return value, False
@@ -99,6 +104,8 @@ class _Walk:
         word = next((word for word in _STREAM if text[end : end + len(word)] == word), None)
         if word is None or not isinstance(value, dict):
             raise NotLeanError("an object ends oddly")
+        # Where data ends elsewhere than its length says, readers that repair the file may find
+        # objects that were not walked.
         self._require_whole(value, end + len(word))
         return value, True
 

@@ -179,6 +179,7 @@ class File:
         self.sections: list[Table | Rows] = []
         if _HEADER.match(document) is None:
             raise NotLeanError("the header is not at the beginning")
+        # From the end, as readers do: an earlier startxref belongs to an older revision.
         start = document.rfind(b"startxref", max(0, self.size_bytes - _TAIL_BYTES))
         tail = _TAIL.match(document, start - 1) if start > 0 else None
         if tail is None:
@@ -221,6 +222,8 @@ class File:
             if b"Prev" not in trailer:
                 break
             offset = integer(trailer[b"Prev"])
+            # Otherwise /Prev that leads back to its own section would keep the process that holds
+            # the keys busy for ever.
             if offset in seen or len(seen) >= MOST_SECTIONS:
                 raise NotLeanError("cross-reference sections run in a circle, or there are too many")
             seen.add(offset)
@@ -236,6 +239,8 @@ class File:
             position = start + _ROW_BYTES * count
             if first < end or position > self.size_bytes or len(runs) >= MOST_RUNS:
                 raise NotLeanError("a cross-reference table names numbers twice, or is cut off")
+            # All rows in one comparison, digits masked: every table is checked, and a loop over its
+            # rows would cost more than all the rest.
             rows = document[start:position]
             if count and (rows[18:20] not in _LINE_ENDS or rows.translate(_ZEROS) != (_ROW + rows[18:20]) * count):
                 raise NotLeanError("a cross-reference table has an odd row")
@@ -307,6 +312,8 @@ class File:
             place = self._alone.place(number)
             return place if place is not None and place[0] != FREE else None
         place = self._newest(number, hidden=self._hybrid)
+        # A hybrid file may show one thing to readers before PDF 1.5 and another to later ones; both
+        # would be under the seal.
         if self._hybrid and self._newest(number, hidden=False) not in (None, place):
             raise NotLeanError("old and new readers see different objects")
         return place
@@ -340,6 +347,7 @@ class File:
         head = DICTIONARY_HEAD.match(document, offset)
         if head is None or kind != PLAIN or not offset:
             raise NotLeanError("there is no dictionary where one should be")
+        # A table may name any offset: what is there must say itself that it is this object.
         if int(head[1]) != number or int(head[2]) != generation or generation != own_generation:
             raise NotLeanError("another object is where one should be")
         start = head.end()
@@ -413,6 +421,7 @@ class File:
             number, generation = reference(length)
             length = self._plain(INTEGER_OBJECT, self._required(number), number, generation)[3]
         end = offset + integer(length)
+        # Readers that distrust /Length search for ``endstream``. Both must come to the same data.
         if ENDSTREAM.match(self.document, end) is None:
             raise NotLeanError("a stream does not end where its length says")
         return end
@@ -480,6 +489,8 @@ class File:
         """Decodes data that is coded by Flate, or not coded at all."""
         room = MOST_DECODED_BYTES - self._decoded_bytes
         if kind in (b"/FlateDecode", b"[/FlateDecode]", b"[ /FlateDecode ]"):
+            # One byte more than allowed is asked for, so that a stream over the limit is told from
+            # one that just fits, without being unpacked whole.
             inflater: Any = zlib.decompressobj()
             data = inflater.decompress(data, room + 1)
             if not inflater.eof:

@@ -62,6 +62,7 @@ def read_form(file: File, catalog: dict[bytes, bytes]) -> Form:
         if form.entries is None:
             raise NotLeanError("the form is null")
         form.object = reference(value) if is_reference(value) else None
+        # Readers with XFA ignore the fields that were looked at here.
         if b"XFA" in form.entries:
             raise NotLeanError("the form is drawn by XFA")
         form.fields = file.elements(form.entries.get(b"Fields"))
@@ -142,6 +143,8 @@ def _note_transforms(file: File, signature: dict[bytes, bytes], form: Form) -> N
             permission = _PERMISSIONS.get(parameters.get(b"P", b""), _DEFAULT_PERMISSION)
             if is_reference(parameters.get(b"P", b"?")):
                 raise NotLeanError("a certification is written oddly")
+            # Several signatures may restrict what comes later; the strictest counts, whichever came
+            # first.
             form.permission = min(permission, form.permission or permission)
         elif method == b"/FieldMDP":
             if len(form.locks) == MOST_LOCKS:

@@ -61,6 +61,7 @@ def prepared(document: Document, plan: Plan, document_digest: hashlib._Hash) -> 
     catalog = file.dictionary(*root)
     if catalog is None or catalog.data_offset is not None or catalog.entries.get(b"Type") != b"/Catalog":
         raise NotLeanError("there is no catalog")
+    # Only the full writer keeps to these standards (opaque marks, structure).
     if b"Metadata" in catalog.entries and declares_conformance(file, catalog.entries[b"Metadata"]):
         raise NotLeanError("the document is to be PDF/A or PDF/UA")
     form = read_form(file, catalog.entries)
@@ -220,6 +221,8 @@ def annotate(file: File, update: Update, page: Page, references: bytes) -> None:
     """
     value = page.content.entries.get(b"Annots")
     if value is None:
+        # /Annots is not inheritable (ISO 32000-2 table 31), but some readers inherit it all the
+        # same.
         if any(b"Annots" in above for above in page.line[:-1]):
             raise NotLeanError("annotations hang above the page")
         update.write(page.number, b"%b/Annots[%b]>>" % (page.content.text[:-2], references), page.generation)

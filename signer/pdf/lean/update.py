@@ -36,6 +36,8 @@ class Update:
     def __init__(self, file: File) -> None:
         self._file = file
         self._numbers = FreeNumbers(file.next_number, [file.document, *file.object_streams()])
+        # A line end first: the document may not end with one, and ``%%EOF`` must stay a line of its
+        # own.
         self._at = file.size_bytes + 1
         self._parts = [b"\n"]
         self._places: list[Place] = []
@@ -57,6 +59,8 @@ class Update:
         """Suffix, byte range, digest. ``signature`` is the signature dictionary up to where /ByteRange and /Contents belong."""
         head = b"%d 0 obj\n%b/ByteRange" % (number, signature)
         self._places.append((number, 0, self._at))
+        # The byte range is padded to a fixed width, so that the hole's place does not depend on the
+        # digits that name it.
         hole_start = self._at + len(head) + _RANGE_WIDTH + len(_CONTENTS)
         hole_end = hole_start + 2 * hole_size_bytes + 2
         after = _CLOSING + self._cross_references(hole_end + len(_CLOSING), identifier, document_digest)

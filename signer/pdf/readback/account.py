@@ -62,6 +62,8 @@ class _Account:
         revisions = read_revisions(document, suffix)
         self._revision: Revision = revisions[-1]
         self._old = _before(self._file[: self._revision.start], self._new.trailer.get("Prev"))
+        # What is not claimed by the end is what nobody planned: an attacker's object needs no name
+        # to be found.
         self._left: dict[int, Object] = dict(self._revision.objects)
         self._structured: list[tuple[int, Ref, Ref, str]] = []  # key, annotation, page, kind of element
         if len(revisions) > 1:
@@ -70,8 +72,11 @@ class _Account:
 
     def settle(self) -> Hole:
         """Claims one object after the other and returns the hole; whatever is left unclaimed at the end was not planned."""
+        # First the frame: if the update continued another revision, all comparisons below would be
+        # with the wrong document.
         require_continued(self._file[: self._revision.start], self._old, self._new, set(self._revision.objects))
         for number, each in self._revision.objects.items():
+            # A wrong generation makes readers ignore the object, or the old one.
             _require(each.generation == (self._old.generation(number) or 0), f"object {number} has another generation")
         require_plain(self._old, self._revision.objects)
         root = self._new.trailer["Root"]
@@ -182,6 +187,7 @@ class _Account:
     def _moved(self, page: PageFound) -> Ref:
         if page.holder is None:
             raise UnreadableError("a page is no object")
+        # Not ``_taken``: two marked pages may be in one node, which is then met twice.
         taken = self._left.pop(page.holder.number, None) or self._revision.objects[page.holder.number]
         old, new = self._old.resolve(page.holder), taken.value
         before, after = (old, new) if isinstance(old, list) else (old["Kids"], new["Kids"])

@@ -36,6 +36,8 @@ def account_for(document: Document, document_digest: hashlib._Hash, prepared: Pr
     digest, parts = document_digest.copy(), memoryview(update)
     digest.update(parts[: hole.start])
     digest.update(parts[hole.end :])
+    # The writer's figures are compared, not used: the ones that go on are computed here from
+    # the bytes.
     told = prepared.byte_range[1:], prepared.digest
     size_bytes = len(document)
     if told != ((size_bytes + hole.start, size_bytes + hole.end, len(update) - hole.end), digest.digest()):

@@ -69,6 +69,8 @@ def check_look(take: Take, reference: Ref, look: Look | None, rotation: int, pic
     if look is None:
         _require(not (data or b"").split() and not head.get("Resources"), "an unseen field has a look")
         return
+    # The whole content by one expression: a mark's drawing has one form, and any further
+    # operator would show something that nobody approved.
     match = _CONTENT.fullmatch(data or b"")
     if match is None or "Group" in head or not (match[1] or opaque):
         raise UnreadableError("a mark shows something else")
@@ -125,6 +127,8 @@ def _picture(take: Take, reference: Ref, source: Reader, shown: list[float], *, 
     page = find_marked(source, {0})[0].content
     contents = source.resolve(page.get("Contents"))
     streams = contents if isinstance(contents, list) else [page.get("Contents")]
+    # Compared as decoded bytes with the registered picture: how it is compressed in the
+    # document says nothing about what it shows.
     _require(data == b"\n".join(source.stream(each)[1] for each in streams), "a picture is not the registered one")
     _require(_near(head.get("BBox"), shown), "a picture has another size")
     group = {"Type": Name("Group"), "S": Name("Transparency"), "I": True, "CS": Name("DeviceRGB")}
@@ -157,6 +161,8 @@ class _Copies:
             if isinstance(one, Ref):
                 if isinstance(other, Ref) and (one.number, other.number) in self._met:
                     continue
+                # Noted before it is followed, since a picture's resources may refer to each other
+                # in a circle.
                 self._met.add((one.number, other.number if isinstance(other, Ref) else -len(self._met)))
                 _require(len(self._met) <= _MOST_OBJECTS, "a picture has very many objects")
                 found = self._take(one)

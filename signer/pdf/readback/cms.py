@@ -46,6 +46,8 @@ class Node:
             if length & 0x80:
                 count = length & 0x7F
                 length, start = int.from_bytes(data[start : start + count], "big"), start + count
+                # DER has one spelling (X.690 §10.1). Another one would give a reader something else
+                # to hash than we did.
                 if count == 0 or length < 0x80 or length < 1 << 8 * (count - 1):
                     raise MismatchError("a length is not in its shortest form")
         except IndexError:
@@ -113,6 +115,8 @@ def _check(contents: bytes, digest: bytes, hash_name: str, expected_spki_sha256:
     spki = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     _require(hashlib.sha256(spki).digest() == expected_spki_sha256, "its key is another")
     verify = _verifier(public_key, algorithm, hash_name)
+    # The signature is over the SET OF, not over the [0] IMPLICIT that stands in the SignerInfo
+    # (RFC 5652 §5.4).
     encoded = b"\x31" + bytes(attributes.whole[1:])
     try:
         verify(bytes(signature.content), hashlib.new(hash_name, encoded).digest())
@@ -152,6 +156,7 @@ def _attributes(holder: Node) -> dict[str, Node]:
         _require(each.tag == 0x30, "an attribute is built in another way than expected")
         kind, values = each.children(0x06, 0x31)
         (value,) = list(values)
+        # RFC 5652 §11: each of these attributes may be there once. Of two, readers take either.
         _require(kind.hex not in found, "an attribute is there twice")
         found[kind.hex] = value
     return found

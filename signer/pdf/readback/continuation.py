@@ -22,10 +22,13 @@ def require_continued(before: bytes, old: Reader, new: Reader, written: set[int]
     older = old.sections()
     for key in new.trailer.keys() - _OF_THE_SECTION:
         told: Any = next((trailer[key] for _, trailer in older if key in trailer), None)
+        # An update of ours never makes a hybrid file; /XRefStm in it could lead other readers to
+        # other objects.
         _require(key != "XRefStm" and same(told, new.trailer[key]), f"the trailer has another /{key}")
     for key in _NEEDED:
         _require(key not in old.trailer or same(old.trailer[key], new.trailer.get(key)), f"the trailer has another /{key}")
     _require_identified(next((trailer["ID"] for _, trailer in older if "ID" in trailer), None), new.trailer["ID"])
+    # The two may differ by blanks, which readers skip.
     start, end = sorted((new.trailer["Prev"], old.newest_at))
     _require(not before[start:end].strip(WHITE), "the update continues an older revision")
     _require(before[new.trailer["Prev"]] not in WHITE, "the update does not say where the revision before it is")

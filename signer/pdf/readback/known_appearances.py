@@ -40,6 +40,8 @@ class KnownLooks:
         if shown is not None and self._looks.get(key) == (body[: shown.start(1)], body[shown.end(1) :]):
             picture, last = self._pictures[look.picture_sha256], int(shown[1])
             numbers = range(last - len(picture) + 1, last + 1)
+            # All of the picture's objects, byte for byte, with the numbers of this document: only
+            # then is it the picture that was judged.
             if list(map(bodies, numbers)) == self._spelled(look.picture_sha256, numbers[0]):
                 return {number, *numbers}
         return self._judged(key, look, number, bodies, pictures)
@@ -69,12 +71,15 @@ class KnownLooks:
     def _remember(self, key: _Key, around: tuple[bytes, bytes], last: int, met: dict[int, bytes], number: int) -> None:
         numbers = sorted(met.keys() - {number})
         first = last - len(numbers) + 1
+        # Only pictures whose objects were numbered in one run, as the lean writer does, can be
+        # spelled again for other numbers.
         if numbers != list(range(first, last + 1)) or sum(map(len, met.values())) > _LARGEST_PICTURE_BYTES:
             return
         parts = [_parts(met[each], first, last) for each in numbers]
         if any(part is None for part in parts):
             return
         if len(self._looks) >= _MOST_KNOWN or len(self._pictures) >= _MOST_PICTURES:
+            # Emptied whole: each is then judged in full once more.
             self._looks.clear()
             self._pictures.clear()
             self._latest.clear()

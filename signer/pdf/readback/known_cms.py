@@ -85,6 +85,8 @@ def _verify(cms: bytes, digest: bytes, constants: Constants) -> None:
     at = _enter_last(cms, at, _SET, end)
     at = _enter_last(cms, at, _SEQUENCE, end)
     at = _skip(cms, at, constants.signer_head)
+    # Put together from what is known and this digest: what the signature is verified over comes
+    # from nowhere else.
     attributes = b"".join((constants.attributes_before, b"\x04", bytes((len(digest),)), digest, constants.attributes_after))
     if cms[at] != _FIRST:  # a SET, tagged [0] here (RFC 5652 §5.3)
         raise _OtherwiseError
@@ -95,6 +97,7 @@ def _verify(cms: bytes, digest: bytes, constants: Constants) -> None:
     _check_timestamp(cms, at, end, hashlib.sha256(signature).digest())
     if len(cms) != end and cms.count(0, end) != len(cms) - end:
         raise _OtherwiseError
+    # Last, since it costs most; nothing before it makes the CMS valid.
     constants.verify(signature, hashlib.new(constants.hash_name, attributes).digest())
 
 
@@ -139,6 +142,7 @@ def _enter(data: bytes, at: int, tag: int) -> tuple[int, int]:
 def _enter_last(data: bytes, at: int, tag: int, end: int) -> int:
     """Where the content of the value at ``at`` begins. The value must end at ``end``, together with everything that encloses it."""
     start, own_end = _enter(data, at, tag)
+    # Everything nested here ends with the CMS: so nothing can hide behind an inner value.
     if own_end != end:
         raise _OtherwiseError
     return start

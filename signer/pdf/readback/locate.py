@@ -58,6 +58,8 @@ def _covering(signature: dict[str, Any], file: bytes) -> Located:
         raise UnreadableError("the signature has no contents")
     if any(white in file[contents.start : contents.end] for white in WHITE):  # harmless, but never ours
         raise UnreadableError("the signature's contents are not digits alone")
+    # Computed from where the hole is found: a byte range that leaves out more would let bytes
+    # change under the seal.
     expected = [0, contents.start, contents.end, len(file) - contents.end]
     if byte_range != expected:
         raise UnreadableError("the signature does not cover the whole file but itself")

@@ -32,6 +32,7 @@ def require_found(document: bytes, prepared: Prepared, *, repaired: bool = False
             return  # PDFium cannot open the unsealed document either, so its opinion says nothing about the seal
         raise VermilionError(Code.DOCUMENT_READBACK, "another reader cannot open the document once it is sealed")
     try:
+        # Any of them: a document may carry earlier signatures.
         if not any(_is_ours(opened, index, prepared) for index in range(pdfium.FPDF_GetSignatureCount(opened))):
             raise VermilionError(Code.DOCUMENT_READBACK, "another reader does not find the seal, because the document is damaged")
         if repaired:

@@ -99,6 +99,7 @@ class _Quickly:
         halves = _SECOND_HALF if first is not None else _BOTH_HALVES
         _require(trailer.startswith(told) and halves.fullmatch(trailer, len(told)) is not None)
         texts = lookup.texts()
+        # Ten numbers at a time: each search goes over the whole document.
         for block in {number // _BLOCK for number in numbers if number > lookup.highest}:
             digits = b"%d" % block
             _require(block > 0)
@@ -120,6 +121,7 @@ class _Quickly:
             _require_usual_blanks(text)
             form = entries_of(text)
         but = _OF_THE_FORM
+        # False is the default (ISO 32000-2 table 224), so leaving it out says the same.
         if earlier.get(b"NeedAppearances") == b"false" and b"NeedAppearances" not in form:
             but = but | {b"NeedAppearances"}
         _require_same(earlier, form, but)

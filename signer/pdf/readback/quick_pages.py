@@ -31,6 +31,7 @@ def marked_pages(lookup: Lookup, root: bytes | None, wanted: set[int]) -> dict[i
         return {0: _first(lookup, top)}
     entries = lookup.dictionary(*top)[0]
     kids = references(lookup.array(entries[b"Kids"]))
+    # Whichever costs less: to search the bytes for a second /Kids, or to look at every page.
     if len(kids) * _SEARCHED_BYTES < sum(map(len, lookup.texts())) or not _is_flat(lookup):
         return _found(lookup, top, wanted)
     if len({top, *kids}) != len(kids) + 1 or entries.get(b"Count") != b"%d" % len(kids):

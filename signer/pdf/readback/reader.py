@@ -185,6 +185,8 @@ class Reader:
                 raise UnreadableError("there are too many cross-reference sections")
             section = self._section(offset)
             self._sections.append(section)
+            # /XRefStm before /Prev: readers of PDF 1.5 and later look there first (ISO 32000-2
+            # §7.5.8.4).
             older = [section.trailer.get("XRefStm"), section.trailer.get("Prev")]
             self._next = [each for each in older if isinstance(each, int)] + self._next
             return section
@@ -270,6 +272,7 @@ def _rows(data: bytes, widths: list[int], index: list[int]) -> dict[int, Entry]:
             position += size
             if len(row) < size or size == 0:
                 return entries
+            # A width of 0 stands for type 1 (ISO 32000-2 §7.5.8.2).
             kind = int.from_bytes(row[:first_width], "big") if first_width else 1
             middle, last = int.from_bytes(row[first_width:second_width], "big"), int.from_bytes(row[second_width:], "big")
             if kind == 2:
@@ -288,6 +291,7 @@ def decoded(head: dict[str, Any], data: bytes) -> bytes:
         if filter_name not in ("FlateDecode", "Fl"):
             raise UnreadableError(f"a stream is coded with {filter_name!r}")
         try:
+            # Bounded: a few kilobytes can unpack to gigabytes.
             data = zlib.decompressobj().decompress(data, MOST_DECODED_BYTES)
         except zlib.error:
             raise UnreadableError("a stream cannot be decompressed") from None

@@ -22,6 +22,8 @@ _Place = tuple[int | None, int | None]  # an offset, or the number of an object 
 
 def require_repaired(document: bytes, mended: Reader) -> None:
     """``mended`` is the document with its new table of contents."""
+    # Where the document's own table holds, a new one must say the same: whoever wrote the
+    # update may not choose which objects count.
     whole = _whole(document)
     found = whole[0] if whole is not None else _Search(document).places
     told = {number: _place(entry) for number, entry in mended.newest_entries().items() if number and _place(entry) != (None, None)}
@@ -43,6 +45,8 @@ def _whole(document: bytes) -> tuple[dict[int, _Place], int] | None:
             counting |= section
         places = {number: _place(entry) for number, entry in counting.items() if number and _place(entry) != (None, None)}
         root = reader.trailer["Root"]
+        # A table that parses may still lead nowhere: it counts as whole when the pages are found
+        # through it.
         reader.resolve(reader.resolve(reader.resolve(root)["Pages"])["Kids"])
     except _FAULTS:
         return None

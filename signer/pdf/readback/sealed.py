@@ -42,6 +42,8 @@ def _read(sealed: bytes, start: int, end: int) -> bytes:
         count = head[1] & 0x7F if head[1] & 0x80 else 0
         size = 2 + count + int.from_bytes(head[2 : 2 + count], "big") if count else 2 + head[1]
         behind = start + 2 * size
+        # The byte range leaves the hole out, so what stands behind the CMS is under no signature:
+        # only zeros may.
         if count > 4 or behind > end or sealed.count(b"0", behind, end) != end - behind:
             raise MismatchError("something follows it in the hole")
         return unhexlify(sealed[start:behind])

@@ -149,6 +149,8 @@ def _dictionary(data: bytes, position: int, depth: int, strict: bool) -> tuple[d
             continue
         if strict:
             raise UnreadableError(f"a dictionary has /{key} twice")
+        # Kept readable: a document may have such objects where no seal touches them. ``ambiguity``
+        # refuses those that it does.
         values = Doubtful(values)
         values.key = key
     return values, end

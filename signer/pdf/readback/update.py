@@ -45,6 +45,7 @@ def read_revisions(document: bytes, suffix: bytes) -> list[Revision]:
         revision = Revision(position)
         position = _read(file, position, revision)
         revisions.append(revision)
+    # Two at most: a new table of contents for a broken document, and the update with the seal.
     if not 0 < len(revisions) <= 2:
         raise UnreadableError("there are several updates")
     return revisions
