@@ -57,6 +57,8 @@ def why_not_current(now: datetime, *, made: datetime, ends: datetime | None = No
 
     made  when it was made: thisUpdate, genTime; ends  from when on it says nothing: nextUpdate
     """
+    # From the future: a statement that is dated ahead could be kept back and used when it is no
+    # longer true.
     if made > now + SKEW:
         return f"comes from the future: it is of {_text(made)} and our clock says {_text(now)}, {SKEW.seconds} s are allowed"
     if ends is not None and ends < now - SKEW:

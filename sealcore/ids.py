@@ -14,6 +14,8 @@ OPERATOR_PREFIX = "https://vermilion.internal/operator/"
 def uuid7() -> str:
     """A new UUIDv7 in its canonical lower-case form: 48 bits of milliseconds, 74 random bits."""
     milliseconds = time.time_ns() // 1_000_000
+    # From the system's random source: the id of a token or form must not be guessed from one
+    # that was seen.
     value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | secrets.randbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62

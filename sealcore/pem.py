@@ -83,6 +83,8 @@ def _blocks(data: bytes, label: str) -> list[bytes]:
             raise EncodingError(f"is base64 without the lines of PEM; put it between -----BEGIN {label}----- and -----END {label}-----")
         raise EncodingError("is neither DER nor PEM")
     blocks = [(found[1].decode(), found[2]) for found in _BLOCK.finditer(data)]
+    # A block that is skipped in silence would leave a certificate out of a chain, or a CRL out
+    # of what is checked.
     if len(blocks) != data.count(_BEGIN):
         raise EncodingError("is PEM with a block that does not end, or that holds something else than base64")
     wanted = [content for name, content in blocks if _OLD_LABELS.get(name, name) == label]

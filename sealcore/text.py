@@ -59,6 +59,7 @@ def deceptive(value: str) -> str | None:
         return "holds signs that nobody sees, or that turn the direction of reading"
     if unicodedata.normalize("NFC", value) != value:
         return "is not in Unicode's composed form (NFC)"
+    # Fullwidth, circled or mathematical letters read like plain ones and compare as others.
     if any(sign.isalnum() and unicodedata.normalize("NFKC", sign) != sign for sign in value):
         return "holds letters or digits in a shape that only looks like them"
     return _mixed(value)

@@ -43,6 +43,8 @@ class Exclusion:
     def alone(self) -> Iterator[None]:
         """While keys are made or destroyed."""
         deadline_s = time.monotonic() + self._wait_s
+        # Threads first: flock belongs to the open file, and a process would let its own threads
+        # through one by one only by luck.
         if not self._threads.acquire(timeout=self._wait_s):
             raise _busy()
         try:
@@ -80,6 +82,8 @@ def _locked(file: Path | None, how: int, deadline_s: float) -> Iterator[None]:
 def _open(file: Path) -> int:
     try:
         if file.name == _LOCK_FILE:
+            # Never deleted: whoever waits for the lock of a deleted file would hold a lock that
+            # nobody else sees.
             return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

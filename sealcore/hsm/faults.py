@@ -128,6 +128,8 @@ def may_repeat(fault: PKCS11Error) -> bool:
     """Whether the token has certainly done nothing and a new session may help."""
     if isinstance(fault, SigningError):
         return not fault.begun and not is_harmless(fault)
+    # Only faults that prove that nothing was done. A general failure proves nothing: the token
+    # may have made the key, or the signature.
     return isinstance(fault, _LOST_FAULTS)
 
 

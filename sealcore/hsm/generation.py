@@ -65,6 +65,7 @@ def generate_pair(session: pkcs11.Session, label: str, algorithm: Algorithm) -> 
     )
     try:
         _read_back(private)
+    # A key that may be copied out is worse than none: somebody would certify it.
     except BaseException:
         private.destroy()
         public.destroy()

@@ -86,6 +86,7 @@ class TokenKey:
 
     def _raw(self, data: bytes) -> bytes:
         """What the token's mechanism makes of ``data``."""
+        # By id as well as by label: after a restore of the token another key may bear the label.
         name = self._name
         return self._pool.run(lambda session: session.sign(name, data), "signing")
 
@@ -125,6 +126,8 @@ def read_keys(session: PooledSession, pool: SessionPool, label: str | None = Non
     """Reads each private key by itself. Faults of the token raise PKCS11Error; a fault of one object becomes a ``ForeignKey``."""
     wanted: dict[pkcs11.Attribute, object] = {pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PRIVATE_KEY}
     if label is not None:
+        # Found through private keys: certificates and public keys of others in the same token
+        # disturb nobody.
         wanted[pkcs11.Attribute.LABEL] = label
     found = [_read_key(session, pool, private) for private in session.objects(wanted)]
     keys = sorted((one for one in found if isinstance(one, TokenKey)), key=lambda key: key.label)
@@ -136,6 +139,7 @@ def _read_key(session: PooledSession, pool: SessionPool, private: pkcs11.Object)
     try:
         label = _attribute(session, private, pkcs11.Attribute.LABEL)
         key_id = bytes(_attribute(session, private, pkcs11.Attribute.ID))
+        # From the public object: PKCS#11 lets a private EC key give no point.
         public_key = _read_public_key(session, label, key_id)
         return TokenKey(
             label=label,
@@ -179,6 +183,8 @@ def _read_public_key(session: PooledSession, label: str, key_id: bytes) -> Token
     if not matches:
         raise _unreadable(f"the public half of the key {label} is not in the token")
     read = [_public_key_of(session, public) for public in matches]
+    # Which of them belongs to the private half cannot be told without signing, so neither is
+    # believed.
     if any(one != read[0] for one in read):
         raise VermilionError(Code.CONFLICT, f"{len(read)} different public keys have the label and id of the key {label}")
     return read[0]

@@ -38,6 +38,7 @@ class Library:
                 self._lib = pkcs11.lib(str(self._path))
             except PKCS11Error as fault:
                 raise translate(fault, "loading the module") from None
+        # pkcs11.lib has initialised the module already, for one thread (see above).
         self.stop()
         result = self.native.initialize()
         if result != _CKR_OK:

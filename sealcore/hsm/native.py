@@ -135,6 +135,7 @@ class SigningHandle:
         result = self._sign_init(self._session, self._to_mechanism, self._key)
         if result != _CKR_OK:
             raise SigningError(fault_of(result), begun=False)
+        # Set anew each time: C_Sign writes the length that it used into it.
         self._length.value = _LONGEST_SIGNATURE_BYTES
         result = self._sign(self._session, data, ctypes.c_ulong(len(data)), self._to_buffer, self._to_length)
         if result != _CKR_OK:

@@ -47,6 +47,8 @@ class TokenRSAPrivateKey(rsa.RSAPrivateKey):
             raise VermilionError(Code.INVALID_ARGUMENT, "RSA keys of the token sign with PKCS#1 v1.5 padding")
         return _sign(self._key, data, algorithm)
 
+    # Also pickling: a key that is handed to another process by mistake must fail here, where it
+    # is understood.
     decrypt = private_numbers = private_bytes = __reduce__ = _refuse
 
     def __copy__(self) -> TokenRSAPrivateKey:

@@ -29,6 +29,8 @@ class Refusals:
         """The token has refused what is in its PIN file."""
         pin_file = settings.pin_file.resolve()
         with self._lock:
+            # In memory first: the note below may fail, and this process must not try again all the
+            # same.
             self._known.add((pin_file, _token(settings)))
         try:
             descriptor = os.open(_note(pin_file), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -156,6 +156,8 @@ class SessionPool:
                 return action(pooled)
             except PKCS11Error as fault:
                 if not is_harmless(fault):
+                    # With the epoch of the session that failed: a late failure of an old session
+                    # must not bring down the new ones.
                     self._mark_dead(pooled.epoch)
                 if repeated or not may_repeat(fault):
                     raise translate(fault, doing) from None
@@ -209,6 +211,8 @@ class SessionPool:
                 pooled = self._furnish()
                 if pooled is None:
                     continue
+            # Before the token is called: this thread waited for its session longer than its caller
+            # did.
             if watch.given_up():
                 self._give(pooled)
                 raise VermilionError(Code.HSM_TIMEOUT, "nobody waits for this call any more")
@@ -281,11 +285,15 @@ class SessionPool:
                 return
             if self._turns.written_off >= MOST_HUNG:
                 raise VermilionError(Code.HSM_UNAVAILABLE, f"{self._turns.written_off} calls into the token do not end")
+            # Collected before the module is started anew: C_Finalize under a running call is
+            # undefined (PKCS#11 v2.40 §5.4), and crashes SoftHSM.
             back = self._turns.collect(_BACK_S)
             sessions: list[PooledSession] = []
             try:
                 sessions = self._start_beside(back) if self._turns.written_off else self._start()
             finally:
+                # Also when starting has failed: without a place in circulation the waiting threads
+                # would wait until their time is up.
                 self._fill(sessions)
                 if self._closed:
                     self._end()
@@ -306,6 +314,7 @@ class SessionPool:
         with self._exclusion.opening():
             REFUSALS.check(self._settings)  # another process may have tried while we waited
             pin = read_pin(self._settings.pin_file)
+            # Within the exclusion and before the login, which is what may cut the record off.
             softhsm.mend(self._settings)
             self._library.start()
             return self._open_all(pin)
@@ -343,6 +352,7 @@ class SessionPool:
                 raise translate(fault, "opening a session") from None
             get_log("hsm").warning("fewer sessions than configured", sessions=len(opened), configured=self._settings.sessions)
         except PKCS11Error as fault:
+            # Noted before anything else can log in: three tries lock many tokens for good.
             if isinstance(fault, PIN_FAULTS):
                 REFUSALS.remember(self._settings)
             for session in opened:

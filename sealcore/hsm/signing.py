@@ -47,6 +47,7 @@ def ecdsa_sig_value(raw: bytes) -> bytes:
     HSM_UNAVAILABLE when the token gives something else.
     """
     half, odd = divmod(len(raw), 2)
+    # A length over 127 would need another form of DER length than the one octet written below.
     if odd or not 0 < half <= _LONGEST_HALF_BYTES:
         raise VermilionError(Code.HSM_UNAVAILABLE, f"the token gives an ECDSA signature of {len(raw)} bytes")
     integers = _integer(raw[:half]) + _integer(raw[half:])

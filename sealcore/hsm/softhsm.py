@@ -78,6 +78,7 @@ def mend(settings: TokenSettings) -> None:
         if kept is None and data:
             with suppress(VermilionError):  # without the copy this token is only as safe as SoftHSM makes it
                 durable.write(copy, data, mode=durable.PRIVATE)
+        # Shorter only: a longer or different record is SoftHSM's own newer one.
         elif kept is not None and len(data) < len(kept):
             get_log("hsm").error("the token's record was cut off, by a process killed at its login; put back", token=settings.label)
             durable.write(record, kept, mode=durable.PRIVATE)
@@ -93,6 +94,8 @@ def _furnish(draft: Path, settings: TokenSettings) -> None:
     _write(draft / "softhsm2.conf", _configuration(settings.softhsm_conf.parent))
     _write(draft / "pin", pin + "\n")
     _write(draft / "token.toml", _as_toml(settings))
+    # Names are durable only with their folder: after a power cut a file that was synced may
+    # have none.
     for folder in (*(path for path in draft.rglob("*") if path.is_dir()), draft):
         _sync(folder)
 

@@ -71,6 +71,8 @@ class Token:
 
         def make(pooled: PooledSession) -> TokenKey:
             with pooled.exclusion.alone():
+                # Looked for under the exclusion: two processes that make the same key at once would
+                # both find none.
                 there = read_keys(pooled, self._pool, label)
                 if there.keys or there.foreign:
                     raise VermilionError(Code.CONFLICT, f"the token has a key {label} already")
@@ -111,6 +113,8 @@ class Token:
         def remove(pooled: PooledSession) -> None:
             with pooled.exclusion.alone(), _writing(pooled) as session:
                 key = self._one(read_keys(pooled, self._pool, label), label)
+                # The private half first: a crash in between leaves a public key, which signs
+                # nothing.
                 for kind in (pkcs11.ObjectClass.PRIVATE_KEY, pkcs11.ObjectClass.PUBLIC_KEY):
                     wanted = {pkcs11.Attribute.CLASS: kind, pkcs11.Attribute.LABEL: label, pkcs11.Attribute.ID: key.key_id}
                     for found in list(session.get_objects(wanted)):

@@ -139,6 +139,8 @@ class Turns(Generic[Thing]):
             return
         waiter = self._waiting.popleft()
         self._lent.add(waiter.thread)
+        # Given before it is woken, and counted as lent at once: a thread that times out in this
+        # moment finds what it was given.
         waiter.given.append(thing)
         waiter.turn.release()
 

@@ -53,6 +53,8 @@ class _Run(Generic[Result]):
         while not self._done.acquire(timeout=remaining_s):
             with self._lock:
                 remaining_s = self._begun_s + timeout_s - time.monotonic()
+                # Under the lock that ``work`` takes for each result: either the result counts or
+                # the run is given up, never both.
                 if remaining_s <= 0 and len(self.results) < len(self._jobs):
                     self.given_up = True
                     return False
@@ -164,6 +166,8 @@ class Watched:
             return run.results
         with self._lock:
             self._hung += 1
+        # The session of the hung call is written off at once; otherwise each hang would take one
+        # from the others.
         self._on_hang(helper.thread)
         late = VermilionError(Code.HSM_TIMEOUT, f"the HSM did not answer within {self._timeout_s:g} s; a late answer is thrown away")
         return [*run.results, late]

@@ -37,6 +37,8 @@ def of_act(context: DecisionContext, parameters: Parameters, known: Known) -> Ef
     require_kinds(parameters)
     try:
         words, facts = table[change]({name: value for name, value in parameters.items() if name != "change"}, known)
+    # Whatever cannot be put into words is refused here: nobody should approve what they could
+    # not be shown.
     except (*UNREADABLE, AttributeError, KeyError) as fault:
         raise _unknown(f"{change} with parameters of another kind ({type(fault).__name__})") from None
     if context.action == "revoke" and context.seal:
@@ -197,6 +199,8 @@ def _identity(given: Parameters, _known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"profile", "uri", "spki_sha256", "request"}, set(SUBJECT))
     spki = x509.load_der_x509_csr(b64url_decode(given["request"], Code.EFFECT_UNKNOWN)).public_key()
     key = hashlib.sha256(spki.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    # The key is computed from the request that is signed; the digest beside it is only what the
+    # form says.
     if key != given["spki_sha256"]:
         raise _unknown("a certificate whose request is for another key than the act names")
     request = _sha256(given["request"])

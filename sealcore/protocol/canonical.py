@@ -35,6 +35,8 @@ def strict_json(data: bytes, code: Code) -> Any:
     This refuses repeated members, floats written otherwise, spaces and every other second spelling at once.
     """
     try:
+        # Written again and compared: what JSON leaves open (repeated members, 1.0 for 1, escapes)
+        # would let two programs read two things.
         value = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
         if canonical_json(value) == data:
             return value
@@ -70,6 +72,8 @@ def b64url_decode(text: Any, code: Code) -> bytes:
     if isinstance(text, str):
         try:
             data = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            # base64 ignores loose bits in the last character: one value would have several
+            # spellings, and so one token several texts.
             if b64url(data) == text:
                 return data
         except (UnicodeEncodeError, binascii.Error):
@@ -79,6 +83,7 @@ def b64url_decode(text: Any, code: Code) -> bytes:
 
 def is_integer(value: Any, least: int = 0, most: int = MOST_INTEGER) -> bool:
     """Whether ``value`` is an integer (not a bool) within the bounds."""
+    # Python's bool is an int; JSON's true is no number.
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 

@@ -60,6 +60,8 @@ class ActCovers:
         for name, value in self.parameters.items():
             require(isinstance(name, str) and _NAME.fullmatch(name) is not None, "a parameter has a name in lower case")
             require(_is_parameter(value), f"the parameter {name!r} is not a text, a whole number or a list of these")
+        # Copied, since what was checked here is what is signed: a caller's list could grow
+        # afterwards.
         copied = {name: list(value) if isinstance(value, list) else value for name, value in self.parameters.items()}
         object.__setattr__(self, "parameters", copied)
 
@@ -103,6 +105,8 @@ def to_json(covers: Covers) -> dict[str, Any]:
 
 def from_json(value: Any, code: Code = Code.INVALID_ARGUMENT) -> Covers:
     """The inverse; raises ``code`` for an unknown member or a wrong type."""
+    # Exactly one: an approval that covers two things could be shown as the one and used as the
+    # other.
     if not isinstance(value, dict) or len(value) != 1:
         raise VermilionError(code, "covers is exactly one of manifest, grant, act")
     ((kind, body),) = value.items()

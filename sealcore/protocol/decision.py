@@ -121,6 +121,8 @@ def statement(context: DecisionContext, person: str, verdict: str, time: int) ->
     Version 1 binds 13 fields. A later version is a context of another type, with a label and fields of its own.
     """
     _check(person, verdict, time)
+    # The label comes first: a signature for any other purpose begins with other bytes and can
+    # never pass for a decision.
     return context.signed_as + canonical_json({**context.as_json(), "person": person, "verdict": verdict, "time": time})
 
 
@@ -136,6 +138,8 @@ def verify(decision: Decision, context: DecisionContext, public_key: Any) -> Non
 
 def verify_p256(signature: bytes, signed: bytes, public_key: Any) -> None:
     """Raises DECISION_INVALID unless ``signature`` (DER) over ``signed`` is by this P-256 key."""
+    # Judged by the key that verifies, whatever the caller believes: on another curve the
+    # signature would have another strength.
     if not isinstance(public_key, ec.EllipticCurvePublicKey) or not isinstance(public_key.curve, ec.SECP256R1):
         raise VermilionError(Code.DECISION_INVALID, "a person's key is on P-256")
     try:

@@ -63,6 +63,8 @@ def of_manifest(context: DecisionContext, entries: Sequence[DocumentEntry], know
 
 def _require_root(covers: ManifestCovers, documents: Sequence[tuple[DocumentEntry, bytes]]) -> list[DocumentEntry]:
     entries = [entry for entry, _ in documents]
+    # From the files at hand, never from a root that a service sends: this is what closes a
+    # workflow that shows one document and has another signed.
     if not entries or Manifest.build(entries, salts=[salt for _, salt in documents]).covers != covers:
         reason = "the documents that are shown do not add up to what would be signed; do not approve this form"
         raise VermilionError(Code.PROOF_INVALID, reason)
@@ -109,6 +111,7 @@ def _grant(context: DecisionContext, covers: GrantCovers, known: Known) -> Effec
         return Effect("grant", _granted(context, known, "on a registered template"), tuple(facts))
     facts.append(Fact("template", None, "none", "no template: any document at all"))
     if seal is not None:
+        # As the gate computes it (``Register.least_persons``).
         tier = max(seal.quorum.get("seal", 0), seal.quorum.get(UNTEMPLATED, 0))
         facts.append(Fact("tier", None, tier, f"the higher tier, since there is no template: {tier} persons must approve"))
     return Effect("grant", _granted(context, known, "without a template: any document at all"), tuple(facts))

@@ -66,6 +66,7 @@ class Known:
 
     def namesakes(self, person_id: str) -> str:
         """Who else, among those who may decide, is called in the directory as this person is; empty where nobody is."""
+        # Without regard to case and shape, since people read them alike.
         called = {one: unicodedata.normalize("NFKC", name).casefold() for one, name in self.names.items()}
         same = [one for one, name in called.items() if one != person_id and name == called.get(person_id)]
         return ", ".join(sorted(one for one in same if one in self.people and self.people[one].active))

@@ -137,6 +137,8 @@ class Placement:
         if self._encoded is None:
             middle = {"level": self.level.value, "marks": [mark.as_map() for mark in self.marks], "texts": self.texts.as_map()}
             last = {"certification": int(self.certification)}
+            # Frozen all the same: it follows from the other members, and is the same whoever
+            # computes it first.
             object.__setattr__(self, "_encoded", (ordered_cbor(middle)[1:], ordered_cbor(last)[1:]))  # without the head of the map
         assert self._encoded is not None
         return self._encoded

@@ -136,6 +136,8 @@ class Entry:
             warnings = facts.get("warnings", [])
             require(isinstance(warnings, list), "warnings are a list")
             entry = cls(**{name: facts[key] for key, name in _NAMED.items() if key in facts}, warnings=tuple(warnings))
+            # One entry has one encoding: otherwise the same facts could stand in the tree under two
+            # hashes.
             require(entry.encode() == data, "an entry is not in its canonical form")
         except VermilionError as fault:
             raise VermilionError(Code.LEDGER_INCONSISTENT, f"a ledger entry cannot be read: {fault.reason}") from None
@@ -204,6 +206,7 @@ def use_facts(data: bytes) -> UseFacts | None:
         return None
     head, jti, kind, leaf, index, attempts, warnings, signature, commitments = found.groups()
     members = 8 + (warnings is not None) + 2 * (signature is not None) + (commitments is not None)
+    # The pattern leaves parts out; the head must count exactly those that are there.
     if head[0] != 0xA0 | members or (warnings is not None and not _are_warnings(warnings)):
         return None
     return UseFacts(kind.decode("ascii"), jti, _counted(index), _counted(attempts), leaf)

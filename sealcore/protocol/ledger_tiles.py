@@ -54,6 +54,8 @@ class TileName:
             return None
         index = int(match[2].replace("/", "").replace("x", ""))
         name = cls(None if match[1] == "entries" else int(match[1]), index, int(match[3]) if match[3] else WIDTH)
+        # Written again and compared, so that one tile has one path: caches and checks by path rely
+        # on it.
         return name if name.path == path else None
 
 
@@ -85,6 +87,8 @@ def decode_bundle(data: bytes, name: TileName) -> list[bytes]:
     while at < len(data):
         start = at + _LENGTH_BYTES
         end = start + int.from_bytes(data[at:start], "big")
+        # Also a length that is itself cut: ``int.from_bytes`` takes what there is, and the end then
+        # lies behind the data.
         if end > len(data):
             raise VermilionError(Code.LEDGER_INCONSISTENT, f"{name.path} is cut short")
         entries.append(data[start:end])

@@ -87,6 +87,8 @@ class Prover:
     def prove(self, leaf: Leaf, proof: Sequence[bytes]) -> bytes:
         """The leaf hash; raises PROOF_INVALID unless the leaf is in the manifest at its own index and size."""
         covers = self._covers
+        # The size is part of the leaf, so that a proof cannot be read as one of a larger or smaller
+        # batch.
         if leaf.size != covers.size:
             raise VermilionError(Code.PROOF_INVALID, "the leaf names another batch size than the approval")
         hashed = leaf_hash(leaf)
@@ -102,6 +104,8 @@ class Prover:
                 level, position, last = level + 1, position >> 1, last >> 1
             there = known.get((level, position))
             if there is not None:
+                # Everything above must be the remembered proof, too: an exact proof is asked for,
+                # not just a true leaf.
                 return there == (hashed, tuple(proof[step:]))
             hashed = merkle.node_hash(sibling, hashed) if position & 1 else merkle.node_hash(hashed, sibling)
             level, position, last = level + 1, position >> 1, last >> 1
@@ -116,6 +120,8 @@ class Prover:
                 level, position, last = level + 1, position >> 1, last >> 1
             above = tuple(proof[step + 1 :])
             self._known[level, position] = (hashed, (sibling, *above))
+            # The sibling is proven as well, since its hash went into the root: the neighbour's
+            # proof is one look-up.
             self._known[level, position ^ 1] = (sibling, (hashed, *above))
             hashed = merkle.node_hash(sibling, hashed) if position & 1 else merkle.node_hash(hashed, sibling)
             level, position, last = level + 1, position >> 1, last >> 1

@@ -22,6 +22,8 @@ NodeSource = Callable[[int, int], bytes]
 
 def leaf_hash(data: bytes) -> bytes:
     """SHA-256(0x00 ‖ data)."""
+    # Leaves and nodes are hashed under different first bytes: otherwise two hashes of a node
+    # could be shown as a document (RFC 9162 §2.1.1).
     return hashlib.sha256(b"\x00" + data).digest()
 
 
@@ -125,6 +127,8 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[byte
     if not 0 <= index < size:
         raise VermilionError(Code.PROOF_INVALID, f"there is no leaf {index} in a tree of {size}")
     _check_hashes((leaf, *proof))
+    # Exact, before anything is hashed: with surplus hashes a proof could be led to the same
+    # root in another way.
     if len(proof) != inclusion_proof_length(index, size):
         raise VermilionError(Code.PROOF_INVALID, "the inclusion proof has the wrong length for this index and size")
     position, last, result = index, size - 1, leaf
@@ -178,6 +182,8 @@ def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: 
         else:
             new_result = node_hash(new_result, step)
         position, last = position >> 1, last >> 1
+    # Both: the proof must lead to what we had and to what is offered, or it joins something
+    # else.
     if old_result != old_root or new_result != new_root:
         raise VermilionError(Code.PROOF_INVALID, "the consistency proof does not join the two roots")
 

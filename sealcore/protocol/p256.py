@@ -49,6 +49,7 @@ def low_s(signature: bytes) -> bytes:
         r, s = decode_dss_signature(signature)
     except ValueError:
         return signature
+    # Both (r, s) and (r, n - s) verify (SEC 1 §4.1.4).
     return encode_dss_signature(r, ORDER - s) if HALF_ORDER < s < ORDER else signature
 
 

@@ -196,6 +196,7 @@ class SignedCheckpoint:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
             raise _bad("the checkpoint is not UTF-8") from None
+        # The last empty line divides: the body may hold others, signatures none.
         body, blank, lines = text.rpartition("\n\n")
         if len(data) > MOST_NOTE_BYTES or not blank or _CONTROL.search(text):
             raise _bad("the checkpoint is not a signed note")
@@ -217,11 +218,14 @@ def sign_checkpoint(checkpoint: Checkpoint, key: VerifierKey, sign: Sign) -> Sig
 
 def verify_log(signed: SignedCheckpoint, key: VerifierKey) -> None:
     """Raises LEDGER_INCONSISTENT unless the log ``key`` signed, under its own origin, and each signature in its name holds."""
+    # A log with the same key under another name has another history.
     if signed.checkpoint.origin != key.name:
         raise _bad("the checkpoint is of another log")
     found = signed.by(key)
     if not found:
         raise _bad("the checkpoint is not signed by the log's key")
+    # Every one of them: an invalid line in the log's own name is no slip, and a reader that
+    # stops at another line would disagree with us.
     for one in found:
         key.verify(one.value, signed.checkpoint.body())
 

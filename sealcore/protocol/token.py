@@ -122,6 +122,8 @@ def parse(jws: str) -> ParsedToken:
     if len(jws) > MOST_TOKEN_CHARACTERS or len(parts) != 3:
         raise VermilionError(Code.TOKEN_MALFORMED, "the token is not a compact JWS of acceptable size")
     header_bytes, payload, signature = (b64url_decode(part, Code.TOKEN_MALFORMED) for part in parts)
+    # ``alg`` is compared with the one that we use, never used to choose: "none" or HMAC with
+    # the public key must not be a question.
     header = members(strict_json(header_bytes, Code.TOKEN_MALFORMED), _HEADER, Code.TOKEN_MALFORMED, "the token's header")
     version = VERSIONS.get(header["typ"]) if isinstance(header["typ"], str) else None
     if header["alg"] != ALGORITHM or version is None:
@@ -139,6 +141,8 @@ def verify_signature(parsed: ParsedToken, public_key: ec.EllipticCurvePublicKey)
     """Raises ISSUER_NOT_PINNED when ``public_key`` is not the one that ``kid`` names, TOKEN_SIGNATURE_INVALID when it did not sign."""
     if not isinstance(public_key.curve, ec.SECP256R1):
         raise VermilionError(Code.ISSUER_NOT_PINNED, "an issuer's key is on P-256")
+    # The key that verifies must be the one that ``kid`` names: who looks keys up in another way
+    # still cannot mix two issuers up.
     if key_id(canonical_spki(public_key)) != parsed.kid:
         raise VermilionError(Code.ISSUER_NOT_PINNED, "the token names another key than the pinned one")
     try:

@@ -30,6 +30,8 @@ def require_subject(claims: Claims, peer: str) -> None:
 
 def require_begun(claims: Claims, now: datetime) -> None:
     """TOKEN_NOT_YET_VALID before its start."""
+    # The allowance is for the issuer's clock. The end below gets none: an approval must not
+    # live longer than people signed.
     if (now + SKEW).timestamp() < claims.nbf:
         raise VermilionError(Code.TOKEN_NOT_YET_VALID, "the token is not valid yet")
 
@@ -64,6 +66,7 @@ def require_decisions(claims: Claims, approver_key: Callable[[str], Any], applic
     applicant_key  the public key of an applicant, who need not be registered and then counts for nothing
     """
     context = claims.context
+    # Over all decisions first: the applicant may stand behind their own approval in the list.
     applicants = {one.person for one in claims.decisions if one.verdict == "apply"}
     for one in claims.decisions:
         if one.verdict == "reject":
@@ -90,6 +93,7 @@ def distinct_approvers(claims: Claims, key_of: Callable[[str], Any | None]) -> i
         found = (key_of(one.person) for one in claims.decisions if one.verdict == verdict)
         return {canonical_spki(key) for key in found if key is not None}
 
+    # A key that applied counts for nobody, under whatever name it approves.
     return len(keys("approve") - keys("apply"))
 
 

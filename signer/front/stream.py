@@ -122,7 +122,7 @@ class Stream:
                 answers = [one for one in ready if one is not None]
                 for message in _merged([part for one in answers for part in one.parts]):
                     yield message
-                # After the client took them (``yield`` returns when gRPC has room): a client that
+                # After the client took them (the generator goes on when gRPC has room): a client that
                 # does not read is not read from.
                 self._out_documents -= sum(one.documents for one in answers)
                 self._out_bytes -= sum(one.size_bytes for one in answers)
