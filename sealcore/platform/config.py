@@ -113,6 +113,8 @@ def read_secret(path: Path, what: str) -> str:
         raise _unfit(path, what, "cannot be read") from None
     except UnicodeDecodeError:
         raise _unfit(path, what, "is not UTF-8") from None
+    # One line end and no more: blanks may belong to the secret, and a wrong PIN counts against
+    # the few tries of an HSM.
     secret = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
     if not secret:
         raise _unfit(path, what, "is empty")

@@ -110,6 +110,7 @@ def _attached_once(_connection: Any, record: Any, _proxy: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
+    # DEFERRED sees one snapshot from its first statement on, and no writer waits for it.
     if options.get("vermilion_read"):
         connection.exec_driver_sql("BEGIN DEFERRED")
     else:
@@ -119,6 +120,7 @@ def _begin_sqlite(connection: Connection) -> None:
 def _begin_immediate(connection: Any, *, urgent: bool) -> None:
     """Takes the write lock first: two writers queue instead of one failing at its first write. Waits BUSY_TIMEOUT_S at most."""
     started = time.monotonic()
+    # Otherwise SQLite waits by itself, in steps that grow (see above).
     connection.execute("PRAGMA busy_timeout=0")
     try:
         while True:
@@ -156,6 +158,8 @@ def assert_durable(engine: Engine) -> None:
     """Refuses to go on with a database whose commits may be lost (docs/protocol.md, "Use": durable means durable)."""
     with read(engine) as connection:
         if engine.dialect.name == "sqlite":
+            # Asked of the database, not taken from what we set: a server's or a role's own setting
+            # may stand against ours.
             durable = connection.execute(text("PRAGMA synchronous")).scalar_one() >= SQLITE_FULL
         else:
             durable = (
@@ -221,6 +225,7 @@ def is_dangling(fault: IntegrityError) -> bool:
 
 
 def _refuse(original: object, fault: Exception) -> NoReturn:
+    # By the message: neither driver has one code for a full disk.
     message = str(original).lower()
     if "disk is full" in message or "no space" in message or "disk full" in message:
         raise VermilionError(Code.STORAGE_FULL, "the database's disk is full") from fault

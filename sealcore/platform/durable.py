@@ -68,11 +68,15 @@ def _write(path: Path, data: bytes, mode: int, give_name: Callable[[Path], objec
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
+                # Before the file has its name: nobody sees it with other rights than it is to have.
                 os.fchmod(file.fileno(), mode)
+                # Before the name: a rename may reach the disk before the data, and a crash would
+                # leave an empty file under the final name.
                 os.fsync(file.fileno())
             give_name(draft)
         finally:
             draft.unlink(missing_ok=True)
+        # And the name itself, which belongs to the folder.
         sync_folder(path.parent)
     except OSError as fault:
         raise unusable(fault, path) from None

@@ -82,6 +82,8 @@ def read(files: Files) -> Identity:
 
 
 def _read(files: Files) -> Identity:
+    # Resolved first, so that both are read from one generation, even if ``.current`` is
+    # switched in between.
     key_file, certificate_file = files.key_file.resolve(strict=True), files.certificate_file.resolve(strict=True)
     key, chain = key_file.read_bytes(), certificate_file.read_bytes()
     trust = files.trust_file.read_bytes() if files.trust_file is not None else b""
@@ -159,6 +161,8 @@ def replace(files: Files, key: bytes, chain: bytes) -> None:
     if files.certificate_file.parent != folder:
         raise VermilionError(Code.CONFIGURATION_INVALID, "an mTLS key and its certificate are renewed in one folder only")
     try:
+        # The order matters: links first (nothing changes), then the one rename that switches both
+        # files, and only then old ones are removed.
         _link_in(files, folder)
         _switch(folder, _generation(files, folder, key, chain))
         _forget(folder)
@@ -197,6 +201,7 @@ def _rename_link(target: str, link: Path) -> None:
     draft = link.with_name(f".draft.{link.name}")
     draft.unlink(missing_ok=True)
     draft.symlink_to(target)
+    # A rename over the old link: there is no moment without one.
     draft.rename(link)
 
 

@@ -63,6 +63,8 @@ class Readiness:
             running = None
         if running is None:
             running = self._running[part] = _start(self._checks[part])
+        # ``wait`` cancels nothing: a check that hangs in a thread goes on, and is not started a
+        # second time.
         done, _ = await asyncio.wait({running}, timeout=self._patience_s)
         if not done:
             return VermilionError(Code.SERVICE_UNAVAILABLE, f"{part} does not answer")

@@ -96,6 +96,7 @@ class Outbox:
         after, all_delivered, last = 0, True, list[Item]()
         while items := self._box.pending(after, away):
             for item in items:
+                # Set before it is tried: an item that fails must not be read again in this pass.
                 after = item.id
                 if item.id in self._unanswered and self._set_aside is not None:
                     last.append(item)
@@ -134,6 +135,8 @@ class Outbox:
         except Exception as fault:  # noqa: BLE001  (what nobody foresaw about one item must not keep the others back)
             self._unforeseen(item, away, fault)
             return False
+        # After the call, in a transaction of its own: a crash in between delivers it twice, and its
+        # key makes the second one harmless.
         self._box.delivered(item, ledger_index)
         return True
 

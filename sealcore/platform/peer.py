@@ -53,6 +53,7 @@ def peer_of_pem(pem: bytes) -> Peer:
     certificate = x509.load_pem_x509_certificate(pem)
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        # Exactly one: with two, each check could go by another.
         (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
     except (x509.ExtensionNotFound, ValueError):
         raise VermilionError(Code.UNAUTHENTICATED, "the client certificate does not name its holder by one SAN URI") from None
@@ -65,6 +66,8 @@ def authorise(pem: bytes | None, allowed: frozenset[str], revocations: Revocatio
         raise VermilionError(Code.UNAUTHENTICATED, "no client certificate was presented")
     peer = peer_of_pem(pem)
     require_in_force(peer, revocations)
+    # After the certificate's standing: whoever was revoked is not told what they might have
+    # been allowed.
     if not peer.roles & allowed:
         raise VermilionError(Code.PERMISSION_DENIED, f"{peer.uri} may not call this method")
     return peer

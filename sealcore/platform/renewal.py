@@ -46,6 +46,8 @@ def renew(tls: TlsSettings, ca_target: str, clock: Clock) -> x509.Certificate:
     """
     present = read(tls)
     next_key = tls.key_file.parent / _NEXT_KEY
+    # On disk before the CA is asked: after a crash the same key is asked for again, and no
+    # certificate is issued for a key that is lost.
     key = _next_key(next_key)
     with channel(ca_target, tls) as connection:
         stub: Any = ca_pb2_grpc.CertificateAuthorityStub(connection)  # type: ignore[no-untyped-call]  # generated
@@ -58,8 +60,10 @@ def renew(tls: TlsSettings, ca_target: str, clock: Clock) -> x509.Certificate:
                 next_key.unlink(missing_ok=True)
             raise
     chain = [x509.load_der_x509_certificate(der) for der in (answer.certificate, *answer.chain)]
+    # Before anything is replaced: a wrong answer must not cost us the identity that works.
     _check(chain[0], present, key, clock)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    # Who verifies us has the root already, and would not believe one that we send.
     without_root = [one for one in chain if one.subject != one.issuer]
     replace(tls, pem, b"".join(one.public_bytes(Encoding.PEM) for one in without_root))
     next_key.unlink(missing_ok=True)

@@ -132,12 +132,15 @@ class CrlWatch:
     def _refresh_once(self) -> bool:
         """As ``refresh``, but for all who ask within one round together."""
         with self._lock:
+            # Whoever waited for the lock finds what the one before has fetched.
             if self._is_current():
                 return True
             return time.monotonic() - self._asked_s >= REFRESH_S and self._refresh()
 
     def _refresh(self) -> bool:
         before = self._state
+        # First the trust file: the CRL of a CA that was added just now is missing, and no answer
+        # may be given without it.
         self._follow_trust()
         failing = frozenset(url for url in self._urls() if not self._fetch(url))
         self._failing, self._asked_s = failing, time.monotonic()
@@ -186,6 +189,8 @@ class CrlWatch:
         tag = self._tags.get(url)
         try:
             answer = self._client.get(url, headers={"If-None-Match": tag} if tag else {})
+            # "Not modified" confirms only what we hold from that very address, by a tag that it
+            # gave us.
             if tag and answer.status_code == httpx.codes.NOT_MODIFIED and url in self._told:
                 self._confirmed_s[self._told[url]] = self._clock.monotonic_s()
                 return True
@@ -211,6 +216,7 @@ class CrlWatch:
         data = durable.read(path)
         if data is None:
             return
+        # A restart is no confirmation: the grace that ran before it goes on running.
         age_s = self._now_s() - path.stat().st_mtime
         for part in data.split(_END)[:-1]:
             try:
@@ -243,6 +249,8 @@ class CrlWatch:
             return None  # an older CRL never replaces a newer one, nor confirms it
         serials = frozenset(entry.serial_number for entry in crl)
         new = {**self._state.held, issuer: _Held(crl, crl.next_update_utc.timestamp(), serials)}
+        # One assignment: whoever asks meanwhile sees the old state or the new one, never a part of
+        # each.
         self._state = _state(self._state.trust, self._state.issuers, new)
         return issuer
 

@@ -58,12 +58,16 @@ def follow(entries: Entries, before: Frontier, head: Head) -> Iterator[Step]:
     frontier = before
     while frontier.size < head.size:
         start, end = frontier.size, min(head.size, (frontier.size // ENTRIES_A_STEP + 1) * ENTRIES_A_STEP)
+        # One more than asked for, so that a source that hands out too many is noticed, and no more
+        # than that is taken.
         data = list(islice(entries(start, end), end - start + 1))
         if len(data) != end - start:
             raise VermilionError(Code.LEDGER_INCONSISTENT, f"of the entries {start} to {end - 1}, {len(data)} came")
         decoded = [Entry.decode(one) for one in data]
         frontier = frontier.extend(map(entry_hash, data))
         yield Step(start, data, decoded, frontier)
+    # Only here are the steps proven: who acts on one before the last has to be able to take it
+    # back.
     if frontier.size != head.size or frontier.root() != head.root:
         reason = f"the ledger's {head.size} entries do not continue the {before.size} that were read before"
         raise VermilionError(Code.LEDGER_INCONSISTENT, reason)

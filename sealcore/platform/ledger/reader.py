@@ -117,12 +117,15 @@ class LogReader:
             newest = self.checkpoint()
             before = self._followed
             if before is not None and newest.size < before.size:
+                # Fewer entries under a later cosignature: the log has been cut. Under an earlier
+                # one, somebody serves an old copy.
                 if newest.cosigned_at_s is None or before.cosigned_at_s is None or newest.cosigned_at_s > before.cosigned_at_s:
                     raise VermilionError(Code.LEDGER_INCONSISTENT, "the log shows fewer entries than it did before")
                 return before  # an older answer out of some cache: what was proven stays proven
             frontier, found = self._read_on(newest.checkpoint)
             with self._lock:
                 for signature_hash, index in found:
+                    # The first counts: a later entry of the same signature cannot take its place.
                     self._by_signature.setdefault(signature_hash, index)
                 self._frontier, self._followed = frontier, newest
             return newest
@@ -149,6 +152,8 @@ class LogReader:
             followed, index = self._followed, self._by_signature.get(signature_hash)
         if followed is None:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, "the log was not followed yet")
+        # Proven anew from tiles: the map above keeps no entries, and what is served now may differ
+        # from what was read then.
         return None if index is None else LocatedEntry(index, self.prove(index, followed).entry)
 
     def entries(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:

@@ -44,6 +44,7 @@ class HttpSource:
                     raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the log answers {answer.status_code} to {path}")
                 data = bytearray()
                 for part in answer.iter_bytes():
+                    # Counted while it comes: a length in the header is the server's word.
                     data += part
                     if len(data) > most_bytes:
                         raise _too_large(path)

@@ -229,6 +229,8 @@ def append(connection: Connection, drafts: Sequence[Draft]) -> list[Appended]:
         key = draft.idempotency_key
         if key is not None and key in known:
             at.append(known[key].new_at)
+            # The same key for another entry is a fault of the sender: answering with the first
+            # entry's place would lose the second in silence.
             known[key].require_same(draft)
             continue
         if key is not None:
@@ -248,6 +250,8 @@ def _place(connection: Connection, before: Frontier, entries: Sequence[Encoded])
     """Puts the entries behind the head, which is locked."""
     if not entries:
         return []
+    # Indexes come from the locked head row alone: what rolls back leaves no gap, and no two
+    # transactions get the same.
     placed = [Appended(index, entry_hash(one.data)) for index, one in enumerate(entries, before.size)]
     _ROWS.insert(connection, [_row(one, place.index) for one, place in zip(entries, placed, strict=True)])
     after = before.extend([place.leaf_hash for place in placed])
@@ -343,6 +347,7 @@ def find(connection: Connection, *, form: str | None = None, signature_hash: byt
     columns = (_PLACE, _ENTRIES.c.entry, _ENTRIES.c.form, _ENTRIES.c.salts)
     rows = connection.execute(select(*columns).where(*conditions).order_by(_ENTRIES.c.index))
     found = [Found(row.place, row.entry, row.form, decode_salts(row.salts)) for row in rows]
+    # The index holds 32 bits of the hash; the rest is compared here.
     return found if signature_hash is None else [one for one in found if one.entry.signature_hash == signature_hash]
 
 

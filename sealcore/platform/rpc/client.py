@@ -101,6 +101,7 @@ def call(connection: grpc.Channel, method: Any, request: Any, *, timeout_s: floa
     connection broke before an answer came.
     """
     try:
+        # With ``wait_for_ready`` gRPC sends it once a connection stands, and never a second time.
         return method(request, timeout=timeout_s, wait_for_ready=not repeatable)
     except grpc.RpcError as fault:
         if not repeatable or fault.code() is not grpc.StatusCode.UNAVAILABLE or _answered(fault) or not _connected(connection):

@@ -80,6 +80,7 @@ class RenewedChannel(grpc.Channel):
         """The newest connection, with this call counted on it."""
         while True:
             connection = self._newest()
+            # It may have been retired between the look and the call: then there is a newer one.
             if connection.enter():
                 return connection
 
@@ -92,6 +93,7 @@ class RenewedChannel(grpc.Channel):
         with self._lock:
             if identity is not self._current.identity and not self._closed:
                 old, self._current = self._current, _Connection(identity, self._connect(identity))
+                # Only busy ones are kept, for ``close``; the others close at once.
                 self._retired = [one for one in (*self._retired, old) if one.busy]
                 old.retire()
             connection = self._current

@@ -55,6 +55,8 @@ class _Admitted:
 
     async def __anext__(self) -> Any:
         message = await self._next()
+        # At each message, not once a stream: a bulk stream lasts for hours, and a revocation must
+        # reach it.
         require_in_force(self._peer, self._revocations)
         return self._read(message)
 
@@ -114,6 +116,7 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
         metadata = dict(details.invocation_metadata or ())
         request_id = logs.accepted(str(metadata.get(REQUEST_ID_METADATA) or ""))
         parent = str(metadata.get(tracing.TRACEPARENT) or "") or None
+        # A method without a rule is allowed to nobody.
         allowed, read = self._rules.get(method, frozenset()), _reader(handler.request_deserializer)
 
         @contextmanager
@@ -121,6 +124,7 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
             """The request, once its sender may make it; for as long as it lasts it is one of so many."""
             context.set_trailing_metadata(((REQUEST_ID_METADATA, request_id),))
             pem = context.auth_context().get("x509_pem_cert", [None])[0]
+            # Before the message is decoded: a stranger's bytes reach no parser.
             peer = authorise(pem, allowed, self._revocations)
             _CALLER.set(peer)
             with self._places.taken(peer.uri):
@@ -178,6 +182,8 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
         finally:
             took_s = time.perf_counter() - began_s
             if self._metrics is not None:
+                # Names that callers invent must not become labels: each would be a series of its
+                # own.
                 self._metrics.end(name if method in self._rules else "other", code, took_s)
             if code in ("OK", Code.CANCELLED):
                 say = self._log.debug if method in _POLLED else self._log.info
