@@ -22,6 +22,7 @@ from signer.model import Call, ItemRequest, Outcome, Result, SealedUse
 from signer.pdf.plan import Plan
 from signer.pdf.plan import Prepared as Update
 from signer.pdf.readback.accounted import Accounted, account_for
+from signer.pdf.readback.known_appearances import KnownLooks
 from signer.pdf.readback.known_cms import KnownCms
 from signer.pdf.readback.sealed import read_back
 from signer.pipeline.commit import Finished
@@ -103,13 +104,13 @@ class Verified(NamedTuple):
     finished: Finished
 
 
-def accept(intended: Intended, update: Update, plan: Plan) -> Prepared:
+def accept(intended: Intended, update: Update, plan: Plan, known: KnownLooks) -> Prepared:
     """Holds a writer's update against the document and the plan before anything is signed; DOCUMENT_READBACK.
 
     So whoever takes a writer over gets no other digest signed (I2), and no update with more than the approved marks (I4).
     """
     admitted = intended.admitted
-    return Prepared(intended, update, account_for(admitted.item.request.document, admitted.digest(), update, plan))
+    return Prepared(intended, update, account_for(admitted.item.request.document, admitted.digest(), update, plan, known))
 
 
 def verify(timestamped: Timestamped, suffix: bytes, known: KnownCms) -> Verified:

@@ -17,6 +17,7 @@ from sealcore.errors import Code, Kind, VermilionError
 from sealcore.platform.sandbox import PARTS_LIMIT, ForkServer
 from signer.pdf.plan import Plan, Prepared
 from signer.pdf.readback.account import require_accounted
+from signer.pdf.readback.known_appearances import KnownLooks
 from signer.pipeline.sandbox import limits, plan_of, request_parts
 
 PARTS_EACH: Final = 3
@@ -122,7 +123,7 @@ def _examined(document: bytes, plan: Plan, *, alone: bool) -> dict[str, Any] | N
         if prepared is None and not alone:
             return None
         prepared = prepared or prepare(document, plan)
-        require_accounted(document, prepared.suffix, plan, prepared.field_name)
+        require_accounted(document, prepared.suffix, plan, prepared.field_name, KnownLooks())
     except VermilionError as refusal:
         return {"code": str(refusal.code), "reason": refusal.reason, "rule": refusal.rule}
     return {"warnings": prepared.warnings}

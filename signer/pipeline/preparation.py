@@ -13,6 +13,7 @@ from sealcore.platform.sandbox import UnansweredError
 from signer.metrics import SignerMetrics
 from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.plan import ContentPolicy, Plan
+from signer.pdf.readback.known_appearances import KnownLooks
 from signer.pipeline.batch import Batch, Intended, Prepared, accept
 from signer.pipeline.sandbox import Sandbox
 
@@ -40,6 +41,7 @@ class Preparation:
         self._picture = lru_cache(maxsize=PICTURES_HELD)(picture)
         self._in_progress = in_progress
         self._metrics = metrics
+        self._known_looks = KnownLooks()
         self._log = get_log("engine")
 
     def lean(self, batch: Batch, intended: Sequence[Intended]) -> tuple[list[Prepared], list[Intended]]:
@@ -55,7 +57,7 @@ class Preparation:
                 plan = self._plan(one)
                 update = prepare_lean(request.document, plan, one.admitted.digest())
                 if update is not None:
-                    prepared.append(accept(one, update, plan))
+                    prepared.append(accept(one, update, plan, self._known_looks))
                     continue
             except VermilionError as refusal:
                 batch.refuse(one.admitted.received, refusal)
@@ -78,7 +80,7 @@ class Preparation:
                 update = self._sandbox.run(one.admitted.item.request.document[:], plan, hash_name)
                 # The child read a hostile document and may have been taken over: its answer is held
                 # against the document and the plan here, outside of it.
-                prepared.append(accept(one, update, plan))
+                prepared.append(accept(one, update, plan, self._known_looks))
                 self._metrics.sandbox_calls.labels("ok").inc()
             except VermilionError as refusal:
                 batch.refuse(one.admitted.received, refusal)

@@ -9,6 +9,7 @@ from sealcore.errors import Code, VermilionError
 from signer.pdf.plan import Document, Plan, Prepared
 from signer.pdf.readback.account import require_accounted
 from signer.pdf.readback.hole import Hole
+from signer.pdf.readback.known_appearances import KnownLooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,16 @@ class Accounted:
     hash_name: str
 
 
-def account_for(document: Document, document_digest: hashlib._Hash, prepared: Prepared, plan: Plan) -> Accounted:
+def account_for(document: Document, document_digest: hashlib._Hash, prepared: Prepared, plan: Plan, known: KnownLooks) -> Accounted:
     """Checks a writer's update against document and plan before anything is signed; DOCUMENT_READBACK.
 
     So an attacker who controls the writer gets no other digest signed (I2), and no update with more than the approved marks (I4).
 
     document_digest  state of the signature's hash after the whole document; it is copied, never updated
+    known            appearances of marks that were judged in full before, which the caller keeps
     """
     update = prepared.suffix
-    hole = require_accounted(document, update, plan, prepared.field_name)
+    hole = require_accounted(document, update, plan, prepared.field_name, known)
     digest, parts = document_digest.copy(), memoryview(update)
     digest.update(parts[: hole.start])
     digest.update(parts[hole.end :])

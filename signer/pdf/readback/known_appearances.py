@@ -25,7 +25,7 @@ _Parts = tuple[bytes | int, ...]  # of an object's body: a number n stands for a
 
 
 class KnownLooks:
-    """One per process. An appearance that is not recognised is judged in full again, so forgetting one costs only time."""
+    """Kept by who prepares documents. An appearance that is not recognised is judged in full again, so forgetting one costs only time."""
 
     def __init__(self) -> None:
         self._looks: dict[_Key, tuple[bytes, bytes]] = {}

@@ -46,22 +46,24 @@ _OF_THE_SECTION: Final = {b"Size", b"Prev", b"ID", b"Type", b"W", b"Index", b"Le
 _OF_THE_CATALOG: Final = frozenset((b"AcroForm", b"Perms"))
 _OF_THE_FORM: Final = frozenset((b"Fields", b"SigFlags"))
 _OF_THE_PAGE: Final = frozenset((b"Annots",))
-_LOOKS: Final = KnownLooks()
 
 
-def accounted(document: Document, suffix: bytes, plan: Plan, field_name: str) -> Hole | None:
-    """The hole of ``suffix`` if it holds what the plan asks for and nothing else; None if not, or if that cannot be told quickly."""
+def accounted(document: Document, suffix: bytes, plan: Plan, field_name: str, known: KnownLooks) -> Hole | None:
+    """The hole of ``suffix`` if it holds what the plan asks for and nothing else; None if not, or if that cannot be told quickly.
+
+    known  appearances that were judged in full before; those of this update are added
+    """
     try:
-        return _Quickly(document, suffix, plan, field_name).settle()
+        return _Quickly(document, suffix, plan, field_name, known).settle()
     except (OtherwiseError, UnreadableError, ValueError, LookupError, OverflowError, TypeError, AttributeError):
         return None
 
 
 class _Quickly:
-    __slots__ = ("_base", "_field_name", "_left", "_lookup", "_parts", "_plan", "_shown", "_suffix")
+    __slots__ = ("_base", "_field_name", "_known", "_left", "_lookup", "_parts", "_plan", "_shown", "_suffix")
 
-    def __init__(self, document: Document, suffix: bytes, plan: Plan, field_name: str) -> None:
-        self._plan, self._suffix, self._field_name = plan, suffix, field_name
+    def __init__(self, document: Document, suffix: bytes, plan: Plan, field_name: str, known: KnownLooks) -> None:
+        self._plan, self._suffix, self._field_name, self._known = plan, suffix, field_name, known
         self._base = len(document)
         self._lookup = Lookup(document)
         self._parts: dict[int, Part] = {}
@@ -189,7 +191,7 @@ class _Quickly:
     def _look(self, look: Look, page: MarkedPage, rectangle: bytes, number: bytes | None) -> None:
         _require(number is not None and _is_rectangle(rectangle, look.rectangle))
         assert number is not None
-        self._shown |= _LOOKS.used(look, page.rotation, int(number), self._body, self._plan.pictures)
+        self._shown |= self._known.used(look, page.rotation, int(number), self._body, self._plan.pictures)
 
     # --- objects -----------------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.plan import ContentPolicy, Plan
 from signer.pdf.prepare import prepare
 from signer.pdf.readback.account import require_accounted
+from signer.pdf.readback.known_appearances import KnownLooks
 from signer.pdf.reasons import PDFA_LOST, PDFUA_LOST, declared_part
 from tests.judges import standards
 from tests.signer.pdf.documents import assemble
@@ -129,4 +130,4 @@ def test_a_declaration_is_read_in_every_spelling_of_xml(seal: Seal, picture: byt
     assert prepare_lean(document, plan, hashlib.sha256(document)) is None
     prepared = prepare(document, plan)
     assert b"/Multiply" not in prepared.suffix and b"/Transparency" not in prepared.suffix
-    require_accounted(document, prepared.suffix, plan, prepared.field_name)
+    require_accounted(document, prepared.suffix, plan, prepared.field_name, KnownLooks())

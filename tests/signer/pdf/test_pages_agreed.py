@@ -16,6 +16,7 @@ from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.plan import Plan
 from signer.pdf.prepare import prepare
 from signer.pdf.readback.account import require_accounted
+from signer.pdf.readback.known_appearances import KnownLooks
 from tests.signer.pdf.documents import assemble
 from tests.signer.pdf.kit import Seal
 from tests.signer.pdf.looks import RENDERERS, surplus
@@ -161,7 +162,7 @@ def test_a_writer_that_marks_them_all_the_same_is_found_out(
         assert refusal.code in {Code.DOCUMENT_DAMAGED, Code.MARK_OFF_PAGE}
         return
     with pytest.raises(VermilionError) as found:
-        require_accounted(document, prepared.suffix, plan, prepared.field_name)
+        require_accounted(document, prepared.suffix, plan, prepared.field_name, KnownLooks())
     assert found.value.code in {Code.DOCUMENT_DAMAGED, Code.DOCUMENT_READBACK}
 
 
@@ -196,4 +197,4 @@ def test_what_is_said_twice_is_not_written_anew(plan_for: Callable[..., Plan], m
     monkeypatch.setattr(judged, "require_plain_objects", lambda *_: None)
     prepared = prepare(document, plan)
     with pytest.raises(VermilionError, match="an object that the seal changes"):
-        require_accounted(document, prepared.suffix, plan, prepared.field_name)
+        require_accounted(document, prepared.suffix, plan, prepared.field_name, KnownLooks())

@@ -18,6 +18,7 @@ from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.plan import Plan, Prepared
 from signer.pdf.prepare import prepare
 from signer.pdf.readback.account import require_accounted, require_accounted_in_general
+from signer.pdf.readback.known_appearances import KnownLooks
 from signer.pdf.readback.quick_account import accounted
 from tests.conftest import EXAMPLES
 from tests.judges import standards
@@ -64,11 +65,11 @@ def test_what_either_writer_makes_is_accounted_for(seal: Seal, plans: dict[str, 
         lean = prepare_lean(document, plan, hashlib.sha256(document))
         for prepared in (*made, *([lean] if lean is not None else [])):
             require_accounted_in_general(document, prepared.suffix, plan, prepared.field_name)
-            assert prepared is not lean or accounted(document, prepared.suffix, plan, prepared.field_name)
+            assert prepared is not lean or accounted(document, prepared.suffix, plan, prepared.field_name, KnownLooks())
             sealed = document + prepared.suffix
         if key == "structure classic" and plan is plans["invisible"]:
             again = prepare(sealed, seal.plan())
-            require_accounted(sealed, again.suffix, seal.plan(), again.field_name)
+            require_accounted(sealed, again.suffix, seal.plan(), again.field_name, KnownLooks())
 
 
 @pytest.mark.corpus
@@ -83,7 +84,7 @@ def test_the_corpus_is_accounted_for(plans: dict[str, Plan], documents_folder: P
             except VermilionError:
                 continue
             try:
-                require_accounted(document, prepared.suffix, plan, prepared.field_name)
+                require_accounted(document, prepared.suffix, plan, prepared.field_name, KnownLooks())
             except VermilionError as refusal:
                 faults.append(f"{file.name}: {refusal}")
     assert not faults, (len(faults), faults)
@@ -213,7 +214,7 @@ def test_what_a_writer_slips_in_is_refused(monkeypatch: pytest.MonkeyPatch, plan
     document, plan = documents.form(), plans["visible"]
     prepared = _prepared_with(monkeypatch, document, plan, SLIPPED[slipped])
     with pytest.raises(VermilionError, match="the update is not what was planned") as refusal:
-        require_accounted(document, prepared.suffix, plan, prepared.field_name)
+        require_accounted(document, prepared.suffix, plan, prepared.field_name, KnownLooks())
     assert refusal.value.code == Code.DOCUMENT_READBACK
 
 
@@ -225,7 +226,7 @@ def test_an_update_that_calls_itself_encrypted_gets_no_more_in(monkeypatch: pyte
     suffix = prepared.suffix[::-1].replace(b"/Root "[::-1], encrypted[::-1], 1)[::-1]
     assert suffix != prepared.suffix
     with pytest.raises(VermilionError) as refusal:
-        require_accounted(document, suffix, plan, prepared.field_name)
+        require_accounted(document, suffix, plan, prepared.field_name, KnownLooks())
     assert refusal.value.code == Code.DOCUMENT_READBACK
 
 
@@ -234,7 +235,7 @@ def test_another_plan_s_update_is_refused(plans: dict[str, Plan]) -> None:
     for made, planned in (("visible", "invisible"), ("invisible", "visible"), ("several", "visible"), ("visible", "several")):
         prepared = prepare(document, plans[made])
         with pytest.raises(VermilionError):
-            require_accounted(document, prepared.suffix, plans[planned], prepared.field_name)
+            require_accounted(document, prepared.suffix, plans[planned], prepared.field_name, KnownLooks())
 
 
 def test_bytes_between_before_and_behind_the_objects_are_refused(plans: dict[str, Plan]) -> None:
@@ -245,4 +246,4 @@ def test_bytes_between_before_and_behind_the_objects_are_refused(plans: dict[str
     hidden = b"99 0 obj\n<< /Type /Annot >>\nendobj\n"
     for changed in (hidden + suffix, suffix[:at] + hidden + suffix[at:], suffix + hidden, suffix + b"rubbish", suffix + suffix):
         with pytest.raises(VermilionError):
-            require_accounted(document, changed, plan, prepared.field_name)
+            require_accounted(document, changed, plan, prepared.field_name, KnownLooks())
