@@ -27,7 +27,7 @@ from tests.cli.conftest import office as office  # noqa: PLC0414  (its fixture: 
 from tests.cli.running import RunningOffice
 from tests.cli.words import rest
 from tests.signer.office import person
-from vermilion.remote.ca_client import Authority, spki_sha256
+from vermilion.remote.ca_client import CaClient, spki_sha256
 from workflow.policies.use_cases import POLICY_ADD
 
 DIGEST = "ab" * 32
@@ -53,10 +53,10 @@ class Known:
     """What is so in the office."""
 
     def __init__(self, office: RunningOffice) -> None:
-        with office_registry(office) as registry:
-            self.seal: signer_pb2.SealRecord = next(one for one in registry.seals() if one.kind == "invoice")
-            roll = registry.roll()
-        with Authority(office.layout, office.office) as authority:
+        with office_signer(office) as signer:
+            self.seal: signer_pb2.SealRecord = next(one for one in signer.seals() if one.kind == "invoice")
+            roll = signer.roll()
+        with CaClient(office.layout, office.office) as authority:
             certificates = [one for one in authority.certificates() if one.certificate and one.state in ("issued", "held")]
         self.people, self.issuer, self.quorum = list(roll.people), bytes(roll.issuers[0]), roll.register_quorum
         self.certificate = next(one for one in certificates if spki_sha256(one) == self.seal.spki_sha256)
@@ -86,10 +86,10 @@ class Known:
         return str(names.get_values_for_type(x509.UniformResourceIdentifier)[0])
 
 
-def office_registry(office: RunningOffice) -> Any:
-    from vermilion.remote.signer_client import Registry
+def office_signer(office: RunningOffice) -> Any:
+    from vermilion.remote.signer_client import SignerClient
 
-    return Registry(office.layout, office.office)
+    return SignerClient(office.layout, office.office)
 
 
 Acts = Callable[[Known], list[tuple[dict[str, Any], str, Code]]]

@@ -21,7 +21,7 @@ from vermilion.cli import deciding, enrolling
 from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here
 from vermilion.cli.enrolling import Issued, Waiting
 from vermilion.messages import text
-from vermilion.remote.ca_client import Authority
+from vermilion.remote.ca_client import CaClient
 from vermilion.remote.workflow_client import PAGE, WorkflowClient, in_folder
 from vermilion.state import identities
 from vermilion.state.layout import FOLDER_MODE
@@ -210,7 +210,7 @@ def _present(folder: Path) -> x509.Certificate | None:
 def _state_of(office: Here, certificate: x509.Certificate) -> str:
     """How the office's CA lists it; empty where it does not."""
     der = certificate.public_bytes(Encoding.DER)
-    with Authority(office.layout, office.office) as authority:
+    with CaClient(office.layout, office.office) as authority:
         return next((one.state for one in authority.certificates(PROFILE) if one.certificate == der), "")
 
 

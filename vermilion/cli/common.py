@@ -18,7 +18,7 @@ from sealcore.platform import durable
 from sealcore.protocol.effect_model import CERTIFICATIONS
 from sealcore.protocol.leaf import Certification
 from vermilion.messages import text
-from vermilion.remote.signer_client import Registry
+from vermilion.remote.signer_client import SignerClient
 from vermilion.remote.workflow_client import WorkflowClient
 from vermilion.state import office as offices
 from vermilion.state.layout import DEFAULT_STATE, Layout
@@ -44,9 +44,9 @@ class Here:
         """The workflow, as this identity."""
         return WorkflowClient(self.layout, self.office, identity=identity)
 
-    def registry(self) -> Registry:
+    def signer(self) -> SignerClient:
         """The signer's register, as the operator."""
-        return Registry(self.layout, self.office)
+        return SignerClient(self.layout, self.office)
 
 
 def require_free(out: Path | None) -> None:
@@ -125,9 +125,9 @@ def read_certificates(path: Path) -> list[x509.Certificate]:
         raise VermilionError(Code.INVALID_ARGUMENT, f"{path} {fault}") from None
 
 
-def find_seal(registry: Registry, kind_or_id: str) -> signer_pb2.SealRecord:
+def find_seal(signer: SignerClient, kind_or_id: str) -> signer_pb2.SealRecord:
     """A seal by id, or by its kind where only one is of that kind; SEAL_UNKNOWN, CONFLICT."""
-    matching = [seal for seal in registry.seals() if kind_or_id in (seal.id, seal.kind)]
+    matching = [seal for seal in signer.seals() if kind_or_id in (seal.id, seal.kind)]
     if not matching:
         raise VermilionError(Code.SEAL_UNKNOWN, f"there is no seal {kind_or_id!r}; see `vermilion seals list`")
     if len(matching) > 1:

@@ -25,8 +25,8 @@ def known(office: Here, workflow: WorkflowClient, people: Sequence[Any]) -> Know
     for one in workflow.get("/v1/policies")["policies"]:
         policies[one["id"]] = max(policies.get(one["id"], (0, 0)), (one["version"], one["quorum"]))
     try:
-        with office.registry() as registry:
-            return replace(effects.known(registry, names), policies=policies)
+        with office.signer() as signer:
+            return replace(effects.known(signer, names), policies=policies)
     except VermilionError as fault:
         if fault.kind is not Kind.UNAVAILABLE:
             raise

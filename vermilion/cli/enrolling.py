@@ -23,7 +23,7 @@ from ca.pki import is_issued_by, load_authorities, root_of
 from sealcore.errors import Code, VermilionError
 from vermilion.cli import deciding
 from vermilion.cli.common import Here
-from vermilion.remote.ca_client import Authority, spki_of
+from vermilion.remote.ca_client import CaClient, spki_of
 from vermilion.remote.workflow_client import PAGE, WorkflowClient
 from vermilion.use_cases import acts, ended
 
@@ -93,7 +93,7 @@ def _alive(workflow: WorkflowClient, name: str, value: str) -> Any | None:
 
 def find(office: Here, spki_der: bytes) -> Issued | None:
     """The certificate in force of a key, with its chain; None when the key has none; CERTIFICATE_REVOKED when it has one no more."""
-    with Authority(office.layout, office.office) as authority:
+    with CaClient(office.layout, office.office) as authority:
         record = next((one for one in authority.certificates() if one.certificate and spki_of(one) == spki_der), None)
     if record is None:
         return None
@@ -107,7 +107,7 @@ def find(office: Here, spki_der: bytes) -> Issued | None:
 
 def holder(office: Here, uri: str) -> x509.Certificate | None:
     """The certificate in force of this URI."""
-    with Authority(office.layout, office.office) as authority:
+    with CaClient(office.layout, office.office) as authority:
         held = [one for one in authority.certificates() if one.certificate and one.state in ("issued", "held")]
     for certificate in (x509.load_der_x509_certificate(one.certificate) for one in held):
         if certificate.not_valid_after_utc > datetime.now(UTC) and uri.lower() in _uris(certificate):

@@ -18,8 +18,8 @@ app = typer.Typer(help=text("help.grants"))
 
 @app.command("list", help=text("help.grants_list"))
 def list_grants(state: State = DEFAULT, as_json: AsJson = False) -> None:
-    with here(state).registry() as registry:
-        found = registry.grants()
+    with here(state).signer() as signer:
+        found = signer.grants()
     if as_json:
         names = ("jti", "seal", "client", "most_uses", "uses", "expires", "template", "withdrawn")
         emit_json([{name: getattr(grant, name) for name in names} for grant in found])
@@ -42,9 +42,9 @@ def withdraw(
     grant: Annotated[str, typer.Argument(metavar="GRANT", help=text("argument.grant"))], person: As, reason: Reason, state: State = DEFAULT
 ) -> None:
     office = here(state)
-    with office.registry() as registry, office.workflow() as workflow, PeopleToken.open(office.layout.token_settings("people")) as token:
+    with office.signer() as signer, office.workflow() as workflow, PeopleToken.open(office.layout.token_settings("people")) as token:
         officer = acts.officer_id(office.office, workflow, person)
-        answer = acts.stop(registry, token, "grant", grant, officer=officer, reason=reason, now=datetime.now(UTC))
+        answer = acts.stop(signer, token, "grant", grant, officer=officer, reason=reason, now=datetime.now(UTC))
     say("grants.stopped", grant=grant, index=answer.ledger_index)
 
 

@@ -22,8 +22,8 @@ app = typer.Typer(help=text("help.issuers"))
 
 @app.command("list", help=text("help.issuers_list"))
 def list_issuers(state: State = DEFAULT, as_json: AsJson = False) -> None:
-    with here(state).registry() as registry:
-        found = [hashlib.sha256(spki).hexdigest() for spki in registry.roll().issuers]
+    with here(state).signer() as signer:
+        found = [hashlib.sha256(spki).hexdigest() for spki in signer.roll().issuers]
     if as_json:
         emit_json(found)
         return
@@ -46,8 +46,8 @@ def remove(
     key: Annotated[str, typer.Argument(metavar="SHA-256", help=text("argument.issuer"))], persons: Several = None, state: State = DEFAULT
 ) -> None:
     office = here(state)
-    with office.registry() as registry:
-        found = [one for spki in registry.roll().issuers if (one := hashlib.sha256(spki)).hexdigest() == key.lower()]
+    with office.signer() as signer:
+        found = [one for spki in signer.roll().issuers if (one := hashlib.sha256(spki)).hexdigest() == key.lower()]
     if not found:
         raise VermilionError(Code.NOT_FOUND, f"the signer pins no issuer {key}; see `vermilion issuers list`")
     parameters = {"change": "issuer_remove", "kid": b64url(found[0].digest())}

@@ -18,8 +18,8 @@ app = typer.Typer(help=text("help.keys"))
 @app.command("list", help=text("help.keys_list"))
 def list_keys(state: State = DEFAULT, as_json: AsJson = False) -> None:
     office = here(state)
-    with office.registry() as registry:
-        live = registry.signer_keys()
+    with office.signer() as signer:
+        live = signer.signer_keys()
     readable = {key.label: key for key in live if key.spki_sha256}
     rows = []
     for key in keyring.keys(office.layout):

@@ -48,12 +48,12 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     office = here(state)
-    with office.registry() as registry:
+    with office.signer() as signer:
         if _names_a_file(what):
             hashes = _signature_hashes(office, Path(what))
-            found = [entry for one in hashes for entry in registry.find(signature_hash=one)]
+            found = [entry for one in hashes for entry in signer.find(signature_hash=one)]
         else:
-            found = registry.find(form=what)
+            found = signer.find(form=what)
     entries = [(one.index, Entry.decode(one.entry)) for one in found]
     if as_json:
         emit_json([{"ledger_index": index, **_facts(entry)} for index, entry in entries])

@@ -35,9 +35,9 @@ class Role(StrEnum):
 @app.command("list", help=text("help.people_list"))
 def list_people(state: State = DEFAULT, as_json: AsJson = False) -> None:
     office = here(state)
-    with office.workflow() as workflow, office.registry() as registry:
+    with office.workflow() as workflow, office.signer() as signer:
         found = workflow.people()
-        registered = {person.id for person in registry.people() if person.active}
+        registered = {person.id for person in signer.people() if person.active}
     if as_json:
         emit_json([{**person, "in_register": person["id"] in registered} for person in found])
         return

@@ -139,8 +139,8 @@ class _Work:
 
 def _unfit(office: Here, line: client.Office, asked: _Asked, *, quiet: bool) -> dict[int, client.Outcome]:
     """Position → refusal of what the signer would not seal as it is, asked for what no run is about: before anybody is to approve it."""
-    with office.registry() as registry:
-        seal = find_seal(registry, asked.kind)
+    with office.signer() as signer:
+        seal = find_seal(signer, asked.kind)
     found = line.earlier(asked.out, asked.documents, seal=seal.id)
     if found.form is not None or not found.others:
         return {}
@@ -165,8 +165,8 @@ def _work(office: Here, line: client.Office, asked: _Asked, *, quiet: bool) -> _
     """What is left to do in the folder: under the form of an unfinished run, else under one that is applied for now, for what no run has
     sealed yet. Nothing is applied for whose files could not get their names: CONFLICT. All done: what earlier runs made of it.
     """
-    with office.registry() as registry:
-        seal = find_seal(registry, asked.kind)
+    with office.signer() as signer:
+        seal = find_seal(signer, asked.kind)
     with client.locked(asked.out):
         found = line.earlier(asked.out, asked.documents, seal=seal.id)
         if not found.others:

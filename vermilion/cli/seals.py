@@ -45,8 +45,8 @@ class Certifies(StrEnum):
 
 @app.command("list", help=text("help.seals_list"))
 def list_seals(state: State = DEFAULT, as_json: AsJson = False) -> None:
-    with here(state).registry() as registry:
-        found = registry.seals()
+    with here(state).signer() as signer:
+        found = signer.seals()
     if as_json:
         emit_json([_as_json(seal) for seal in found])
         return
@@ -56,8 +56,8 @@ def list_seals(state: State = DEFAULT, as_json: AsJson = False) -> None:
 
 @app.command("show", help=text("help.seals_show"))
 def show_seal(seal: Seal, state: State = DEFAULT, as_json: AsJson = False) -> None:
-    with here(state).registry() as registry:
-        found = find_seal(registry, seal)
+    with here(state).signer() as signer:
+        found = find_seal(signer, seal)
     if as_json:
         emit_json(_as_json(found))
         return
@@ -83,20 +83,20 @@ def show_seal(seal: Seal, state: State = DEFAULT, as_json: AsJson = False) -> No
 @app.command("suspend", help=text("help.seals_suspend"))
 def suspend(seal: Seal, person: As, reason: Reason, state: State = DEFAULT) -> None:
     office = here(state)
-    with office.registry() as registry:
-        found = find_seal(registry, seal)
+    with office.signer() as signer:
+        found = find_seal(signer, seal)
         with office.workflow() as workflow:
             officer = acts.officer_id(office.office, workflow, person)
         with PeopleToken.open(office.layout.token_settings("people")) as token:
-            answer = acts.stop(registry, token, "seal", found.id, officer=officer, reason=reason, now=datetime.now(UTC))
+            answer = acts.stop(signer, token, "seal", found.id, officer=officer, reason=reason, now=datetime.now(UTC))
     say("seals.suspended", kind=found.kind, index=answer.ledger_index)
 
 
 @app.command("resume", help=text("help.seals_resume"))
 def resume(seal: Seal, persons: Several = None, state: State = DEFAULT) -> None:
     office = here(state)
-    with office.registry() as registry:
-        found = find_seal(registry, seal)
+    with office.signer() as signer:
+        found = find_seal(signer, seal)
     with office.workflow() as workflow:
         form = acts.apply(workflow, "resume", seal=found.id, title=text("seals.resume_title", kind=found.kind))
         done = deciding.carry_out(office, workflow, form, persons)
@@ -208,8 +208,8 @@ def add(
 
 def _found(state: Path, seal: str) -> tuple[Here, signer_pb2.SealRecord]:
     office = here(state)
-    with office.registry() as registry:
-        return office, find_seal(registry, seal)
+    with office.signer() as signer:
+        return office, find_seal(signer, seal)
 
 
 def _change(

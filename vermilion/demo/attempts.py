@@ -192,7 +192,7 @@ def _suspended(stage: Stage, wire: _Wire, ready: Approved) -> bool:
     """One officer stops the seal; nothing is sealed with it until its quorum resumes it."""
     seal = stage.office.seal("contract")
     officer, reason = stage.person(OFFICER).id, text("demo.attempts.stop_reason")
-    acts.stop(stage.registry, stage.token, "seal", seal.id, officer=officer, reason=reason, now=stage.clock.now())
+    acts.stop(stage.signer, stage.token, "seal", seal.id, officer=officer, reason=reason, now=stage.clock.now())
     held = _expect(stage, "suspended", Code.SEAL_SUSPENDED, lambda: wire.seal(ready.token, _item(ready.jobs[1])))
     form = acts.apply(stage.workflow, "resume", seal=seal.id, title=text("seals.resume_title", kind=seal.kind))
     for name in (FIRST, SECOND):

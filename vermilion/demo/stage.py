@@ -12,7 +12,7 @@ from sealcore.protocol.decision import DecisionContext, Verdict
 from vermilion import client as clients
 from vermilion.ceremony.plan import CLIENT
 from vermilion.client.people import decide
-from vermilion.remote.signer_client import Registry
+from vermilion.remote.signer_client import SignerClient
 from vermilion.remote.workflow_client import WorkflowClient, tls_of
 from vermilion.state.layout import Layout
 from vermilion.state.office import Office, PersonPlan, SealPlan
@@ -31,7 +31,7 @@ class Stage:
     client: clients.Office
     token: PeopleToken
     workflow: WorkflowClient
-    registry: Registry
+    signer: SignerClient
 
     @classmethod
     @contextmanager
@@ -46,7 +46,7 @@ class Stage:
                 stack.enter_context(line),
                 stack.enter_context(PeopleToken.open(layout.token_settings("people"))),
                 stack.enter_context(WorkflowClient(layout, office)),
-                stack.enter_context(Registry(layout, office)),
+                stack.enter_context(SignerClient(layout, office)),
             )
 
     def person(self, name: str) -> PersonPlan:
@@ -77,7 +77,7 @@ class Stage:
 
     def picture(self, seal: SealPlan) -> clients.Picture:
         """The seal's registered picture."""
-        return self.client.picture(bytes(self.registry.seal(seal.id).picture_sha256[0]))
+        return self.client.picture(bytes(self.signer.seal(seal.id).picture_sha256[0]))
 
     def dossier(self, number: str) -> Any:
         """A form as the people who decide see it."""

@@ -54,14 +54,14 @@ def authorities(stage: Stage) -> None:
     heading("authorities")
     root = x509.load_pem_x509_certificate(stage.layout.root_certificate.read_bytes())
     say("demo.authorities.root", subject=root.subject.rfc4514_string(), fingerprint=shortened(root.fingerprint(SHA256()).hex()))
-    for seal in stage.registry.seals():
+    for seal in stage.signer.seals():
         say("demo.authorities.seal", kind=seal.kind, algorithm=seal.algorithm, owner=seal.name)
 
 
 def people(stage: Stage) -> None:
     """3: who may do what."""
     heading("people")
-    registered = {person.id for person in stage.registry.people()}
+    registered = {person.id for person in stage.signer.people()}
     for person in stage.office.people:
         mark = text("demo.people.registered" if person.id in registered else "demo.people.known")
         say("demo.people.person", name=person.name, roles=", ".join(person.roles), mark=mark)

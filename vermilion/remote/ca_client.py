@@ -23,14 +23,14 @@ TIMEOUT_S = 30.0  # a CRL is made and linted before the answer
 _PEM = b"-----BEGIN"
 
 
-class Authority:
+class CaClient:
     """Calls of the operator; every refusal comes back as the typed error that the CA raised."""
 
     def __init__(self, layout: Layout, office: Office, *, identity: str = "operator") -> None:
         self._channel = channel(office.listen("ca").target, tls_of(layout, identity))
         self._stub: Any = ca_pb2_grpc.CertificateAuthorityStub(self._channel)  # type: ignore[no-untyped-call]
 
-    def __enter__(self) -> Authority:
+    def __enter__(self) -> CaClient:
         return self
 
     def __exit__(self, *_fault: object) -> None:

@@ -19,7 +19,7 @@ TIMEOUT_S = 20.0
 AnswerT = TypeVar("AnswerT")
 
 
-class Registry:
+class SignerClient:
     """Calls of the operator; every refusal comes back as the typed error that the signer raised."""
 
     def __init__(self, layout: Layout, office: Office, *, identity: str = "operator") -> None:
@@ -27,7 +27,7 @@ class Registry:
         self._register: Any = signer_pb2_grpc.RegisterStub(self._channel)  # type: ignore[no-untyped-call]
         self._ledger: Any = ledger_pb2_grpc.LedgerStub(self._channel)  # type: ignore[no-untyped-call]
 
-    def __enter__(self) -> Registry:
+    def __enter__(self) -> SignerClient:
         return self
 
     def __exit__(self, *_fault: object) -> None:

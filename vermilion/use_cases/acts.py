@@ -12,7 +12,7 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.covers import ActCovers
 from sealcore.protocol.stop import StopStatement
-from vermilion.remote.signer_client import Registry
+from vermilion.remote.signer_client import SignerClient
 from vermilion.remote.workflow_client import PAGE, WorkflowClient
 from vermilion.state.office import Office
 from vermilion.use_cases import approving, ended
@@ -33,11 +33,11 @@ def officer_id(office: Office, workflow: WorkflowClient, name_or_id: str) -> str
 
 
 def stop(
-    registry: Registry, token: PeopleToken, kind: str, subject: str, *, officer: str, reason: str, now: datetime
+    client: SignerClient, token: PeopleToken, kind: str, subject: str, *, officer: str, reason: str, now: datetime
 ) -> signer_pb2.StopResponse:
     """Suspends a seal or withdraws a grant at once."""
     statement = StopStatement(kind, subject, officer, reason, now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
-    return registry.stop(statement, token.stop(statement))
+    return client.stop(statement, token.stop(statement))
 
 
 def apply(

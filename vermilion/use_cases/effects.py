@@ -16,10 +16,10 @@ from sealcore.protocol.effect_model import Effect, Known, KnownPerson, KnownSeal
 from sealcore.protocol.json_objects import context_from_json, placement_from_json
 from sealcore.protocol.leaf import Certification
 from sealcore.protocol.manifest import DocumentEntry
-from vermilion.remote.signer_client import Registry
+from vermilion.remote.signer_client import SignerClient
 
 
-def known(registry: Registry, names: Mapping[str, str]) -> Known:
+def known(signer: SignerClient, names: Mapping[str, str]) -> Known:
     """The signer's register; ``names`` are what the workflow's directory calls people."""
     seals = {
         seal.id: KnownSeal(
@@ -32,9 +32,9 @@ def known(registry: Registry, names: Mapping[str, str]) -> Known:
             seal.certificate,
             Certification.of_word(seal.certification),
         )
-        for seal in registry.seals()
+        for seal in signer.seals()
     }
-    roll = registry.roll()
+    roll = signer.roll()
     people = {person.id: KnownPerson(frozenset(person.roles), person.active) for person in roll.people}
     return Known(seals, people, roll.register_quorum, names)
 

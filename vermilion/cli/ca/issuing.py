@@ -27,7 +27,7 @@ from vermilion.cli import enrolling
 from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here, read_file, require_free
 from vermilion.cli.enrolling import Issued, Waiting
 from vermilion.messages import text
-from vermilion.remote.ca_client import Authority, by_serial_or_file
+from vermilion.remote.ca_client import CaClient, by_serial_or_file
 from vermilion.state import keyring
 from vermilion.terminal import emit_json, say, show_pairs, show_table
 
@@ -38,7 +38,7 @@ _PEM = b"-----BEGIN"
 
 def profiles(state: State = DEFAULT, as_json: AsJson = False) -> None:
     office = here(state)
-    with Authority(office.layout, office.office) as authority:
+    with CaClient(office.layout, office.office) as authority:
         found = authority.profiles()
     if as_json:
         emit_json([_profile_json(one) for one in found])
@@ -98,7 +98,7 @@ def list_certificates(
     profile: Annotated[str, typer.Option("--profile", help=text("option.profile"))] = "", state: State = DEFAULT, as_json: AsJson = False
 ) -> None:
     office = here(state)
-    with Authority(office.layout, office.office) as authority:
+    with CaClient(office.layout, office.office) as authority:
         found = authority.certificates(profile)
     if as_json:
         emit_json([_record_json(one) for one in found])
@@ -113,7 +113,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     office = here(state)
-    with Authority(office.layout, office.office) as authority:
+    with CaClient(office.layout, office.office) as authority:
         record = authority.find(by_serial_or_file(serial), f"{serial}")
     certificate = x509.load_der_x509_certificate(record.certificate)
     if as_json:
@@ -150,8 +150,8 @@ def _for_key(office: Here, label: str, name: str) -> list[bytes]:
     """Certificate and chain; the token that has the key settles the way. INVALID_ARGUMENT where there is none."""
     held_by = keyring.token_of(label)
     if held_by == "signer":
-        with office.registry() as registry:
-            certified = registry.certify_key(label, name)
+        with office.signer() as signer:
+            certified = signer.certify_key(label, name)
         return [certified.certificate, *certified.chain]
     if held_by == "timestamp":
         with alone(office.layout):

@@ -19,7 +19,7 @@ from signer.register.chain import require_seal_chain
 from vermilion.cli import deciding
 from vermilion.cli.common import DEFAULT, AsJson, Several, State, here, read_certificates, require_free
 from vermilion.messages import text
-from vermilion.remote.signer_client import Registry
+from vermilion.remote.signer_client import SignerClient
 from vermilion.terminal import emit_json, say
 from vermilion.use_cases import acts
 
@@ -35,8 +35,8 @@ def request(
 ) -> None:
     require_free(out)
     office = here(state)
-    with office.registry() as registry:
-        made = registry.request_certificate(label, name or _seal_of(registry, label).name, office.office.name)
+    with office.signer() as signer:
+        made = signer.request_certificate(label, name or _seal_of(signer, label).name, office.office.name)
     read = x509.load_der_x509_csr(made.request)
     pem = read.public_bytes(Encoding.PEM)
     if out is not None:
@@ -58,8 +58,8 @@ def import_chain(
 ) -> None:
     leaf, *issuers = read_certificates(chain)
     office = here(state)
-    with office.registry() as registry:
-        seal = _seal_of(registry, label)
+    with office.signer() as signer:
+        seal = _seal_of(signer, label)
     encoded = [one.public_bytes(Encoding.DER) for one in (leaf, *issuers)]
     require_seal_chain(encoded[0], encoded[1:], datetime.now(UTC))  # the signer judges again; here it costs nobody a form
     if _spki_sha256(leaf) != seal.spki_sha256:
@@ -86,12 +86,12 @@ def add_to(app: typer.Typer) -> None:
         app.command(name, help=text(f"help.ca_{name}"))(command)
 
 
-def _seal_of(registry: Registry, label: str) -> signer_pb2.SealRecord:
+def _seal_of(signer: SignerClient, label: str) -> signer_pb2.SealRecord:
     """The seal whose key has this label; HSM_KEY_MISSING, SEAL_UNKNOWN."""
-    key = next((one for one in registry.signer_keys() if one.label == label), None)
+    key = next((one for one in signer.signer_keys() if one.label == label), None)
     if key is None:
         raise VermilionError(Code.HSM_KEY_MISSING, f"the signer's token has no key {label}; see `vermilion keys list`")
-    seal = next((one for one in registry.seals() if one.spki_sha256 == key.spki_sha256), None)
+    seal = next((one for one in signer.seals() if one.spki_sha256 == key.spki_sha256), None)
     if seal is None:
         raise VermilionError(Code.SEAL_UNKNOWN, f"no seal has the key {label}")
     return seal

@@ -20,7 +20,7 @@ from sealcore.platform import durable
 from vermilion.cli import deciding
 from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here, is_there, read_file, require_writable
 from vermilion.messages import text
-from vermilion.remote.ca_client import Authority, by_key, by_serial_or_file, spki_sha256
+from vermilion.remote.ca_client import CaClient, by_key, by_serial_or_file, spki_sha256
 from vermilion.state import keyring
 from vermilion.terminal import emit_json, say, show_pairs, show_table
 from vermilion.use_cases import acts
@@ -64,7 +64,7 @@ def crl(
         raise VermilionError(Code.INVALID_ARGUMENT, "--publish and --out are about one CA; name it")
     if out is not None:
         require_writable(out.parent)
-    with Authority(office.layout, office.office) as authority:
+    with CaClient(office.layout, office.office) as authority:
         if publish and name is not None:
             authority.publish(name)
         found = [one for one in authority.crls() if name in (None, one.issuer)]
@@ -121,7 +121,7 @@ def _change(
     reason: str = "",
     invalid: datetime | None = None,
 ) -> None:
-    with Authority(office.layout, office.office) as authority:
+    with CaClient(office.layout, office.office) as authority:
         record = _find(office, authority, which, label)
         change = Change(kind, record.issuer, int.from_bytes(record.serial, "big"), reason, invalid)
         if kind is Kind.HOLD or role_of(record.issuer) == "infrastructure":
@@ -132,7 +132,7 @@ def _change(
     _told(change, as_json, form=form["number"], quorum=form["context"]["policy"]["quorum"], performed=performed)
 
 
-def _find(office: Here, authority: Authority, which: str | None, label: str | None) -> ca_pb2.CertificateRecord:
+def _find(office: Here, authority: CaClient, which: str | None, label: str | None) -> ca_pb2.CertificateRecord:
     if (which is None) == (label is None):
         raise VermilionError(Code.INVALID_ARGUMENT, "name one certificate: by serial number, by file, or by --label of its key")
     if label is not None:
@@ -143,9 +143,9 @@ def _find(office: Here, authority: Authority, which: str | None, label: str | No
 
 def _ask(office: Here, record: ca_pb2.CertificateRecord, change: Change, persons: list[str] | None, *, as_json: bool) -> tuple[Any, bool]:
     """A form for what one person alone does not do, and whether it was carried out; the people who are named approve it."""
-    with office.registry() as registry:
+    with office.signer() as signer:
         key = spki_sha256(record)
-        seal = next((one.id for one in registry.seals() if one.spki_sha256 == key), "")
+        seal = next((one.id for one in signer.seals() if one.spki_sha256 == key), "")
     with office.workflow() as workflow:
         title = text(f"ca.{change.kind}_title", subject=record.subject)
         form = acts.apply(workflow, "revoke", seal=seal, title=title, parameters=change.as_json())

@@ -14,7 +14,7 @@ from ca.instants import from_text, to_text
 from sealcore.errors import Code, VermilionError
 from vermilion.cli.common import DEFAULT, AsJson, Here, State, here
 from vermilion.messages import text
-from vermilion.remote.ca_client import Authority
+from vermilion.remote.ca_client import CaClient
 from vermilion.terminal import emit_json, show_table
 
 TIMEOUT_S: Final = 5.0
@@ -24,7 +24,7 @@ _GAUGES: Final = ("vermilion_ocsp_seconds_left", "vermilion_ocsp_waiting", "verm
 
 def status(state: State = DEFAULT, as_json: AsJson = False) -> None:
     office = here(state)
-    with Authority(office.layout, office.office) as authority:
+    with CaClient(office.layout, office.office) as authority:
         crls = authority.crls()
     gauges, now = _responder(office), datetime.now(UTC)
     found = [_standing(crl, gauges.get(crl.issuer), now) for crl in crls]
