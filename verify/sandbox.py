@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import TypeAdapter, ValidationError
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.sandbox import ForkServer, Limits
+from sealcore.platform.sandbox import PRELOAD, ForkServer, Job, Limits
 from verify.catalogue import known_facts
 from verify.codes import FindingCode
 from verify.facts import fact, plain
@@ -28,7 +28,8 @@ from verify.opinion import DOUBTS, MOST_SECONDS, Comparison, Doubt, Reading, sec
 from verify.report import Authorised, Finding, Seal, finding
 from verify.trust import TrustMaterial
 
-LIMITS = Limits(cpu_s=20, wall_s=40.0, memory_bytes=768 * 1024 * 1024, answer_bytes=4 * 1024 * 1024)
+LIMITS: Final = Limits(cpu_s=20, wall_s=40.0, memory_bytes=768 * 1024 * 1024, answer_bytes=4 * 1024 * 1024)
+JOB: Final = Job("verify.sandbox:work", (*PRELOAD, "verify.examine"), LIMITS)
 DRAWING_S = int(MOST_SECONDS) + 1
 """Seconds of processor time after which the process that draws is ended."""
 _UNTOLD = fact("drawing_failed")
@@ -46,7 +47,7 @@ class Sandbox:
     """A ``Reader`` (verify.opinion) that forks a bounded child for each document. Thread-safe."""
 
     def __init__(self, limits: Limits = LIMITS) -> None:
-        self._server = ForkServer("verify.sandbox:work", preload=["verify.examine"], limits=limits)
+        self._server = ForkServer(replace(JOB, limits=limits))
 
     def start(self) -> None:
         """Makes the first document as quick as the others."""

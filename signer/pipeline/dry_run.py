@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sealcore.errors import Code, Kind, VermilionError
-from sealcore.platform.sandbox import PARTS_LIMIT, ForkServer
+from sealcore.platform.sandbox import PARTS_LIMIT, PRELOAD, ForkServer, Job
 from signer.pdf.plan import Plan, Prepared
 from signer.pdf.readback.account import require_accounted
 from signer.pdf.readback.known_appearances import KnownLooks
-from signer.pipeline.sandbox import limits, plan_of, request_parts
+from signer.pipeline.sandbox import LIMITS, plan_of, request_parts
 
 PARTS_EACH: Final = 3
 MOST_TOGETHER: Final = PARTS_LIMIT // PARTS_EACH
-_NICE: Final = 10  # sealing goes first
+JOB: Final = Job("signer.pipeline.dry_run:work", (*PRELOAD, "signer.pdf.prepare", "signer.pdf.lean.prepare"), replace(LIMITS, nice=10))
+"""Sealing goes first."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class DryRun:
     """Prepares candidates in a sandbox, which starts with the first of them. Thread-safe."""
 
     def __init__(self) -> None:
-        self._server = ForkServer("signer.pipeline.dry_run:work", preload=["signer.pdf.prepare"], limits=limits())
+        self._server = ForkServer(JOB)
 
     def close(self) -> None:
         """Ends the sandbox."""
@@ -107,7 +107,6 @@ def _judgement(entry: dict[str, Any]) -> Judgement:
 
 def work(parts: list[bytes]) -> Sequence[bytes]:
     """Runs in the child: takes three parts a document, returns one answer for all; None for a document that needs a child of its own."""
-    os.nice(_NICE)
     alone = len(parts) == PARTS_EACH
     triples = zip(parts[::PARTS_EACH], parts[1::PARTS_EACH], parts[2::PARTS_EACH], strict=True)
     return [

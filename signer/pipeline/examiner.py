@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from sealcore.platform.sandbox import ForkServer
+from sealcore.platform.sandbox import PRELOAD, ForkServer, Job
 from sealcore.protocol.canonical import canonical_json
+
+JOB: Final = Job("signer.pipeline.template:work", (*PRELOAD, "pikepdf"))
 
 
 class Examiner:
     """``signer.pipeline.template`` in a sandbox, which starts with the first call: grants on templates and new pictures are rare."""
 
     def __init__(self) -> None:
-        self._sandbox = ForkServer("signer.pipeline.template:work", preload=["pikepdf"])
+        self._sandbox = ForkServer(JOB)
 
     def close(self) -> None:
         """Ends the sandbox."""

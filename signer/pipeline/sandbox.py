@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.sandbox import ForkServer, Limits
+from sealcore.platform.sandbox import PRELOAD, ForkServer, Job, Limits
 from sealcore.protocol.json_objects import placement_from_json, placement_to_json
 from sealcore.protocol.leaf import Certification
 from signer.pdf.plan import LARGEST_HOLE_BYTES, Plan, Prepared
@@ -20,6 +20,15 @@ WALL_S: Final = 40.0  # more than the CPU time: children may outnumber the cores
 MEMORY_BASE_BYTES: Final = 512 * 1024 * 1024  # decoded object streams, the page tree, pyHanko's caches
 MEMORY_PER_DOCUMENT_BYTE: Final = 8  # pipe, document, repaired copy, sealed copy, PDFium's copy, and some to spare
 SUFFIX_BYTES: Final = 64 * 1024 * 1024  # rewritten pages and pictures; an update is far smaller
+LIMITS: Final = Limits(
+    cpu_s=CPU_S,
+    wall_s=WALL_S,
+    memory_bytes=MEMORY_BASE_BYTES,
+    memory_per_byte=MEMORY_PER_DOCUMENT_BYTE,
+    answer_bytes=SUFFIX_BYTES + 4 * LARGEST_HOLE_BYTES,
+)
+"""What a child may use. A small document gets little memory: what it decompresses to comes out of what all children share."""
+JOB: Final = Job("signer.pipeline.sandbox:prepare_parts", (*PRELOAD, "signer.pdf.prepare"), LIMITS)
 
 
 class Sandbox:
@@ -56,7 +65,7 @@ class Sandbox:
 
 def server(shared: socket.socket | None = None) -> ForkServer:
     """What documents are prepared by: a server of one's own, or one that is shared."""
-    return ForkServer("signer.pipeline.sandbox:prepare_parts", preload=["signer.pdf.prepare"], limits=limits(), shared=shared)
+    return ForkServer(JOB, shared=shared)
 
 
 def prepare_parts(parts: list[bytes]) -> Sequence[bytes]:
@@ -75,17 +84,6 @@ def prepare_parts(parts: list[bytes]) -> Sequence[bytes]:
         "warnings": prepared.warnings,
     }
     return [json.dumps(answer).encode(), prepared.suffix]
-
-
-def limits() -> Limits:
-    """What a child may use. A small document gets little memory: what it decompresses to comes out of what all children share."""
-    return Limits(
-        cpu_s=CPU_S,
-        wall_s=WALL_S,
-        memory_bytes=MEMORY_BASE_BYTES,
-        memory_per_byte=MEMORY_PER_DOCUMENT_BYTE,
-        answer_bytes=SUFFIX_BYTES + 4 * LARGEST_HOLE_BYTES,
-    )
 
 
 def request_parts(document: bytes, plan: Plan, hash_name: str) -> list[bytes]:

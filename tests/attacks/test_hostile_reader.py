@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from sealcore.clock import FixedClock
-from sealcore.platform.sandbox import ForkServer
+from sealcore.platform.sandbox import ForkServer, Job
 from tests.verify.office import NOW, Office, TileLog
 from verify.codes import FindingCode
 from verify.facts import NAME_LIMIT, Fact
@@ -33,7 +33,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder))
         made = Sandbox()
-        made._server = ForkServer("taken_over:work")
+        made._server = ForkServer(Job("taken_over:work"))
         made.start()
         yield made
         made.close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import signer.pipeline.sandbox
-from sealcore.platform.sandbox import ForkServer
+from sealcore.platform.sandbox import ForkServer, Job
 from tests.crash.failpoints import Failpoints
 
 _VARIABLE: Final = "FAILPOINTS"
@@ -17,13 +18,15 @@ STEPS: Final = ("received", "prepared")
 
 def use_failpoints(place: Path) -> None:
     """From now on the sandboxes of this worker look at the table, and are not started before a document needs one."""
-    os.environ[_VARIABLE] = str(place)
 
-    def made(_function: str, **options: Any) -> ForkServer:
-        options["shared"] = None  # the front's has no failpoints
-        return ForkServer("tests.crash.sandboxed:prepare_parts", **options)
+    class WithFailpoints(ForkServer):
+        def __init__(self, job: Job, **_options: Any) -> None:  # the front's, which may be shared, has none
+            super().__init__(replace(job, function="tests.crash.sandboxed:prepare_parts"))
 
-    signer.pipeline.sandbox.ForkServer = made  # type: ignore[assignment]
+        def _environment(self) -> dict[str, str]:
+            return super()._environment() | {_VARIABLE: str(place)}
+
+    signer.pipeline.sandbox.ForkServer = WithFailpoints  # type: ignore[misc]
     signer.pipeline.sandbox.Sandbox.start = lambda _self: None  # type: ignore[method-assign]
 
 

@@ -18,7 +18,7 @@ from pyhanko.sign.fields import MDPPerm
 
 from sealcore.clock import FixedClock
 from sealcore.errors import VermilionError
-from sealcore.platform.sandbox import ForkServer, Limits
+from sealcore.platform.sandbox import ForkServer, Job, Limits
 from tests.attacks.appended import entries, name, numbers, stream, update
 from tests.attacks.repairing import store
 from tests.verify.conftest import codes
@@ -75,7 +75,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder))
         limits = Limits(cpu_s=1, wall_s=2.0, memory_bytes=64 * 1024 * 1024, memory_per_byte=8, answer_bytes=1024 * 1024)
-        server = ForkServer("hostile_work:work", limits=limits)
+        server = ForkServer(Job("hostile_work:work", limits=limits))
         server.start()
         yield server
         server.close()

@@ -1,0 +1,205 @@
+"""The caller's side: hands each request to a zygote, and reads what a child answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from sealcore.errors import Code, VermilionError
+from sealcore.platform.sandbox import wire
+from sealcore.platform.sandbox.job import Job
+
+START_TIMEOUT_S: Final = 60.0  # importing on a busy machine
+ANSWER_GRACE_S: Final = 5.0  # beyond the wall limit, for a machine that is slow to kill
+LONGEST_TEXT: Final = 1000  # characters of a reason, which a hostile document may have written
+_SENTENCE_BYTES: Final = 500
+_TAKEN_ALONG: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
+"""Of the environment: what Python needs. The rest may hold secrets."""
+_NO_START: Final = "the sandbox for documents does not start"
+
+
+class UnansweredError(VermilionError):
+    """DOCUMENT_TOO_COMPLEX of a child that ended without an answer: by a limit of time or memory, or by whoever ends processes."""
+
+
+class _GoneError(Exception):
+    """The zygote at the other end of ``line`` is gone, and its children with it."""
+
+    def __init__(self, line: socket.socket) -> None:
+        super().__init__()
+        self.line = line
+
+
+class ForkServer:
+    """Does one job once per call, each time in a process of its own forked from a preloaded zygote.
+
+    Thread-safe; as many children run at once as there are callers. Starts with the first call, ``start`` or ``begin``, and not again once closed.
+    ``shared`` is the line (``begin``) to another process's zygote for the same job: several processes hand their calls to one, which costs
+    the memory of its imports once. When that one is gone, this process starts its own.
+    """
+
+    def __init__(self, job: Job, *, shared: socket.socket | None = None) -> None:
+        self._job = job
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None  # None: somebody else's
+        self._line = shared
+        self._closed = False
+        if shared is not None:
+            shared.settimeout(START_TIMEOUT_S)
+
+    def begin(self) -> int:
+        """Starts the zygote without waiting for its imports; the descriptor of its line, for ``shared`` of other processes."""
+        with self._lock:
+            if self._line is None or self._ended():
+                self._drop()
+                self._line = self._spawn()
+            return self._line.fileno()
+
+    def start(self) -> None:
+        """Starts the zygote and waits until it has imported everything; raises SERVICE_UNAVAILABLE."""
+        with self._lock:
+            self._running()
+
+    def close(self) -> None:
+        """Ends the zygote, and with it what calls in progress are at: SERVICE_UNAVAILABLE."""
+        with self._lock:
+            self._closed = True
+            self._drop()
+
+    def call(self, *parts: bytes) -> list[bytes]:
+        """The parts that the function answers.
+
+        Raises what the function raised (a ``VermilionError``); DOCUMENT_TOO_COMPLEX when a limit ended it (``UnansweredError`` where that is no
+        more than likely); DOCUMENT_DAMAGED when it failed in an unforeseen way; SERVICE_UNAVAILABLE when the sandbox itself cannot run,
+        OVERLOADED when too many wait for it.
+        """
+        for _attempt in (1, 2):  # a zygote that died, before or under the call, is replaced once
+            try:
+                return self._called(parts)
+            except _GoneError as gone:
+                with self._lock:
+                    if self._line is gone.line:  # no other caller has a new one by now
+                        self._drop()
+        raise VermilionError(Code.SERVICE_UNAVAILABLE, _NO_START)
+
+    def _called(self, parts: Sequence[bytes]) -> list[bytes]:
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                line = self._hand_over(theirs)
+            ours.settimeout(self._job.limits.wall_s + ANSWER_GRACE_S)
+            first = wire.receive_exactly(ours, 1)
+            if first == wire.BUSY:
+                raise VermilionError(Code.OVERLOADED, "too many documents wait to be read")
+            if first != wire.STARTED:
+                raise _GoneError(line)
+            try:
+                return _converse(ours, parts, self._job.limits.answer_bytes)
+            except UnansweredError:
+                if _hung_up(line):  # nobody knows what the document would have done
+                    raise _GoneError(line) from None
+                raise
+
+    def _hand_over(self, theirs: socket.socket) -> socket.socket:
+        """The line that it went over."""
+        with self._lock:
+            line = self._running()
+            try:
+                socket.send_fds(line, [self._job.function.encode()], [theirs.fileno()])
+            except OSError:
+                raise _GoneError(line) from None
+        return line
+
+    def _running(self) -> socket.socket:  # the caller holds the lock
+        if self._line is not None and not self._ended():
+            return self._line
+        if self._closed:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, "the sandbox for documents is being closed")
+        self._drop()
+        self._line = ours = self._spawn()
+        try:
+            said = ours.recv(_SENTENCE_BYTES)
+        except OSError:
+            said = b""
+        if said != wire.STARTED:
+            self._drop()
+            reason = said.removeprefix(wire.REFUSED).decode("utf-8", "replace") if said.startswith(wire.REFUSED) else _NO_START
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, reason)
+        return ours
+
+    def _ended(self) -> bool:
+        """Whether our own zygote is gone; that somebody else's is shows when a call is handed over."""
+        return self._process is not None and self._process.poll() is not None
+
+    def _spawn(self) -> socket.socket:
+        """A zygote that begins its imports, and our end of its line, on which it says when they are done."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "sealcore.platform.sandbox", str(theirs.fileno()), json.dumps(self._job.told())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=self._environment(),
+            )
+        ours.settimeout(START_TIMEOUT_S)
+        return ours
+
+    def _environment(self) -> dict[str, str]:
+        return {name: os.environ[name] for name in _TAKEN_ALONG if name in os.environ}
+
+    def _drop(self) -> None:  # the caller holds the lock
+        if self._line is not None:
+            self._line.close()  # the zygote ends at the end of its line
+            self._line = None
+        if self._process is not None:
+            try:
+                self._process.wait(timeout=ANSWER_GRACE_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+
+def _hung_up(line: socket.socket) -> bool:
+    """Whether the other end is closed, or this one by another thread."""
+    if line.fileno() < 0:
+        return True
+    look = select.poll()
+    look.register(line, 0)  # hanging up is told unasked
+    return bool(look.poll(0))
+
+
+def _converse(ours: socket.socket, parts: Sequence[bytes], limit_bytes: int) -> list[bytes]:
+    reason = "reading the document took more time or memory than one document may take"
+    try:
+        wire.send(ours, parts)
+        outcome = wire.receive_exactly(ours, 1)
+        answer = wire.receive(ours, limit_bytes) if outcome in {wire.ANSWER, wire.REFUSED, wire.FAULT} else []
+    except wire.TooLongError:
+        raise VermilionError(Code.DOCUMENT_TOO_COMPLEX, "what is to be appended to the document is larger than it may be") from None
+    except (OSError, ValueError):
+        raise UnansweredError(Code.DOCUMENT_TOO_COMPLEX, reason) from None
+    if outcome == wire.ANSWER:
+        return answer
+    if outcome == wire.REFUSED:
+        raise _refusal(answer)
+    if outcome == wire.FAULT:
+        raise VermilionError(Code.DOCUMENT_DAMAGED, f"the document cannot be read ({b''.join(answer).decode('ascii', 'replace')[:100]})")
+    raise (VermilionError if outcome else UnansweredError)(Code.DOCUMENT_TOO_COMPLEX, reason)
+
+
+def _refusal(answer: list[bytes]) -> VermilionError:
+    try:
+        told = json.loads(answer[0])
+        reason, document, rule = (str(told[key])[:LONGEST_TEXT] if told[key] else None for key in ("reason", "document", "rule"))
+        return VermilionError(Code(told["code"]), reason or "no reason is given", document=document, rule=rule)
+    except (ValueError, LookupError, TypeError):
+        return VermilionError(Code.DOCUMENT_DAMAGED, "the document cannot be read")

@@ -1,0 +1,205 @@
+"""The process that children are forked from: it imports, forks, and ends those whose time is over or whose caller is gone.
+
+It reads nothing that strangers wrote, and none of what a caller sends to a child. Callers ask on lines, which are sockets that keep the
+bounds of messages: a message is the name of a function, with one end of the conversation that the child is to have.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import encodings
+import gc
+import importlib
+import os
+import pkgutil
+import resource
+import select
+import signal
+import socket
+import stat
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from sealcore.platform.sandbox import child, wire
+from sealcore.platform.sandbox.job import Job, Limits, Work
+from sealcore.platform.walls import READABLE, Walls, kernel
+
+NAME_BYTES: Final = 200
+GRACE_S: Final = 1.0  # beyond a child's own alarm
+_OTHER_SYSTEMS: Final = frozenset({"mbcs", "oem"})  # encodings
+_HANG_UP: Final = 0  # which epoll reports unasked
+
+
+@dataclass(frozen=True)
+class Role:
+    """Who asks for what.
+
+    functions  of the jobs that it may ask for
+    at_once    children of it at one time; further ones wait their turn
+    waiting    how many may wait; beyond, the answer is that we are busy
+    """
+
+    functions: frozenset[str]
+    at_once: int
+    waiting: int
+
+    def __post_init__(self) -> None:
+        if self.at_once < 1 or self.waiting < 0:
+            raise ValueError("a role has at least one child")
+
+
+@dataclass(eq=False)
+class Lane:
+    """The children of a role, and who waits to become one."""
+
+    role: Role
+    running: int = 0
+    waiting: deque[_Asked] = field(default_factory=deque)
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """``peer`` is the child's end of the conversation, by which the caller's end is seen to close."""
+
+    lane: Lane
+    function: str
+    peer: socket.socket
+
+
+@dataclass(frozen=True, eq=False)
+class _Child:
+    asked: _Asked
+    pid: int
+    process: int  # its descriptor (pidfd_open(2))
+    until_s: float
+
+
+class Zygote:
+    """Forks a process for each thing that is asked; of one thread, since a fork takes no other along.
+
+    jobs  what may be asked for; imported here. SERVICE_UNAVAILABLE where the kernel has no walls
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._works: dict[str, tuple[Work, Limits]] = {job.function: (job.load(), job.limits) for job in jobs}
+        _load_encodings()
+        self._walls = Walls.prepare(READABLE)
+        self._poll = select.epoll()
+        self._handlers: dict[int, Callable[[], None]] = {}
+        self._children: set[_Child] = set()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        kernel.not_dumpable()
+        os.chdir("/")
+        gc.collect()
+        gc.freeze()  # keeps the garbage collector from copying shared pages in each child
+
+    def watch(self, descriptor: int, handler: Callable[[], None], events: int = select.EPOLLIN) -> None:
+        """Calls ``handler`` whenever there is something to read, or the other end is gone."""
+        self._poll.register(descriptor, events)
+        self._handlers[descriptor] = handler
+
+    def forget(self, descriptor: int) -> None:
+        """The inverse of ``watch``, before the descriptor is closed."""
+        if self._handlers.pop(descriptor, None) is not None:
+            self._poll.unregister(descriptor)
+
+    def serve(self, ended: Callable[[], bool]) -> None:
+        """Until ``ended`` says so; then ends the children."""
+        assert threading.active_count() == 1
+        try:
+            while not ended():
+                until_s = min((each.until_s for each in self._children), default=None)
+                for descriptor, _events in self._poll.poll(None if until_s is None else max(0.0, until_s - time.monotonic()), 1):
+                    self._handlers[descriptor]()  # one at a time: it may close others, whose numbers are given anew
+                for each in [each for each in self._children if each.until_s <= time.monotonic()]:
+                    _kill(each)
+        finally:
+            for each in list(self._children):
+                _kill(each)
+                self._end(each)
+
+    def read_line(self, line: socket.socket, lane: Lane) -> bool:
+        """The next thing that is asked for on a line; False when nobody is there to ask any more."""
+        try:
+            message, descriptors, _flags, _address = socket.recv_fds(line, NAME_BYTES, 1)
+        except OSError:
+            return False
+        for descriptor in descriptors:
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                self._ask(_Asked(lane, message.decode("utf-8", "replace"), socket.socket(fileno=descriptor)))
+            else:
+                os.close(descriptor)
+        return bool(message)
+
+    def _ask(self, asked: _Asked) -> None:
+        lane = asked.lane
+        if asked.function not in lane.role.functions or asked.function not in self._works:
+            asked.peer.close()
+        elif lane.running < lane.role.at_once:
+            self._start(asked)
+        elif len(lane.waiting) < lane.role.waiting:
+            lane.waiting.append(asked)
+            self.watch(asked.peer.fileno(), lambda: self._drop(asked), _HANG_UP)
+        else:
+            _busy(asked)
+
+    def _start(self, asked: _Asked) -> None:
+        work, limits = self._works[asked.function]
+        try:
+            pid = os.fork()
+        except OSError:  # no more processes, no more memory
+            _busy(asked)
+            return
+        if pid == 0:
+            child.run(asked.peer, work, limits, self._walls)
+        begun = _Child(asked, pid, os.pidfd_open(pid), time.monotonic() + limits.wall_s + GRACE_S)
+        self._children.add(begun)
+        asked.lane.running += 1
+        self.watch(begun.process, lambda: self._end(begun))
+        self.watch(asked.peer.fileno(), lambda: self._abandon(begun), _HANG_UP)
+
+    def _abandon(self, begun: _Child) -> None:
+        """The caller is gone: who answers nobody is ended."""
+        self.forget(begun.asked.peer.fileno())
+        _kill(begun)
+
+    def _drop(self, asked: _Asked) -> None:
+        """The caller is gone before its turn came."""
+        asked.lane.waiting.remove(asked)
+        self.forget(asked.peer.fileno())
+        asked.peer.close()
+
+    def _end(self, begun: _Child) -> None:
+        self._children.discard(begun)
+        os.waitpid(begun.pid, 0)
+        self.forget(begun.process)
+        os.close(begun.process)
+        self.forget(begun.asked.peer.fileno())
+        begun.asked.peer.close()
+        lane = begun.asked.lane
+        lane.running -= 1
+        if lane.waiting:
+            following = lane.waiting.popleft()
+            self.forget(following.peer.fileno())
+            self._start(following)
+
+
+def _kill(begun: _Child) -> None:
+    with contextlib.suppress(OSError):
+        signal.pidfd_send_signal(begun.process, signal.SIGKILL)
+
+
+def _busy(asked: _Asked) -> None:
+    with asked.peer, contextlib.suppress(OSError):
+        asked.peer.send(wire.BUSY, socket.MSG_DONTWAIT)
+
+
+def _load_encodings() -> None:
+    """Documents name them, and Python imports each when it is first named."""
+    for each in pkgutil.iter_modules(encodings.__path__):
+        if each.name not in _OTHER_SYSTEMS:
+            importlib.import_module(f"encodings.{each.name}")
