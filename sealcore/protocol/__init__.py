@@ -14,7 +14,8 @@ What people approve, in the order in which it comes about:
 ``token_checks`` what every receiver of a token checks in the same way
 ``stop``         one officer's signature that suspends at once
 
-What it would bring about, for people to read: ``effect``, ``act_effects`` for each kind of act, ``effect_model`` for what they are made of.
+What it would bring about, for people to read: ``effect``, ``act_effects`` for each kind of act (``act_facts`` for what
+several have in common), ``effect_model`` for what they are made of.
 
 The ledger: ``merkle`` (trees and proofs), ``ledger_entry`` (what is public for ever), ``ledger_tiles`` (how entries are published),
 ``signed_note`` (checkpoints and cosignatures).

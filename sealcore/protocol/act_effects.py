@@ -10,11 +10,22 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sealcore.errors import Code, VermilionError
+from sealcore.protocol.act_facts import (
+    arrow,
+    certificate_facts,
+    certification_fact,
+    chain_facts,
+    content_fact,
+    gone,
+    new,
+    quorum_fact,
+    quorum_facts,
+    sha256_hex,
+)
 from sealcore.protocol.canonical import b64url_decode
 from sealcore.protocol.covers import require_kinds
 from sealcore.protocol.decision import DecisionContext
-from sealcore.protocol.effect_model import CERTIFICATIONS, UNTEMPLATED, Effect, Fact, Known, KnownSeal, Value
-from sealcore.protocol.leaf import Certification
+from sealcore.protocol.effect_model import Effect, Fact, Known
 from sealcore.unreadable import UNREADABLE
 
 Parameters = Mapping[str, Any]
@@ -28,7 +39,7 @@ def of_act(context: DecisionContext, parameters: Parameters, known: Known) -> Ef
         if parameters.get("seal", context.seal) != context.seal:
             raise _unknown("a resume that names two seals")
         state = known.seals[context.seal].state if context.seal in known.seals else None
-        fact = Fact("state", state, "active", f"state: {_arrow(state, 'active')}")
+        fact = Fact("state", state, "active", f"state: {arrow(state, 'active')}")
         return Effect("resume", f"Lets the seal {known.seal(context.seal)} seal again.", (fact,))
     change = parameters.get("change")
     table = {"register": REGISTER, "revoke": CERTIFICATES, "create": IDENTITIES}.get(context.action, {})
@@ -53,12 +64,12 @@ def _person_add(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"id", "roles", "public_key"}, {"name_hash"})
     if not set(given["roles"]) <= ROLES:
         raise _unknown("a role that nobody has")
-    roles, key = " and ".join(given["roles"]) or "nothing", _sha256(given["public_key"])
-    facts = [_new("roles", roles, f"roles: {roles}"), _new("key", key, f"decides with the key {key}")]
+    roles, key = " and ".join(given["roles"]) or "nothing", sha256_hex(given["public_key"])
+    facts = [new("roles", roles, f"roles: {roles}"), new("key", key, f"decides with the key {key}")]
     if hashed := given.get("name_hash"):
-        facts.append(_new("name_hash", hashed, f"their name is kept as the hash {hashed}"))
+        facts.append(new("name_hash", hashed, f"their name is kept as the hash {hashed}"))
     if namesakes := known.namesakes(given["id"]):
-        facts.append(_new("namesakes", namesakes, f"careful: the directory calls others who decide already the same: {namesakes}"))
+        facts.append(new("namesakes", namesakes, f"careful: the directory calls others who decide already the same: {namesakes}"))
     return f"Registers the person {known.person(given['id'])} as {roles}: their decisions count at the signer from then on.", facts
 
 
@@ -66,28 +77,28 @@ def _person_remove(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"id"})
     person = known.people.get(given["id"])
     roles = " and ".join(sorted(person.roles)) if person else None
-    facts = [Fact("roles", roles, None, f"roles: {_arrow(roles, 'none')}")]
+    facts = [Fact("roles", roles, None, f"roles: {arrow(roles, 'none')}")]
     return f"Removes the person {known.person(given['id'])}: their decisions count for nothing from then on.", facts
 
 
 def _issuer_add(given: Parameters, _known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"public_key"})
-    key = _sha256(given["public_key"])
+    key = sha256_hex(given["public_key"])
     words = (
         "Trusts one more key to issue approval tokens: whoever holds it can say what people approved where no signature of theirs is asked."
     )
-    return words, [_new("issuer", key, f"issuer key {key}")]
+    return words, [new("issuer", key, f"issuer key {key}")]
 
 
 def _issuer_remove(given: Parameters, _known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"kid"})
     kid = b64url_decode(given["kid"], Code.EFFECT_UNKNOWN).hex()
-    return "Trusts an issuer of approval tokens no longer: all tokens by it are refused.", [_gone("issuer", kid, f"issuer key {kid}")]
+    return "Trusts an issuer of approval tokens no longer: all tokens by it are refused.", [gone("issuer", kid, f"issuer key {kid}")]
 
 
 def _register_quorum(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"least_persons"})
-    fact = _quorum_fact("register_quorum", "persons for a change of the register", known.register_quorum, given["least_persons"])
+    fact = quorum_fact("register_quorum", "persons for a change of the register", known.register_quorum, given["least_persons"])
     return "Changes how many persons must agree before the register itself is changed.", [fact]
 
 
@@ -96,12 +107,17 @@ def _register_quorum(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
 
 def _seal_add(given: Parameters, _known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"id", "name", "kind", "key_label", "certificate", "chain", "pictures", "quorum"}, {"content_policy", "certification"})
-    facts = [_new(name, given[name], f"{name}: {given[name]}") for name in ("name", "kind", "key_label")]
+    facts = [new(name, given[name], f"{name}: {given[name]}") for name in ("name", "kind", "key_label")]
     content = given.get("content_policy", "report")
-    facts += [*_quorum(given["quorum"], {}), _content(None, content), *_certificate(given["certificate"], None), *_chain(given["chain"])]
+    facts += [
+        *quorum_facts(given["quorum"], {}),
+        content_fact(None, content),
+        *certificate_facts(given["certificate"], None),
+        *chain_facts(given["chain"]),
+    ]
     said = given.get("certification", "")
-    facts.append(_certification(None, said) if said else _new("certification", said, "certification: as the kind of seal has it"))
-    facts += [_new("picture", one, f"picture {one}") for one in given["pictures"]]
+    facts.append(certification_fact(None, said) if said else new("certification", said, "certification: as the kind of seal has it"))
+    facts += [new("picture", one, f"picture {one}") for one in given["pictures"]]
     return (
         f"Adds a seal: “{given['name']}” ({given['kind']}, {given['id']}).",
         facts,
@@ -111,14 +127,14 @@ def _seal_add(given: Parameters, _known: Known) -> tuple[str, list[Fact]]:
 def _seal_certificate(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"id", "certificate", "chain"})
     seal = known.seals.get(given["id"])
-    facts = [*_certificate(given["certificate"], seal), *_chain(given["chain"])]
+    facts = [*certificate_facts(given["certificate"], seal), *chain_facts(given["chain"])]
     return f"Puts another certificate behind the seal {known.seal(given['id'])}.", facts
 
 
 def _seal_quorum(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"id", "quorum"})
     seal = known.seals.get(given["id"])
-    facts = _quorum(given["quorum"], seal.quorum if seal else None)
+    facts = quorum_facts(given["quorum"], seal.quorum if seal else None)
     return f"Changes how many persons must decide about the seal {known.seal(given['id'])}.", facts
 
 
@@ -126,26 +142,26 @@ def _seal_content(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"id", "content_policy"})
     seal = known.seals.get(given["id"])
     words = f"Changes what happens, under the seal {known.seal(given['id'])}, to documents that can change their look."
-    return words, [_content(seal.content_policy if seal else None, given["content_policy"])]
+    return words, [content_fact(seal.content_policy if seal else None, given["content_policy"])]
 
 
 def _seal_certification(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"id", "certification"})
     seal = known.seals.get(given["id"])
     words = f"Changes what may happen to documents after the seal {known.seal(given['id'])}, where their form does not say otherwise."
-    return words, [_certification(seal.certification if seal else None, given["certification"])]
+    return words, [certification_fact(seal.certification if seal else None, given["certification"])]
 
 
 def _seal_picture_add(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"id", "picture"})
     words = f"Allows one more picture for marks of the seal {known.seal(given['id'])}: look at the picture before you approve."
-    return words, [_new("picture", given["picture"], f"picture {given['picture']}")]
+    return words, [new("picture", given["picture"], f"picture {given['picture']}")]
 
 
 def _seal_retire(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"id"})
     seal = known.seals.get(given["id"])
-    fact = Fact("state", seal.state if seal else None, "retired", f"state: {_arrow(seal.state if seal else None, 'retired')}")
+    fact = Fact("state", seal.state if seal else None, "retired", f"state: {arrow(seal.state if seal else None, 'retired')}")
     return f"Retires the seal {known.seal(given['id'])} for good: it never seals again.", [fact]
 
 
@@ -156,22 +172,22 @@ def _template_add(given: Parameters, _known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"template", "fields", "pdf"})
     fields = ", ".join(f"“{name}”" for name in given["fields"]) or "none"
     facts = [
-        _new("template", given["template"], f"template {given['template']}"),
-        _new("pdf", given["pdf"], f"base document {given['pdf']}"),
-        _new("fields", fields, f"fields that a client may fill in: {fields}"),
+        new("template", given["template"], f"template {given['template']}"),
+        new("pdf", given["pdf"], f"base document {given['pdf']}"),
+        new("fields", fields, f"fields that a client may fill in: {fields}"),
     ]
     return "Registers a template: grants may name it, and then documents need to agree with it only outside these fields.", facts
 
 
 def _client_stop(given: Parameters, _known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"client"})
-    return f"Shuts the client {given['client']} out of the signer.", [_new("client", given["client"], f"stopped: {given['client']}")]
+    return f"Shuts the client {given['client']} out of the signer.", [new("client", given["client"], f"stopped: {given['client']}")]
 
 
 def _client_allow(given: Parameters, _known: Known) -> tuple[str, list[Fact]]:
     _exactly(given, {"client"})
     words = f"Lets the client {given['client']}, which was shut out, use the signer again."
-    return words, [_gone("client", given["client"], f"stopped no longer: {given['client']}")]
+    return words, [gone("client", given["client"], f"stopped no longer: {given['client']}")]
 
 
 # --- certificates, at the CA
@@ -186,10 +202,10 @@ def _certificate_change(before: str, after: str, words: str) -> Describe:
             Fact("serial", given["serial"], given["serial"], f"serial number {given['serial']}"),
         ]
         facts += [
-            _new(name, given[name], f"{name.replace('_', ' ')}: {given[name]}") for name in ("reason", "invalidity_date") if name in given
+            new(name, given[name], f"{name.replace('_', ' ')}: {given[name]}") for name in ("reason", "invalidity_date") if name in given
         ]
         if given["issuer"].partition(".")[0] == "infrastructure":
-            facts.append(_new("holder", "all", "and so with every other certificate that its holder has got by renewing it"))
+            facts.append(new("holder", "all", "and so with every other certificate that its holder has got by renewing it"))
         return words, facts
 
     return describe
@@ -203,16 +219,16 @@ def _identity(given: Parameters, _known: Known) -> tuple[str, list[Fact]]:
     # form says.
     if key != given["spki_sha256"]:
         raise _unknown("a certificate whose request is for another key than the act names")
-    request = _sha256(given["request"])
+    request = sha256_hex(given["request"])
     facts = [
-        _new("uri", given["uri"], f"known as {given['uri']}"),
-        _new("key", key, f"by the key {key}"),
-        _new("request", request, f"as asked for in the request {request}"),
+        new("uri", given["uri"], f"known as {given['uri']}"),
+        new("key", key, f"by the key {key}"),
+        new("request", request, f"as asked for in the request {request}"),
     ]
-    facts += [_new(name, given[name], f"{name.replace('_', ' ')}: {given[name]}") for name in SUBJECT if name in given]
+    facts += [new(name, given[name], f"{name.replace('_', ' ')}: {given[name]}") for name in SUBJECT if name in given]
     words = f"Gives a certificate of the profile {given['profile']} to whoever holds a key: at our services they are then {given['uri']}."
     means = MEANS.get(given["profile"], "what such a certificate opens is not known here")
-    return words, [*facts, _new("profile", given["profile"], f"profile: {given['profile']}; {means}")]
+    return words, [*facts, new("profile", given["profile"], f"profile: {given['profile']}; {means}")]
 
 
 MEANS: Mapping[str, str] = {
@@ -233,11 +249,11 @@ def _policy_add(given: Parameters, known: Known) -> tuple[str, list[Fact]]:
     action = given["action"] or "every action"
     before = known.policies.get(given["id"])
     facts = [
-        _quorum_fact(
+        quorum_fact(
             "quorum", "persons that the workflow asks for, which the signer's register may raise", before and before[1], given["quorum"]
         ),
-        _new("action", given["action"], f"action: {action}"),
-        _new("seal", given["seal"], f"for {seal}"),
+        new("action", given["action"], f"action: {action}"),
+        new("seal", given["seal"], f"for {seal}"),
         Fact("version", before and before[0], given["version"], f"version {given['version']} of the policy {given['id']}"),
     ]
     return f"Changes how many approvals the workflow asks for {action} with {seal}; it may ask for fewer than until now.", facts
@@ -289,82 +305,3 @@ def _exactly(given: Parameters, names: set[str], optional: set[str] = frozenset(
 
 def _unknown(what: str) -> VermilionError:
     return VermilionError(Code.EFFECT_UNKNOWN, f"there are no words for {what}")
-
-
-def _quorum(rules: list[str], before: Mapping[str, int] | None) -> list[Fact]:
-    after = {action: int(least) for action, _, least in (rule.partition(":") for rule in rules)}
-    if len(after) != len(rules):
-        raise ValueError("an action twice")
-    known = before or {}
-    facts = [_quorum_fact(f"quorum.{action}", f"{action}, persons", known.get(action), least) for action, least in after.items()]
-    return facts + [_quorum_gone(action, least, after) for action, least in known.items() if action not in after]
-
-
-def _quorum_gone(action: str, least: int, after: Mapping[str, int]) -> Fact:
-    """A rule that is taken away forbids its action, but for the higher tier of grants: without it the rule for sealing counts."""
-    if action != UNTEMPLATED or "seal" not in after:
-        return _gone(f"quorum.{action}", least, f"{action}, persons: {least} → nobody may any more")
-    return _quorum_fact(f"quorum.{action}", f"{action}, persons (no higher tier any more, as for sealing)", least, max(0, after["seal"]))
-
-
-def _quorum_fact(name: str, what: str, before: int | None, after: int) -> Fact:
-    if not isinstance(after, int):
-        raise TypeError(name)
-    note = "" if before is None else " (fewer than now)" if after < before else " (more than now)" if after > before else " (unchanged)"
-    alone = "; 0 is the workflow alone, without any person" if after == 0 else ""
-    return Fact(name, before, after, f"{what}: {_arrow(before, after)}{note}{alone}")
-
-
-def _content(before: str | None, after: str) -> Fact:
-    meaning = {"strict": "refused", "report": "sealed with a warning"}.get(after, after)
-    return Fact("content_policy", before, after, f"content: {_arrow(before, after)}; such documents are {meaning}")
-
-
-def _certification(before: Certification | None, after: str) -> Fact:
-    meaning, old = CERTIFICATIONS[Certification.of_word(after)], before.word if before else None
-    return Fact("certification", old, after, f"certification: {_arrow(old, after)}; {meaning}")
-
-
-def _certificate(encoded: str, seal: KnownSeal | None) -> list[Fact]:
-    new = _certificate_facts(b64url_decode(encoded, Code.EFFECT_UNKNOWN))
-    old = _certificate_facts(seal.certificate) if seal and seal.certificate else {}
-    return [
-        Fact(f"certificate.{name}", old.get(name), value, f"certificate {name}: {_arrow(old.get(name), value)}")
-        for name, value in new.items()
-    ]
-
-
-def _chain(encoded: list[str]) -> list[Fact]:
-    """The authorities above a certificate, which whoever verifies a seal is shown."""
-    found = []
-    for der in (b64url_decode(one, Code.EFFECT_UNKNOWN) for one in encoded):
-        subject, digest = x509.load_der_x509_certificate(der).subject.rfc4514_string(), hashlib.sha256(der).hexdigest()
-        found.append(_new("chain", digest, f"below the authority {subject}, SHA-256 {digest}"))
-    return found
-
-
-def _certificate_facts(der: bytes) -> dict[str, str]:
-    certificate = x509.load_der_x509_certificate(der)
-    return {
-        "subject": certificate.subject.rfc4514_string(),
-        "issuer": certificate.issuer.rfc4514_string(),
-        "serial": f"{certificate.serial_number:x}",
-        "until": certificate.not_valid_after_utc.strftime("%Y-%m-%d %H:%M:%SZ"),
-        "sha256": hashlib.sha256(der).hexdigest(),
-    }
-
-
-def _sha256(encoded: str) -> str:
-    return hashlib.sha256(b64url_decode(encoded, Code.EFFECT_UNKNOWN)).hexdigest()
-
-
-def _new(name: str, value: Value, words: str) -> Fact:
-    return Fact(name, None, value, words)
-
-
-def _gone(name: str, value: Value, words: str) -> Fact:
-    return Fact(name, value, None, words)
-
-
-def _arrow(before: Value, after: Value) -> str:
-    return f"{after}" if before is None or before == after else f"{before} → {after}"

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import db
+from sealcore.platform.bulk import Keyed, Many, Rows
 from sealcore.platform.ledger import store as ledger_store
 from sealcore.platform.ledger.store import Appended, Encoded
 from sealcore.protocol.canonical import is_text, require
@@ -58,12 +59,12 @@ class _Suffix(NamedTuple):
     content: bytes
 
 
-_STATES = db.Keyed(
+_STATES = Keyed(
     UseKey,
     "SELECT jti, use_index, state, attempt FROM json_each(?) CROSS JOIN uses ON jti = :jti AND use_index = :use_index",
     "SELECT jti, use_index, state, attempt FROM {keys} JOIN uses USING (jti, use_index) ORDER BY jti, use_index FOR UPDATE OF uses",
 )
-_END = db.Many(
+_END = Many(
     _End,
     "UPDATE uses SET state = :state, ledger_index = :ledger_index, sealed_sha256 = :sealed_sha256, warnings = :warnings, ended_us = :ended_us"
     " WHERE jti = :jti AND use_index = :use_index AND attempt = :attempt AND state = 'intended'",
@@ -71,7 +72,7 @@ _END = db.Many(
     " warnings = given.warnings, ended_us = :ended_us::bigint FROM {rows}"
     " WHERE uses.jti = given.jti AND uses.use_index = given.use_index AND uses.attempt = given.attempt AND uses.state = 'intended'",
 )
-_SUFFIXES = db.Rows.of("suffixes", _Suffix)
+_SUFFIXES = Rows.of("suffixes", _Suffix)
 
 
 @dataclass(frozen=True, slots=True)

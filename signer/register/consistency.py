@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, func, select, text
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import db
+from sealcore.platform.bulk import Keyed
 from sealcore.platform.ledger import store as ledger_store
 from sealcore.protocol.ledger_entry import Entry, EntryKind, UseFacts, entry_hash, jti_hash, use_facts
 from sealcore.protocol.merkle import Frontier
@@ -35,7 +36,7 @@ class _EndedUse(NamedTuple):
     leaf_hash: bytes
 
 
-_USES = db.Keyed(
+_USES = Keyed(
     UseKey,
     f"SELECT {', '.join(_EndedUse._fields)} FROM json_each(?) CROSS JOIN uses ON jti = :jti AND use_index = :use_index",  # noqa: S608
     f"SELECT {', '.join(_EndedUse._fields)} FROM {{keys}} JOIN uses USING (jti, use_index)",  # noqa: S608

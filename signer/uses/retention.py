@@ -11,6 +11,7 @@ from sqlalchemy import Engine, bindparam, delete, func, select, text, update
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import db
+from sealcore.platform.bulk import Many
 from sealcore.protocol.ledger_entry import time_us
 from signer.tables import suffixes, tokens, uses
 
@@ -24,7 +25,7 @@ class _Index(NamedTuple):
     use_index: int
 
 
-_ACKNOWLEDGE = db.Many(
+_ACKNOWLEDGE = Many(
     _Index,
     "UPDATE uses SET acknowledged = 1 WHERE jti = :jti AND use_index = :use_index AND state = 'sealed' AND acknowledged = 0",
     "UPDATE uses SET acknowledged = 1 FROM {rows}"

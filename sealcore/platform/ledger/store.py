@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform import db
+from sealcore.platform.bulk import Rows
 from sealcore.protocol.canonical import require
 from sealcore.protocol.ledger_entry import COMMITMENT_NAMES, SALT_BYTES, Entry, commitment, entry_hash
 from sealcore.protocol.merkle import Frontier
@@ -86,7 +86,7 @@ _ENTRIES, _HEAD = _TABLES.entries, _TABLES.head
 _PLACE = _ENTRIES.c.index.label("place")  # a row is a tuple, whose own ``index`` would hide the column's
 _HEAD_ID = 1
 
-_ROWS = db.Rows(
+_ROWS = Rows(
     "ledger_entries",
     (("index", "int8"), ("entry", "bytea"), ("kind", "text"), ("form", "text"), ("jti", "text"),
      ("signature_key", "int8"), ("idempotency_key", "text"), ("salts", "bytea")),
