@@ -57,7 +57,7 @@ def _crl(der: bytes, issuer: Certificate) -> x509.CertificateRevocationList:
     try:
         crl = x509.load_der_x509_crl(der)
         if crl.issuer != issuer.parsed.subject:
-            raise UnfitError("it is another CA's")
+            raise UnfitError("it is from a different CA")
         usage = issuer.extension(x509.KeyUsage)
         if (usage is not None and not usage.crl_sign) or not pem.is_signed_by(crl, issuer.parsed):
             raise UnfitError("its signature does not verify")

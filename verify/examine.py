@@ -66,6 +66,8 @@ def _read_leniently(document: bytes, trust: TrustMaterial, now: datetime) -> Rea
 def _run(case: Case) -> Reading:
     for step in READING:
         step(case)
+    # Only for seals of ours, and only where the first opinion found something permitted:
+    # drawing costs more than all other steps.
     comparisons = tuple(
         Comparison(number, end_of(signature), signature.spots)
         for number, signature in enumerate(case.signatures)

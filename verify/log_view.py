@@ -96,6 +96,8 @@ class PublicLedger:
             located = self._reader.find(signature_hash)
             if located is not None:
                 return self._found(located, signature_hash, checkpoint)
+            # Asked once: a committed size from any moment after the document came is enough, and
+            # the signer is spared the repeats.
             committed = self._committed() if committed is None else committed
             is_final = self._is_final(checkpoint, sealed_at, received, committed)
             if is_final or self._clock.monotonic_s() >= until_s:
@@ -117,6 +119,7 @@ class PublicLedger:
         nothing of then is committed any more. The witness's clock alone says nothing: a log that had to catch up, or whose checkpoints
         are of an earlier release, may have read its head at any time before.
         """
+        # Without a witness the log could show each reader another history.
         if checkpoint.cosigned_at_s is None:
             return False
         if committed is not None and checkpoint.size >= committed:
@@ -136,6 +139,8 @@ class PublicLedger:
             return None
         try:
             told = self._disclosure.form(signature_hash, located.index)
+            # The signer's word is opened against the public entry: a wrong number is as good as
+            # none.
             return told[0] if told is not None and commitment(told[1], told[0]) == committed else None
         except VermilionError:
             return None  # the number is a courtesy; the entry already proves the authorisation

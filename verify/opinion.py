@@ -63,6 +63,8 @@ def second_opinion(document: bytes, reading: Reading, compare: Compare) -> Readi
     for each, doubt in zip(reading.comparisons, compare(document, reading.comparisons), strict=True):
         if doubt is not None:
             seal, code = seals[each.seal], doubt[0]
+            # A difference that was seen is a change. One that could not be looked for leaves the
+            # answer open.
             state = Change.FORBIDDEN if code is FindingCode.LOOKS_CHANGED else Change.UNKNOWN
             changed = replace(seal.changed, state=state)
             seals[each.seal] = replace(seal, changed=changed, findings=(*seal.findings, finding(code, doubt[1])))

@@ -77,6 +77,7 @@ class VerifierServicer(verify_pb2_grpc.VerifierServicer):
             async for request in request_iterator:
                 name = name or request.name[:NAME_LIMIT]
                 document += request.data
+                # Counted as it comes: the sender announces no size.
                 if len(document) > self._verification.limits.document_bytes:
                     raise self._verification.too_large()
         return name, bytes(document)

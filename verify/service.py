@@ -59,6 +59,7 @@ class Verification:
 
     async def check(self, document: bytes, name: str, language: str) -> Report:
         """The report; raises OVERLOADED when too many documents wait already."""
+        # Turned away before the document waits: everything that waits is held in memory.
         if self._taken >= self.limits.workers + self.limits.queue:
             raise self._refused(VermilionError(Code.OVERLOADED, "too many documents are being checked"))
         self._taken += 1
@@ -99,5 +100,6 @@ class Verification:
         return fault
 
     def _verify(self, document: bytes, name: str, language: str) -> Report:
+        # The CRLs of this moment for the whole document, so that its steps cannot disagree.
         trust = self.trust.with_crls(self._crls.current())
         return verify(document, trust, self._ledger, clock=self._clock, name=name, language=language, reader=self._reader)

@@ -54,6 +54,7 @@ class TrustMaterial:
     def __post_init__(self) -> None:
         if not self.roots:
             raise VermilionError(Code.CONFIGURATION_INVALID, "a verifier needs at least one root")
+        # Here, at construction, so that no step below has to ask where an authority came from.
         for issuer in self.issuers:
             if not any(issued(issuer, root) for root in self.roots):
                 raise VermilionError(Code.CONFIGURATION_INVALID, f"{issuer.subject.rfc4514_string()} does not come from a trusted root")
@@ -139,6 +140,7 @@ def _newest_first(crls: Iterable[x509.CertificateRevocationList], issuer: x509.C
 def signer_of(crl: x509.CertificateRevocationList, authorities: Iterable[x509.Certificate]) -> x509.Certificate | None:
     """Which authority signed ``crl``."""
     for authority in authorities:
+        # By name and key: a CA that was renewed has the same name and another key.
         if authority.subject == crl.issuer and pem.is_signed_by(crl, authority):
             return authority
     return None

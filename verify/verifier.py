@@ -56,6 +56,7 @@ def verify(
     now = clock.now()
     reading = (reader or _here)(document, trust, now)
     reading = look_up_entries(reading, ledger)
+    # Last: only what all steps have found decides.
     verdict, reading = decide(reading)
     return Report(
         verdict=verdict,

@@ -57,7 +57,7 @@ def unit_for(caller: Principal, client: Client | None, asked: str | None, *, off
 
 
 def require_applicant(person: Person | None, unit: str) -> None:
-    """One refusal for whoever is not there, has left, is another unit's, or may not apply: it tells nothing about people."""
+    """One refusal for whoever is not there, has left, is another unit's, or may not apply: it reveals nothing about people."""
     if person is None or person.unit != unit or not person.may(Role.APPLICANT, Role.APPROVER):
         raise VermilionError(Code.APPLICANT_NOT_ALLOWED, f"no active person of the unit {unit} with this id may apply")
 

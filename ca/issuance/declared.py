@@ -1,7 +1,7 @@
 """The keys that the ceremony made in a service's token, as it recorded them: ``pki/keys/TOKEN.json``, {label: SPKI in base64}.
 
 A service has certificates for these alone. A stolen mTLS identity of the signer or the OCSP responder so opens no certificate for a key
-that lies elsewhere. A software token can attest no more than that.
+that lies elsewhere. A software token cannot attest more than that.
 """
 
 from __future__ import annotations

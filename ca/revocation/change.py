@@ -24,7 +24,7 @@ SERIAL_LIMIT_BYTES: Final = 20  # RFC 5280 §4.1.2.2
 
 
 class Kind(StrEnum):
-    """REVOKE is for good; HOLD can be taken back by RELEASE, which is for nothing else."""
+    """REVOKE is final; HOLD can be undone by RELEASE, which does only that."""
 
     REVOKE = "revoke"
     HOLD = "hold"

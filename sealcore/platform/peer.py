@@ -23,7 +23,7 @@ class Revocations(Protocol):
     def is_revoked(self, serial: int) -> bool: ...
 
     def is_on_hold(self, serial: int) -> bool:
-        """Whether a certificate that counts as revoked is on hold only: its way back is another."""
+        """Whether a certificate that counts as revoked is only on hold, which can be lifted."""
         ...
 
 

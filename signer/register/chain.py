@@ -87,7 +87,7 @@ def _require_leaf(leaf: x509.Certificate) -> None:
         usage.digital_signature, usage.key_encipherment, usage.data_encipherment, usage.key_agreement, usage.key_cert_sign, usage.crl_sign,
     )  # fmt: skip
     if not usage.content_commitment or any(others):
-        raise _refusal("the certificate's keyUsage is another", "A seal's keyUsage is contentCommitment alone.")
+        raise _refusal("the certificate's keyUsage is not that of a seal", "A seal's keyUsage is contentCommitment alone.")
     constraints = _extension(leaf, x509.BasicConstraints)
     if constraints is not None and (constraints.ca or constraints.path_length is not None):
         raise _refusal("the certificate is a CA's", "A seal's certificate is no CA's (basicConstraints).")
@@ -98,7 +98,7 @@ def _require_leaf(leaf: x509.Certificate) -> None:
             )
         if isinstance(extension.value, x509.ExtendedKeyUsage) and frozenset(extension.value) != _PURPOSES:
             raise _refusal(
-                "the certificate's extendedKeyUsage is another",
+                "the certificate's extendedKeyUsage is not that of a seal",
                 "A seal's certificate has no extendedKeyUsage, or documentSigning together with emailProtection.",
             )
 

@@ -30,6 +30,7 @@ def _authorise(seal: Seal, ledger: LedgerView | None) -> Seal:
     sealed_at = datetime.fromisoformat(seal.sealed_at) if seal.sealed_at else None
     try:
         found = ledger.look_up(bytes.fromhex(seal.signature_hash), sealed_at)
+        # Asked only where the signature itself is not there: nearly every seal costs one look-up.
         twin = ledger.look_up(bytes.fromhex(seal.twin_hash), sealed_at) if isinstance(found, Absent) and seal.twin_hash else None
     except VermilionError as fault:
         code = FindingCode.LEDGER_UNTRUSTED if is_doubt(fault) else FindingCode.LEDGER_UNREACHABLE
@@ -47,11 +48,16 @@ def _authorise(seal: Seal, ledger: LedgerView | None) -> Seal:
 def _judge_entry(seal: Seal, found: Found) -> Seal:
     entry, checkpoint = found.entry, _checkpoint(found.checkpoint)
     refused = Authorised(AuthorisedState.NOT_AUTHORISED, found.index, checkpoint=checkpoint)
+    # Only the entry of a sealed use says that people approved it.
     if entry.kind != EntryKind.SEAL:
         return _with(seal, refused, FindingCode.NOT_AUTHORISED, fact("entry_kind", kind=entry.kind))
+    # An entry of another key, under which somebody has made a signature of the same value,
+    # authorises nothing here.
     if entry.spki_sha256 is not None and entry.spki_sha256.hex() != seal.spki_sha256:
         return _with(seal, refused, FindingCode.LEDGER_MISMATCH)
     authorised = Authorised(AuthorisedState.AUTHORISED, found.index, found.form, checkpoint, tuple(map(plain, entry.warnings)))
+    # The timestamp is an unsigned attribute: anybody can put a later one in its place. The seal
+    # stays authorised, with a note.
     if entry.timestamp_hash is not None and (seal.timestamp is None or entry.timestamp_hash.hex() != seal.timestamp.token_hash):
         return _with(seal, authorised, FindingCode.TIMESTAMP_REPLACED)
     return replace(seal, authorised=authorised)

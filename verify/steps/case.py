@@ -102,6 +102,8 @@ class Signature:
         )
 
     def _valid(self) -> Answer:
+        # Of the row "valid" alone: what happened afterwards, and whether the ledger knows it, are
+        # questions of their own.
         weight = heaviest([each.weight for each in self.findings if each.row is Row.VALID])
         if weight is Weight.INVALID:
             return Answer.NO
@@ -171,6 +173,8 @@ def _twin_hash(signer_info: cms.SignerInfo | None, certificate: x509.Certificate
     except (ValueError, TypeError, UnsupportedAlgorithm):  # of others' certificates and signatures
         return None
     order = key.curve.group_order
+    # Looked up as well: otherwise whoever respells a signature makes an authorised seal look
+    # like one that nobody approved.
     return signature_hash(encode_dss_signature(r, order - s)).hex() if 0 < s < order else None
 
 

@@ -73,6 +73,8 @@ def _path(
 
 def _examine(case: Case, signature: Signature) -> None:
     assert signature.embedded is not None
+    # Without a trusted timestamp nobody knows when it was signed: a key that was stolen and
+    # revoked could be used for any day before.
     then = signature.trusted_time or case.now
     path, fault = _path(signature.embedded, case.trust, then, _SEAL_USAGE)
     if fault is not None or path is None:

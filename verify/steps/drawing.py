@@ -40,6 +40,8 @@ Box = tuple[int, int, int, int]
 def compare(document: bytes, comparisons: Sequence[Comparison]) -> list[Doubt | None]:
     """Draws and compares, here and now: for the sandbox, since strangers' bytes are drawn."""
     with _PDFIUM:
+        # Processor time, not time by the clock: a busy machine must not make a document
+        # undetermined.
         deadline_s = time.process_time() + MOST_SECONDS
         return [_compared(document, each, deadline_s) for each in comparisons]
 
@@ -73,6 +75,7 @@ def _opened(stack: ExitStack, data: bytes) -> Any:
 def _page(sealed: Any, present: Any, number: int, spots: Sequence[Spot]) -> FindingCode | None:
     with ExitStack() as stack:
         before, now = (stack.enter_context(_Closing(document[number - 1])) for document in (sealed, present))
+        # Before drawing: of pages of different sizes no pixel corresponds to another.
         if before.get_size() != now.get_size() or before.get_rotation() != now.get_rotation():
             return FindingCode.LOOKS_CHANGED
         scale = _scale(before.get_width(), before.get_height())
@@ -110,6 +113,8 @@ class _Drawing:
     """One page as pixels."""
 
     def __init__(self, page: Any, scale: float, mode: str | None) -> None:
+        # With annotations and form, since these are what was added, and for screen and print,
+        # because a layer or an annotation may show in one alone.
         bitmap = page.render(scale=scale, draw_annots=True, may_draw_forms=True, optimize_mode=mode, prefer_bgrx=True)
         self.width, self.height, self._stride = int(bitmap.width), int(bitmap.height), int(bitmap.stride)
         self._bytes = bytes(bitmap.buffer)

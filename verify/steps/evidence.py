@@ -52,6 +52,7 @@ class Evidence:
             current, links, limit = ways.pop()
             if links > 0 and (current in self.anchors or current.issuer == current.subject):
                 return True
+            # Certificates that issue each other would never end.
             if current in seen or links == MOST_LINKS:
                 continue
             seen.add(current)
@@ -78,6 +79,7 @@ def evidence_of(root: DictionaryObject, others: Iterable[x509.Certificate], anch
         for at in range(min(len(array), MOST_PIECES) if isinstance(array, ArrayObject) else 0):
             stream = array[at]
             piece = stream.read_data(purpose) if isinstance(stream, StreamObject) else b""
+            # All pieces share one allowance: 64 of each kind could each unpack to the largest size.
             left -= len(piece)
             if left < 0:
                 return

@@ -45,6 +45,7 @@ def check_integrity(case: Case) -> None:
 
 def _check(document: bytes, signature: Signature, embedded: EmbeddedPdfSignature) -> None:
     try:
+        # Before any cryptography: what a digest is over must be settled before it means anything.
         end = _end_of_covered(document, embedded)
     except _GapError as gap:
         signature.findings.append(finding(FindingCode.BYTE_RANGE, gap.fact))
@@ -66,6 +67,7 @@ def _check(document: bytes, signature: Signature, embedded: EmbeddedPdfSignature
 def _end_of_covered(document: bytes, embedded: EmbeddedPdfSignature) -> int:
     """Where the covered part ends: everything from the first byte to there, but exactly the hexadecimal hole of this signature."""
     numbers = [int(each) for each in embedded.byte_range if isinstance(each, int)]
+    # More pairs would leave more holes than the one for the signature (signature wrapping).
     if len(embedded.byte_range) != 4 or len(numbers) != 4:
         raise _GapError("byte_range_not_four_numbers")
     start, length, second_start, second_length = numbers
@@ -76,6 +78,8 @@ def _end_of_covered(document: bytes, embedded: EmbeddedPdfSignature) -> int:
     digits = hole[1:-1]
     if hole[:1] != b"<" or hole[-1:] != b">" or len(digits) % 2 or _HEX.fullmatch(digits) is None:
         raise _GapError("byte_range_leaves_more")
+    # The hole must hold the very signature that is checked, not another one whose range this
+    # is.
     if bytes.fromhex(digits.decode("ascii")) != embedded.pkcs7_content:
         raise _GapError("byte_range_leaves_other")
     return end
@@ -94,6 +98,8 @@ def _check_value(signature: Signature, embedded: EmbeddedPdfSignature) -> None:
     except (SignatureValidationError, CMSStructuralError) as fault:
         signature.findings.append(finding(FindingCode.SIGNATURE_INVALID, fact("technical", name=type(fault).__name__)))
         return
+    # The document's digest and the signature over the attributes fail apart: a changed
+    # document, or a forged signature.
     if not intact:
         signature.findings.append(finding(FindingCode.NOT_INTACT))
     if not valid:

@@ -75,6 +75,8 @@ class _Judge:
         yield "B-LT"
         for number, stamp in enumerate(after):
             before = [(each.token.unit, each.token.time) for each in after[:number]]
+            # As of the revision before the timestamp: evidence that was added later is not under
+            # it.
             if self._proves([*needs, *before], stamp.revision):
                 yield "B-LTA"
                 return

@@ -81,6 +81,7 @@ def completed(work: Coroutine[Any, Any, ResultT]) -> ResultT:
 def context(trust: TrustMaterial | Outside, moment: datetime) -> ValidationContext:
     """A validation context of one use: these roots alone, no fetching; revocation is asked separately (``revocation``)."""
     return ValidationContext(
+        # Always named: with none given, the library would trust the machine's web roots.
         trust_roots=[_asn1(each) for each in trust.roots],
         other_certs=[_asn1(each) for each in trust.issuers],
         moment=moment,
@@ -109,6 +110,8 @@ def revocation(path: ValidationPath, trust: TrustMaterial | Outside, *, then: da
     """The worst standing of the certificates below the root at ``then``."""
     certificates = [x509.load_der_x509_certificate(each.dump()) for each in path.iter_certs(include_root=True)]
     standings = [_standing(certificate, issuer, trust, then, now) for issuer, certificate in pairwise(certificates)]
+    # Unknown before "revoked later": the latter says that the certificate was good then, which
+    # nobody knows for the others.
     for worst in (Standing.REVOKED, Standing.UNKNOWN, Standing.REVOKED_LATER):
         for each in standings:
             if each.standing is worst:
@@ -125,6 +128,8 @@ def _standing(
     entry = current.get_revoked_certificate_by_serial_number(certificate.serial_number)
     if entry is not None:
         at, reason = _revoked_since(entry)
+        # ``then`` may only be a trusted time: a time that the signer chose would move every
+        # revocation behind it.
         return Revocation(Standing.REVOKED if at <= then else Standing.REVOKED_LATER, at, reason)
     return Revocation(Standing.GOOD if _would_name(current, certificate) else Standing.UNKNOWN)
 
@@ -149,6 +154,8 @@ def speaks_of(crl: x509.CertificateRevocationList, certificate: x509.Certificate
         return False
     if (scope.only_contains_user_certs and _is_authority(certificate)) or (scope.only_contains_ca_certs and not _is_authority(certificate)):
         return False
+    # A CA may divide its list among distribution points: silence of one says nothing about the
+    # certificates of another.
     return scope.full_name is None or not set(scope.full_name).isdisjoint(_distribution_points(certificate))
 
 

@@ -48,6 +48,7 @@ def read_document(case: Case) -> None:
     reader = PdfFileReader(BytesIO(case.document), strict=case.strict)
     if reader.encrypt_dict is not None and not _opens(reader):
         raise UnreadableError(finding(FindingCode.ENCRYPTED))
+    # A hybrid file may hold one document for old readers and another for new ones.
     if case.strict and reader.xrefs.hybrid_xrefs_present:
         raise misc.PdfStrictReadError("hybrid cross-references")
     reader.root["/Pages"]  # a catalog that leads to pages
@@ -72,6 +73,8 @@ def find_signatures(case: Case) -> None:
         signature = _signature(case, name, value, field)
         signature.reference = (field.idnum, field.generation) if isinstance(field, IndirectObject) else None
         found.append(signature)
+    # By the revision that each was made in, not by their order in the form, which whoever signs
+    # last may choose.
     case.signatures = sorted(found, key=lambda each: each.embedded.signed_revision if each.embedded else -1)
     if not case.signatures:
         case.findings.append(finding(FindingCode.NO_SEAL))
@@ -84,6 +87,8 @@ def _filled_fields(case: Case) -> Iterator[tuple[str, Any, IndirectObject]]:
     seen: set[Reference] = set()
     while waiting:
         reference, above, kind = waiting.pop()
+        # A field that is reached twice counts once; without this, fields that are each other's kids
+        # would never end.
         if not isinstance(reference, IndirectObject) or reference.reference in seen:
             continue
         if len(seen) == MOST_FIELDS:
@@ -129,6 +134,7 @@ def _signature(case: Case, name: str, value: Any, field: Any) -> Signature:
         raise
     except Exception as fault:  # noqa: BLE001  (a broken signature is a finding about it, not the end of the others)
         return _broken(case, name, value, fault)
+    # The type before the issuer: a document timestamp by a unit of ours is no seal.
     if is_timestamp:
         signature.kind = SealKind.DOCUMENT_TIMESTAMP
     elif signature.certificate is not None and case.trust.issuer_of(signature.certificate) is not None:

@@ -64,6 +64,7 @@ def _examine(case: Case, signature: Signature) -> None:
         signature.findings.append(finding(FindingCode.NO_TIMESTAMP))
         return
     outcomes = [_judge(case, token["content"], message_imprint_checker(signature.signer_info), token) for token in tokens]
+    # One that is trusted is enough: whoever adds a bad token beside it must not spoil the seal.
     best = next((each for each in outcomes if each[0] is None), outcomes[0])
     code, moment, signature.timestamp = best
     if code is None:
@@ -78,6 +79,8 @@ def _judge(
     info: tsp.TSTInfo = signed_data["encap_content_info"]["content"].parsed
     moment: datetime = info["gen_time"].native
     status, code = _against(case.trust, case.now, signed_data, imprint, moment)
+    # By one set of roots after the other, never by both at once: a path must not begin at ours
+    # and end at somebody else's.
     if code is FindingCode.TIMESTAMP_UNTRUSTED and case.trust.timestamp_anchors:
         status, code = _against(case.trust.outside_tsas, case.now, signed_data, imprint, moment)
     certificate = x509.load_der_x509_certificate(status.signing_cert.dump())
@@ -115,8 +118,10 @@ def _code_of(status: TimestampSignatureStatus, trust: TrustMaterial | Outside, m
     fault = fault_of(status.trust_problem_indic, path, trust)
     if fault is not None or path is None:
         return FindingCode.TIMESTAMP_EXPIRED if fault is PathFault.NOT_IN_FORCE else FindingCode.TIMESTAMP_UNTRUSTED
+    # A time ahead of our clock cannot have been stamped yet.
     if why_not_current(now, made=moment) is not None:
         return FindingCode.TIMESTAMP_UNTRUSTED
+    # As of now: a token of a stolen unit key may bear any time before the theft.
     found = revocation(path, trust, then=now, now=now)
     if found.standing is Standing.REVOKED and found.at is not None and found.at > moment and found.reason in _HARMLESS_REASONS:
         return None

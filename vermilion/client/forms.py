@@ -33,7 +33,7 @@ class Form:
 
     @cached_property
     def manifest(self) -> Manifest:
-        """The manifest, rebuilt and held against what people approve; PROOF_INVALID when it is another."""
+        """The manifest, rebuilt and held against what people approve; PROOF_INVALID when they differ."""
         if not isinstance(self.context.covers, ManifestCovers):
             raise VermilionError(Code.INVALID_ARGUMENT, f"form {self.number} is not about documents")
         manifest = Manifest.build(self.entries, salts=self.salts)

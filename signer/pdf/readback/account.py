@@ -322,7 +322,7 @@ def _certifies(level: Certification) -> dict[str, Any]:
 
 def _require_same(old: Any, new: Any, but: set[str], what: str) -> None:
     """UnreadableError unless both are dictionaries that agree in every entry but these."""
-    _require(isinstance(new, dict) and isinstance(old, dict), f"{what} is another")
+    _require(isinstance(new, dict) and isinstance(old, dict), f"{what} is of another kind")
     for key in (old.keys() | new.keys()) - but:
         _require(same(old.get(key), new.get(key)), f"{what} has another /{key}")
 

@@ -101,19 +101,19 @@ def _check(contents: bytes, digest: bytes, hash_name: str, expected_spki_sha256:
     (signed_data,) = explicit.children(0x30)
     version, digests, content, certificates, signers = signed_data.children(0x02, 0x31, 0x30, 0xA0, 0x31)
     _require(kind.hex == _SIGNED_DATA and content.children(0x06)[0].hex == _DATA, "it is no detached signed data")
-    _require(version.hex == _VERSION, "its version is another")
+    _require(version.hex == _VERSION, "unexpected version")
     (signer,) = signers.children(0x30)
     signer_version, sid, digest_algorithm, attributes, algorithm, signature, unsigned = signer.children(
         0x02, 0x30, 0x30, 0xA0, 0x30, 0x04, 0xA1
     )
-    _require(signer_version.hex == _VERSION, "its version is another")
-    _require(digest_algorithm.children(0x06)[0].hex == _HASH_OIDS[hash_name], "its digest algorithm is another")
-    _require(digests.children(0x30)[0].whole == digest_algorithm.whole, "its digest algorithm is another")
+    _require(signer_version.hex == _VERSION, "unexpected version of its SignerInfo")
+    _require(digest_algorithm.children(0x06)[0].hex == _HASH_OIDS[hash_name], "unexpected digest algorithm")
+    _require(digests.children(0x30)[0].whole == digest_algorithm.whole, "unexpected digest algorithm")
     certificate = _certificate(certificates, sid)
     message_digest = _check_attributes(attributes, digest, certificate)
     public_key = certificate.public_key()
     spki = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    _require(hashlib.sha256(spki).digest() == expected_spki_sha256, "its key is another")
+    _require(hashlib.sha256(spki).digest() == expected_spki_sha256, "it is by a different key")
     verify = _verifier(public_key, algorithm, hash_name)
     # The signature is over the SET OF, not over the [0] IMPLICIT that stands in the SignerInfo
     # (RFC 5652 §5.4).
@@ -168,8 +168,8 @@ def _check_attributes(holder: Node, digest: bytes, certificate: x509.Certificate
     _require(encoded == sorted(encoded), "its signed attributes are not in DER order")
     found = _attributes(holder)
     _require(set(found) == {_CONTENT_TYPE, _MESSAGE_DIGEST, _SIGNING_CERTIFICATE_V2}, "it has other signed attributes")
-    _require(found[_CONTENT_TYPE].hex == _DATA, "its content type is another")
-    _require(bytes(found[_MESSAGE_DIGEST].content) == digest, "its digest is another")
+    _require(found[_CONTENT_TYPE].hex == _DATA, "unexpected content type")
+    _require(bytes(found[_MESSAGE_DIGEST].content) == digest, "its digest is not the document's")
     (identifiers,) = found[_SIGNING_CERTIFICATE_V2].children(0x30)
     (identifier,) = identifiers.children(0x30)
     (certificate_hash,) = identifier.children(0x04)
@@ -186,7 +186,7 @@ def _verifier(public_key: object, algorithm: Node, hash_name: str) -> Verify:
     if isinstance(public_key, ec.EllipticCurvePublicKey) and algorithm.hex == _ECDSA[hash_name]:
         ecdsa = ec.ECDSA(prehashed)
         return lambda signature, signed: public_key.verify(signature, signed, ecdsa)
-    raise MismatchError("its algorithm is another")
+    raise MismatchError("unexpected signature algorithm")
 
 
 def _check_timestamp(unsigned: Node, signature: bytes) -> None:

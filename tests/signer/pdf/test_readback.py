@@ -130,11 +130,11 @@ def test_another_key_another_digest_no_signature_are_found(
 ) -> None:
     forged = other_seal.template.assemble(prepared.digest, b"\x01" * 256, seal.authority.stamp(b"\x01" * 256))
     cases: list[tuple[Seal, Accounted, bytes, str]] = [
-        (other_seal, accounted, sealed, "its key is another"),
-        (seal, replace(accounted, digest=bytes(32)), sealed, "its digest is another"),
-        (seal, replace(accounted, hash_name="sha384"), sealed, "its digest algorithm is another"),
+        (other_seal, accounted, sealed, "it is by a different key"),
+        (seal, replace(accounted, digest=bytes(32)), sealed, "its digest is not the document's"),
+        (seal, replace(accounted, hash_name="sha384"), sealed, "unexpected digest algorithm"),
         (seal, accounted, prepared.suffix, "does not verify"),
-        (seal, accounted, fill(prepared, seal.cms(bytes(32))), "its digest is another"),
+        (seal, accounted, fill(prepared, seal.cms(bytes(32))), "its digest is not the document's"),
         (other_seal, accounted, fill(prepared, forged), "its signature is invalid"),
         (seal, accounted, fill(prepared, seal.cms(prepared.digest) + b"\x01"), "something follows it"),
     ]
