@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -112,6 +113,7 @@ class PostgresqlServer:
         assert binaries, "PostgreSQL is not installed: run `make setup-test`"
         self._bin = binaries[-1].parent
         self.folder = Path(tempfile.mkdtemp(prefix="vmpg-", dir="/tmp"))
+        self._given_back: list[str] = []
         # initdb refuses root: the server runs as the account that Debian's package made for it
         self._as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
         if self._as_user:
@@ -142,6 +144,11 @@ class PostgresqlServer:
                 "synchronous_commit=on",
                 "-c",
                 "max_connections=200",
+                # no checkpoints: they would write out, and wait for, databases of which nobody asks any more
+                "-c",
+                "checkpoint_timeout=1d",
+                "-c",
+                "max_wal_size=16GB",
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -160,23 +167,39 @@ class PostgresqlServer:
             connection.execute(f'CREATE DATABASE "{name}"')
         return self.url(name)
 
+    def take(self) -> str:
+        """The URL of an empty database, which may have served before: emptying one takes a quarter of what making one takes."""
+        with self._connect() as connection:
+            unused = connection.execute(
+                "SELECT datname FROM pg_database WHERE datallowconn AND datname NOT IN (SELECT datname FROM pg_stat_activity WHERE datname IS NOT NULL)"
+            )
+            names = {name for (name,) in unused}
+        free = next((name for name in self._given_back if name in names), None)
+        if free is None:
+            return self.create_database()
+        self._given_back.remove(free)
+        with self._connect(free) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public AUTHORIZATION pg_database_owner")
+            connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
+        return self.url(free)
+
+    def give_back(self, url: str) -> None:
+        """This database may be taken again, once nobody is connected to it any more."""
+        self._given_back.append(urlsplit(url).path.removeprefix("/"))
+
     def halt(self) -> None:
         """Ends the server as a crash does: connections break, and what was not committed is gone."""
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(20)
 
     def stop(self) -> None:
-        """Fast shutdown, then the folder goes."""
-        self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        """Ends the server and removes its folder. Nobody reads it again, so that it need not write everything out first."""
+        self.halt()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(host=str(self.folder), user="vermilion", dbname="postgres", autocommit=True)
+    def _connect(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(host=str(self.folder), user="vermilion", dbname=database, autocommit=True)
 
     def _wait(self) -> None:
         for _ in range(200):
@@ -202,9 +225,11 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
 
 
 @pytest.fixture
-def postgresql_url(postgresql_server: PostgresqlServer) -> str:
-    """URL of a fresh PostgreSQL database."""
-    return postgresql_server.create_database()
+def postgresql_url(postgresql_server: PostgresqlServer) -> Iterator[str]:
+    """URL of an empty PostgreSQL database."""
+    url = postgresql_server.take()
+    yield url
+    postgresql_server.give_back(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

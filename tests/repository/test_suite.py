@@ -68,3 +68,5 @@ def test_the_order_names_rooms_and_groups_that_are_there() -> None:
     }
     assert rooms >= order.TOGETHER | set(order.QUICK)
     assert rooms | words >= {order.STARTS_THE_OFFICE, *order.LONGEST}
+    functions = {node.name for tree in _trees().values() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    assert functions >= set(order.STARTED)

@@ -13,6 +13,8 @@ import pytest
 
 TOGETHER: Final = frozenset({"ca", "client", "observability", "timestamp", "verify", "workflow"})
 """Rooms whose modules have services of their own, which take long to start: each module stays on one worker."""
+STARTED: Final = ("station", "scene")
+"""Fixtures that start a signer for a module, on each kind of database: the tests of one such signer stay on one worker."""
 STARTS_THE_OFFICE: Final = "ceremonies of the shared office"
 QUICK: Final = ("repository", "vectors", "protocol", "sealcore", "signer/pdf", "verify")
 LONGEST: Final = ("office", "ca acts", "ca rollover", "client", "crash", "signer")
@@ -34,9 +36,15 @@ def group(item: pytest.Item) -> str:
 def arrange(items: list[pytest.Item]) -> None:
     """Puts them in this order, and each module of some rooms together."""
     for item in items:
-        if room(item) in TOGETHER and not group(item):
-            item.add_marker(pytest.mark.xdist_group(f"{room(item)}/{item.path.stem}"))
+        if not group(item) and (_started(item) or room(item) in TOGETHER):
+            item.add_marker(pytest.mark.xdist_group(f"{room(item)}/{item.path.stem}{_started(item)}"))
     items.sort(key=_place)
+
+
+def _started(item: pytest.Item) -> str:
+    """Names the signer that was started for this test's module; "" where none was."""
+    params: dict[str, object] = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return next((f" {name} {params[name]}" for name in STARTED if name in params), "")
 
 
 def _place(item: pytest.Item) -> tuple[int, int]:
