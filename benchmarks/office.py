@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
@@ -17,6 +16,7 @@ from benchmarks import processes
 from benchmarks.signing import Limit
 from sealcore.platform import db
 from sealcore.platform.config import load
+from sealcore.platform.http_client import HttpClient
 from sealcore.platform.ledger.store import head
 from signer.settings import SignerSettings
 from vermilion.ceremony import ensure
@@ -30,6 +30,7 @@ from vermilion.state import toml
 from vermilion.state.layout import Layout
 from vermilion.state.office import Office, SealPlan
 
+MOST_METRICS_BYTES = 16 * 1024 * 1024
 QUIET_SHARE = 0.05  # of a core: what the idle services may use together
 QUIET_S, MOST_QUIETING_S = 0.5, 300.0
 STAGE_CPU, STAGE_DOCUMENTS = "vermilion_signer_stage_cpu_seconds_total", "vermilion_signer_stage_documents_total"
@@ -132,9 +133,9 @@ class BenchOffice:
 
     def stages(self) -> dict[str, Stage]:
         """The signer's own account by stage; empty when it keeps none."""
-        answer = httpx.get(f"http://127.0.0.1:{self._metrics_port}/metrics", timeout=10, trust_env=False)
+        answer = HttpClient(within_s=10).ask("GET", f"http://127.0.0.1:{self._metrics_port}/metrics", most_bytes=MOST_METRICS_BYTES)
         sums: dict[str, dict[str, float]] = {STAGE_CPU: {}, STAGE_DOCUMENTS: {}}
-        for family in text_string_to_metric_families(answer.raise_for_status().text):
+        for family in text_string_to_metric_families(answer.body.decode()):
             for sample in family.samples:
                 if sample.name in sums:
                     counted, stage = sums[sample.name], sample.labels["stage"]

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 
 from ledger.settings import WitnessOfLog
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.http_client import request_headers
-from sealcore.platform.httpx_alone import httpx
+from sealcore.platform.http_client import OK, Answer, HttpClient, HttpError, request_headers
 from sealcore.protocol.signed_note import MOST_NOTE_BYTES, NoteSignature, SignedCheckpoint, VerifierKey, parse_signatures, verify_witness
 
 TIMEOUT_S = 5.0
+_CONFLICT, _UNPROCESSABLE = 409, 422
 _SIZE = re.compile(r"(0|[1-9][0-9]{0,18})\n?", re.ASCII)
 
 Prove = Callable[[int, int], Sequence[bytes]]
@@ -31,7 +31,7 @@ class WitnessLink:
     def __init__(self, settings: WitnessOfLog) -> None:
         self._url = settings.url.rstrip("/") + "/add-checkpoint"
         self.key = VerifierKey.parse(settings.key)
-        self._client = httpx.Client(timeout=TIMEOUT_S, follow_redirects=False)
+        self._client = HttpClient(within_s=TIMEOUT_S)
         self._known_size = 0
 
     def cosign(self, signed: SignedCheckpoint, prove: Prove) -> tuple[NoteSignature, ...]:
@@ -43,31 +43,28 @@ class WitnessLink:
         size = signed.checkpoint.size
         for _ in range(2):  # the second time from the size that the witness named
             answer = self._post(encode_request(self._known_size, prove(self._known_size, size), signed))
-            if answer.status_code == httpx.codes.OK:
+            if answer.status == OK:
                 self._known_size = size
-                return self._verified(signed, answer.text)
-            named = _SIZE.fullmatch(answer.text) if answer.status_code == httpx.codes.CONFLICT else None
+                return self._verified(signed, _text(answer))
+            named = _SIZE.fullmatch(_text(answer)) if answer.status == _CONFLICT else None
             if named is None or int(named[1]) == self._known_size:
                 break
             self._known_size = int(named[1])
             if self._known_size > size:
                 raise VermilionError(Code.LEDGER_INCONSISTENT, f"the witness has cosigned {self._known_size} entries, we have {size}")
-        if answer.status_code in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
+        if answer.status in (_CONFLICT, _UNPROCESSABLE):
             raise VermilionError(Code.LEDGER_INCONSISTENT, "the witness refuses the checkpoint: it does not continue what it saw before")
-        raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the witness answers {answer.status_code}")
+        raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the witness answers {answer.status}")
 
     def close(self) -> None:
         """Closes the connection."""
         self._client.close()
 
-    def _post(self, body: bytes) -> httpx.Response:
+    def _post(self, body: bytes) -> Answer:
         try:
-            answer = self._client.post(self._url, content=body, headers=request_headers())
-        except (httpx.HTTPError, httpx.InvalidURL) as fault:
-            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the witness cannot be reached ({type(fault).__name__})") from None
-        if len(answer.content) > MOST_NOTE_BYTES:
-            raise VermilionError(Code.SERVICE_UNAVAILABLE, "the witness's answer is too long")
-        return answer
+            return self._client.ask("POST", self._url, body=body, headers=request_headers(), most_bytes=MOST_NOTE_BYTES)
+        except HttpError as fault:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the witness does not answer: {fault.reason}") from None
 
     def _verified(self, signed: SignedCheckpoint, lines: str) -> tuple[NoteSignature, ...]:
         """The cosignatures by the witness's key; those by unknown keys are ignored."""
@@ -77,3 +74,7 @@ class WitnessLink:
         except VermilionError as fault:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the witness's answer is no cosignature of it: {fault.reason}") from None
         return cosigned.by(self.key)
+
+
+def _text(answer: Answer) -> str:
+    return answer.body.decode("utf-8", "replace")  # what is no UTF-8 is no signature either

@@ -8,9 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
-import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -19,27 +17,21 @@ from cryptography.x509 import ocsp
 from longterm.certificates import Certificate
 from sealcore import pem
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.http_client import OK, HttpClient, HttpError, Target
 
 MOST_CRL_BYTES: Final = 32 * 1024 * 1024
 MOST_OCSP_BYTES: Final = 256 * 1024
 MOST_CERTIFICATE_BYTES: Final = 256 * 1024
 TOTAL_S: Final = 30.0  # for one answer, from the question to its last byte
-_STEP_S: Final = 10.0  # for the connection, and for each piece
+AT_ONCE: Final = 32  # exchanges: as many files may wait for one server each
 REST_S: Final = 5.0  # the same question is not asked again sooner; what failed, neither
 _NONCE_BYTES: Final = 32  # RFC 9654 §2.1
-_PORTS: Final = {"http": 80, "https": 443}
+_PORTS: Final = (80, 443)
 
 
 def origin(url: str) -> str:
     """``host:port`` of an http or https URL; INVALID_ARGUMENT for any other."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or _PORTS[parts.scheme]
-    except (ValueError, KeyError):
-        raise VermilionError(Code.INVALID_ARGUMENT, f"{url!r} is no http or https URL") from None
-    if not parts.hostname:
-        raise VermilionError(Code.INVALID_ARGUMENT, f"{url!r} names no host")
-    return f"{parts.hostname}:{port}"
+    return Target.of(url).origin
 
 
 @dataclass
@@ -57,7 +49,7 @@ class Sources:
 
     def __init__(self, allowed: Collection[str]) -> None:
         self._allowed = {one.lower() for one in allowed}
-        self._http = httpx.Client(trust_env=False, follow_redirects=False, timeout=_STEP_S)
+        self._http = HttpClient(within_s=TOTAL_S, at_once=AT_ONCE)
         self._kept: dict[tuple[str, ...], _Kept] = {}
         self._locks: dict[tuple[str, ...], threading.Lock] = {}
         self._lock = threading.Lock()
@@ -114,24 +106,19 @@ class Sources:
         self._require_allowed(url, where)
         method = "GET" if question is None else "POST"
         headers = {} if question is None else {"Content-Type": "application/ocsp-request"}
-        body, end = bytearray(), time.monotonic() + TOTAL_S
         try:
-            with self._http.stream(method, url, content=question, headers=headers) as answer:
-                if answer.status_code != httpx.codes.OK:
-                    raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"{url} answers with status {answer.status_code}")
-                for piece in answer.iter_bytes():
-                    body += piece
-                    if len(body) > most_bytes or time.monotonic() > end:
-                        raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"the answer of {where} is too large or too slow")
-        except (httpx.HTTPError, httpx.InvalidURL) as fault:
-            raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"{where} does not answer ({type(fault).__name__})") from None
-        return bytes(body)
+            answer = self._http.ask(method, url, body=question, headers=headers, most_bytes=most_bytes)
+        except HttpError as fault:
+            raise VermilionError(Code.REVOCATION_UNAVAILABLE, fault.reason) from None
+        if answer.status != OK:
+            raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"{url} answers with status {answer.status}")
+        return answer.body
 
     def _require_allowed(self, url: str, where: str) -> None:
         host, _colon, port = where.rpartition(":")
-        if where in self._allowed or (host in self._allowed and int(port) in _PORTS.values()):
+        if where in self._allowed or (host in self._allowed and int(port) in _PORTS):
             return
-        name = host if int(port) in _PORTS.values() else where
+        name = host if int(port) in _PORTS else where
         raise VermilionError(Code.FETCH_FORBIDDEN, f"{url} is needed, and its host is not allowed; allow it by `--allow-host {name}`")
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sealcore.errors import VermilionError
-from sealcore.platform.httpx_alone import httpx
+from sealcore.errors import Code, VermilionError
+from sealcore.platform.http_client import OK, HttpClient
+from sealcore.platform.http_exchange import shown
 from sealcore.platform.log import get as get_log
-from sealcore.platform.periodic import Periodic
+from sealcore.platform.periodic import Periodic, typed
 from verify.trust import TrustMaterial, crl_of, signer_of
 
 REFRESH_S = 30.0  # how late a revocation may become known here
@@ -32,8 +33,10 @@ class CrlStore:
         self._urls = tuple(urls)
         self._cache = cache
         self._held: dict[str, x509.CertificateRevocationList] = {}
+        self._failing: dict[str, str] = {}  # address → why, as the log has it
         self._lock = threading.Lock()
-        self._task = Periodic("crls", self.refresh, REFRESH_S)
+        self._http = HttpClient(within_s=FETCH_TIMEOUT_S)
+        self._task = Periodic("crls", self._round, REFRESH_S)
         self._log = get_log("crls")
         for url in self._urls:
             self._load(url)
@@ -43,14 +46,20 @@ class CrlStore:
         with self._lock:
             return tuple(self._held.values())
 
-    def refresh(self) -> None:
-        """Fetches every address once; one that fails keeps what it had."""
+    def refresh(self) -> VermilionError | None:
+        """Fetches every address once; one that fails keeps what it had. The last fault, if any."""
+        fault = None
         for url in self._urls:
             try:
-                self._take(url, _fetch(url))
-            except (httpx.HTTPError, httpx.InvalidURL, VermilionError, OSError, ValueError) as fault:
-                reason = fault.reason if isinstance(fault, VermilionError) else str(fault) or type(fault).__name__
-                self._log.warning("crl refresh failed", url=url, reason=reason)
+                self._take(url, self._fetch(url))
+            except Exception as raised:  # noqa: BLE001  (what one address sends must not keep the others from being asked)
+                fault = typed(raised)
+                if self._failing.get(url) != fault.reason:  # once an outage, and when its reason changes
+                    self._log.warning("crl refresh failed", url=shown(url), code=str(fault.code), reason=fault.reason)
+                self._failing[url] = fault.reason
+            else:
+                self._failing.pop(url, None)
+        return fault
 
     def start(self) -> None:
         """Fetches now, and from then on in the background until ``stop``."""
@@ -61,10 +70,21 @@ class CrlStore:
         """Ends the background refresh; a fetch that is under way is left to its timeout."""
         self._task.stop(within_s=0)
 
+    def _round(self) -> None:
+        fault = self.refresh()
+        if fault is not None:
+            raise fault
+
+    def _fetch(self, url: str) -> bytes:
+        answer = self._http.ask("GET", url, most_bytes=MOST_CRL_BYTES)
+        if answer.status != OK:
+            raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"HTTP status {answer.status}")
+        return answer.body
+
     def _take(self, url: str, data: bytes) -> None:
         crl = crl_of(data)
         if signer_of(crl, self._authorities) is None:
-            raise ValueError("the CRL is not signed by one of our authorities")
+            raise VermilionError(Code.REVOCATION_UNAVAILABLE, "the CRL is not signed by one of our authorities")
         with self._lock:
             held = self._held.get(url)
             if held is not None and held.last_update_utc >= crl.last_update_utc:
@@ -87,14 +107,3 @@ class CrlStore:
     @staticmethod
     def _file(cache: Path, url: str) -> Path:
         return cache / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.crl"
-
-
-def _fetch(url: str) -> bytes:
-    data = bytearray()
-    with httpx.stream("GET", url, timeout=FETCH_TIMEOUT_S, follow_redirects=False, trust_env=False) as answer:
-        answer.raise_for_status()
-        for part in answer.iter_bytes():
-            data += part
-            if len(data) > MOST_CRL_BYTES:
-                raise ValueError("the CRL is too large")
-    return bytes(data)

@@ -44,6 +44,11 @@ Work = Callable[[], object]
 AsyncWork = Callable[[], Awaitable[object]]
 
 
+def typed(raised: Exception) -> VermilionError:
+    """The fault itself, or INTERNAL for what nobody foresaw."""
+    return raised if isinstance(raised, VermilionError) else VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(raised).__name__})")
+
+
 class Backoff:
     """Pauses that double, from ``first_s`` to ``longest_s``, until something succeeds."""
 
@@ -135,11 +140,7 @@ class _Rounds:
             if before is not None:
                 self._log.info("it works again", task=self.name)
             return
-        if isinstance(raised, VermilionError):
-            fault = raised
-        else:
-            fault = VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(raised).__name__})")
-        self.fault = fault
+        self.fault = fault = typed(raised)
         self.outcomes[str(fault.code)] += 1
         if before is not None and (before.code, before.reason) == (fault.code, fault.reason):
             return

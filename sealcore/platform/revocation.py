@@ -24,14 +24,16 @@ from sealcore.clock import Clock, why_not_current
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.httpx_alone import httpx
+from sealcore.platform.http_client import NOT_MODIFIED, OK, HttpClient
+from sealcore.platform.http_exchange import shown
 from sealcore.platform.log import get as get_log
-from sealcore.platform.periodic import NOW, Periodic
+from sealcore.platform.periodic import NOW, Periodic, typed
 
 REFRESH_S: Final = 1.0  # how long a revoked certificate may still be accepted; an unchanged CRL costs a 304 without a body
 FETCH_TIMEOUT_S: Final = 3.0
 LARGEST_CRL_BYTES: Final = 16 * 1024 * 1024
 KEY_PLACE: Final = "{key}"
+LONGEST_TAG: Final = 256  # characters of an ETag that is sent back
 _END: Final = b"-----END X509 CRL-----"
 
 
@@ -67,7 +69,7 @@ class CrlWatch:
         if not tls.crl_urls or tls.crl_cache is None:
             raise VermilionError(Code.CONFIGURATION_INVALID, "tls.crl_urls and tls.crl_cache are needed to check clients")
         self._tls, self._cache, self._clock = tls, tls.crl_cache, clock
-        self._client = httpx.Client(timeout=FETCH_TIMEOUT_S, trust_env=False)
+        self._client = HttpClient(within_s=FETCH_TIMEOUT_S)
         self._tags: dict[str, str] = {}  # address → ETag of the CRL that we hold from there
         self._told: dict[str, x509.Certificate] = {}  # address → the CA whose CRL it handed out
         self._confirmed_s: dict[x509.Certificate, float] = {}  # CA → when it was confirmed that no newer CRL is out, by the monotonic clock
@@ -75,7 +77,7 @@ class CrlWatch:
         self._lock = threading.Lock()
         self._asked_s = -REFRESH_S
         self._failing: frozenset[str] = frozenset()
-        self._task = Periodic("crl-watch", self.refresh, REFRESH_S, first_s=NOW, clock=clock)
+        self._task = Periodic("crl-watch", self._round, REFRESH_S, first_s=NOW, failing="CRLs not confirmed", clock=clock)
         self._log = get_log("revocation")
         trust = _read_trust(tls.trust_file)
         self._state = _state(trust, _parse_trust(tls.trust_file, trust), {})
@@ -125,6 +127,11 @@ class CrlWatch:
     def stop(self) -> None:
         """Ends the background refresh; a fetch that is under way is left to its timeout."""
         self._task.stop(within_s=0)
+
+    def _round(self) -> None:
+        self.refresh()
+        if self._failing:
+            raise _unusable(f"no answer that can be used from {', '.join(sorted(map(shown, self._failing)))}")
 
     def _now_s(self) -> float:
         return self._clock.now().timestamp()
@@ -186,31 +193,36 @@ class CrlWatch:
 
     def _fetch(self, url: str) -> bool:
         """Whether the address answered with a CRL of ours; takes it when it is new."""
-        tag = self._tags.get(url)
         try:
-            answer = self._client.get(url, headers={"If-None-Match": tag} if tag else {})
-            # "Not modified" confirms only what we hold from that very address, by a tag that it
-            # gave us.
-            if tag and answer.status_code == httpx.codes.NOT_MODIFIED and url in self._told:
-                self._confirmed_s[self._told[url]] = self._clock.monotonic_s()
-                return True
-            answer.raise_for_status()
-            if len(answer.content) > LARGEST_CRL_BYTES:
-                raise ValueError("the CRL is too large")
-            issuer = self._take(pem.crl(answer.content))
-            if issuer is None:
-                raise ValueError("the CRL is older than the one that is held")
-            self._told[url], self._confirmed_s[issuer] = issuer, self._clock.monotonic_s()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as fault:
+            issuer = self._confirmed(url)
+        except Exception as raised:  # noqa: BLE001  (what one address sends must not keep the others from being asked)
+            fault = typed(raised)
             if url not in self._failing:  # once, not every second of an outage
-                self._log.warning(
-                    "crl cannot be fetched", url=url, reason=str(fault) if isinstance(fault, ValueError) else type(fault).__name__
-                )
+                self._log.warning("crl cannot be fetched", url=shown(url), code=str(fault.code), reason=fault.reason)
             return False
-        self._tags.pop(url, None)
-        if "ETag" in answer.headers:
-            self._tags[url] = answer.headers["ETag"]
+        self._confirmed_s[issuer] = self._clock.monotonic_s()
         return True
+
+    def _confirmed(self, url: str) -> x509.Certificate:
+        """The CA whose newest CRL is held now, as the address confirms: by handing it out, or by saying that it has no other."""
+        tag = self._tags.get(url)
+        answer = self._client.ask("GET", url, headers={"If-None-Match": tag} if tag else {}, most_bytes=LARGEST_CRL_BYTES)
+        # "Not modified" confirms only what we hold from that very address, by a tag that it gave us.
+        if tag and answer.status == NOT_MODIFIED and url in self._told:
+            return self._told[url]
+        if answer.status != OK:
+            raise _unusable(f"HTTP status {answer.status}")
+        try:
+            issuer = self._take(pem.crl(answer.body))
+        except ValueError as fault:
+            raise _unusable(str(fault)) from None
+        if issuer is None:
+            raise _unusable("the CRL is older than the one that is held")
+        self._told[url] = issuer
+        self._tags.pop(url, None)
+        if (fresh := answer.headers.get("etag", "")) and len(fresh) <= LONGEST_TAG and fresh.isascii():
+            self._tags[url] = fresh
+        return issuer
 
     def _load_cache(self, path: Path) -> None:
         data = durable.read(path)
@@ -253,6 +265,10 @@ class CrlWatch:
         # each.
         self._state = _state(self._state.trust, self._state.issuers, new)
         return issuer
+
+
+def _unusable(reason: str) -> VermilionError:
+    return VermilionError(Code.REVOCATION_UNAVAILABLE, reason)
 
 
 def _reason(entry: x509.RevokedCertificate) -> x509.ReasonFlags | None:

@@ -1,7 +1,7 @@
 """Loads a library without what it takes along for a developer's terminal.
 
-structlog and httpx load rich and its lexers where Python finds them (the command line uses them): 4 MB in each of a dozen processes
-that log JSON. ``sealcore.platform.log`` and ``sealcore.platform.httpx_alone`` load them here for everyone.
+structlog loads rich and its lexers where Python finds them (the command line uses them): 4 MB in each of a dozen processes
+that log JSON. ``sealcore.platform.log`` loads it here for everyone.
 """
 
 from __future__ import annotations

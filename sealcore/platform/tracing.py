@@ -18,7 +18,9 @@ from sealcore.platform import log
 from sealcore.platform.config import Block
 
 TRACEPARENT: Final = "traceparent"
-_EXPORT_TIMEOUT_S: Final = 3  # a collector that is away must not hold up a service that stops
+_MOST_ANSWER_BYTES: Final = 64 * 1024
+_TAKEN: Final = range(200, 300)
+_EXPORT_TIMEOUT_S: Final = 3.0  # a collector that is away must not hold up a service that stops
 
 Value = str | int | float | bool
 
@@ -78,16 +80,44 @@ class _On:
         self._span.set_attributes(attributes)
 
 
+class _Exporter:
+    """Hands spans to the collector (OTLP/HTTP: protobuf, POST) by our own client; the exporter of OpenTelemetry heeds proxies and .netrc."""
+
+    def __init__(self, endpoint: str, encode: Any, result: Any) -> None:
+        from sealcore.platform.http_client import HttpClient  # noqa: PLC0415  (which sends along what is traced here)
+
+        self._encode, self._result = encode, result
+        self._endpoint, self._http = endpoint, HttpClient(within_s=_EXPORT_TIMEOUT_S)
+
+    def export(self, spans: Any) -> Any:
+        """Spans that cannot be handed over are dropped."""
+        body = self._encode(spans).SerializeToString()
+        headers = {"Content-Type": "application/x-protobuf"}
+        try:
+            answer = self._http.ask("POST", self._endpoint, body=body, headers=headers, most_bytes=_MOST_ANSWER_BYTES)
+        except VermilionError:
+            return self._result.FAILURE
+        return self._result.SUCCESS if answer.status in _TAKEN else self._result.FAILURE
+
+    def shutdown(self) -> None:
+        """Closes the connection."""
+        self._http.close()
+
+    def force_flush(self, _timeout_ms: int = 0) -> bool:
+        """Nothing is held back here."""
+        return True
+
+
 class _Tracing:
     """OpenTelemetry, set up."""
 
     def __init__(self, service: str, settings: TracingSettings, fields: dict[str, str]) -> None:
         try:
             from opentelemetry import trace  # noqa: PLC0415  (an extra: imported only where it is wanted)
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+            from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans  # noqa: PLC0415
             from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
             from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-            from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+            from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult  # noqa: PLC0415
             from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased  # noqa: PLC0415
             from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
         except ImportError as fault:
@@ -98,7 +128,7 @@ class _Tracing:
         self._trace, self._propagator = trace, TraceContextTextMapPropagator()
         resource = Resource.create({"service.name": f"vermilion-{service}", **fields})
         self._provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(settings.share)), shutdown_on_exit=False)
-        exporter = OTLPSpanExporter(endpoint=settings.endpoint, timeout=_EXPORT_TIMEOUT_S)
+        exporter: Any = _Exporter(settings.endpoint, encode_spans, SpanExportResult)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("vermilion")
 

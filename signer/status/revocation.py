@@ -10,7 +10,7 @@ from cryptography import x509
 from sealcore import pem
 from sealcore.clock import Clock, why_not_current
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.httpx_alone import httpx
+from sealcore.platform.http_client import OK, HttpClient, HttpError
 from sealcore.platform.revocation import KEY_PLACE
 from signer.register.model import Seal
 
@@ -28,6 +28,7 @@ class SealRevocations:
         self._chain: Sequence[x509.Certificate] = x509.load_pem_x509_certificates(chain_file.read_bytes())
         self._url = crl_url
         self._clock = clock
+        self._http = HttpClient(within_s=FETCH_TIMEOUT_S)
 
     def assert_good(self, seal: Seal) -> None:
         """Raises CERTIFICATE_REVOKED when it is revoked, REVOCATION_UNAVAILABLE when that cannot be known."""
@@ -49,12 +50,13 @@ class SealRevocations:
             raise VermilionError(Code.REVOCATION_UNAVAILABLE, "no CRL of the issuing CA of seals is configured")
         try:
             key = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
-            answer = httpx.get(self._url.replace(KEY_PLACE, key), timeout=FETCH_TIMEOUT_S)
-            answer.raise_for_status()
-            if len(answer.content) > LARGEST_CRL_BYTES:
-                raise ValueError("too large")
-            return pem.crl(answer.content)
+            answer = self._http.ask("GET", self._url.replace(KEY_PLACE, key), most_bytes=LARGEST_CRL_BYTES)
+            if answer.status != OK:
+                raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"the CA answers with status {answer.status} instead of its CRL")
+            return pem.crl(answer.body)
+        except HttpError as fault:
+            raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"the CA's CRL cannot be fetched: {fault.reason}") from None
         except pem.EncodingError as fault:
             raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"the CA's CRL {fault}") from None
-        except (httpx.HTTPError, ValueError, x509.ExtensionNotFound) as fault:
-            raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"the CA's CRL cannot be fetched ({type(fault).__name__})") from None
+        except (ValueError, x509.ExtensionNotFound) as fault:
+            raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"the CA's CRL cannot be used ({type(fault).__name__})") from None

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,7 +13,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from sealcore.clock import Clock, why_not_current
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.httpx_alone import httpx
+from sealcore.platform.http_client import OK, HttpClient, HttpError
 from signer.settings import OutsideCaSettings
 from signer.status.answers import Answer, Kind, Link, read
 
@@ -38,6 +35,7 @@ class Sources:
     def __init__(self, settings: OutsideCaSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
+        self._http = HttpClient(within_s=settings.timeout_s)
 
     def of(self, link: Link) -> list[Source]:
         """OCSP before CRL: the operator's own addresses, then those in the certificate whose host is allowed."""
@@ -80,37 +78,21 @@ class Sources:
         return parts.scheme in _SCHEMES and parts.username is None and parts.netloc.lower() in self._settings.hosts
 
     def _fetched(self, source: Source, link: Link) -> bytes:
-        settings = self._settings
-        deadline_s = time.monotonic() + settings.timeout_s
         try:
-            with (
-                httpx.Client(timeout=settings.timeout_s, follow_redirects=False, trust_env=False) as client,
-                self._response(client, source, link) as response,
-            ):
-                if response.status_code != httpx.codes.OK:
-                    raise _unavailable(f"HTTP status {response.status_code}")
-                return _bounded(response.iter_bytes(), settings.largest_bytes, deadline_s)
-        except (httpx.HTTPError, httpx.InvalidURL) as fault:
-            raise _unavailable(f"no answer ({type(fault).__name__})") from None
-
-    @staticmethod
-    def _response(client: httpx.Client, source: Source, link: Link) -> AbstractContextManager[httpx.Response]:
-        if source.kind == "crl":
-            return client.stream("GET", source.url)
-        # SHA-1, because responders index by it (RFC 5019 §2.1.1); it only identifies the certificate.
-        asked = ocsp.OCSPRequestBuilder().add_certificate(link.certificate, link.issuer, hashes.SHA1())  # noqa: S303
-        return client.stream("POST", source.url, content=asked.build().public_bytes(Encoding.DER), headers=_REQUEST_HEADERS)
-
-
-def _bounded(chunks: Iterator[bytes], largest_bytes: int, deadline_s: float) -> bytes:
-    content = bytearray()
-    for chunk in chunks:
-        content += chunk
-        if len(content) > largest_bytes:
-            raise _unavailable(f"the answer has more than {largest_bytes} bytes")
-        if time.monotonic() > deadline_s:
-            raise _unavailable("the answer takes too long")
-    return bytes(content)
+            if source.kind == "crl":
+                answer = self._http.ask("GET", source.url, most_bytes=self._settings.largest_bytes)
+            else:
+                # SHA-1, because responders index by it (RFC 5019 §2.1.1); it only identifies the certificate.
+                asked = ocsp.OCSPRequestBuilder().add_certificate(link.certificate, link.issuer, hashes.SHA1())  # noqa: S303
+                question = asked.build().public_bytes(Encoding.DER)
+                answer = self._http.ask(
+                    "POST", source.url, body=question, headers=_REQUEST_HEADERS, most_bytes=self._settings.largest_bytes
+                )
+        except HttpError as fault:
+            raise _unavailable(fault.reason) from None
+        if answer.status != OK:
+            raise _unavailable(f"HTTP status {answer.status}")
+        return answer.body
 
 
 def _unavailable(reason: str) -> VermilionError:

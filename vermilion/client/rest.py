@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from typing import Any
-
-import httpx
+from urllib.parse import urlencode
 
 from sealcore.errors import Code, VermilionError, code_named
 from sealcore.platform.config import TlsSettings
-from sealcore.platform.http_client import REQUEST_ID_HEADER, context_of_client, request_headers
+from sealcore.platform.http_client import REQUEST_ID_HEADER, Answer, HttpClient, HttpError, context_of_client, request_headers
 from sealcore.platform.identity import IdentityWatch, require_current
 from sealcore.platform.log import request_id
 
 PATIENCE_S = 30.0  # with a service that is busy
 TOO_MANY = 429
+SUCCESS = range(200, 300)
+_SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 TIMEOUT_S = 60.0  # a form with thousands of documents takes a while to check
+MOST_BYTES = 256 * 1024 * 1024  # of an answer: a form lists up to 100,000 documents
 
 
 class Rest:
@@ -25,7 +29,8 @@ class Rest:
         self._watch = IdentityWatch(tls)
         self._identity = self._watch.current
         self._context = context_of_client(self._identity)
-        self._client = httpx.Client(base_url=url, verify=self._context, timeout=TIMEOUT_S, trust_env=False)
+        self._url = url.rstrip("/")
+        self._client = HttpClient(within_s=TIMEOUT_S, tls=self._context)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -33,32 +38,35 @@ class Rest:
 
     def get(self, path: str, **query: str | int) -> Any:
         """The answer's JSON; raises the problem's own code, or SERVICE_UNAVAILABLE."""
-        return self._request("GET", path, params=query)
+        return self._request("GET", f"{path}?{urlencode(query)}" if query else path)
 
     def post(self, path: str, body: Any = None) -> Any:
         """As ``get``."""
-        return self._request("POST", path, json=body)
+        return self._request("POST", path, b"" if body is None else json.dumps(body).encode())
 
-    def _request(self, method: str, path: str, **content: Any) -> Any:
+    def _request(self, method: str, path: str, body: bytes | None = None) -> Any:
         self._take_up_renewal()
         try:
-            answer = self._answered(method, path, **content)
-            value = answer.json()
-        except httpx.HTTPError as fault:
-            raise _under(VermilionError(Code.SERVICE_UNAVAILABLE, f"the workflow does not answer ({type(fault).__name__})")) from fault
-        except ValueError:
-            raise _under(VermilionError(Code.INTERNAL, f"the workflow answered {answer.status_code} without JSON")) from None
-        if answer.is_success:
+            answer = self._answered(method, path, body)
+            value = json.loads(answer.body)
+        except HttpError as fault:
+            raise _under(VermilionError(Code.SERVICE_UNAVAILABLE, f"the workflow does not answer: {fault.reason}")) from fault
+        except (ValueError, RecursionError):
+            raise _under(VermilionError(Code.INTERNAL, f"the workflow answered {answer.status} without JSON")) from None
+        if answer.status in SUCCESS:
             return value
-        raise _under(_problem(value, answer.status_code), answer.headers.get(REQUEST_ID_HEADER))
+        raise _under(_problem(value, answer.status), answer.headers.get(REQUEST_ID_HEADER.lower()))
 
-    def _answered(self, method: str, path: str, **content: Any) -> httpx.Response:
+    def _answered(self, method: str, path: str, body: bytes | None) -> Answer:
         """The answer; a service that says when to come again did nothing yet, so that is done for as long as we have patience."""
         deadline_s = time.monotonic() + PATIENCE_S
         while True:
-            answer = self._client.request(method, path, headers=request_headers(), **content)
-            after = answer.headers.get("Retry-After", "")
-            if answer.status_code != TOO_MANY or not after.isdecimal() or time.monotonic() + int(after) > deadline_s:
+            headers = request_headers() | ({"Content-Type": "application/json"} if body else {})
+            answer = self._client.ask(
+                method, self._url + path, body=body, headers=headers, most_bytes=MOST_BYTES, repeatable=method == "GET"
+            )
+            after = answer.headers.get("retry-after", "")
+            if answer.status != TOO_MANY or not _SECONDS.fullmatch(after) or time.monotonic() + int(after) > deadline_s:
                 return answer
             time.sleep(int(after))
 

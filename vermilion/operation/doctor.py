@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import sys
@@ -13,7 +14,6 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
 
-import httpx
 from cryptography import x509
 from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
@@ -22,6 +22,7 @@ from ca.issuance.holders import contested
 from sealcore.clock import SystemClock
 from sealcore.errors import VermilionError
 from sealcore.platform.config import SOFTHSM_MODULE
+from sealcore.platform.http_client import HttpClient, HttpError
 from timestamp.client.settings import HttpSource
 from timestamp.clock_sources import read_clock_state
 from vermilion.messages import text
@@ -39,6 +40,7 @@ PROGRAMS = {"pdfsig": "poppler-utils", "certutil": "libnss3-tools", "openssl": "
 SECRETS = ("hsm/*/pin", "hsm/*/so-pin", "tls/*/key.pem")
 RENEW_DAYS = 3
 READY_TIMEOUT_S = 5.0
+MOST_READY_BYTES = 1024 * 1024
 
 
 class Health(StrEnum):
@@ -220,8 +222,12 @@ def failing_parts(plan: Office, service: str) -> str:
     if listen is None:
         return ""
     try:
-        answer = httpx.get(f"http://{listen.target}/readyz", timeout=READY_TIMEOUT_S, trust_env=False).json()
-    except (httpx.HTTPError, ValueError) as fault:
+        client = HttpClient(within_s=READY_TIMEOUT_S)
+        told = client.ask("GET", f"http://{listen.target}/readyz", most_bytes=MOST_READY_BYTES)
+        client.close()
+        parts = json.loads(told.body)["parts"]
+    except HttpError as fault:
+        return text("doctor.services.mute", kind=fault.failure)
+    except (ValueError, KeyError, TypeError, RecursionError) as fault:
         return text("doctor.services.mute", kind=type(fault).__name__)
-    parts = answer.get("parts", {})
     return " · ".join(f"{name}: {part['code']}: {part['reason']}" for name, part in parts.items() if part.get("status") != "ok")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 from sqlalchemy import make_url
 
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError, code_named
 from sealcore.platform import db
 from sealcore.platform.config import load
-from sealcore.platform.http_client import REQUEST_ID_HEADER, request_headers
+from sealcore.platform.http_client import REQUEST_ID_HEADER, HttpClient, HttpError, request_headers
 from sealcore.platform.ledger import store
 from sealcore.platform.ledger.reader import LogReader
 from sealcore.platform.ledger.sources import FolderSource
@@ -30,6 +31,7 @@ from vermilion.state.layout import Layout
 from vermilion.state.office import Office
 
 TIMEOUT_S = 120.0
+MOST_REPORT_BYTES = 64 * 1024 * 1024
 
 
 @contextmanager
@@ -94,7 +96,8 @@ class Verifier:
     """The public service's answers over HTTP; use as a context manager. Safe to share between threads."""
 
     def __init__(self, layout: Layout, office: Office) -> None:
-        self._http = httpx.Client(base_url=office.url("verify"), timeout=TIMEOUT_S, trust_env=False)
+        self._url = office.url("verify").rstrip("/") + "/v1/verify"
+        self._http = HttpClient(within_s=TIMEOUT_S)
 
     def __enter__(self) -> Verifier:
         return self
@@ -104,19 +107,30 @@ class Verifier:
 
     def report(self, file: Path) -> dict[str, Any]:
         """The report on a file (docs/schemas/verification-report.json); SERVICE_UNAVAILABLE, or the service's own refusal."""
+        content_type, sent = _form(file)
+        headers = {**request_headers(), "Content-Type": content_type}
         try:
-            with file.open("rb") as content:
-                sent = {"file": (file.name, content, "application/pdf")}
-                answer = self._http.post("/v1/verify", files=sent, headers=request_headers())
-            body: dict[str, Any] = answer.json()
-        except httpx.HTTPError as fault:
-            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the verification service does not answer ({type(fault).__name__})") from None
-        except ValueError:
-            raise VermilionError(Code.INTERNAL, f"the verification service answered {answer.status_code} without JSON") from None
+            answer = self._http.ask("POST", self._url, body=sent, headers=headers, most_bytes=MOST_REPORT_BYTES)
+            body: dict[str, Any] = json.loads(answer.body)
+        except HttpError as fault:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the verification service does not answer: {fault.reason}") from None
+        except (ValueError, RecursionError):
+            raise VermilionError(Code.INTERNAL, f"the verification service answered {answer.status} without JSON") from None
         if "verdict" not in body:
             refusal = VermilionError(
-                code_named(body.get("code"), Code.INTERNAL), str(body.get("reason", answer.status_code)), document=file.name
+                code_named(body.get("code"), Code.INTERNAL), str(body.get("reason", answer.status)), document=file.name
             )
-            refusal.request_id = answer.headers.get(REQUEST_ID_HEADER)
+            refusal.request_id = answer.headers.get(REQUEST_ID_HEADER.lower())
             raise refusal
         return body
+
+
+def _form(file: Path) -> tuple[str, bytes]:
+    """Content-Type and body of a form whose one field ``file`` is a PDF (RFC 7578)."""
+    boundary = os.urandom(16).hex()
+    name = file.name.encode("utf-8", "surrogateescape")
+    for char, escaped in ((b'"', b"%22"), (b"\r", b"%0D"), (b"\n", b"%0A")):  # as browsers do (HTML, multipart/form-data encoding)
+        name = name.replace(char, escaped)
+    head = b'Content-Disposition: form-data; name="file"; filename="' + name + b'"\r\nContent-Type: application/pdf\r\n\r\n'
+    body = b"".join((f"--{boundary}\r\n".encode(), head, file.read_bytes(), f"\r\n--{boundary}--\r\n".encode()))
+    return f"multipart/form-data; boundary={boundary}", body

@@ -7,11 +7,12 @@ from typing import Protocol
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
-from sealcore.platform.httpx_alone import httpx
+from sealcore.platform.http_client import OK, Failure, HttpClient, HttpError
 from sealcore.protocol.ledger_tiles import WIDTH, TileName, decode_bundle, encode_bundle
 from sealcore.protocol.merkle import HASH_BYTES
 
 FETCH_TIMEOUT_S = 10.0
+_ABSENT = (404, 410)
 
 
 class Source(Protocol):
@@ -33,24 +34,20 @@ class HttpSource:
 
     def __init__(self, base_url: str, *, timeout_s: float = FETCH_TIMEOUT_S) -> None:
         self._base_url = base_url.rstrip("/")
-        self._client = httpx.Client(timeout=timeout_s, follow_redirects=False)
+        self._client = HttpClient(within_s=timeout_s)
 
     def fetch(self, path: str, most_bytes: int) -> bytes | None:
         try:
-            with self._client.stream("GET", f"{self._base_url}/{path}") as answer:
-                if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
-                    return None
-                if answer.status_code != httpx.codes.OK:
-                    raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the log answers {answer.status_code} to {path}")
-                data = bytearray()
-                for part in answer.iter_bytes():
-                    # Counted while it comes: a length in the header is the server's word.
-                    data += part
-                    if len(data) > most_bytes:
-                        raise _too_large(path)
-                return bytes(data)
-        except (httpx.HTTPError, httpx.InvalidURL) as fault:
-            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the log cannot be read ({type(fault).__name__})") from None
+            answer = self._client.ask("GET", f"{self._base_url}/{path}", most_bytes=most_bytes)
+        except HttpError as fault:
+            if fault.failure is Failure.TOO_LARGE:
+                raise _too_large(path) from None
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the log cannot be read: {fault.reason}") from None
+        if answer.status in _ABSENT:
+            return None
+        if answer.status != OK:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the log answers {answer.status} to {path}")
+        return answer.body
 
     def close(self) -> None:
         """Closes the connections."""

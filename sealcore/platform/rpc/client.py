@@ -84,6 +84,7 @@ def _line(target: str, identity: Identity, message_limit_bytes: int) -> grpc.Cha
         options=(
             ("grpc.max_receive_message_length", message_limit_bytes),
             ("grpc.enable_retries", 0),
+            ("grpc.enable_http_proxy", 0),  # the environment has no say in where a call goes
             # finds a restarted service at once; gRPC's default pause grows to two minutes
             ("grpc.initial_reconnect_backoff_ms", 200),
             ("grpc.min_reconnect_backoff_ms", 5_000),  # how long one attempt may take: TLS handshakes are slow on a busy machine

@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import httpx
 import typer
 from prometheus_client.parser import text_string_to_metric_families
 
 from ca.instants import from_text, to_text
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.http_client import OK, HttpClient, HttpError
 from vermilion.cli.common import DEFAULT, AsJson, Here, State, here
 from vermilion.messages import text
 from vermilion.remote.ca_client import CaClient
 from vermilion.terminal import emit_json, show_table
 
 TIMEOUT_S: Final = 5.0
+MOST_METRICS_BYTES: Final = 16 * 1024 * 1024
 _NONE: Final = "–"
 _GAUGES: Final = ("vermilion_ocsp_seconds_left", "vermilion_ocsp_waiting", "vermilion_ocsp_delegate_seconds_left")
 
@@ -44,11 +45,15 @@ def _responder(office: Here) -> Mapping[str, Mapping[str, float]]:
     if listen is None:
         return {}
     try:
-        answer = httpx.get(f"http://{listen.target}/metrics", timeout=TIMEOUT_S, trust_env=False).raise_for_status().text
-    except httpx.HTTPError as fault:
-        raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the OCSP responder does not answer ({type(fault).__name__})") from None
+        client = HttpClient(within_s=TIMEOUT_S)
+        answer = client.ask("GET", f"http://{listen.target}/metrics", most_bytes=MOST_METRICS_BYTES)
+        client.close()
+    except HttpError as fault:
+        raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the OCSP responder does not answer: {fault.reason}") from None
+    if answer.status != OK:
+        raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the OCSP responder answers with HTTP status {answer.status}")
     found: dict[str, dict[str, float]] = {}
-    for family in text_string_to_metric_families(answer):
+    for family in text_string_to_metric_families(answer.body.decode()):
         for sample in family.samples:
             if sample.name in _GAUGES:
                 found.setdefault(sample.labels["ca"], {})[sample.name] = sample.value
