@@ -58,7 +58,8 @@ def _family(pid: int) -> list[psutil.Process]:
 def _part(process: psutil.Process, front: int) -> str:
     if process.pid == front:
         return "front"
-    return "workers" if "signer.worker" in process.cmdline() else "sandboxes"
+    is_worker = process.name() == "signer-worker" or "signer.worker" in process.cmdline()  # forked, or spawned to replace one
+    return "workers" if is_worker else "sandboxes"
 
 
 def _private_bytes(pid: int) -> int:

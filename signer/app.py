@@ -23,6 +23,7 @@ from sealcore.platform.metrics import CallMetrics, snapshot
 from sealcore.platform.migrate import scripts, upgrade
 from sealcore.platform.observability import Check, ObservabilityEndpoint
 from sealcore.platform.periodic import NOW, Periodic
+from sealcore.platform.prefork import Prefork
 from sealcore.platform.renewal import Renewal
 from sealcore.platform.revocation import CrlWatch
 from sealcore.platform.rpc.endpoint import RpcEndpoint
@@ -154,11 +155,13 @@ def build(
     clock: Clock,
     worker_command: Sequence[str] = STANDARD_COMMAND,
     reached: Reached = lambda _step: None,
+    prefork: Prefork | None = None,
 ) -> Composed:
     """Opens the database, compares what must agree, and makes the service.
 
     Raises CONFIGURATION_INVALID, DATABASE_UNAVAILABLE, REGISTER_INCONSISTENT, LEDGER_INCONSISTENT; ``start`` also HSM_*.
-    ``worker_command`` are Python's arguments for a worker, ``reached`` is called with the front's steps: for tests.
+    ``prefork`` has the first workers; without it all are spawned. ``worker_command`` are Python's arguments for a worker, ``reached`` is called
+    with the front's steps: for tests.
     """
     if settings.limits.in_flight_bytes < settings.limits.document_bytes:
         raise VermilionError(Code.CONFIGURATION_INVALID, "limits: in_flight_bytes must hold at least one document of document_bytes")
@@ -188,7 +191,7 @@ def build(
         crl, retention = CrlWatch(settings.tls, clock), Retention(database, clock)
         crl.measure(metrics.registry)
         sandbox = sandbox_server() if settings.sandbox.ahead else None
-        dispatcher = Dispatcher(settings, metrics, worker_command, fatal, reached, sandbox=sandbox)
+        dispatcher = Dispatcher(settings, metrics, worker_command, fatal, reached, sandbox=sandbox, prefork=prefork)
         front = Front(
             settings,
             _Held(database, examiner, examination, crl, retention, register, metrics, requests),

@@ -6,18 +6,22 @@ from contextlib import ExitStack
 
 from sealcore.clock import Clock
 from sealcore.platform.observability import ObservabilityEndpoint
+from sealcore.platform.prefork import Prefork
 from sealcore.platform.service import Composed, Steps
 from timestamp.clock_watch import ClockWatch
 from timestamp.settings import TimestampSettings
 from timestamp.workers import Workers
 
 
-def build(settings: TimestampSettings, *, clock: Clock, worker_module: str = "timestamp.worker") -> Composed:
+def build(
+    settings: TimestampSettings, *, clock: Clock, worker_module: str = "timestamp.worker", prefork: Prefork | None = None
+) -> Composed:
     """Makes the service: this process watches, its workers serve.
 
     ``clock`` is this process's, which watches it to tell monitoring; workers watch the machine's own. Tests name a worker module of theirs.
+    ``prefork`` has the first workers; without it all are spawned.
     """
-    workers = Workers(settings, module=worker_module)
+    workers = Workers(settings, module=worker_module, prefork=prefork)
     watch = ClockWatch(settings.clock, accuracy_ms=settings.accuracy_ms, clock=clock, chrony=settings.chrony)
     checks = {"clock": watch.require, "token": workers.require_token}
     monitoring = ObservabilityEndpoint(settings.metrics, workers.snapshots, checks, notes={"clock": watch.note})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -43,3 +44,8 @@ class TimestampSettings(Block):
     processes: int = Field(default=0, ge=0, le=64)
     latest_time_file: Path | None = None
     metrics: Listen | None = None
+
+    @property
+    def process_count(self) -> int:
+        """How many worker processes: as configured, else one for each core."""
+        return self.processes or os.cpu_count() or 1

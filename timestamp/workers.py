@@ -1,6 +1,7 @@
 """The parent of the timestamp service: starts the workers, replaces those that die, and stops them.
 
-Workers are spawned, never forked: PKCS#11 does not survive a fork. The parent has no login and answers no requests.
+The first workers were forked before this process did anything (``sealcore.platform.prefork``), others are spawned. The parent has no login and
+answers no requests.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import asyncio
 import itertools
 import os
 import socket
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, Self
@@ -19,6 +19,7 @@ from sealcore.platform.config import Listen
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import snapshot
 from sealcore.platform.periodic import Backoff
+from sealcore.platform.prefork import Child, Prefork
 from timestamp import channel
 from timestamp.metrics import ParentMetrics
 from timestamp.settings import TimestampSettings
@@ -33,7 +34,7 @@ LONGEST_PAUSE_S: Final = 5.0
 class _Worker:
     """A worker that is ready."""
 
-    def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, process: Child, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.process = process
         self._writer = writer
         self._numbers = itertools.count()
@@ -41,17 +42,12 @@ class _Worker:
         self._listening = asyncio.create_task(self._listen(reader))
 
     @classmethod
-    async def start(cls, module: str, order: dict[str, Any], latest_descriptor: int) -> Self:
-        """Spawns a worker and waits until it is ready; raises the error that it reports, or SERVICE_UNAVAILABLE."""
+    async def start(cls, module: str, prefork: Prefork | None, order: dict[str, Any]) -> Self:
+        """Starts a worker and waits until it is ready; raises the error that it reports, or SERVICE_UNAVAILABLE."""
         ours, theirs = socket.socketpair()
         with theirs:
-            passed = (theirs.fileno(), latest_descriptor)
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", module, str(theirs.fileno())),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                pass_fds=passed,
-            )
+            forked = None if prefork is None else prefork.start(theirs.fileno())
+            process = forked or Child.spawn(["-m", module], theirs.fileno())
         reader, writer = await asyncio.open_connection(sock=ours, limit=channel.LINE_LIMIT_BYTES)
         try:
             writer.write(channel.encode(order))
@@ -85,7 +81,7 @@ class _Worker:
 
     async def ended(self) -> int:
         """Waits until the process has ended; returns its exit status."""
-        status = await self.process.wait()
+        status = await self.process.ended()
         self._listening.cancel()
         self._writer.close()
         return status
@@ -107,24 +103,23 @@ class _Worker:
                 answer.set_exception(VermilionError(Code.SERVICE_UNAVAILABLE, "a worker has ended"))
 
 
-async def _end(process: asyncio.subprocess.Process, patience_s: float = 0.0) -> None:
+async def _end(process: Child, patience_s: float = 0.0) -> None:
     """Waits up to ``patience_s`` for the process to end, then kills it."""
     try:
         async with asyncio.timeout(patience_s):
-            await process.wait()
+            await process.ended()
     except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        process.kill()
+        await process.ended()
 
 
 class Workers:
     """All workers of the service."""
 
-    def __init__(self, settings: TimestampSettings, *, module: str = "timestamp.worker") -> None:
+    def __init__(self, settings: TimestampSettings, *, module: str = "timestamp.worker", prefork: Prefork | None = None) -> None:
         self._settings = settings
-        self._module = module
-        self._count = settings.processes or os.cpu_count() or 1
+        self._module, self._prefork = module, prefork
+        self._count = settings.process_count
         self._metrics = ParentMetrics()
         self._metrics.workers.set_function(lambda: len(self._serving))
         self._serving: dict[str, _Worker] = {}
@@ -152,6 +147,8 @@ class Workers:
         await asyncio.gather(*self._keeping, return_exceptions=True)
         await asyncio.gather(*(worker.stop() for worker in self._serving.values()))
         self._serving.clear()
+        if self._prefork is not None:
+            self._prefork.close()
         if self._reserved is not None:
             self._reserved.close()
             self._reserved = None
@@ -179,9 +176,9 @@ class Workers:
         return dict(zip(asked, answers, strict=True))
 
     async def _start(self, name: str) -> None:
-        file = self._settings.latest_time_file or f"/proc/self/fd/{self._latest_descriptor}"
+        file = self._settings.latest_time_file or f"/proc/{os.getpid()}/fd/{self._latest_descriptor}"
         order = {"worker": name, "settings": self._settings.model_dump(mode="json"), "latest_file": str(file)}
-        self._serving[name] = await _Worker.start(self._module, order, self._latest_descriptor)
+        self._serving[name] = await _Worker.start(self._module, self._prefork, order)
 
     async def _keep(self, name: str) -> None:
         """Restarts this worker whenever it has ended, until the service stops."""

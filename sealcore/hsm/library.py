@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pkcs11
+import pkcs11._pkcs11  # ``pkcs11.lib`` would import it: here it is there before workers are forked, who then share it
 from pkcs11.exceptions import PKCS11Error
 
 from sealcore.errors import Code, VermilionError

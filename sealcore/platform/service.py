@@ -135,8 +135,8 @@ def main(name: str, model: type[SettingsT], build: Build[SettingsT], arguments: 
     _take_descriptors()
     try:
         settings = load(chosen.config, model)
-        tracing.start(name, getattr(settings, "tracing", None))
         service = build(settings, clock=SystemClock())
+        tracing.start(name, getattr(settings, "tracing", None))  # has a thread, and ``build`` may fork
         asyncio.run(_until_signal(service))
     except VermilionError as fault:
         sys.stderr.write(f"{name}: {shown(str(fault))}\n{fault.way_out}\n")

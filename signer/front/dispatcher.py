@@ -14,6 +14,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.log import get as get_log
 from sealcore.platform.periodic import AsyncPeriodic, Backoff
+from sealcore.platform.prefork import Prefork
 from sealcore.platform.sandbox import ForkServer
 from signer.front.fair_queue import FairQueue
 from signer.front.fatal import FatalDocuments
@@ -45,6 +46,7 @@ class Dispatcher:
         reached: Callable[[str], None] = lambda _step: None,
         *,
         sandbox: ForkServer | None,
+        prefork: Prefork | None = None,
     ) -> None:
         self.fatal = fatal
         self._fatal_since_s = 0.0
@@ -55,7 +57,7 @@ class Dispatcher:
             "vermilion-latest", os.MFD_CLOEXEC
         )  # holds the timestamp unit's latest time when no file is configured
         latest = settings.timestamp.latest_time_file or Path(f"/proc/{os.getpid()}/fd/{self._cell}")
-        self._context = PoolContext(settings, str(uuid7()), command, latest, [], sandbox)
+        self._context = PoolContext(settings, str(uuid7()), command, prefork, latest, [], sandbox)
         self._lanes = {lane: FairQueue() for lane in Lane}
         self._workers: list[Worker] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -100,6 +102,8 @@ class Dispatcher:
         await asyncio.gather(*(worker.stop() for worker in self._workers))
         if self._context.sandbox is not None:
             await asyncio.to_thread(self._context.sandbox.close)
+        if self._context.prefork is not None:
+            await asyncio.to_thread(self._context.prefork.close)
         os.close(self._cell)
 
     async def _check_liveness(self) -> None:

@@ -1,4 +1,4 @@
-"""The worker processes: started (never forked from a process that has threads), watched, spoken to."""
+"""The worker processes: started, watched, spoken to."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import json
 import math
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -18,6 +16,7 @@ from typing import Any, Final
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.log import get as get_log
+from sealcore.platform.prefork import Child, Prefork
 from sealcore.platform.sandbox import ForkServer
 from signer.front.group import Group, Lane
 from signer.front.overruns import Overrun
@@ -27,6 +26,7 @@ from signer.worker.in_progress import DocumentsInProgress
 from signer.worker.jobs import write_job
 
 STANDARD_COMMAND: Final = ("-m", "signer.worker")
+CHANNEL: Final = "--channel"
 START_S: Final = 60.0  # a busy machine imports slowly
 END_S: Final = 5.0
 YOUNG_S: Final = 5.0
@@ -37,7 +37,8 @@ class PoolContext:
     """What all workers of a front share.
 
     boot              identifies this start of the front
-    command           arguments for the Python interpreter
+    command           arguments for the Python interpreter, to spawn a worker
+    prefork           forked processes for the first workers; None when all of them are spawned
     latest_time_file  holds the latest time of the timestamp unit that they share
     dead              names of workers that died: their uses may be taken over at once
     sandbox           prepares documents for all of them; None when each worker starts its own at the first document that needs one
@@ -46,9 +47,15 @@ class PoolContext:
     settings: SignerSettings
     boot: str
     command: Sequence[str]
+    prefork: Prefork | None
     latest_time_file: Path
     dead: list[str]
     sandbox: ForkServer | None
+
+    def begin(self, channel: int) -> Child:
+        """A process with its end of the channel."""
+        forked = None if self.prefork is None else self.prefork.start(channel)
+        return forked or Child.spawn([*self.command, CHANNEL], channel)
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class Worker:
 
     name: str
     lane: Lane
-    process: subprocess.Popen[bytes]
+    process: Child
     channel: Channel
     slots: list[Slot]
     in_progress: DocumentsInProgress
@@ -109,10 +116,7 @@ class Worker:
             in_progress = DocumentsInProgress.create()
             opened.callback(in_progress.close)
             with theirs:
-                command = [sys.executable, *context.command, "--channel", str(theirs.fileno())]
-                # Started anew, not forked: this process has threads, and gRPC does not survive a
-                # fork.
-                process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
+                process = context.begin(theirs.fileno())
             # If anything below fails, the process must not live on without a supervisor.
             opened.callback(process.kill)
             sandbox = [] if context.sandbox is None else [context.sandbox.begin()]
@@ -219,7 +223,7 @@ class Worker:
         self.send({"stop": True})
         try:
             await asyncio.to_thread(self.process.wait, END_S)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             self.process.kill()
             await asyncio.to_thread(self.process.wait)
         self._release()
@@ -288,7 +292,7 @@ class Worker:
         """Collects the exit status; not for ever, since a process may hang in the kernel."""
         try:
             status: int | str = await asyncio.to_thread(self.process.wait, END_S)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             status = "not ended yet"
         get_log("workers").warning("worker ended", worker=self.name, status=status)
 
