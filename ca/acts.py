@@ -53,6 +53,8 @@ class Acts:
     def perform(self, jws: str, peer: str) -> Carried:
         """Raises what the gate, the change or the profile refuses, and SERVICE_UNAVAILABLE when the signer's register cannot be asked."""
         order, claims = order_of(jws)
+        # Before the gate: a token that was carried out is answered the same way again, also when it
+        # has expired since or an approver has left.
         if claims.action == CREATE:
             if self._certified(order):
                 return Carried()

@@ -1,7 +1,7 @@
 """The CA's gate for approval tokens (docs/protocol.md, "Approval token"): what must be true before a certificate's standing changes (action
 ``revoke``), or before an identity gets its certificate (``create``).
 
-The steps have the signer's order. Whose word counts is asked of the signer's register at this very moment; no answer, no act.
+The steps have the signer's order. The signer's register is asked at this very moment whose word counts; no answer, no act.
 """
 
 from __future__ import annotations
@@ -58,12 +58,15 @@ def admit(presented: Presented) -> Change | Enrolment:
     claims = parsed.claims
     if (issuer := register.issuers.get(parsed.kid)) is None:
         raise VermilionError(Code.ISSUER_NOT_PINNED, "the token's issuer is not in the signer's register")
+    # Before any claim is used: until here the token is what somebody sent.
     verify_signature(parsed, issuer)
     token_checks.require_audience(claims, AUDIENCE)
     token_checks.require_subject(claims, presented.peer)
     token_checks.require_begun(claims, presented.now)
     token_checks.require_not_ended(claims, presented.now)
     token_checks.require_after_restore(claims, presented.restored_at.timestamp() if presented.restored_at else None, "the CA's database")
+    # An act is kept as evidence: of each signature only one form may exist (see
+    # ``signer.gate``).
     parsed.require_low_s()
     token_checks.require_decisions(claims, lambda person: _approver(register, person), register.people.get)
     if not isinstance(claims.covers, ActCovers):
@@ -102,6 +105,8 @@ def require_seal(named: str, change: Change, spki_sha256: bytes, register: Regis
         owner = f"the seal {seal.id}" if seal is not None else "no registered seal"
         raise VermilionError(Code.SEAL_UNKNOWN, f"the certificate is of {owner}, but the act names {named or 'none'}")
     least = _least(seal, register)
+    # A hold needs no stop before it: it can be lifted, and stops what a stolen key could do
+    # elsewhere.
     if seal is not None and seal.state == "active" and change.kind is Kind.REVOKE:
         reason = f"the seal {seal.id} is active at the signer; suspend it first: `vermilion seals suspend {seal.id}`"
         raise VermilionError(Code.CONFLICT, reason, rule=SIGNER_FIRST)
@@ -125,6 +130,7 @@ def _least(seal: RegisteredSeal | None, register: RegisterView) -> int:
         return register.own_quorum
     if REVOKE not in seal.quorum:
         raise VermilionError(Code.ACTION_MISMATCH, f"no quorum is registered for the action {REVOKE!r} of this seal; nobody may do it")
+    # Whatever the register says: the workflow alone approves documents, never acts.
     return max(1, seal.quorum[REVOKE])
 
 

@@ -1,4 +1,4 @@
-"""What the CA has still to tell the ledger: certificates issued and revoked, in the order in which it happened."""
+"""What the CA still has to tell the ledger: certificates issued and revoked, in order."""
 
 from __future__ import annotations
 

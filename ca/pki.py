@@ -103,6 +103,8 @@ def load_authorities(folder: Path) -> Mapping[IssuerName, x509.Certificate]:
     roots = [found[name] for name in generations("root", names)]
     for name, certificate in found.items():
         issuers = [certificate] if role_of(name) == "root" else roots
+        # By signature, not by name: a file that was put into the folder must not become an
+        # authority.
         if not any(is_issued_by(certificate, issuer) for issuer in issuers):
             raise VermilionError(Code.CONFIGURATION_INVALID, f"the root has not issued {name}.pem")
     return MappingProxyType(found)

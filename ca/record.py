@@ -78,6 +78,7 @@ def require_recordable(engine: Engine, linted: Linted, claim: holders.Claim, *, 
     try:
         with write(engine) as connection, connection.begin_nested() as tried:
             _write_row(connection, linted, claim, now)
+            # Written and taken back, so that the judgement cannot differ from what ``record`` does.
             tried.rollback()
     except IntegrityError:
         raise _conflict(engine, linted.draft) from None
@@ -103,11 +104,14 @@ def _write_row(connection: Connection, linted: Linted, claim: holders.Claim, now
     if is_cross(draft):
         unfinished &= certificates.c.issuer == draft.issuer
     line = holders.NOBODYS
+    # The lock before the look: two requests for one URI would both find it free.
     if draft.uri is not None:
         holders.lock(connection)
         line = holders.claimed(connection, draft.uri, claim, serial=row["serial"], now=now)
     if is_cross(draft):
         _require_own_certificate(connection, draft)
+    # Whoever is still signing for that row loses it in ``store``: of two certificates of one
+    # key at most one leaves.
     connection.execute(update(certificates).where(unfinished).values(state=State.ABANDONED))
     renewal = _renewals(connection, draft) if draft.profile_name == RENEWED_BY_KEY else 0
     connection.execute(insert(certificates).values({**row, "renewal": renewal, "holder": line.holder, "lineage": line.lineage}))
@@ -164,6 +168,8 @@ def store(engine: Engine, recorded: Recorded, certificate: x509.Certificate, act
     with write(engine) as connection:
         if recorded.linted.draft.uri is not None:
             holders.lock(connection)  # whoever abandons the row must see it as it is, not as it was a moment ago
+        # The condition on the state is the fence: a row that was abandoned meanwhile is not brought
+        # back by a late signature.
         changed = connection.execute(
             update(certificates)
             .where(certificates.c.serial == serial, certificates.c.state == State.RECORDED)
@@ -171,6 +177,8 @@ def store(engine: Engine, recorded: Recorded, certificate: x509.Certificate, act
         )
         if changed.rowcount != 1:
             raise VermilionError(Code.CONFLICT, "another request for the same key overtook this one; its certificate counts")
+        # In the same transaction as the certificate: there is none that the ledger will not hear
+        # of.
         note = {"idempotency_key": f"certificate:{serial}", "kind": "certificate", "subject_sha256": hashlib.sha256(der).digest()}
         connection.execute(insert(outbox).values(note))
         if act is not None:
@@ -222,6 +230,8 @@ def is_revoked(engine: Engine, role: Role, serial: int) -> bool:
     by_role = or_(certificates.c.issuer == role, certificates.c.issuer.like(f"{role}.%"))
     good = select(func.count()).where(certificates.c.serial == serial_text(serial), by_role, certificates.c.state == State.ISSUED)
     with read(engine) as connection:
+        # Counted as "not good": an unknown serial under our CA's name was issued by somebody who
+        # has its key.
         return connection.execute(good).scalar_one() == 0
 
 

@@ -75,6 +75,8 @@ class SignerRegister:
             approvers={one.id: people[one.id] for one in roll.people if one.active and "approver" in one.roles},
             people=people,
             seals={one.spki_sha256: _seal(one) for one in seals},
+            # At least one person, whatever is answered: zero would let the workflow alone issue
+            # identities.
             own_quorum=max(1, roll.register_quorum),
         )
 

@@ -37,6 +37,8 @@ def record_restore(engine: Engine, *, clock: Clock) -> datetime:
         connection.execute(insert(acts).values(kept))
         connection.execute(insert(restores).values(act=act, restored_at=to_text(counts_from)))
         connection.execute(insert(outbox).values(idempotency_key=f"act:{act}", kind="revocation", subject_sha256=digest))
+        # In one transaction with the restore: a CRL under an old number would be ignored by whoever
+        # has seen a newer one.
         connection.execute(update(issuers).values(crl_number=issuers.c.crl_number + CRL_NUMBERS_SKIPPED, crl_due=True))
     return counts_from
 

@@ -88,6 +88,8 @@ class CertificateAuthority(RevocationCalls, ca_pb2_grpc.CertificateAuthorityServ
             raise VermilionError(Code.PERMISSION_DENIED, f"{peer.uri} gets no certificate of the profile {request.profile}")
         role, generation = parts(request.issuer) if request.issuer else (None, None)
         wanted = read(request.request, uri=request.subject_uri, dns=request.dns_names, addresses=request.ip_addresses)
+        # The profile says which service may ask, the ceremony's record for which keys: a service's
+        # stolen identity opens none of its own.
         await asyncio.to_thread(require_declared, self._folder.folder, profile.keys, wanted.spki_der)
         certificate = await asyncio.to_thread(self._issuance.issue, Order(request.profile, wanted, role, generation))
         self._metrics.issued.labels(request.profile).inc()

@@ -23,7 +23,7 @@ from sealcore.protocol.signed_note import log_key
 def build(settings: LedgerSettings, *, clock: Clock, reached: Reached = lambda _step: None) -> Composed:
     """Opens the token and makes the service; raises CONFIGURATION_INVALID or HSM_*.
 
-    It serves what is published; neither the signer nor the witness need be there yet. ``reached`` is told the log's steps: tests use it.
+    It serves what is published; neither the signer nor the witness needs to be up yet. ``reached`` is called with the log's steps, for tests.
     """
     with ExitStack() as opened:
         token = Token.open(settings.token)

@@ -1,4 +1,4 @@
-"""Recomputes a whole published log and names every place that does not fit: ``python -m ledger.check``.
+"""Recomputes a whole published log and names every damaged place: ``python -m ledger.check``.
 
 Entry bundles and level-0 tiles hold the same leaves twice, and each higher tile holds its parts' roots once more. So where two
 disagree, the third says which one is wrong: the tile above, or for the right edge the signed root itself.
@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What was recomputed. ``findings`` is empty when every byte fits."""
+    """What was recomputed. ``findings`` is empty when every byte is right."""
 
     size: int
     root: bytes
@@ -144,6 +144,7 @@ def _resolve(work: _Work, signed: Checkpoint) -> list[bytes]:
         by_bundle, by_tile = work.hashes(TileName(None, index, width)), work.hashes(TileName(0, index, width))
         if by_bundle is None or by_bundle != by_tile:
             disputes.append(_Dispute(index, by_bundle, by_tile))
+        # For the time being by the bundle; disputes are settled below.
         tiles.append(merkle.root(by_bundle or by_tile or []))
     for dispute in disputes:
         _judge(work, signed, tiles, dispute)

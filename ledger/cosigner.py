@@ -75,6 +75,7 @@ class Cosigner:
         if log is None:
             return Answer(404, "this witness does not watch that log\n")
         try:
+            # Before our own record is read or compared: only the log itself may ask us to move.
             verify_log(request.signed, log)
         except VermilionError as fault:
             return Answer(403, f"{fault.reason}\n")
@@ -86,6 +87,8 @@ class Cosigner:
     def _continue(self, request: AddCheckpoint, checkpoint: Checkpoint) -> Answer:
         known = self.known(checkpoint.origin)
         size, root = (known.size, known.root) if known is not None else (0, merkle.EMPTY_ROOT)
+        # As tlog-witness has it: the log proves from the size that we have seen, not from one that
+        # it prefers.
         if request.old_size != size or (checkpoint.size == size and checkpoint.root != root):
             return Answer(409, f"{size}\n")
         try:

@@ -8,7 +8,7 @@ Order within a pass, and what a crash leaves after each step:
   5. have it cosigned                    the witness knows it; asking again is harmless. The log adds when it read the head
   6. publish /checkpoint                 done
 The first pass after a start runs the same steps: there is no recovery besides this.
-``reached`` is told "tiles written", "signed", "state saved", "signed checkpoint written", "cosigned" and "published".
+``reached`` is called with "tiles written", "signed", "state saved", "signed checkpoint written", "cosigned" and "published".
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from sealcore.protocol.signed_note import Checkpoint, SignedCheckpoint, Verifier
 CHECKPOINT = "checkpoint"  # the newest that satisfies the witness policy
 SIGNED_CHECKPOINT = "checkpoint-signed"  # the newest that the log signed, cosigned or not
 Reached = Callable[[str], None]
-"""Told the name of each step when it is done. Tests end the process there; a service tells nobody."""
+"""Called with the name of each step once it is done. Tests stop the process there; in service nobody listens."""
 
 
 @dataclass(frozen=True)
 class Health:
-    """What /healthz tells: sizes signed and published, and the fault of the last pass, if any."""
+    """What /healthz answers: sizes signed and published, and the fault of the last pass, if any."""
 
     signed_size: int
     published_size: int
@@ -104,10 +104,13 @@ class Publisher:
             self._clock.now().timestamp()
         )  # before the head is read: what is committed by now is in it, however long the rest takes
         head = self._source.head()
+        # Smaller than what was signed: the signer's database was restored or cut. Signing on would
+        # fork the log.
         if head.size < last.size:
             raise _inconsistent(f"the signer shows {head.size} entries, but a checkpoint over {last.size} was signed")
         if head.size > last.size or last.signed is None:
             last = self._sign_head(last, head)
+        # The same size with another root: history was rewritten in place.
         elif head.root != last.root:
             raise _inconsistent(f"the signer shows another history of the first {last.size} entries than the one that was signed")
         self._publish(last, read_at_s)
@@ -116,6 +119,8 @@ class Publisher:
         """The last signed checkpoint, from our own state, with the tiles under it."""
         last = self._state.load()
         if last is None:
+            # A log without memory would sign whatever it is shown as its first history. What is
+            # published says that it had one.
             if durable.read(self._public_folder / SIGNED_CHECKPOINT) or durable.read(self._public_folder / CHECKPOINT):
                 raise _inconsistent("checkpoints were published, but the log's record of the last one is gone")
             last = NOTHING
@@ -139,11 +144,14 @@ class Publisher:
             self._tiles.extend(step.start, step.data)
             frontier = step.frontier
             self._reached("tiles written")
+        # Read back from disk: what is signed must be servable, not merely computed.
         check_edge(self._tiles, frontier.size, frontier.root())
         signed = sign_checkpoint(Checkpoint(self._key.name, frontier.size, frontier.root()), self._key, self._sign)
         verify_log(signed, self._key)
         newest = LastSigned(frontier, signed)
         self._reached("signed")
+        # Before anything leaves: after a crash the log must know each history that it has ever put
+        # its name to.
         self._state.save(newest)
         self._reached("state saved")
         with self._lock:
@@ -155,6 +163,8 @@ class Publisher:
         signed = last.signed
         assert signed is not None
         now_s = self._clock.monotonic_s()
+        # Nothing new, and cosigned lately: cosigning again each second would only wear the HSM and
+        # the witness.
         if self._cosigned_at_s is not None and (self._witness is None or now_s - self._cosigned_at_s < self._cosign_refresh_s):
             return
         if durable.read(self._public_folder / SIGNED_CHECKPOINT) != signed.encode():

@@ -55,6 +55,7 @@ class SignerLink:
                 expected += len(answer.entries)
         except grpc.RpcError as fault:
             raise self._failed(fault) from None
+        # A stream that ends early looks like one that is complete: it is counted.
         if expected != end:
             raise VermilionError(Code.LEDGER_INCONSISTENT, f"the signer has a head of {end} entries but sent only {expected}")
 

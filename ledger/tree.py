@@ -33,6 +33,7 @@ class TileFolder:
         """Adds ``entries`` after the first ``size``. Repeating it with the same entries, after a crash, writes the same files."""
         full: list[TileName] = []
         for name, items in self._split(None, size, list(entries)):
+            # Entries before hashes: a tile whose entries are not there could never be checked.
             self._write(name, encode_bundle(items))
             full += [name] if name.width == WIDTH else []
         level, hashes = 0, [entry_hash(entry) for entry in entries]

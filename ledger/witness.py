@@ -35,6 +35,7 @@ def create(cosigner: Cosigner, key: VerifierKey, metrics: WitnessMetrics) -> Sta
         body = bytearray()
         async for part in request.stream():
             body += part
+            # Counted as it comes; anybody may call.
             if len(body) > MOST_REQUEST_BYTES:
                 raise VermilionError(Code.INVALID_ARGUMENT, "the request is too long")
         answer = await run_in_threadpool(cosigner.add, bytes(body))
@@ -70,6 +71,8 @@ def build(settings: WitnessSettings, *, clock: Clock) -> Composed:
         key = witness_key(settings.name, signing_key.spki_der)
         cosigner = Cosigner(key=key, sign=signing_key.sign, logs=logs, state_folder=settings.state_folder, clock=clock)
         for log in logs:
+            # A damaged record is found now, not at the first request: a witness that forgot what it
+            # saw must not start.
             cosigner.known(log.name)
         metrics = WitnessMetrics(settings.state_folder)
         parts = (HttpEndpoint(create(cosigner, key, metrics), settings.listen, metrics=metrics.http),)

@@ -51,6 +51,8 @@ class WitnessLink:
                 break
             self._known_size = int(named[1])
             if self._known_size > size:
+                # It has seen more than we have: our own past was lost, or another log signs with
+                # our key.
                 raise VermilionError(Code.LEDGER_INCONSISTENT, f"the witness has cosigned {self._known_size} entries, we have {size}")
         if answer.status in (_CONFLICT, _UNPROCESSABLE):
             raise VermilionError(Code.LEDGER_INCONSISTENT, "the witness refuses the checkpoint: it does not continue what it saw before")
@@ -72,7 +74,7 @@ class WitnessLink:
             cosigned = signed.with_signatures(SignedCheckpoint(signed.checkpoint, parse_signatures(lines)).by(self.key))
             verify_witness(cosigned, self.key)
         except VermilionError as fault:
-            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the witness's answer is no cosignature of it: {fault.reason}") from None
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the witness's answer is not its cosignature: {fault.reason}") from None
         return cosigned.by(self.key)
 
 

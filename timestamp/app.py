@@ -1,4 +1,4 @@
-"""The timestamp service: one unit, its key in a token of its own, over plain HTTP, made by as many processes as there are cores."""
+"""The timestamp service: one unit, its key in a token of its own, over plain HTTP, served by as many processes as there are cores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def build(
 ) -> Composed:
     """Makes the service: this process watches, its workers serve.
 
-    ``clock`` is this process's, which watches it to tell monitoring; workers watch the machine's own. Tests name a worker module of theirs.
+    ``clock`` is this process's own, watched for monitoring; workers watch the machine's. Tests name a worker module of their own.
     ``prefork`` has the first workers; without it all are spawned.
     """
     workers = Workers(settings, module=worker_module, prefork=prefork)

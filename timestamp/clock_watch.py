@@ -176,6 +176,8 @@ class ClockWatch:
             return True  # the leap second that was announced
         if reading.reference_us is None:  # the kernel: setting the clock makes it unsynchronised until it is compared again
             return True
+        # Chrony must have compared the clock after it was set. Its last figure before says nothing
+        # about the new time.
         return seen_us <= reading.reference_us <= wall_us + STEP_US
 
     def _leap_end(self, reading: Reading, known_us: int | None, wall_us: int) -> int | None:
@@ -191,6 +193,8 @@ class ClockWatch:
         seen = self._seen
         if seen.reading.bound_us is None:
             return None
+        # The bound grows with the time since the last look: an old reading must not vouch for the
+        # present.
         drift_us = max(0, monotonic_us - seen.at_us) * DRIFT_PPM // 1_000_000
         step_us = abs(wall_us - monotonic_us - seen.apart_us)
         believed = step_us <= STEP_US or self._policy == "trust-machine"

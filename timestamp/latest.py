@@ -44,6 +44,8 @@ class Latest:
                 reason = f"the clock went back by {behind_us / 1_000_000:.1f} s, more than the accuracy"
                 raise VermilionError(Code.TIMESTAMP_UNAVAILABLE, reason)
             now_us = latest_us
+        # Before it is recorded: a time that is refused must not push the unit's latest time
+        # forward.
         check(now_us)
         self._write(now_us)
         return now_us

@@ -1,4 +1,4 @@
-"""uvicorn's fast HTTP protocol with the bounds that a door to strangers needs: its parser (llhttp) keeps heads of any size, for any time."""
+"""uvicorn's fast HTTP protocol with bounds for strangers: its parser (llhttp) accepts heads of any size and waits for them for any time."""
 
 from __future__ import annotations
 

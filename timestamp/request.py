@@ -105,6 +105,8 @@ def _parse_imprint(body: Reader) -> bytes:
     hash_name = _HASH_NAMES.get(oid)
     if hash_name is None:
         raise RefusedError(Failure.BAD_ALGORITHM, f"an imprint is made by one of {', '.join(HASHES)}")
+    # Parameters that are absent or NULL mean the same (RFC 5754 §2); the token repeats the
+    # imprint as it came.
     if not algorithm.at_end and (not algorithm.next_is(NULL) or algorithm.take(NULL) or not algorithm.at_end):
         raise RefusedError(Failure.BAD_ALGORITHM, "the hash algorithm has parameters; it takes none, or NULL (RFC 5754 §2)")
     if len(digest) != DIGEST_SIZES[hash_name]:

@@ -42,6 +42,8 @@ class Stamping:
 
     def stamp(self, request: TimestampRequest) -> asyncio.Future[bytes]:
         """A future with the result of ``TimestampUnit.stamp_imprint``. Raises OVERLOADED if too many requests are waiting."""
+        # Refused at once: an answer that comes after the client has given up costs a signature and
+        # helps nobody.
         if self._queue.qsize() >= MOST_WAITING:
             raise VermilionError(Code.OVERLOADED, f"{MOST_WAITING} requests are waiting for the HSM")
         token: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()

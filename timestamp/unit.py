@@ -81,7 +81,11 @@ class TimestampUnit:
         """Like ``stamp``, over an encoded MessageImprint that the caller has checked; the token repeats it byte for byte."""
         if nonce is not None and (nonce.bit_length() + 7) // 8 > NONCE_LIMIT_BYTES:
             raise VermilionError(Code.INVALID_ARGUMENT, f"a nonce has at most {NONCE_LIMIT_BYTES} bytes")
+        # Outside the unit's lock: this may ask chrony, which takes milliseconds. The time itself is
+        # read within it.
         self._watch.require()
+        # The time is taken before the signature: a token may reach its client late, but never say a
+        # time that was not there yet.
         time = generalized_time(self._latest.advance(self._watch.time_us, self._check_time, self._accuracy_us))
         info = self._template.info(message_imprint, self._draw_serial(), time, self._accuracy, nonce)
         attributes = self._template.signed_attributes(info)

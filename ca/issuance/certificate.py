@@ -145,6 +145,8 @@ class _Rules:
         asked = dict(request.attributes)
         values: dict[AttributeName, str] = {}
         for name, value in _office(parent, rules.office).items():
+            # A request may repeat what is the office's, never say otherwise: silently overwriting
+            # it would certify what nobody asked for.
             if asked.pop(name, value) != value:
                 raise self._refusal(f"the request names another {name}", f"{name} is the office's: {value}.")
             values[name] = value
@@ -156,6 +158,7 @@ class _Rules:
         for name, value in asked.items():
             if name not in rules.required + rules.allowed:
                 raise self._refusal(f"the subject has a {name}", f"{name} is not certified.")
+            # Before the rules of form: a pattern may well admit letters that only look like others.
             if (why := deceptive(value)) is not None:
                 raise self._refusal(f"the {name} {why}", "names are plain, visible text.")
             if (rule := rules.rule(name).refuses(value)) is not None:

@@ -1,7 +1,7 @@
 """The keys that the ceremony made in a service's token, as it recorded them: ``pki/keys/TOKEN.json``, {label: SPKI in base64}.
 
-A service has certificates for these alone. A stolen mTLS identity of the signer or the OCSP responder so opens no certificate for a key
-that lies elsewhere. A software token cannot attest more than that.
+A service gets certificates for these alone, so whoever steals the mTLS identity of the signer or the OCSP responder cannot have a key of
+their own certified. A software token cannot attest more than that.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def _recorded(pki_folder: Path, keys: DeclaredKeys) -> list[bytes]:
     try:
         found = json.loads((pki_folder / FOLDER / f"{keys.token}.json").read_bytes())
         spkis = [base64.b64decode(spki, validate=True) for label, spki in found.items() if label.startswith(keys.labels)]
+        # Compared by their one encoding, as everywhere keys are compared.
         return [canonical_spki(load_der_public_key(spki)) for spki in spkis]
     except (OSError, *UNREADABLE, AttributeError, binascii.Error):
         return []  # what cannot be read names no key

@@ -65,6 +65,8 @@ def enrolment_of(parameters: Mapping[str, Any]) -> Enrolment:
     subject = {name: parameters[name] for name in ATTRIBUTES if name in parameters}
     request = b64url_decode(parameters["request"], Code.INVALID_ARGUMENT)
     found = enrolment(parameters["profile"], parameters["uri"], subject, request)
+    # Written again and compared: what people approved has one spelling, and nothing rides along
+    # that they were not shown.
     if found.as_json() != dict(parameters):
         raise _invalid("the act's parameters are not in their one form, or name another key than the request's")
     return found

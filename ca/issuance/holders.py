@@ -76,7 +76,11 @@ def claimed(connection: Connection, uri: str, claim: Claim, *, serial: str, now:
     """Where a certificate for ``uri`` is recorded; CONFLICT, CERTIFICATE_REVOKED. Behind ``lock``."""
     if isinstance(claim, Renewal):
         return _renewed(connection, claim, now)
+    # In lower case: services compare URIs, and two that differ in case alone would be two
+    # holders of one name.
     same = certificates.c.uri == uri.lower()
+    # On hold counts as held: whoever can have a certificate put on hold must not so free its
+    # name.
     present = connection.execute(_in_force(now).where(same)).first()
     if isinstance(claim, Ceremony):
         return Line(present.holder, present.lineage) if present is not None else Line(serial, serial)

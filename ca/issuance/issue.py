@@ -107,6 +107,7 @@ class Issuance:
         """A new certificate; raises PROFILE_VIOLATION, LINT_FAILED, CONFLICT (key, serial number or SAN URI taken), HSM_*, DATABASE_*."""
         draft, issuer = self._draft(order)
         linted = self._linter.certificate(draft, issuer.key.algorithm)
+        # The intent before the act: a signature that the CA does not remember could not be revoked.
         recorded = record(self._engine, linted, order.claim, now=self._clock.now())
         certificate = _sign(recorded, issuer)
         store(self._engine, recorded, certificate, order.act, now=self._clock.now())
@@ -150,6 +151,8 @@ class Issuance:
             days=order.days,
         )
         authority_keys = {*self._authority_keys(), *(each.key.spki_sha256 for each in self._issuers.values())}
+        # A second certificate for an authority's key, of another kind, would let its signatures be
+        # read as something else.
         if profile.authority is None and draft.spki_sha256 in authority_keys:
             rule = "An authority's key signs certificates; it gets none of another kind."
             raise VermilionError(Code.CONFLICT, "the key is that of an authority", rule=rule)
@@ -160,6 +163,8 @@ def _sign(recorded: Recorded, issuer: Issuer) -> x509.Certificate:
     """Signs in the HSM what was linted and recorded, and nothing else."""
     linted = recorded.linted
     certificate = linted.draft.builder.sign(issuer.key.private_key(), hash_for(issuer.key.algorithm))
+    # Both come from one builder, but only these bytes were linted: a library that adds
+    # something at signing must not get past the linter.
     if certificate.tbs_certificate_bytes != linted.tbs:
         raise VermilionError(Code.INTERNAL, "what was signed is not what was linted; the certificate was thrown away")
     return certificate

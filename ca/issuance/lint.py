@@ -45,6 +45,7 @@ class Linter:
     def certificate(self, draft: Draft, issuer_algorithm: Algorithm) -> Linted:
         """Signs with a throwaway key of the issuer's algorithm and lints; raises PROFILE_VIOLATION or LINT_FAILED."""
         with self._lock:
+            # Signed for real, since a linter reads whole certificates; only the key is worthless.
             trial = draft.builder.sign(self._throwaway(issuer_algorithm), hash_for(issuer_algorithm))
             require_conformity(trial, draft)
             self._judge(certificate_findings(trial, draft.profile.etsi), f"the certificate for {draft.subject.rfc4514_string()}")

@@ -50,9 +50,12 @@ class Renewals:
         wanted = read(request_der)
         if wanted.names not in (Names(), names) or any(attributes.get(name) != value for name, value in wanted.attributes.items()):
             raise VermilionError(Code.PERMISSION_DENIED, f"the request of {holder.uri} asks for other names than it has", rule=_RULE)
+        # A stolen key would otherwise live on for ever under certificates that it renews itself.
         if wanted.public_key == present.public_key():
             raise VermilionError(Code.CONFLICT, f"the request of {holder.uri} is for the key that it has", rule=_RULE)
         order = Order(row.profile, replace(wanted, names=names, attributes=attributes), claim=Renewal(row.serial))
+        # ``ensure``, not ``issue``: a call that broke off is sent again with the same key, and must
+        # not find it taken.
         return row.profile, self._issuance.ensure(order)
 
     def _record(self, holder: Peer) -> Any:

@@ -97,6 +97,7 @@ def _checked_key(request: x509.CertificateSigningRequest) -> tuple[CertificateIs
         proven = request.is_signature_valid
     except UNREADABLE:
         proven = False
+    # Without it anybody could have somebody else's key certified under a name of their own.
     if not proven:
         rule = "Proof of possession: a request is signed by its own key (RFC 2986 §3)."
         raise VermilionError(Code.PROFILE_VIOLATION, "the request is not signed by the key it names", rule=rule)
