@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from signer.pdf import numbers, reasons
 from signer.pdf.lean import file as lean_file
-from signer.pdf.lean import form, grammar, prepare, text, tree, update, values
+from signer.pdf.lean import form, grammar, prepare, sections, text, tree, update, values
 from signer.pdf.lean.file import MOST_WORK_BYTES, File
 from signer.pdf.lean.prepare import prepare_lean
 from signer.pdf.readback import continuation, known_appearances, quick_account, quick_document, quick_pages, quick_update
@@ -51,7 +51,7 @@ SEARCHED: Final = {  # looked for from every place of a text; the others are mat
 def patterns() -> Iterator[tuple[str, re.Pattern[bytes]]]:
     """Every expression of the lean way, and of the quick account."""
     quickly = (known_appearances, quick_account, quick_document, quick_pages, quick_update)
-    for module in (numbers, reasons, lean_file, form, grammar, prepare, text, tree, update, values, *quickly):
+    for module in (numbers, reasons, lean_file, form, grammar, prepare, sections, text, tree, update, values, *quickly):
         for name, value in vars(module).items():
             if isinstance(value, re.Pattern) and isinstance(value.pattern, bytes):
                 yield f"{module.__name__.removeprefix('signer.pdf.')}.{name}", value
