@@ -52,8 +52,23 @@ def from_crl(der: bytes, about: Certificate, issuer: Certificate) -> Answer:
     return Answer(der, True, crl.last_update_utc, crl.next_update_utc, _revoked_at(entry) if entry is not None else None)
 
 
-@lru_cache(maxsize=256)
 def _crl(der: bytes, issuer: Certificate) -> x509.CertificateRevocationList:
+    found = _judged(der, issuer)
+    if isinstance(found, str):
+        raise UnfitError(found)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _judged(der: bytes, issuer: Certificate) -> x509.CertificateRevocationList | str:
+    """The CRL, or what speaks against it: known, too, so that a false list is not read again for every question."""
+    try:
+        return _read_crl(der, issuer)
+    except UnfitError as fault:
+        return str(fault)
+
+
+def _read_crl(der: bytes, issuer: Certificate) -> x509.CertificateRevocationList:
     try:
         crl = x509.load_der_x509_crl(der)
         if crl.issuer != issuer.parsed.subject:

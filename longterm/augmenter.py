@@ -15,10 +15,9 @@ from longterm.certificates import Certificate, Chains, certificate
 from longterm.collecting import Collector, Gathered, Need
 from longterm.model import Contents, Level, Store
 from longterm.plan import Addition
-from longterm.proofs import WEAK, Proof, Token, prove
-from longterm.reading import read
-from longterm.writing import filled, write
-from sealcore import asn1
+from longterm.proofs import WEAK, Proof, Token
+from longterm.sandbox import Sandbox
+from longterm.writing import filled
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 
@@ -99,11 +98,19 @@ class _Examined:
 class Augmenter:
     """Extends files, one after another or in several threads. ``timestamper`` may be None where only B-LT is aimed at."""
 
-    def __init__(self, chains: Chains, collector: Collector, timestamper: Timestamper | None, clock: Clock, aim: Aim) -> None:
+    def __init__(
+        self, sandbox: Sandbox, chains: Chains, collector: Collector, timestamper: Timestamper | None, clock: Clock, *, aim: Aim
+    ) -> None:
         if timestamper is None and aim.level is Level.B_LTA:
             raise VermilionError(Code.INVALID_ARGUMENT, "B-LTA takes a time-stamping authority")
-        asn1.prepare()
-        self._chains, self._collector, self._timestamper, self._clock, self._aim = chains, collector, timestamper, clock, aim
+        self._sandbox, self._chains, self._collector, self._timestamper, self._clock, self._aim = (
+            sandbox,
+            chains,
+            collector,
+            timestamper,
+            clock,
+            aim,
+        )
         self._hole_size_bytes = 0
 
     def augment(self, document: bytes) -> Outcome:
@@ -141,7 +148,7 @@ class Augmenter:
             return False
         if not file.document[end:].strip():
             return True
-        covered = read(file.document[:end])
+        covered = self._sandbox.read(file.document[:end])
         return not self._collector.gather(list(self._needs(file, False)), covered.store, fetch=False).missing
 
     def _is_due(self, last: Token) -> bool:
@@ -202,10 +209,9 @@ class Augmenter:
 
     # --- reading and writing -----------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _examined(document: bytes) -> _Examined:
-        contents = read(document)
-        return _Examined(document, contents, tuple(prove(document, signed) for signed in contents.signed))
+    def _examined(self, document: bytes) -> _Examined:
+        contents = self._sandbox.read(document)
+        return _Examined(document, contents, self._sandbox.prove(document, contents.signed))
 
     def _written(self, file: _Examined, gathered: Gathered, *, stamped: bool) -> _Examined:
         store = gathered.store.without(file.contents.store)
@@ -213,7 +219,7 @@ class Augmenter:
         document = file.document
         identifier = hashlib.sha256(_IDENTIFIER + hashlib.sha256(document).digest()).digest()[:16]
         if not stamped:
-            suffix, _stamp = write(document, Addition(store, identifier, 0, vri))
+            suffix, _stamp = self._sandbox.write(document, Addition(store, identifier, 0, vri))
         else:
             suffix = self._stamped(document, store, identifier, vri)
         return self._read_back(file, document + suffix, store, stamped=stamped)
@@ -226,7 +232,7 @@ class Augmenter:
             self._make_room(self._timestamper.stamp(hashlib.sha256(document).digest()))
         while True:
             size = self._hole_size_bytes
-            suffix, stamp = write(document, Addition(store, identifier, size, vri))
+            suffix, stamp = self._sandbox.write(document, Addition(store, identifier, size, vri))
             assert stamp is not None
             digest = hashlib.sha256(document)
             digest.update(memoryview(suffix)[: stamp.byte_range[1] - len(document)])
@@ -241,11 +247,11 @@ class Augmenter:
 
     def _read_back(self, file: _Examined, document: bytes, store: Store, *, stamped: bool) -> _Examined:
         """The new file as a reader finds it: all that was there, all that was added, whole and trusted; DOCUMENT_READBACK, SIGNATURE_…"""
-        again = read(document)
+        again = self._sandbox.read(document)
         old = len(file.contents.signed)
         if again.signed[:old] != file.contents.signed or len(again.signed) != old + stamped or store.without(again.store):
             raise VermilionError(Code.DOCUMENT_READBACK, "what was added is not found again; the file was left as it was")
-        new = tuple(prove(document, signed) for signed in again.signed[old:])
+        new = self._sandbox.prove(document, again.signed[old:])
         for made in (proof.token for proof in new if proof.token is not None):
             self._chains.chain(made.signer, made.certificates, self._clock.now())
         return _Examined(document, again, file.proofs + new)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from asn1crypto import x509 as asn1
 from cryptography import x509
@@ -18,11 +18,11 @@ from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathBuildingError, PathValidationError, ValidationError
 
 from sealcore import pem
+from sealcore.certificate_paths import bounded
 from sealcore.errors import Code, VermilionError
 from sealcore.unreadable import UNREADABLE
 from timestamp.client.signed import completed
 
-ONE_AT_A_TIME: Final = threading.RLock()  # around asn1crypto's objects (``sealcore.asn1``): those of certificates are shared
 MOST_FETCHED: Final = 6  # issuers of one chain, by caIssuers
 _OCSP: Final = AuthorityInformationAccessOID.OCSP
 _ISSUERS: Final = AuthorityInformationAccessOID.CA_ISSUERS
@@ -94,15 +94,44 @@ def certificate(der: bytes) -> Certificate:
 Chain = tuple[Certificate, ...]  # the leaf first, the anchor last
 
 
+class NoPathError(Exception):
+    """No path leads from a certificate to an anchor over the certificates that are there; the message says what is missing."""
+
+
+class Build(Protocol):
+    """How chains are found among certificates that strangers brought."""
+
+    def __call__(self, leaf: Certificate, others: Sequence[Certificate], anchors: Sequence[Certificate], moment: datetime) -> Chain:
+        """A chain from ``leaf`` to an anchor that holds at ``moment`` (RFC 5280 §6.1); NoPathError, SIGNATURE_UNTRUSTED."""
+
+
+def build(leaf: Certificate, others: Sequence[Certificate], anchors: Sequence[Certificate], moment: datetime) -> Chain:
+    """The one of ``Build`` for the process in which it may take long."""
+    context = ValidationContext(
+        trust_roots=[each.asn1 for each in anchors],
+        other_certs=[each.asn1 for each in others],
+        moment=moment,
+        allow_fetching=False,
+        revocation_mode="soft-fail",  # revocation is judged by ``collecting``, against the time of the signature
+    )
+    try:
+        path = completed(CertificateValidator(leaf.asn1, validation_context=bounded(context)).async_validate_usage(set()))
+    except PathBuildingError as fault:
+        raise NoPathError(str(fault)) from None
+    except (PathValidationError, ValidationError, ValueError) as fault:
+        raise _untrusted(leaf, str(fault)) from None
+    return tuple(certificate(each.dump()) for each in reversed(list(path.iter_certs(include_root=True))))
+
+
 class Chains:
-    """Builds and validates chains. One that was found once serves every further signature under the same certificate.
+    """Finds chains. One that was found once serves every further signature under the same certificate.
 
     anchors  certificates that are trusted as they are
     fetch    gives what stands at a caIssuers URL, or raises VermilionError
     """
 
-    def __init__(self, anchors: Sequence[Certificate], fetch: Callable[[str], bytes]) -> None:
-        self._anchors, self._fetch = tuple(anchors), fetch
+    def __init__(self, anchors: Sequence[Certificate], fetch: Callable[[str], bytes], build: Build) -> None:
+        self._anchors, self._fetch, self._build = tuple(anchors), fetch, build
         self._known: dict[bytes, Chain] = {}
         self._lock = threading.Lock()
 
@@ -123,27 +152,13 @@ class Chains:
         fetched: set[str] = set()
         while True:
             try:
-                with ONE_AT_A_TIME:
-                    return self._validated(leaf, others, moment)
-            except PathBuildingError as fault:
+                return self._build(leaf, others, self._anchors, moment)
+            except NoPathError as fault:
                 url = next((url for one in (leaf, *others) for url in one.issuer_urls if url not in fetched), None)
                 if url is None or len(fetched) >= MOST_FETCHED:
                     raise _untrusted(leaf, f"no chain leads to a trust anchor ({fault})") from None
                 fetched.add(url)
                 others.extend(_certificates(self._fetch(url)))
-            except (PathValidationError, ValidationError, ValueError) as fault:
-                raise _untrusted(leaf, str(fault)) from None
-
-    def _validated(self, leaf: Certificate, others: list[Certificate], moment: datetime) -> Chain:
-        context = ValidationContext(
-            trust_roots=[each.asn1 for each in self._anchors],
-            other_certs=[each.asn1 for each in others],
-            moment=moment,
-            allow_fetching=False,
-            revocation_mode="soft-fail",  # revocation is judged by ``collecting``, against the time of the signature
-        )
-        path = completed(CertificateValidator(leaf.asn1, validation_context=context).async_validate_usage(set()))
-        return tuple(certificate(each.dump()) for each in reversed(list(path.iter_certs(include_root=True))))
 
 
 def _certificates(data: bytes) -> list[Certificate]:

@@ -12,7 +12,7 @@ from asn1crypto import cms
 from pyhanko.sign.general import extract_certificate_info, extract_signer_info
 from pyhanko.sign.validation.generic_cms import extract_tst_data_iter, validate_sig_integrity
 
-from longterm.certificates import ONE_AT_A_TIME, Certificate, certificate
+from longterm.certificates import Certificate, certificate
 from longterm.model import Signed, broken
 from sealcore.errors import VermilionError
 
@@ -47,11 +47,6 @@ class Proof:
 
 def prove(document: bytes, signed: Signed) -> Proof:
     """Checks digest and signature over ``document``, and each of its timestamps; SIGNATURE_BROKEN."""
-    with ONE_AT_A_TIME:
-        return _proven(document, signed)
-
-
-def _proven(document: bytes, signed: Signed) -> Proof:
     try:
         data = _signed_data(signed.contents)
         if signed.is_timestamp:

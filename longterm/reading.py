@@ -16,6 +16,10 @@ from signer.pdf.lean.text import read_text
 # What reading strangers' bytes strictly may raise: numbers that are none, rows that are not there, data that is not compressed.
 NOT_UNDERSTOOD: Final = (NotLeanError, ValueError, LookupError, OverflowError, zlib.error, RecursionError, MemoryError)
 STORE_KEYS: Final = (b"Certs", b"CRLs", b"OCSPs")  # in the order of ``Store``
+MOST_SIGNATURES: Final = 256
+MOST_CERTIFICATES: Final = 1024
+MOST_CRLS: Final = 256
+MOST_OCSPS: Final = 1024
 TIMESTAMP_SUBFILTER: Final = "ETSI.RFC3161"
 
 
@@ -34,7 +38,15 @@ def read(document: bytes) -> Contents:
 
 
 def ordered(signed: list[Signed], store: Store) -> Contents:
-    """With the signatures by what they cover."""
+    """With the signatures by what they cover; DOCUMENT_TOO_COMPLEX where there are more of anything than is held against each other."""
+    for count, most, what in (
+        (len(signed), MOST_SIGNATURES, "signatures"),
+        (len(store.certificates), MOST_CERTIFICATES, "certificates in its security store"),
+        (len(store.crls), MOST_CRLS, "revocation lists in its security store"),
+        (len(store.ocsps), MOST_OCSPS, "OCSP answers in its security store"),
+    ):
+        if count > most:
+            raise VermilionError(Code.DOCUMENT_TOO_COMPLEX, f"the document has {count:,} {what}; {most:,} are the most")
     return Contents(tuple(sorted(signed, key=lambda one: one.end)), store)
 
 

@@ -39,6 +39,7 @@ from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 from longterm.augmenter import Aim, Augmenter
 from longterm.certificates import Chains, certificate
 from longterm.collecting import Collector
+from longterm.sandbox import Sandbox
 from longterm.sources import Sources
 from tests.longterm.world import World
 from timestamp.client.metrics import SourceMetrics
@@ -77,8 +78,15 @@ def invoice() -> bytes:
     return (EXAMPLES / "invoice.pdf").read_bytes()
 
 
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    made = Sandbox()
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def augmenter(tmp_path: Path) -> Iterator[Callable[..., Augmenter]]:
+def augmenter(tmp_path: Path, sandbox: Sandbox) -> Iterator[Callable[..., Augmenter]]:
     """A function that makes a fresh augmenter in a world, as one run of the command has it."""
     opened: list[Any] = []
 
@@ -89,8 +97,8 @@ def augmenter(tmp_path: Path) -> Iterator[Callable[..., Augmenter]]:
         settings = HttpSource(name="tsa", url=f"{world.url}/tsa", anchors_file=anchors)
         tsa = TimestampSources([OutsideTsa(settings, world.clock, SourceMetrics(CollectorRegistry()))], within_s=10)
         opened.extend((sources, tsa))
-        chains = Chains([certificate(world.root.der)], sources.certificate)
-        return Augmenter(chains, Collector(sources, world.clock), tsa, world.clock, aim or Aim())
+        chains = Chains([certificate(world.root.der)], sources.certificate, sandbox.build)
+        return Augmenter(sandbox, chains, Collector(sources, world.clock), tsa, world.clock, aim=aim or Aim())
 
     yield make
     for each in opened:

@@ -15,6 +15,7 @@ from longterm import sources
 from longterm.augmenter import Aim
 from longterm.certificates import certificate
 from longterm.model import Level
+from longterm.sandbox import Sandbox
 from sealcore.errors import Code, VermilionError
 from tests.longterm.later import HOUR_S, later
 from tests.longterm.world import World
@@ -27,14 +28,14 @@ from vermilion.use_cases.extending import Done, Extender, Means, Word, extender,
 
 
 @pytest.fixture
-def runner(world: World, tmp_path: Path) -> Iterator[Callable[..., Extender]]:
+def runner(world: World, tmp_path: Path, sandbox: Sandbox) -> Iterator[Callable[..., Extender]]:
     """A function that opens what one run needs, with the world's clock."""
     root = tmp_path / "trusted.pem"
     root.write_bytes(world.root.certificate.public_bytes(Encoding.PEM))
     opened = []
 
     def make(level: Level = Level.B_LTA) -> Extender:
-        context = extender(Means((root,), f"{world.url}/tsa", (world.host,)), Aim(level), at_once=4, clock=world.clock)
+        context = extender(Means((root,), f"{world.url}/tsa", (world.host,)), Aim(level), at_once=4, clock=world.clock, sandbox=sandbox)
         opened.append(context)
         return context.__enter__()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -206,10 +206,19 @@ class World:
         store.register(self.ca.asn1)
         return DummyTimeStamper(own.asn1, own.private, certs_to_embed=store, fixed_dt=self.clock.now())
 
-    def signed(self, document: bytes, *, stamped: bool = True, name: str = "Seal1", permission: int | None = None) -> bytes:
-        """By pyHanko, at B-T or B-B."""
+    def signed(
+        self,
+        document: bytes,
+        *,
+        stamped: bool = True,
+        name: str = "Seal1",
+        permission: int | None = None,
+        more: Sequence[x509.Certificate] = (),
+    ) -> bytes:
+        """By pyHanko, at B-T or B-B; with ``more`` certificates in the signature."""
         store = SimpleCertificateStore()
         store.register(self.ca.asn1)
+        store.register_multiple([asn1.Certificate.load(each.public_bytes(Encoding.DER)) for each in more])
         metadata = PdfSignatureMetadata(
             field_name=name,
             md_algorithm="sha256",

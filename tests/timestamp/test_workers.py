@@ -26,6 +26,7 @@ from rfc3161_client import VerifierBuilder, decode_timestamp_response
 
 from sealcore.clock import SystemClock
 from sealcore.platform.config import load
+from sealcore.platform.service import REPEAT_DOES_HARM
 from tests import plain_http
 from tests.support.waiting import until
 from tests.timestamp.kit import Response, SmallCa, UnitKeys, write_config
@@ -266,4 +267,4 @@ def test_a_wrong_pin_stops_the_start_of_all_workers(
     config = write_config(tmp_path, wrong, small_ca, free_port(), processes=4)
     command = [sys.executable, "-m", "timestamp", "--config", str(config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1 and "HSM_PIN_REFUSED" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == REPEAT_DOES_HARM and "HSM_PIN_REFUSED" in done.stderr and "Traceback" not in done.stderr

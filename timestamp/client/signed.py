@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathBuildingError, PathValidationError, ValidationError
 
+from sealcore.certificate_paths import bounded
 from sealcore.errors import Code, VermilionError
 from timestamp.client.answer import Token, malformed
 
@@ -69,7 +70,7 @@ class Signers:
         context = ValidationContext(
             trust_roots=self._anchors, other_certs=[*self._issuers, *sent], moment=moment, allow_fetching=False, revocation_mode="soft-fail"
         )
-        validator: Any = CertificateValidator(found, validation_context=context)
+        validator: Any = CertificateValidator(found, validation_context=bounded(context))
         try:
             path = completed(validator.async_validate_usage({"digital_signature"}, {"time_stamping"}, extended_optional=False))
         except (PathBuildingError, PathValidationError, ValidationError, ValueError) as fault:

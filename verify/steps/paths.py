@@ -23,6 +23,7 @@ from pyhanko.sign.ades.report import AdESIndeterminate
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.path import ValidationPath
 
+from sealcore.certificate_paths import bounded
 from sealcore.clock import why_not_current
 from verify.trust import Outside, TrustMaterial
 
@@ -80,15 +81,17 @@ def completed(work: Coroutine[Any, Any, ResultT]) -> ResultT:
 
 def context(trust: TrustMaterial | Outside, moment: datetime) -> ValidationContext:
     """A validation context of one use: these roots alone, no fetching; revocation is asked separately (``revocation``)."""
-    return ValidationContext(
-        # Always named: with none given, the library would trust the machine's web roots.
-        trust_roots=[_asn1(each) for each in trust.roots],
-        other_certs=[_asn1(each) for each in trust.issuers],
-        moment=moment,
-        allow_fetching=False,
-        revocation_mode="soft-fail",
-        crls=[],
-        ocsps=[],
+    return bounded(
+        ValidationContext(
+            # Always named: with none given, the library would trust the machine's web roots.
+            trust_roots=[_asn1(each) for each in trust.roots],
+            other_certs=[_asn1(each) for each in trust.issuers],
+            moment=moment,
+            allow_fetching=False,
+            revocation_mode="soft-fail",
+            crls=[],
+            ocsps=[],
+        )
     )
 
 

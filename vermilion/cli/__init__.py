@@ -7,9 +7,10 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from sealcore import __version__
@@ -28,8 +29,19 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+class _Commands(TyperGroup):
+    """An interrupt that no command answers itself ends in ``Abort``, and is told: typer would end without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
+
+
 app = typer.Typer(
     name="vermilion",
+    cls=_Commands,
     help=text("help.vermilion"),
     epilog=text("help.exit_codes"),
     add_completion=False,
@@ -88,7 +100,7 @@ def _run(arguments: Sequence[str]) -> int:
         out.print(text("error.usage"))
         return exits.USAGE
     except typer.Abort:
-        return exits.INTERRUPTED
+        return _interrupted()
     except VermilionError as fault:
         return _ended(fault)
     except BrokenPipeError:  # who read the output has seen enough: `| head`
@@ -102,6 +114,11 @@ def _run(arguments: Sequence[str]) -> int:
         show_error(VermilionError(Code.INTERNAL, text("error.unforeseen", kind=type(fault).__name__, file=file.name)))
         return exits.INTERNAL
     return result if isinstance(result, int) else exits.DONE
+
+
+def _interrupted() -> int:
+    console(stderr=True).print(text("error.interrupted"))
+    return exits.INTERRUPTED
 
 
 def _ended(fault: VermilionError) -> int:

@@ -16,7 +16,7 @@ from vermilion.cli.common import DEFAULT, AsJson, State, require_writable
 from vermilion.messages import text
 from vermilion.state import office as offices
 from vermilion.state.layout import Layout
-from vermilion.terminal import emit_json, progress, say, show_error, show_table
+from vermilion.terminal import console, emit_json, progress, say, show_error, show_table
 
 if TYPE_CHECKING:
     from vermilion.use_cases.extending import Done
@@ -67,7 +67,9 @@ def extend(
         emit_json([one.as_dict() for one in done])
     else:
         _show(done)
-    raise typer.Exit(_exit_code(done))
+    if runner.interrupted:
+        console(stderr=True).print(text("extend.interrupted"))
+    raise typer.Exit(exits.INTERRUPTED if runner.interrupted else _exit_code(done))
 
 
 def _show(done: Sequence[Done]) -> None:

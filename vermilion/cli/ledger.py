@@ -17,7 +17,7 @@ from vermilion.cli.common import DEFAULT, AsJson, Here, State, here, is_there
 from vermilion.messages import text
 from vermilion.operation import launcher
 from vermilion.operation.service_settings import log_keys
-from vermilion.terminal import emit_json, say, shortened, show_table
+from vermilion.terminal import console, emit_json, say, shortened, show_table
 from vermilion.use_cases.verifying import examiner
 
 app = typer.Typer(help=text("help.ledger"))
@@ -28,7 +28,11 @@ Where = Annotated[str | None, typer.Option("--log", metavar="URL|FOLDER", help=t
 def check(log: Where = None, state: State = DEFAULT, as_json: AsJson = False) -> None:
     office = here(state)
     keys = log_keys(office.layout, office.office)
-    report = recompute(_source(office, log), keys.log, keys.witness)
+    try:
+        report = recompute(_source(office, log), keys.log, keys.witness)
+    except KeyboardInterrupt:
+        console(stderr=True).print(text("ledger.interrupted"))
+        raise typer.Exit(exits.INTERRUPTED) from None
     if as_json:
         findings = [{"place": one.place, "problem": one.problem} for one in report.findings]
         emit_json({"size": report.size, "root": report.root.hex(), "cosigned_at": report.cosigned_at_s, "findings": findings})

@@ -47,20 +47,27 @@ def verify(
     office = here(state)
     reports: list[Report] = []
     unopened = False
-    with examiner(office.layout, office.office, language) as examine:
-        for file in files:
-            try:
-                reports.append(examine(file))
-            except VermilionError as fault:
-                if fault.code not in _NOT_OPENED:
-                    raise
-                show_error(fault)
-                unopened = True
-                continue
-            if not as_json:
-                show(reports[-1], language)
+    interrupted = False
+    try:
+        with examiner(office.layout, office.office, language) as examine:
+            for file in files:
+                try:
+                    reports.append(examine(file))
+                except VermilionError as fault:
+                    if fault.code not in _NOT_OPENED:
+                        raise
+                    show_error(fault)
+                    unopened = True
+                    continue
+                if not as_json:
+                    show(reports[-1], language)
+    except KeyboardInterrupt:
+        interrupted = True
+        console(stderr=True).print(text("verify.interrupted", done=len(reports), count=len(files)))
     if as_json:
         emit_json(reports[0].as_dict() if len(files) == 1 and reports else [report.as_dict() for report in reports])
+    if interrupted:
+        raise typer.Exit(exits.INTERRUPTED)
     worst = exit_status(report.verdict for report in reports)
     raise typer.Exit(exits.UNREADABLE if unopened and worst in (exits.DONE, exits.UNDETERMINED) else worst)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from vermilion.state.office import Office
 from vermilion.terminal import progress, say, shortened, show_outcome
 from vermilion.use_cases import approving, placing
 from vermilion.use_cases.sealing import Result, results_of, seal_with_progress
+from vermilion.use_cases.side_by_side import side_by_side
 from vermilion.use_cases.verifying import Verifier
 
 VERIFIERS = 2  # the service works on so many at once
@@ -109,19 +109,18 @@ def verified(stage: Stage, results: Sequence[Result], folder: Path) -> list[Resu
     files = [one.path for one in results if one.path is not None]
     verdicts: dict[Path, str] = {}
     sentences: dict[Path, str] = {}
-    with (
-        Verifier(stage.layout, stage.office) as verify,
-        ThreadPoolExecutor(VERIFIERS) as pool,
-        progress(text("demo.verifying.progress"), len(files)) as steps,
-    ):
-        for file, answer in zip(files, pool.map(verify.report, files), strict=True):
-            verdicts[file] = REPORTED.get(str(answer["verdict"]), str(answer["verdict"]))
+    answers: dict[Path, dict[str, Any]] = {}
+    with Verifier(stage.layout, stage.office) as verify, progress(text("demo.verifying.progress"), len(files)) as steps:
+        for file, answer in side_by_side(verify.report, files, VERIFIERS):
+            answers[file] = answer
             steps.advance()
-            if answer["verdict"] != "valid":
-                show_outcome(str(answer["verdict"]), file.name, str(answer["sentence"]))
-            elif len(files) <= SHOWN_VERDICTS:
-                show_outcome("valid", file.name)
-            sentences[file] = str(answer["sentence"])
+    for file in files:
+        word, sentences[file] = str(answers[file]["verdict"]), str(answers[file]["sentence"])
+        verdicts[file] = REPORTED.get(word, word)
+        if word != "valid":
+            show_outcome(word, file.name, sentences[file])
+        elif len(files) <= SHOWN_VERDICTS:
+            show_outcome("valid", file.name)
     valid = sum(word == "valid" for word in verdicts.values())
     say("demo.verifying.done", valid=valid, sealed=len(files))
     shown = min((file for file in files if verdicts[file] == "valid"), key=lambda file: len(file.name), default=None)

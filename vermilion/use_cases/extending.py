@@ -6,9 +6,9 @@ Files are replaced only when the new one is whole, on disk and read back; a run 
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -24,6 +24,7 @@ from longterm.augmenter import Aim, Augmenter, Outcome
 from longterm.certificates import Chains, certificate
 from longterm.collecting import Collector
 from longterm.model import Level
+from longterm.sandbox import Sandbox
 from longterm.sources import REST_S, Sources
 from sealcore import pem
 from sealcore.clock import Clock, SystemClock
@@ -36,6 +37,7 @@ from timestamp.client.source import OutsideTsa
 from vermilion.client.documents import below
 from vermilion.state.layout import Layout
 from vermilion.state.office import Office
+from vermilion.use_cases.side_by_side import side_by_side
 
 MOST_BYTES: Final = 512 * 1024 * 1024  # of one file; it is held in memory a few times over
 TIMESTAMP_WITHIN_S: Final = 30.0
@@ -51,6 +53,7 @@ class Word(StrEnum):
     WAITING = "waiting"  # for answers that are younger than the timestamp
     UNSIGNED = "unsigned"  # lies in a folder, and carries no signature
     REFUSED = "refused"
+    LEFT = "left"  # as it was, since the run was interrupted
 
 
 @dataclass(frozen=True)
@@ -133,8 +136,8 @@ def jobs(paths: Sequence[Path], out: Path | None) -> list[Job]:
 
 
 @contextmanager
-def extender(means: Means, aim: Aim, *, at_once: int, clock: Clock | None = None) -> Iterator[Extender]:
-    """All that one run needs, opened and closed. FILE_UNUSABLE, INVALID_ARGUMENT."""
+def extender(means: Means, aim: Aim, *, at_once: int, clock: Clock | None = None, sandbox: Sandbox | None = None) -> Iterator[Extender]:
+    """All that one run needs, opened and closed, but for a sandbox of somebody else's. FILE_UNUSABLE, INVALID_ARGUMENT."""
     clock = clock or SystemClock()
     anchors = [each for file in means.anchors for each in _anchors(file)]
     sources = Sources(means.hosts)
@@ -146,10 +149,13 @@ def extender(means: Means, aim: Aim, *, at_once: int, clock: Clock | None = None
         except ValueError:
             raise VermilionError(Code.INVALID_ARGUMENT, f"{means.tsa!r} is no address of a time-stamping authority") from None
         tsa = _Tsa(OutsideTsa(settings, clock, SourceMetrics(CollectorRegistry())))
-        chains = Chains([certificate(each.public_bytes(Encoding.DER)) for each in anchors], sources.certificate)
+        own = sandbox or Sandbox()
+        chains = Chains([certificate(each.public_bytes(Encoding.DER)) for each in anchors], sources.certificate, own.build)
         try:
-            yield Extender(Augmenter(chains, Collector(sources, clock), tsa, clock, aim), at_once)
+            yield Extender(Augmenter(own, chains, Collector(sources, clock), tsa, clock, aim=aim), at_once)
         finally:
+            if sandbox is None:
+                own.close()
             sources.close()
             tsa.close()
 
@@ -175,45 +181,90 @@ class _Tsa:
         self._source.close()
 
 
+class _Gate:
+    """Files are written behind it. Once it is shut none is begun any more, and those that were are finished: what is told then stays true."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._shut = False
+
+    @contextmanager
+    def passed(self) -> Iterator[bool]:
+        """Whether it is open; held open meanwhile."""
+        with self._changed:
+            if not self._shut:
+                self._inside += 1
+            open_ = not self._shut
+        try:
+            yield open_
+        finally:
+            if open_:
+                with self._changed:
+                    self._inside -= 1
+                    self._changed.notify_all()
+
+    def shut(self) -> None:
+        """Returns when nobody is inside."""
+        with self._changed:
+            self._shut = True
+            self._changed.wait_for(lambda: self._inside == 0)
+
+
 class Extender:
-    """Runs jobs; safe to be broken off at any moment."""
+    """Runs jobs; safe to be broken off at any moment. ``interrupted``: whether somebody did."""
 
     def __init__(self, augmenter: Augmenter, at_once: int) -> None:
         if at_once < 1:
             raise VermilionError(Code.INVALID_ARGUMENT, "at least one file is worked on at a time")
         self._augmenter, self._at_once = augmenter, at_once
+        self._gate = _Gate()
+        self._finished: dict[Job, Done] = {}
+        self.interrupted = False
 
     def run(self, work: Sequence[Job], *, wait_s: float = 0, report: Callable[[Done], None]) -> list[Done]:
-        """All jobs, in their order; ``report`` gets each as it is finished. Files that have to wait are tried again for ``wait_s``."""
-        until = time.monotonic() + wait_s
-        done = self._round(work, report)
-        while (left := [one.job for one in done if one.word is Word.WAITING]) and time.monotonic() < until:
-            time.sleep(min(REST_S, max(0.0, until - time.monotonic())))
-            again = {one.job: one for one in self._round(left, lambda _done: None)}
-            done = [_joined(one, again.get(one.job)) for one in done]
-        return done
+        """All jobs, in their order; ``report`` gets each as it is finished. Files that have to wait are tried again for ``wait_s``.
 
-    def _round(self, work: Sequence[Job], report: Callable[[Done], None]) -> list[Done]:
-        results: dict[Job, Done] = {}
-        with ThreadPoolExecutor(self._at_once) as threads:
-            running: list[Future[Done]] = [threads.submit(self.extend, job) for job in work]
-            try:
-                for each in as_completed(running):
-                    result = each.result()
-                    results[result.job] = result
-                    report(result)
-            except BaseException:
-                threads.shutdown(wait=False, cancel_futures=True)
-                raise
-        return [results[job] for job in work]
+        An interrupt ends it at once: what was not finished by then was left as it was, and stays so.
+        """
+        try:
+            self._round(work, report)
+            until = time.monotonic() + wait_s
+            while (left := [job for job in work if self._finished[job].word is Word.WAITING]) and time.monotonic() < until:
+                time.sleep(min(REST_S, max(0.0, until - time.monotonic())))
+                self._round(left, lambda _done: None)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            self._gate.shut()
+        return [self._finished.get(job, Done(job, Word.LEFT)) for job in work]
+
+    def _round(self, work: Sequence[Job], report: Callable[[Done], None]) -> None:
+        for _, done in side_by_side(self.extend, work, self._at_once):
+            report(done)
 
     def extend(self, job: Job) -> Done:
         """One file; raises nothing: a fault is part of the result, and ends nothing else."""
+        done = self._extended(job)
+        if done.word is not Word.LEFT:
+            self._note(done)
+        return done
+
+    def _note(self, done: Done) -> None:
+        """The level that a file had at first stays known when it is tried again."""
+        known = self._finished.get(done.job)
+        self._finished[done.job] = done if known is None else replace(done, before=known.before)
+
+    def _extended(self, job: Job) -> Done:
         try:
             document = _read(job)
             outcome = self._augmenter.augment(document)
-            _keep(job, document, outcome.document)
-            return Done(job, _word(outcome), outcome.before, outcome.level, outcome.lapses, _named(outcome.waiting, job))
+            with self._gate.passed() as is_open:
+                if not is_open:
+                    return Done(job, Word.LEFT)
+                _keep(job, document, outcome.document)
+                done = Done(job, _word(outcome), outcome.before, outcome.level, outcome.lapses, _named(outcome.waiting, job))
+                self._note(done)  # before the gate can be shut
+                return done
         except VermilionError as fault:
             unsigned = fault.code is Code.DOCUMENT_UNSIGNED and not job.named
             return Done(job, Word.UNSIGNED) if unsigned else Done(job, Word.REFUSED, fault=_named(fault, job))
@@ -231,11 +282,6 @@ def _keep(job: Job, read: bytes, document: bytes) -> None:
             durable.write(job.target, document, mode=mode)
     else:
         durable.create(job.target, document, mode=mode)
-
-
-def _joined(before: Done, after: Done | None) -> Done:
-    """The level that the file had at first stays known."""
-    return before if after is None else replace(after, before=before.before)
 
 
 def _word(outcome: Outcome) -> Word:
