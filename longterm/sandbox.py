@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -19,11 +20,11 @@ from longterm.proofs import Proof, Token, prove
 from longterm.reading import read
 from longterm.writing import write
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.sandbox import ForkServer, Limits
+from sealcore.platform.sandbox import PRELOAD, ForkServer, Job, Limits
 
 AnswerT = TypeVar("AnswerT")
 LIMITS: Final = Limits(cpu_s=30, wall_s=60.0, memory_bytes=1024 * 1024 * 1024, memory_per_byte=8)
-_PRELOAD: Final = ("longterm.sandbox", "longterm.full", "pyhanko_certvalidator")
+JOB: Final = Job("longterm.sandbox:work", (*PRELOAD, "longterm.full", "pyhanko_certvalidator"), LIMITS)
 
 
 class Sandbox:
@@ -33,7 +34,7 @@ class Sandbox:
     """
 
     def __init__(self, limits: Limits = LIMITS) -> None:
-        self._server = ForkServer("longterm.sandbox:work", preload=_PRELOAD, limits=limits)
+        self._server = ForkServer(replace(JOB, limits=limits))
 
     def close(self) -> None:
         """Ends the sandbox."""

@@ -28,9 +28,9 @@ from sealcore.certificate_paths import MOST_CERTIFICATES, MOST_INTERMEDIATES, MO
 from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
 from tests.attacks.cross_issued import as_read, authority, chain, crowd, end_entity, named, net, new_key
-from tests.augment.later import later
-from tests.augment.world import Holder, World
 from tests.conftest import EXAMPLES
+from tests.longterm.later import later
+from tests.longterm.world import Holder, World
 from tests.verify.office import NOW, Identity, Office
 from timestamp.client.answer import Token
 from timestamp.client.signed import Signers, completed

@@ -74,7 +74,7 @@ def _told(folder: Path) -> list[list[str]]:
 def test_documents_and_state_reach_the_program_as_they_were_typed(folder: Path, name: str) -> None:
     expected = [["demo", f"--state={name}", f"--documents=in {name}"]]
     for given in ({"typed": {"STATE": name, "DOCUMENTS": f"in {name}"}}, {"typed": {}, "told": {"STATE": name, "DOCUMENTS": f"in {name}"}}):
-        done = _make(folder, "demo", **given)  # type: ignore[arg-type]
+        done = _make(folder, "demo", **given)
         assert done.returncode == 0, done.stderr
         assert _told(folder) == expected
     for target, value in (("up", "STATE"), ("crash", "SEED"), ("check", "SINCE"), ("soak", "STATE")):
