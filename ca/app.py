@@ -101,7 +101,9 @@ def build(settings: CaSettings, *, clock: Clock) -> Composed:
             CrlUpkeep(publisher, issuers),
             outbox,
             Renewal(settings.tls, clock, metrics.registry),
-            HttpEndpoint(http.create(engine, lambda: folder.current, clock=clock), settings.listen_http, metrics=metrics.http),
+            HttpEndpoint(
+                http.create(engine, lambda: folder.current, clock=clock), settings.listen_http, limits=settings.http, metrics=metrics.http
+            ),
             RpcEndpoint(
                 lambda: rpc.create_server(servicer, engine, settings.tls, target=settings.listen_rpc.target, metrics=metrics.rpc),
                 [rpc.SERVICE],

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from ca.revocation.crl import newest, overdue
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.metrics import CallMetrics, OnDemand, database_metrics, process_metrics
+from sealcore.platform.metrics import CallMetrics, HttpMetrics, OnDemand, database_metrics, process_metrics
 
 PUBLISHED_WITHIN: Final = timedelta(minutes=1)  # how soon the world must be able to see a revocation
 
@@ -26,7 +26,7 @@ class CaMetrics:
         self.registry = CollectorRegistry()
         process_metrics(self.registry)
         database_metrics(self.registry, engine)
-        self.rpc, self.http = CallMetrics(self.registry, "rpc"), CallMetrics(self.registry, "http")
+        self.rpc, self.http = CallMetrics(self.registry, "rpc"), HttpMetrics(self.registry)
         self.issued = Counter("vermilion_ca_issued", "Certificates issued", ["profile"], registry=self.registry)
         self.revoked = Counter("vermilion_ca_revoked", "Certificates revoked", ["issuer"], registry=self.registry)
         OnDemand(self.registry, self._crls)

@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import Field
 
 from sealcore.platform.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
+from sealcore.platform.front.limits import HttpLimits
 from sealcore.platform.tracing import TracingSettings
 
 _LOCAL_ID_DIGITS: Final = 12
@@ -22,6 +23,7 @@ class CaSettings(Block):
     pki_folder     root.pem, seals.pem, infrastructure.pem, as the ceremony left them
     signer_target  ``host:port`` of the signer, whose ledger is told of every issue and revocation
     ceremony_file  another ceremony file than the one that ships with us
+    http           what may be taken of the HTTP front (``sealcore.platform.front.limits``)
     metrics        where monitoring reads: /metrics, /healthz, /readyz
     tracing        where spans go; none are made without it
     """
@@ -36,6 +38,7 @@ class CaSettings(Block):
     pki_folder: Path
     signer_target: str
     ceremony_file: Path | None = None
+    http: HttpLimits = HttpLimits()
     metrics: Listen | None = None
     tracing: TracingSettings | None = None
 

@@ -49,7 +49,7 @@ def build(settings: LedgerSettings, *, clock: Clock, reached: Reached = lambda _
         app = create(publisher, settings.public_folder, key, witness.key if witness is not None else None)
         metrics = LedgerMetrics(publisher, settings.state_folder)
         parts = (
-            HttpEndpoint(app, settings.listen, metrics=metrics.http),
+            HttpEndpoint(app, settings.listen, limits=settings.http, metrics=metrics.http),
             Renewal(settings.tls, clock, metrics.registry),
             Periodic("publisher", metrics.run_pass, settings.interval_s, first_s=NOW),
         )

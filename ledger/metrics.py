@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from sealcore.errors import Code
-from sealcore.platform.metrics import SECONDS, CallMetrics, OnDemand, disk_metrics, process_metrics
+from sealcore.platform.metrics import SECONDS, HttpMetrics, OnDemand, disk_metrics, process_metrics
 
 if TYPE_CHECKING:  # the witness needs none of what publishes
     from ledger.publisher import Publisher
@@ -24,7 +24,7 @@ class LedgerMetrics:
         self.registry = CollectorRegistry()
         process_metrics(self.registry)
         disk_metrics(self.registry, state_folder)
-        self.http = CallMetrics(self.registry, "http")
+        self.http = HttpMetrics(self.registry)
         self.passes = Counter("vermilion_ledger_passes", "Passes of the log, by outcome: ok or a code", ["outcome"], registry=self.registry)
         self.pass_seconds = Histogram("vermilion_ledger_pass_seconds", "Seconds a pass took", buckets=SECONDS, registry=self.registry)
         for outcome in ("ok", Code.LEDGER_INCONSISTENT, Code.SERVICE_UNAVAILABLE):
@@ -57,7 +57,7 @@ class WitnessMetrics:
         self.registry = CollectorRegistry()
         process_metrics(self.registry)
         disk_metrics(self.registry, state_folder)
-        self.http = CallMetrics(self.registry, "http")
+        self.http = HttpMetrics(self.registry)
         self.answers = Counter(
             "vermilion_witness_answers", "Checkpoints by the HTTP status of the answer", ["status"], registry=self.registry
         )

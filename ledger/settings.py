@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from sealcore.platform.config import Block, Listen, TlsSettings, TokenSettings
+from sealcore.platform.front.limits import HttpLimits
 from sealcore.platform.tracing import TracingSettings
 
 
@@ -26,6 +27,7 @@ class LedgerSettings(Block):
     state_folder         the last signed checkpoint; on another disk than the signer's database where that can be had
     interval_s           pause between two looks at the signer's head; a second at most (docs/protocol.md, "Ledger")
     cosign_refresh_s     while nothing is new, a fresh cosignature at this interval says that nothing is
+    http                 what may be taken of the HTTP front (``sealcore.platform.front.limits``)
     metrics              where monitoring reads: /metrics, /healthz, /readyz
     tracing              where spans go; none are made without it
     """
@@ -41,6 +43,7 @@ class LedgerSettings(Block):
     witness: WitnessOfLog | None = None
     interval_s: float = Field(default=1.0, gt=0, le=1)
     cosign_refresh_s: float = Field(default=5, gt=0, le=3600)
+    http: HttpLimits = HttpLimits()
     metrics: Listen | None = None
     tracing: TracingSettings | None = None
 
@@ -51,6 +54,7 @@ class WitnessSettings(Block):
     name           of its cosignatures: ``vermilion.OFFICE/witness``
     state_folder   the newest checkpoint of each log, one file each
     logs           keys of the logs that it watches (``NAME+KEYID+BASE64``; the name is the origin)
+    http           what may be taken of the HTTP front (``sealcore.platform.front.limits``)
     metrics        where monitoring reads: /metrics, /healthz, /readyz
     tracing        where spans go; none are made without it
     """
@@ -61,5 +65,6 @@ class WitnessSettings(Block):
     state_folder: Path
     logs: tuple[str, ...] = Field(min_length=1)
     key_label: str = "witness.cosign.1"
+    http: HttpLimits = HttpLimits()
     metrics: Listen | None = None
     tracing: TracingSettings | None = None

@@ -75,7 +75,7 @@ def build(settings: WitnessSettings, *, clock: Clock) -> Composed:
             # saw must not start.
             cosigner.known(log.name)
         metrics = WitnessMetrics(settings.state_folder)
-        parts = (HttpEndpoint(create(cosigner, key, metrics), settings.listen, metrics=metrics.http),)
+        parts = (HttpEndpoint(create(cosigner, key, metrics), settings.listen, limits=settings.http, metrics=metrics.http),)
         monitoring = ObservabilityEndpoint(settings.metrics, metrics.registry, {"hsm": token.probe})
         return Composed(parts, monitoring, opened.pop_all())
 

@@ -1,14 +1,16 @@
-"""A gRPC service of a test's own, over mTLS, in a thread."""
+"""Services of a test's own in a thread: gRPC over mTLS, HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 from sealcore.platform.config import TlsSettings
+from sealcore.platform.http import HttpEndpoint
 from sealcore.platform.rpc import server as rpc
 from tests.pki import NeverRevoked
 
@@ -36,3 +38,19 @@ class Serving:
         """Ends it."""
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()
+
+
+@contextmanager
+def serving_http(endpoint: HttpEndpoint) -> Iterator[None]:
+    """Runs ``endpoint`` on a loop of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(endpoint.start(), loop).result(60)
+    try:
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(endpoint.stop(), loop).result(60)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

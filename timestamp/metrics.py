@@ -10,7 +10,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sealcore.hsm.token import Token
-from sealcore.platform.metrics import SECONDS, process_metrics
+from sealcore.platform.metrics import SECONDS, ConnectionMetrics, process_metrics
 from timestamp.clock_sources import Source
 from timestamp.clock_watch import ClockWatch
 from timestamp.request import Failure
@@ -30,6 +30,7 @@ class WorkerMetrics:
         self.seconds: Final = Histogram(
             "vermilion_timestamp_seconds", "Seconds from a request that can be served to its token", buckets=SECONDS, registry=self.registry
         )
+        self.connections: Final = ConnectionMetrics(self.registry)
         self.waiting: Final = Gauge("vermilion_timestamp_waiting", "Requests that wait for the HSM", registry=self.registry)
 
     def watch(self, token: Token) -> None:

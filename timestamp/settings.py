@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import Field
 
 from sealcore.platform.config import Block, Listen, TokenSettings
+from sealcore.platform.front.limits import HttpLimits
 from timestamp.clock_watch import ClockPolicy
 
 DEFAULT_POLICY_OID: Final = "1.3.6.1.4.1.32473.1.1"
@@ -29,6 +30,7 @@ class TimestampSettings(Block):
     processes         number of worker processes, each with its own login to the token; 0 means one for each core
     latest_time_file  keeps the unit's latest time across restarts, so that a clock that was set back meanwhile is noticed; without it the
                       latest time is shared by the processes, and forgotten when the service stops
+    http              what may be taken of the HTTP front (``sealcore.platform.front.limits``)
     metrics           where monitoring reads: /metrics, /healthz, /readyz
     """
 
@@ -43,6 +45,7 @@ class TimestampSettings(Block):
     chrony: str | None = None
     processes: int = Field(default=0, ge=0, le=64)
     latest_time_file: Path | None = None
+    http: HttpLimits = HttpLimits()
     metrics: Listen | None = None
 
     @property

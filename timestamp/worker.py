@@ -6,7 +6,6 @@ It has its own login to the token, listens on the service's address together wit
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -17,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-import uvicorn
 import uvloop
 from cryptography import x509
 
@@ -25,8 +23,8 @@ from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token
 from sealcore.hsm.watch import Watched
-from sealcore.platform.config import Listen
-from sealcore.platform.http import Server
+from sealcore.platform.front.server import Server, config
+from sealcore.platform.http import listening_socket
 from sealcore.platform.log import configure
 from sealcore.platform.metrics import snapshot
 from timestamp import channel
@@ -34,7 +32,6 @@ from timestamp.clock_watch import ClockWatch
 from timestamp.http import TimestampApp
 from timestamp.latest import SharedLatest
 from timestamp.metrics import WorkerMetrics, clock_metrics
-from timestamp.protocol import BoundedProtocol, end_slow_connections
 from timestamp.request import TimestampRequest
 from timestamp.settings import TimestampSettings
 from timestamp.stamping import Stamping
@@ -43,7 +40,6 @@ from timestamp.unit import TimestampUnit
 
 HSM_TIMEOUT_S: Final = 5.0  # far beyond any honest signature; clients of this protocol wait some ten seconds
 MOST_HUNG: Final = 4
-BACKLOG: Final = 2048
 DRAIN_S: Final = 5  # for requests that are being answered
 GIVE_UP_S: Final = 8.0  # for the whole shutdown
 _PROBE: Final = TimestampRequest(imprint("sha256", bytes(32)), None, False)
@@ -69,18 +65,18 @@ class Worker:
         self.metrics.watch(self._token)
         clock_metrics(self.metrics.registry, self._watch)
         self.metrics.waiting.set_function(lambda: self.stamping.waiting)
-        self._server = _server(TimestampApp(unit, self.stamping, self.metrics))
+        app = TimestampApp(unit, self.stamping, self.metrics)
+        self._server = Server(config(app, drain_s=DRAIN_S), settings.http, self.metrics.connections)
 
     async def serve(self, channel_socket: socket.socket) -> None:
         """Serves until the parent says stop, or is gone."""
-        listening = _listening(self._settings.listen)
+        listening = listening_socket(self._settings.listen, shared=True)  # this worker's own: a dead one's is closed with it
         serving = asyncio.create_task(self._server.serve(sockets=[listening]))
         while not self._server.started and not serving.done():
             await asyncio.sleep(0.001)
-        helpers = [asyncio.create_task(end_slow_connections(self._server)), asyncio.create_task(self._converse(channel_socket))]
+        conversing = asyncio.create_task(self._converse(channel_socket))
         await serving
-        for helper in helpers:
-            helper.cancel()
+        conversing.cancel()
 
     def close(self) -> None:
         """Logs out of the token."""
@@ -124,29 +120,6 @@ class Worker:
         writer.write(channel.encode({"number": asked["number"], "answer": answer}))
 
 
-def _server(app: TimestampApp) -> Server:
-    config = uvicorn.Config(
-        app,
-        http=BoundedProtocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=DRAIN_S,
-    )
-    return Server(config)
-
-
-def _listening(listen: Listen) -> socket.socket:
-    """A socket of this worker's own (SO_REUSEPORT): the kernel spreads connections over them, and a dead worker's is closed with it."""
-    try:
-        return socket.create_server((listen.host, listen.port), backlog=BACKLOG, reuse_port=True)
-    except OSError as fault:
-        raise VermilionError(Code.CONFIGURATION_INVALID, f"cannot listen on {listen.target}: {fault.strerror}") from None
-
-
 def _certificates(path: Path) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(path.read_bytes())
@@ -170,7 +143,6 @@ def main(arguments: Sequence[str], *, clock: Clock | None = None) -> int:
     if order is None:
         return 1
     configure("timestamp", worker=order["worker"])
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # no line for each malformed request of a stranger
     try:
         worker = Worker(TimestampSettings.model_validate(order["settings"]), Path(order["latest_file"]), clock or SystemClock())
         try:

@@ -122,6 +122,6 @@ def build(settings: VerifySettings, *, clock: Clock) -> Composed:
         verification = Verification(trust, crls, ledger, sandbox.read, limits=settings.limits, metrics=metrics, clock=clock)
         app = create_app(verification, settings.office, health.report)
         parts.append(RpcEndpoint(lambda: create_server(verification, settings.listen_rpc, settings.rpc_tls)))
-        parts.append(HttpEndpoint(app, settings.listen_http, metrics=metrics.http))
+        parts.append(HttpEndpoint(app, settings.listen_http, limits=settings.http, metrics=metrics.http))
         checks = {"crls": health.require_crls, "ledger": health.require_log}
         return Composed(parts, ObservabilityEndpoint(settings.metrics, metrics.registry, checks), opened.pop_all())

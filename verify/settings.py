@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from sealcore.platform.config import Block, Listen, TlsSettings
+from sealcore.platform.front.limits import HttpLimits
 from sealcore.platform.tracing import TracingSettings
 from verify.trust import TrustMaterial
 
@@ -65,20 +66,41 @@ class ServerTls(Block):
 
 
 class Limits(Block):
-    """What strangers may take.
+    """What strangers may take, over HTTP and gRPC together. An address is an IPv4 address or an IPv6 /64.
 
-    document_bytes  the largest file
-    workers         documents read at the same time; each takes a core
-    queue           documents that wait for a worker; more are turned away with OVERLOADED
-    uploads         files on their way in
-    upload_s        how long one file may take to arrive
+    document_bytes   the largest file
+    workers          documents of one address read at the same time, each of which takes a core; one more place is for others
+    queue            documents that wait for a worker; then one of the address with the most of them gives way to others
+    uploads          files that are on their way in, or being checked
+    uploads_of_one   of those, from one address
+    upload_s         how long one file may take to arrive
+    upload_rate      bytes a second that it has to bring on average, once ``grace_s`` are over
+    held             bytes of all files that are on their way in or being checked, as a number of the largest ones
+    held_of_one      of those, from one address
+    wait_s           how long a file waits for room among them
     """
 
     document_bytes: int = Field(default=64 * MEBIBYTE, ge=1024)
     workers: int = Field(default=2, ge=1, le=64)
     queue: int = Field(default=32, ge=0)
     uploads: int = Field(default=64, ge=1)
+    uploads_of_one: int = Field(default=16, ge=1)
     upload_s: float = Field(default=120.0, gt=0)
+    upload_rate: int = Field(default=4 * 1024, ge=1)
+    grace_s: float = Field(default=10.0, gt=0)
+    held: int = Field(default=8, ge=2)
+    held_of_one: int = Field(default=2, ge=2)  # two, since a form is a little larger than its file
+    wait_s: float = Field(default=5.0, ge=0)
+
+    @property
+    def held_bytes(self) -> int:
+        """``held`` in bytes."""
+        return max(self.held, self.held_of_one) * self.document_bytes
+
+    @property
+    def held_bytes_of_one(self) -> int:
+        """``held_of_one`` in bytes."""
+        return self.held_of_one * self.document_bytes
 
 
 class VerifySettings(Block):
@@ -88,6 +110,7 @@ class VerifySettings(Block):
     ledger         None leaves authorisation unanswered, which every report then says
     signer_target  asked, with ``tls``, for form numbers and the committed size of the ledger; None asks nobody
     rpc_tls        None serves gRPC in plain text, which is allowed on a loopback address alone
+    http           what may be taken of the HTTP front (``sealcore.platform.front.limits``)
     metrics        where monitoring reads: /metrics, /healthz, /readyz; strangers have no business there
     tracing        where spans go; none are made without it
     """
@@ -101,6 +124,7 @@ class VerifySettings(Block):
     rpc_tls: ServerTls | None = None
     limits: Limits = Limits()
     office: str = ""
+    http: HttpLimits = HttpLimits()
     metrics: Listen | None = None
     tracing: TracingSettings | None = None
 

@@ -58,7 +58,7 @@ def build(settings: WorkflowSettings, *, clock: Clock) -> Composed:
             crl,
             Renewal(settings.tls, clock, metrics.registry),
             Outbox(engine, register, authority),
-            HttpEndpoint(app, settings.listen, settings.tls, metrics=metrics.http),
+            HttpEndpoint(app, settings.listen, settings.tls, limits=settings.http, metrics=metrics.http),
         )
         checks = {
             "database": database_answers(engine),

@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy import Engine, func, select
 
 from sealcore.platform.db import read
-from sealcore.platform.metrics import CallMetrics, OnDemand, database_metrics, process_metrics
+from sealcore.platform.metrics import HttpMetrics, OnDemand, database_metrics, process_metrics
 from workflow import tables
 from workflow.forms.model import FormState
 
@@ -24,7 +24,7 @@ class WorkflowMetrics:
         self.registry = CollectorRegistry()
         process_metrics(self.registry)
         database_metrics(self.registry, engine)
-        self.http = CallMetrics(self.registry, "http")
+        self.http = HttpMetrics(self.registry)
         OnDemand(self.registry, self._waiting)
 
     def _waiting(self) -> Iterable[Metric]:

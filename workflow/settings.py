@@ -6,6 +6,7 @@ from pydantic import Field
 
 from sealcore.ids import service_uri
 from sealcore.platform.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
+from sealcore.platform.front.limits import HttpLimits
 from sealcore.platform.tracing import TracingSettings
 from workflow.directory.model import UNIT_PATTERN
 
@@ -30,7 +31,8 @@ class WorkflowSettings(Block):
     """All that the workflow needs to start.
 
     ``ca_target`` is ``host:port`` of the CA that takes approved revocations; without it there are no forms for them. ``office_unit`` is the unit of people and clients that are added without one. ``token_validity_s`` is the term of a
-    form, from submission on; ``grant_validity_s`` the longest term of a standing approval. ``metrics`` is where monitoring reads
+    form, from submission on; ``grant_validity_s`` the longest term of a standing approval. ``http`` is what may be taken of the HTTP
+    front. ``metrics`` is where monitoring reads
     /metrics, /healthz and /readyz; ``tracing`` where spans go, of which there are none without it.
     """
 
@@ -48,6 +50,7 @@ class WorkflowSettings(Block):
     token_validity_s: int = Field(default=7 * DAY_S, ge=60, le=92 * DAY_S)
     grant_validity_s: int = Field(default=366 * DAY_S, ge=60, le=5 * 366 * DAY_S)
     quota: QuotaSettings = QuotaSettings()
+    http: HttpLimits = HttpLimits()
     metrics: Listen | None = None
     tracing: TracingSettings | None = None
     register_cache_s: float = Field(default=2.0, ge=0.0, le=60.0)  # how late a change of the signer's register may be noticed

@@ -68,6 +68,10 @@ def build(settings: OcspSettings, *, clock: Clock, certify: Certify | None = Non
         )
         app = OcspApp(responder, metrics, threads=settings.token.sessions + READERS, clock=clock)
         opened.callback(app.close)
-        parts = (presigner, Renewal(settings.tls, clock, metrics.registry), HttpEndpoint(app, settings.listen, metrics=metrics.http))
+        parts = (
+            presigner,
+            Renewal(settings.tls, clock, metrics.registry),
+            HttpEndpoint(app, settings.listen, limits=settings.http, metrics=metrics.http),
+        )
         checks = {"database": database_answers(engine), "answers": presigner.current}
         return Composed(parts, ObservabilityEndpoint(settings.metrics, metrics.registry, checks), opened.pop_all())

@@ -13,7 +13,7 @@ from ca.ocsp.delegate import Delegation
 from ca.ocsp.record import AnswerRecord
 from sealcore.clock import Clock
 from sealcore.hsm.token import Token
-from sealcore.platform.metrics import CallMetrics, OnDemand, database_metrics, process_metrics
+from sealcore.platform.metrics import HttpMetrics, OnDemand, database_metrics, process_metrics
 
 OUTCOMES: Final = ("presigned", "live", "nonce", "malformed_request", "internal_error", "try_later", "unauthorized")
 
@@ -26,7 +26,7 @@ class OcspMetrics:
         self.registry = CollectorRegistry()
         process_metrics(self.registry)
         database_metrics(self.registry, engine)
-        self.http = CallMetrics(self.registry, "http")
+        self.http = HttpMetrics(self.registry)
         answers = Counter("vermilion_ocsp_answers", "Answers given, by how they came about", ["outcome"], registry=self.registry)
         self.answers = {outcome: answers.labels(outcome) for outcome in OUTCOMES}
         self.presigned = Counter("vermilion_ocsp_presigned", "Answers made to be kept", ["ca"], registry=self.registry)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ca.names import Role
 from sealcore.platform.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
+from sealcore.platform.front.limits import HttpLimits
 from sealcore.platform.tracing import TracingSettings
 
 
@@ -22,6 +23,7 @@ class OcspSettings(Block):
     ca_target            ``host:port`` of the CA, which certifies the delegate
     validity_hours       from thisUpdate to nextUpdate of an answer; at half of it a new one is made
     nonce_answers_per_s  live answers with a nonce; beyond them the pre-signed ones go out, without a nonce
+    http                 what may be taken of the HTTP front (``sealcore.platform.front.limits``)
     other_answers_per_s  live answers without one, where none is pre-signed: unknown serial numbers, several CertIDs
     """
 
@@ -36,6 +38,7 @@ class OcspSettings(Block):
     validity_hours: int = Field(default=24, ge=1, le=168)
     nonce_answers_per_s: float = Field(default=50.0, ge=0)
     other_answers_per_s: float = Field(default=50.0, ge=0)
+    http: HttpLimits = HttpLimits()
     metrics: Listen | None = None
     tracing: TracingSettings | None = None
 

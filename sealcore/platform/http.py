@@ -1,6 +1,6 @@
 """HTTP as our services speak it: problem+json (RFC 9457) for errors, and the client certificate of an mTLS connection.
 
-uvicorn does not hand the peer certificate to the application; ``PeerCertificateProtocol`` puts it into the ASGI scope.
+Connections are bounded by ``sealcore.platform.front``, which also puts the peer's certificate into the ASGI scope.
 """
 
 from __future__ import annotations
@@ -13,26 +13,30 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.platform import log as logs
 from sealcore.platform import tracing
 from sealcore.platform.config import Listen, TlsSettings
+from sealcore.platform.front.address import NOBODY, share_of
+from sealcore.platform.front.limits import HttpLimits
+from sealcore.platform.front.protocol import PEER_SCOPE_KEY
+from sealcore.platform.front.refusal import PROBLEM_TYPE, as_problem
+from sealcore.platform.front.server import BACKLOG, Server, config
 from sealcore.platform.http_client import context_of
 from sealcore.platform.identity import IdentityWatch
 from sealcore.platform.log import get as get_log
-from sealcore.platform.metrics import CallMetrics
+from sealcore.platform.metrics import CallMetrics, HttpMetrics
 from sealcore.platform.peer import Peer, Revocations, authorise
+from sealcore.platform.throttle import Throttled
 
-DATE_S = 1.0
-PEER_SCOPE_KEY = "vermilion.peer_pem"
+DRAIN_S = 5
+FAULTS_S = 1.0  # between two lines about the same kind of fault: should a stranger find one of ours, it fills no disk
 _START_POLL_S = 0.01
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -52,16 +56,16 @@ _HTTP_STATUS = {
 def problem(error: VermilionError, *, status: int | None = None) -> JSONResponse:
     """The error as application/problem+json, with the id of the request that it ended; the status of its kind unless one is given."""
     status = status or _HTTP_STATUS[error.kind]
-    body = {"type": f"urn:vermilion:error:{error.code}", "title": error.rule, "status": status, "detail": error.reason, **error.as_dict()}
+    body = as_problem(error, status)
     if (request_id := logs.request_id()) is not None:
         body["request_id"] = request_id
     headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s is not None else None
-    return JSONResponse(body, status_code=status, media_type="application/problem+json", headers=headers)
+    return JSONResponse(body, status_code=status, media_type=PROBLEM_TYPE, headers=headers)
 
 
 def install_errors(app: Starlette) -> None:
     """Every fault leaves ``app`` as problem+json with a stable code."""
-    log = get_log("http")
+    log = Throttled(get_log("http"), FAULTS_S)
 
     async def typed(_request: Request, fault: VermilionError) -> JSONResponse:
         return problem(fault)
@@ -134,104 +138,60 @@ def _route(scope: MutableMapping[str, Any]) -> str:
     return f"{scope['method']} {path}" if (path := getattr(scope.get("route"), "path", None)) else "other"
 
 
-class PeerCertificateProtocol(H11Protocol):
-    """uvicorn's h11 protocol, with the peer's certificate (PEM) in ``scope["vermilion.peer_pem"]``."""
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        tls = transport.get_extra_info("ssl_object")
-        der = tls.getpeercert(binary_form=True) if tls is not None else None
-        pem = ssl.DER_cert_to_PEM_cert(der).encode() if der else None
-        inner: Any = self.app
-
-        async def with_peer(scope: Any, receive: Any, send: Any) -> None:
-            await inner({**scope, PEER_SCOPE_KEY: pem}, receive, send)
-
-        self.app = with_peer
-
-
 def peer(request: Request, allowed: frozenset[str], revocations: Revocations) -> Peer:
     """The authorised caller of an mTLS request."""
     return authorise(request.scope.get(PEER_SCOPE_KEY), allowed, revocations)
 
 
-class Server(uvicorn.Server):
-    """uvicorn's server, told when to end instead of looking ten times a second: a service at rest that has two of them does little else.
-
-    ``should_exit`` may be set by any thread or signal handler, as uvicorn's own.
-    """
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        self._exit = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._should_exit = False
-        super().__init__(config)
-
-    @property
-    def should_exit(self) -> bool:
-        """Whether the server ends once the running requests are answered."""
-        return self._should_exit
-
-    @should_exit.setter
-    def should_exit(self, value: bool) -> None:
-        self._should_exit = value
-        if value and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._exit.set)
-
-    async def main_loop(self) -> None:
-        """Until ``should_exit``; each second the ``Date`` of answers is made anew (RFC 9110 §6.6.1)."""
-        self._loop = asyncio.get_running_loop()
-        while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._exit.wait(), DATE_S)
+def http_server(
+    app: ASGIApp, tls: TlsSettings | None = None, *, limits: HttpLimits | None = None, metrics: HttpMetrics | None = None
+) -> Server:
+    """A server for ``app``: plain HTTP for what strangers read, mTLS when ``tls`` is given. The caller runs ``serve(sockets=…)``."""
+    followed = Followed(app, metrics=metrics, logged=tls is not None)
+    connections = metrics.connections if metrics is not None else None
+    if tls is None:
+        return Server(config(followed, drain_s=DRAIN_S), limits or HttpLimits(), connections)
+    watch = IdentityWatch(tls)
+    identity = watch.current
+    options = {
+        "ssl_keyfile": str(identity.key_file),
+        "ssl_certfile": str(identity.certificate_file),
+        "ssl_ca_certs": str(tls.trust_file),
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+    }
+    secured = config(followed, drain_s=DRAIN_S, tls=options)
+    assert secured.ssl is not None
+    secured.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # chains end at the issuing CA in the trust file, not at the root
+    _follow(secured.ssl, watch)
+    return Server(secured, limits or HttpLimits(), connections)
 
 
-def uvicorn_server(app: ASGIApp, listen: Listen, tls: TlsSettings | None = None, *, metrics: CallMetrics | None = None) -> Server:
-    """A server for ``app``: plain HTTP for what strangers read, mTLS when ``tls`` is given. The caller runs ``serve()``."""
-    options: dict[str, Any] = {"http": "h11"}  # bounds a request's head by itself; httptools does not
-    if tls is not None:
-        watch = IdentityWatch(tls)
-        identity = watch.current
-        options = {
-            "http": PeerCertificateProtocol,
-            "ssl_keyfile": str(identity.key_file),
-            "ssl_certfile": str(identity.certificate_file),
-            "ssl_ca_certs": str(tls.trust_file),
-            "ssl_cert_reqs": ssl.CERT_REQUIRED,
-        }
-    config = uvicorn.Config(
-        Followed(app, metrics=metrics, logged=tls is not None),
-        host=listen.host,
-        port=listen.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=5,
-        **options,
-    )
-    config.load()
-    if config.ssl is not None and tls is not None:
-        config.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # chains end at the issuing CA in the trust file, not at the root
-        _follow(config.ssl, watch)
-    return Server(config)
+def address_of(request: Request) -> str:
+    """Whose share the request counts against (``sealcore.platform.front.address``): the address that the connection comes from."""
+    return share_of(request.client.host) if request.client is not None else NOBODY
 
 
 class HttpEndpoint:
     """An HTTP server that other code starts and stops; several may run in one process."""
 
-    def __init__(self, app: ASGIApp, listen: Listen, tls: TlsSettings | None = None, *, metrics: CallMetrics | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listen: Listen,
+        tls: TlsSettings | None = None,
+        *,
+        limits: HttpLimits | None = None,
+        metrics: HttpMetrics | None = None,
+    ) -> None:
         self._listen = listen
-        self._server = uvicorn_server(app, listen, tls, metrics=metrics)
+        self._server = http_server(app, tls, limits=limits, metrics=metrics)
         # It ends when its service says so, not by a signal of its own: whoever watches wants to see the service drain.
         self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listens; CONFIGURATION_INVALID when the port is taken."""
-        try:
-            listening = socket.create_server((self._listen.host, self._listen.port), backlog=2048)
-        except OSError as fault:
-            raise VermilionError(Code.CONFIGURATION_INVALID, f"cannot listen on {self._listen.target}: {fault.strerror}") from None
+        listening = listening_socket(self._listen)
         self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
         while not self._server.started:
             if self._task.done():
@@ -244,6 +204,17 @@ class HttpEndpoint:
         if self._task is not None:
             self._server.should_exit = True
             await self._task
+
+
+def listening_socket(listen: Listen, *, shared: bool = False) -> socket.socket:
+    """Listens; CONFIGURATION_INVALID when the port is taken.
+
+    ``shared``: with other processes that say so too (SO_REUSEPORT); the kernel spreads connections over them.
+    """
+    try:
+        return socket.create_server((listen.host, listen.port), backlog=BACKLOG, reuse_port=shared)
+    except OSError as fault:
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"cannot listen on {listen.target}: {fault.strerror}") from None
 
 
 def _follow(context: ssl.SSLContext, watch: IdentityWatch) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from sealcore.ids import uuid7
 from sealcore.platform.terminal_free import without_terminal
+from sealcore.platform.throttle import ThrottleFilter
 
 with without_terminal():
     import structlog
@@ -61,6 +62,7 @@ def configure(service: str, level: str = "INFO", **fields: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
         )
     )
+    handler.addFilter(ThrottleFilter())  # strangers decide how often some of it is said
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # warns of each request that is no HTTP: a stranger could fill the disk
 

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from sealcore.errors import VermilionError
 from sealcore.platform import periodic
+from sealcore.platform.front.connections import REASONS
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine  # for its type alone: who has no database need not load one
@@ -151,3 +152,30 @@ class CallMetrics:
         self._calls.labels(method, code).inc()
         self._seconds.labels(method).observe(seconds)
         self._open.dec()
+
+
+class ConnectionMetrics:
+    """Connections of an HTTP listener, and those that were ended or turned away, by reason (``sealcore.platform.front.connections``)."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._open = Gauge("vermilion_http_connections", "HTTP connections that are open, handshakes included", registry=registry)
+        ended = Counter(
+            "vermilion_http_connections_ended", "HTTP connections that we ended or turned away, by reason", ["reason"], registry=registry
+        )
+        self._ended = {reason: ended.labels(reason) for reason in REASONS}
+
+    def watch(self, count: Callable[[], int]) -> None:
+        """``count`` says how many are open."""
+        self._open.set_function(count)
+
+    def ended(self, reason: str) -> None:
+        """One ended so."""
+        self._ended[reason].inc()
+
+
+class HttpMetrics(CallMetrics):
+    """Calls over HTTP, and the connections they come over."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry, "http")
+        self.connections = ConnectionMetrics(registry)

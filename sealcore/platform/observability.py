@@ -22,6 +22,7 @@ from starlette.routing import Route
 from sealcore import __version__
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import Listen
+from sealcore.platform.front.limits import FOR_OPERATORS
 from sealcore.platform.http import HttpEndpoint, install_errors
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import exposition, merge
@@ -123,7 +124,7 @@ class ObservabilityEndpoint:
         self._source = source
         self._notes = dict(notes or {})
         self.readiness = Readiness(checks, patience_s=patience_s)
-        self._endpoint = HttpEndpoint(self.app(), listen) if listen is not None else None
+        self._endpoint = HttpEndpoint(self.app(), listen, limits=FOR_OPERATORS) if listen is not None else None
 
     async def start(self) -> None:
         """Listens; CONFIGURATION_INVALID when the port is taken."""

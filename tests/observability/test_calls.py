@@ -24,13 +24,14 @@ from sealcore.platform import log, tracing
 from sealcore.platform.config import Listen, TlsSettings
 from sealcore.platform.http import HttpEndpoint, install_errors
 from sealcore.platform.http_client import client_context, request_headers
-from sealcore.platform.metrics import CallMetrics, exposition
+from sealcore.platform.metrics import CallMetrics, HttpMetrics, exposition
 from sealcore.platform.rpc import client as rpc_client
 from sealcore.platform.rpc import server as rpc
 from sealcore.platform.tracing import TracingSettings
 from tests.observability.collector import collecting
 from tests.pki import InfrastructureCa
 from tests.serving import Serving
+from tests.support.waiting import until
 
 SERVICE = "/vermilion.v1.Signer/"
 RULES: rpc.Rules = {SERVICE + name: frozenset({"client"}) for name in ("Seal", "SealStream", "ListUses")}
@@ -188,7 +189,7 @@ def website(ca: InfrastructureCa, free_port: Callable[[], int]) -> Iterator[tupl
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     tls = ca.identity("server", "https://vermilion.internal/service/workflow")
-    endpoint = HttpEndpoint(app, Listen(port=port), tls, metrics=CallMetrics(registry, "http"))
+    endpoint = HttpEndpoint(app, Listen(port=port), tls, metrics=HttpMetrics(registry))
     asyncio.run_coroutine_threadsafe(endpoint.start(), loop).result(30)
     yield f"https://localhost:{port}", registry
     asyncio.run_coroutine_threadsafe(endpoint.stop(), loop).result(30)
@@ -207,6 +208,7 @@ def test_http_carries_the_request_id_and_counts_by_route(website: tuple[str, Col
         fault = http.get("/forms/broken", headers=request_headers())
         assert (fault.status_code, fault.json()["request_id"]) == (500, "mine")
         assert "must stay inside" not in fault.text
+    until(lambda: registry.get_sample_value("vermilion_http_open") == 0)  # the last answer came before its call had ended
     told = exposition(registry.collect()).decode()
     assert 'vermilion_http_calls_total{code="200",method="GET /forms/{number}"} 2.0' in told
     assert 'vermilion_http_calls_total{code="500",method="GET /forms/{number}"} 1.0' in told

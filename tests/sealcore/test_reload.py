@@ -28,7 +28,7 @@ from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.clock import FixedClock, SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import Listen, TlsSettings
-from sealcore.platform.http import install_errors, peer, uvicorn_server
+from sealcore.platform.http import HttpEndpoint, install_errors, peer
 from sealcore.platform.http_client import client_context
 from sealcore.platform.identity import LOOK_S
 from sealcore.platform.peer import Revocations, authorise
@@ -39,6 +39,7 @@ from sealcore.platform.rpc.errors import from_rpc_error
 from sealcore.platform.rpc.renewed_channel import RenewedChannel
 from tests.pki import InfrastructureCa, NeverRevoked
 from tests.sealcore.serials import DEADLINE_S, served_serial
+from tests.serving import serving_http
 from tests.support.waiting import until
 
 SERVER, DESK = "https://vermilion.internal/service/ca", "https://vermilion.internal/operator/desk"
@@ -339,11 +340,7 @@ def test_https_follows_the_files_too(ca: InfrastructureCa, free_port: Callable[[
     install_errors(app)
 
     tls, desk, port = ca.bundle("https", SERVER), ca.identity("desk", DESK), free_port()
-    server = uvicorn_server(app, Listen(port=port), tls)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        until(lambda: server.started)
+    with serving_http(HttpEndpoint(app, Listen(port=port), tls)):
         url = f"https://127.0.0.1:{port}/who"
         with httpx.Client(verify=client_context(desk)) as kept:
             assert kept.get(url).json() == {"uri": DESK}
@@ -363,9 +360,6 @@ def test_https_follows_the_files_too(ca: InfrastructureCa, free_port: Callable[[
         tls.trust_file.write_bytes(tls.trust_file.read_bytes() + foreign.trust_file.read_bytes())
         time.sleep(LOOK_S)
         assert httpx.get(url, verify=newcomer).json() == {"uri": DESK}
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def _https_serial(port: int, tls: TlsSettings) -> int:

@@ -22,7 +22,7 @@ from protos.vermilion.v1 import ca_pb2, ca_pb2_grpc
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import Listen, TlsSettings
-from sealcore.platform.http import install_errors, peer, uvicorn_server
+from sealcore.platform.http import HttpEndpoint, install_errors, peer
 from sealcore.platform.http_client import client_context
 from sealcore.platform.revocation import CrlWatch
 from sealcore.platform.rpc import client as rpc_client
@@ -30,7 +30,7 @@ from sealcore.platform.rpc import server as rpc
 from sealcore.platform.rpc.error_messages import from_message, to_message
 from sealcore.platform.rpc.errors import from_rpc_error
 from tests.pki import InfrastructureCa
-from tests.support.waiting import until
+from tests.serving import serving_http
 
 METHOD = "/vermilion.v1.CertificateAuthority/"
 RULES: rpc.Rules = {METHOD + "ListCertificates": frozenset({"operator"}), METHOD + "Revoke": frozenset({"operator", "service:signer"})}
@@ -172,20 +172,13 @@ def test_https_knows_the_caller_and_refuses_the_nameless(ca: InfrastructureCa, w
     install_errors(app)
 
     port = free_port()
-    server = uvicorn_server(app, Listen(port=port), ca.identity("https", "https://vermilion.internal/service/workflow"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        until(lambda: server.started)
+    with serving_http(HttpEndpoint(app, Listen(port=port), ca.identity("https", "https://vermilion.internal/service/workflow"))):
         url = f"https://127.0.0.1:{port}/who"
         operator = ca.identity("operator", "https://vermilion.internal/operator/desk")
         assert httpx.get(url, verify=client_context(operator)).json() == {"uri": "https://vermilion.internal/operator/desk"}
         refused = httpx.get(url, verify=client_context(ca.identity("nameless", None)))
         assert (refused.status_code, refused.json()["code"]) == (401, Code.UNAUTHENTICATED)
         assert refused.headers["content-type"] == "application/problem+json"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def test_an_error_crosses_the_wire_whole() -> None:

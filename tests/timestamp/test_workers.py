@@ -26,6 +26,7 @@ from rfc3161_client import VerifierBuilder, decode_timestamp_response
 
 from sealcore.clock import SystemClock
 from sealcore.platform.config import load
+from sealcore.platform.front.limits import HttpLimits
 from sealcore.platform.service import REPEAT_DOES_HARM
 from tests import plain_http
 from tests.support.waiting import until
@@ -216,7 +217,8 @@ def test_heads_without_end_and_without_haste_are_cut_off(
     tmp_path: Path, unit_keys: UnitKeys, small_ca: SmallCa, free_port: Callable[[], int]
 ) -> None:
     port = free_port()
-    settings = load(write_config(tmp_path, unit_keys, small_ca, port, processes=1), TimestampSettings)
+    loaded = load(write_config(tmp_path, unit_keys, small_ca, port, processes=1), TimestampSettings)
+    settings = loaded.model_copy(update={"http": HttpLimits(head_s=1)})
 
     def talk(*pieces: bytes) -> bytes:
         """What comes back until the service closes."""
@@ -247,7 +249,7 @@ def test_heads_without_end_and_without_haste_are_cut_off(
         assert gen_time(answer.content)
 
     async def run() -> None:
-        service = build(settings, clock=SystemClock(), worker_module="tests.timestamp.impatient_worker")
+        service = build(settings, clock=SystemClock())
         try:
             await service.start()
             await asyncio.to_thread(strangers)

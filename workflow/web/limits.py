@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.http import PEER_SCOPE_KEY, problem
+from sealcore.platform.front.protocol import PEER_SCOPE_KEY
+from sealcore.platform.http import problem
 from sealcore.platform.peer import peer_of_pem
 from workflow.web.quota import Call, Quotas
 
