@@ -13,16 +13,20 @@ from protos.vermilion.v1 import verify_pb2, verify_pb2_grpc
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import log as logs
 from sealcore.platform.config import Listen
+from sealcore.platform.front.address import share_of_rpc
 from sealcore.platform.log import get as get_log
 from sealcore.platform.rpc import ERROR_METADATA, MESSAGE_LIMIT_BYTES, REQUEST_ID_METADATA
 from sealcore.platform.rpc.error_messages import to_message
 from sealcore.platform.rpc.errors import status_of
 from sealcore.platform.rpc.server import server_credentials
+from sealcore.platform.throttle import Throttled
 from sealcore.platform.tracing import TRACEPARENT, span
 from verify import catalogue
+from verify.arrivals import Arrival
 from verify.service import Verification
 from verify.settings import ServerTls
 
+FAULTS_S = 1.0  # between two lines about the same kind of fault
 NAME_LIMIT = 1024  # characters of a document's name
 _OPTIONS = (
     ("grpc.so_reuseport", 0),
@@ -37,7 +41,7 @@ class VerifierServicer(verify_pb2_grpc.VerifierServicer):
 
     def __init__(self, verification: Verification) -> None:
         self._verification = verification
-        self._log = get_log("rpc")
+        self._log = Throttled(get_log("rpc"), FAULTS_S)
 
     async def Verify(self, request_iterator: AsyncIterator[Any], context: Any) -> Any:
         """Metadata ``accept-language`` chooses the language of the sentences."""
@@ -50,7 +54,7 @@ class VerifierServicer(verify_pb2_grpc.VerifierServicer):
                 span("Verifier/Verify", parent=metadata.get(TRACEPARENT)),
             ):
                 context.set_trailing_metadata(((REQUEST_ID_METADATA, request_id),))
-                return await self._answer(request_iterator, metadata.get("accept-language", ""))
+                return await self._answer(request_iterator, metadata.get("accept-language", ""), share_of_rpc(context.peer()))
         except VermilionError as fault:
             code = str(fault.code)
             fault.request_id = request_id
@@ -58,10 +62,11 @@ class VerifierServicer(verify_pb2_grpc.VerifierServicer):
         finally:
             metrics.end("Verifier/Verify", code, time.perf_counter() - began_s)
 
-    async def _answer(self, request_iterator: AsyncIterator[Any], language: str) -> Any:
+    async def _answer(self, request_iterator: AsyncIterator[Any], language: str, address: str) -> Any:
         try:
-            name, document = await self._receive(request_iterator)
-            report = await self._verification.check(document, name, catalogue.chosen(None, language))
+            async with self._verification.document(address) as arrival:
+                name, document = await self._receive(request_iterator, arrival)
+                report = await self._verification.check(document, name, catalogue.chosen(None, language), address)
         except VermilionError:
             raise
         except DecodeError:
@@ -71,15 +76,16 @@ class VerifierServicer(verify_pb2_grpc.VerifierServicer):
             raise VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})") from None
         return verify_pb2.VerifyResponse(verdict=report.verdict, report_json=report.as_json())
 
-    async def _receive(self, request_iterator: AsyncIterator[Any]) -> tuple[str, bytes]:
+    async def _receive(self, request_iterator: AsyncIterator[Any], arrival: Arrival) -> tuple[str, bytes]:
         name, document = "", bytearray()
-        async with self._verification.upload():
+        async with arrival.arriving():
             async for request in request_iterator:
                 name = name or request.name[:NAME_LIMIT]
-                document += request.data
                 # Counted as it comes: the sender announces no size.
-                if len(document) > self._verification.limits.document_bytes:
+                if len(document) + len(request.data) > self._verification.limits.document_bytes:
                     raise self._verification.too_large()
+                await arrival.take(len(request.data))
+                document += request.data
         return name, bytes(document)
 
     @staticmethod

@@ -15,7 +15,9 @@ WIDTH = 1 << HEIGHT
 MOST_TILE_BYTES = WIDTH * merkle.HASH_BYTES
 MOST_BUNDLE_BYTES = WIDTH * (2 + MOST_ENTRY_BYTES)
 _LENGTH_BYTES = 2
-PATH = re.compile(r"tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?", re.ASCII)
+# Six elements name more bundles than a tree of the largest size (2^63 - 1) has. Without a bound a name could be a number that
+# int() refuses, or a path that the file system does.
+PATH = re.compile(r"tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
 from sealcore.platform.http import PEER_SCOPE_KEY
+from sealcore.platform.turns import Turns
 from tests.pki import InfrastructureCa
 from tests.workflow.conftest import NOON, Desk
 from tests.workflow.deciding import decide, refusal
@@ -23,7 +24,7 @@ from workflow.forms.kinds.act import ActRequest
 from workflow.office import Bounds
 from workflow.settings import QuotaSettings
 from workflow.web.limits import Admission
-from workflow.web.quota import BIG_BYTES, Quotas, Turns
+from workflow.web.quota import BIG_BYTES, Quotas
 
 BIG = bytes(BIG_BYTES + 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
@@ -19,13 +20,15 @@ from starlette.routing import Route
 from starlette.types import Message
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.http import install_errors, problem
+from sealcore.platform.http import address_of, install_errors, problem
 from verify import catalogue
-from verify.report import schema
+from verify.arrivals import Arrival
+from verify.report import Report, schema
 from verify.service import Verification
 from verify.web import openapi
 from verify.web.pages import Office, result_page, upload_page
 
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 FORM_OVERHEAD_BYTES = 64 * 1024  # boundaries and headers of a multipart body around the file
 _STATIC = {"tokens.css": "text/css", "page.css": "text/css", "page.js": "text/javascript", "mark.svg": "image/svg+xml"}
 _HEADERS = {
@@ -55,10 +58,9 @@ def create_app(verification: Verification, office_name: str, health: Callable[[]
     async def verify_document(request: Request) -> Response:
         """The report on one PDF. A document that is not valid is still an answer: status 200, the verdict inside."""
         try:
-            name, document = await _receive(request, verification)
+            report = await _checked(request, verification, _language(request))
         except VermilionError as fault:
             return _problem(fault)
-        report = await verification.check(document, name, _language(request))
         return JSONResponse(report.as_dict())
 
     def report_schema(_request: Request) -> Response:
@@ -70,8 +72,7 @@ def create_app(verification: Verification, office_name: str, health: Callable[[]
     async def check(request: Request) -> Response:
         language = _language(request)
         try:
-            name, document = await _receive(request, verification)
-            report = await verification.check(document, name, language)
+            report = await _checked(request, verification, language)
         except VermilionError as fault:
             return HTMLResponse(upload_page(office, language, fault=fault), status_code=_problem(fault).status_code)
         return HTMLResponse(result_page(office, language, report))
@@ -108,14 +109,22 @@ def create_app(verification: Verification, office_name: str, health: Callable[[]
     return app
 
 
-async def _receive(request: Request, verification: Verification) -> tuple[str, bytes]:
+async def _checked(request: Request, verification: Verification, language: str) -> Report:
+    """The report on the file in the request's field ``file``; raises what ``_receive`` and ``Verification`` raise."""
+    address = address_of(request)
+    async with verification.document(address) as arrival:
+        name, document = await _receive(request, verification, arrival)
+        return await verification.check(document, name, language, address)
+
+
+async def _receive(request: Request, verification: Verification, arrival: Arrival) -> tuple[str, bytes]:
     """Name and bytes of the field ``file``; raises DOCUMENT_TOO_LARGE, OVERLOADED, DEADLINE_EXCEEDED or INVALID_ARGUMENT."""
     limit = verification.limits.document_bytes
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit + FORM_OVERHEAD_BYTES:
+    if _NUMBER.fullmatch(declared) and int(declared) > limit + FORM_OVERHEAD_BYTES:
         raise verification.too_large()
-    async with verification.upload():
-        bounded = Request(request.scope, _bounded(request, limit + FORM_OVERHEAD_BYTES, verification))
+    async with arrival.arriving():
+        bounded = Request(request.scope, _bounded(request, limit + FORM_OVERHEAD_BYTES, verification, arrival))
         try:
             async with bounded.form(max_files=1, max_fields=4) as form:
                 file = form.get("file")
@@ -130,15 +139,13 @@ async def _receive(request: Request, verification: Verification) -> tuple[str, b
     return name, document
 
 
-def _bounded(request: Request, limit_bytes: int, verification: Verification) -> Callable[[], Any]:
-    received = 0
-
+def _bounded(request: Request, limit_bytes: int, verification: Verification, arrival: Arrival) -> Callable[[], Any]:
     async def receive() -> Message:
-        nonlocal received
         message = await request.receive()
-        received += len(message.get("body", b""))
-        if received > limit_bytes:
+        count = len(message.get("body", b""))
+        if arrival.held_bytes + count > limit_bytes:
             raise verification.too_large()
+        await arrival.take(count)
         return message
 
     return receive

@@ -7,62 +7,19 @@ waits behind another's queue: callers take turns.
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.turns import Turns
 from workflow.settings import QuotaSettings
 
 MINUTE_S = 60.0
 AT_ONCE, AT_ONCE_OF_ONE = 32, 8  # requests being worked on; the server has 40 threads for them
 BIG_BYTES = 256 * 1024  # a form of some two hundred documents: seconds of work for ten thousand
 BIG_AT_ONCE = 1  # they share one interpreter: two at once take as long, and others longer
-
-
-class Turns:
-    """So many at once, and of one caller so many; whoever waits is served in turn with the other callers, not after all of one's."""
-
-    def __init__(self, at_once: int, of_one: int) -> None:
-        self._free, self._of_one = at_once, of_one
-        self._running: Counter[str] = Counter()
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-
-    @asynccontextmanager
-    async def turn(self, caller: str) -> AsyncIterator[None]:
-        """Waits for the caller's turn and keeps it for the block."""
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(caller, deque()).append(mine)
-        self._serve()
-        try:
-            await mine
-            yield
-        finally:
-            if mine.done() and not mine.cancelled():
-                self._running[caller] -= 1
-                self._free += 1
-            else:
-                mine.cancel()
-            self._serve()
-
-    def _serve(self) -> None:
-        """Gives free places to those who wait, each caller's oldest in turn."""
-        for caller in list(self._waiting):
-            if not self._free:
-                return
-            line = self._waiting.pop(caller)
-            while line and line[0].cancelled():
-                line.popleft()
-            if line and self._running[caller] < self._of_one:
-                line.popleft().set_result(None)
-                self._running[caller] += 1
-                self._free -= 1
-            if line:
-                self._waiting[caller] = line  # to the end: the others come first
-        self._running += Counter()  # forgets callers that are not there
 
 
 @dataclass
