@@ -121,6 +121,9 @@ class Augmenter:
         if _ORDER.index(before) >= _ORDER.index(self._aim.level) and not due:
             return self._outcome(file, file, before)
         current = file
+        # The timestamp comes first and the evidence after it: an answer about the signer counts
+        # only when it is younger than the signature's proven time, so it may not exist yet. Until
+        # then the file waits as B-T, with its time already secured.
         if before is Level.B_B:
             self._collector.gather(list(self._unproven(file)), file.contents.store, fetch=True)  # not for what is revoked already
             current = self._written(file, Gathered(), stamped=True)
@@ -146,6 +149,8 @@ class Augmenter:
         end = file.stamps[-1][0].signed.end
         if any(proof.signed.end > end for proof in file.proofs):
             return False
+        # Nothing follows the timestamp, so it covers the whole store; that saves reading the file a
+        # second time.
         if not file.document[end:].strip():
             return True
         covered = self._sandbox.read(file.document[:end])
@@ -199,6 +204,8 @@ class Augmenter:
             raise VermilionError(Code.SIGNATURE_UNTRUSTED, f"the certificate {token.signer.name!r} is not one of a time-stamping authority")
         known, now = self._known(file, token.certificates), self._clock.now()
         chain = self._chains.chain(token.signer, known, token.time)
+        # The chain has to hold again when the next timestamp takes over: a token whose chain had
+        # ended by then proves nothing to a verifier at that time.
         self._chains.chain(token.signer, known, cover.time if cover is not None else now)
         proven = cover.time if cover is not None else None
         return Need(chain, token.time, _until(token.time, cover, now, archiving), proven, key)
@@ -229,6 +236,8 @@ class Augmenter:
         if self._timestamper is None:
             raise VermilionError(Code.INVALID_ARGUMENT, "a signature without a timestamp takes a time-stamping authority")
         if not self._hole_size_bytes:
+            # The hole's size is part of what is stamped, so it has to be known before. One token
+            # that is thrown away tells it for every file of this run.
             self._make_room(self._timestamper.stamp(hashlib.sha256(document).digest()))
         while True:
             size = self._hole_size_bytes
@@ -247,6 +256,8 @@ class Augmenter:
 
     def _read_back(self, file: _Examined, document: bytes, store: Store, *, stamped: bool) -> _Examined:
         """The new file as a reader finds it: all that was there, all that was added, whole and trusted; DOCUMENT_READBACK, SIGNATURE_…"""
+        # Before anything replaces the user's file: a writer's fault must not cost the only good
+        # copy.
         again = self._sandbox.read(document)
         old = len(file.contents.signed)
         if again.signed[:old] != file.contents.signed or len(again.signed) != old + stamped or store.without(again.store):

@@ -153,6 +153,8 @@ class Collector:
     def _fits(self, answer: Answer, question: _Question, *, fetched: bool) -> VermilionError | None:
         """None, or why the answer does not serve; SIGNATURE_REVOKED where it says that the signature does not count."""
         need, about, now = question.need, question.about, self._clock.now()
+        # Before all other checks: an answer that is too old to prove good standing still proves a
+        # revocation.
         if answer.revoked_at is not None and (need.proven is None or answer.revoked_at <= need.proven):
             raise _revoked(question, answer.revoked_at)
         if (why := why_not_current(now, made=answer.this_update, ends=answer.next_update if fetched else None)) is not None:
@@ -163,8 +165,11 @@ class Collector:
         delegate = answer.delegate.parsed if answer.delegate is not None else None
         if delegate is not None and not delegate.not_valid_before_utc <= answer.this_update <= delegate.not_valid_after_utc:
             return _unavailable(question, "the responder's certificate was not valid when it answered")
+        # CAs may drop expired certificates from CRLs (RFC 5280 §3.3), so silence afterwards means
+        # nothing.
         if answer.this_update > about.parsed.not_valid_after_utc:
             return _unavailable(question, "the answer is younger than the certificate's end, when its entry may have been dropped")
+        # An answer from before the signing cannot know of a revocation shortly before it.
         if question.is_leaf and answer.this_update <= need.after:
             return _not_yet(question, answer)
         return None

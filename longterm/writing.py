@@ -103,6 +103,7 @@ def _vri(file: File, update: Update, old: bytes | None, vri: dict[str, Store], r
 
 
 def _extensions(file: File, catalog: Found) -> bytes:
+    # The file's own entry wins where it has one: its extension level may be higher.
     return dictionary({b"ESIC": _EXTENSION} | (file.entries(catalog.entries.get(b"Extensions")) or {}))
 
 
@@ -112,6 +113,8 @@ def _field(file: File, update: Update, catalog: dict[bytes, bytes], addition: Ad
     value = update.reserve(2)
     page = first_page(file, catalog.get(b"Pages"))
     named = text_string(form.unique_name(addition.field_name)), text_string(addition.field_label)
+    # /F 132: printed and locked (ISO 32000-2 table 167); an empty /Rect shows nothing, as our
+    # own verifier demands of a document timestamp.
     widget = b"<</Type/Annot/Subtype/Widget/FT/Sig/T%b/TU%b/V %d 0 R/F 132/Rect[0 0 0 0]/P %d %d R>>"
     update.write(value + 1, widget % (*named, value, page.number, page.generation))
     annotate(file, update, page, b" %d 0 R" % (value + 1))

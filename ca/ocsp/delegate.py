@@ -105,6 +105,7 @@ class Delegation:
         request = certificate_request(self._key, f"OCSP Responder {self._key.label}")
         certificate = x509.load_der_x509_certificate(self._certify(self.authority.name, request))
         delegate = Delegate(self.authority, self._key, certificate)
+        # Kept before it is used, so that a restart finds it and does not ask the CA again.
         durable.write(self._file, certificate.public_bytes(Encoding.PEM))
         self._delegate = delegate
         self._log.info("delegate certified", ca=self.authority.name, until=certificate.not_valid_after_utc.isoformat())

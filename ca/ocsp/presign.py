@@ -111,6 +111,7 @@ class Presigner:
             if made:
                 self._record.keep(authority.name, made)
                 self._metrics.presigned.labels(authority.name).inc(len(made))
+            # Only now, when what was made is kept: one fault does not cost the whole batch.
             for outcome in outcomes:
                 if isinstance(outcome, VermilionError):
                     raise outcome

@@ -98,6 +98,8 @@ class Responder:
         because a delegate speaks for one CA alone (RFC 6960 §4.2.2.2).
         """
         delegation = self._delegation(question, only)
+        # Beyond the rate the client gets an answer without its nonce, as RFC 5019 lets responders
+        # do, and not none at all.
         if question.nonce is not None and self._nonces.take():
             try:
                 return Reply(self._make(delegation, question, question.nonce), "nonce")

@@ -93,6 +93,8 @@ class Journal:
         }
         about["documents"] = documents_to_json(form.entries, form.salts)
         self._write({"version": VERSION, "jti": form.context.jti, "form": about})
+        # The form and its salts have to survive: without them nobody can go on with what people
+        # approved.
         os.fsync(self._file.fileno())
 
     def add(self, entry: Entry) -> None:
@@ -118,6 +120,8 @@ class Journal:
 
     def _write(self, value: Any) -> None:
         assert self._file is not None
+        # No fsync for each line: a line lost with the power costs one more question, to which the
+        # signer gives the same bytes.
         line = json.dumps(value).encode("ascii") + b"\n"  # names may be no Unicode
         try:
             with self._lock:

@@ -75,10 +75,14 @@ class Folder:
                 for block in (*document.blocks(), suffix) if isinstance(document.source, bytes) else _followed(document, suffix):
                     digest.update(block)
                     file.write(block)
+                # Before the file gets its name: what bears it is what the signer sealed, byte for
+                # byte.
                 if digest.digest() != sealed_sha256:
                     raise VermilionError(Code.DOCUMENT_MISMATCH, "the file changed while it was being sealed", document=document.name)
                 file.flush()
                 os.fsync(file.fileno())
+            # Never a plain rename: that would replace a file that somebody put there in the
+            # meantime.
             while not _given_name(temporary, target) and not self.holds(position, sealed_sha256):
                 if not ours:
                     reason = f"{target.name} is in {self.path} already and is not this document under this seal; nothing is replaced"

@@ -277,6 +277,8 @@ class Extender:
 def _keep(job: Job, read: bytes, document: bytes) -> None:
     """In place, or beside where nothing else has the name. What an earlier run has put there was ``read``, and is only added to."""
     mode = job.source.stat().st_mode & 0o777
+    # Compared right before: a file that somebody changed while it was worked on is not
+    # overwritten.
     if durable.read(job.target) == read:
         if document != read:
             durable.write(job.target, document, mode=mode)

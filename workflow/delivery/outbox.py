@@ -71,6 +71,8 @@ class _Box:
         return None
 
     def delivered(self, item: Item, ledger_index: int | None) -> None:
+        # Only after the receiver has it: a crash in between delivers it a second time, which its
+        # key or jti makes harmless.
         self._close(item, {"state": "done", "ledger_index": ledger_index})
         self._log.info("delivered", event_name=item.event, form=item.row.number, ledger_index=ledger_index)
 

@@ -234,6 +234,7 @@ class SignerRegister:
         if kept is not None and now_s - kept[0] < self._cache_s:
             value: ValueT = kept[1]
             return value
+        # Outside the lock: a signer that hangs must not hold up those whose answer is still kept.
         value = fetch()
         with self._lock:
             self._cache[key] = (now_s, value)
@@ -248,6 +249,8 @@ class SignerRegister:
             return call(self._channel, method, request, timeout_s=CALL_TIMEOUT_S, repeatable=repeatable)
         except VermilionError as fault:
             if fault.code in (Code.DEADLINE_EXCEEDED, Code.CANCELLED):
+                # Not heard is not refused: the outbox tries again, and keys and jti make a second
+                # delivery harmless.
                 raise UnreachableError(Code.SERVICE_UNAVAILABLE, "the signer did not answer in time") from fault
             raise
 

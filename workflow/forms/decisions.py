@@ -62,6 +62,8 @@ def decide(office: Office, caller: Principal, number: str, decision: Decision, r
         form = _opened(connection, received, number)
         decided = _recorded(connection, form, received)
         reached = standing(decided, people, least)
+        # The form's row is locked since `_opened`: of two last approvals at once, the second one
+        # waits and finds the form settled.
         if reached.complete:
             decided = decided.approved(now)
             token = office.issuer.issue(decided.context, (one.decision for one in decided.decisions), now)

@@ -76,6 +76,8 @@ def standing(form: Form, people: Mapping[str, RegisteredPerson], least: int) -> 
             continue
         approvers[canonical_spki(p256_key(public_key))] = given.person
     if form.applicant is not None and form.applicant in people:
+        # By key as well: an applicant who is registered under a second id must not approve the own
+        # request.
         approvers.pop(canonical_spki(p256_key(people[form.applicant].public_key)), None)
     signed = form.applicant is None or any(
         received.decision.verdict == "apply" and received.decision.person == form.applicant for received in form.decisions

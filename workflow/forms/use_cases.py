@@ -69,6 +69,7 @@ def submit(office: Office, caller: Principal, application: Application) -> Form:
             access.require_applicant(directory_store.find_person(connection, application.applicant), unit)
         if client is not None:
             _check_open(office, connection, caller, sum(map(len, plan.files)))
+            # The client's own minimum adds to the register's; nothing lowers that.
             least = max(least, client.least_persons)
         policy = governing(policy_store.policies(connection), application.seal, application.action).applied(least)
         number = form_store.next_number(connection, unit, office.clock.now().year)

@@ -38,9 +38,11 @@ class Admission:
                     async with call.worked_on():
                         await self._app(scope, _once(body, receive), answer)
         except VermilionError as refused:
+            # The answer's head is out already; a second one would land inside its body.
             if begun:
                 raise
             refusal = problem(refused)
+            # The rest of the body was not read, and must not be taken for the next request.
             refusal.headers["Connection"] = "close"
             await refusal(scope, receive, send)
 
@@ -70,6 +72,7 @@ async def _body(scope: Any, receive: Any, call: Call) -> bytes | None:
         call.take(len(part))
         body += part
         more = message.get("more_body", False)
+    # Counted only now, when the form's size is known.
     if scope["method"] == "POST" and scope["path"] == FORMS_PATH:
         call.form()
     return bytes(body)

@@ -75,6 +75,7 @@ class Account:
                 raise ChangedError("object_stream_overwritten")
             holders |= {each.holder for each in revision.objects.values() if each.holder is not None}
             freed |= revision.freed
+            # Readers that honour the free entry would miss an object that others still find.
             if revision.freed & self._written.keys():
                 raise ChangedError("object_deleted")
             lengths = {stream: length for stream, length in lengths.items() if stream not in revision.objects}
@@ -82,17 +83,23 @@ class Account:
                 if not same(self._written[length].value, revision.objects[length].value):
                     raise ChangedError("stream_length_changed")
             lengths |= revision.lengths
+            # A number that carried something in one update and holds content in a later one is
+            # content.
             carriers = (carriers - revision.objects.keys()) | revision.carriers
             self._written |= revision.objects
         self._sites = sealed.sites(self._written.keys() | freed)
         size = sealed.trailer.get("/Size")
         if any(self._sites[number] or type(size) is not int or number < size for number in freed):  # a number that none had is none
             raise ChangedError("object_deleted")
+        # A carrier is excused without a rule, so nothing that is sealed may refer to it: else the
+        # document's own content would be replaced unseen.
         for number in carriers:
             if self._sites[number]:
                 raise ChangedError("object_overwritten", number=number)
             self._claims[number] = _CARRIER
         for number, written in self._written.items():
+            # Some writers write objects again as they are. Not so for a number to which nothing
+            # sealed refers: a rule has to say what it is for now.
             if self._sites[number] and sealed.has(written.ref) and same(sealed.get(written.ref), written.value):
                 self._claims[number] = _AS_BEFORE
 
@@ -125,6 +132,8 @@ class Account:
 
     def _claim(self, ref: Ref, rule: Fact, before: int | None) -> Value:
         written = self._written[ref.number]
+        # One object under two rules could be harmless for each and not for both: a look that is
+        # also a page's content, say.
         if written.ref != ref or self._claims.setdefault(ref.number, rule) != rule:
             raise ChangedError("object_shared", part=rule, number=ref.number)
         if before is not None and written.at >= before:
@@ -173,6 +182,8 @@ class Account:
             if not same(old, new):
                 raise ChangedError("taken_from_elsewhere", part=rule)
             return was, was
+        # One site only: an object that stands in a second place would change there too, where no
+        # rule has looked.
         if same(old, new):
             return was, self.rewritten(new, rule, sites=1, before=before)
         return was, self.take(new, rule, before=before)

@@ -108,6 +108,7 @@ class _Reader:
 
     def read(self) -> Revision:
         at = self._objects()
+        # Only now is every object known: the length may stand behind its stream.
         self._require_lengths()
         if self._document.startswith(b"xref", at):
             section, last = at, None
@@ -118,11 +119,16 @@ class _Reader:
         tail = _matched(_TAIL, self._document, self._between(at))
         self._require_nothing_hidden(tail.end())
         previous = trailer.get("/Prev")
+        # A reader that follows /Prev must come to exactly the section that was sealed. /XRefStm
+        # (ISO 32000-2 §7.5.8.4, hybrid files) would show old and new readers different objects.
         if int(tail[1]) != section or type(previous) is not int or previous != self._previous or "/XRefStm" in trailer:
             raise IrregularError("xref_not_linked")
         if last is not None:
             listed.setdefault(last.ref.number, last.at)  # some writers leave the cross-reference stream itself out, or list it as free
             self._freed.discard(last.ref.number)
+        # Equal both ways: an object that is not listed is invisible to readers that follow the
+        # table, but found by those that repair; a place that is listed and holds no object leads to
+        # bytes nobody checked.
         if listed != {number: each.at for number, each in self._direct.items()}:
             raise IrregularError("xref_other_objects")
         inner = self._unpacked(packed)
@@ -130,9 +136,13 @@ class _Reader:
         carriers |= {last.ref.number} if last is not None else set()
         carriers |= {ref.number for ref, _length in self._lengths}
         objects = self._direct | inner
+        # One number both plain and inside an object stream: which one a reader sees depends on the
+        # reader.
         if len(objects) != len(self._direct) + len(inner):
             raise IrregularError("object_twice")
         size = trailer.get("/Size")
+        # Readers are to take an object whose number is /Size or more for missing (ISO 32000-2
+        # §7.5.5); some do, some do not.
         if type(size) is not int or size > MOST_NUMBER + 1 or any(number >= size for number in objects.keys() | self._freed):
             raise IrregularError("xref_size")
         if self._freed & objects.keys():
@@ -162,6 +172,8 @@ class _Reader:
             value, end = parse(self._document, head.end())
             if isinstance(value, dict) and (stream := _STREAM.match(self._document, end)):
                 value, end = self._data(value, stream.end())
+            # An object that is itself a reference is followed by some readers and refused by
+            # others.
             if isinstance(value, Ref) or ref.number in self._direct:
                 raise IrregularError("object_twice_or_reference")
             for length, _size in self._lengths[len(self._measured) :]:
@@ -177,6 +189,7 @@ class _Reader:
             entries = entries | {"/Length": length}
         if not isinstance(length, int) or isinstance(length, bool) or not 0 <= length <= len(self._document) - at:
             raise IrregularError("stream_length")
+        # The data would come from another file, which no signature covers.
         if entries.keys() & {"/F", "/FFilter", "/FDecodeParms"}:
             raise IrregularError("stream_outside")
         end = _matched(_END_OF_STREAM, self._document, at + length).end()

@@ -101,6 +101,8 @@ class SealedRevision:
         if self.place(ref) is None:
             return None
         found = from_pyhanko(self._reader.get_object(self._reference(ref)))
+        # pyHanko hands names over decoded. A few of them could come from two spellings, which
+        # readers tell apart.
         if not is_certain(found):
             found = self._reread(ref, found)
         return None if isinstance(found, Ref) else found
@@ -196,6 +198,7 @@ class SealedRevision:
             if not isinstance(place, int):
                 raise  # it could refer to anything
             end = self.data.find(b"endobj", place)
+            # Too many sites is the safe error: an object counts as shared and may not be rewritten.
             text = self.data[place : end if end >= 0 else None]
             return [Ref(int(each[1]), int(each[2])) for each in _REFERENCE.finditer(text)]
         return content.entries if isinstance(content, Stream) else content

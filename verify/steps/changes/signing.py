@@ -77,6 +77,8 @@ def claim_new_field(account: Account, ref: Value, later: Later) -> None:
     require_only(field, rule, _FIELD)
     if field.get("/FT") != "/Sig" or field.get("/Subtype") != "/Widget" or not isinstance(field.get("/T"), bytes):
         raise ChangedError("no_plain_signature_field", part=rule)
+    # /MK would let a reader draw border, background and caption itself, besides the look that
+    # is checked.
     if not all(plain_leaves(field[key]) for key in field.keys() & _PLAIN) or field.get("/MK", {}) != {}:
         raise ChangedError("no_plain_signature_field", part=rule)
     _claim_lock(account, field.get("/Lock"), rule, before)
@@ -88,6 +90,7 @@ def claim_filled_field(account: Account, node: Node, later: Later) -> None:
     signature = _sound(account, node.ref, later)
     rule = fact("part_signature", name=signature.field_name)
     field = members(account.rewritten(node.ref, rule, before=end_of(signature)), rule)
+    # A second signature in the same field would replace the first, which then no reader lists.
     if account.sealed.get(node.own.get("/V")) is not None:
         raise ChangedError("signed_already", part=rule)
     require_same(node.own, field, rule, {"/V", "/AP", "/P", "/F", "/Rect", "/DR", "/M"})
@@ -124,6 +127,8 @@ def _sound(account: Account, ref: Value, later: Later) -> Signature:
     signature = later.get(ref) if isinstance(ref, Ref) else None
     if signature is None or signature.embedded is None or not _is_sound(signature):
         raise ChangedError("no_sound_signature")
+    # Its covered bytes have to end with an update: what stands behind them in the same update
+    # would be covered by no one, and yet look like part of what was signed.
     if not any(0 <= end_of(signature) - revision.end <= _LINE_END_BYTES for revision in account.revisions):
         raise ChangedError("signature_within_revision", part=fact("part_signature", name=signature.field_name))
     return signature
@@ -157,6 +162,7 @@ def _claim(  # noqa: PLR0917
     before, flags = end_of(signature), field.get("/F", 0)
     if type(flags) is not int or flags & ~_FLAGS:
         raise ChangedError("signature_field_moves", part=rule)
+    # Drafts that nothing refers to are excused only inside these bytes (`Account.close`).
     account.signed_until = max(account.signed_until, before)
     _claim_dictionary(account, field.get("/V"), rule, before)
     look = field.get("/AP")

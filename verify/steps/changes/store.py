@@ -50,6 +50,8 @@ def _claim_array(account: Account, old: Value, new: Value, known: set[Ref]) -> i
         raise ChangedError("earlier_entries_removed", part=_RULE)
     count = 0
     for each in now:
+        # A stream that the sealed store names already may stand in further arrays; it needs no
+        # proof, it is under the seal.
         if isinstance(each, Ref) and each in known and not account.differs(each):
             continue
         _require_der(account.take(each, _RULE))
@@ -82,6 +84,8 @@ def _claim_vri(account: Account, old: Value, new: Value, known: set[Ref]) -> int
 
 def _require_der(value: Value) -> None:
     """Certificates, CRLs, OCSP responses and timestamps are each one DER SEQUENCE."""
+    # Nothing but DER: a store is allowed under every certification, so it must not become a
+    # place to carry content in.
     if not isinstance(value, Stream) or value.entries.keys() - {"/Length", "/Filter"}:
         raise ChangedError("neither_certificate_nor_status", part=_RULE)
     data = decoded(value)
