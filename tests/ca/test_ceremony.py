@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from ca.ceremony.plan import load
-from ca.issuance.lint import certificate_findings
+from ca.issuance.findings import certificate_findings
 from sealcore.errors import Code, VermilionError
 from tests.ca.office import Office, new_office, software_request
 from tests.support.programs import program

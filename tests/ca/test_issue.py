@@ -21,9 +21,9 @@ from sqlalchemy import select
 
 from ca.issuance import profiles
 from ca.issuance.certificate import build
+from ca.issuance.findings import certificate_findings
 from ca.issuance.holders import CEREMONY
 from ca.issuance.issue import Issuance, Order
-from ca.issuance.lint import certificate_findings
 from ca.issuance.request import read
 from ca.record import Recorded, record, store
 from ca.tables import State, certificates, outbox

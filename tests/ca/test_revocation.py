@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import select, update
 
-from ca.issuance.lint import crl_findings
+from ca.issuance.findings import crl_findings
 from ca.revocation.change import LEAF_REASONS
 from ca.rpc import OwnRecord
 from ca.tables import issuers, outbox

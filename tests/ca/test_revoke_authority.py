@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from sqlalchemy import select
 
-from ca.issuance.lint import crl_findings
+from ca.issuance.findings import crl_findings
 from ca.names import role_of
 from ca.pki import load_authorities
 from ca.revocation.crl import newest

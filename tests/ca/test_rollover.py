@@ -29,9 +29,10 @@ from sqlalchemy import Engine, select
 
 from ca.ceremony import plan
 from ca.issuance.certificate import Parent
+from ca.issuance.findings import certificate_findings, crl_findings
 from ca.issuance.generations import is_spent
 from ca.issuance.issue import Issuance, Issuer, Order
-from ca.issuance.lint import Linter, certificate_findings, crl_findings
+from ca.issuance.lint import Linter
 from ca.issuance.profiles import load as load_profiles
 from ca.issuance.request import read
 from ca.names import ISSUING, is_name, parts, role_of

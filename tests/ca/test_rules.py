@@ -24,8 +24,8 @@ from sqlalchemy import func, select
 from ca.issuance import profiles, qc
 from ca.issuance.certificate import build
 from ca.issuance.conformity import require_conformity
+from ca.issuance.findings import certificate_findings
 from ca.issuance.issue import Issuance, Order
-from ca.issuance.lint import certificate_findings
 from ca.issuance.qc import QcStatements
 from ca.issuance.request import read
 from ca.issuance.subject import NameRule

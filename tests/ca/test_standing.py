@@ -19,7 +19,7 @@ from pyhanko_certvalidator.errors import PathValidationError
 from sqlalchemy import select
 
 from ca.issuance.certificate import crl_url
-from ca.issuance.lint import crl_findings
+from ca.issuance.findings import crl_findings
 from ca.revocation.change import AUTHORITY_REASONS, LEAF_REASONS, Change, Kind, change_of
 from ca.revocation.crl import EXPIRED_CERTS_ON_CRL
 from ca.rpc import OwnRecord

@@ -14,7 +14,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID, Ob
 
 from ca.issuance import profiles
 from ca.issuance.certificate import Parent, build
-from ca.issuance.lint import Linter, certificate_findings
+from ca.issuance.findings import certificate_findings
+from ca.issuance.lint import Linter
 from ca.issuance.profiles import Profile
 from ca.issuance.request import read
 from sealcore.errors import Code, VermilionError

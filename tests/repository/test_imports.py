@@ -19,7 +19,8 @@ SPARED = [
     *((program, "grpc") for program in WITHOUT_RPC),
     *(("verify.app", library) for library in ("pyhanko", "pypdfium2", "fontTools", "aiohttp")),
     ("signer.worker.process", "psycopg"),
-    ("ca.ocsp.app", "pkilint"),
+    *((program, "pkilint") for program in ("ca.app", "ca.ocsp.app")),
+    ("ca.issuance.findings", "iso639"),
 ]
 
 

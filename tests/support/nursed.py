@@ -23,7 +23,17 @@ import vermilion.cli
 from sealcore.platform.log import configure
 
 MORE: Final = (
-    *("ca.app", "ca.ceremony.steps", "ca.ocsp.app", "ledger.app", "ledger.settings", "ledger.witness", "signer.ceremony", "timestamp.app"),
+    *(
+        "ca.app",
+        "ca.issuance.findings",
+        "ca.ceremony.steps",
+        "ca.ocsp.app",
+        "ledger.app",
+        "ledger.settings",
+        "ledger.witness",
+        "signer.ceremony",
+        "timestamp.app",
+    ),
     *(
         "verify.files",
         "verify.sandbox",
