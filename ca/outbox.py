@@ -10,11 +10,11 @@ from sqlalchemy import Engine, func, select, update
 from ca.ledger_link import LedgerLink
 from ca.tables import outbox as table
 from sealcore.platform import outbox
-from sealcore.platform.db import read, write
+from sealcore.platform.db import on_commit, read, write
 from sealcore.platform.log import get as get_log
 from sealcore.platform.outbox import Item
 
-ROUND_S: Final = 1.0  # how late the ledger hears while the signer is up
+RETRY_S: Final = 1.0
 _LEDGER: Final = "ledger"
 _BATCH: Final = 100
 
@@ -24,7 +24,8 @@ class LedgerOutbox(outbox.Outbox):
 
     def __init__(self, engine: Engine, ledger: LedgerLink) -> None:
         self._notes = _Notes(engine, ledger)
-        super().__init__("ledger-outbox", self._notes, interval_s=ROUND_S)
+        super().__init__("ledger-outbox", self._notes, first_retry_s=RETRY_S, longest_pause_s=RETRY_S)
+        on_commit(engine, self.wake)
 
     def waiting(self) -> int:
         """How many notes the ledger does not have yet."""

@@ -176,6 +176,13 @@ def write(engine: Engine, *, urgent: bool = False) -> Iterator[Connection]:
         engine = engine.execution_options(vermilion_urgent=True)
     with _translated(engine), engine.begin() as connection:
         yield connection
+    if (committed := engine.get_execution_options().get("vermilion_committed")) is not None:
+        committed()
+
+
+def on_commit(engine: Engine, committed: Callable[[], None]) -> None:
+    """Calls ``committed`` after each ``write`` of this process, in the thread that wrote. One for each engine, which must not block or raise."""
+    engine.update_execution_options(vermilion_committed=committed)
 
 
 @contextmanager

@@ -16,9 +16,10 @@ from typing import Any, Final, Protocol
 from sealcore.errors import Code, Kind, VermilionError
 from sealcore.platform.log import get as get_log
 from sealcore.platform.log import request
-from sealcore.platform.periodic import Backoff, Pause, Periodic
+from sealcore.platform.periodic import NOW, Backoff, Pause, Periodic
 from sealcore.platform.rpc.errors import UnreachableError
 
+INTERVAL_S: Final = 5.0
 _TRY_AGAIN: Final = frozenset({Kind.BUSY, Kind.UNAVAILABLE, Kind.INTERNAL})
 
 
@@ -59,21 +60,28 @@ SetAside = Callable[[Item, VermilionError], None]
 
 
 class Outbox:
-    """Delivers what is pending, oldest first.
+    """Delivers what is pending, oldest first: what was there at the start, then what its service commits and tells of by ``wake``.
 
-    interval_s       how soon something new is looked for
+    interval_s       how soon something is found that nobody told of: another replica wrote it and died
+    first_retry_s    before the next pass when something could not be delivered
     longest_pause_s  between passes while something cannot be delivered; pauses double up to it
     set_aside        see ``SetAside``; an item that cannot be taken now then holds up nobody. Without it everything arrives in order:
                      what cannot be delivered, for whatever reason, holds back what is behind it for the same receiver
     """
 
     def __init__(
-        self, name: str, box: Box, *, interval_s: float, longest_pause_s: float | None = None, set_aside: SetAside | None = None
+        self,
+        name: str,
+        box: Box,
+        *,
+        interval_s: float = INTERVAL_S,
+        first_retry_s: float,
+        longest_pause_s: float,
+        set_aside: SetAside | None = None,
     ) -> None:
-        longest_s = interval_s if longest_pause_s is None else longest_pause_s
         self._box, self._set_aside = box, set_aside
-        self._retry = Backoff(min(2 * interval_s, longest_s), longest_s)
-        self._task = Periodic(name, self._round, interval_s, retry=self._retry, failing="the outbox cannot be read")
+        self._retry = Backoff(first_retry_s, longest_pause_s)
+        self._task = Periodic(name, self._round, interval_s, first_s=NOW, retry=self._retry, failing="the outbox cannot be read")
         self._unanswered: set[int] = set()  # items over which a receiver gave no answer
         self._silent: set[str] = set()  # receivers whose outage is in the log already
         self._log = get_log("outbox")
@@ -81,6 +89,10 @@ class Outbox:
     def start(self) -> None:
         """Delivers in the background until ``stop``."""
         self._task.start()
+
+    def wake(self) -> None:
+        """Something new may be pending: for ``db.on_commit``. While something cannot be delivered, it waits for the next try."""
+        self._task.wake()
 
     def stop(self) -> None:
         """Ends after the delivery in progress."""

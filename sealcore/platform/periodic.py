@@ -101,6 +101,7 @@ class _Rounds:
         self._failing = failing or "a round failed"
         self._clock = clock or SystemClock()
         self._began_s: float | None = None  # when the round began that is running
+        self._pausing = False  # the last round failed or named a pause of its own
         self._log = get_log(name)
 
     @property
@@ -123,6 +124,7 @@ class _Rounds:
         """Notes how the round ended; seconds until the next one."""
         self._began_s = None
         self._note(raised)
+        self._pausing = raised is not None or isinstance(result, Pause)
         if raised is not None:
             pause_s = self._retry.next().seconds
         elif isinstance(result, Pause):
@@ -168,7 +170,7 @@ class Periodic(_Rounds):
     ) -> None:
         super().__init__(name, interval_s, first_s=first_s, jitter=jitter, retry=retry, failing=failing, clock=clock)
         self._work = work
-        self._stop = threading.Event()
+        self._stop, self._woken = threading.Event(), threading.Event()
         self._thread = _Thread(self)
 
     @property
@@ -183,17 +185,31 @@ class Periodic(_Rounds):
     def stop(self, within_s: float = STOP_S) -> None:
         """No further round begins. Waits for the one that is running, but no longer than ``within_s``; harmless before ``start``."""
         self._stop.set()
+        self._woken.set()
         if self._thread.ident is None or within_s <= 0:
             return
         self._thread.join(within_s)
         if self._thread.is_alive():
             self._log.warning("left behind while it hangs", task=self.name, seconds=within_s)
 
+    def wake(self) -> None:
+        """Begins the next round now, or after the one that is running. A pause after a failure, or one that a round named, is kept."""
+        self._woken.set()
+
     def run(self) -> None:
         """The loop, in the calling thread."""
         pause_s = self._first_s
-        while not self._stop.wait(pause_s):
+        while not self._waited(pause_s):
             pause_s = self._round()
+
+    def _waited(self, pause_s: float) -> bool:
+        """Whether it is to stop."""
+        if self._pausing:
+            self._stop.wait(pause_s)
+        else:
+            self._woken.wait(pause_s)
+        self._woken.clear()  # what woke us is there for the round that follows
+        return self._stop.is_set()
 
     def _round(self) -> float:
         self._begin()

@@ -12,7 +12,7 @@ from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, insert,
 from structlog.testing import capture_logs
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.db import connect, read, write
+from sealcore.platform.db import connect, on_commit, read, write
 from sealcore.platform.log import request_id
 from sealcore.platform.outbox import Item, Outbox
 from sealcore.platform.rpc.errors import UnreachableError
@@ -107,11 +107,11 @@ def notes(tmp_path: Path) -> Iterator[Notes]:
 
 
 def in_order(notes: Notes) -> Outbox:
-    return Outbox("notes", notes, interval_s=0.01)
+    return Outbox("notes", notes, interval_s=0.01, first_retry_s=0.01, longest_pause_s=0.01)
 
 
 def with_a_person(notes: Notes) -> Outbox:
-    return Outbox("notes", notes, interval_s=0.01, longest_pause_s=0.02, set_aside=notes.set_aside)
+    return Outbox("notes", notes, interval_s=0.01, first_retry_s=0.02, longest_pause_s=0.02, set_aside=notes.set_aside)
 
 
 @pytest.mark.parametrize("kind", [in_order, with_a_person])
@@ -217,6 +217,66 @@ def test_in_the_background_it_finds_what_is_new_and_a_receiver_that_comes_back(n
     finally:
         outbox.stop()
     assert sorted(notes.received) == [1, 2, 3, 4]
+
+
+@pytest.fixture
+def told(notes: Notes) -> Iterator[Outbox]:
+    """An outbox that looks by itself at its start and never again: it has to be told."""
+    made = Outbox("notes", notes, interval_s=LONG_S * 100, first_retry_s=0.01, longest_pause_s=0.01, set_aside=notes.set_aside)
+    on_commit(notes._engine, made.wake)
+    yield made
+    made.stop()
+
+
+def test_what_was_there_at_the_start_is_delivered_and_then_what_is_committed(notes: Notes, told: Outbox) -> None:
+    notes.tell("signer", "ca")
+    told.start()
+    notes.wait_for(1, 2)
+    for number in range(3, 30):
+        notes.tell("signer")
+        notes.wait_for(number)
+    assert notes.received == list(range(1, 30))
+
+
+def test_what_is_committed_while_a_pass_is_running_is_delivered_after_it(notes: Notes, told: Outbox) -> None:
+    called, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        called.set()
+        release.wait(LONG_S)
+
+    notes.on_call = hold
+    told.start()
+    notes.tell("signer")
+    assert called.wait(LONG_S)
+    notes.tell("ca")
+    release.set()
+    notes.wait_for(1, 2)
+
+
+def test_what_was_told_of_while_a_receiver_was_away_is_delivered_when_it_is_back(notes: Notes, told: Outbox) -> None:
+    notes.faults["signer"] = AWAY
+    told.start()
+    notes.tell("signer", "ca")
+    notes.wait_for(2)
+    notes.tell("signer", "ca")
+    notes.wait_for(4)
+    del notes.faults["signer"]
+    notes.wait_for(1, 3)
+
+
+def test_a_transaction_that_is_rolled_back_tells_nobody(notes: Notes) -> None:
+    commits: list[None] = []
+    on_commit(notes._engine, lambda: commits.append(None))
+    with pytest.raises(ZeroDivisionError), write(notes._engine):
+        raise ZeroDivisionError
+    assert not commits
+    notes.tell("signer")
+    with write(notes._engine, urgent=True):
+        pass
+    with read(notes._engine):
+        pass
+    assert len(commits) == 2
 
 
 def test_a_stop_ends_after_the_delivery_in_progress(notes: Notes) -> None:

@@ -59,6 +59,18 @@ def test_a_running_outbox_finds_a_signer_that_comes_back(desk: Desk) -> None:
         outbox.stop()
 
 
+def test_what_is_decided_is_told_when_it_is_committed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when the outbox looks next by itself."""
+    outbox = Outbox(desk.office.engine, desk.office.register)
+    monkeypatch.setattr(outbox._task, "_interval_s", 3600.0)
+    outbox.start()
+    try:
+        desk.submit(desk.signer.state.add_seal(seal=0))
+        until(lambda: states(desk) == ["done", "done"], "both events are delivered")
+    finally:
+        outbox.stop()
+
+
 def test_an_event_that_is_sent_twice_is_one_entry(desk: Desk) -> None:
     desk.submit(desk.signer.state.add_seal(seal=0))
     assert desk.outbox.deliver()

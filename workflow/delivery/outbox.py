@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select, update
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import outbox
-from sealcore.platform.db import read, write
+from sealcore.platform.db import on_commit, read, write
 from sealcore.platform.log import get as get_log
 from sealcore.platform.outbox import Item
 from workflow import tables
@@ -21,7 +21,7 @@ from workflow.delivery.events import FOR_CA, append_of, request_of
 from workflow.delivery.signer_link import Register
 from workflow.forms import store as form_store
 
-IDLE_S: Final = 0.2  # how soon a new row is looked for
+FIRST_RETRY_S: Final = 0.4
 LONGEST_PAUSE_S: Final = 5.0  # between tries while the signer is away
 BATCH: Final = 64
 CA, SIGNER = "CA", "signer"
@@ -32,7 +32,8 @@ class Outbox(outbox.Outbox):
 
     def __init__(self, engine: Engine, register: Register, authority: Authority | None = None) -> None:
         box = _Box(engine, register, authority)
-        super().__init__("outbox", box, interval_s=IDLE_S, longest_pause_s=LONGEST_PAUSE_S, set_aside=box.refused)
+        super().__init__("outbox", box, first_retry_s=FIRST_RETRY_S, longest_pause_s=LONGEST_PAUSE_S, set_aside=box.refused)
+        on_commit(engine, self.wake)
 
 
 class _Box:
