@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 
 import pytest
@@ -22,6 +23,7 @@ from starlette.routing import Route
 
 from sealcore.platform.config import Listen
 from sealcore.platform.front.address import NOBODY, share_of, share_of_rpc
+from sealcore.platform.front.connections import Connections
 from sealcore.platform.front.limits import HttpLimits
 from sealcore.platform.http import HttpEndpoint, install_errors
 from sealcore.platform.http_client import client_context
@@ -298,3 +300,35 @@ def test_a_kind_of_line_is_written_once_in_a_while_and_says_how_many_were_left_o
     assert (throttle.take("a"), throttle.take("a")) == (2, None)
     written = sum(throttle.take(number) is not None for number in range(100_000))
     assert written < 1000, "kinds are bounded as well"
+
+
+def test_each_answer_has_the_date_of_its_second_also_after_a_time_in_which_nobody_came(
+    plain_front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for now_s, date in (
+        (0.5, b"Thu, 01 Jan 1970 00:00:00 GMT"),
+        (0.9, b"Thu, 01 Jan 1970 00:00:00 GMT"),
+        (86_401.0, b"Fri, 02 Jan 1970 00:00:01 GMT"),
+    ):
+        monkeypatch.setattr("sealcore.platform.front.server.time", SimpleNamespace(time=lambda now_s=now_s: now_s))
+        answer = plain_front.ask()
+        assert status(answer) == 200 and answer.count(b"date: ") == 1 and b"date: " + date in answer
+
+
+def test_without_connections_nothing_is_looked_at_and_the_first_after_a_time_is(
+    plain_front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    look = Connections.look
+
+    def counted(connections: Connections) -> None:
+        looks.append(connections.count)
+        look(connections)
+
+    monkeypatch.setattr(Connections, "look", counted)
+    for _ in range(2):
+        until(lambda: plain_front.open == 0, "nobody is there")
+        with plain_front.connect() as silent:
+            assert rest(silent) == b"", "it is ended, since it says nothing"
+        assert looks and all(looks), "by looks that found it"
+        looks.clear()

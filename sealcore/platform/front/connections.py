@@ -50,10 +50,12 @@ class Connection(Protocol):
 
 
 class Connections:
-    """Used from one event loop."""
+    """Used from one event loop. ``occupied`` is called when the first comes after there was none."""
 
-    def __init__(self, limits: HttpLimits, most: int, ended: Ended = lambda _reason: None) -> None:
-        self.ended = ended
+    def __init__(
+        self, limits: HttpLimits, most: int, ended: Ended = lambda _reason: None, *, occupied: Callable[[], None] = lambda: None
+    ) -> None:
+        self.ended, self._occupied = ended, occupied
         self._limits, self._most = limits, min(limits.connections, most)
         self._of_one = min(limits.connections_of_one, self._most)
         self._of: dict[str, dict[Connection, None]] = {}
@@ -80,6 +82,8 @@ class Connections:
         """It was let in."""
         self._of.setdefault(connection.address, {})[connection] = None
         self._count += 1
+        if self._count == 1:
+            self._occupied()
 
     def remove(self, connection: Connection) -> None:
         """It has ended; harmless when that is known."""

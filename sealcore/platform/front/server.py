@@ -1,4 +1,4 @@
-"""uvicorn's server over our own listener: connections are bounded before uvicorn knows of them, and looked at once a second."""
+"""uvicorn's server over our own listener: connections are bounded before uvicorn knows of them, and looked at once a second while there are any."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import resource
 import socket
+import time
 from collections.abc import Sequence
+from email.utils import formatdate
 from typing import Any, Final
 
 import uvicorn
+from uvicorn.server import ServerState
 
 from sealcore.platform.front.connections import Connections
 from sealcore.platform.front.limits import HttpLimits
@@ -17,27 +20,50 @@ from sealcore.platform.front.listener import Listener
 from sealcore.platform.front.protocol import FrontProtocol
 from sealcore.platform.metrics import ConnectionMetrics
 
-LOOK_S: Final = 1.0  # also how often the ``Date`` of answers is made anew (RFC 9110 §6.6.1)
+LOOK_S: Final = 1.0
 BACKLOG: Final = 2048
 _DESCRIPTORS_SHARE: Final = 4  # of the files that this process may open, a quarter at most are connections of one listener
 
 
-class Server(uvicorn.Server):
-    """Serves one application on sockets that are given. It is told when to end instead of looking ten times a second, as uvicorn's own does:
+class _ServerState(ServerState):
+    """uvicorn's, with headers whose ``Date`` (RFC 9110 §6.6.1) is made when an answer needs it, not each second whether or not anyone asks."""
 
-    a service at rest that has two of them would do little else. ``should_exit`` may be set by any thread or signal handler.
+    def __init__(self, config: uvicorn.Config) -> None:
+        self._config, self._second, self._headers = config, -1, list[tuple[bytes, bytes]]()
+        super().__init__()
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """Of every answer; made anew once a second at most."""
+        now_s = time.time()
+        if (second := int(now_s)) != self._second:
+            date = [(b"date", formatdate(now_s, usegmt=True).encode())] if self._config.date_header else []
+            self._second, self._headers = second, [*date, *self._config.encoded_headers]
+        return self._headers
+
+    @default_headers.setter
+    def default_headers(self, value: list[tuple[bytes, bytes]]) -> None:
+        """Only for uvicorn, which starts with none."""
+
+
+class Server(uvicorn.Server):
+    """Serves one application on sockets that are given. It is told when to end, and of the first connection, instead of looking ten times a
+
+    second, as uvicorn's own does: a service at rest that has two of them would do little else. ``should_exit`` may be set by any thread or
+    signal handler.
     """
 
     def __init__(self, config: uvicorn.Config, limits: HttpLimits, metrics: ConnectionMetrics | None = None) -> None:
-        self._exit = asyncio.Event()
+        self._exit, self._woken = asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._should_exit = False
         self._limits = limits
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _DESCRIPTORS_SHARE
-        self._connections = Connections(limits, most, *([metrics.ended] if metrics is not None else []))
+        self._connections = Connections(limits, most, *([metrics.ended] if metrics is not None else []), occupied=self._woken.set)
         if metrics is not None:
             metrics.watch(lambda: self._connections.count)
         super().__init__(config)
+        self.server_state = _ServerState(config)
 
     @property
     def should_exit(self) -> bool:
@@ -48,7 +74,11 @@ class Server(uvicorn.Server):
     def should_exit(self, value: bool) -> None:
         self._should_exit = value
         if value and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._exit.set)
+            self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        self._exit.set()
+        self._woken.set()
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Accepts connections on each of ``sockets``."""
@@ -62,7 +92,11 @@ class Server(uvicorn.Server):
     async def main_loop(self) -> None:
         """Until ``should_exit``."""
         self._loop = asyncio.get_running_loop()
-        while not await self.on_tick(0):
+        while not self._should_exit:
+            self._woken.clear()
+            if not self._connections.count:
+                await self._woken.wait()
+                continue
             self._connections.look()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._exit.wait(), LOOK_S)
