@@ -9,6 +9,11 @@ Beside them what all three need: ``errors`` (every refusal has a code from there
 
 from __future__ import annotations
 
+import os
 from typing import Final
+
+# gRPC reads it when it is loaded, hence before anything of ours loads it. Below ERROR it writes a line for each handshake that fails, and
+# strangers decide how many do.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 __version__: Final = "0.1.0"  # of all that is released together; the package, every service and the command line say this one

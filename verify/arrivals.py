@@ -26,7 +26,7 @@ class Arrival:
         self._began_s = self._loop.time()
         self._waited_s = 0.0  # for us, which is no fault of the sender's
         self._timeout: asyncio.Timeout | None = None
-        self._gave_way = False
+        self.gave_way = False
 
     @asynccontextmanager
     async def arriving(self) -> AsyncIterator[None]:
@@ -35,7 +35,7 @@ class Arrival:
             async with asyncio.timeout_at(self._ends_s()) as self._timeout:
                 yield
         except TimeoutError:
-            if self._gave_way:
+            if self.gave_way:
                 raise overloaded() from None
             raise VermilionError(Code.DEADLINE_EXCEEDED, "the document took too long to arrive") from None
         finally:
@@ -45,20 +45,20 @@ class Arrival:
         """So many bytes more have arrived and are held from now on; OVERLOADED when there is no room for them."""
         waited_s = await self._arrivals.room(self, count)
         self.held_bytes += count
-        if self._timeout is not None and not self._gave_way:
+        if self._timeout is not None and not self.gave_way:
             self._waited_s += waited_s
             self._timeout.reschedule(self._ends_s())
 
     @property
     def rate(self) -> float | None:
         """Bytes a second so far; None once it is here."""
-        if self._timeout is None or self._gave_way:
+        if self._timeout is None or self.gave_way:
             return None
         return self.held_bytes / max(self._loop.time() - self._began_s - self._waited_s, 0.001)
 
     def give_way(self) -> None:
         """Ends it."""
-        self._gave_way = True
+        self.gave_way = True
         if self._timeout is not None:
             self._timeout.reschedule(self._loop.time())
 
@@ -110,21 +110,25 @@ class Arrivals:
         try:
             async with asyncio.timeout(self.limits.wait_s):
                 while not self._has_room(arrival.address, count):
+                    self._make_room(arrival.address, count)
                     await self._released.wait()
         except TimeoutError:
             raise overloaded() from None
         return asyncio.get_running_loop().time() - began_s
 
     def _has_room(self, address: str, count: int) -> bool:
-        mine = self._bytes_of(address) + count
-        if mine > self.limits.held_bytes_of_one:
-            return False
-        if self.held_bytes + count <= self.limits.held_bytes:
-            return True
+        return self._fits(address, count) and self.held_bytes + count <= self.limits.held_bytes
+
+    def _fits(self, address: str, count: int) -> bool:
+        return self._bytes_of(address) + count <= self.limits.held_bytes_of_one
+
+    def _make_room(self, address: str, count: int) -> None:
+        """Has somebody give way, unless it is the address's own share that is used up, or enough do so already."""
+        leaving = sum(one.held_bytes for mine in self._of.values() for one in mine if one.gave_way)
         most = max(self._of, key=self._bytes_of)
-        if self._bytes_of(most) > mine:
+        is_short = self.held_bytes - leaving + count > self.limits.held_bytes
+        if self._fits(address, count) and is_short and self._bytes_of(most) > self._bytes_of(address) + count:
             _slowest_gives_way(self._of[most])
-        return False
 
     def _bytes_of(self, address: str) -> int:
         return sum(one.held_bytes for one in self._of.get(address, ()))

@@ -15,10 +15,10 @@ from sealcore.platform import log as logs
 from sealcore.platform.config import Listen
 from sealcore.platform.front.address import share_of_rpc
 from sealcore.platform.log import get as get_log
-from sealcore.platform.rpc import ERROR_METADATA, MESSAGE_LIMIT_BYTES, REQUEST_ID_METADATA
+from sealcore.platform.rpc import ERROR_METADATA, REQUEST_ID_METADATA
 from sealcore.platform.rpc.error_messages import to_message
 from sealcore.platform.rpc.errors import status_of
-from sealcore.platform.rpc.server import server_credentials
+from sealcore.platform.rpc.server import bounded, server_credentials
 from sealcore.platform.throttle import Throttled
 from sealcore.platform.tracing import TRACEPARENT, span
 from verify import catalogue
@@ -28,11 +28,14 @@ from verify.settings import ServerTls
 
 FAULTS_S = 1.0  # between two lines about the same kind of fault
 NAME_LIMIT = 1024  # characters of a document's name
+HANDSHAKE_S = 5.0  # strangers' connections are not told apart by address here, so that those with nothing to say must not stay
+STREAMS = 16  # of a connection; no more of an address are let in (``limits.uploads_of_one``)
+MOST_CALLS = 256  # of all connections: each holds a message before its document has a place
 _OPTIONS = (
-    ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
-    ("grpc.max_concurrent_streams", 32),
-    ("grpc.max_connection_idle_ms", 60_000),
+    ("grpc.max_connection_idle_ms", 30_000),
+    # What a sender may send ahead of our reading, a stream. gRPC would let it grow with the connection's speed.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 256 * 1024),
 )
 
 
@@ -97,7 +100,9 @@ class VerifierServicer(verify_pb2_grpc.VerifierServicer):
 
 def create_server(verification: Verification, listen: Listen, tls: ServerTls | None) -> Any:
     """An aio server that is not started yet; CONFIGURATION_INVALID when it cannot listen."""
-    server = grpc.aio.server(options=_OPTIONS)
+    server = grpc.aio.server(
+        options=bounded(streams=STREAMS, handshake_s=HANDSHAKE_S, options=_OPTIONS), maximum_concurrent_rpcs=MOST_CALLS
+    )
     verify_pb2_grpc.add_VerifierServicer_to_server(VerifierServicer(verification), server)  # type: ignore[no-untyped-call]
     try:
         if tls is None:

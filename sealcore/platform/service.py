@@ -29,6 +29,7 @@ from sealcore.platform.observability import ObservabilityEndpoint
 from sealcore.text import shown
 
 READY_LINE: Final = "ready"
+MOST_DESCRIPTORS: Final = 65_536  # four times what a service's listeners let in at most, and more
 _FAILED_START: Final = 1
 REPEAT_DOES_HARM: Final = (
     77  # exit status (EX_NOPERM): a token locks itself after a few wrong PINs. Launcher and systemd start nothing again
@@ -122,7 +123,8 @@ async def _until_signal(service: Service) -> None:
 def _take_descriptors() -> None:
     """As many as the system allows: the limit that shells and service managers set by default is for programs that wait by select()."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def main(name: str, model: type[SettingsT], build: Build[SettingsT], arguments: Sequence[str] | None = None) -> int:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import grpc
 import httpx
 import pytest
 
+from protos.vermilion.v1 import verify_pb2, verify_pb2_grpc
 from tests.support.waiting import WITHIN_S, until
 from tests.verify.conftest import take_port
 from tests.verify.office import Office
@@ -116,11 +118,11 @@ def test_without_descriptors_it_waits_for_some_and_goes_on(verifying: Verifying)
         until(lambda: "no connection can be accepted" in verifying.log.read_text())
         ticks = _cpu_ticks(pid)
         with socket.create_connection(("127.0.0.1", verifying.port), WITHIN_S) as waiting:
-            waiting.settimeout(3.0)
+            waiting.settimeout(1.0)
             waiting.sendall(b"GET /root.pem HTTP/1.1\r\nHost: x\r\n\r\n")
             with pytest.raises(TimeoutError):
                 waiting.recv(1)
-            assert _cpu_ticks(pid) - ticks < 100, "three seconds of waiting are not a second of work"
+            assert _cpu_ticks(pid) - ticks < 50, "a second of waiting is not half a second of work"
             resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
             waiting.settimeout(WITHIN_S)
             assert waiting.recv(12) == b"HTTP/1.1 200"
@@ -131,3 +133,46 @@ def test_without_descriptors_it_waits_for_some_and_goes_on(verifying: Verifying)
 def _cpu_ticks(pid: int) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
+
+
+def test_half_open_connections_to_grpc_keep_nobody_out_and_fill_no_log(verifying: Verifying) -> None:
+    before = verifying.log.stat().st_size
+    with enough_descriptors(2 * HALF_OPEN), contextlib.ExitStack() as stack:
+        half_open(stack, verifying.rpc_port, HALF_OPEN)
+        for _ in range(50):
+            stack.enter_context(socket.create_connection(("127.0.0.1", verifying.rpc_port), WITHIN_S)).sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert verifying.verdict(OTHER) == "unreadable", "over HTTP"
+        assert verify_over_grpc(verifying.rpc_port) == "unreadable"
+    assert verifying.log.stat().st_size - before < MOST_LOG_BYTES
+
+
+def verify_over_grpc(port: int) -> str:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = verify_pb2_grpc.VerifierStub(channel)
+        answer = stub.Verify(iter([verify_pb2.VerifyRequest(name="x.pdf", data=b"junk")]), timeout=60, wait_for_ready=True)
+        return str(answer.verdict)
+
+
+JUNK_TO_GRPC: Final = """
+import socket, sys
+from pathlib import Path
+from sealcore.platform.rpc import server
+from tests.pki import InfrastructureCa
+from tests.serving import Serving
+serving = Serving(InfrastructureCa(Path(sys.argv[1])).identity("ca", "https://vermilion.internal/service/ca"), {}, int(sys.argv[2]), id)
+for number in range(100):
+    with socket.create_connection(("127.0.0.1", int(sys.argv[2])), 60) as peer:
+        peer.sendall((b"GET / HTTP/1.1", b"\\x16\\x03\\x01\\x00\\x05abcde")[number % 2] + b"\\r\\n\\r\\n")
+        try:
+            peer.recv(65536)
+        except ConnectionError:
+            pass
+serving.close()
+"""
+
+
+def test_handshakes_that_fail_at_grpc_fill_no_log(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", JUNK_TO_GRPC, str(tmp_path), str(take_port())], stderr=subprocess.PIPE, timeout=WITHIN_S, check=True
+    )
+    assert len(done.stderr) < MOST_LOG_BYTES // 10, done.stderr[:1000]

@@ -119,7 +119,7 @@ def service(office: Office, web: tuple[str, Path], tmp_path_factory: pytest.Temp
                 "crl_cache": folder / "crls",
             },
             "ledger": {"url": f"{base}/log", "log_key": str(log.log_key), "witness_key": str(log.witness_key)},
-            "limits": {"document_bytes": 4 * 1024 * 1024},
+            "limits": {"document_bytes": 4 * 1024 * 1024, "wait_s": 0.5},
         }
     )
     with running(build(settings, clock=WallClock(NOW))):

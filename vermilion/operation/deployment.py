@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from sealcore.platform.service import REPEAT_DOES_HARM
+from sealcore.platform.service import MOST_DESCRIPTORS, REPEAT_DOES_HARM
 from vermilion.operation.configuration import monitoring_targets
 from vermilion.operation.ports import default_ports
 from vermilion.operation.restarts import POLICY
@@ -53,6 +53,8 @@ RestrictSUIDSGID=yes
 LockPersonality=yes
 ReadWritePaths={writable}
 MemoryMax={memory_max_mb}M
+# A listener's connections are a quarter of it at most, so that files and workers find some whatever strangers do.
+LimitNOFILE={descriptors}
 # A document's sandbox that takes too much ends alone.
 OOMPolicy=continue
 CPUWeight={cpu_weight}
@@ -87,6 +89,7 @@ def unit(service: ServiceSpec, services: Sequence[ServiceSpec]) -> str:
         after=" ".join(["network.target", *(other.unit for other in services if other.name in service.after)]),
         writable=" ".join(own),
         memory_max_mb=service.memory_max_mb,
+        descriptors=MOST_DESCRIPTORS,
         cpu_weight=service.cpu_weight,
         unit=service.unit,
         within_s=POLICY.within_s,

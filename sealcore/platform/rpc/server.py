@@ -32,7 +32,11 @@ from sealcore.platform.rpc.errors import status_of
 
 MOST_CALLS: Final = 128  # of one caller at a time
 MOST_CONNECTIONS: Final = 4096
-HANDSHAKE_S: Final = 20.0
+HANDSHAKE_S: Final = 10.0  # until TLS and HTTP/2 have begun; gRPC's own limit is two minutes
+PING_S: Final = 120.0  # a connection on which nothing comes is asked whether its other side is there
+PONG_S: Final = 20.0
+METADATA_BYTES: Final = 16 * 1024  # of a call
+_DESCRIPTORS_SHARE: Final = 4  # of the files that this process may open, a quarter at most are connections
 LONGEST_DETAIL: Final = 200  # characters of the status message, each up to 12 bytes of metadata; the error itself says all
 
 
@@ -240,14 +244,7 @@ def server(
     """
     result = grpc.aio.server(
         interceptors=(_Guard({**HEALTH_AND_REFLECTION, **rules}, revocations, metrics),),
-        options=(
-            ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
-            # A connection costs a descriptor before it shows a certificate: as many are left for files, workers and other servers.
-            ("grpc.max_allowed_incoming_connections", min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)),
-            ("grpc.server_handshake_timeout_ms", int(1000 * HANDSHAKE_S)),
-            *options,
-        ),
+        options=bounded(streams=MOST_CALLS, options=options),
     )
     credentials = server_credentials(tls, clients=True)
     try:
@@ -257,6 +254,23 @@ def server(
     if bound == 0:
         raise VermilionError(Code.CONFIGURATION_INVALID, f"cannot listen on {target}; the port is taken")
     return result
+
+
+def bounded(*, streams: int, handshake_s: float = HANDSHAKE_S, options: tuple[tuple[str, Any], ...] = ()) -> tuple[tuple[str, Any], ...]:
+    """The options of every gRPC server: what peers may take before they are known, or while they are silent. ``streams`` of a connection."""
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return (
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+        ("grpc.max_concurrent_streams", streams),
+        ("grpc.absolute_max_metadata_size", METADATA_BYTES),
+        # A connection costs a descriptor before it shows a certificate: most are left for files, workers and other servers.
+        ("grpc.max_allowed_incoming_connections", min(MOST_CONNECTIONS, descriptors // _DESCRIPTORS_SHARE)),
+        ("grpc.server_handshake_timeout_ms", int(1000 * handshake_s)),
+        ("grpc.keepalive_time_ms", int(1000 * PING_S)),
+        ("grpc.keepalive_timeout_ms", int(1000 * PONG_S)),
+        *options,
+    )
 
 
 def server_credentials(files: Files, *, clients: bool) -> grpc.ServerCredentials:
