@@ -5,7 +5,7 @@ object or to its cross-reference section, every object must be asked for by the 
 only where the plan says so. The result, ``Accounted``, holds the one digest that may be signed. After signing, ``sealed.read_back`` compares
 the sealed update with the accounted one, byte for byte but for the hole, and verifies the CMS in the hole.
 
-    accounted ─▶ account ─┬▶ quick_account   the lean writer's one spelling: quick_update, quick_document, quick_pages, known_appearances
+    accounted ─▶ account ─┬▶ quick_account   the lean writer's one spelling: quick_update, quick_document, quick_values, quick_pages, known_appearances
                           └▶ (the rest)      any spelling: update, reader, syntax, continuation, pages, appearance, ambiguity, repair, metadata
     sealed    ─▶ cms ─────▶ known_cms        what all seals of one key have in common is judged in full once, then compared
 

@@ -18,9 +18,10 @@ from signer.pdf.plan import Document, Plan
 from signer.pdf.readback.appearance import Look, looks_of
 from signer.pdf.readback.hole import Hole
 from signer.pdf.readback.known_appearances import KnownLooks
-from signer.pdf.readback.quick_document import Entries, Lookup, OtherwiseError, entries_of, entries_within, reference, references
+from signer.pdf.readback.quick_document import Lookup
 from signer.pdf.readback.quick_pages import MarkedPage, marked_pages
 from signer.pdf.readback.quick_update import Part, take_apart
+from signer.pdf.readback.quick_values import Entries, OtherwiseError, entries_of, entries_within, reference, references
 from signer.pdf.readback.syntax import BETWEEN, UnreadableError
 
 _RANGE_WIDTH: Final = 80  # between /ByteRange and /Contents at most

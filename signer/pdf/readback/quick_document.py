@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import re
 import zlib
-from functools import lru_cache
 from typing import Final
 
 from signer.pdf.plan import Document
+from signer.pdf.readback.quick_values import (
+    VALUE,
+    Entries,
+    OtherwiseError,
+    W,
+    entries_anew,
+    entries_of,
+    entries_within,
+    integer,
+    integers,
+    reference,
+)
 from signer.pdf.readback.syntax import WHITE
 
-_DEEPEST: Final = 4  # nesting of values. Each level doubles the expression, which every process has to compile
 _MOST_SECTIONS: Final = 64
 _MOST_ROWS_BYTES: Final = 1024 * 1024  # of a cross-reference stream
 _MOST_DECODED_BYTES: Final = 4 * 1024 * 1024  # of the object streams
@@ -21,76 +31,20 @@ _MOST_DICTIONARY_BYTES: Final = 256 * 1024
 _MOST_COMMENTED_BYTES: Final = 32 * 1024
 _TAIL_BYTES: Final = 1024
 _ROW_BYTES: Final = 20
-_DICTIONARIES_HELD: Final = 256
-_REFERENCES_HELD: Final = 1024
-_LARGEST_HELD_BYTES: Final = 2048
-_W: Final = rb"[\x00\t\n\x0c\r ]"
-_NAME: Final = rb"/[^\x00\t\n\x0c\r ()<>\[\]{}/%#]++"  # no escapes: one name has one spelling here
-_SIMPLE: Final = (
-    rb"%b|\d{1,10}%b++\d{1,5}%b++R(?![A-Za-z0-9])|[+-]?+(?:\d++\.?+\d*+|\.\d++)"
-    rb"|\((?>[^()\\]++|\\.)*+\)|<[0-9A-Fa-f]*+>|(?:true|false|null)(?![A-Za-z0-9])" % (_NAME, _W, _W)
-)
 
-
-def _value(depth: int) -> bytes:
-    """A value with that much nesting."""
-    if depth == 0:
-        return rb"(?>%b)" % _SIMPLE
-    inner = _value(depth - 1)
-    return rb"(?>%b|\[(?>%b*+%b)*+%b*+\]|<<(?>%b*+%b%b*+%b)*+%b*+>>)" % (_SIMPLE, _W, inner, _W, _W, _NAME, _W, inner, _W)
-
-
-_STARTXREF: Final = re.compile(rb"startxref%b++(\d{1,12})%b++%%%%EOF%b*+\Z" % (_W, _W, _W))
+_STARTXREF: Final = re.compile(rb"startxref%b++(\d{1,12})%b++%%%%EOF%b*+\Z" % (W, W, W))
 _TABLE: Final = re.compile(rb"xref ?+(?:\r\n|\n|\r)")
 _RUN: Final = re.compile(rb"(\d{1,10}) (\d{1,10}) ?+(?:\r\n|\n|\r)")
 _ROW: Final = re.compile(rb"(\d{10}) (\d{5}) ([nf])(?: \r| \n|\r\n)")
 # Backslashes outside of strings are skipped, or each escaped parenthesis after an unclosed string would start another search.
 _COMMENT: Final = re.compile(rb"(\((?>[^()\\]++|\\.)*+\)|<[0-9A-Fa-f\x00\t\n\x0c\r ]*+>|\\.)|%[^\r\n]*+", re.DOTALL)
-_TRAILER: Final = re.compile(rb"trailer%b*+<<" % _W)
-_HEAD: Final = re.compile(rb"(\d{1,10}) (\d{1,5}) obj%b*+<<" % _W)
-_ARRAY_HEAD: Final = re.compile(rb"(\d{1,10}) (\d{1,5}) obj%b*+(?=\[)" % _W)
-# One entry; or everything from where there is no entry, so that ``findall`` shows it as a key without name.
-_ENTRIES: Final = re.compile(rb"%b*+/(%b)%b*+(%b)%b*+|.++" % (_W, _NAME[1:], _W, _value(_DEEPEST), _W), re.DOTALL)
-_VALUE: Final = re.compile(_value(1), re.DOTALL)
-_ENDOBJ: Final = re.compile(rb"%b*+endobj" % _W)
+_TRAILER: Final = re.compile(rb"trailer%b*+<<" % W)
+_HEAD: Final = re.compile(rb"(\d{1,10}) (\d{1,5}) obj%b*+<<" % W)
+_ARRAY_HEAD: Final = re.compile(rb"(\d{1,10}) (\d{1,5}) obj%b*+(?=\[)" % W)
+_ENDOBJ: Final = re.compile(rb"%b*+endobj" % W)
 _STREAM: Final = re.compile(rb"stream\r?+\n")
-_ENDSTREAM: Final = re.compile(rb"%b*+endstream%b++endobj" % (_W, _W))
-_REFERENCE: Final = re.compile(rb"([1-9]\d{0,9})%b++(\d{1,5})%b++R" % (_W, _W))
-_INTEGERS: Final = re.compile(rb"\[[\d\x00\t\n\x0c\r ]*+\]")
-_PREDICTED: Final = re.compile(rb"<<(?=.*?/Columns (\d))(?=.*?/Predictor 1[0-5])%b*+(?:/(?:Columns|Predictor) \d++%b*+){2}>>" % (_W, _W))
-
-Entries = dict[bytes, bytes]
-"""A dictionary: raw values by name, without the slash."""
-
-
-class OtherwiseError(Exception):
-    """Spelled in a way that only the general reader understands."""
-
-
-def entries_of(text: bytes) -> Entries:
-    """The entries of a text that is one whole dictionary. Callers must not change them: they are shared between documents."""
-    if text[:2] != b"<<" or text[-2:] != b">>":
-        raise OtherwiseError
-    return entries_within(text[2:-2])
-
-
-def entries_within(text: bytes) -> Entries:
-    """The same for the text between the brackets. It is cached: catalogs and pages of documents from one template are often identical."""
-    return _held(text) if len(text) <= _LARGEST_HELD_BYTES else entries_anew(text)
-
-
-def entries_anew(text: bytes) -> Entries:
-    """The same without the cache, for what no two documents have in common: trailers, dictionaries of streams. A key may occur once."""
-    found = _ENTRIES.findall(text)
-    entries = dict(found)
-    if b"" in entries or len(entries) != len(found):
-        if text.strip(WHITE):
-            raise OtherwiseError
-        return {}
-    return entries
-
-
-_held = lru_cache(maxsize=_DICTIONARIES_HELD)(entries_anew)
+_ENDSTREAM: Final = re.compile(rb"%b*+endstream%b++endobj" % (W, W))
+_PREDICTED: Final = re.compile(rb"<<(?=.*?/Columns (\d))(?=.*?/Predictor 1[0-5])%b*+(?:/(?:Columns|Predictor) \d++%b*+){2}>>" % (W, W))
 
 
 def _closed(text: Document, start: int, word: bytes) -> tuple[bytes, int]:
@@ -103,30 +57,6 @@ def _closed(text: Document, start: int, word: bytes) -> tuple[bytes, int]:
     if end < 0 or body[-2:] != b">>":
         raise OtherwiseError
     return body[:-2], end
-
-
-@lru_cache(maxsize=_REFERENCES_HELD)
-def reference(value: bytes | None) -> tuple[int, int]:
-    """Number and generation of the object that ``value`` refers to."""
-    match = _REFERENCE.fullmatch(value or b"")
-    if match is None:
-        raise OtherwiseError
-    return int(match[1]), int(match[2])
-
-
-def references(array: bytes) -> tuple[tuple[int, int], ...]:
-    """The same for an array of references. Cached like dictionaries: the kids of a page tree are often the same."""
-    return _references_held(array) if len(array) <= _LARGEST_HELD_BYTES else _references(array)
-
-
-def _references(array: bytes) -> tuple[tuple[int, int], ...]:
-    found = _REFERENCE.findall(array)
-    if array[:1] != b"[" or array[-1:] != b"]" or array[1:-1].split() != [part for each in found for part in (*each, b"R")]:
-        raise OtherwiseError
-    return tuple((int(number), int(generation)) for number, generation in found)
-
-
-_references_held = lru_cache(maxsize=_DICTIONARIES_HELD)(_references)
 
 
 class _Table:
@@ -151,7 +81,7 @@ class _Table:
         except OtherwiseError:  # some PDF producers put comments into the trailer
             window = _COMMENT.sub(lambda match: match[1] or b" ", document[head.end() : head.end() + _MOST_COMMENTED_BYTES])
             self.trailer = entries_anew(_closed(window, 0, b"startxref")[0])
-        self.hidden = _Rows(document, _integer(self.trailer[b"XRefStm"])) if b"XRefStm" in self.trailer else None
+        self.hidden = _Rows(document, integer(self.trailer[b"XRefStm"])) if b"XRefStm" in self.trailer else None
 
     def place(self, number: int) -> tuple[int, int, int] | None:
         """The type of the entry (ISO 32000-2 table 18), then offset and generation, or object stream and index."""
@@ -174,9 +104,9 @@ class _Rows:
 
     def __init__(self, document: Document, offset: int) -> None:
         self.trailer, start, end = _stream_at(document, offset, None)
-        widths = _integers(self.trailer.get(b"W"))
-        size = _integer(self.trailer.get(b"Size"))
-        index = _integers(self.trailer.get(b"Index", b"[0 %d]" % size))
+        widths = integers(self.trailer.get(b"W"))
+        size = integer(self.trailer.get(b"Size"))
+        index = integers(self.trailer.get(b"Index", b"[0 %d]" % size))
         if self.trailer.get(b"Type") != b"/XRef" or len(widths) != 3 or widths[0] != 1 or not 0 < widths[1] <= 8 or widths[2] > 8:
             raise OtherwiseError
         self._widths, self._width = (widths[1], widths[2]), sum(widths)
@@ -236,7 +166,7 @@ class Lookup:
             if b"Encrypt" in section.trailer:
                 raise OtherwiseError
             self._sections.append(section)
-            offset = _integer(section.trailer[b"Prev"]) if b"Prev" in section.trailer else None
+            offset = integer(section.trailer[b"Prev"]) if b"Prev" in section.trailer else None
         self.trailer = self._sections[0].trailer
         hidden = [section.hidden.highest for section in self._sections if section.hidden is not None]
         self.highest = max(*hidden, *[section.highest for section in self._sections], 0)
@@ -271,12 +201,12 @@ class Lookup:
         number, generation = reference(value)
         place = self._place(number)
         if place[0] == 2:
-            match = _VALUE.fullmatch(self._packed(number, generation, place))
+            match = VALUE.fullmatch(self._packed(number, generation, place))
         else:
             head = _ARRAY_HEAD.match(self._document, place[1])
             self._require_own(head, number, generation, place)
             assert head is not None
-            match = _VALUE.match(self._document, head.end(), head.end() + _MOST_DICTIONARY_BYTES)
+            match = VALUE.match(self._document, head.end(), head.end() + _MOST_DICTIONARY_BYTES)
             if match is not None and _ENDOBJ.match(self._document, match.end()) is None:
                 raise OtherwiseError
         if match is None or match[0][:1] != b"[":
@@ -331,7 +261,7 @@ class Lookup:
             entries, start, end = _stream_at(self._document, place[1], number)
             left = _MOST_DECODED_BYTES - sum(len(each[0]) for each in self._streams.values())
             data = _inflated(entries.get(b"Filter"), self._document[start:end], left)
-            first, count = _integer(entries.get(b"First")), _integer(entries.get(b"N"))
+            first, count = integer(entries.get(b"First")), integer(entries.get(b"N"))
             head = list(map(int, data[:first].split()))
             if entries.get(b"Type") != b"/ObjStm" or b"DecodeParms" in entries or len(head) != 2 * count:
                 raise OtherwiseError
@@ -349,7 +279,7 @@ def _stream_at(document: Document, offset: int, number: int | None) -> tuple[Ent
     begin = _STREAM.match(document, end)
     if begin is None:
         raise OtherwiseError
-    end = begin.end() + _integer(entries.get(b"Length"))
+    end = begin.end() + integer(entries.get(b"Length"))
     if _ENDSTREAM.match(document, end) is None:
         raise OtherwiseError
     return entries, begin.end(), end
@@ -390,15 +320,3 @@ def _unpredicted(parameters: bytes | None, data: bytes, width: int) -> bytes:
         shift *= 2
     summed = total.to_bytes(len(data), "little")
     return b"".join([summed[start + 1 : start + row] for start in range(0, len(data), row)])
-
-
-def _integer(value: bytes | None) -> int:
-    if value is None or not value.isdigit():
-        raise OtherwiseError
-    return int(value)
-
-
-def _integers(value: bytes | None) -> list[int]:
-    if value is None or _INTEGERS.fullmatch(value) is None:
-        raise OtherwiseError
-    return [int(each) for each in value[1:-1].split()]

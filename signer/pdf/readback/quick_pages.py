@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from signer.pdf.readback.quick_document import Entries, Lookup, OtherwiseError, reference, references
+from signer.pdf.readback.quick_document import Lookup
+from signer.pdf.readback.quick_values import Entries, OtherwiseError, reference, references
 
 _MOST_NODES: Final = 2_000
 _DEEPEST: Final = 32

@@ -10,7 +10,7 @@ from operator import itemgetter
 from struct import Struct
 from typing import Final, NamedTuple
 
-from signer.pdf.readback.quick_document import OtherwiseError
+from signer.pdf.readback.quick_values import OtherwiseError
 
 _END_BYTES: Final = 64  # startxref and what follows it
 _ENDOBJ: Final = b"\nendobj\n"

@@ -17,7 +17,7 @@ from signer.pdf.lean import file as lean_file
 from signer.pdf.lean import form, grammar, prepare, sections, text, tree, update, values
 from signer.pdf.lean.file import MOST_WORK_BYTES, File
 from signer.pdf.lean.prepare import prepare_lean
-from signer.pdf.readback import continuation, known_appearances, quick_account, quick_document, quick_pages, quick_update
+from signer.pdf.readback import continuation, known_appearances, quick_account, quick_document, quick_pages, quick_update, quick_values
 from signer.pdf.readback.reader import MOST_WORK, Reader
 from signer.pdf.readback.syntax import UnreadableError
 from tests.signer.pdf.documents import assemble, simple
@@ -50,7 +50,7 @@ SEARCHED: Final = {  # looked for from every place of a text; the others are mat
 
 def patterns() -> Iterator[tuple[str, re.Pattern[bytes]]]:
     """Every expression of the lean way, and of the quick account."""
-    quickly = (known_appearances, quick_account, quick_document, quick_pages, quick_update)
+    quickly = (known_appearances, quick_account, quick_document, quick_pages, quick_update, quick_values)
     for module in (numbers, reasons, lean_file, form, grammar, prepare, sections, text, tree, update, values, *quickly):
         for name, value in vars(module).items():
             if isinstance(value, re.Pattern) and isinstance(value.pattern, bytes):
