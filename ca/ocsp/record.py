@@ -13,7 +13,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Engine, Row, and_, delete, func, insert, make_url, or_, select
+from sqlalchemy import URL, ColumnElement, Engine, Row, and_, delete, func, insert, make_url, or_, select
 
 from ca.instants import from_text, to_text
 from ca.names import IssuerName
@@ -85,7 +85,7 @@ def open_record(database_url: str, answers_file: Path) -> Engine:
     if url.get_backend_name() != "sqlite":
         return connect(database_url)
     assert url.database is not None, "a CA's database is a file"
-    own_url = f"sqlite:///{answers_file}"
+    own_url = URL.create("sqlite", database=str(answers_file)).render_as_string()
     own = connect(own_url, pool_size=1)
     with write(own) as connection:  # they can be made anew at any time: no migrations
         ocsp_answers.create(connection, checkfirst=True)

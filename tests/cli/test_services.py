@@ -16,11 +16,12 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from sqlalchemy import make_url
 
 from tests.cli.running import RunningOffice
 from tests.conftest import REPOSITORY
 from vermilion.ceremony import ensure
-from vermilion.operation import deployment, doctor
+from vermilion.operation import deployment, doctor, service_settings
 from vermilion.operation.configuration import write_all
 from vermilion.operation.doctor import Health
 from vermilion.operation.launcher import Launcher, require_ports, running
@@ -138,3 +139,9 @@ def test_services_start_after_what_they_need() -> None:
 def test_an_entry_that_makes_no_sense_is_none(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="not well described"):
         replace(SMALL, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_state_folder_may_be_called_what_means_something_in_a_url(tmp_path: Path) -> None:
+    layout = Layout.at(tmp_path / "what? 100%41 a@b:c;é'\"`$(x)")
+    for name in ("signer", "ca", "workflow"):
+        assert make_url(service_settings.database(layout, name)["url"]).database == str(layout.service(name) / f"{name}.db")

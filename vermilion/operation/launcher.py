@@ -87,6 +87,7 @@ class Launcher:
         self._policy = policy
         self._watched: dict[str, Watched] = {}  # in the order of their start
         self._lock: IO[str] | None = None
+        self._turn = threading.RLock()  # nothing is started again once all is being stopped
 
     def __enter__(self) -> Launcher:
         self.acquire()
@@ -131,10 +132,11 @@ class Launcher:
         SERVICE_UNAVAILABLE when not one service is left that runs or will be tried again.
         """
         while not stop():
-            for one in self._watched.values():
-                if (change := one.look(may_start=self._has_what_it_needs(one))) is not None:
-                    with suppress(OSError):  # a terminal that is gone, a full disk under what it is sent to
-                        report(change)
+            with self._turn:
+                changes = [one.look(may_start=self._has_what_it_needs(one)) for one in self._watched.values()]
+            for change in filter(None, changes):
+                with suppress(OSError):  # a terminal that is gone, a full disk under what it is sent to
+                    report(change)
             if self._watched and all(one.given_up for one in self._watched.values()):
                 raise VermilionError(Code.SERVICE_UNAVAILABLE, "every service of the office is down, and each ended too often to go on")
             time.sleep(WATCH_S)
@@ -148,10 +150,10 @@ class Launcher:
 
     def stop(self) -> None:
         """SIGTERM in reverse order, each given its time; then nothing of ours is left. A further Ctrl-C does not cut it short."""
-        with ignored():
+        with ignored(), self._turn:
             for one in reversed(list(self._watched.values())):
                 one.stop()
-        self._watched.clear()
+            self._watched.clear()
         if self._lock is not None:
             self._lock.close()
             self._lock = None

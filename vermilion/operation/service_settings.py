@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import URL
+
 from ca.names import role_of
 from ca.pki import load_authorities
 from sealcore.platform.config import TokenSettings, load
@@ -177,4 +179,5 @@ def tls(layout: Layout, office: Office, name: str) -> dict[str, Any]:
 
 
 def database(layout: Layout, name: str) -> dict[str, str]:
-    return {"url": f"sqlite:///{layout.service(name) / name}.db"}
+    file = layout.service(name) / f"{name}.db"
+    return {"url": URL.create("sqlite", database=str(file)).render_as_string()}  # a path may have signs that mean something in a URL
