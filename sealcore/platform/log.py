@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sealcore.ids import uuid7
+from sealcore.platform.log_stream import LogStream, Lost
 from sealcore.platform.terminal_free import without_terminal
 from sealcore.platform.throttle import ThrottleFilter
 
@@ -22,6 +23,7 @@ with without_terminal():
     import structlog
 
 _SECRET_WORDS = ("pin", "password", "secret", "private_key", "token_jws", "authorization")
+_STREAM = LogStream()  # of this process: standard error
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
 
 
@@ -51,11 +53,11 @@ def configure(service: str, level: str = "INFO", **fields: str) -> None:
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=_harmless(logging.getLevelNamesMapping()[level]),
+        logger_factory=_Line,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)  # what libraries say, in the same form
+    handler = _Handler(_STREAM)  # what libraries say, in the same form
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
@@ -65,6 +67,46 @@ def configure(service: str, level: str = "INFO", **fields: str) -> None:
     handler.addFilter(ThrottleFilter())  # strangers decide how often some of it is said
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # warns of each request that is no HTTP: a stranger could fill the disk
+
+
+def lost() -> Lost | None:
+    """What this process has not been able to log, if anything."""
+    return _STREAM.lost
+
+
+def _harmless(level: int) -> type[Any]:
+    """structlog's logger of this level, whose calls never raise: a line that cannot be made is dropped and counted as one that cannot be written."""
+    base: Any = structlog.make_filtering_bound_logger(level)
+
+    class Harmless(base):  # type: ignore[misc]
+        def _proxy_to_logger(self, *arguments: Any, **fields: Any) -> Any:
+            try:
+                return super()._proxy_to_logger(*arguments, **fields)
+            except Exception as fault:  # noqa: BLE001  (whatever it is: work must not fail because of what is said about it)
+                _STREAM.drop(fault)
+
+    return Harmless
+
+
+class _Line:
+    """What structlog hands a finished line to, whatever its level."""
+
+    def __init__(self, *_arguments: Any) -> None:
+        pass
+
+    def msg(self, line: str) -> None:
+        _STREAM.write(f"{line}\n")
+
+    debug = info = warning = error = critical = msg
+
+
+class _Handler(logging.StreamHandler[LogStream]):
+    """For what libraries say."""
+
+    def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802  (logging's own name)
+        """Counts the line that could not be made; ``logging`` would write about it to standard error, which may block."""
+        if (fault := sys.exc_info()[1]) is not None:
+            _STREAM.drop(fault)
 
 
 def get(component: str) -> Any:

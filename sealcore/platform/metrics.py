@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sealcore.errors import VermilionError
-from sealcore.platform import periodic
+from sealcore.platform import log, periodic
 from sealcore.platform.front.connections import REASONS
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def process_metrics(registry: CollectorRegistry) -> None:
     """CPU, memory and open files of this process, read from /proc when somebody asks, and the rounds of its background tasks."""
     ProcessCollector(registry=registry)
     OnDemand(registry, _background_rounds)
+    OnDemand(registry, _log_lines_lost)
 
 
 def _background_rounds() -> Iterable[Metric]:
@@ -99,6 +100,15 @@ def _background_rounds() -> Iterable[Metric]:
     )
     for labels, count in sorted(rounds.items()):
         family.add_metric(labels, count)
+    yield family
+
+
+def _log_lines_lost() -> Iterable[Metric]:
+    lost = log.lost()
+    family = CounterMetricFamily(
+        "vermilion_log_lines_lost", "Log lines that could not be written: the disk full, the reader gone or too slow"
+    )
+    family.add_metric([], lost.lines if lost is not None else 0)
     yield family
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import inspect
+import os
 import resource
 import signal
 import sys
@@ -17,7 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TextIO, TypeVar
 
 from sealcore import __version__
 from sealcore.clock import Clock, SystemClock
@@ -113,11 +115,25 @@ async def _until_signal(service: Service) -> None:
         loop.add_signal_handler(number, stop.set)
     try:
         await service.start()
-        sys.stdout.write(f"{READY_LINE}\n")
-        sys.stdout.flush()
+        _say(sys.stdout, f"{READY_LINE}\n")
         await stop.wait()
     finally:
         await service.stop()
+
+
+def _say(stream: TextIO | None, words: str) -> None:
+    """Says it to whoever started the service, if there still is somebody: the service's life does not hang on being heard."""
+    with contextlib.suppress(OSError, ValueError):
+        if stream is not None:
+            stream.write(words)
+            stream.flush()
+
+
+def _hold_standard_descriptors() -> None:
+    """Opens those of 0, 1 and 2 that whoever started us has closed: the next file would get the number, and the log lines with it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def _take_descriptors() -> None:
@@ -133,6 +149,7 @@ def main(name: str, model: type[SettingsT], build: Build[SettingsT], arguments: 
     parser.add_argument("--version", action="version", version=f"vermilion {__version__}")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings of the service (TOML)")
     chosen = parser.parse_args(arguments)
+    _hold_standard_descriptors()
     configure(name)
     _take_descriptors()
     try:
@@ -141,7 +158,7 @@ def main(name: str, model: type[SettingsT], build: Build[SettingsT], arguments: 
         tracing.start(name, getattr(settings, "tracing", None))  # has a thread, and ``build`` may fork
         asyncio.run(_until_signal(service))
     except VermilionError as fault:
-        sys.stderr.write(f"{name}: {shown(str(fault))}\n{fault.way_out}\n")
+        _say(sys.stderr, f"{name}: {shown(str(fault))}\n{fault.way_out}\n")
         return REPEAT_DOES_HARM if fault.code is Code.HSM_PIN_REFUSED else _FAILED_START
     finally:
         tracing.stop()
