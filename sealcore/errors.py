@@ -139,6 +139,7 @@ class Code(StrEnum):
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
     DATABASE_NEWER = "DATABASE_NEWER"
     STORAGE_FULL = "STORAGE_FULL"
+    RESOURCES_EXHAUSTED = "RESOURCES_EXHAUSTED"
     FILE_UNUSABLE = "FILE_UNUSABLE"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
     LEDGER_INCONSISTENT = "LEDGER_INCONSISTENT"
@@ -378,7 +379,16 @@ REGISTRY: dict[Code, CodeEntry] = {
         "A release opens databases of its own schema and of earlier ones.",
         "Start the release that wrote it; or go back to the backup from before the upgrade, as docs/upgrading.md says.",
     ),
-    Code.STORAGE_FULL: _row(_U, "Nothing leaves before it is durable.", "Free disk space; then send the same request again."),
+    Code.STORAGE_FULL: _row(
+        _U,
+        "Nothing leaves before it is durable, and the last room on the disk is for stops.",
+        "Free disk space, or raise the quota; the service goes on by itself within seconds. Then send the same request again.",
+    ),
+    Code.RESOURCES_EXHAUSTED: _row(
+        _U,
+        "No work is begun without the memory, the processes and the file descriptors that it takes.",
+        "Raise the limit that the reason names, or lower the load; the service goes on by itself. Then send the same request again.",
+    ),
     Code.FILE_UNUSABLE: _row(
         _U,
         "A file or folder that is named can be read, or made without replacing anything.",

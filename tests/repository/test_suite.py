@@ -16,7 +16,7 @@ TESTS = REPOSITORY / "tests"
 SKIPS = {"pytest.skip", "pytest.xfail", "pytest.importorskip", "pytest.mark.skip", "pytest.mark.skipif", "pytest.mark.xfail"}
 SKIPPED = {  # what a machine that `make setup-test` has prepared may lack after all
     "tests/judges/test_verapdf.py": "the corpus of real documents",
-    "tests/signer/test_store_faults.py": "root, who may mount",
+    "tests/support/disks.py": "root, who may mount",
     "tests/timestamp/chrony.py": "root, as whom chronyd runs",
 }
 

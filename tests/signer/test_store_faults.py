@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from tests.shims.sync import FaultySync
 from tests.signer.desk import Desk, finished, sealed
 from tests.signer.office import Approved, Office
 from tests.signer.storing import Storing
+from tests.support.disks import Hog, small_disk
 
 DOCUMENTS = [b"%%PDF %d" % number for number in range(3)]
 
@@ -113,29 +113,22 @@ def test_an_intend_that_cannot_be_made_durable_begins_nothing(shim: FaultySync, 
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB. Mounting takes root; ``test_uses`` has the same with SQLite's own limit, for everyone."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("a small file system is mounted by root alone")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB; ``test_uses`` has the same with SQLite's own limit, for those who may not mount one."""
+    with small_disk(tmp_path / "small", 2) as folder:
+        yield folder
 
 
-def test_on_a_disk_without_room_nothing_is_sealed_and_with_room_the_repeat_seals_once(small_disk: Path, office: Office) -> None:
-    desk = Desk(f"sqlite:///{small_disk / 's.db'}", office)
+def test_on_a_disk_without_room_nothing_is_sealed_and_with_room_the_repeat_seals_once(tiny_disk: Path, office: Office) -> None:
+    desk = Desk(f"sqlite:///{tiny_disk / 's.db'}", office)
     approved = office.approve(DOCUMENTS)
     intents = [one for one in desk.uses.intend(desk.wanted(approved)) if isinstance(one, Intent)]
-    hog = small_disk / "hog"
-    with hog.open("wb", buffering=0) as file, pytest.raises(OSError):
-        while True:
-            file.write(bytes(4096))
+    hog = Hog(tiny_disk)
+    hog.fill()
     assert refusal(lambda: desk.commit(*intents, mark=os.urandom(100_000))) is Code.STORAGE_FULL
     assert ends(desk, approved) == []
     assert refusal(lambda: desk.uses.intend(desk.wanted(office.approve([os.urandom(8) for _ in range(500)])))) is Code.STORAGE_FULL
-    hog.unlink()
+    hog.go()
     assert all(isinstance(one, SealedUse) for one in desk.commit(*intents))
     assert ends(desk, approved) == [("seal", 0), ("seal", 1), ("seal", 2)]
     consistency.check(desk.engine, None)

@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 
 from sealcore import __version__
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import exhausted
 from sealcore.platform import durable
 from sealcore.platform.log import configure, request
 from vermilion import exits
@@ -109,9 +110,9 @@ def _run(arguments: Sequence[str]) -> int:
     except Exception as fault:  # noqa: BLE001  (the last border: a person sees a code and where the rest is, never a traceback)
         if isinstance(fault, OSError) and fault.filename is not None:  # of a path that somebody named, or that the state should have
             return _ended(durable.unusable(fault, os.fsdecode(fault.filename)))
-        with tempfile.NamedTemporaryFile("w", prefix="vermilion-fault-", suffix=".txt", delete=False, encoding="utf-8") as file:
-            traceback.print_exc(file=file)
-        show_error(VermilionError(Code.INTERNAL, text("error.unforeseen", kind=type(fault).__name__, file=file.name)))
+        if (short := exhausted(fault)) is not None:
+            return _ended(short)
+        show_error(VermilionError(Code.INTERNAL, text("error.unforeseen", kind=type(fault).__name__, file=_written_down())))
         return exits.INTERNAL
     return result if isinstance(result, int) else exits.DONE
 
@@ -119,6 +120,17 @@ def _run(arguments: Sequence[str]) -> int:
 def _interrupted() -> int:
     console(stderr=True).print(text("error.interrupted"))
     return exits.INTERRUPTED
+
+
+def _written_down() -> str:
+    """Where the trace of the present fault is; standard error where no file can be written."""
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="vermilion-fault-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+    except OSError:
+        traceback.print_exc()
+        return "stderr"
+    return file.name
 
 
 def _ended(fault: VermilionError) -> int:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from sealcore.errors import Code, VermilionError
+from sealcore.platform import durable
 from sealcore.protocol.json_objects import context_to_json
 from vermilion.client.forms import Form, documents_to_json, from_json
 from vermilion.client.outcomes import Outcome
@@ -71,7 +72,16 @@ class Journal:
         return self._settled.exists()
 
     def open(self) -> None:
-        """Reads what an earlier run left, and begins or goes on writing; CONFLICT while another run of this form is at work here."""
+        """Reads what an earlier run left, and begins or goes on writing; CONFLICT while another run of this form is at work here.
+
+        STORAGE_FULL, FILE_UNUSABLE.
+        """
+        try:
+            self._open()
+        except OSError as fault:
+            raise durable.unusable(fault, self.path) from fault
+
+    def _open(self) -> None:
         if self.is_settled and not self.path.exists():
             with contextlib.suppress(FileNotFoundError):  # another run was quicker
                 self._settled.rename(self.path)
@@ -116,7 +126,8 @@ class Journal:
         if self._file is not None:
             if finished:
                 self.path.rename(self._settled)
-            self._file.close()
+            with contextlib.suppress(OSError):  # of a line that could not be written, and was said to be; its document is asked for again
+                self._file.close()
 
     def _write(self, value: Any) -> None:
         assert self._file is not None
@@ -128,7 +139,7 @@ class Journal:
                 self._file.write(line)
                 self._file.flush()
         except OSError as fault:
-            raise VermilionError(Code.STORAGE_FULL, f"the resume journal cannot be written ({type(fault).__name__})") from fault
+            raise durable.unusable(fault, self.path) from fault
 
 
 def _locked(path: Path, number: str) -> BinaryIO:

@@ -17,6 +17,7 @@ from typing import Final
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform.config import TlsSettings
 from sealcore.platform.log import get as get_log
 from vermilion.client.jobs import Job
@@ -36,12 +37,20 @@ RECENT_STEP_S = 0.1
 
 RETRYABLE: Final = frozenset(
     {
-        *(Code.SERVICE_UNAVAILABLE, Code.OVERLOADED, Code.USE_IN_PROGRESS, Code.DATABASE_UNAVAILABLE, Code.STORAGE_FULL),
+        *(Code.SERVICE_UNAVAILABLE, Code.OVERLOADED, Code.USE_IN_PROGRESS, Code.DATABASE_UNAVAILABLE),
+        *(Code.STORAGE_FULL, Code.RESOURCES_EXHAUSTED),
         *(Code.HSM_UNAVAILABLE, Code.HSM_TIMEOUT, Code.TIMESTAMP_UNAVAILABLE, Code.REVOCATION_UNAVAILABLE),
         *(Code.DEADLINE_EXCEEDED, Code.CANCELLED),
     }
 )
 """What the signer may take a moment later. A wrong PIN, a missing key or a broken register need a person."""
+
+
+_ENDING_HERE: Final = frozenset({Code.STORAGE_FULL, Code.RESOURCES_EXHAUSTED})  # on this machine: the next document fares no better
+
+
+class _HereError(VermilionError):
+    """What ends the run on this machine, as opposed to a call that broke off: the signer keeps what was not written, for a repeat."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +145,8 @@ class Run:
         def write(job: Job, sealed: signer_pb2.Sealed) -> None:
             try:
                 ended.put(_End(job, self._write(job, sealed)))
-            except VermilionError as failed:
-                ended.put(_End(job, failed, here=True))
+            except Exception as failed:  # noqa: BLE001  (each document has an end, whatever happens)
+                ended.put(_End(job, typed(failed), here=True))
             finally:
                 window.give_back(job.index)
 
@@ -160,6 +169,8 @@ class Run:
                     fault = result[1]
                     break
         except VermilionError as broken:
+            if isinstance(broken, _HereError):
+                raise
             fault = broken
             self._log.info("the stream ended early", code=str(broken.code), reason=broken.reason)
         finally:
@@ -187,8 +198,8 @@ class Run:
             if job.index not in self._open:
                 continue
             if isinstance(result, VermilionError):
-                if end.here and result.code is Code.STORAGE_FULL:
-                    raise result
+                if end.here and result.code in _ENDING_HERE:
+                    raise _HereError(result.code, result.reason, document=result.document)
                 if not end.here and result.code in RETRYABLE:
                     self._put_off[job.index] = result  # stays open, for the next call
                     continue

@@ -99,12 +99,11 @@ class Folder:
         return holds(self.file(position), sealed_sha256)
 
     def flush(self) -> None:
-        """Makes the names of all files written so far durable."""
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        """Makes the names of all files written so far durable. FILE_UNUSABLE, STORAGE_FULL."""
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            durable.sync_folder(self.path)
+        except OSError as fault:
+            raise durable.unusable(fault, self.path) from fault
 
 
 def holds(path: Path, sealed_sha256: bytes) -> bool:

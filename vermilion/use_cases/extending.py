@@ -29,6 +29,7 @@ from longterm.sources import REST_S, Sources
 from sealcore import pem
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform import durable
 from timestamp.client.metrics import SourceMetrics
 from timestamp.client.resting import UNTRUE
@@ -143,7 +144,7 @@ def extender(means: Means, aim: Aim, *, at_once: int, clock: Clock | None = None
     sources = Sources(means.hosts)
     with tempfile.TemporaryDirectory(prefix="vermilion-extend-") as folder:
         merged = Path(folder) / "anchors.pem"
-        merged.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in anchors))
+        durable.write(merged, b"".join(each.public_bytes(Encoding.PEM) for each in anchors))
         try:
             settings = HttpSource(name="tsa", url=means.tsa, anchors_file=merged, at_once=min(at_once, 64))
         except ValueError:
@@ -271,7 +272,7 @@ class Extender:
         except OSError as fault:
             return Done(job, Word.REFUSED, fault=durable.unusable(fault, fault.filename or job.source, document=job.source.name))
         except Exception as fault:  # noqa: BLE001  (one stranger's file must not end the run)
-            return Done(job, Word.REFUSED, fault=VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
+            return Done(job, Word.REFUSED, fault=typed(fault))
 
 
 def _keep(job: Job, read: bytes, document: bytes) -> None:
