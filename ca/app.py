@@ -40,6 +40,7 @@ from sealcore.platform.periodic import Periodic
 from sealcore.platform.renewal import Renewal
 from sealcore.platform.rpc.endpoint import RpcEndpoint
 from sealcore.platform.service import Composed
+from sealcore.platform.storage import Storage
 
 CRL_ROUND_S: Final = 5.0  # how long a CRL may stay due after the HSM or the database came back
 
@@ -86,7 +87,8 @@ def build(settings: CaSettings, *, clock: Clock) -> Composed:
         linter = Linter()
         issuance = Issuance(engine, profiles.load(), issuers, linter, clock=clock, authority_keys=lambda: _keys(folder))
         publisher = CrlPublisher(engine, issuers, declared, linter, clock=clock)
-        revocation = Revocation(engine, publisher, clock=clock)
+        storage = Storage.of(settings.database, settings.storage)
+        revocation = Revocation(engine, publisher, storage, clock=clock)
         register = SignerRegister(settings.signer_target, settings.tls)
         opened.callback(register.close)
         acts = Acts(engine, revocation, issuance, register, clock=clock)
@@ -94,10 +96,12 @@ def build(settings: CaSettings, *, clock: Clock) -> Composed:
         opened.callback(ledger.close)
         outbox = LedgerOutbox(engine, ledger)
         metrics = CaMetrics(engine, lambda: issuers.authorities, waiting=outbox.waiting, clock=clock)
-        means = Means(engine, revocation, acts, publisher, lambda: _urls(settings, folder, issuers), metrics)
+        storage.measure(metrics.registry)
+        means = Means(engine, revocation, acts, publisher, lambda: _urls(settings, folder, issuers), metrics, storage)
         servicer = CertificateAuthority(engine, issuance, means, folder, metrics)
         _name_contested(engine, clock)
         parts = (
+            storage,
             CrlUpkeep(publisher, issuers),
             outbox,
             Renewal(settings.tls, clock, metrics.registry),
@@ -109,7 +113,7 @@ def build(settings: CaSettings, *, clock: Clock) -> Composed:
                 [rpc.SERVICE],
             ),
         )
-        checks = {"database": database_answers(engine), "hsm": token.probe, "crls": metrics.crls_current}
+        checks = {"database": database_answers(engine), "storage": storage.check, "hsm": token.probe, "crls": metrics.crls_current}
         return Composed(parts, ObservabilityEndpoint(settings.metrics, metrics.registry, checks), opened.pop_all())
 
 

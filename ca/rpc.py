@@ -87,6 +87,7 @@ class CertificateAuthority(RevocationCalls, ca_pb2_grpc.CertificateAuthorityServ
         if profile.keys is None or not peer.roles & set(profile.callers):
             raise VermilionError(Code.PERMISSION_DENIED, f"{peer.uri} gets no certificate of the profile {request.profile}")
         role, generation = parts(request.issuer) if request.issuer else (None, None)
+        self._means.storage.require_room()
         wanted = read(request.request, uri=request.subject_uri, dns=request.dns_names, addresses=request.ip_addresses)
         # The profile says which service may ask, the ceremony's record for which keys: a service's
         # stolen identity opens none of its own.

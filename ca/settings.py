@@ -10,6 +10,7 @@ from pydantic import Field
 
 from sealcore.platform.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
 from sealcore.platform.front.limits import HttpLimits
+from sealcore.platform.storage import StorageSettings
 from sealcore.platform.tracing import TracingSettings
 
 _LOCAL_ID_DIGITS: Final = 12
@@ -24,6 +25,7 @@ class CaSettings(Block):
     signer_target  ``host:port`` of the signer, whose ledger is told of every issue and revocation
     ceremony_file  another ceremony file than the one that ships with us
     http           what may be taken of the HTTP front (``sealcore.platform.front.limits``)
+    storage        how much of the disk is kept back, and for revocations and holds
     metrics        where monitoring reads: /metrics, /healthz, /readyz
     tracing        where spans go; none are made without it
     """
@@ -39,6 +41,7 @@ class CaSettings(Block):
     signer_target: str
     ceremony_file: Path | None = None
     http: HttpLimits = HttpLimits()
+    storage: StorageSettings = StorageSettings()
     metrics: Listen | None = None
     tracing: TracingSettings | None = None
 

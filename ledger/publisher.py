@@ -24,6 +24,7 @@ from ledger.tree import TileFolder, check_edge
 from ledger.witness_link import WitnessLink
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform import durable
 from sealcore.platform.ledger.follower import Head, follow
 from sealcore.platform.log import get as get_log
@@ -86,11 +87,10 @@ class Publisher:
         fault: VermilionError | None = None
         try:
             self._pass()
-        except VermilionError as error:
-            fault = error
         except Exception as error:  # noqa: BLE001  (a fault in one pass must not end the process; it is shown as unhealthy)
-            self._log.error("fault", exc_info=error)
-            fault = VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(error).__name__})")
+            fault = typed(error)
+            if fault is not error:
+                self._log.error("fault", exc_info=error)
         with self._lock:
             before, self._fault = self._fault, fault
         if fault is not None and (before is None or before.reason != fault.reason):

@@ -29,6 +29,7 @@ from sealcore.platform.revocation import CrlWatch
 from sealcore.platform.rpc.endpoint import RpcEndpoint
 from sealcore.platform.rpc.server import server
 from sealcore.platform.service import Composed, Steps
+from sealcore.platform.storage import Storage
 from sealcore.protocol.signed_note import SignedCheckpoint, VerifierKey, verify_log, verify_witness
 from signer.acts.perform import Performer
 from signer.api.ca_link import OwnCa
@@ -76,6 +77,7 @@ class _Held:
     register: RegisterStore
     metrics: SignerMetrics
     requests: ThreadPoolExecutor  # short blocking calls
+    storage: Storage
 
 
 class Front:
@@ -119,6 +121,7 @@ class Front:
             requests=self._certificate_requests(),
             examiner=held.examiner,
             metrics=held.metrics,
+            storage=held.storage,
             clock=self._clock,
             executor=held.requests,
         )
@@ -180,7 +183,9 @@ def build(
         revocations = SealRevocations(settings.trust.seals_chain_file, settings.trust.seals_crl_url, clock)
         outside, metrics = Outside(settings.trust.seals_chain_file), SignerMetrics(clock)
         status = StatusWatch(settings.trust.outside, outside, register, StatusStore(database), metrics, clock=clock)
-        performer = Performer(register, revocations, status, examiner, clock, audience=settings.audience)
+        storage = Storage.of(settings.database, settings.storage)
+        storage.measure(metrics.registry)
+        performer = Performer(register, revocations, status, examiner, clock, storage=storage, audience=settings.audience)
         fatal = FatalDocuments(database, clock)
         fatal.load()
         largest_bytes = settings.limits.document_bytes
@@ -192,15 +197,11 @@ def build(
         crl.measure(metrics.registry)
         sandbox = sandbox_server() if settings.sandbox.ahead else None
         dispatcher = Dispatcher(settings, metrics, worker_command, fatal, reached, sandbox=sandbox, prefork=prefork)
-        front = Front(
-            settings,
-            _Held(database, examiner, examination, crl, retention, register, metrics, requests),
-            performer,
-            dispatcher,
-            clock=clock,
-        )
+        held = _Held(database, examiner, examination, crl, retention, register, metrics, requests, storage)
+        front = Front(settings, held, performer, dispatcher, clock=clock)
         watch = _clock_watch(settings.timestamp, clock)
         parts = (
+            storage,
             dispatcher,
             Steps(watch.start, watch.close),
             crl,
@@ -209,14 +210,15 @@ def build(
             Periodic("housekeeping", retention.delete_due, FORGET_EVERY_S, first_s=NOW, failing="housekeeping put off", clock=clock),
             front,
         )
-        return Composed(parts, _monitoring(settings, front, crl, watch, database), opened.pop_all())
+        return Composed(parts, _monitoring(settings, held, front, watch), opened.pop_all())
 
 
-def _monitoring(settings: SignerSettings, front: Front, crl: CrlWatch, watch: ClockWatch, database: Database) -> ObservabilityEndpoint:
+def _monitoring(settings: SignerSettings, held: _Held, front: Front, watch: ClockWatch) -> ObservabilityEndpoint:
     checks: dict[str, Check] = {
-        "database": database_answers(database),
+        "database": database_answers(held.database),
+        "storage": held.storage.check,
         "workers": front.workers_serve,
-        "revocation": crl.require_current,
+        "revocation": held.crl.require_current,
     }
     if settings.timestamp.is_own_alone:  # an outside TSA has a clock of its own
         checks["clock"] = watch.require

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from sealcore.ids import service_uri
 from sealcore.platform.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
+from sealcore.platform.storage import StorageSettings
 from sealcore.platform.tracing import TracingSettings
 from sealcore.protocol.ledger_entry import COMMIT_WITHIN_S
 from timestamp.client.settings import OwnSource, Source
@@ -176,6 +177,7 @@ class SignerSettings(Block):
     workers: WorkerSettings = WorkerSettings()
     sandbox: SandboxSettings = SandboxSettings()
     examine: ExamineSettings = ExamineSettings()
+    storage: StorageSettings = StorageSettings()
     checkpoint: CheckpointSettings | None = None
     metrics: Listen | None = None  # serves /metrics, /healthz and /readyz
     tracing: TracingSettings | None = None

@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform.http import install_errors
 from sealcore.platform.log import get as get_log
 from timestamp.metrics import GRANTED, WorkerMetrics
@@ -104,7 +105,7 @@ class TimestampApp:
             raise
         except Exception as fault:  # noqa: BLE001  (the border: clients of this protocol understand a PKIFailureInfo, not problem+json)
             self._log.error("fault", exc_info=fault)
-            return self._refused(RefusedError(Failure.SYSTEM_FAILURE, f"{Code.INTERNAL}: an unforeseen fault"), 200)
+            return self._refused(RefusedError(Failure.SYSTEM_FAILURE, f"{(told := typed(fault)).code}: {told.rule}"), 200)
         self._metrics.requests[GRANTED].inc()
         return 200, granted(token)
 

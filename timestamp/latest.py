@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import exhausted
 
 _CELL_BYTES: Final = 8  # microseconds since 1970, UTC: one aligned word, so that a killed writer leaves the old or the new value
 
@@ -72,6 +73,8 @@ class SharedLatest(Latest):
             )  # never shrinks the file; on a full disk this fails at the start, not while a token is made
             self._cell = mmap.mmap(self._descriptor, _CELL_BYTES)
         except OSError as fault:
+            if (short := exhausted(fault)) is not None:
+                raise short from None
             raise VermilionError(
                 Code.CONFIGURATION_INVALID, f"{file.name}, the unit's latest time, cannot be opened: {fault.strerror}"
             ) from None

@@ -11,10 +11,11 @@ import itertools
 import os
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Final, Self
 
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform.config import Listen
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import snapshot
@@ -45,9 +46,12 @@ class _Worker:
     async def start(cls, module: str, prefork: Prefork | None, order: dict[str, Any]) -> Self:
         """Starts a worker and waits until it is ready; raises the error that it reports, or SERVICE_UNAVAILABLE."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            forked = None if prefork is None else prefork.start(theirs.fileno())
-            process = forked or Child.spawn(["-m", module], theirs.fileno())
+        with ExitStack() as opened:
+            opened.callback(ours.close)
+            with theirs:
+                forked = None if prefork is None else prefork.start(theirs.fileno())
+                process = forked or Child.spawn(["-m", module], theirs.fileno())
+            opened.pop_all()
         reader, writer = await asyncio.open_connection(sock=ours, limit=channel.LINE_LIMIT_BYTES)
         try:
             writer.write(channel.encode(order))
@@ -192,8 +196,9 @@ class Workers:
                 self._metrics.restarts.inc()
                 try:
                     await self._start(name)
-                except VermilionError as fault:
-                    self._log.error("worker does not come up", worker=name, code=str(fault.code), reason=fault.reason)
+                except Exception as fault:  # noqa: BLE001  (out of memory, processes or descriptors, too: for now)
+                    failure = typed(fault)
+                    self._log.error("worker does not come up", worker=name, code=str(failure.code), reason=failure.reason)
 
 
 def _reserve(listen: Listen) -> socket.socket:

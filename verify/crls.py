@@ -14,10 +14,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform.http_client import OK, HttpClient
 from sealcore.platform.http_exchange import shown
 from sealcore.platform.log import get as get_log
-from sealcore.platform.periodic import Periodic, typed
+from sealcore.platform.periodic import Periodic
 from verify.trust import TrustMaterial, crl_of, signer_of
 
 REFRESH_S = 30.0  # how late a revocation may become known here

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from protos.vermilion.v1 import verify_pb2, verify_pb2_grpc
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform import log as logs
 from sealcore.platform.config import Listen
 from sealcore.platform.front.address import share_of_rpc
@@ -76,7 +77,7 @@ class VerifierServicer(verify_pb2_grpc.VerifierServicer):
             raise VermilionError(Code.INVALID_ARGUMENT, "the bytes are no message of this method") from None
         except Exception as fault:  # noqa: BLE001  (the border where every fault becomes typed)
             self._log.error("fault", exc_info=fault)
-            raise VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})") from None
+            raise typed(fault) from None
         return verify_pb2.VerifyResponse(verdict=report.verdict, report_json=report.as_json())
 
     async def _receive(self, request_iterator: AsyncIterator[Any], arrival: Arrival) -> tuple[str, bytes]:

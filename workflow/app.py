@@ -15,6 +15,7 @@ from sealcore.platform.observability import ObservabilityEndpoint
 from sealcore.platform.renewal import Renewal
 from sealcore.platform.revocation import CrlWatch
 from sealcore.platform.service import Composed
+from sealcore.platform.storage import Storage
 from workflow.delivery.ca_link import CaAuthority
 from workflow.delivery.outbox import Outbox
 from workflow.delivery.signer_link import SignerRegister
@@ -50,11 +51,14 @@ def build(settings: WorkflowSettings, *, clock: Clock) -> Composed:
             settings.ca_audience if authority is not None else None,
             settings.quota.open_forms,
         )
-        office = Office(engine, register, Issuer(token.key(settings.issuer_key_label)), clock, bounds, authority)
+        storage = Storage.of(settings.database, settings.storage)
+        office = Office(engine, register, Issuer(token.key(settings.issuer_key_label)), clock, bounds, authority, storage)
         crl, metrics = CrlWatch(settings.tls, clock), WorkflowMetrics(engine)
+        storage.measure(metrics.registry)
         crl.measure(metrics.registry)
         app = http.app(office, crl, Quotas(settings.quota, clock))
         parts = (
+            storage,
             crl,
             Renewal(settings.tls, clock, metrics.registry),
             Outbox(engine, register, authority),
@@ -62,6 +66,7 @@ def build(settings: WorkflowSettings, *, clock: Clock) -> Composed:
         )
         checks = {
             "database": database_answers(engine),
+            "storage": storage.check,
             "hsm": token.probe,
             "signer": register.probe,
             "revocation": crl.require_current,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from sealcore.clock import Clock
+from sealcore.platform.storage import NOT_WATCHED, Storage
 from workflow.delivery.ca_link import Authority
 from workflow.delivery.signer_link import Register
 from workflow.forms.issuer import Issuer
@@ -34,6 +35,7 @@ class Office:
     clock: Clock
     bounds: Bounds
     authority: Authority | None = None
+    storage: Storage = NOT_WATCHED
 
     def now(self) -> int:
         """The present as NumericDate."""

@@ -7,6 +7,7 @@ from pydantic import Field
 from sealcore.ids import service_uri
 from sealcore.platform.config import Block, DatabaseSettings, Listen, TlsSettings, TokenSettings
 from sealcore.platform.front.limits import HttpLimits
+from sealcore.platform.storage import StorageSettings
 from sealcore.platform.tracing import TracingSettings
 from workflow.directory.model import UNIT_PATTERN
 
@@ -51,6 +52,7 @@ class WorkflowSettings(Block):
     grant_validity_s: int = Field(default=366 * DAY_S, ge=60, le=5 * 366 * DAY_S)
     quota: QuotaSettings = QuotaSettings()
     http: HttpLimits = HttpLimits()
+    storage: StorageSettings = StorageSettings()
     metrics: Listen | None = None
     tracing: TracingSettings | None = None
     register_cache_s: float = Field(default=2.0, ge=0.0, le=60.0)  # how late a change of the signer's register may be noticed

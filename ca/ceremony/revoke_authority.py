@@ -13,6 +13,7 @@ from ca.pki import Hierarchy, load_hierarchy, root_of
 from ca.revocation.change import Change, Kind
 from ca.revocation.revoke import Revocation, by_ceremony
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.storage import NOT_WATCHED
 
 
 def revoke_authority(room: Room, name: IssuerName, reason: str, invalidity_date: datetime | None = None) -> None:
@@ -29,7 +30,7 @@ def revoke_authority(room: Room, name: IssuerName, reason: str, invalidity_date:
     for root, certificate in found:
         change = Change(Kind.REVOKE, root, certificate.serial_number, reason, invalidity_date)
         issuer = room.issuer(root, hierarchy.authorities[root])
-        Revocation(room.engine, room.publisher(issuer), clock=room.clock).perform(change, by_ceremony(change))
+        Revocation(room.engine, room.publisher(issuer), NOT_WATCHED, clock=room.clock).perform(change, by_ceremony(change))
         room.publish_root_crl(issuer, only_if_due=True)
         say(step="revoke", authority=name, issuer=root, serial=f"{certificate.serial_number:x}", reason=reason)
 

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Row, Select, insert, select, update
@@ -24,6 +25,7 @@ from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.db import read, write
+from sealcore.platform.storage import Storage
 from sealcore.protocol.canonical import b64url, canonical_json
 from sealcore.protocol.labels import ACT_V1
 
@@ -68,9 +70,10 @@ def by_ceremony(change: Change) -> Order:
 class Revocation:
     """Changes the standing of certificates of the CAs whose CRLs ``publisher`` makes. Safe to use from several threads and processes."""
 
-    def __init__(self, engine: Engine, publisher: CrlPublisher, *, clock: Clock) -> None:
+    def __init__(self, engine: Engine, publisher: CrlPublisher, storage: Storage, *, clock: Clock) -> None:
         self._engine = engine
         self._publisher = publisher
+        self._storage = storage
         self._clock = clock
 
     def performed(self, order: Order) -> int | None:
@@ -89,8 +92,14 @@ class Revocation:
         An mTLS identity's other certificates in force change with it (``ca.issuance.holders``). A revocation or a hold that stands already changes
         nothing and makes sure of the CRL. Raises INVALID_ARGUMENT (an invalidity date before the certificate or in the future), NOT_FOUND,
         CONFLICT (revoked for another reason; a release of what is not on hold), HSM_* (recorded for good, but the CRL waits for the HSM; it
-        is tried again by itself).
+        is tried again by itself). A revocation or a hold takes of the room that is kept back for it when the disk is full.
         """
+        if change.kind is Kind.RELEASE:
+            return self._perform(change, order)
+        return self._storage.for_a_stop(partial(self._perform, change, order))
+
+    def _perform(self, change: Change, order: Order) -> int:
+        """What ``perform`` says; done again after a part of it failed, it goes on where that stood."""
         self._publisher.require_key(change.issuer)
         act_id = order.token or uuid7()
         try:

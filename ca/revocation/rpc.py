@@ -21,6 +21,7 @@ from protos.vermilion.v1 import ca_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.log import get as get_log
 from sealcore.platform.rpc.server import Rules, caller
+from sealcore.platform.storage import Storage
 from sealcore.protocol.canonical import strict_json
 
 _SERVICE: Final = "/vermilion.v1.CertificateAuthority/"
@@ -47,6 +48,7 @@ class Means:
     publisher: CrlPublisher
     urls: Callable[[], Mapping[IssuerName, str]]
     metrics: CaMetrics
+    storage: Storage
 
 
 class RevocationCalls:

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform.log import get as get_log
 
 Result = TypeVar("Result")
@@ -69,7 +70,7 @@ def _outcome(job: Callable[[], Result]) -> Result | VermilionError:
         return refusal
     except BaseException as fault:  # noqa: BLE001  (each job has one outcome, and the helper lives on)
         get_log("hsm").error("fault", exc_info=fault)
-        return VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})")
+        return typed(fault)
 
 
 class _Helper:

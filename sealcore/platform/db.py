@@ -43,6 +43,8 @@ _POSTGRESQL_OPTIONS = {
     "jit": "off",  # compiling takes longer than any statement of ours
 }
 _UNIQUE_VIOLATION, _FOREIGN_KEY_VIOLATION = "23505", "23503"  # SQLSTATE
+_DISK_FULL, _OUT_OF_MEMORY = "53100", "53200"  # SQLSTATE
+_WRITE_FAILED = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE})
 _NOT_HELD = "a text or a number is one that no row can hold"  # NUL within a text, on PostgreSQL
 # For a service that looks rows up by key on its hot path. Prepared statements keep the plan that they got when the tables were
 # small; a scan chosen then would cost more with every row.
@@ -79,6 +81,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        "temp_store=MEMORY",  # nothing of ours depends on /tmp
         f"cache_size=-{_CACHE_KIB}",
         f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
     ):
@@ -204,6 +207,8 @@ def _translated(engine: Engine) -> Iterator[None]:
             raise VermilionError(Code.DATABASE_UNAVAILABLE, "the connection to the database broke") from fault
         if isinstance(fault, DataError):
             raise VermilionError(Code.INVALID_ARGUMENT, _NOT_HELD) from fault
+        if (short := _shortage(fault.orig)) is not None:
+            raise short from fault
         raise
     except engine.dialect.loaded_dbapi.DataError as fault:
         raise VermilionError(Code.INVALID_ARGUMENT, _NOT_HELD) from fault
@@ -228,11 +233,28 @@ def is_dangling(fault: IntegrityError) -> bool:
 
 
 def _refuse(original: object, fault: Exception) -> NoReturn:
-    # By the message: neither driver has one code for a full disk.
-    message = str(original).lower()
-    if "disk is full" in message or "no space" in message or "disk full" in message:
-        raise VermilionError(Code.STORAGE_FULL, "the database's disk is full") from fault
+    if (short := _shortage(original)) is not None:
+        raise short from fault
     raise VermilionError(Code.DATABASE_UNAVAILABLE, f"the database does not answer ({type(original).__name__})") from fault
+
+
+def _shortage(original: object) -> VermilionError | None:
+    """STORAGE_FULL or RESOURCES_EXHAUSTED where the database says that something has run out.
+
+    SQLite says so of ENOSPC alone (SQLITE_FULL); a quota, a limit of file sizes or a failing disk is an error of writing to it.
+    """
+    if isinstance(original, sqlite3.Error) and hasattr(original, "sqlite_errorcode"):
+        code = original.sqlite_errorcode
+        if code & 0xFF == sqlite3.SQLITE_FULL:
+            return VermilionError(Code.STORAGE_FULL, "the database's disk is full")
+        if code in _WRITE_FAILED:
+            return VermilionError(Code.STORAGE_FULL, f"the database cannot write to its disk ({original.sqlite_errorname})")
+    state = getattr(original, "sqlstate", None)
+    if state == _DISK_FULL or "disk quota exceeded" in str(original).lower():
+        return VermilionError(Code.STORAGE_FULL, "the database server's disk is full")
+    if state == _OUT_OF_MEMORY:
+        return VermilionError(Code.RESOURCES_EXHAUSTED, "the database server has no memory left")
+    return None
 
 
 def database_answers(engine: Engine) -> Callable[[], None]:

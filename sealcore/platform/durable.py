@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import NO_SPACE, exhausted
 
 PUBLIC, PRIVATE = 0o644, 0o600
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _WORDS = {
     errno.ENOENT: "there is no such file or folder",
     errno.EEXIST: "something else has that name",
@@ -112,7 +112,10 @@ def read(path: Path) -> bytes | None:
 
 def unusable(fault: OSError, path: Path | str, *, document: str | None = None) -> VermilionError:
     """The typed error of a file or folder that cannot be read or written: FILE_UNUSABLE, or STORAGE_FULL."""
-    if fault.errno in _NO_SPACE:
+    short = exhausted(fault)
+    if fault.errno in NO_SPACE:
         return VermilionError(Code.STORAGE_FULL, f"the disk is full; {Path(path).name} was not written", document=document)
+    if short is not None:
+        return VermilionError(short.code, f"{path} cannot be used: {short.reason}", document=document)
     why = _WORDS.get(fault.errno or 0) or fault.strerror or type(fault).__name__
     return VermilionError(Code.FILE_UNUSABLE, f"{path} cannot be used: {why}", document=document)

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from sealcore.errors import Code, Kind, VermilionError
+from sealcore.exhaustion import typed as typed_fault
 from sealcore.platform import log as logs
 from sealcore.platform import tracing
 from sealcore.platform.config import Listen, TlsSettings
@@ -83,7 +84,7 @@ def install_errors(app: Starlette) -> None:
 
     async def unforeseen(request: Request, fault: Exception) -> JSONResponse:
         log.error("fault", path=request.url.path, exc_info=fault)
-        return problem(VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
+        return problem(typed_fault(fault))
 
     handlers: dict[type[Exception], Any] = {VermilionError: typed, HTTPException: http, ClientDisconnect: gone, Exception: unforeseen}
     for kind, handler in handlers.items():

@@ -21,6 +21,8 @@ from starlette.routing import Route
 
 from sealcore import __version__
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import exhausted
+from sealcore.platform import log as logs
 from sealcore.platform.config import Listen
 from sealcore.platform.front.limits import FOR_OPERATORS
 from sealcore.platform.http import HttpEndpoint, install_errors
@@ -63,7 +65,10 @@ class Readiness:
             running.exception()
             running = None
         if running is None:
-            running = self._running[part] = _start(self._checks[part])
+            try:
+                running = self._running[part] = _start(self._checks[part])
+            except Exception as unstarted:  # noqa: BLE001  (no thread can be started, say)
+                return _told_of(part, unstarted)
         # ``wait`` cancels nothing: a check that hangs in a thread goes on, and is not started a
         # second time.
         done, _ = await asyncio.wait({running}, timeout=self._patience_s)
@@ -71,9 +76,13 @@ class Readiness:
             return VermilionError(Code.SERVICE_UNAVAILABLE, f"{part} does not answer")
         self._running.pop(part, None)
         fault = running.exception()
-        if fault is None or isinstance(fault, VermilionError):
-            return fault
-        return VermilionError(Code.INTERNAL, f"{part} cannot be examined ({type(fault).__name__})")
+        return None if fault is None else _told_of(part, fault)
+
+
+def _told_of(part: str, fault: BaseException) -> VermilionError:
+    if isinstance(fault, VermilionError):
+        return fault
+    return exhausted(fault) or VermilionError(Code.INTERNAL, f"{part} cannot be examined ({type(fault).__name__})")
 
 
 def _start(check: Check) -> asyncio.Future[None]:
@@ -157,6 +166,8 @@ class ObservabilityEndpoint:
                 "status": "not ready" if failing else "ready",
                 "parts": {part: self._told(part, fault) for part, fault in parts.items()},
             }
+            if (lost := logs.lost()) is not None:  # the work goes on without its log; somebody should know
+                body["log"] = str(lost)
             return JSONResponse(body, status_code=503 if failing else 200, headers={"Cache-Control": "no-store"})
 
         app = Starlette(routes=[Route("/metrics", metrics), Route("/healthz", alive), Route("/readyz", ready)])

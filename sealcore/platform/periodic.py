@@ -22,6 +22,7 @@ from typing import Final
 
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, Kind, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform.log import get as get_log
 from sealcore.platform.log import request
 
@@ -42,11 +43,6 @@ Work = Callable[[], object]
 """One round. Returns a ``Pause``; anything else, such as None, means the usual interval."""
 
 AsyncWork = Callable[[], Awaitable[object]]
-
-
-def typed(raised: Exception) -> VermilionError:
-    """The fault itself, or INTERNAL for what nobody foresaw."""
-    return raised if isinstance(raised, VermilionError) else VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(raised).__name__})")
 
 
 class Backoff:
@@ -146,7 +142,7 @@ class _Rounds:
         self.outcomes[str(fault.code)] += 1
         if before is not None and (before.code, before.reason) == (fault.code, fault.reason):
             return
-        if fault is not raised:
+        if fault.code is Code.INTERNAL and fault is not raised:
             self._log.error("fault", task=self.name, code=str(fault.code), exc_info=raised)
             return
         say = self._log.warning if fault.kind in _PASSING else self._log.error

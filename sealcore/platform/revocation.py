@@ -22,12 +22,13 @@ from prometheus_client import CollectorRegistry, Gauge
 from sealcore import pem
 from sealcore.clock import Clock, why_not_current
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform import durable
 from sealcore.platform.config import TlsSettings
 from sealcore.platform.http_client import NOT_MODIFIED, OK, HttpClient
 from sealcore.platform.http_exchange import shown
 from sealcore.platform.log import get as get_log
-from sealcore.platform.periodic import NOW, Periodic, typed
+from sealcore.platform.periodic import NOW, Periodic
 
 REFRESH_S: Final = 1.0  # how long a revoked certificate may still be accepted; an unchanged CRL costs a 304 without a body
 FETCH_TIMEOUT_S: Final = 3.0

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, Kind, VermilionError
+from sealcore.platform.storage import Storage
 from sealcore.protocol.canonical import require
 from sealcore.protocol.covers import ActCovers
 from sealcore.protocol.ledger_entry import time_us
@@ -48,12 +49,14 @@ class Performer:
         files: FileExaminer,
         clock: Clock,
         *,
+        storage: Storage,
         audience: str,
     ) -> None:
         self._store = store
         self._revocations = revocations
         self._outside = outside
         self._files = files
+        self._storage = storage
         self._clock = clock
         self._audience = audience
 
@@ -66,6 +69,7 @@ class Performer:
         # answer that the first call was owed.
         if (known := self._store.recorded(act)) is not None:
             return known
+        self._storage.require_room()
         admitted = admit_act(jws, peer=peer, register=register, now=now, audience=self._audience)
         named = self._judged(register, admitted.claims.action, admitted.claims.seal, admitted.parameters, files)
         return self._store.record(act, named, peer=peer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from protos.vermilion.v1 import signer_pb2, signer_pb2_grpc
@@ -13,6 +13,7 @@ from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.log import get as get_log
 from sealcore.platform.rpc.server import caller
+from sealcore.platform.storage import Storage
 from sealcore.protocol.canonical import strict_json
 from sealcore.protocol.covers import GrantCovers
 from sealcore.protocol.stop import StopStatement
@@ -62,6 +63,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         requests: CertificateRequests,
         examiner: Examiner,
         metrics: SignerMetrics,
+        storage: Storage,
         clock: Clock,
         executor: Executor,
     ) -> None:
@@ -72,6 +74,7 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         self._purposes = purposes
         self._requests = requests
         self._metrics = metrics
+        self._storage = storage
         self._clock = clock
         self._executor = executor
         self._log = get_log("register")
@@ -138,7 +141,8 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
     async def Stop(self, request: signer_pb2.StopRequest, context: Any) -> signer_pb2.StopResponse:
         """An officer's signed stop of a seal or a grant."""
         statement = StopStatement(request.subject_kind, request.subject, request.officer, request.reason, request.time)
-        stopped: Stopped = await in_thread(self._executor, stop, self._store, self._clock, statement, request.signature)
+        work = partial(stop, self._store, self._clock, statement, request.signature)
+        stopped: Stopped = await in_thread(self._executor, self._storage.for_a_stop, work)
         self._metrics.stops.labels(request.subject_kind).inc()
         self._log.info("stopped", kind=request.subject_kind, subject=request.subject, officer=request.officer, epoch=stopped.epoch)
         return signer_pb2.StopResponse(epoch=stopped.epoch, ledger_index=stopped.ledger_index)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import exhausted, typed
 from sealcore.ids import uuid7
 from sealcore.platform.log import get as get_log
 from sealcore.platform.periodic import AsyncPeriodic, Backoff
@@ -28,7 +29,7 @@ from signer.worker.jobs import ROOM_BYTES
 MOST_TRIES = 2  # a document whose worker died gets one more try, since it may have been the cause
 DEAD_REMEMBERED = 1000  # the leases of older ones have ended
 RESTART_PAUSE_S = 0.5  # after a worker that died soon after its start; doubled each time in a row
-LONGEST_PAUSES = 16  # times that, at most
+LONGEST_PAUSES = 8  # times that, at most: whatever was short, the service is whole again within seconds
 DRAIN_S = 30.0
 NOTE_S = 5.0
 _DIED = "the process that worked on the document died; sent again, the same request finishes it"
@@ -191,7 +192,7 @@ class Dispatcher:
                 except Exception as fault:  # noqa: BLE001  (these groups are refused; all others go on)
                     self._log.error("job not given", exc_info=fault)
                     for group in batch:
-                        self._refuse(group, VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
+                        self._refuse(group, typed(fault))
                 self._reached("dispatched")
         for lane, queue in self._lanes.items():
             self._metrics.waiting_documents.labels(lane).set(queue.documents)
@@ -264,6 +265,7 @@ class Dispatcher:
                 self._not_replaced(worker.lane, fault)
                 # Whatever went wrong, pause before the next try instead of spinning.
                 worker.died_young = True
+                await asyncio.sleep(RESTART_PAUSE_S)  # what failed above may have failed at once: the loop must go on serving
 
     async def _replace(self, place: int) -> None:
         """Starts another worker in that place; raises the reason when it does not serve."""
@@ -280,7 +282,9 @@ class Dispatcher:
             self._log.warning("worker not replaced", code=str(fault.code), reason=fault.reason)
         else:
             self._log.error("worker not replaced", exc_info=fault)
-            fault = VermilionError(Code.SERVICE_UNAVAILABLE, f"a worker of the signer cannot be started ({type(fault).__name__})")
+            fault = exhausted(fault) or VermilionError(
+                Code.SERVICE_UNAVAILABLE, f"a worker of the signer cannot be started ({type(fault).__name__})"
+            )
         self._failures[lane] = fault
         for each in Lane:
             if (unservable := self._unservable(each)) is not None:
@@ -292,8 +296,8 @@ class Dispatcher:
             return
         try:
             await asyncio.wait_for(asyncio.to_thread(self.fatal.note, documents), NOTE_S)
-        except (VermilionError, TimeoutError) as fault:
-            self._log.warning("documents that end workers not noted for good", reason=str(fault))
+        except Exception as fault:  # noqa: BLE001  (the worker is replaced whatever happens here)
+            self._log.warning("documents that end workers not noted for good", reason=str(fault) or type(fault).__name__)
         self._log.warning("worker ended over documents", documents=[each.hex() for each in documents])
         self._fatal_since_s = time.monotonic()
 
@@ -332,7 +336,7 @@ class Dispatcher:
                 self._lanes[group.lane].put_back(group)
         except Exception as fault:  # noqa: BLE001  (it fails its own call and no other)
             self._log.error("documents cannot be handed on", exc_info=fault)
-            self._refuse(group, VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})"))
+            self._refuse(group, typed(fault))
 
     def _refuse(self, group: Group, fault: VermilionError) -> None:
         self._metrics.outcomes({str(fault.code): group.open_count})

@@ -255,8 +255,9 @@ class Worker:
             case {"overrun": document_sha256, "binding": binding, "reason": reason, "proven": proven}:
                 self.overrun(Overrun(document_sha256, binding, reason, proven))
             case {"reply": query}:
+                data = from_descriptor(descriptors[0]) if descriptors else b""
                 if not (pending := self._queries.pop(query)).done():
-                    pending.set_result(from_descriptor(descriptors[0]))
+                    pending.set_result(data)
             case {"refused": query, "code": code, "reason": reason}:
                 if not (pending := self._queries.pop(query)).done():
                     pending.set_exception(VermilionError(Code(code), reason))

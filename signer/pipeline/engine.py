@@ -22,14 +22,16 @@ from sqlalchemy import Engine as Database
 
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform import tracing
 from sealcore.platform.log import get as get_log
 from sealcore.platform.log import request
 from sealcore.platform.sandbox import UnansweredError
+from sealcore.platform.storage import Storage
 from sealcore.protocol.ledger_entry import time_us
 from signer.gate import Admission, admit_item
 from signer.metrics import SignerMetrics, Stage
-from signer.model import Outcome
+from signer.model import Outcome, Result
 from signer.pdf.fill import fill
 from signer.pdf.readback.known_cms import KnownCms
 from signer.pipeline.admissions import Admissions
@@ -63,6 +65,7 @@ class Parts:
     examiner: Examiner
     metrics: SignerMetrics
     status: StatusJudge
+    storage: Storage
     clock: Clock
     audience: str
     largest_document_bytes: int
@@ -84,6 +87,7 @@ class Engine:
         self._holes: dict[str, int] = {}  # SHA-256 of a seal's certificate → size of its holes
         self._known_cms = KnownCms()
         self._clock_jumps = ClockJumps(parts.clock, parts.metrics)
+        self.is_exhausted = False  # some document was refused for want of memory, threads or descriptors
 
     def run(self, groups: Sequence[Group]) -> None:
         """Seals a batch, of one call or of several, and answers."""
@@ -119,10 +123,9 @@ class Engine:
         """Whatever happens in the stages, each document that is still here has a result afterwards."""
         try:
             stages(batch)
-        except VermilionError as fault:
-            batch.end_rest(fault)
         except Exception as fault:  # noqa: BLE001  (one outcome for each document, whatever happens)
-            batch.end_rest(self._unforeseen(fault))
+            self._parts.in_progress.end()  # it is not the document's fault if the process has to end now
+            batch.end_rest(self._typed(fault))
         # Also after a fault that nobody foresaw: while a lease is not given up, a repeat of the
         # request has to wait for its end.
         if failed := batch.failed():
@@ -132,17 +135,19 @@ class Engine:
         """Ends the attempts that came to nothing."""
         try:
             self._parts.uses.release(failed)
-        except VermilionError as fault:  # then other replicas wait for the lease to end
-            self._log.warning("leases not released", code=str(fault.code), uses=len(failed))
+        except Exception as fault:  # noqa: BLE001  (whatever it is, the answers go out; other replicas wait for the lease to end)
+            self._log.warning("leases not released", code=str(self._typed(fault).code), uses=len(failed))
 
     # --- beside the batch ------------------------------------------------------------------------------------------------------
 
     def _go_beside(self, batch: Batch, document: Received, stages: Callable[[Batch], None]) -> None:
-        # Detached first: whatever becomes of the batch from here on, its end must not answer this
-        # document a second time.
-        batch.detach(document)
         # In turn by client: one client's hard documents must not hold up those of the others.
-        self._beside.add(document.group.call.client, partial(self._alone, document, stages))
+        try:
+            self._beside.add(document.group.call.client, partial(self._alone, document, stages))
+        except RuntimeError as fault:  # no further thread
+            batch.refuse(document, self._typed(fault))
+        else:  # from here on the end of the batch must not answer this document a second time
+            batch.detach(document)
 
     def _alone(self, document: Received, stages: Callable[[Batch], None]) -> None:
         group = document.group
@@ -217,7 +222,7 @@ class Engine:
             except VermilionError as refusal:
                 batch.refuse(document, refusal)
             except Exception as fault:  # noqa: BLE001  (as in ``_guarded``)
-                batch.refuse(document, self._unforeseen(fault))
+                batch.refuse(document, self._typed(fault))
         template = admission.template
         if template is None:
             return admitted
@@ -236,7 +241,7 @@ class Engine:
             now_us = time_us(self._parts.clock.now().replace(microsecond=0))
             wanted = [Wanted(one.item, self._proposal(one, now_us)) for one in admitted]
             intended: list[Intended] = []
-            for one, answer in zip(admitted, self._parts.uses.intend(wanted), strict=True):
+            for one, answer in zip(admitted, self._answers(wanted), strict=True):
                 if isinstance(answer, Intent):
                     intended.append(Intended(one, answer))
                 else:
@@ -246,6 +251,14 @@ class Engine:
             batch.begun = intended
         self._parts.reached("intended")
         return intended
+
+    def _answers(self, wanted: Sequence[Wanted]) -> Sequence[Intent | Result]:
+        """From the store. Without room on the disk nothing is begun, before it costs a signature; what was sealed before is still given out."""
+        try:
+            self._parts.storage.require_room()
+        except VermilionError as full:
+            return [full if before is None else before for before in self._parts.uses.sealed(wanted)]
+        return self._parts.uses.intend(wanted)
 
     def _proposal(self, admitted: Admitted, now_us: int) -> Frozen:
         item, key = admitted.item, admitted.key
@@ -356,10 +369,14 @@ class Engine:
     def _report(self, batch: Batch, group: Group, outcomes: Sequence[Outcome]) -> None:
         counts = Counter(label(outcome.result) for outcome in outcomes)
         self._parts.metrics.outcomes(counts)
+        self.is_exhausted |= Code.RESOURCES_EXHAUSTED in counts
         if counts:
             jti = next((one.item.jti for one in batch.admitted if one.received.group is group), None)
             self._log.info("batch", request_id=group.call.request_id, jti=jti, client=group.call.client, **counts)
 
-    def _unforeseen(self, fault: Exception) -> VermilionError:
-        self._log.error("fault", exc_info=fault)
-        return VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})")
+    def _typed(self, fault: Exception) -> VermilionError:
+        """The error that stands for a fault."""
+        refusal = typed(fault)
+        if refusal is not fault:
+            self._log.error("fault", exc_info=fault)
+        return refusal

@@ -43,7 +43,7 @@ class FairThreads:
         self._pool.shutdown(wait=finish, cancel_futures=not finish)
 
     def add(self, client: str, work: Callable[[], _T]) -> Future[_T]:
-        """Runs a task of this client when its turn comes."""
+        """Runs a task of this client when its turn comes. RuntimeError when no thread can be started for it: then it never runs."""
         future: Future[_T] = Future()
         with self._lock:
             if client not in self._waiting:
@@ -55,7 +55,11 @@ class FairThreads:
             self._waiting[client].append((future, work))
         # One call of ``_next`` for each task, but not bound to this one: whose turn it is, is
         # settled when a thread is free.
-        self._pool.submit(self._next)
+        try:
+            self._pool.submit(self._next)
+        except RuntimeError:  # the pool may still call ``_next``, which passes over what is cancelled
+            future.cancel()
+            raise
         return future
 
     def _next(self) -> None:

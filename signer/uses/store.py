@@ -173,6 +173,17 @@ class UseStore:
         self._remember(admissions - refused.keys(), now_us)
         return results
 
+    def sealed(self, batch: Sequence[Wanted]) -> list[Result | None]:
+        """For each item the bytes sealed before, None where there are none. Reads only: for a disk on which nothing can be begun."""
+        with db.read(self._engine) as connection:
+            keys = sorted({_key(wanted.item) for wanted in batch})
+            rows = {UseKey(row.jti, row.use_index): row for row in LOCKED.read(connection, keys)}
+            stored = sealed_before(connection, [key for key, row in rows.items() if row.state == "sealed"])
+        return [
+            stored.get(key) if (key := _key(wanted.item)) in stored and rows[key].binding == wanted.item.binding else None
+            for wanted in batch
+        ]
+
     def release(self, intents: Sequence[Intent]) -> None:
         """Gives up attempts that came to nothing, so that the next request takes the use over without waiting for the lease.
 

@@ -15,6 +15,7 @@ from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Token
 from sealcore.platform.db import connect
+from sealcore.platform.storage import Storage
 from signer.metrics import SignerMetrics
 from signer.pipeline.engine import Engine, Parts
 from signer.pipeline.examiner import Examiner
@@ -64,6 +65,7 @@ class WorkerApp:
     uses: UseStore
     keys: SealKeys
     metrics: SignerMetrics
+    in_progress: DocumentsInProgress
     _opened: ExitStack
 
     @classmethod
@@ -91,6 +93,7 @@ class WorkerApp:
                 examiner=opened.enter_context(closing(Examiner())),
                 metrics=metrics,
                 status=StatusJudge(Outside(settings.trust.seals_chain_file), StatusStore(database), clock),
+                storage=Storage.of(settings.database, settings.storage),
                 clock=clock,
                 audience=settings.audience,
                 largest_document_bytes=limits.document_bytes,
@@ -100,7 +103,7 @@ class WorkerApp:
                 reached=reached,
             )
             engine = opened.enter_context(closing(Engine(parts)))  # closed first: it waits for documents in progress
-            return cls(engine, parts.uses, keys, metrics, opened.pop_all())
+            return cls(engine, parts.uses, keys, metrics, context.in_progress, opened.pop_all())
 
     def key_facts(self) -> list[KeyFacts]:
         """The keys of the token. A key that cannot be used has the reason in place of its algorithm."""

@@ -39,6 +39,10 @@ class DocumentsInProgress:
         """It reads none."""
         self.begin(_NOTHING)
 
+    def clear(self) -> None:
+        """No thread reads any."""
+        self._memory[:] = bytes(_SIZE_BYTES)
+
     def documents(self) -> frozenset[bytes]:
         """SHA-256 of all documents that are being read."""
         cells = (self._memory[start : start + _HASH_BYTES] for start in range(0, _SIZE_BYTES, _HASH_BYTES))

@@ -16,7 +16,8 @@ import cbor2
 from google.protobuf.message import DecodeError
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.errors import Code, VermilionError
+from sealcore.errors import VermilionError
+from sealcore.exhaustion import typed
 from signer.model import Call, ItemRequest, Outcome
 from signer.worker.channel import HALF_BYTES, Channel, Slot, to_descriptor
 from signer.worker.messages import parsed, request_of
@@ -100,7 +101,7 @@ def _read(data: memoryview, large: mmap.mmap | None) -> tuple[list[ItemRequest] 
         except VermilionError as refusal:
             malformed.append(Outcome(item.index, refusal))
         except Exception as fault:  # noqa: BLE001  (one item is refused; the others of the job go on)
-            malformed.append(Outcome(item.index, VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})")))
+            malformed.append(Outcome(item.index, typed(fault)))
     return requests, malformed
 
 

@@ -9,13 +9,14 @@ import queue
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sealcore.clock import Clock, SystemClock
-from sealcore.errors import VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform import tracing
 from sealcore.platform.log import configure
 from sealcore.platform.log import get as get_log
@@ -32,6 +33,8 @@ from signer.worker.status import encode_keys
 
 _FAILED_START = 1
 _FRONT_IS_GONE = 70
+_FAILED = 71
+_EXHAUSTED = 72
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,20 @@ class _Job:
     slot: int
     head_bytes: int
     descriptors: Sequence[int]
+
+
+@contextmanager
+def _ending_at_a_fault(what: str) -> Iterator[None]:
+    """Ends the process at any fault inside: an answer is lost then, and the front has another worker give it once this one is gone."""
+    try:
+        yield
+    except ConnectionError:
+        os._exit(_FRONT_IS_GONE)
+    except BaseException as fault:  # noqa: BLE001  (whatever it is)
+        try:
+            get_log("worker").error(what, exc_info=fault)
+        finally:
+            os._exit(_FAILED)
 
 
 class _Group:
@@ -60,7 +77,8 @@ class _Group:
 
     def answer_later(self, outcomes: Sequence[Outcome]) -> None:
         """After the batch, from another thread."""
-        self._reply.send_apart(self._place, outcomes, serialised(outcomes))
+        with _ending_at_a_fault("answer not sent"):
+            self._reply.send_apart(self._place, outcomes, serialised(outcomes))
 
     def overrun(self, request: ItemRequest, reason: str, *, proven: bool) -> None:
         """Before the answer, so that the front knows when the document is sent again."""
@@ -83,12 +101,13 @@ class WorkerProcess:
         """Works until the front says stop. When the front is gone there is nobody to answer: the process exits at once."""
         for thread in self._threads:
             thread.start()
-        while (received := self._channel.receive()) is not None:
-            message, descriptors = received
-            if not self._take(message, descriptors):
-                break
-        else:
-            os._exit(_FRONT_IS_GONE)
+        with _ending_at_a_fault("messages are not received any more"):
+            while (received := self._channel.receive()) is not None:
+                message, descriptors = received
+                if not self._take(message, descriptors):
+                    break
+            else:
+                os._exit(_FRONT_IS_GONE)
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
@@ -113,6 +132,9 @@ class WorkerProcess:
         return True
 
     def _reply(self, query: str, data: bytes) -> None:
+        if not data:  # no descriptor: a process that may open none still shows signs of life
+            self._channel.send({"reply": query})
+            return
         descriptor = to_descriptor(data)
         try:
             self._channel.send({"reply": query}, [descriptor])
@@ -125,20 +147,28 @@ class WorkerProcess:
         def work() -> None:
             try:
                 self._reply(query, answer())
-            except VermilionError as fault:
-                self._channel.send({"refused": query, "code": str(fault.code), "reason": fault.reason})
+            except Exception as fault:  # noqa: BLE001  (the front waits for one answer, whatever happens)
+                self._refuse(query, fault)
 
-        threading.Thread(target=work, name="answer", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="answer", daemon=True).start()
+        except RuntimeError as fault:  # no further thread
+            self._refuse(query, fault)
+
+    def _refuse(self, query: str, fault: Exception) -> None:
+        refusal = typed(fault)
+        if refusal is not fault:
+            self._log.error("query failed", exc_info=fault)
+        self._channel.send({"refused": query, "code": str(refusal.code), "reason": refusal.reason})
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            try:
+        with _ending_at_a_fault("job failed"):
+            while (job := self._jobs.get()) is not None:
                 self._work_on(job)
-            except ConnectionError:
-                os._exit(_FRONT_IS_GONE)
-            except Exception as fault:  # noqa: BLE001  (answers are lost: the front gives the job to another worker)
-                self._log.error("job failed", exc_info=fault)
-                os._exit(_FRONT_IS_GONE)
+                if self._app.engine.is_exhausted:  # what it answered stands; another process begins with all that there is
+                    self._log.error("to be replaced: memory, threads or descriptors have run out")
+                    self._app.in_progress.clear()  # no document is to blame
+                    os._exit(_EXHAUSTED)
 
     def _work_on(self, job: _Job) -> None:
         slot = self._slots[job.slot]
@@ -180,8 +210,11 @@ def main(arguments: Sequence[str] | None = None, *, reached: Reached = lambda _s
         dead: Sequence[str] = start["dead"]
         tracing.start("signer", settings.tracing, worker=context.worker)
         app = WorkerApp.open(settings, context, clock=clock or SystemClock(), reached=reached)
-    except VermilionError as fault:
-        channel.send({"failed": str(fault.code), "reason": fault.reason})
+    except Exception as fault:  # noqa: BLE001  (the front passes the reason on)
+        failure = typed(fault)
+        if failure is not fault:
+            get_log("worker").error("start failed", exc_info=fault)
+        channel.send({"failed": str(failure.code), "reason": failure.reason})
         return _FAILED_START
     for worker in dead:
         app.uses.declare_dead(worker)

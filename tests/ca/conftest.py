@@ -27,6 +27,7 @@ from sealcore.clock import FixedClock
 from sealcore.hsm.token import Token
 from sealcore.platform.db import connect, write
 from sealcore.platform.migrate import scripts, upgrade
+from sealcore.platform.storage import NOT_WATCHED
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Desk, Office, new_office, office_in
 from tests.support.once import copied, once
 
@@ -69,7 +70,9 @@ def open_desk(office: Office, token: Token, url: str) -> Iterator[Desk]:
     issuers = {name: Issuer(Parent(name, authorities[name], PUBLIC_URL, OCSP_URL), token.key(declared[name].key)) for name in ISSUING}
     issuance = Issuance(engine, profiles.load(), issuers, linter, clock=clock)
     publisher = CrlPublisher(engine, issuers, declared, linter, clock=clock)
-    yield Desk(engine, issuance, publisher, Revocation(engine, publisher, clock=clock), issuers, authorities, clock, linter, token)
+    yield Desk(
+        engine, issuance, publisher, Revocation(engine, publisher, NOT_WATCHED, clock=clock), issuers, authorities, clock, linter, token
+    )
     engine.dispose()
 
 

@@ -188,6 +188,7 @@ def test_a_signer_that_is_away_is_said_so_with_the_request_id(house: House) -> N
         assert unready.status_code == 503
         assert {part: told["status"] for part, told in unready.json()["parts"].items()} == {
             "database": "ok",
+            "storage": "ok",
             "hsm": "ok",
             "signer": "failing",
             "revocation": "ok",

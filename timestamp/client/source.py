@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 from sealcore import asn1
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform.log import get as get_log
 from timestamp.client.metrics import OK, SourceMetrics
 from timestamp.client.resting import UNTRUE, Rest, Standing
@@ -117,7 +118,7 @@ class OutsideTsa:
         except Exception as fault:  # noqa: BLE001  (each digest has one outcome, whatever a stranger's answer provokes)
             self._rest.failed(Code.INTERNAL)
             self._log.error("fault", source=self.name, exc_info=fault)
-            return VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})")
+            return typed(fault)
         finally:
             self._metrics.seconds.labels(self.name).observe(self._clock.monotonic_s() - begun_s)
         self._rest.succeeded()

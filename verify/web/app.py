@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartParser
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
@@ -120,6 +121,7 @@ async def _checked(request: Request, verification: Verification, language: str) 
 async def _receive(request: Request, verification: Verification, arrival: Arrival) -> tuple[str, bytes]:
     """Name and bytes of the field ``file``; raises DOCUMENT_TOO_LARGE, OVERLOADED, DEADLINE_EXCEEDED or INVALID_ARGUMENT."""
     limit = verification.limits.document_bytes
+    MultiPartParser.spool_max_size = limit + FORM_OVERHEAD_BYTES  # all of it is read below: it takes no way through /tmp, which may be full
     declared = request.headers.get("content-length", "")
     if _NUMBER.fullmatch(declared) and int(declared) > limit + FORM_OVERHEAD_BYTES:
         raise verification.too_large()

@@ -52,6 +52,7 @@ def submit(office: Office, caller: Principal, application: Application) -> Form:
 
     A seal whose quorum is 0 is approved by the workflow alone, at once.
     """
+    office.storage.require_room()
     kind = kinds.of_application(application)
     kind.require_allowed(caller, application)
     now = office.now()

@@ -13,14 +13,18 @@ def stop(office: Office, by: str, statement: StopStatement, signature: bytes) ->
     """Forwards a stop and records it. The signer's own answer comes back: DECISION_INVALID, APPROVER_UNKNOWN, SERVICE_UNAVAILABLE …"""
     order = Stop(statement.subject_kind, statement.subject, statement.officer, statement.reason, statement.time, signature)
     stopped = office.register.stop(order)
-    with write(office.engine) as connection:
-        events.record(
-            connection,
-            events.AUDIT,
-            f"{statement.subject_kind}.stopped",
-            office.now(),
-            person=statement.officer,
-            subject=statement.subject,
-            by=by,
-        )
+
+    def note() -> None:
+        with write(office.engine) as connection:
+            events.record(
+                connection,
+                events.AUDIT,
+                f"{statement.subject_kind}.stopped",
+                office.now(),
+                person=statement.officer,
+                subject=statement.subject,
+                by=by,
+            )
+
+    office.storage.for_a_stop(note)
     return stopped

@@ -19,6 +19,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform import log as logs
 from sealcore.platform import tracing
 from sealcore.platform.config import TlsSettings
@@ -200,7 +201,7 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic o
             self._log.info("refused", method=method, code=str(fault.code), reason=fault.reason)
             return fault
         self._log.error("fault", method=method, exc_info=fault)
-        return VermilionError(Code.INTERNAL, f"an unforeseen fault ({type(fault).__name__})")
+        return typed(fault)
 
 
 def _pick(handler: Any) -> tuple[Any, Callable[..., Any]]:
