@@ -66,11 +66,17 @@ class Account:
         self.unclear: list[Fact] = []  # what in the sealed revision keeps anything from being said, if nothing else is a change
         self._written: dict[int, Written] = {}
         self._claims: dict[int, Fact] = {}
+        carriers, freed = self._follow()
+        self._sites = sealed.sites(self._written.keys() | freed)
+        self._claim_untold(carriers, freed)
+
+    def _follow(self) -> tuple[set[int], set[int]]:
+        """Notes what each number holds after all updates; gives the numbers of carriers, and those that were freed."""
         carriers: set[int] = set()
         holders: set[int] = set()
         freed: set[int] = set()
         lengths: dict[int, int] = {}
-        for revision in revisions:
+        for revision in self.revisions:
             if holders & revision.objects.keys():
                 raise ChangedError("object_stream_overwritten")
             holders |= {each.holder for each in revision.objects.values() if each.holder is not None}
@@ -87,7 +93,11 @@ class Account:
             # content.
             carriers = (carriers - revision.objects.keys()) | revision.carriers
             self._written |= revision.objects
-        self._sites = sealed.sites(self._written.keys() | freed)
+        return carriers, freed
+
+    def _claim_untold(self, carriers: set[int], freed: set[int]) -> None:
+        """Claims what needs no rule: carriers, and objects that are as they were sealed."""
+        sealed = self.sealed
         size = sealed.trailer.get("/Size")
         if any(self._sites[number] or type(size) is not int or number < size for number in freed):  # a number that none had is none
             raise ChangedError("object_deleted")

@@ -132,9 +132,6 @@ class _Reader:
         if listed != {number: each.at for number, each in self._direct.items()}:
             raise IrregularError("xref_other_objects")
         inner = self._unpacked(packed)
-        carriers = {each.holder for each in inner.values() if each.holder is not None}
-        carriers |= {last.ref.number} if last is not None else set()
-        carriers |= {ref.number for ref, _length in self._lengths}
         objects = self._direct | inner
         # One number both plain and inside an object stream: which one a reader sees depends on the
         # reader.
@@ -147,7 +144,14 @@ class _Reader:
             raise IrregularError("xref_size")
         if self._freed & objects.keys():
             raise IrregularError("xref_freed")
-        return Revision(self._start, tail.end(), section, trailer, objects, frozenset(carriers), frozenset(self._freed), self._measured)
+        return Revision(
+            self._start, tail.end(), section, trailer, objects, self._carriers(last, inner), frozenset(self._freed), self._measured
+        )
+
+    def _carriers(self, last: Written | None, inner: dict[int, Written]) -> frozenset[int]:
+        holders = {each.holder for each in inner.values() if each.holder is not None}
+        section = {last.ref.number} if last is not None else set()
+        return frozenset(holders | section | {ref.number for ref, _length in self._lengths})
 
     def _require_nothing_hidden(self, end: int) -> None:
         """No string, stream or comment holds what looks like an object or a trailer."""
