@@ -44,6 +44,7 @@ from signer.front.fatal import FatalDocuments
 from signer.front.stream import Streams
 from signer.front.workers import STANDARD_COMMAND
 from signer.metrics import SignerMetrics
+from signer.pipeline.dry_run import DryRun
 from signer.pipeline.examiner import Examiner
 from signer.pipeline.sandbox import server as sandbox_server
 from signer.register import consistency
@@ -178,7 +179,7 @@ def build(
         register.load()
         size = consistency.check(database, _checkpoint(settings.checkpoint) if settings.checkpoint else None)
         get_log("signer").info("register and ledger agree", acts=register.current().version, entries=size)
-        examiner = Examiner()
+        examiner = Examiner(settings.sandbox.service)
         opened.callback(examiner.close)
         revocations = SealRevocations(settings.trust.seals_chain_file, settings.trust.seals_crl_url, clock)
         outside, metrics = Outside(settings.trust.seals_chain_file), SignerMetrics(clock)
@@ -189,13 +190,14 @@ def build(
         fatal = FatalDocuments(database, clock)
         fatal.load()
         largest_bytes = settings.limits.document_bytes
-        examination = Examination(register, fatal, metrics, settings.examine, largest_document_bytes=largest_bytes)
+        dry_run = DryRun(settings.sandbox.service)
+        examination = Examination(register, fatal, metrics, settings.examine, dry_run, largest_document_bytes=largest_bytes)
         opened.callback(examination.close)
         requests = ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="request")
         opened.callback(requests.shutdown)
         crl, retention = CrlWatch(settings.tls, clock), Retention(database, clock)
         crl.measure(metrics.registry)
-        sandbox = sandbox_server() if settings.sandbox.ahead else None
+        sandbox = sandbox_server() if settings.sandbox.ahead and settings.sandbox.service is None else None
         dispatcher = Dispatcher(settings, metrics, worker_command, fatal, reached, sandbox=sandbox, prefork=prefork)
         held = _Held(database, examiner, examination, crl, retention, register, metrics, requests, storage)
         front = Front(settings, held, performer, dispatcher, clock=clock)
@@ -220,6 +222,8 @@ def _monitoring(settings: SignerSettings, held: _Held, front: Front, watch: Cloc
         "workers": front.workers_serve,
         "revocation": held.crl.require_current,
     }
+    if settings.sandbox.service is not None:
+        checks["sandbox"] = held.examination.check
     if settings.timestamp.is_own_alone:  # an outside TSA has a clock of its own
         checks["clock"] = watch.require
     return ObservabilityEndpoint(settings.metrics, front.snapshots, checks, notes={"clock": watch.note})

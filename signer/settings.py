@@ -127,12 +127,14 @@ class SandboxSettings(Block):
     """Where documents are prepared that the lean writer does not understand.
 
     workers  how many at once, of each worker
-    ahead    whether one is started with the signer for all workers, so that the first such document does not wait a second for it; else
+    service  the socket of the service that reads documents in an account of its own; None reads them in processes of the signer's account
+    ahead    without a service: whether one is started with the signer for all workers, so that the first such document does not wait a second for it; else
              each worker starts its own when it needs it
     """
 
     workers: int = Field(default=2, ge=1, le=64)
     ahead: bool = True
+    service: Path | None = None
 
 
 class ExamineSettings(Block):

@@ -103,7 +103,7 @@ class Health:
 def build(settings: VerifySettings, *, clock: Clock) -> Composed:
     """The service; raises CONFIGURATION_INVALID for trust files or keys that cannot be used. CA, log and signer need not be there."""
     with ExitStack() as opened:
-        trust, metrics, sandbox = settings.trust.load(), Metrics(), Sandbox()
+        trust, metrics, sandbox = settings.trust.load(), Metrics(), Sandbox(service=settings.sandbox)
         crls = CrlStore(trust, settings.trust.crl_urls, settings.trust.crl_cache)
         parts: list[Part] = [Steps(sandbox.start, sandbox.close), crls]
         link = None
@@ -123,5 +123,5 @@ def build(settings: VerifySettings, *, clock: Clock) -> Composed:
         app = create_app(verification, settings.office, health.report)
         parts.append(RpcEndpoint(lambda: create_server(verification, settings.listen_rpc, settings.rpc_tls)))
         parts.append(HttpEndpoint(app, settings.listen_http, limits=settings.http, metrics=metrics.http))
-        checks = {"crls": health.require_crls, "ledger": health.require_log}
+        checks = {"crls": health.require_crls, "ledger": health.require_log, "sandbox": sandbox.check}
         return Composed(parts, ObservabilityEndpoint(settings.metrics, metrics.registry, checks), opened.pop_all())

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
@@ -44,10 +45,13 @@ _CERTIFICATES = (  # of the trust, in the order in which they are sent
 
 
 class Sandbox:
-    """A ``Reader`` (verify.opinion) that forks a bounded child for each document. Thread-safe."""
+    """A ``Reader`` (verify.opinion) that has a bounded child forked for each document. Thread-safe.
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
-        self._server = ForkServer(replace(JOB, limits=limits))
+    service  socket of the service that reads documents; None forks them from a process of one's own
+    """
+
+    def __init__(self, limits: Limits = LIMITS, service: Path | None = None) -> None:
+        self._server = ForkServer(replace(JOB, limits=limits), service=service)
 
     def start(self) -> None:
         """Makes the first document as quick as the others."""
@@ -56,6 +60,10 @@ class Sandbox:
     def close(self) -> None:
         """Ends the sandbox."""
         self._server.close()
+
+    def check(self) -> None:
+        """SERVICE_UNAVAILABLE while documents cannot be read."""
+        self._server.check()
 
     def read(self, document: bytes, trust: TrustMaterial, now: datetime) -> Reading:
         """The outcome of the reading; raises SERVICE_UNAVAILABLE when the sandbox itself cannot run."""

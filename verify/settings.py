@@ -111,6 +111,7 @@ class VerifySettings(Block):
     signer_target  asked, with ``tls``, for form numbers and the committed size of the ledger; None asks nobody
     rpc_tls        None serves gRPC in plain text, which is allowed on a loopback address alone
     http           what may be taken of the HTTP front (``sealcore.platform.front.limits``)
+    sandbox        the socket of the service that reads documents in an account of its own; None reads them in processes of this account
     metrics        where monitoring reads: /metrics, /healthz, /readyz; strangers have no business there
     tracing        where spans go; none are made without it
     """
@@ -125,6 +126,7 @@ class VerifySettings(Block):
     limits: Limits = Limits()
     office: str = ""
     http: HttpLimits = HttpLimits()
+    sandbox: Path | None = None
     metrics: Listen | None = None
     tracing: TracingSettings | None = None
 

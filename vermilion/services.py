@@ -67,6 +67,7 @@ class ServiceSpec:
     settings       its own settings, beyond the blocks that follow from the above
     memory_max_mb  10^6 bytes; beyond it systemd ends the service, so it lies far above what its own limits let it hold
     cpu_weight     its share of a busy machine, 100 being everyone's (systemd.resource-control(5))
+    walled         it reads strangers' bytes and needs neither network nor token: systemd walls it in from outside as well
     """
 
     name: str
@@ -82,6 +83,7 @@ class ServiceSpec:
     settings: Settings = lambda _layout, _office: {}
     memory_max_mb: int = 1000
     cpu_weight: int = 100
+    walled: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name in self.after or self.memory_max_mb <= 0 or not 1 <= self.cpu_weight <= 10_000:
@@ -120,7 +122,7 @@ SERVICES: Final[tuple[ServiceSpec, ...]] = (  # `deploy/accounts.sh --numbers` c
         purpose="seals what people approved",
         listeners=(Listener("signer", 8701, "grpc"),),
         metrics_port=8711,
-        after=("ca", "timestamp"),
+        after=("ca", "timestamp", "sandbox"),
         identity=Identity.SERVER,
         has_token=True,
         database="signer",
@@ -188,7 +190,7 @@ SERVICES: Final[tuple[ServiceSpec, ...]] = (  # `deploy/accounts.sh --numbers` c
         purpose="verifies sealed documents for everyone",
         listeners=(Listener("verify", 8707, "http", "listen_http"), Listener("verify_rpc", 8708, "grpc", "listen_rpc")),
         metrics_port=8717,
-        after=("ca", "signer"),
+        after=("ca", "signer", "sandbox"),
         identity=Identity.SERVER,
         settings=service_settings.verify,
         memory_max_mb=6000,
@@ -204,6 +206,15 @@ SERVICES: Final[tuple[ServiceSpec, ...]] = (  # `deploy/accounts.sh --numbers` c
         has_token=True,
         database="ca",
         settings=service_settings.ocsp,
+    ),
+    ServiceSpec(
+        name="sandbox",
+        module="sandbox",
+        purpose="reads strangers' documents",
+        published="callers",
+        settings=service_settings.sandbox,
+        memory_max_mb=8000,
+        walled=True,
     ),
 )
 

@@ -74,6 +74,7 @@ class Examination:
         fatal: FatalDocuments,
         metrics: SignerMetrics,
         settings: ExamineSettings,
+        dry_run: DryRun,
         *,
         largest_document_bytes: int,
     ) -> None:
@@ -83,10 +84,14 @@ class Examination:
         self._budget = ByteBudget(
             2 * largest_document_bytes, largest_document_bytes, lambda _held: None
         )  # room for a large one of two clients each
-        self._dry_run = DryRun()
+        self._dry_run = dry_run
         self._threads = FairThreads(settings.at_once, "examine")
         self._clients: set[str] = set()
         self._working: dict[str, asyncio.Future[Any]] = {}
+
+    def check(self) -> None:
+        """SERVICE_UNAVAILABLE while the sandbox reads nothing; sealing uses the same one."""
+        self._dry_run.check()
 
     def close(self) -> None:
         """Ends the sandbox and gives up what is being examined."""

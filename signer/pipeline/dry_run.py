@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from sealcore.errors import Code, Kind, VermilionError
@@ -44,8 +45,12 @@ class Judgement:
 class DryRun:
     """Prepares candidates in a sandbox, which starts with the first of them. Thread-safe."""
 
-    def __init__(self) -> None:
-        self._server = ForkServer(JOB)
+    def __init__(self, service: Path | None = None) -> None:
+        self._server = ForkServer(JOB, service=service)
+
+    def check(self) -> None:
+        """SERVICE_UNAVAILABLE while documents cannot be read."""
+        self._server.check()
 
     def close(self) -> None:
         """Ends the sandbox."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from sealcore.platform.sandbox import PRELOAD, ForkServer, Job
@@ -14,8 +15,8 @@ JOB: Final = Job("signer.pipeline.template:work", (*PRELOAD, "pikepdf"))
 class Examiner:
     """``signer.pipeline.template`` in a sandbox, which starts with the first call: grants on templates and new pictures are rare."""
 
-    def __init__(self) -> None:
-        self._sandbox = ForkServer(JOB)
+    def __init__(self, service: Path | None = None) -> None:
+        self._sandbox = ForkServer(JOB, service=service)
 
     def close(self) -> None:
         """Ends the sandbox."""

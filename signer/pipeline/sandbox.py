@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from sealcore.errors import Code, VermilionError
@@ -36,13 +37,16 @@ class Sandbox:
 
     largest_document_bytes  from the settings; beyond it DOCUMENT_TOO_LARGE
     workers                 how many children run at once
-    shared                  control socket of the front's server, when it has one for all workers
+    shared                  line to the front's server, when it has one for all workers
+    service                 socket of the service that reads documents, from the settings
     """
 
-    def __init__(self, *, largest_document_bytes: int, workers: int, shared: socket.socket | None = None) -> None:
+    def __init__(
+        self, *, largest_document_bytes: int, workers: int, shared: socket.socket | None = None, service: Path | None = None
+    ) -> None:
         self._largest_document_bytes = largest_document_bytes
         self._places = threading.BoundedSemaphore(workers)
-        self._server = server(shared)
+        self._server = server(shared, service)
 
     def start(self) -> None:
         """Starts the process that children are forked from; SERVICE_UNAVAILABLE when it does not start."""
@@ -63,9 +67,9 @@ class Sandbox:
         return _prepared(answer)
 
 
-def server(shared: socket.socket | None = None) -> ForkServer:
-    """What documents are prepared by: a server of one's own, or one that is shared."""
-    return ForkServer(JOB, shared=shared)
+def server(shared: socket.socket | None = None, service: Path | None = None) -> ForkServer:
+    """What documents are prepared by: a server of one's own, one that is shared, or a service."""
+    return ForkServer(JOB, shared=shared, service=service)
 
 
 def prepare_parts(parts: list[bytes]) -> Sequence[bytes]:

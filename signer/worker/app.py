@@ -81,7 +81,12 @@ class WorkerApp:
             metrics.watch_hsm(sessions=lambda: token.sessions, in_use=lambda: token.sessions_in_use, hung=lambda: keys.hung)
             latest = opened.enter_context(closing(SharedLatest(context.latest_time_file)))
             unit = _Unit(token, latest, keys, _clock_watch(settings.timestamp, metrics, clock, opened))
-            sandbox = Sandbox(largest_document_bytes=limits.document_bytes, workers=settings.sandbox.workers, shared=context.sandbox)
+            sandbox = Sandbox(
+                largest_document_bytes=limits.document_bytes,
+                workers=settings.sandbox.workers,
+                shared=context.sandbox,
+                service=settings.sandbox.service,
+            )
             opened.callback(sandbox.close)
             parts = Parts(
                 database=database,
@@ -90,7 +95,7 @@ class WorkerApp:
                 keys=keys,
                 timestamps=opened.enter_context(closing(_timestamps(settings.timestamp, unit, metrics, clock))),
                 sandbox=sandbox,
-                examiner=opened.enter_context(closing(Examiner())),
+                examiner=opened.enter_context(closing(Examiner(settings.sandbox.service))),
                 metrics=metrics,
                 status=StatusJudge(Outside(settings.trust.seals_chain_file), StatusStore(database), clock),
                 storage=Storage.of(settings.database, settings.storage),

@@ -134,6 +134,8 @@ def _addresses(layout: Layout, office: Office) -> None:
             (text("up.root"), str(layout.root_certificate)),
         ]
     )
+    if doctors.one_account(layout):
+        say("up.one_account", "quiet")
     say("up.end", "quiet")
 
 

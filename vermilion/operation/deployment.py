@@ -58,9 +58,29 @@ LimitNOFILE={descriptors}
 # A document's sandbox that takes too much ends alone.
 OOMPolicy=continue
 CPUWeight={cpu_weight}
-
+{walls}
 [Install]
 WantedBy=multi-user.target
+"""
+
+_WALLS: Final = """\
+# What its processes shut behind themselves for each document, once more from outside. Its callers come through a socket in the file system.
+PrivateNetwork=yes
+RestrictAddressFamilies=AF_UNIX
+IPAddressDeny=any
+ProtectProc=invisible
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectClock=yes
+ProtectHostname=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RemoveIPC=yes
+CapabilityBoundingSet=
+SystemCallArchitectures=native
+InaccessiblePaths=-{state}/hsm -{state}/tls -{state}/ceremony
+TasksMax=512
+LimitCORE=0
 """
 
 
@@ -91,6 +111,7 @@ def unit(service: ServiceSpec, services: Sequence[ServiceSpec]) -> str:
         memory_max_mb=service.memory_max_mb,
         descriptors=MOST_DESCRIPTORS,
         cpu_weight=service.cpu_weight,
+        walls=_WALLS.format(state=STATE) if service.walled else "",
         unit=service.unit,
         within_s=POLICY.within_s,
         deaths=POLICY.deaths,

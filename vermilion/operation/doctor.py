@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from ca.issuance.holders import contested
 from sealcore.clock import SystemClock
 from sealcore.errors import VermilionError
+from sealcore.platform import walls
 from sealcore.platform.config import SOFTHSM_MODULE
 from sealcore.platform.http_client import HttpClient, HttpError
 from timestamp.client.settings import HttpSource
@@ -73,7 +74,7 @@ def examine(layout: Layout, now: datetime, services: Sequence[ServiceSpec] = SER
         plan = Office.load(layout)
     except VermilionError as fault:
         return [*findings, Finding(text("doctor.office.name"), Health.FAULT, fault.reason, text("doctor.office.mend_invalid"))]
-    for check in (_ceremony, _secrets, _officer_pins, _folders, _certificates, _identities):
+    for check in (_ceremony, _accounts, _secrets, _officer_pins, _folders, _certificates, _identities):
         findings += check(layout, now)
     return [*findings, *_services(layout, plan, services), *outside_tsas(layout, plan)]
 
@@ -108,6 +109,7 @@ def _machine(layout: Layout) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     megabytes = f"{free // 1_000_000:,}"
     yield _clock()
+    yield _walls()
     yield _well("disk", free=megabytes) if free >= LEAST_FREE_BYTES else _fault("disk", "full", free=megabytes, folder=folder)
 
 
@@ -116,6 +118,24 @@ def _clock() -> Finding:
     if reading.bound_us is None:
         return _fault("clock", "free", Health.WARNING)
     return _well("clock", source=reading.source, bound=f"{reading.bound_us / 1000:.1f}")
+
+
+def _walls() -> Finding:
+    """Of Landlock's later rules, for networks and signals, seccomp has its own."""
+    lacking = walls.lacking()
+    if "seccomp" in lacking:
+        return _fault("walls", "seccomp")
+    return _fault("walls", "landlock", Health.WARNING) if "landlock" in lacking else _well("walls")
+
+
+def _accounts(layout: Layout, _now: datetime) -> Iterator[Finding]:
+    yield _fault("accounts", "one", Health.WARNING, state=layout.state) if one_account(layout) else _well("accounts")
+
+
+def one_account(layout: Layout, services: Sequence[ServiceSpec] = SERVICES) -> bool:
+    """Whether what belongs to different services has one owner."""
+    folders = [folder for service in services if (folder := layout.service(service.name)).exists()]
+    return len({folder.stat().st_uid for folder in folders}) < len(folders)
 
 
 def _ceremony(layout: Layout, _now: datetime) -> Iterator[Finding]:
@@ -185,14 +205,14 @@ def _services(layout: Layout, plan: Office, services: Sequence[ServiceSpec]) -> 
             elif parts := failing_parts(plan, service.name):
                 yield _fault("services", "failing", name=service.name, parts=parts, log=layout.log(service.name))
             else:
-                yield _well("services", "running", name=service.name, ports=shown)
+                yield _well("services", "running" if ports else "portless", name=service.name, ports=shown)
         elif (away := absence(layout, service.name)) is not None and launcher.is_held(layout):
             what, health = ("down", Health.FAULT) if away.given_up else ("away", Health.WARNING)
             yield _fault("services", what, health, name=service.name, cause=away.cause, since=away.since, log=layout.log(service.name))
         elif taken:
             yield _fault("services", "taken", name=service.name, ports=" ".join(map(str, taken)), file=layout.office_file)
         else:
-            yield _well("services", "stopped", name=service.name, ports=shown)
+            yield _well("services", "stopped" if ports else "idle", name=service.name, ports=shown)
 
 
 def outside_tsas(layout: Layout, plan: Office) -> Iterator[Finding]:

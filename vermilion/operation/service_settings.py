@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL
@@ -110,6 +111,7 @@ def signer(layout: Layout, office: Office) -> dict[str, Any]:
             "seals_crl_url": office.url("ca_http") + "/crl/by-key/{key}.crl",
             "outside": {"hosts": list(office.outside_ca_hosts)},
         },
+        "sandbox": {"service": sandbox_socket(layout, "signer")},
         "checkpoint": {
             "file": layout.service("ledger") / "public" / "checkpoint",
             "log_key": str(keys.log),
@@ -154,6 +156,7 @@ def verify(layout: Layout, office: Office) -> dict[str, Any]:
     outside = tsas.trust(layout, office.timestamp_sources)
     return {
         "office": office.name,
+        "sandbox": sandbox_socket(layout, "verify"),
         "signer_target": office.listen("signer").target,
         "trust": {
             **outside,
@@ -176,6 +179,16 @@ def tls(layout: Layout, office: Office, name: str) -> dict[str, Any]:
         "crl_cache": layout.service(name) / "infrastructure-crls.pem",
         "ca_target": office.listen("ca").target,
     }
+
+
+def sandbox(layout: Layout, _office: Office) -> dict[str, Any]:
+    callers = ("signer", "verify")
+    return {"folder": layout.service("sandbox") / "callers", **{name: {"owner_of": layout.service(name)} for name in callers}}
+
+
+def sandbox_socket(layout: Layout, caller: str) -> Path:
+    """Where a service has its documents read."""
+    return layout.service("sandbox") / "callers" / caller
 
 
 def database(layout: Layout, name: str) -> dict[str, str]:

@@ -17,15 +17,18 @@ from sealcore.platform.sandbox import wire
 from sealcore.platform.sandbox.job import Limits, Work
 from sealcore.platform.walls import Walls, kernel
 
+NOT_BEGUN: Final = 3  # exit status: it did not come as far as a document
 REQUEST_BYTES: Final = 4 * 1024**3
 
 
 def run(peer: socket.socket, work: Work, limits: Limits, walls: Walls) -> NoReturn:
     """Answers one request of ``peer`` and ends the process. Call it behind a fork."""
+    status = NOT_BEGUN
     try:
         held_bytes = _held_bytes()
         _take_limits(limits)
         walls.close_behind(peer.fileno())
+        status = 0
         peer.sendall(wire.STARTED)
         parts = wire.receive(peer, REQUEST_BYTES)
         _limit(resource.RLIMIT_AS, held_bytes + limits.memory_bytes + limits.memory_per_byte * sum(map(len, parts)))
@@ -34,7 +37,7 @@ def run(peer: socket.socket, work: Work, limits: Limits, walls: Walls) -> NoRetu
         wire.send(peer, answer)
         peer.shutdown(socket.SHUT_WR)
     finally:
-        os._exit(0)  # no handlers, no buffers of the zygote's
+        os._exit(status)  # no handlers, no buffers of the zygote's
 
 
 def _answered(work: Work, parts: list[bytes]) -> tuple[bytes, Sequence[bytes]]:

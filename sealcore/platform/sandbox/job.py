@@ -67,6 +67,14 @@ class Job:
         return work
 
 
+def ping(_parts: list[bytes]) -> Sequence[bytes]:
+    """Answers that it is there."""
+    return []
+
+
+PING: Final = Job("sealcore.platform.sandbox.job:ping", limits=Limits(cpu_s=1, wall_s=2.0))
+
+
 def found(name: str) -> Callable[..., Any]:
     """The function that ``module:function`` names."""
     module, _, function = name.partition(":")

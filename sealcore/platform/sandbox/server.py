@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import select
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.sandbox import wire
-from sealcore.platform.sandbox.job import Job
+from sealcore.platform.sandbox.address import dial
+from sealcore.platform.sandbox.job import PING, Job
 
 START_TIMEOUT_S: Final = 60.0  # importing on a busy machine
 ANSWER_GRACE_S: Final = 5.0  # beyond the wall limit, for a machine that is slow to kill
@@ -22,11 +27,21 @@ LONGEST_TEXT: Final = 1000  # characters of a reason, which a hostile document m
 _SENTENCE_BYTES: Final = 500
 _TAKEN_ALONG: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 """Of the environment: what Python needs. The rest may hold secrets."""
+RETURN_S: Final = 5.0  # for a service that is being started again
+REST_S: Final = 1.0
+LOOK_S: Final = 0.05
+TURN_S: Final = 60.0  # for one's turn; callers have bounds of their own, so that this is long
 _NO_START: Final = "the sandbox for documents does not start"
+_AWAY: Final = "the sandbox service, which reads documents, does not answer"
+_CLOSING: Final = "the sandbox for documents is being closed"
 
 
 class UnansweredError(VermilionError):
     """DOCUMENT_TOO_COMPLEX of a child that ended without an answer: by a limit of time or memory, or by whoever ends processes."""
+
+
+class _BusyError(VermilionError):
+    """OVERLOADED: it was not our turn."""
 
 
 class _GoneError(Exception):
@@ -43,10 +58,14 @@ class ForkServer:
     Thread-safe; as many children run at once as there are callers. Starts with the first call, ``start`` or ``begin``, and not again once closed.
     ``shared`` is the line (``begin``) to another process's zygote for the same job: several processes hand their calls to one, which costs
     the memory of its imports once. When that one is gone, this process starts its own.
+    ``service`` is the socket of a service (``sandbox/``) that has the zygote, in an account of its own; none is started here then, and
+    while it is away calls wait a little for it to come back.
     """
 
-    def __init__(self, job: Job, *, shared: socket.socket | None = None) -> None:
+    def __init__(self, job: Job, *, shared: socket.socket | None = None, service: Path | None = None) -> None:
         self._job = job
+        self._service = service
+        self._missed_s = -math.inf  # when the service was last found away
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None  # None: somebody else's
         self._line = shared
@@ -63,9 +82,15 @@ class ForkServer:
             return self._line.fileno()
 
     def start(self) -> None:
-        """Starts the zygote and waits until it has imported everything; raises SERVICE_UNAVAILABLE."""
-        with self._lock:
-            self._running()
+        """Starts the zygote and waits until it has imported everything; raises SERVICE_UNAVAILABLE. A service is started by others."""
+        if self._service is None:
+            with self._lock:
+                self._running()
+
+    def check(self) -> None:
+        """SERVICE_UNAVAILABLE unless a child starts, shuts its walls and answers: for readiness."""
+        with contextlib.suppress(_BusyError):
+            self._attempt(PING, (), within_s=0)
 
     def close(self) -> None:
         """Ends the zygote, and with it what calls in progress are at: SERVICE_UNAVAILABLE."""
@@ -80,39 +105,43 @@ class ForkServer:
         more than likely); DOCUMENT_DAMAGED when it failed in an unforeseen way; SERVICE_UNAVAILABLE when the sandbox itself cannot run,
         OVERLOADED when too many wait for it.
         """
+        return self._attempt(self._job, parts, within_s=RETURN_S)
+
+    def _attempt(self, job: Job, parts: Sequence[bytes], *, within_s: float) -> list[bytes]:
         for _attempt in (1, 2):  # a zygote that died, before or under the call, is replaced once
             try:
-                return self._called(parts)
+                return self._called(job, parts, within_s)
             except _GoneError as gone:
                 with self._lock:
                     if self._line is gone.line:  # no other caller has a new one by now
                         self._drop()
-        raise VermilionError(Code.SERVICE_UNAVAILABLE, _NO_START)
+        raise VermilionError(Code.SERVICE_UNAVAILABLE, _NO_START if self._service is None else _AWAY)
 
-    def _called(self, parts: Sequence[bytes]) -> list[bytes]:
+    def _called(self, job: Job, parts: Sequence[bytes], within_s: float) -> list[bytes]:
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
-                line = self._hand_over(theirs)
-            ours.settimeout(self._job.limits.wall_s + ANSWER_GRACE_S)
+                line = self._hand_over(job, theirs, within_s)
+            ours.settimeout(TURN_S)
             first = wire.receive_exactly(ours, 1)
-            if first == wire.BUSY:
-                raise VermilionError(Code.OVERLOADED, "too many documents wait to be read")
+            if first == wire.BUSY or (not first and not _hung_up(ours)):
+                raise _BusyError(Code.OVERLOADED, "too many documents wait to be read")
             if first != wire.STARTED:
                 raise _GoneError(line)
+            ours.settimeout(job.limits.wall_s + ANSWER_GRACE_S)
             try:
-                return _converse(ours, parts, self._job.limits.answer_bytes)
+                return _converse(ours, parts, job.limits.answer_bytes)
             except UnansweredError:
                 if _hung_up(line):  # nobody knows what the document would have done
                     raise _GoneError(line) from None
                 raise
 
-    def _hand_over(self, theirs: socket.socket) -> socket.socket:
+    def _hand_over(self, job: Job, theirs: socket.socket, within_s: float) -> socket.socket:
         """The line that it went over."""
         with self._lock:
-            line = self._running()
+            line = self._running() if self._service is None else self._connected(self._service, within_s)
             try:
-                socket.send_fds(line, [self._job.function.encode()], [theirs.fileno()])
+                socket.send_fds(line, [job.function.encode()], [theirs.fileno()])
             except OSError:
                 raise _GoneError(line) from None
         return line
@@ -121,7 +150,7 @@ class ForkServer:
         if self._line is not None and not self._ended():
             return self._line
         if self._closed:
-            raise VermilionError(Code.SERVICE_UNAVAILABLE, "the sandbox for documents is being closed")
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, _CLOSING)
         self._drop()
         self._line = ours = self._spawn()
         try:
@@ -133,6 +162,24 @@ class ForkServer:
             reason = said.removeprefix(wire.REFUSED).decode("utf-8", "replace") if said.startswith(wire.REFUSED) else _NO_START
             raise VermilionError(Code.SERVICE_UNAVAILABLE, reason)
         return ours
+
+    def _connected(self, service: Path, within_s: float) -> socket.socket:  # the caller holds the lock
+        """A line to the service. Who asks when it was missed a moment ago does not wait for it again."""
+        if self._closed:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, _CLOSING)
+        if self._line is not None and not _hung_up(self._line):
+            return self._line
+        self._drop()
+        until_s = time.monotonic() + within_s
+        while (line := dial(service)) is None:
+            now_s = time.monotonic()
+            if now_s >= until_s or now_s < self._missed_s + REST_S:
+                self._missed_s = now_s if within_s else self._missed_s
+                raise VermilionError(Code.SERVICE_UNAVAILABLE, _AWAY)
+            time.sleep(LOOK_S)
+        line.settimeout(START_TIMEOUT_S)
+        self._line = line
+        return line
 
     def _ended(self) -> bool:
         """Whether our own zygote is gone; that somebody else's is shows when a call is handed over."""

@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 import stat
+import struct
 import threading
 import time
 from collections import deque
@@ -24,14 +25,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from sealcore.platform.log import get as get_log
 from sealcore.platform.sandbox import child, wire
-from sealcore.platform.sandbox.job import Job, Limits, Work
-from sealcore.platform.walls import READABLE, Walls, kernel
+from sealcore.platform.sandbox.job import PING, Job, Limits, Work
+from sealcore.platform.walls import READABLE, Walls
 
 NAME_BYTES: Final = 200
+MOST_LINES: Final = 600  # of a role: two for each process of a service, of which there are up to 300
+PINGS: Final = 4
+LOOK_S: Final = 0.05
+WARN_EVERY_S: Final = 10.0
 GRACE_S: Final = 1.0  # beyond a child's own alarm
 _OTHER_SYSTEMS: Final = frozenset({"mbcs", "oem"})  # encodings
 _HANG_UP: Final = 0  # which epoll reports unasked
+_CREDENTIALS: Final = struct.Struct("3i")  # struct ucred
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class Lane:
     """The children of a role, and who waits to become one."""
 
     role: Role
+    lines: int = 0
     running: int = 0
     waiting: deque[_Asked] = field(default_factory=deque)
 
@@ -85,14 +93,15 @@ class Zygote:
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
-        self._works: dict[str, tuple[Work, Limits]] = {job.function: (job.load(), job.limits) for job in jobs}
-        _load_encodings()
+        self._works: dict[str, tuple[Work, Limits]] = {job.function: (job.load(), job.limits) for job in (*jobs, PING)}
+        self._pings = Lane(Role(frozenset({PING.function}), PINGS, PINGS))  # which need not wait behind documents
+        load_encodings()
         self._walls = Walls.prepare(READABLE)
         self._poll = select.epoll()
         self._handlers: dict[int, Callable[[], None]] = {}
         self._children: set[_Child] = set()
+        self._warned_s = -WARN_EVERY_S
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        kernel.not_dumpable()
         os.chdir("/")
         gc.collect()
         gc.freeze()  # keeps the garbage collector from copying shared pages in each child
@@ -122,15 +131,44 @@ class Zygote:
                 _kill(each)
                 self._end(each)
 
+    def take_lines(self, listener: socket.socket, role: Role, may_call: Callable[[int], bool]) -> None:
+        """From now on, from whoever connects there and may call, by the number of the account."""
+        lane = Lane(role)
+        self.watch(listener.fileno(), lambda: self._accept(listener, lane, may_call))
+
+    def _accept(self, listener: socket.socket, lane: Lane, may_call: Callable[[int], bool]) -> None:
+        try:
+            line, _address = listener.accept()
+        except OSError:  # it is gone again, or no more descriptors are to be had, which is not to keep us busy
+            time.sleep(LOOK_S)
+            return
+        _pid, account, _group = _CREDENTIALS.unpack(line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        if lane.lines >= MOST_LINES or not may_call(account):
+            self._warn("a line is refused", account=account, lines=lane.lines)
+            line.close()
+            return
+        lane.lines += 1
+        line.setblocking(False)
+        self.watch(line.fileno(), lambda: self._listen(line, lane))
+
+    def _listen(self, line: socket.socket, lane: Lane) -> None:
+        if not self.read_line(line, lane):
+            lane.lines -= 1
+            self.forget(line.fileno())
+            line.close()
+
     def read_line(self, line: socket.socket, lane: Lane) -> bool:
         """The next thing that is asked for on a line; False when nobody is there to ask any more."""
         try:
             message, descriptors, _flags, _address = socket.recv_fds(line, NAME_BYTES, 1)
+        except BlockingIOError:
+            return True
         except OSError:
             return False
+        function = message.decode("utf-8", "replace")
         for descriptor in descriptors:
             if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                self._ask(_Asked(lane, message.decode("utf-8", "replace"), socket.socket(fileno=descriptor)))
+                self._ask(_Asked(self._pings if function == PING.function else lane, function, socket.socket(fileno=descriptor)))
             else:
                 os.close(descriptor)
         return bool(message)
@@ -162,6 +200,13 @@ class Zygote:
         self.watch(begun.process, lambda: self._end(begun))
         self.watch(asked.peer.fileno(), lambda: self._abandon(begun), _HANG_UP)
 
+    def _warn(self, event: str, **facts: int) -> None:
+        """Now and then: whoever provokes it may do so all the time."""
+        now_s = time.monotonic()
+        if now_s >= self._warned_s + WARN_EVERY_S:
+            self._warned_s = now_s
+            get_log("sandbox").warning(event, **facts)
+
     def _abandon(self, begun: _Child) -> None:
         """The caller is gone: who answers nobody is ended."""
         self.forget(begun.asked.peer.fileno())
@@ -175,7 +220,9 @@ class Zygote:
 
     def _end(self, begun: _Child) -> None:
         self._children.discard(begun)
-        os.waitpid(begun.pid, 0)
+        _pid, status = os.waitpid(begun.pid, 0)
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == child.NOT_BEGUN:
+            self._warn("a child could not shut its walls, and read nothing")
         self.forget(begun.process)
         os.close(begun.process)
         self.forget(begun.asked.peer.fileno())
@@ -198,7 +245,7 @@ def _busy(asked: _Asked) -> None:
         asked.peer.send(wire.BUSY, socket.MSG_DONTWAIT)
 
 
-def _load_encodings() -> None:
+def load_encodings() -> None:
     """Documents name them, and Python imports each when it is first named."""
     for each in pkgutil.iter_modules(encodings.__path__):
         if each.name not in _OTHER_SYSTEMS:

@@ -1,10 +1,11 @@
 """What a process shuts behind itself before it reads a stranger's bytes: it can compute and answer, and reach nothing else.
 
     walls = Walls.prepare(READABLE)    # once, in the process that forks; SERVICE_UNAVAILABLE where the kernel cannot
-    walls.close_behind(3)                  # in each child: descriptor 3 and the null device stay, for ever
+    walls.close_behind(3)              # in each child: descriptor 3 and the null device stay, for ever
 
-In this order: descriptors, resource limits, capabilities, dumps and debuggers, the file system and the scope of signals (``landlock``), and at last
-system calls (``seccomp``). None can be taken back, by nobody: there is no ``exec`` afterwards that could give rights anew.
+The process that forks gives up its capabilities, dumps, debuggers and environment, which children inherit; each child shuts descriptors and
+resources, the file system and the scope of signals (``landlock``), and at last system calls (``seccomp``). None can be taken back, by
+nobody: no other program is executed afterwards that could have rights of its own.
 
 Where the kernel has no Landlock nothing can be opened at all: documents are drawn without the system's fonts (``doctor`` says so).
 Without seccomp there is no sandbox.
@@ -48,12 +49,16 @@ class Walls:
 
     @classmethod
     def prepare(cls, readable: Sequence[Path]) -> Self:
-        """``readable`` may be read, and files below; SERVICE_UNAVAILABLE where the kernel has no seccomp or no filter for this machine."""
+        """What this process gives up itself, and what its children will. ``readable`` may be read, and files below; SERVICE_UNAVAILABLE where the kernel has no seccomp or no filter for this machine."""
         if not seccomp.available():
             raise VermilionError(
                 Code.SERVICE_UNAVAILABLE, "this kernel or machine has no seccomp filters, without which strangers' documents are not read"
             )
         ruleset = landlock.ruleset(readable) if landlock.version() else None
+        os.environ.clear()
+        kernel.drop_capabilities()
+        kernel.no_new_privileges()
+        kernel.not_dumpable()
         return cls(ruleset, seccomp.program(may_open=ruleset is not None), os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
 
     def close_behind(self, answer: int) -> None:
@@ -63,10 +68,6 @@ class Walls:
         for limit in _NONE:
             resource.setrlimit(limit, (0, 0))
         resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
-        os.environ.clear()
-        kernel.drop_capabilities()
-        kernel.no_new_privileges()
-        kernel.not_dumpable()
         if self.ruleset is not None:
             landlock.restrict(self.ruleset)
         kernel.close_descriptors(3, answer - 1)

@@ -1,0 +1,7 @@
+"""The service that reads strangers' documents for signer and verification, in an account that owns nothing.
+
+app       the closed table of what may be asked for, and by whom
+settings  its configuration
+
+How a document is read is in ``sealcore.platform.sandbox``; with what, is the callers' own.
+"""
