@@ -25,6 +25,8 @@ from ca.issuance.findings import certificate_findings
 from ca.issuance.holders import CEREMONY
 from ca.issuance.issue import Issuance, Order
 from ca.issuance.request import read
+from ca.ledger_link import LedgerLink
+from ca.outbox import LedgerOutbox
 from ca.record import Recorded, record, store
 from ca.tables import State, certificates, outbox
 from sealcore import ids
@@ -32,6 +34,7 @@ from sealcore.errors import Code
 from sealcore.platform.db import read as reading
 from tests.ca.issuing import CN, SUBJECTS, Names, count, issue, refusal
 from tests.ca.office import Desk, software_request
+from tests.pki import InfrastructureCa
 
 
 @pytest.mark.parametrize("profile", SUBJECTS)
@@ -270,6 +273,17 @@ def test_row_is_there_before_the_token_signs(desk: Desk) -> None:
         row = connection.execute(select(certificates).where(certificates.c.serial == serial)).one()
     assert row.state == State.RECORDED and row.certificate is None
     assert row.tbs == recorded.linted.tbs
+
+
+def test_the_outbox_hears_of_what_the_ca_commits(desk: Desk, tmp_path: Path) -> None:
+    tls = InfrastructureCa(tmp_path / "tls").identity("ca", ids.service_uri("ca"))
+    ledger = LedgerLink("127.0.0.1:1", tls)
+    told = LedgerOutbox(desk.engine, ledger)
+    try:
+        issue(desk, "device")
+        assert told.waiting() > 0 and told._task._woken.is_set()
+    finally:
+        ledger.close()
 
 
 def test_every_issue_leaves_a_note_for_the_ledger(desk: Desk) -> None:
