@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from ca.http import CRL_CACHE_S, create
 from ca.pki import Hierarchy
 from tests.ca.office import Desk, software_request
+from tests.support.strange import patterns, walk
 
 
 @pytest.fixture
@@ -100,3 +101,8 @@ def test_health_fails_once_a_crl_has_lapsed(stranger: TestClient, desk: Desk) ->
     answer = stranger.get("/healthz")
     assert answer.status_code == 503 and answer.json()["code"] == "REVOCATION_UNAVAILABLE"
     assert stranger.get("/crl/seals.crl").headers["cache-control"] == "public, max-age=0"
+
+
+def test_no_value_in_a_request_is_a_fault_of_ours(stranger: TestClient) -> None:
+    routes = patterns(stranger.app.routes)  # type: ignore[attr-defined]
+    assert len(routes) == 5 and walk(routes, stranger.request) > 200

@@ -48,6 +48,7 @@ from sealcore.platform.config import Listen
 from sealcore.platform.db import write
 from sealcore.platform.http import HttpEndpoint
 from tests.ca.office import OCSP_URL, Desk, Office, software_request
+from tests.support.strange import walk
 
 DAY = timedelta(days=1)
 TYPE = {"content-type": "application/ocsp-request"}
@@ -547,3 +548,9 @@ def test_pyhankos_validator_takes_good_and_refuses_revoked(station: Station, off
         except RevokedError:
             judged = "revoked"
         assert judged == expected
+
+
+def test_no_value_in_a_request_is_a_fault_of_ours(station: Station) -> None:
+    faults = station.metrics.answers["internal_error"]
+    assert walk(["/ocsp", "/ocsp/{request}", "/ocsp/seals/{request}", "/{other}"], station.send, is_problem=False) > 150
+    assert faults._value.get() == 0

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from starlette.testclient import TestClient
 
+from ledger import witness
 from ledger.check import check
+from ledger.cosigner import Cosigner
+from ledger.http import create
+from ledger.metrics import WitnessMetrics
 from ledger.publisher import Publisher
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
@@ -19,6 +24,7 @@ from sealcore.platform.ledger.reader import LogReader
 from sealcore.platform.ledger.sources import FolderSource
 from sealcore.protocol.signed_note import SignatureType, VerifierKey
 from tests.ledger.conftest import ORIGIN, Books, signature_of
+from tests.support.strange import patterns, walk
 
 KEY = Ed25519PrivateKey.generate()
 LOG = VerifierKey(ORIGIN, SignatureType.ED25519, KEY.public_key().public_bytes_raw())
@@ -201,3 +207,22 @@ def test_a_follower_notices_a_shrunk_log(tmp_path: Path) -> None:
     with pytest.raises(VermilionError) as refusal:
         reader.update()
     assert refusal.value.code is Code.LEDGER_INCONSISTENT
+
+
+def test_no_value_in_a_request_to_the_log_is_a_fault_of_ours(tmp_path: Path) -> None:
+    """A tile's name of 4,503 digits was one."""
+    books = Books(tmp_path / "signer.db")
+    (tmp_path / "public").mkdir()
+    app = create(_publisher(books, tmp_path, []), tmp_path / "public", LOG, None)
+    routes = [*patterns(app.routes), "/tile/entries/{index}", "/tile/0/{index}", "/tile/{level}/000", "/tile/0/000.p/{width}"]
+    assert len(routes) == 9 and walk(routes, TestClient(app).request) > 400
+
+
+def test_no_value_in_a_request_to_the_witness_is_a_fault_of_ours(tmp_path: Path) -> None:
+    key = VerifierKey(f"{ORIGIN}-witness", SignatureType.COSIGNATURE_V1, KEY.public_key().public_bytes_raw())
+    cosigner = Cosigner(key=key, sign=KEY.sign, logs=[LOG], state_folder=tmp_path, clock=SystemClock())
+    app = witness.create(cosigner, key, WitnessMetrics(tmp_path))
+    client = TestClient(app)
+    assert walk([*patterns(app.routes), "/{other}"], client.request, is_problem=False) > 100
+    for body in (b"old " + b"9" * 5000 + b"\n\n", b"old 1\n" + b"A" * 5000, b"\xff", b"old 0\n\n" + b"9\n" * 3000, b""):
+        assert client.post("/add-checkpoint", content=body).status_code == 400

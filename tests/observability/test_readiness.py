@@ -11,12 +11,14 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from starlette.testclient import TestClient
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import Listen
 from sealcore.platform.db import connect, database_answers
 from sealcore.platform.metrics import snapshot
 from sealcore.platform.observability import Check, Gather, ObservabilityEndpoint
+from tests.support.strange import patterns, walk
 from vermilion.operation import doctor
 from vermilion.state.office import Office
 
@@ -177,3 +179,8 @@ def test_a_taken_port_is_a_wrong_configuration(free_port: Callable[[], int]) -> 
     with served(port, CollectorRegistry(), {}), pytest.raises(VermilionError) as refused, served(port, CollectorRegistry(), {}):
         pass
     assert refused.value.code is Code.CONFIGURATION_INVALID
+
+
+def test_no_value_in_a_request_is_a_fault_of_ours() -> None:
+    app = ObservabilityEndpoint(None, CollectorRegistry(), {}).app()
+    assert walk([*patterns(app.routes), "/{other}"], TestClient(app).request) > 100

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from sealcore.clock import FixedClock
 from sealcore.hsm.token import Token
 from sealcore.hsm.watch import Watched
+from tests.support.strange import walk
 from tests.timestamp.kit import Response
 from timestamp.der import OCTET_STRING, SEQUENCE, tlv
 from timestamp.http import QUERY_TYPE, REPLY_TYPE, TimestampApp
@@ -192,3 +193,7 @@ def test_no_bytes_make_the_parser_raise_anything_else(body: bytes) -> None:
         parse(body, policy_oid=DEFAULT_POLICY_OID)
     except RefusedError as refusal:
         assert refusal.reason
+
+
+def test_no_value_in_a_request_is_a_fault_of_ours(client: TestClient) -> None:
+    assert walk(["/", "/healthz", "/{other}"], client.request, is_problem=False) > 100

@@ -6,12 +6,15 @@ import html
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import httpx
 import jsonschema
 import pytest
 from cryptography import x509
 
 from tests import plain_http
+from tests.support.strange import walk
 from tests.verify.conftest import RunningService
 from tests.verify.office import Office, Sealed, page_document
 from verify.report import schema
@@ -163,3 +166,16 @@ def test_the_commands_on_the_page_work_as_they_stand(service: RunningService, lo
     done = subprocess.run(["sh", "-e", "-c", commands], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "Signature is Valid." in done.stdout and "Total document signed" in done.stdout
     assert "Certificate is Trusted." in done.stdout
+
+
+def test_no_value_in_a_request_is_a_fault_of_ours(service: RunningService) -> None:
+    with httpx.Client(base_url=service.url, trust_env=False, timeout=60) as client:
+
+        def send(method: str, path: str, **rest: Any) -> httpx.Response:
+            try:
+                return client.request(method, path, **rest)
+            except httpx.RemoteProtocolError:  # the front ended a connection after what is no HTTP
+                return client.get("/healthz")
+
+        paths = ["/", "/v1/verify", "/v1/verify/schema", "/openapi.json", "/root.pem", "/static/{name}", "/healthz", "/{other}"]
+        assert walk(paths, send, queries={"/": ["lang"]}, is_problem=False) > 200

@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from sealcore.ids import client_uri, operator_uri
 from sealcore.platform.http_client import client_context
+from tests.support.strange import walk
 from tests.workflow.conftest import Running
 from tests.workflow.identity import session_of
 
@@ -74,3 +75,14 @@ def test_every_problem_is_described(running: Running) -> None:
             assert operation["summary"]
             assert operation["description"]
     assert description["security"] == [{"mutualTLS": []}]
+
+
+def test_no_value_in_a_request_is_a_fault_of_ours(running: Running) -> None:
+    with running.operator() as operator:
+        described = operator.get("/openapi.json").json()["paths"]
+        queries = {
+            path: [one["name"] for one in operations.get("get", {}).get("parameters", []) if one["in"] == "query"]
+            for path, operations in described.items()
+        }
+        assert walk(["/v1/forms"], operator.request) > 30
+        assert walk(described, operator.request, queries=queries, headers=[]) > 500
