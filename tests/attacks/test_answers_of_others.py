@@ -57,7 +57,7 @@ class Others:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
         self.host = f"127.0.0.1:{self.server.server_port}"
         self.url = f"http://{self.host}"
         self.keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]

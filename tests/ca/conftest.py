@@ -32,16 +32,21 @@ from tests.ca.office import OCSP_URL, PUBLIC_URL, Desk, Office, new_office, offi
 from tests.support.once import copied, once
 
 
-@pytest.fixture(scope="session")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    """An office after its ceremony, shared by the tests of this worker: each test uses keys and names of its own."""
+def office_of_its_own(factory: pytest.TempPathFactory) -> Office:
+    """An office after its ceremony, in which nothing else has been issued. The ceremony is held once a run."""
 
     def make(folder: Path) -> None:
         made = new_office(folder)
         for step in ("requests", "root", "issuing"):
             made.ceremony(step)
 
-    return office_in(copied(once(tmp_path_factory, "ca", make), tmp_path_factory.mktemp("office")))
+    return office_in(copied(once(factory, "ca", make), factory.mktemp("office")))
+
+
+@pytest.fixture(scope="session")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """An office after its ceremony, shared by the tests of this worker: each test uses keys and names of its own."""
+    return office_of_its_own(tmp_path_factory)
 
 
 @pytest.fixture(name="run")

@@ -16,14 +16,20 @@ from protos.vermilion.v1 import ca_pb2
 from sealcore.errors import Code
 from sealcore.hsm import softhsm
 from tests import plain_http
+from tests.ca.conftest import office_of_its_own
 from tests.ca.office import Office, declare_made, generate_keys, toml
 from tests.ca.running import IDENTITIES, Running, declared_message, issue_message, refusal, unused_port
 from tests.ca.running import running as running  # noqa: PLC0414  (its fixture)
 from tests.support.programs import program
 from tests.support.waiting import until
 
-PATIENCE_S = 60.0  # for a machine that is busy with other tests
 IDENTITIES.setdefault("ocsp", ("service", "https://vermilion.internal/service/ocsp"))
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """The responder signs answers for all that its CA has issued; in the office of the other tests that is as much as they happen to issue."""
+    return office_of_its_own(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,8 @@ from vermilion.state.layout import Layout
 from vermilion.state.office import Office
 
 ONE_AT_A_TIME = pytest.mark.xdist_group("ceremonies of the shared office")  # a second one beside it would be refused: CONFLICT
+OFFICIAL_SEAL = pytest.mark.xdist_group("official seal")  # some of them suspend it or change it
+APPROVERS = pytest.mark.xdist_group("approvers")  # one of them adds one for a while
 READY_S = 240.0
 STOP_S = 90.0
 COMMAND_S = 280.0

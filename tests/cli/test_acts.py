@@ -17,7 +17,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.protocol.act_effects import CERTIFICATES, IDENTITIES, REGISTER
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
-from tests.cli.running import RunningOffice
+from tests.cli.running import APPROVERS, OFFICIAL_SEAL, RunningOffice
 from tests.cli.words import client, flat
 from tests.conftest import EXAMPLES
 from tests.signer.office import document, picture
@@ -46,6 +46,7 @@ def test_an_act_that_nobody_could_carry_out_or_that_bricks_a_seal_is_not_even_fi
     assert office.json("forms", "refused") == []
 
 
+@OFFICIAL_SEAL
 def test_approvers_see_the_effect_and_not_the_title(office: RunningOffice) -> None:
     """A form titled "Register Hanna Weber" that in truth lowers a quorum."""
     seal = next(one for one in office.json("seals", "list") if one["kind"] == "official")
@@ -168,6 +169,7 @@ def test_a_refusal_under_a_code_of_a_later_release_is_told(office: RunningOffice
     assert refused.value.code is Code.FORM_STATE
 
 
+@OFFICIAL_SEAL
 def test_a_template_comes_by_an_act_and_then_bounds_a_grant(office: RunningOffice, tmp_path: Path) -> None:
     base, other = tmp_path / "letter.pdf", tmp_path / "other.pdf"
     base.write_bytes(document("The letter"))
@@ -219,6 +221,7 @@ def test_every_kind_of_act_has_a_command() -> None:
         assert name in get_command(vermilion.cli.app).commands[group].commands, command  # type: ignore[attr-defined]
 
 
+@OFFICIAL_SEAL
 def test_a_seals_content_policy_is_set_and_shown(office: RunningOffice) -> None:
     for policy in ("strict", "report"):
         done = office.run("seals", "content", "official", policy, *PEOPLE)
@@ -248,12 +251,14 @@ def test_an_issuer_is_pinned_and_taken_out(office: RunningOffice, tmp_path: Path
     assert office.json("issuers", "list") == before
 
 
+@APPROVERS
 @pytest.mark.parametrize("typed", ["people remove {person}", "people quorum --least 9"])
 def test_what_leaves_too_few_people_is_not_even_filed(typed: str, office: RunningOffice) -> None:
     refused = office.run(*(each.format(person="Zhao Ming") for each in typed.split()))
     assert refused.returncode == exits.REFUSED and "QUORUM_UNMEETABLE" in refused.stderr
 
 
+@OFFICIAL_SEAL
 def test_new_and_retired_seals_are_asked_for(office: RunningOffice, tmp_path: Path) -> None:
     label, pki, chain = office.office.seals[0].label, office.layout.pki, tmp_path / "chain.pem"
     chain.write_bytes((pki / f"{label}.pem").read_bytes() + (pki / "seals-chain.pem").read_bytes())

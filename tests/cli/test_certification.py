@@ -7,14 +7,13 @@ import subprocess
 from io import BytesIO
 from pathlib import Path
 
-import pytest
 from pyhanko.keys import load_cert_from_pemder
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 
-from tests.cli.running import RunningOffice
+from tests.cli.running import OFFICIAL_SEAL, RunningOffice
 from tests.cli.words import WAIT_S
 from tests.signer.office import document
 from vermilion import exits
@@ -22,7 +21,7 @@ from vermilion import exits
 WIDE = {"COLUMNS": "200"}
 
 
-@pytest.mark.xdist_group("official seal")
+@OFFICIAL_SEAL
 def test_a_seal_shows_what_it_certifies_and_its_quorum_changes_it(office: RunningOffice) -> None:
     told = {seal["kind"]: seal["certification"] for seal in office.json("seals", "list")}
     assert told == {"contract": "form-fill", "invoice": "final", "official": "final"}

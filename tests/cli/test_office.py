@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sealcore.errors import VermilionError
 from sealcore.platform import identity
-from tests.cli.running import RunningOffice, vermilion
+from tests.cli.running import APPROVERS, OFFICIAL_SEAL, RunningOffice, vermilion
 from tests.conftest import EXAMPLES
 from tests.pki import InfrastructureCa
+from tests.support.waiting import until
 from vermilion import exits
 from vermilion.client.rest import Rest
 from vermilion.remote.workflow_client import in_folder
@@ -158,7 +159,7 @@ def test_the_ledger_checker_finds_a_flipped_byte(office: RunningOffice, sealed: 
     assert "entries" in damaged.stdout
 
 
-@pytest.mark.xdist_group("official seal")
+@OFFICIAL_SEAL
 def test_an_officer_suspends_a_seal_and_its_quorum_resumes_it(office: RunningOffice) -> None:
     stopped = office.run("seals", "suspend", "official", "--as", "Wang Fang", "--reason", "test")
     assert stopped.returncode == exits.DONE, stopped.stderr
@@ -174,7 +175,7 @@ def test_an_officer_suspends_a_seal_and_its_quorum_resumes_it(office: RunningOff
     assert "APPROVER_UNKNOWN" in no_officer.stderr
 
 
-@pytest.mark.xdist_group("official seal")
+@OFFICIAL_SEAL
 def test_an_officer_suspends_a_seal_with_the_workflow_down(office: RunningOffice, tmp_path: Path, free_port: Callable[[], int]) -> None:
     """As in an office whose workflow does not answer: the same folder, and nobody at the workflow's port."""
     state = tmp_path / "var"
@@ -196,6 +197,7 @@ def test_an_officer_suspends_a_seal_with_the_workflow_down(office: RunningOffice
     assert resumed.returncode == exits.DONE, resumed.stderr
 
 
+@APPROVERS
 def test_a_person_is_added_and_counts_once_the_registers_quorum_says_so(office: RunningOffice) -> None:
     added = office.json("people", "add", "Sun Li", "--role", "approver")
     person = added["person"]["id"]
@@ -203,10 +205,9 @@ def test_a_person_is_added_and_counts_once_the_registers_quorum_says_so(office: 
     assert listed[person] is False
     for name in ("Chen Rui", "Zhao Ming"):
         assert office.run("forms", "approve", added["form"], "--as", name, "--yes").returncode == exits.DONE
-    for _ in range(100):
-        if {one["id"]: one["in_register"] for one in office.json("people", "list")}[person]:
-            return
-    raise AssertionError("the signer's register does not know the new approver")
+    until(lambda: {one["id"]: one["in_register"] for one in office.json("people", "list")}[person])
+    removed = office.run("people", "remove", "Sun Li", *PEOPLE)  # the office is again as other tests know it
+    assert removed.returncode == exits.DONE, removed.stderr
 
 
 def test_a_client_is_added_with_a_bundle_of_its_own(office: RunningOffice, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
-from tests.cli.running import RunningOffice
+from tests.cli.running import OFFICIAL_SEAL, RunningOffice
 from tests.cli.words import client, flat
 from tests.conftest import EXAMPLES
 from vermilion import exits
@@ -33,6 +33,7 @@ def forms_for(office: RunningOffice, workflow: WorkflowClient, kind: str, rule: 
     return [number for number, act in acts if act.get("id") == seal and rule in act.get("quorum", ())]
 
 
+@OFFICIAL_SEAL
 def test_a_form_says_who_filed_it_and_who_applies(office: RunningOffice, workflow: WorkflowClient) -> None:
     seal = next(one for one in office.json("seals", "list") if one["kind"] == "official")
     person = next(one for one in office.json("people", "list") if one["unit"] == "DEMO" and "applicant" in one["roles"])
@@ -49,6 +50,7 @@ def test_a_form_says_who_filed_it_and_who_applies(office: RunningOffice, workflo
         backend.withdraw(form.number)
 
 
+@OFFICIAL_SEAL
 def test_a_form_is_taken_back_by_who_filed_it_and_by_nobody_else(office: RunningOffice, workflow: WorkflowClient) -> None:
     seal = next(one for one in office.json("seals", "list") if one["kind"] == "official")
     with client(office) as backend:

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from sealcore.ids import uuid7
 from tests.ca.office import software_request
-from tests.cli.running import ONE_AT_A_TIME, RunningOffice
+from tests.cli.running import OFFICIAL_SEAL, ONE_AT_A_TIME, RunningOffice
 from vermilion import exits
 
 PEOPLE = ("--as", "Chen Rui", "--as", "Zhao Ming")
@@ -76,6 +76,7 @@ def test_under_the_seals_ca_a_hold_is_at_once_and_a_release_takes_the_quorum(off
     assert entry(office, "seals", serial) is None
 
 
+@OFFICIAL_SEAL
 def test_seal_in_use_is_not_revoked(office: RunningOffice) -> None:
     done = office.run("ca", "revoke", "--label", "seal.official.1", "--reason", "superseded", *PEOPLE)
     assert done.returncode == 1 and "CONFLICT" in done.stderr and "suspend it first" in " ".join(done.stderr.split())
@@ -142,7 +143,7 @@ def test_cas_that_the_office_cannot_do_without_or_does_not_have_are_not_revoked(
     assert crl["entries"] == []
 
 
-@pytest.mark.xdist_group("official seal")
+@OFFICIAL_SEAL
 def test_quorum_of_a_seal_is_set_by_an_act(office: RunningOffice) -> None:
     """An office from before there was revocation gets a number for it so; here one that changes nothing for other tests."""
     before = next(one for one in office.json("seals", "list") if one["kind"] == "official")

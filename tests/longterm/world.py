@@ -28,6 +28,7 @@ from sealcore.clock import FixedClock
 START = datetime(2012, 1, 1, tzinfo=UTC)  # well in the past: pyHanko takes the present for when it knows no better
 DAY = timedelta(days=1)
 YEAR = 365 * DAY
+_SPARE: list[rsa.RSAPrivateKey] = []  # of worlds that are closed: generating keys takes longer than most tests
 
 
 @dataclass
@@ -63,6 +64,7 @@ class World:
     lives: bool = True
     issued: dict[int, x509.Certificate] = field(default_factory=dict)
     root_crl_ends: datetime = START
+    keys: list[rsa.RSAPrivateKey] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         world = self
@@ -80,7 +82,7 @@ class World:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.host = f"127.0.0.1:{self._server.server_port}"
         self.url = f"http://{self.host}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
         self.root = self._issue("Root", None, 60 * YEAR, ca=True)
         self.ca = self._issue("Issuing CA", self.root, 40 * YEAR, ca=True)
@@ -93,6 +95,8 @@ class World:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        _SPARE.extend(self.keys)  # no two worlds share one at any time
+        self.keys.clear()
 
     # --- certificates ------------------------------------------------------------------------------------------------------------
 
@@ -102,7 +106,8 @@ class World:
     def _issue(
         self, name: str, issuer: Holder | None, life: timedelta, *, ca: bool = False, usage: x509.ObjectIdentifier | None = None
     ) -> Holder:
-        key = rsa.generate_private_key(65537, 2048)
+        key = _SPARE.pop() if _SPARE else rsa.generate_private_key(65537, 2048)
+        self.keys.append(key)
         now = self.clock.now()
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         above = issuer.certificate.subject if issuer else subject

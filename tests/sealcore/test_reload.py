@@ -408,6 +408,6 @@ def _crls(*authorities: InfrastructureCa, away: threading.Event | None = None) -
         server.daemon_threads = True
         address = f"http://127.0.0.1:{server.server_port}"
         _SERVED.pop(address, None)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield address
         server.shutdown()
