@@ -173,8 +173,8 @@ def test_stolen_service_identity_has_nothing_certified_for_a_key_of_the_thiefs(o
         for other in ("signer", "ocsp", "workflow"):
             if other != name:
                 san = [x509.UniformResourceIdentifier(service_uri(other))]
-                request: Any = ca_pb2.RenewRequest(request=software_request(san=san))
-                refused(lambda request=request: ca("Renew", request), Code.PERMISSION_DENIED)  # type: ignore[misc]
+                renewal: Any = ca_pb2.RenewRequest(request=software_request(san=san))
+                refused(lambda request=renewal: ca("Renew", request), Code.PERMISSION_DENIED)  # type: ignore[misc]
 
 
 def test_stolen_client_key_falls_with_all_that_it_renewed_and_its_uri_has_one_holder(office: RunningOffice, tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ class Time:
 def test_clients_get_the_same_time_however_dear_their_work_is() -> None:
     time = Time()
     threads, begin = FairThreads(1, "fair", monotonic_s=lambda: time.now_s), threading.Event()
-    futures = [threads.add("first", begin.wait)]
+    futures: list[Any] = [threads.add("first", begin.wait)]
     futures += [threads.add("dear", partial(time.work, f"dear {number}", 20.0)) for number in range(4)]
     futures += [threads.add("cheap", partial(time.work, f"cheap {number}", 5.0)) for number in range(6)]
     begin.set()

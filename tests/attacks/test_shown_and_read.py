@@ -198,10 +198,11 @@ def test_a_font_that_is_added_to_the_form_makes_nothing_else_appear(office: Offi
     sealed = office.sign(prepared(made), certify=MDPPerm.FILL_FORMS).data
 
     def gained(title: str) -> Made:
-        return lambda writer: (
-            fill(writer, "name", "Jane", TEXT.format("(Jane) Tj")),
-            gain_resource(writer, "Font", title, standard_font(writer)),
-        )
+        def make(writer: Writer) -> None:
+            fill(writer, "name", "Jane", TEXT.format("(Jane) Tj"))
+            gain_resource(writer, "Font", title, standard_font(writer))
+
+        return make
 
     assert told(office, carried_out(sealed, gained("Miss"))).verdict is Verdict.UNDETERMINED
 

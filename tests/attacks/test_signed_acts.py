@@ -6,6 +6,7 @@ import datetime
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -129,8 +130,8 @@ def test_a_key_in_another_encoding_is_not_registered(desk: Desk, encoding: str) 
     new, known = person("approver"), desk.office.bo
     for holder in (new, known):
         encoded = b64url(spellings(holder.key.public_key())[encoding])
-        assert code_of(lambda e=encoded: change(desk, "person_add", id=uuid7(), roles=["approver"], public_key=e)) is Code.INVALID_ARGUMENT
-        assert code_of(lambda e=encoded: change(desk, "issuer_add", public_key=e)) is Code.INVALID_ARGUMENT
+        assert code_of(partial(change, desk, "person_add", id=uuid7(), roles=["approver"], public_key=encoded)) is Code.INVALID_ARGUMENT
+        assert code_of(partial(change, desk, "issuer_add", public_key=encoded)) is Code.INVALID_ARGUMENT
 
 
 def test_a_key_has_one_holder_among_people_and_issuers(desk: Desk) -> None:
@@ -239,10 +240,10 @@ def test_after_a_restore_a_token_with_anything_older_is_refused(desk: Desk, earl
     desk.register.record(restore_act(now - 5, time_us(desk.clock.now())))
     before, after = now - 6, now - 5
     covers = ActCovers({"change": "register_quorum", "least_persons": 1}) if act else office.approve([DOCUMENT]).claims.covers
-    about = {"seal": None, "action": "register", "sub": OPERATOR} if act else {}
+    about: dict[str, Any] = {"seal": None, "action": "register", "sub": OPERATOR} if act else {}
     times = {"iat": before if early == "iat" else after, "nbf": before if early == "nbf" else after}
 
-    def token(early_decision: str, **dates: int) -> str:
+    def token(early_decision: str, **dates: Any) -> str:
         claims = office.claims(covers, **about, **dates)
         decided = [
             decisions.sign(claims.context, one.id, verdict, before if name == early_decision else after, one.sign)

@@ -72,7 +72,9 @@ def open_desk(office: Office, token: Token, url: str) -> Iterator[Desk]:
     authorities: dict[IssuerName, x509.Certificate] = {name: office.authority(name) for name in ("root", "seals", "infrastructure")}
     declared = plan.load()
     linter = Linter()
-    issuers = {name: Issuer(Parent(name, authorities[name], PUBLIC_URL, OCSP_URL), token.key(declared[name].key)) for name in ISSUING}
+    issuers: dict[str, Issuer] = {
+        name: Issuer(Parent(name, authorities[name], PUBLIC_URL, OCSP_URL), token.key(declared[name].key)) for name in ISSUING
+    }
     issuance = Issuance(engine, profiles.load(), issuers, linter, clock=clock)
     publisher = CrlPublisher(engine, issuers, declared, linter, clock=clock)
     yield Desk(

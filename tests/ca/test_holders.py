@@ -18,7 +18,7 @@ from ca.acts import Acts
 from ca.issuance import holders, issue
 from ca.issuance.enrolment import enrolment
 from ca.issuance.renew import Renewals
-from ca.record import serial_text
+from ca.record import serial_text, store
 from ca.revocation.change import Change, Kind
 from ca.revocation.crl import newest
 from ca.revocation.revoke import by_caller
@@ -327,7 +327,7 @@ def test_renewal_that_is_under_way_when_its_holder_is_revoked_yields_nothing(ca:
 
 def _interrupt(patch: pytest.MonkeyPatch, moment: str, linter: Any, act: Callable[[], None]) -> None:
     if moment == "store":
-        real = issue.store
+        real = store
 
         def late(*arguments: Any, **more: Any) -> None:
             act()

@@ -8,7 +8,9 @@ import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -178,7 +180,7 @@ def test_names_in_the_request_count_where_none_are_given_beside_it(desk: Desk) -
 
 @pytest.mark.parametrize("key", ["rsa-1024", "rsa-e3", "p-521", "ed25519"])
 def test_weak_or_unfit_keys_are_refused(key: str, desk: Desk) -> None:
-    made = {
+    made: Any = {
         "rsa-1024": lambda: rsa.generate_private_key(65537, 1024),
         "rsa-e3": lambda: rsa.generate_private_key(3, 2048),
         "p-521": lambda: ec.generate_private_key(ec.SECP521R1()),
@@ -210,9 +212,7 @@ def test_key_gets_one_certificate(desk: Desk) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     first = desk.issue("seal", software_request((CN, "first"), key=key))
     for profile, uri in (("seal", ""), ("client", "https://vermilion.internal/client/x")):
-        error = refusal(
-            Code.CONFLICT, lambda profile=profile, uri=uri: desk.issue(profile, software_request((CN, "second"), key=key), uri=uri)
-        )
+        error = refusal(Code.CONFLICT, partial(desk.issue, profile, software_request((CN, "second"), key=key), uri=uri))
         assert "A key has one certificate" in error.rule
     desk.revoke("seals", first.serial_number, "superseded")
     refusal(Code.CONFLICT, lambda: desk.issue("seal", software_request((CN, "third"), key=key)))

@@ -70,7 +70,7 @@ def holder(running: Running, tmp_path: Path) -> Callable[[str], Holder]:
         files = {"key_file": "key.pem", "certificate_file": "cert.pem", "trust_file": "trust.pem"}
         for field, file in files.items():
             shutil.copy(getattr(source, field), folder / file)
-        return Holder(TlsSettings(**{field: folder / file for field, file in files.items()}), running.rpc)
+        return Holder(TlsSettings.model_validate({field: folder / file for field, file in files.items()}), running.rpc)
 
     return make
 

@@ -57,7 +57,7 @@ def refused(der: bytes, *codes: Code) -> None:
 
 def test_requests_that_ask_for_something_twice_are_refused() -> None:
     assert read(signed([extensions(san(URI)), challenge("x")])).names.uri == URI, "the helper itself is sound"
-    for attributes in (
+    twice: list[list[dict[str, object]]] = [
         [extensions(san(URI), san(URI))],
         [extensions(san(URI), san(service_uri("signer")))],
         [extensions(san(URI)), extensions(san(service_uri("signer")))],
@@ -65,7 +65,8 @@ def test_requests_that_ask_for_something_twice_are_refused() -> None:
         [{"type": "extension_request", "values": [asn1.Extensions([san(URI)]), asn1.Extensions([san(service_uri("signer"))])]}],
         [challenge("x"), challenge("y")],
         [extensions(san(URI, service_uri("signer")))],
-    ):
+    ]
+    for attributes in twice:
         refused(signed(attributes), Code.INVALID_ARGUMENT)
 
 

@@ -47,7 +47,7 @@ def test_after_a_restore_everything_in_a_token_is_later(own_desk: Desk, early: s
     after = before + 5
     dates = {"iat": after, "nbf": after, "exp": after + 3600} | ({early: before} if early != "a decision" else {})
     decided = before if early == "a decision" else after  # when the people of this token decide
-    token = case.people.token(decided, case.change(), seal=case.seal, **dates)
+    token = case.people.token(decided, case.change(), seal=case.seal, iat=dates["iat"], nbf=dates["nbf"], exp=dates["exp"])
     assert case.refused(token) is Code.TOKEN_BEFORE_RESTORE
     case.perform(case.token())
 

@@ -71,7 +71,10 @@ def verified(office: Office, leaf: Path, root: str) -> str:
     crls.write_bytes(b"".join(crl(office, name).public_bytes(Encoding.PEM) for name in names))
     untrusted = [path for path in office.pki.glob("*.pem") if "-by-" in path.name or role_of(path.stem) != "root"]
     command: list[str | Path] = ["openssl", "verify", "-x509_strict", "-crl_check_all", "-CRLfile", crls]
-    command += ["-CAfile", office.pki / f"{root}.pem", *itertools.chain.from_iterable(("-untrusted", path) for path in untrusted), leaf]
+    command += ["-CAfile", office.pki / f"{root}.pem"]
+    for path in untrusted:
+        command += ["-untrusted", path]
+    command.append(leaf)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 

@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent import futures
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def test_operator_lists_and_revokes_and_the_ledger_hears_of_it(running: Running)
 def test_operator_holds_and_releases_and_publishes(running: Running) -> None:
     desk = running.stub("operator")
     certificate = x509.load_der_x509_certificate(renewed(running, "second").certificate)
-    named = {"serial": octets(certificate), "issuer": "infrastructure"}
+    named: dict[str, Any] = {"serial": octets(certificate), "issuer": "infrastructure"}
     held = desk.Hold(ca_pb2.HoldRequest(**named)).crl_number
     (record,) = [one for one in desk.ListCertificates(ca_pb2.ListCertificatesRequest()).certificates if one.serial == octets(certificate)]
     assert record.state == "held" and record.held_at and not record.reason
@@ -151,7 +152,7 @@ def test_operator_holds_and_releases_and_publishes(running: Running) -> None:
 def test_under_the_seals_ca_an_operator_holds_and_only_a_quorum_releases_and_revokes(running: Running) -> None:
     operator, workflow = running.stub("operator"), running.stub("workflow")
     certificate = x509.load_der_x509_certificate(running.stub("signer").Issue(declared_message(running.pki, "seal")).certificate)
-    named = {"serial": octets(certificate), "issuer": "seals"}
+    named: dict[str, Any] = {"serial": octets(certificate), "issuer": "seals"}
     refusal(Code.PERMISSION_DENIED, lambda: operator.Revoke(ca_pb2.RevokeRequest(**named, reason="superseded")))
     assert operator.Hold(ca_pb2.HoldRequest(**named)).crl_number
     refusal(Code.PERMISSION_DENIED, lambda: operator.Release(ca_pb2.ReleaseRequest(**named)))
@@ -215,9 +216,7 @@ def test_signer_gets_seals_and_timestamp_units_alone(running: Running) -> None:
     for profile in ("seal", "tsa"):
         assert signer.Issue(declared_message(running.pki, profile)).certificate
     for profile in ("client", "operator", "service", "ocsp", "root", "issuing"):
-        refusal(
-            Code.PERMISSION_DENIED, lambda profile=profile: signer.Issue(issue_message(profile, "https://vermilion.internal/operator/evil"))
-        )
+        refusal(Code.PERMISSION_DENIED, partial(signer.Issue, issue_message(profile, "https://vermilion.internal/operator/evil")))
     for call in (lambda: signer.Revoke(ca_pb2.RevokeRequest()), lambda: signer.ListCertificates(ca_pb2.ListCertificatesRequest())):
         refusal(Code.PERMISSION_DENIED, call)
 
@@ -291,6 +290,6 @@ def test_service_does_not_start_on_anothers_certificates(office: Office, tmp_pat
         "tls": identities,
     }
     (tmp_path / "ca.toml").write_text(toml(values), "utf-8")
-    command = [sys.executable, "-m", "ca", "--config", tmp_path / "ca.toml"]
+    command: list[str | Path] = [sys.executable, "-m", "ca", "--config", tmp_path / "ca.toml"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1 and "CONFIGURATION_INVALID" in done.stderr and "is not for its key" in done.stderr and done.stdout == ""

@@ -33,7 +33,7 @@ class Garbage:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
 
-    def bytes(self, most: int) -> bytes:
+    def octets(self, most: int) -> bytes:
         """Random bytes."""
         return self.random.randbytes(self.random.randrange(most))
 
@@ -82,7 +82,7 @@ class Garbage:
         """One HTTP/1.1 request after which the connection is to be closed."""
         draw = self.random
         method = draw.choice(METHODS) if draw.random() < 0.4 else draw.choice(("GET", "POST"))
-        body = b"" if method in ("GET", "HEAD") else draw.choice((body, self.mutant(body), self.mutant(body), self.bytes(200), b""))
+        body = b"" if method in ("GET", "HEAD") else draw.choice((body, self.mutant(body), self.mutant(body), self.octets(200), b""))
         headers = [("Host", "127.0.0.1"), ("Content-Type", kind), ("Connection", "close"), ("Content-Length", str(len(body)))]
         headers += [(draw.choice(HEADERS), draw.choice(VALUES)) for _ in range(draw.randrange(3))]
         head = "".join(f"{name}: {value}\r\n" for name, value in headers)
@@ -93,7 +93,7 @@ class Garbage:
         draw = self.random
         self._fill(empty, known, depth=0)
         filled = empty.SerializeToString()
-        return draw.choice((filled, filled, filled, self.mutant(filled), self.bytes(60)))
+        return draw.choice((filled, filled, filled, self.mutant(filled), self.octets(60)))
 
     def _fill(self, message: Any, known: tuple[bytes, ...], *, depth: int) -> None:
         for field in message.DESCRIPTOR.fields:
@@ -112,7 +112,7 @@ class Garbage:
     def _scalar(self, field: Any, known: tuple[bytes, ...]) -> Any:
         draw = self.random
         if field.cpp_type == field.CPPTYPE_STRING:
-            data = draw.choice((*known, self.mutant(draw.choice(known)), self.bytes(100), bytes(32)))
+            data = draw.choice((*known, self.mutant(draw.choice(known)), self.octets(100), bytes(32)))
             return data if field.type == field.TYPE_BYTES else draw.choice((*STRINGS, data.decode("latin-1")))
         if field.cpp_type == field.CPPTYPE_ENUM:
             return draw.choice((*field.enum_type.values_by_number, 99))

@@ -40,7 +40,7 @@ def build(settings: SmallSettings, *, clock: Clock) -> Composed:
 
     def greet(_request: Request) -> Response:
         greeted.inc()
-        return PlainTextResponse(f"{settings.greeting} {name.value}")
+        return PlainTextResponse(f"{settings.greeting} {name.value!s}")
 
     with ExitStack() as opened:
         engine = db.connect(settings.database.url)

@@ -6,6 +6,7 @@ import re
 import subprocess
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from pyhanko.keys import load_cert_from_pemder
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -18,7 +19,7 @@ from tests.cli.words import WAIT_S
 from tests.signer.office import document
 from vermilion import exits
 
-WIDE = {"COLUMNS": "200"}
+WIDE: dict[str, Any] = {"COLUMNS": "200"}
 
 
 @OFFICIAL_SEAL

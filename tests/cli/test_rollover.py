@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from cryptography import x509
@@ -48,8 +49,9 @@ class StoppedError(Exception):
 
 
 @pytest.mark.parametrize(("role", "at"), [("seals", "rollover_requests"), ("infrastructure", "rollover_crl"), ("root", "rollover_trust")])
-def test_stopped_rollover_goes_on_with_the_same_generation(ceremony: Ceremony, role: str, at: str) -> None:
-    assert role in ("seals", "infrastructure", "root")
+def test_stopped_rollover_goes_on_with_the_same_generation(
+    ceremony: Ceremony, role: Literal["seals", "infrastructure", "root"], at: str
+) -> None:
 
     def stop(key: str) -> None:
         if key == at:

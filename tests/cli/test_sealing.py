@@ -151,6 +151,7 @@ def test_a_form_that_came_to_nothing_is_named_and_applied_for_anew_only_with_aga
     name = f"再来 {end}"
     folder, out = papers(tmp_path / "papers", 2, name=name), tmp_path / "out"
     number = number_in(office.run("seal", folder, "--wait", "0", "--out", out).stdout)
+    words: tuple[str, ...]
     if end == "rejected":
         ended, words = office.run("forms", "reject", number, "--as", "Chen Rui", "--reason", "wrong month"), ("Chen Rui", "wrong month")
     else:

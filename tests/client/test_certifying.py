@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pikepdf
@@ -93,7 +94,7 @@ def test_the_form_decides_then_the_seal_and_signatures_of_others_before_both(
 ) -> None:
     for said in (*Certification, None):
         assert certified(Placement(), said, default)(plain).certification == (default if said is None else said)
-        assert certified(Placement(), lambda _document, said=said: said, default)(plain).certification == (
+        assert certified(Placement(), partial(lambda given, _document: given, said), default)(plain).certification == (
             default if said is None else said
         )
     assert certified(Placement(certification=FINAL), None, default)(plain).certification == FINAL

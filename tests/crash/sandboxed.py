@@ -26,8 +26,8 @@ def use_failpoints(place: Path) -> None:
         def _environment(self) -> dict[str, str]:
             return super()._environment() | {_VARIABLE: str(place)}
 
-    signer.pipeline.sandbox.ForkServer = WithFailpoints  # type: ignore[misc]
-    signer.pipeline.sandbox.Sandbox.start = lambda _self: None  # type: ignore[method-assign]
+    signer.pipeline.sandbox.ForkServer = WithFailpoints  # type: ignore[attr-defined]
+    signer.pipeline.sandbox.Sandbox.start = lambda self: None  # type: ignore[method-assign]
 
 
 _reached: Callable[[str], None] = Failpoints(Path(os.environ[_VARIABLE])).of("sandbox") if _VARIABLE in os.environ else lambda _step: None

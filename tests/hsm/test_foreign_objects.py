@@ -138,7 +138,7 @@ def test_a_foreign_object_is_listed_as_what_it_is_and_spoils_nothing(token: Toke
     assert len(foreign) == (reason is not None)
     for one in foreign:
         assert one.described.startswith("unreadable: ") and reason is not None and reason in one.described, one.described
-    ours.public_key.verify(ours.sign(b"data"), b"data", ec.ECDSA(_sha256()))  # type: ignore[call-arg]
+    ours.public_key.verify(ours.sign(b"data"), b"data", ec.ECDSA(_sha256()))  # type: ignore[arg-type, call-arg]
     with pytest.raises(VermilionError) as taken:
         token.generate(OURS, Algorithm.P256)
     assert taken.value.code is Code.CONFLICT

@@ -48,7 +48,12 @@ def test_the_security_officers_pin_is_kept_nowhere(tmp_path: Path, monkeypatch: 
     """Whoever reads a token's folder can use it and no more: with that PIN they could shut the service out and go on alone."""
     drawn: list[str] = []
     draw = secrets.token_hex
-    monkeypatch.setattr(secrets, "token_hex", lambda size: drawn.append(draw(size)) or drawn[-1])
+
+    def noted(size: int) -> str:
+        drawn.append(draw(size))
+        return drawn[-1]
+
+    monkeypatch.setattr(secrets, "token_hex", noted)
     folder = create(tmp_path / "hsm", "office").pin_file.parent
     pin = (folder / "pin").read_text().strip()
     (officer,) = [one for one in drawn if one != pin]

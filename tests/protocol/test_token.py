@@ -17,12 +17,20 @@ from joserfc.jwk import ECKey
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol import decision, token
+from sealcore.protocol.canonical import b64url
 from sealcore.protocol.covers import ActCovers, from_json, to_json
 from tests.vectors.load import vectors
 
 PUBLISHED = vectors("token")
-ISSUER = load_der_public_key(bytes.fromhex(PUBLISHED["issuer_public_key"]))
-assert isinstance(ISSUER, ec.EllipticCurvePublicKey)
+
+
+def _issuer() -> ec.EllipticCurvePublicKey:
+    key = load_der_public_key(bytes.fromhex(PUBLISHED["issuer_public_key"]))
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    return key
+
+
+ISSUER = _issuer()
 PEOPLE = {one["person"]: one["public_key"] for case in vectors("decision")["cases"] for one in case["decisions"]}
 
 
@@ -98,14 +106,15 @@ def test_any_text_gets_a_typed_refusal(text: str) -> None:
 
 def test_a_deeply_nested_payload_gets_a_typed_refusal() -> None:
     header, _, signature = PUBLISHED["valid"][0]["jws"].split(".")
-    nested = token.b64url(b"[" * 50_000 + b"]" * 50_000)
+    nested = b64url(b"[" * 50_000 + b"]" * 50_000)
     assert _refused(f"{header}.{nested}.{signature}") is Code.TOKEN_MALFORMED
 
 
 def test_an_acts_parameters_are_texts_numbers_and_lists() -> None:
     whole = ActCovers({"reason": "改名", "persons": ["a", "b"], "count": 3, "empty": ""})
     assert from_json(to_json(whole)) == whole
-    for wrong in ({"a": 1.5}, {"a": True}, {"a": None}, {"a": {"b": "c"}}, {"a": [["b"]]}, {"A": "b"}, {"": "b"}, {"a": 2**53}):
+    wrongs: tuple[Any, ...] = ({"a": 1.5}, {"a": True}, {"a": None}, {"a": {"b": "c"}}, {"a": [["b"]]}, {"A": "b"}, {"": "b"}, {"a": 2**53})
+    for wrong in wrongs:
         with pytest.raises(VermilionError) as refusal:
             ActCovers(wrong)
         assert refusal.value.code is Code.INVALID_ARGUMENT

@@ -11,7 +11,7 @@ import pytest
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol import decision, labels, token
-from sealcore.protocol.canonical import b64url, canonical_json
+from sealcore.protocol.canonical import b64url, b64url_decode, canonical_json
 from sealcore.protocol.decision import DecisionContext
 from tests.vectors.load import vectors
 
@@ -43,7 +43,7 @@ class LaterContext(DecisionContext):
 
 def _relabelled(jws: str, typ: Any) -> str:
     header, payload, signature = jws.split(".")
-    fields = json.loads(token.b64url_decode(header, Code.TOKEN_MALFORMED)) | {"typ": typ}
+    fields = json.loads(b64url_decode(header, Code.TOKEN_MALFORMED)) | {"typ": typ}
     return f"{b64url(canonical_json(fields))}.{payload}.{signature}"
 
 

@@ -145,7 +145,7 @@ def test_a_server_shows_its_new_certificate_to_new_connections_and_keeps_the_old
 def _is_closed(channel: grpc.Channel) -> bool:
     """gRPC raises ValueError for a call on a channel that is closed; RpcError where it is closed during the call."""
     try:
-        channel.unary_unary(METHOD + "ListCertificates")(b"", timeout=1)
+        channel.unary_unary(METHOD + "ListCertificates", None, None)(b"", timeout=1)
     except ValueError:
         return True
     except grpc.RpcError:
@@ -303,7 +303,7 @@ def test_a_revoked_caller_sends_no_further_message_on_an_open_stream(
                     going.acquire()
                     yield b"%d" % number
 
-            answers = line.stream_stream(ECHO)(messages(), timeout=DEADLINE_S)
+            answers: Any = line.stream_stream(ECHO, None, None)(messages(), timeout=DEADLINE_S)
             assert next(answers) == b"0"
             ca.revoked.append(ca.serial(desk))
             assert watch.refresh()

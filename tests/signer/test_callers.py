@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
+from collections.abc import Callable
 
 import grpc
 import pytest
@@ -33,7 +34,7 @@ def test_every_method_has_a_rule_and_every_rule_a_method() -> None:
 
 
 def test_a_method_without_a_rule_is_nobodys(station: Station) -> None:
-    call = station.channel(OPERATOR).unary_unary("/vermilion.v1.Register/Unruled")
+    call = station.channel(OPERATOR).unary_unary("/vermilion.v1.Register/Unruled", None, None)
     with pytest.raises(VermilionError) as refused:
         typed(lambda: call(b""))
     assert refused.value.code in {Code.INVALID_ARGUMENT, Code.PERMISSION_DENIED}
@@ -85,7 +86,7 @@ def test_a_client_gets_only_what_its_certificate_names(station: Station) -> None
 def test_without_a_certificate_nobody_is_heard(station: Station) -> None:
     credentials = grpc.ssl_channel_credentials(station.identity("urn:x").trust_file.read_bytes())
     with grpc.secure_channel(f"127.0.0.1:{station.port}", credentials) as anonymous, pytest.raises(grpc.RpcError) as refused:
-        anonymous.unary_unary("/vermilion.v1.Register/ListSeals")(b"", timeout=10)
+        anonymous.unary_unary("/vermilion.v1.Register/ListSeals", None, None)(b"", timeout=10)
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE  # TLS ends before any method
 
 
@@ -135,7 +136,7 @@ def test_keys_are_listed_with_purpose_and_never_extractable(station: Station) ->
     assert all(key.sensitive and not key.extractable and key.purpose and key.owner for key in keys)
 
 
-def test_metrics_are_served_where_a_port_is_given(sqlite_station: type[Station]) -> None:
+def test_metrics_are_served_where_a_port_is_given(sqlite_station: Callable[..., Station]) -> None:
     metrics = port()
     station = sqlite_station(metrics={"port": metrics})
     station.forked = False  # here as it is started in service

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
 from sealcore.protocol import decision as decisions
-from sealcore.protocol.covers import ActCovers, GrantCovers
+from sealcore.protocol.covers import ActCovers, GrantCovers, ManifestCovers
 from sealcore.protocol.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
 from sealcore.protocol.stop import StopStatement, sign
 from sealcore.protocol.token import Claims, Policy
@@ -176,7 +176,7 @@ OTHER: dict[str, Callable[[Office, Claims], Any]] = {
     "sub": lambda office, claims: client_uri(uuid7()),
     "seal": lambda office, claims: office.seals["invoice"].id,
     "action": lambda office, claims: "resume",
-    "covers": lambda office, claims: replace(claims.covers, root=bytes(32)),
+    "covers": lambda office, claims: replace(cast(ManifestCovers, claims.covers), root=bytes(32)),
     "policy": lambda office, claims: replace(claims.policy, version=claims.policy.version + 1),
     "nbf": lambda office, claims: claims.nbf - 1,
     "exp": lambda office, claims: claims.exp + 1,

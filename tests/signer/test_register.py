@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -94,7 +94,7 @@ def test_resuming_needs_a_certificate_that_is_not_revoked(fresh: Station) -> Non
     assert state(fresh)[0] == "suspended"
 
 
-def test_resuming_while_the_crl_cannot_be_had_is_refused(sqlite_station: type[Station]) -> None:
+def test_resuming_while_the_crl_cannot_be_had_is_refused(sqlite_station: Callable[..., Station]) -> None:
     station = sqlite_station(trust={"seals_crl_url": "http://127.0.0.1:9/none.crl"})
     office = station.office
     with station.running():
@@ -198,7 +198,7 @@ def test_the_seed_is_sown_once(own_station: Station) -> None:
     assert "CONFLICT" in done.stderr
 
 
-def test_a_seed_of_another_form_is_refused_by_name(sqlite_station: type[Station]) -> None:
+def test_a_seed_of_another_form_is_refused_by_name(sqlite_station: Callable[..., Station]) -> None:
     station = sqlite_station()
     for content, word in ((b"[]", "INVALID_ARGUMENT"), (b"{}", "INVALID_ARGUMENT"), (b"\xff", "cannot be read")):
         seed = station.folder / "odd.json"

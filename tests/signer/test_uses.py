@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
@@ -14,7 +15,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
 from sealcore.platform import db
 from sealcore.platform.ledger import store as ledger_store
-from sealcore.protocol.ledger_entry import COMMIT_WITHIN_S
+from sealcore.protocol.ledger_entry import COMMIT_WITHIN_S, Entry
 from signer.model import SealedUse
 from signer.pipeline.commit import commit
 from signer.tables import epochs, insert_missing, uses
@@ -126,7 +127,7 @@ def test_a_worker_of_the_same_name_in_another_signer_is_not_meant(desk: Desk) ->
 
 @pytest.mark.parametrize("part", ["instance", "boot", "worker"])
 def test_the_parts_of_an_owners_name_cannot_run_together(desk: Desk, part: str) -> None:
-    names = {"instance": "signer-1", "boot": "b", "worker": "w", part: "a/b"}
+    names: dict[str, Any] = {"instance": "signer-1", "boot": "b", "worker": "w", part: "a/b"}
     with pytest.raises(VermilionError) as refused:
         UseStore(desk.engine, desk.clock, lease_s=LEASE_S, **names)
     assert refused.value.code is Code.INVALID_ARGUMENT
@@ -164,7 +165,7 @@ def test_of_two_admissions_of_one_token_only_the_one_from_before_the_stop_is_ref
     client = ("client", grant.claims.sub)
     with db.write(desk.engine) as connection:  # a stop that was lifted, as the register writes it
         insert_missing(connection, epochs, [{"kind": client[0], "subject": client[1], "epoch": 1}])
-    later = {**items[0].item.admission.epochs, client: 1}
+    later: Any = {**items[0].item.admission.epochs, client: 1}
     moved = replace(items[0].item.admission, epochs=later)
     batch = [items[0], *(Wanted(replace(one.item, admission=moved), one.proposal) for one in items[1:3]), items[3]]
     answers = desk.uses.intend(batch)
@@ -347,12 +348,15 @@ def test_commits_that_race_with_a_stop_end_sealed_before_it_or_void_after_it(des
     seal = desk.office.seals["official"].id
 
     def work(number: int) -> object:
-        return desk.stop("seal", seal) if number == 3 else desk.commit(intents[number])[0]
+        if number == 3:
+            desk.stop("seal", seal)
+            return None
+        return desk.commit(intents[number])[0]
 
     results = race(6, work)
     with db.read(desk.engine) as connection:
         data = ledger_store.entries(connection, 1, ledger_store.head(connection).size)
-    kinds = [ledger_store.Entry.decode(one).kind for one in data]
+    kinds = [Entry.decode(one).kind for one in data]
     assert sum(isinstance(one, SealedUse) for one in results) == kinds.count("seal")
     assert "seal" not in kinds[kinds.index("act") :]
     assert "void" not in kinds[: kinds.index("act")]

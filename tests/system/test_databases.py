@@ -39,7 +39,7 @@ def said(server: PostgresqlServer, role: str, database: str, statement: str) -> 
 @pytest.fixture(scope="module")
 def server(postgresql_server: PostgresqlServer, repository: Path) -> PostgresqlServer:
     """With the accounts, and the tables that each service makes by its own account."""
-    command = [
+    command: list[str | Path] = [
         "psql",
         "-v",
         "ON_ERROR_STOP=1",

@@ -115,7 +115,7 @@ def _is_shut(call: Any, sent: Any, *, answers: bool) -> bool:
 
 def _code(line: grpc.Channel, method: str, sent: Message) -> str:
     try:
-        line.unary_unary(f"/vermilion.v1.{method}")(sent.SerializeToString(), timeout=30)
+        line.unary_unary(f"/vermilion.v1.{method}", None, None)(sent.SerializeToString(), timeout=30)
     except grpc.RpcError as fault:
         return str(from_rpc_error(fault).code)
     return "it was done"

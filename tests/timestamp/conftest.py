@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -78,7 +79,7 @@ def make_unit(token: Token, small_ca: SmallCa) -> MakeUnit:
         policy_oid: str = DEFAULT_POLICY_OID,
         accuracy_ms: int = 1000,
         clock: Clock | None = None,
-        **others: object,
+        **others: Any,
     ) -> TimestampUnit:
         key = token.key(algorithm)
         return TimestampUnit(

@@ -370,7 +370,7 @@ def test_tls_is_checked_both_ways(ca: OpensslCa, tmp_path: Path) -> None:
     tls.load_verify_locations(ca.root)
     tls.verify_mode = ssl.CERT_REQUIRED
     with Web(pyhanko_tsa(ca), tls) as web:
-        whole = {"tls_anchors_file": ca.root, "certificate_file": client, "key_file": client_key}
+        whole: dict[str, Any] = {"tls_anchors_file": ca.root, "certificate_file": client, "key_file": client_key}
         assert imprint_of(stamp(web.source(ca, **whole))) == DIGEST
         assert refusal(web.source(ca, tls_anchors_file=ca.root)).code is Code.TSA_UNREACHABLE  # without our certificate
         assert refusal(web.source(ca)).code is Code.TSA_UNREACHABLE  # under the system's roots

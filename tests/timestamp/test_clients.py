@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rfc3161ng
@@ -83,6 +84,10 @@ def tsa(tmp_path_factory: pytest.TempPathFactory, unit_keys: UnitKeys) -> Iterat
     process[0].wait(SOON_S)
 
 
+def _pem(*signed: Any) -> bytes:
+    return b"".join(each.public_bytes(Encoding.PEM) for each in signed)
+
+
 def info_of(answer: bytes) -> tsp.TSTInfo:
     return Response.load(answer, strict=True)["time_stamp_token"]["content"]["encap_content_info"]["content"].parsed
 
@@ -96,7 +101,7 @@ def test_openssl_ts_and_curl_up_to_the_root_with_crls(hash_name: str, certificat
     data, query, reply, trust = (tmp_path / name for name in ("data", "query", "reply", "trust"))
     data.write_bytes(MESSAGE)
     crls = [tsa.root.crl(), tsa.issuing.crl()]
-    trust.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in (tsa.root.certificate, *crls)))
+    trust.write_bytes(_pem(tsa.root.certificate, *crls))
     run("openssl", "ts", "-query", "-data", data, f"-{hash_name}", *(["-cert"] if certificates else []), "-out", query)
     run("curl", "-sSf", "-H", f"Content-Type: {QUERY}", "--data-binary", f"@{query}", tsa.url, "-o", reply)
     text = run("openssl", "ts", "-reply", "-in", reply, "-text")
@@ -121,7 +126,7 @@ def test_openssl_refuses_it_once_the_unit_is_revoked(tsa: Tsa, tmp_path: Path, r
     data, query, reply, trust = (tmp_path / name for name in ("data", "query", "reply", "trust"))
     data.write_bytes(MESSAGE)
     crls = [tsa.root.crl(), tsa.issuing.crl(tsa.unit)]
-    trust.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in (tsa.root.certificate, *crls)))
+    trust.write_bytes(_pem(tsa.root.certificate, *crls))
     run("openssl", "ts", "-query", "-data", data, "-sha256", "-cert", "-out", query)
     run("curl", "-sSf", "-H", f"Content-Type: {QUERY}", "--data-binary", f"@{query}", tsa.url, "-o", reply)
     with pytest.raises(AssertionError, match="certificate revoked"):

@@ -20,6 +20,7 @@ from rfc3161_client import VerifierBuilder, decode_timestamp_response
 
 from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
+from sealcore.hsm.token import Token
 from tests.timestamp.kit import SmallCa, UnitKeys
 from timestamp.request import granted
 from timestamp.settings import DEFAULT_POLICY_OID
@@ -190,7 +191,7 @@ def test_the_key_signs_no_longer_than_its_usage_period(make_unit: MakeUnit, smal
     assert refused.value.code is Code.TIMESTAMP_UNAVAILABLE
 
 
-def test_unit_whose_token_is_gone_raises_a_typed_error(make_unit: MakeUnit, token: object) -> None:
+def test_unit_whose_token_is_gone_raises_a_typed_error(make_unit: MakeUnit, token: Token) -> None:
     unit = make_unit()
     token.close()
     with pytest.raises(VermilionError) as refused:

@@ -135,7 +135,7 @@ def test_shadow_replace_by_pointing_to_hidden_content_is_a_forbidden_change(offi
     start = len(sealed.data)
     size = int(reader.trailer["/Size"])
     update = b"xref\n%d 1\n%010d 00000 n \ntrailer\n<< /Size %d /Prev %d /Root %d 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (
-        *(shown.idnum, offset, size, reader.last_startxref, reader.root_ref.idnum, start),
+        *(shown.idnum, offset, size, reader.last_startxref or 0, reader.root_ref.idnum, start),
     )
     assert check(sealed.data + update).verdict is not Verdict.VALID
 
@@ -145,7 +145,7 @@ def test_shadow_hide_by_freeing_an_object_is_a_forbidden_change(sealed: Sealed, 
     shown = reader.root["/Pages"]["/Kids"][0].raw_get("/Contents")
     size, start = int(reader.trailer["/Size"]), len(sealed.data)
     update = b"xref\n%d 1\n0000000000 00001 f \ntrailer\n<< /Size %d /Prev %d /Root %d 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (
-        *(shown.idnum, size, reader.last_startxref, reader.root_ref.idnum, start),
+        *(shown.idnum, size, reader.last_startxref or 0, reader.root_ref.idnum, start),
     )
     assert check(sealed.data + update).verdict is not Verdict.VALID
 
@@ -251,6 +251,7 @@ def _wrap(data: bytes) -> bytes:
     (embedded,) = reader.embedded_signatures
     _, first, second, rest = (int(each) for each in embedded.byte_range)
     startxref = reader.last_startxref
+    assert startxref is not None
     page = reader.root["/Pages"]["/Kids"][0]
     contents_id, signature_id = page.raw_get("/Contents").idnum, reader.root["/AcroForm"]["/Fields"][0].raw_get("/V").idnum
     half = max(startxref - first, len(embedded.pkcs7_content)) + 4096

@@ -54,6 +54,7 @@ def test_every_fact_that_is_found_is_in_the_catalogue_with_its_values() -> None:
             assert isinstance(told.values[0], ast.Constant) and told.values[0].value in MADE_BY_KEY, ast.unparse(call)
             used |= {key for key in known if key.startswith(told.values[0].value)}
         elif isinstance(told, ast.Constant):
+            assert isinstance(told.value, str), ast.unparse(call)
             used.add(told.value)
             assert blanks(known[told.value]) == {each.arg for each in call.keywords}, ast.unparse(call)
     assert used == known.keys()

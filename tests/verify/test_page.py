@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Page, sync_playwright
 
 from tests.verify.conftest import RunningService
 from tests.verify.office import Office, Sealed, page_document
@@ -59,7 +59,7 @@ def test_a_chosen_document_that_is_not_valid_says_why_and_what_to_do(browser: Br
     page = _page(browser)
     page.goto(f"{service.url}/?lang=en")
     forged = office.sign(page_document(pages=6)).data.replace(b"/MediaBox", b"/MediaBoy", 1)
-    page.set_input_files("input[type=file]", [{"name": "x.pdf", "mimeType": "application/pdf", "buffer": forged}])
+    page.set_input_files("input[type=file]", [FilePayload(name="x.pdf", mimeType="application/pdf", buffer=forged)])
     page.wait_for_selector(".verdict")
     assert page.inner_text(".verdict-word") == "Not valid"
     assert "Do not rely on this copy" in page.inner_text(".way") and "NOT_INTACT" in page.inner_text(".way")
@@ -68,7 +68,7 @@ def test_a_chosen_document_that_is_not_valid_says_why_and_what_to_do(browser: Br
 def test_without_scripts_the_form_does_the_same(browser: Browser, service: RunningService, logged: Sealed) -> None:
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(f"{service.url}/?lang=zh")
-    page.set_input_files("input[type=file]", [{"name": "x.pdf", "mimeType": "application/pdf", "buffer": logged.data}])
+    page.set_input_files("input[type=file]", [FilePayload(name="x.pdf", mimeType="application/pdf", buffer=logged.data)])
     page.click("button[type=submit]")
     assert page.inner_text(".verdict-word") == "有效"
 
@@ -83,7 +83,7 @@ def test_nothing_overflows_and_no_script_or_style_is_blocked(
     page.on("console", lambda message: complaints.append(message.text))
     page.goto(f"{service.url}/?lang={language}")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.set_input_files("input[type=file]", [{"name": "x" * 150 + ".pdf", "mimeType": "application/pdf", "buffer": logged.data}])
+    page.set_input_files("input[type=file]", [FilePayload(name="x" * 150 + ".pdf", mimeType="application/pdf", buffer=logged.data)])
     page.wait_for_selector(".verdict")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(LOW_CONTRAST) == []

@@ -19,7 +19,7 @@ from workflow import tables
 from workflow.delivery.outbox import Outbox
 from workflow.forms import decisions
 from workflow.forms import use_cases as forms
-from workflow.forms.model import Form
+from workflow.forms.model import Form, Performance
 
 
 def refusal(act: Callable[[], Any]) -> Code:
@@ -30,6 +30,13 @@ def refusal(act: Callable[[], Any]) -> Code:
 
 def decide(desk: Desk, form: Form, human: Human, verdict: str = "approve", reason: str = "") -> decisions.Outcome:
     return decisions.decide(desk.office, desk.client, form.number, human.decide(form.context, verdict, desk.now()), reason)
+
+
+def performance_of(desk: Desk, form: Form) -> Performance:
+    """What became of an act, as an operator sees it."""
+    performance = forms.show(desk.office, desk.operator, form.number).performance
+    assert performance is not None
+    return performance
 
 
 class Ca:

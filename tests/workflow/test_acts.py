@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 
 import pytest
 from sqlalchemy import insert
@@ -22,14 +23,14 @@ from workflow.forms import store as form_store
 from workflow.forms import use_cases as forms
 from workflow.forms.kinds.act import ActRequest
 from workflow.forms.kinds.performers.signer import MOST_ATTACHED_BYTES
-from workflow.forms.model import FormState
+from workflow.forms.model import Form, FormState
 from workflow.metrics import WorkflowMetrics
 
 BRICKING = {"change": "seal_quorum", "id": uuid7(), "quorum": ["seal:9"]}
 PICTURE = b"%PDF-1.7 a picture"
 
 
-def ask(desk: Desk, *files: bytes, **parameters: object) -> forms.Form:
+def ask(desk: Desk, *files: bytes, **parameters: object) -> Form:
     asked = ActRequest({"change": "seal_picture_add", "id": uuid7(), **parameters}, files)
     return desk.submit("", asked=asked, action="register", caller=desk.operator)
 
@@ -78,7 +79,7 @@ def test_files_beyond_what_a_message_takes_are_refused(desk: Desk) -> None:
     assert len(forms.show(desk.office, desk.operator, largest.number).attachments[0]) == MOST_ATTACHED_BYTES
 
 
-def failed_act(desk: Desk) -> forms.Form:
+def failed_act(desk: Desk) -> Form:
     desk.signer.state.register_quorum, desk.client = 1, desk.operator
     form = ask(desk, picture="ab" * 32)
     decide(desk, form, desk.human("approver"))
@@ -106,7 +107,7 @@ def test_a_refused_act_is_closed_by_a_person_with_a_reason(desk: Desk) -> None:
         (desk.human("applicant").id, "not now", Code.PERMISSION_DENIED),
         (desk.human("auditor").id, "seen", Code.PERMISSION_DENIED),
     ):
-        assert refusal(lambda person=person, reason=reason: refused.close(desk.office, desk.operator.uri, one.id, person, reason)) is code
+        assert refusal(partial(refused.close, desk.office, desk.operator.uri, one.id, person, reason)) is code
     assert refusal(lambda: refused.close(desk.office, desk.operator.uri, one.id + 100, custodian.id, "x")) is Code.NOT_FOUND
     pending = one.id + 1
     desk.signer.stop()
@@ -144,13 +145,13 @@ def test_an_unknown_reference_is_not_taken_for_a_duplicate(desk: Desk) -> None:
             if code is None:
                 directory_store.add_person(connection, person)
             else:
-                assert refusal(lambda person=person: directory_store.add_person(connection, person)) is code
+                assert refusal(partial(directory_store.add_person, connection, person)) is code
         for client, code in (
             (Client(uuid7(), "A", "https://vermilion.internal/client/a", "NOWHERE"), Code.NOT_FOUND),
             (Client(uuid7(), "A", "https://vermilion.internal/client/a", "OFFICE", units=frozenset({"NOWHERE"})), Code.NOT_FOUND),
         ):
             with connection.begin_nested() as savepoint:
-                assert refusal(lambda client=client: directory_store.add_client(connection, client)) is code
+                assert refusal(partial(directory_store.add_client, connection, client)) is code
                 savepoint.rollback()
         assert refusal(lambda: form_store.next_number(connection, "NOWHERE", 2026)) is Code.NOT_FOUND
         with pytest.raises(Exception, match=r"(?i)null"), connection.begin_nested():  # neither: it stays what it is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from sealcore.protocol.covers import ActCovers, GrantCovers
 from sealcore.protocol.decision import Decision
 from tests.attacks.encodings import high_s, spellings
 from tests.workflow.conftest import Desk
-from tests.workflow.deciding import REVOKE, claims, decide, refusal, with_ca
+from tests.workflow.deciding import REVOKE, claims, decide, performance_of, refusal, with_ca
 from tests.workflow.signer_side import Human
 from workflow import tables
 from workflow.delivery import events
@@ -125,7 +126,7 @@ def test_a_decision_from_the_future_or_from_before_the_form_is_refused(desk: Des
     form = desk.submit(seal)
     for time in (desk.now() + 3600, form.created - 3600):
         given = approver.decide(form.context, "approve", time)
-        assert refusal(lambda given=given: decisions.decide(desk.office, desk.client, form.number, given, "")) is Code.DECISION_INVALID
+        assert refusal(partial(decisions.decide, desk.office, desk.client, form.number, given, "")) is Code.DECISION_INVALID
 
 
 def test_a_rejection_needs_a_reason_and_is_final(desk: Desk) -> None:
@@ -179,7 +180,7 @@ def test_only_who_submitted_a_form_sees_it_withdraws_it_and_gets_its_token(desk:
         directory_store.add_client(connection, Client(uuid7(), "CRM", stranger.uri, "OFFICE"))
     decide(desk, form, desk.human("approver"))
     for act in (forms.show, forms.withdraw, forms.fetch_token):
-        assert refusal(lambda act=act: act(desk.office, stranger, form.number)) is Code.NOT_FOUND
+        assert refusal(partial(act, desk.office, stranger, form.number)) is Code.NOT_FOUND
     assert forms.listing(desk.office, stranger, state=None, before=None, limit=10) == []
     assert forms.show(desk.office, desk.operator, form.number).form.number == form.number
     assert refusal(lambda: forms.fetch_token(desk.office, desk.operator, form.number)) is Code.SUBJECT_MISMATCH
@@ -293,7 +294,7 @@ def test_a_grant_covers_uses_until_a_time_and_needs_the_higher_tier_without_a_te
     decide(desk, bound, desk.human("approver"))
     assert claims(desk, bound.number).covers == GrantCovers(500, until, "ab" * 32)
     for wrong in (desk.now(), desk.now() + 10 * 366 * 86_400):
-        assert refusal(lambda wrong=wrong: desk.submit(seal, asked=GrantRequest(1, wrong, None))) is Code.INVALID_ARGUMENT
+        assert refusal(partial(lambda until: desk.submit(seal, asked=GrantRequest(1, until, None)), wrong)) is Code.INVALID_ARGUMENT
 
 
 def test_an_approved_act_is_carried_out_by_the_workflow(desk: Desk) -> None:
@@ -302,10 +303,10 @@ def test_an_approved_act_is_carried_out_by_the_workflow(desk: Desk) -> None:
     assert (form.context.sub, form.context.covers) == (service_uri("workflow"), ActCovers({"seal": seal}))
     decide(desk, form, desk.human("approver"))
     decide(desk, form, desk.human("approver"))
-    assert forms.show(desk.office, desk.operator, form.number).performance.state == "pending"
+    assert performance_of(desk, form).state == "pending"
     assert desk.outbox.deliver()
     assert [done.jti for done in desk.signer.state.performed] == [form.context.jti]
-    performance = forms.show(desk.office, desk.operator, form.number).performance
+    performance = performance_of(desk, form)
     assert (performance.state, performance.ledger_index) == ("done", 71)
     assert refusal(lambda: forms.fetch_token(desk.office, desk.operator, form.number)) is Code.SUBJECT_MISMATCH
 
@@ -336,13 +337,13 @@ def test_an_approved_revocation_goes_to_the_ca_and_not_to_the_signer(desk: Desk,
         decide(desk, form, desk.human("approver"))
     ca.refuses = VermilionError(Code.SERVICE_UNAVAILABLE, "the CA is away")
     assert not desk.outbox.deliver()
-    assert forms.show(desk.office, desk.operator, form.number).performance.state == "pending"
+    assert performance_of(desk, form).state == "pending"
     assert len(desk.signer.state.appended) > 0  # the signer gets its events meanwhile
     ca.refuses = None
     assert desk.outbox.deliver()
     assert [(done.jti, done.action, done.covers) for done in ca.performed] == [(form.context.jti, "revoke", ActCovers(REVOKE))]
     assert desk.signer.state.performed == []
-    assert forms.show(desk.office, desk.operator, form.number).performance.state == "done"
+    assert performance_of(desk, form).state == "done"
 
 
 def test_a_revocation_that_the_ca_refuses_keeps_its_code(desk: Desk) -> None:
@@ -351,7 +352,7 @@ def test_a_revocation_that_the_ca_refuses_keeps_its_code(desk: Desk) -> None:
     form = desk.submit(desk.signer.state.add_seal(revoke=1), asked=ActRequest(REVOKE), action="revoke")
     decide(desk, form, desk.human("approver"))
     assert desk.outbox.deliver()
-    performance = forms.show(desk.office, desk.client, form.number).performance
+    performance = performance_of(desk, form)
     assert (performance.state, performance.code) == ("refused", "CONFLICT")
 
 
@@ -370,7 +371,7 @@ def test_an_act_that_the_signer_refuses_keeps_its_code(desk: Desk) -> None:
     form = desk.submit(seal, asked=ActRequest({}), action="resume")
     decide(desk, form, desk.human("approver"))
     desk.outbox.deliver()
-    performance = forms.show(desk.office, desk.client, form.number).performance
+    performance = performance_of(desk, form)
     assert (performance.state, performance.code) == ("refused", "CONFLICT")
 
 
@@ -417,7 +418,7 @@ def test_whoever_writes_the_workflows_database_cannot_approve(desk: Desk) -> Non
 def test_roles_keep_using_operating_and_auditing_apart(desk: Desk) -> None:
     key = Human().spki
     for roles in ({Role.OPERATOR, Role.APPROVER}, {Role.AUDITOR, Role.APPLICANT}):
-        assert refusal(lambda roles=roles: Person(uuid7(), "X", "OFFICE", frozenset(roles), key)) is Code.CONFLICT
+        assert refusal(partial(Person, uuid7(), "X", "OFFICE", frozenset(roles), key)) is Code.CONFLICT
 
 
 def test_one_key_is_one_person(desk: Desk) -> None:
@@ -427,7 +428,7 @@ def test_one_key_is_one_person(desk: Desk) -> None:
     assert refusal(lambda: directory.add_person(desk.office, "desk", replace(twin, public_key=b"no key"))) is Code.INVALID_ARGUMENT
     for encoding, spki in spellings(human.key.public_key()).items():
         code = Code.CONFLICT if encoding == "canonical" else Code.INVALID_ARGUMENT
-        assert refusal(lambda spki=spki: directory.add_person(desk.office, "desk", replace(twin, public_key=spki))) is code, encoding
+        assert refusal(partial(directory.add_person, desk.office, "desk", replace(twin, public_key=spki))) is code, encoding
     assert refusal(lambda: directory.add_person(desk.office, "desk", replace(twin, unit="NONE", public_key=Human().spki))) is Code.NOT_FOUND
 
 

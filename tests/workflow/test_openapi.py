@@ -10,6 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -46,6 +47,7 @@ def test_every_operation_does_what_the_description_says(running: Running, caller
     uri = operator_uri("desk") if caller == "operator" else client_uri("prober")
     with session_of(running, caller, uri) as session:
         for result in schema.get_all_operations():
+            assert isinstance(result, Ok), result
             operation = result.ok()
             if mode is GenerationMode.NEGATIVE and not (operation.query or operation.path_parameters or operation.body):
                 continue  # nothing that could be wrong

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import insert
@@ -11,7 +12,7 @@ from sealcore.errors import Code
 from sealcore.ids import client_uri, service_uri, uuid7
 from sealcore.platform.db import read, write
 from tests.workflow.conftest import Desk
-from tests.workflow.deciding import decide, refusal, with_ca
+from tests.workflow.deciding import decide, performance_of, refusal, with_ca
 from workflow import tables
 from workflow.directory import store as directory_store
 from workflow.directory import use_cases as directory
@@ -86,7 +87,7 @@ def test_people_lower_a_policy_by_an_approved_act_that_goes_to_nobody_else(desk:
     assert Policy("four-eyes", 2, 1) not in policies.listing(desk.office)
     assert decide(desk, form, desk.human("approver")).form.state is FormState.APPROVED
     assert Policy("four-eyes", 2, 1) in policies.listing(desk.office)
-    assert forms.show(desk.office, desk.operator, form.number).performance.state == "done"
+    assert performance_of(desk, form).state == "done"
     assert desk.outbox.deliver() and desk.signer.state.performed == []
 
 
@@ -193,7 +194,7 @@ def test_clients_from_before_count_as_let_in_and_seeded_ones_too(desk: Desk) -> 
     client = Client(uuid7(), "Old", client_uri(uuid7()), "OFFICE")
     with write(desk.office.engine) as connection:
         directory_store.add_client(connection, client)
-        row = {"id": uuid7(), "name": "Bare", "uri": client_uri(uuid7()), "unit": "OFFICE", "active": True}
+        row: dict[str, Any] = {"id": uuid7(), "name": "Bare", "uri": client_uri(uuid7()), "unit": "OFFICE", "active": True}
         connection.execute(insert(tables.clients).values(row))
         bare = directory_store.client_by_uri(connection, row["uri"])
     assert client.approved and bare is not None and not bare.approved, "what says nothing is not approved"

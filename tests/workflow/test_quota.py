@@ -21,6 +21,7 @@ from tests.workflow.conftest import NOON, Desk
 from tests.workflow.deciding import decide, refusal
 from workflow.forms import use_cases as forms
 from workflow.forms.kinds.act import ActRequest
+from workflow.forms.model import Form
 from workflow.office import Bounds
 from workflow.settings import QuotaSettings
 from workflow.web.limits import Admission
@@ -195,7 +196,7 @@ def test_files_of_acts_that_wait_are_bounded_for_each_client_and_go_with_their_f
     monkeypatch.setattr(forms, "MOST_WAITING_BYTES", 3000)
     act = {"change": "seal_picture_add", "id": uuid7(), "picture": "ab" * 32}
 
-    def ask(content: bytes) -> forms.Form:
+    def ask(content: bytes) -> Form:
         return desk.submit("", asked=ActRequest(act, (content,)), action="register")
 
     first = ask(b"a" * 1500)

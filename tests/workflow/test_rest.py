@@ -221,7 +221,8 @@ class AtTheDesk:
 
 def test_an_act_is_gone_on_with_until_it_is_carried_out(running: Running, operator: httpx.Client) -> None:
     """Open, or approved and waiting for a signer that cannot take it yet: the same command files no second form."""
-    state, desk, act = running.signer.state, AtTheDesk(operator), {"change": "client_stop", "client": client_uri(uuid7())}
+    desk: Any = AtTheDesk(operator)  # stands for the client of the command line
+    state, act = running.signer.state, {"change": "client_stop", "client": client_uri(uuid7())}
     approver = Human("approver")
     running.enrol(operator, approver)
     state.register(approver)

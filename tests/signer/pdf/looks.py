@@ -6,6 +6,7 @@ import ctypes
 import io
 import subprocess
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pypdfium2
 import pypdfium2.raw as pdfium
@@ -102,7 +103,8 @@ def _pixels(file: bytes, index: int, box: Box, image: Image.Image) -> tuple[int,
 def _is_black(image: Image.Image) -> bool:
     inset = 2 * _MARGIN_PIXELS
     inner = image.crop((inset, inset, image.width - inset, image.height - inset))
-    return max(high for _low, high in inner.getextrema()) < _BLACK
+    extrema: Any = inner.getextrema()  # of several bands: a pair for each
+    return bool(max(high for _low, high in extrema) < _BLACK)
 
 
 def _pixel(page: pypdfium2.PdfPage, x: float, y: float, image: Image.Image) -> tuple[int, int]:

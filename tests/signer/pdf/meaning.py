@@ -35,7 +35,7 @@ class _Comparison:
     """Two graphs are the same when every path leads to the same; loops end where a pair of objects was met before."""
 
     def __init__(self, one: Prepared, other: Prepared) -> None:
-        self._ranges = (list(one.byte_range), list(other.byte_range))
+        self._ranges: Any = (list(one.byte_range), list(other.byte_range))
         self._met: set[tuple[tuple[int, int], tuple[int, int]]] = set()
         self._stack: list[tuple[str, Any, Any]] = []
 
@@ -109,7 +109,7 @@ def rewritten(file: bytes) -> set[tuple[int, int]]:
 def root_and_form(document: bytes) -> set[tuple[int, int]]:
     """The objects that the lean writer writes anew even where nothing in them changes: catalog and form."""
     root = PdfFileReader(io.BytesIO(document), strict=False).trailer.raw_get("/Root")
-    form = dict.get(root.get_object(), "/AcroForm")
+    form: Any = dict.get(root.get_object(), "/AcroForm")
     found = {(root.idnum, root.generation)}
     return found | {(form.idnum, form.generation)} if hasattr(form, "idnum") else found
 

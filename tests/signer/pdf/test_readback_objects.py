@@ -171,9 +171,9 @@ def _resource(opened: Opened, look: generic.StreamObject) -> None:
     look["/Resources"]["/Font"] = dictionary(F=opened.update.add_object(dictionary(Type=name("Font"))))
 
 
-SLIPPED: dict[str, Callable[[Opened], None]] = {
+SLIPPED: dict[str, Callable[[Opened], object]] = {
     "an annotation": _annotation,
-    "an object that nothing refers to": lambda opened: opened.update.add_object(dictionary(Type=name("Font"))) and None,
+    "an object that nothing refers to": lambda opened: opened.update.add_object(dictionary(Type=name("Font"))),
     "the page's contents": _contents,
     "the contents in their place": _contents_in_place,
     "a page's resources": lambda opened: _first_page(opened).__setitem__("/Resources", dictionary(ProcSet=generic.ArrayObject())),
@@ -197,7 +197,7 @@ SLIPPED: dict[str, Callable[[Opened], None]] = {
 }
 
 
-def _prepared_with(monkeypatch: pytest.MonkeyPatch, document: bytes, plan: Plan, slip: Callable[[Opened], None]) -> Prepared:
+def _prepared_with(monkeypatch: pytest.MonkeyPatch, document: bytes, plan: Plan, slip: Callable[[Opened], object]) -> Prepared:
     """By a writer that somebody has taken over."""
     placing = writer._place
 
