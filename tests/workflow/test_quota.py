@@ -14,7 +14,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, uuid7
-from sealcore.platform.http import PEER_SCOPE_KEY
+from sealcore.platform.front.protocol import PEER_SCOPE_KEY
 from sealcore.platform.turns import Turns
 from tests.pki import InfrastructureCa
 from tests.workflow.conftest import NOON, Desk
