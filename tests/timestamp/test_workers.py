@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -118,6 +119,17 @@ def test_a_killed_worker_is_replaced_while_the_others_serve(office: Office) -> N
     assert survivor in office.workers() and len(office.workers()) == 2
     assert office.sample("vermilion_timestamp_worker_restarts_total") == {"parent": 1}
     assert plain_http.get(f"{office.monitoring}/readyz").status_code == 200
+
+
+def test_a_worker_is_replaced_as_soon_as_there_is_a_descriptor_for_it(office: Office, tmp_path: Path) -> None:
+    victim, _survivor = office.workers()
+    before = resource.prlimit(office.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(office.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: "RESOURCES_EXHAUSTED" in (tmp_path / "log").read_text(), "the parent says what it is short of")
+    assert office.stamp()  # by the other one
+    resource.prlimit(office.process.pid, resource.RLIMIT_NOFILE, before)
+    until(lambda: len(office.workers()) == 2 and victim not in office.workers(), "another worker serves in its place")
 
 
 def test_a_killed_parent_leaves_no_worker_behind(office: Office) -> None:
