@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import httpx
 
 from sealcore.errors import Code, VermilionError
+from sealcore.hsm.softhsm import settings_of
 from tests.crash.scene import port
+from tests.signer.office import Office
 from tests.signer.station import Station
 
 Stations = Callable[..., Station]
@@ -57,3 +60,17 @@ def code_of(work: Callable[[], object]) -> Code | None:
     except VermilionError as refused:
         return refused.code
     return None
+
+
+def copied(office: Office, folder: Path) -> Office:
+    """The same office with a copy of its token, which a test may take away."""
+    assert office.token is not None
+    assert office.token.softhsm_conf is not None
+    original = office.token.softhsm_conf.parent
+    shutil.copytree(original, folder)
+    settings = settings_of(folder, office.token.label)
+    conf = folder / "softhsm2.conf"
+    conf.write_text(conf.read_text("utf-8").replace(str(original), str(folder)), "utf-8")
+    other = object.__new__(Office)
+    other.__dict__.update(office.__dict__, token=settings)
+    return other

@@ -16,7 +16,6 @@ from sqlalchemy import create_engine, text
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
-from sealcore.hsm.softhsm import settings_of
 from signer.worker.channel import Channel, pair
 from tests.crash.failpoints import Act
 from tests.crash.scene import House, Scene
@@ -35,25 +34,12 @@ from tests.signer.batches import (
     let_in,
     refused_codes,
 )
-from tests.signer.office import SEALS, Office, document
+from tests.signer.cramped import copied
+from tests.signer.office import SEALS, document
 from tests.signer.station import Station, typed
 from tests.support.waiting import until
 
 # --- the HSM -----------------------------------------------------------------------------------------------------------------------
-
-
-def copied(office: Office, folder: Path) -> Office:
-    """The same office with a copy of its token, which a test may take away."""
-    assert office.token is not None
-    assert office.token.softhsm_conf is not None
-    original = office.token.softhsm_conf.parent
-    shutil.copytree(original, folder)
-    settings = settings_of(folder, office.token.label)
-    conf = folder / "softhsm2.conf"
-    conf.write_text(conf.read_text("utf-8").replace(str(original), str(folder)), "utf-8")
-    other = object.__new__(Office)
-    other.__dict__.update(office.__dict__, token=settings)
-    return other
 
 
 def test_with_the_hsm_gone_the_uses_stay_open_and_go_on_when_it_is_back(tmp_path: Path, house: House) -> None:

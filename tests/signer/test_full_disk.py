@@ -12,15 +12,19 @@ from typing import Any
 import pytest
 
 from sealcore.errors import Code
+from tests.crash.scene import port
+from tests.pki import InfrastructureCa
 from tests.signer.acting import stop
 from tests.signer.batches import batch, entries_of, everything_sealed_once, refused_codes
-from tests.signer.cramped import Cramped, Stations, code_of
-from tests.signer.office import document
+from tests.signer.cramped import Cramped, Stations, code_of, copied
+from tests.signer.office import Office, document
+from tests.signer.station import Crls, Station
 from tests.support.disks import MEBIBYTE, Hog, small_disk
 from tests.support.waiting import until
 
 FULL = {"storage": "STORAGE_FULL"}
 RESERVE = "vermilion_storage_reserve_bytes"
+AWAY = {Code.HSM_UNAVAILABLE, Code.HSM_KEY_MISSING, Code.SERVICE_UNAVAILABLE}  # no worker could log in
 _WHOLE_BYTES = 1_900_000  # of the reserve on so small a disk
 
 Place = tuple[Cramped, Hog]
@@ -123,3 +127,32 @@ def test_a_worker_that_dies_while_the_disk_is_full_is_replaced_and_seals_when_th
     hog.go()
     until(lambda: not cramped.failing())
     everything_sealed_once(station, waiting, station.stream(waiting.token, waiting.items))
+
+
+def test_a_token_on_the_full_disk_outlives_the_logins_of_new_workers(
+    tmp_path: Path, office: Office, infrastructure: InfrastructureCa, crls: Crls
+) -> None:
+    """SoftHSM writes the token's own record anew at every login, in place: without room it is left empty."""
+    with small_disk(tmp_path / "small", 30) as folder:
+        mine, hog = copied(office, folder / "hsm"), Hog(folder)
+
+        def stations(place: Path, url: str, extra: dict[str, Any]) -> Station:
+            made = Station(place, mine, infrastructure, crls, url, port(), extra)
+            made.seed()
+            return made
+
+        cramped = Cramped(folder, stations, workers={"bulk": 1, "interactive": 0})
+        station = cramped.station
+        station.forked = False
+        with station.running():
+            station.seal(mine.approve([document("Before")]))
+            waiting = batch(mine)
+            hog.fill()
+            for worker in cramped.workers():
+                os.kill(worker, signal.SIGKILL)
+            until(lambda: cramped.metric("vermilion_signer_worker_deaths_total") > 0)
+            until(lambda: refused_codes(station.stream(waiting.token, waiting.items)) <= {Code.STORAGE_FULL, *AWAY})
+            hog.fill()
+            hog.go()
+            until(lambda: not cramped.failing())
+            everything_sealed_once(station, waiting, station.stream(waiting.token, waiting.items))
