@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from sealcore.errors import Code
+from sealcore.errors import Code, VermilionError
 from sealcore.platform.metrics import SECONDS, HttpMetrics, OnDemand, disk_metrics, process_metrics
 
 if TYPE_CHECKING:  # the witness needs none of what publishes
@@ -31,12 +31,13 @@ class LedgerMetrics:
             self.passes.labels(str(outcome))
         OnDemand(self.registry, self._sizes)
 
-    def run_pass(self) -> None:
-        """Runs one pass of the publisher and counts it."""
+    def run_pass(self) -> VermilionError | None:
+        """Runs one pass of the publisher and counts it; its fault, which the publisher has logged."""
         with self.pass_seconds.time():
             self._publisher.run_pass()
         fault = self._publisher.health().fault
         self.passes.labels("ok" if fault is None else str(fault.code)).inc()
+        return fault
 
     def follows(self) -> None:
         """Raises the fault of the last pass: checkpoints do not follow the signer."""

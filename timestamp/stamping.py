@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final
 
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.hsm.watch import Watched
 from timestamp.request import TimestampRequest
 from timestamp.unit import TimestampUnit
@@ -59,10 +61,13 @@ class Stamping:
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
             batch = self._with_others(first)
-            outcomes = self._watched.run([self._job(request) for request, _token in batch])
-            loop = first[1].get_loop()
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_settle, batch, outcomes)
+            outcomes: Sequence[bytes | VermilionError]
+            try:
+                outcomes = self._watched.run([self._job(request) for request, _token in batch])
+            except Exception as raised:  # noqa: BLE001  (no threads or memory for now; this thread serves the next batch)
+                outcomes = [typed(raised)] * len(batch)
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                first[1].get_loop().call_soon_threadsafe(_settle, batch, outcomes)
 
     def _with_others(self, first: _Asked) -> list[_Asked]:
         """``first`` and this thread's share of the queue, so that no thread is idle while another has a long batch."""

@@ -37,7 +37,7 @@ class CrlStore:
         self._failing: dict[str, str] = {}  # address → why, as the log has it
         self._lock = threading.Lock()
         self._http = HttpClient(within_s=FETCH_TIMEOUT_S)
-        self._task = Periodic("crls", self._round, REFRESH_S)
+        self._task = Periodic("crls", self.refresh, REFRESH_S)
         self._log = get_log("crls")
         for url in self._urls:
             self._load(url)
@@ -70,11 +70,6 @@ class CrlStore:
     def stop(self) -> None:
         """Ends the background refresh; a fetch that is under way is left to its timeout."""
         self._task.stop(within_s=0)
-
-    def _round(self) -> None:
-        fault = self.refresh()
-        if fault is not None:
-            raise fault
 
     def _fetch(self, url: str) -> bytes:
         answer = self._http.ask("GET", url, most_bytes=MOST_CRL_BYTES)

@@ -13,9 +13,10 @@ from ca.ocsp.metrics import OcspMetrics
 from ca.ocsp.record import AnswerRecord, Kept
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.hsm.watch import Watched
 from sealcore.platform.log import get as get_log
-from sealcore.platform.periodic import NOW, Backoff, Pause, Periodic
+from sealcore.platform.periodic import NOW, Backoff, Pause, Periodic, progress
 
 ROUND_S: Final = 2.0  # how soon a change of the record is seen; a lookup sees it at once
 SHARE: Final = 20  # of which one part may go into looking for what is due
@@ -45,6 +46,7 @@ class Presigner:
         self._clock = clock
         self._complete_s: dict[str, float] = {}  # CA → when nothing was due any more
         self._begun = False  # whether there was a time when nothing at all was due
+        self._failing: dict[str, VermilionError] = {}  # CA → why its answers could not be made in the last round
         self._task = Periodic(
             "ocsp-presign", self._timed_round, ROUND_S, first_s=NOW, retry=Backoff(FAULT_PAUSE_S, FAULT_PAUSE_S), clock=clock
         )
@@ -60,21 +62,21 @@ class Presigner:
 
     def round(self) -> bool:
         """Renews and signs all that is due; False when something could not be made, which the log names."""
-        well = True
+        failing, self._failing = self._failing, {}
         for delegation in self._delegations:
             if self._begun:  # a generation that has joined since has the same grace
                 self._complete_s.setdefault(delegation.authority.name, self._clock.monotonic_s())
             try:
                 delegation.renew_if_due()
                 self._sign_due(delegation)
-            except VermilionError as fault:
-                well = False
+            except Exception as raised:  # noqa: BLE001  (what is wrong with one CA must not keep the others from being served)
+                name, fault = delegation.authority.name, typed(raised)
                 self._metrics.faults.labels(str(fault.code)).inc()
-                self._log.error(
-                    "answers are due and cannot be made", ca=delegation.authority.name, code=str(fault.code), reason=fault.reason
-                )
-        self._begun = self._begun or well
-        return well
+                if name not in failing or failing[name].reason != fault.reason:  # once an outage, and when its reason changes
+                    self._log.error("answers are due and cannot be made", ca=name, code=str(fault.code), reason=fault.reason)
+                self._failing[name] = fault
+        self._begun = self._begun or not self._failing
+        return not self._failing
 
     def current(self) -> None:
         """REVOCATION_UNAVAILABLE when a CA has no delegate, or answers have been missing or out of date for a while.
@@ -95,6 +97,7 @@ class Presigner:
         delegate, authority = delegation.current(), delegation.authority
         maker = AnswerMaker(delegate, self._validity)
         while not self._task.stopping:
+            progress()
             now = self._clock.now()
             due = self._record.due(
                 authority.name,
@@ -116,8 +119,9 @@ class Presigner:
                 if isinstance(outcome, VermilionError):
                     raise outcome
 
-    def _timed_round(self) -> Pause:
+    def _timed_round(self) -> Pause | VermilionError:
         """A round, and the pause after it: long enough that looking for what is due takes no more than its share of the time."""
         began_s = self._clock.monotonic_s()
-        well = self.round()
-        return Pause(max(ROUND_S, SHARE * (self._clock.monotonic_s() - began_s)) if well else FAULT_PAUSE_S)
+        if not self.round():
+            return next(iter(self._failing.values()))
+        return Pause(max(ROUND_S, SHARE * (self._clock.monotonic_s() - began_s)))

@@ -18,6 +18,7 @@ import os
 import ssl
 import threading
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from sealcore.errors import VermilionError
@@ -174,8 +175,9 @@ class HttpClient:
         silent_s: float | None = None,
     ) -> None:
         self._within_s = within_s
-        self._client = AsyncHttpClient(within_s=within_s, tls=tls, at_once=at_once, connect_s=connect_s, silent_s=silent_s)
-        self._loop = _Background.of_this_process()
+        self._make = partial(AsyncHttpClient, within_s=within_s, tls=tls, at_once=at_once, connect_s=connect_s, silent_s=silent_s)
+        self._made = os.getpid(), self._make()
+        _Background.of_this_process()
 
     def ask(
         self,
@@ -189,12 +191,14 @@ class HttpClient:
         repeatable: bool = True,
     ) -> Answer:
         """See ``AsyncHttpClient.ask``."""
-        asking = self._client.ask(method, url, most_bytes=most_bytes, body=body, headers=headers, within_s=within_s, repeatable=repeatable)
-        return self._loop.run(asking, (self._within_s if within_s is None else within_s) + _SPARE_S)
+        if self._made[0] != os.getpid():  # forked: the connections are the parent's
+            self._made = os.getpid(), self._make()
+        asking = self._made[1].ask(method, url, most_bytes=most_bytes, body=body, headers=headers, within_s=within_s, repeatable=repeatable)
+        return _Background.of_this_process().run(asking, (self._within_s if within_s is None else within_s) + _SPARE_S)
 
     def close(self) -> None:
         """Closes the connections."""
-        self._loop.run(self._client.close(), _SPARE_S)
+        _Background.of_this_process().run(self._made[1].close(), _SPARE_S)
 
 
 class _Background:
@@ -215,6 +219,11 @@ class _Background:
                 cls._present = cls()
             return cls._present
 
+    @classmethod
+    def forget(cls) -> None:
+        """In a process that was forked: the thread stayed behind."""
+        cls._present, cls._lock = None, threading.Lock()
+
     def run(self, work: Coroutine[Any, Any, _Result], within_s: float) -> _Result:
         """The coroutine's result. An interrupt, or a loop that hangs, ends the wait."""
         running = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -224,3 +233,6 @@ class _Background:
             raise HttpError(Failure.SLOW, f"no answer within {within_s:g} s") from None
         finally:
             running.cancel()
+
+
+os.register_at_fork(after_in_child=_Background.forget)

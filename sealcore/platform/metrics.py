@@ -14,18 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sealcore.errors import VermilionError
 from sealcore.platform import log, periodic
 from sealcore.platform.front.connections import REASONS
+from sealcore.platform.periodic import STANDING_STILL, Health
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine  # for its type alone: who has no database need not load one
 
 SECONDS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 WORKER: Final = "worker"
+FAILING: Final = "vermilion_background_failing_seconds"
+STOPPED: Final = "vermilion_background_stopped"
 _CREATED: Final = "_created"  # when a series began: prometheus_client's addition, a second series for each, which nobody asks for
 
 
@@ -101,6 +104,12 @@ def _background_rounds() -> Iterable[Metric]:
     for labels, count in sorted(rounds.items()):
         family.add_metric(labels, count)
     yield family
+    failing = GaugeMetricFamily(FAILING, "Seconds since the rounds of a background task fail; 0 while they go well", labels=["task"])
+    stopped = GaugeMetricFamily(STOPPED, "1 when a background task has ended or makes no progress", labels=["task"])
+    for standing in periodic.standings():
+        failing.add_metric([standing.name], standing.for_s if standing.health is Health.FAILING else 0.0)
+        stopped.add_metric([standing.name], float(standing.health in STANDING_STILL))
+    yield from (failing, stopped)
 
 
 def _log_lines_lost() -> Iterable[Metric]:

@@ -7,9 +7,11 @@ names the one that fails. ``/metrics`` carries the same answers as ``vermilion_r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
@@ -23,14 +25,17 @@ from sealcore import __version__
 from sealcore.errors import Code, VermilionError
 from sealcore.exhaustion import exhausted
 from sealcore.platform import log as logs
+from sealcore.platform import periodic
 from sealcore.platform.config import Listen
 from sealcore.platform.front.limits import FOR_OPERATORS
 from sealcore.platform.http import HttpEndpoint, install_errors
 from sealcore.platform.log import get as get_log
-from sealcore.platform.metrics import exposition, merge
+from sealcore.platform.metrics import FAILING, STOPPED, WORKER, exposition, merge
+from sealcore.platform.periodic import STANDING_STILL, Health, Standing
 
 PATIENCE_S: Final = 3.0  # for one part; longer than a call waits for a service that comes back, shorter than a scrape waits for us
 GATHER_S: Final = 5.0
+_OWN: Final = frozenset({"front", "parent"})  # as ``Gather`` calls the process that asks its workers
 
 Check = Callable[[], Awaitable[None] | None]
 """Raises when the part cannot do its work. A plain function may block: it runs in a thread of its own."""
@@ -158,13 +163,15 @@ class ObservabilityEndpoint:
             return PlainTextResponse("ok\n")
 
         async def ready(_request: Request) -> Response:
-            parts = await self.readiness.examine()
+            parts, loops = await asyncio.gather(self.readiness.examine(), self._loops())
             failing = {part: fault for part, fault in parts.items() if fault is not None}
+            failing |= {name: one.fault for name, one in loops.items() if one.health in STANDING_STILL and one.fault is not None}
             if failing:
                 log.warning("not ready", parts={part: str(fault.code) for part, fault in failing.items()})
             body = {
                 "status": "not ready" if failing else "ready",
                 "parts": {part: self._told(part, fault) for part, fault in parts.items()},
+                "loops": {name: _told_of_loop(one) for name, one in loops.items()},
             }
             if (lost := logs.lost()) is not None:  # the work goes on without its log; somebody should know
                 body["log"] = str(lost)
@@ -180,6 +187,14 @@ class ObservabilityEndpoint:
         note = self._notes.get(part)
         return {"status": "ok", "note": note()} if note else {"status": "ok"}
 
+    async def _loops(self) -> dict[str, Standing]:
+        """Every background task of the service: this process's, and those of its workers, as ``WORKER/TASK``."""
+        loops = {one.name: one for one in periodic.standings()}
+        if not isinstance(self._source, CollectorRegistry):
+            with contextlib.suppress(Exception):  # a worker that does not answer is told by the part that watches over workers
+                loops |= {one.name: one for one in _of_workers(await self._families()) if one.name.partition("/")[0] not in _OWN}
+        return loops
+
     async def _families(self) -> Iterable[Metric]:
         if isinstance(self._source, CollectorRegistry):
             return await asyncio.to_thread(lambda source: list(source.collect()), self._source)
@@ -189,6 +204,30 @@ class ObservabilityEndpoint:
         except TimeoutError:
             raise VermilionError(Code.SERVICE_UNAVAILABLE, "the workers do not say how they are") from None
         return await asyncio.to_thread(merge, snapshots)
+
+
+def _told_of_loop(one: Standing) -> dict[str, Any]:
+    if one.fault is None:
+        return {"status": one.health}
+    since = (datetime.now(UTC) - timedelta(seconds=one.for_s)).isoformat(timespec="seconds")
+    return {"status": one.health, "since": since, "code": str(one.fault.code), "reason": one.fault.reason, "way_out": one.fault.way_out}
+
+
+def _of_workers(families: Iterable[Metric]) -> Iterable[Standing]:
+    """What the metrics of workers say of their background tasks; why one fails is in their logs."""
+    told = {family.name: family.samples for family in families if family.name in (FAILING, STOPPED)}
+    failing_s = {(one.labels[WORKER], one.labels["task"]): one.value for one in told.get(FAILING, ())}
+    for one in told.get(STOPPED, ()):
+        worker, task = one.labels[WORKER], one.labels["task"]
+        name, for_s = f"{worker}/{task}", failing_s.get((worker, task), 0.0)
+        if one.value:
+            fault = VermilionError(Code.INTERNAL, f"the background task {task} of the worker {worker} has ended or makes no progress")
+            yield Standing(name, Health.ENDED, 0.0, fault)
+        elif for_s:
+            reason = f"the rounds of the background task {task} of the worker {worker} fail; its log says why"
+            yield Standing(name, Health.FAILING, for_s, VermilionError(Code.SERVICE_UNAVAILABLE, reason))
+        else:
+            yield Standing(name, Health.WELL)
 
 
 def _release() -> Metric:

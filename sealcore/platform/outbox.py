@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from sealcore.errors import Code, Kind, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform.log import get as get_log
 from sealcore.platform.log import request
-from sealcore.platform.periodic import NOW, Backoff, Pause, Periodic
+from sealcore.platform.periodic import NOW, Backoff, Periodic, progress
 from sealcore.platform.rpc.errors import UnreachableError
 
 INTERVAL_S: Final = 5.0
@@ -84,6 +85,8 @@ class Outbox:
         self._task = Periodic(name, self._round, interval_s, first_s=NOW, retry=self._retry, failing="the outbox cannot be read")
         self._unanswered: set[int] = set()  # items over which a receiver gave no answer
         self._silent: set[str] = set()  # receivers whose outage is in the log already
+        self._fault: VermilionError | None = None  # of the present pass
+        self._said: dict[int, str] = {}  # items that were not taken, and why, as the log has it
         self._log = get_log("outbox")
 
     def start(self) -> None:
@@ -105,6 +108,7 @@ class Outbox:
         (where order does not matter), so that nobody waits behind an item over which a receiver hangs.
         """
         away: set[str] = set()
+        self._fault = None
         after, all_delivered, last = 0, True, list[Item]()
         while items := self._box.pending(after, away):
             for item in items:
@@ -117,13 +121,18 @@ class Outbox:
         for item in last:
             all_delivered &= self._try(item, away)
         self._silent &= away
+        if all_delivered:
+            self._said.clear()
         return all_delivered and not away
 
-    def _round(self) -> Pause | None:
-        return None if self.deliver() else self._retry.next()
+    def _round(self) -> VermilionError | None:
+        if self.deliver():
+            return None
+        return self._fault or VermilionError(Code.SERVICE_UNAVAILABLE, "something could not be delivered yet")
 
     def _try(self, item: Item, away: set[str]) -> bool:
         """Whether the item is done with."""
+        progress()
         if item.receiver in away or self._task.stopping:
             return False
         self._unanswered.discard(item.id)
@@ -157,20 +166,27 @@ class Outbox:
             self._keep_from(away, item, fault)
             return False
         if fault.kind in _TRY_AGAIN:
-            self._log.warning(f"the {item.receiver} cannot take an event now", event_name=item.event, code=str(fault.code))
+            self._fault = fault
+            if self._said.get(item.id) != fault.reason:  # once an item, and when the reason changes
+                self._said[item.id] = fault.reason
+                self._log.warning(f"the {item.receiver} cannot take an event now", event_name=item.event, code=str(fault.code))
             return False
         self._log.error(f"the {item.receiver} refuses an event", event_name=item.event, code=str(fault.code), reason=fault.reason)
         self._set_aside(item, fault)
         return True
 
     def _unforeseen(self, item: Item, away: set[str], fault: Exception) -> None:
-        self._log.error("fault", event_name=item.event, code=str(Code.INTERNAL), exc_info=fault)
+        self._fault = typed(fault)
+        if self._said.get(item.id) != self._fault.reason:
+            self._said[item.id] = self._fault.reason
+            self._log.error("fault", event_name=item.event, code=str(Code.INTERNAL), exc_info=fault)
         if self._set_aside is None:  # where order matters, nothing overtakes it
             away.add(item.receiver)
 
     def _keep_from(self, away: set[str], item: Item, fault: VermilionError) -> None:
         """Nothing more for this receiver in this pass. Said once an outage, not once a pass."""
         away.add(item.receiver)
+        self._fault = fault
         if item.receiver not in self._silent:
             self._silent.add(item.receiver)
             told = {"event_name": item.event, "code": str(fault.code), "reason": fault.reason}

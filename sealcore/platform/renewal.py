@@ -26,7 +26,7 @@ from sealcore.platform.config import TlsSettings
 from sealcore.platform.identity import Identity, IdentityWatch, read, replace
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import OnDemand
-from sealcore.platform.periodic import NOW, Backoff, Pause, Periodic
+from sealcore.platform.periodic import NOW, Backoff, Periodic
 from sealcore.platform.rpc.client import call, channel
 
 SHARE_OF_LIFE: Final = 2 / 3  # leaves a third for a CA that cannot be reached: ten days of thirty
@@ -131,7 +131,7 @@ class Renewal:
         """Stops watching. A renewal in progress is completed after the next start."""
         self._task.stop(within_s=0)
 
-    def _round(self) -> Pause | None:
+    def _round(self) -> VermilionError | None:
         if not due(self._watch.look().certificate, self._clock):
             return None
         assert self._tls.ca_target is not None, "the task runs with a CA only"
@@ -139,7 +139,7 @@ class Renewal:
             certificate = renew(self._tls, self._tls.ca_target, self._clock)
         except VermilionError as fault:  # logged every time: attempts are far apart, and each failure leaves one fewer
             self._log.error("certificate not renewed", code=str(fault.code), reason=fault.reason, way_out=fault.way_out)
-            return self._retry.next()
+            return fault
         self._log.info("certificate renewed", serial=f"{certificate.serial_number:x}", until=certificate.not_valid_after_utc.isoformat())
         return None
 

@@ -78,7 +78,7 @@ class CrlWatch:
         self._lock = threading.Lock()
         self._asked_s = -REFRESH_S
         self._failing: frozenset[str] = frozenset()
-        self._task = Periodic("crl-watch", self._round, REFRESH_S, first_s=NOW, failing="CRLs not confirmed", clock=clock)
+        self._task = Periodic("crl-watch", self._round, REFRESH_S, first_s=NOW, clock=clock)
         self._log = get_log("revocation")
         trust = _read_trust(tls.trust_file)
         self._state = _state(trust, _parse_trust(tls.trust_file, trust), {})
@@ -129,10 +129,9 @@ class CrlWatch:
         """Ends the background refresh; a fetch that is under way is left to its timeout."""
         self._task.stop(within_s=0)
 
-    def _round(self) -> None:
+    def _round(self) -> VermilionError | None:
         self.refresh()
-        if self._failing:
-            raise _unusable(f"no answer that can be used from {', '.join(sorted(map(shown, self._failing)))}")
+        return _unusable(f"no answer that can be used from {', '.join(sorted(map(shown, self._failing)))}") if self._failing else None
 
     def _now_s(self) -> float:
         return self._clock.now().timestamp()

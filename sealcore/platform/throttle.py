@@ -14,11 +14,12 @@ _LONGEST_KIND: Final = 200
 
 
 class Throttle:
-    """Decides for each line of a kind whether it is written. Thread-safe."""
+    """Decides for each line of a kind whether it is written: ``at_once`` of them, and then one in an interval. Thread-safe."""
 
-    def __init__(self, interval_s: float = INTERVAL_S, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, interval_s: float = INTERVAL_S, now_s: Callable[[], float] = time.monotonic, *, at_once: int = 1) -> None:
         self._interval_s, self._now_s = interval_s, now_s
-        self._kinds: dict[Any, tuple[float, int]] = {}  # kind → when its next line is written; how many were not
+        self._ahead_s = (at_once - 1) * interval_s
+        self._kinds: dict[Any, tuple[float, int]] = {}  # kind → when its next line is due; how many were not written
         self._forget_s = 0.0
         self._lock = threading.Lock()
 
@@ -31,10 +32,10 @@ class Throttle:
                 if len(self._kinds) >= _MOST_KINDS:
                     kind = None
             next_s, left_out = self._kinds.get(kind, (now_s, 0))
-            if now_s < next_s:
+            if now_s + self._ahead_s < next_s:
                 self._kinds[kind] = next_s, left_out + 1
                 return None
-            self._kinds[kind] = now_s + self._interval_s, 0
+            self._kinds[kind] = max(now_s, next_s) + self._interval_s, 0
             return left_out
 
     def _forget(self, now_s: float) -> None:

@@ -74,7 +74,10 @@ class Sources:
         raise VermilionError(Code.REVOCATION_UNAVAILABLE, f"no current answer about {_named(link)} ({'; '.join(faults)})")
 
     def _is_allowed(self, url: str) -> bool:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # a CA may write into a certificate what it likes
+            return False
         return parts.scheme in _SCHEMES and parts.username is None and parts.netloc.lower() in self._settings.hosts
 
     def _fetched(self, source: Source, link: Link) -> bytes:

@@ -193,7 +193,7 @@ def test_what_comes_while_nothing_is_asked_ends_the_connection(client: HttpClien
 
     with Hostile(script) as server:
         assert client.ask("GET", server.url, most_bytes=MOST).body == b"two"
-        before = client._client._idle.take(Target.of(server.url))
+        before = client._made[1]._idle.take(Target.of(server.url))
         assert before is not None
         answered.set()
         until(lambda: not before.open, "the connection is closed")
@@ -243,6 +243,27 @@ def test_a_cancelled_exchange_leaves_nothing_for_the_next() -> None:
             return body
 
     assert asyncio.run(run()) == b"one"
+
+
+def test_a_forked_process_has_connections_of_its_own() -> None:
+    code = """
+import os, sys
+from sealcore.platform.http_client import HttpClient
+client = HttpClient(within_s=20)
+ask = lambda: print(os.getpid() == parent, client.ask("GET", sys.argv[1], most_bytes=99).body, flush=True)
+parent = os.getpid()
+ask()
+child = os.fork()
+if child == 0:
+    ask()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+ask()
+"""
+    with Hostile(serving(ONE, TWO)) as server:
+        told = subprocess.run([sys.executable, "-c", code, server.url], check=True, capture_output=True, text=True)
+        assert told.stdout.splitlines() == ["True b'one'", "False b'one'", "True b'two'"]
+        assert server.connections == 2
 
 
 # --- what a server may not learn, and the environment not decide -----------------------------------------------------------------

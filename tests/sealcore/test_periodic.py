@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import errno
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,9 +16,24 @@ from structlog.testing import capture_logs
 
 from sealcore.clock import FixedClock
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform.log import request_id
 from sealcore.platform.metrics import process_metrics
-from sealcore.platform.periodic import NOW, OK, AsyncPeriodic, Backoff, Pause, Periodic
+from sealcore.platform.periodic import (
+    LINE_EVERY_S,
+    LINES_AT_ONCE,
+    LONGEST_S,
+    NOW,
+    OK,
+    AsyncPeriodic,
+    Backoff,
+    Health,
+    Pause,
+    Periodic,
+    progress,
+    standings,
+)
+from tests.support.waiting import until
 
 LONG_S = 60.0  # far longer than a test: nothing here waits for it
 AWAY = VermilionError(Code.SERVICE_UNAVAILABLE, "the other side is away")
@@ -25,7 +42,7 @@ AWAY = VermilionError(Code.SERVICE_UNAVAILABLE, "the other side is away")
 class Script:
     """Rounds that end as they are told, one after the other; the last end is repeated."""
 
-    def __init__(self, *ends: Exception | None) -> None:
+    def __init__(self, *ends: BaseException | None) -> None:
         self._ends = list(ends)
         self.rounds = 0
         self.request_ids: list[str | None] = []
@@ -37,7 +54,7 @@ class Script:
         end = self._ends.pop(0) if len(self._ends) > 1 else self._ends[0]
         if self.rounds >= 4:
             self._played.set()
-        if isinstance(end, Exception):
+        if end is not None:
             raise end
 
     def wait(self) -> None:
@@ -56,6 +73,27 @@ def played(task: Periodic, script: Script) -> None:
     task.start()
     script.wait()
     task.stop()
+
+
+@pytest.mark.parametrize(
+    "fault", [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), MemoryError(), asyncio.CancelledError(), RecursionError()]
+)
+def test_no_kind_of_exception_ends_it(fault: BaseException) -> None:
+    script = Script(fault, fault, None, None)
+    task = Periodic("work", script, 0, first_s=NOW)
+    played(task, script)
+    assert task.outcomes[typed(fault).code] == 2 and task.outcomes[OK] >= 2
+
+
+def test_a_log_that_cannot_be_written_does_not_end_it() -> None:
+    def full(*_arguments: object) -> str:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    structlog.configure(processors=[full])
+    script = Script(AWAY, ValueError("unforeseen"), None, None)
+    task = Periodic("work", script, 0, first_s=NOW)
+    played(task, script)
+    assert task.outcomes[AWAY.code] == task.outcomes["INTERNAL"] == 1 and task.outcomes[OK] >= 2
 
 
 @pytest.mark.parametrize("fault", [AWAY, ValueError("nobody foresaw it")])
@@ -198,5 +236,129 @@ def test_on_the_event_loop_a_fault_does_not_end_it_either() -> None:
         await asyncio.gather(running, return_exceptions=True)
         assert running.cancelled()
         assert task.outcomes[str(AWAY.code)] == task.outcomes["INTERNAL"] == 1 and task.outcomes[OK] >= 1
+
+    asyncio.run(run())
+
+
+def test_outages_that_come_and_go_are_not_logged_without_a_bound() -> None:
+    clock = FixedClock(datetime(2026, 1, 1, tzinfo=UTC))
+    task = Periodic("work", lambda: None, 1.0, clock=clock)
+    with capture_logs() as logs:
+        for number in range(100):
+            task._end(None, VermilionError(Code.SERVICE_UNAVAILABLE, f"another reason {number}"))
+            task._end(None, None)
+        assert len(logs) == LINES_AT_ONCE
+        clock.advance(LINE_EVERY_S)
+        task._end(None, AWAY)
+        task._end(None, AWAY)
+    assert len(logs) == LINES_AT_ONCE + 1 and logs[-1]["left_out"] == 200 - LINES_AT_ONCE
+
+
+def standing(name: str) -> Health:
+    return next(one.health for one in standings() if one.name == name)
+
+
+def test_a_loop_says_since_when_it_fails_until_a_round_goes_well() -> None:
+    clock = FixedClock(datetime(2026, 1, 1, tzinfo=UTC))
+    ends: list[Exception | VermilionError | None] = []
+    rounds = threading.Semaphore(0)
+
+    def work() -> object:
+        assert rounds.acquire(timeout=LONG_S)
+        end = ends.pop(0) if ends else None
+        if isinstance(end, ValueError):
+            raise end
+        return end
+
+    task = Periodic("fails-for-a-while", work, 0, first_s=NOW, clock=clock)
+    task.start()
+
+    def played_so(end: Exception | None) -> None:
+        before = sum(task.outcomes.values())
+        ends.append(end)
+        rounds.release()
+        until(lambda: sum(task.outcomes.values()) > before)
+
+    played_so(None)
+    assert task.standing.health is Health.WELL
+    played_so(ValueError("unforeseen"))
+    clock.advance(10.0)
+    played_so(AWAY)  # a round that returns its fault has failed, too
+    clock.advance(10.0)
+    assert (task.standing.health, task.standing.for_s, task.standing.fault) == (Health.FAILING, 20.0, AWAY)
+    assert standing("fails-for-a-while") is Health.FAILING
+    played_so(None)
+    assert (task.standing.health, task.standing.for_s, task.standing.fault) == (Health.WELL, 0.0, None)
+    task.stop(within_s=0)
+    rounds.release()
+    assert task.name not in [one.name for one in standings()]
+
+
+def test_a_round_that_makes_no_progress_has_stalled_however_long_it_may_take() -> None:
+    clock = FixedClock(datetime(2026, 1, 1, tzinfo=UTC))
+    began, step, stepped, release = (threading.Event() for _ in range(4))
+
+    def work() -> None:
+        began.set()
+        assert step.wait(LONG_S)
+        progress()
+        stepped.set()
+        assert release.wait(LONG_S)
+
+    task = Periodic("stalls", work, LONG_S, first_s=NOW, clock=clock)
+    task.start()
+    assert began.wait(LONG_S)
+    clock.advance(LONGEST_S - 1)
+    step.set()
+    assert stepped.wait(LONG_S)
+    clock.advance(LONGEST_S - 1)
+    assert task.standing.health is Health.WELL
+    clock.advance(2)
+    assert standing("stalls") is Health.STALLED
+    release.set()
+    until(lambda: task.standing.health is Health.WELL)
+    task.stop()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_loop_whose_thread_has_died_says_so() -> None:
+    task = Periodic("dies", lambda: None, 0.001, first_s=NOW)
+    task.start()
+    ident = task._thread.ident
+    assert ident is not None
+
+    def killed() -> bool:  # between two rounds, where nothing of ours catches it; as a fault in the interpreter would
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(SystemExit))
+        return not task.alive
+
+    until(killed)
+    assert standing("dies") is Health.ENDED
+    task.stop()
+    progress()  # in a thread that is no loop's: nothing
+
+
+def test_on_the_event_loop_only_its_own_cancellation_ends_it() -> None:
+    async def run() -> None:
+        fourth = asyncio.Event()
+        rounds = 0
+
+        async def work() -> None:
+            nonlocal rounds
+            rounds += 1
+            if rounds == 4:
+                fourth.set()
+                return
+            inner = asyncio.create_task(asyncio.sleep(LONG_S))
+            inner.cancel()
+            await inner
+
+        task = AsyncPeriodic("cancelled-inside", work, 0, first_s=NOW)
+        running = asyncio.create_task(task.run())
+        async with asyncio.timeout(LONG_S):
+            await fourth.wait()
+        assert task.outcomes["INTERNAL"] == 3 and standing("cancelled-inside") in (Health.WELL, Health.FAILING)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert running.cancelled() and "cancelled-inside" not in [one.name for one in standings()]
 
     asyncio.run(run())

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,12 +22,19 @@ from protos.vermilion.v1 import ledger_pb2, signer_pb2
 from sealcore.clock import SKEW, FixedClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, service_uri, uuid7
+from sealcore.platform import db
+from sealcore.platform.migrate import scripts, upgrade
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.ledger_entry import Entry
+from signer.metrics import SignerMetrics
 from signer.register.chain import require_seal_chain
+from signer.register.model import Seal
 from signer.settings import OutsideCaSettings
 from signer.status.answers import Kind, Link, read
+from signer.status.judge import Outside as StatusOutside
 from signer.status.sources import Sources
+from signer.status.store import StatusStore
+from signer.status.watch import StatusWatch
 from tests.signer.acting import change, perform, refused_act, sealing
 from tests.signer.office import document, spki
 from tests.signer.outside_ca import SEAL, OutsideCa, openssl
@@ -333,6 +341,28 @@ def test_only_allowed_addresses_are_asked_and_within_bounds(outside: OutsideCa) 
     assert "more than 100 bytes" in refusal(lambda: Sources(small, clock).ask(link)).reason
     with pytest.raises(ValueError, match="begins with http"):
         OutsideCaSettings(crl_urls=("file:///etc/passwd",))
+
+
+def test_a_certificate_that_nobody_can_ask_about_keeps_no_other_from_being_asked(outside: OutsideCa, tmp_path: Path) -> None:
+    """What is odd in one CA's certificates, or in what it sends, is said of that one; the watch goes on, and tells monitoring."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    odd = (SEAL, "authorityInfoAccess=OCSP;URI:http://[::1", "crlDistributionPoints=URI:http://[::1")
+    certificates = [outside.certify(csr(key), *odd, sources="none"), outside.certify(csr(key), SEAL)]
+    chain = tuple(map(der, outside.chain()))
+    seals = {str(number): Seal(uuid7(), "Office", "contract", LABEL, der(one), chain, (), {}) for number, one in enumerate(certificates)}
+    own = tmp_path / "own.pem"
+    own.write_bytes(OutsideCa(tmp_path / "own").chain()[0].public_bytes(Encoding.PEM))
+    engine = db.connect(f"sqlite:///{tmp_path / 'signer.db'}")
+    upgrade(engine, scripts("signer"))
+    clock = FixedClock(soon())
+    register: Any = SimpleNamespace(current=lambda: SimpleNamespace(seals=seals))  # what the watch reads of a register
+    settings = OutsideCaSettings(hosts=frozenset({outside.host}))
+    watch = StatusWatch(settings, StatusOutside(own), register, StatusStore(engine), SignerMetrics(clock), clock=clock)
+    told = watch._round()
+    assert told is not None and told.code is Code.FETCH_FORBIDDEN
+    stored = [StatusStore(engine).get(link) for link in StatusOutside(own).links(seals["1"])]
+    assert None not in stored
+    engine.dispose()
 
 
 def test_newest_answer_counts_where_responder_and_crl_differ(outside: OutsideCa) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import VermilionError
+from sealcore.exhaustion import typed
 from sealcore.platform import renewal
 from sealcore.platform.identity import read
 from sealcore.platform.periodic import Periodic
@@ -49,8 +50,8 @@ class ClientRenewal:
                 if renewal.due(read(tls).certificate, self._clock):
                     renewal.renew(tls, self._ca_target, self._clock)
                     renewed.append(folder)
-            except VermilionError as fault:
-                self._report(folder, fault)
+            except Exception as raised:  # noqa: BLE001  (what is wrong with one client's files must not keep the others from renewal)
+                self._report(folder, typed(raised))
         return renewed
 
 

@@ -245,7 +245,8 @@ def failing_parts(plan: Office, service: str) -> str:
         client = HttpClient(within_s=READY_TIMEOUT_S)
         told = client.ask("GET", f"http://{listen.target}/readyz", most_bytes=MOST_READY_BYTES)
         client.close()
-        parts = json.loads(told.body)["parts"]
+        answer = json.loads(told.body)
+        parts = {**answer["parts"], **answer.get("loops", {})}
     except HttpError as fault:
         return text("doctor.services.mute", kind=fault.failure)
     except (ValueError, KeyError, TypeError, RecursionError) as fault:

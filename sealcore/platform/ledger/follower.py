@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Final
 
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.periodic import progress
 from sealcore.protocol.ledger_entry import Entry, entry_hash
 from sealcore.protocol.ledger_tiles import WIDTH
 from sealcore.protocol.merkle import Frontier
@@ -65,6 +66,7 @@ def follow(entries: Entries, before: Frontier, head: Head) -> Iterator[Step]:
             raise VermilionError(Code.LEDGER_INCONSISTENT, f"of the entries {start} to {end - 1}, {len(data)} came")
         decoded = [Entry.decode(one) for one in data]
         frontier = frontier.extend(map(entry_hash, data))
+        progress()
         yield Step(start, data, decoded, frontier)
     # Only here are the steps proven: who acts on one before the last has to be able to take it
     # back.
