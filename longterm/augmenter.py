@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from longterm.certificates import Certificate, Chains, certificate
+from longterm.certificates import Certificate, Chain, Chains, certificate
 from longterm.collecting import Collector, Gathered, Need
 from longterm.model import Contents, Level, Store
 from longterm.plan import Addition
@@ -24,6 +24,7 @@ from sealcore.errors import Code, VermilionError
 _ORDER: Final = tuple(Level)
 _SPARE_BYTES: Final = 128  # a TSA's tokens differ by some bytes: serial numbers, fractions of a second, ECDSA
 _UNIT_BYTES: Final = 1024
+MOST_S: Final = 300.0  # of one file, in which chains are still begun
 _IDENTIFIER: Final = b"vermilion-augment-v1"
 
 
@@ -70,11 +71,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Examined:
-    """A file whose signatures were found whole; ``stamps`` are its document timestamps, in order."""
+    """A file whose signatures were found whole; ``stamps`` are its document timestamps, in order. ``until_s``: how long it may take."""
 
     document: bytes
     contents: Contents
     proofs: tuple[Proof, ...]
+    until_s: float
 
     @property
     def stamps(self) -> list[tuple[Proof, Token]]:
@@ -177,7 +179,7 @@ class Augmenter:
         now = self._clock.now()
         for proof in file.signatures:
             if file.time(proof) is None:
-                chain = self._chains.chain(proof.signer, self._known(file, proof.certificates), now)
+                chain = self._chain(file, proof.signer, self._known(file, proof.certificates), now)
                 yield Need(chain, datetime.min.replace(tzinfo=UTC), now, None, proof.signed.vri_key)
 
     def _needs(self, file: _Examined, archiving: bool) -> Iterator[Need]:
@@ -188,7 +190,7 @@ class Augmenter:
         for proof in file.signatures:
             time, cover = file.time(proof), file.cover(proof)
             assert time is not None, "signatures without a timestamp were given one"
-            chain = self._chains.chain(proof.signer, self._known(file, proof.certificates), time)
+            chain = self._chain(file, proof.signer, self._known(file, proof.certificates), time)
             yield Need(chain, time, _until(time, cover, now, archiving), time, proof.signed.vri_key)
             for token in proof.tokens:
                 yield self._of_token(file, token, cover, proof.signed.vri_key, archiving)
@@ -203,12 +205,18 @@ class Augmenter:
         if usage is None or ExtendedKeyUsageOID.TIME_STAMPING not in usage:
             raise VermilionError(Code.SIGNATURE_UNTRUSTED, f"the certificate {token.signer.name!r} is not one of a time-stamping authority")
         known, now = self._known(file, token.certificates), self._clock.now()
-        chain = self._chains.chain(token.signer, known, token.time)
+        chain = self._chain(file, token.signer, known, token.time)
         # The chain has to hold again when the next timestamp takes over: a token whose chain had
         # ended by then proves nothing to a verifier at that time.
-        self._chains.chain(token.signer, known, cover.time if cover is not None else now)
+        self._chain(file, token.signer, known, cover.time if cover is not None else now)
         proven = cover.time if cover is not None else None
         return Need(chain, token.time, _until(token.time, cover, now, archiving), proven, key)
+
+    def _chain(self, file: _Examined, leaf: Certificate, others: Iterable[Certificate], moment: datetime) -> Chain:
+        """Each chain takes bounded work; a file may ask for hundreds. DOCUMENT_TOO_COMPLEX once its time is over."""
+        if self._clock.monotonic_s() > file.until_s:
+            raise VermilionError(Code.DOCUMENT_TOO_COMPLEX, f"its certificates took more than {MOST_S:.0f} s")
+        return self._chains.chain(leaf, others, moment)
 
     @staticmethod
     def _known(file: _Examined, own: tuple[Certificate, ...]) -> list[Certificate]:
@@ -218,7 +226,8 @@ class Augmenter:
 
     def _examined(self, document: bytes) -> _Examined:
         contents = self._sandbox.read(document)
-        return _Examined(document, contents, self._sandbox.prove(document, contents.signed))
+        until_s = self._clock.monotonic_s() + MOST_S
+        return _Examined(document, contents, self._sandbox.prove(document, contents.signed), until_s)
 
     def _written(self, file: _Examined, gathered: Gathered, *, stamped: bool) -> _Examined:
         store = gathered.store.without(file.contents.store)
@@ -264,8 +273,8 @@ class Augmenter:
             raise VermilionError(Code.DOCUMENT_READBACK, "what was added is not found again; the file was left as it was")
         new = self._sandbox.prove(document, again.signed[old:])
         for made in (proof.token for proof in new if proof.token is not None):
-            self._chains.chain(made.signer, made.certificates, self._clock.now())
-        return _Examined(document, again, file.proofs + new)
+            self._chain(file, made.signer, made.certificates, self._clock.now())
+        return _Examined(document, again, file.proofs + new, file.until_s)
 
 
 def _until(time: datetime, cover: Token | None, now: datetime, archiving: bool) -> datetime:

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import RunningOffice
+from tests.cli.running import RunningOffice, vermilion
 from tests.cli.two_services import TWO, layout_of_two, port_of
+from vermilion import exits
 from vermilion.operation import doctor, endings
 from vermilion.operation.doctor import Health
-from vermilion.operation.launcher import Launcher, running
+from vermilion.operation.launcher import Launcher, kept_going, running
 from vermilion.operation.restarts import Deaths, RestartPolicy
 from vermilion.operation.watched import Change, Turn, absence
 from vermilion.state.layout import Layout
@@ -149,6 +150,25 @@ def test_when_nothing_is_left_the_office_ends(layout: Layout) -> None:
         with pytest.raises(VermilionError) as ended:
             launcher.wait(lambda: False)
     assert ended.value.code is Code.SERVICE_UNAVAILABLE
+
+
+def test_a_person_has_a_service_started_again_once_it_is_mended(layout: Layout) -> None:
+    good, command = layout.config("witness").read_text(), ("start", "witness", "--state", layout.state)
+    with Launcher(layout, TWO, policy=replace(QUICK, deaths=2)) as launcher:
+        launcher.start()
+        layout.config("witness").write_text("nonsense = 1\n")
+        os.kill(_pid(layout, "witness"), signal.SIGKILL)
+        Observed(launcher).until(Turn.DOWN)
+        with kept_going(launcher):
+            still = vermilion(*command)
+            assert (still.returncode, "CONFIGURATION_INVALID" in still.stderr) == (exits.UNAVAILABLE, True)
+            layout.config("witness").write_text(good)
+            done = vermilion(*command)
+            assert (done.returncode, "witness is running" in done.stdout) == (exits.DONE, True), done.stderr
+            assert _answers(layout, "witness")
+    closed = vermilion(*command)
+    assert (closed.returncode, "vermilion up" in closed.stderr) == (exits.REFUSED, True)
+    assert vermilion("start", "nobody", "--state", layout.state).returncode == exits.USAGE
 
 
 def test_doctor_says_which_service_is_down_why_and_the_way_out(office: RunningOffice, layout: Layout) -> None:

@@ -18,7 +18,8 @@ from vermilion.operation import doctor as doctors
 from vermilion.operation.client_renewal import ClientRenewal, client_bundles
 from vermilion.operation.configuration import write_all
 from vermilion.operation.doctor import Health
-from vermilion.operation.launcher import Launcher, is_held, require_ports, running
+from vermilion.operation.launcher import Launcher, is_held, require_ports
+from vermilion.operation.process import said_ready
 from vermilion.operation.signals import end_like_interrupt
 from vermilion.operation.watched import READY_TIMEOUT_S, Change, Turn, absence
 from vermilion.services import SERVICES
@@ -68,7 +69,7 @@ def start(
     if before is not None and before.given_up:
         layout.run(f"{service}.down").unlink(missing_ok=True)  # the launcher looks for it, and tries again
     until_s = time.monotonic() + READY_TIMEOUT_S
-    while (away := absence(layout, service)) is not None or not any(one.service == service for one in running(layout)):
+    while (away := absence(layout, service)) is not None or not said_ready(layout, service):
         if away is not None and (away.given_up or time.monotonic() > until_s):
             raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the service {service} {away.cause}")
         if time.monotonic() > until_s:

@@ -46,6 +46,14 @@ def start_ticks(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
+def said_ready(layout: Layout, service: str) -> bool:
+    """Whether the present life of a service has said that it serves."""
+    try:
+        return f"{READY_LINE}\n".encode() in layout.run(f"{service}.said").read_bytes()
+    except OSError:
+        return False
+
+
 class ServiceProcess:
     """A process of a service, in a session of its own, so that Ctrl-C reaches the launcher alone. OSError where none can be started."""
 
@@ -88,7 +96,7 @@ class ServiceProcess:
     @property
     def is_ready(self) -> bool:
         """Whether it has said so."""
-        return f"{READY_LINE}\n".encode() in self._said.read_bytes()
+        return said_ready(self._layout, self._service.name)
 
     @property
     def has_ended(self) -> bool:
