@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import longterm.sandbox
 import signer.pipeline.dry_run
 import signer.pipeline.examiner
 import signer.pipeline.sandbox
@@ -26,7 +27,7 @@ from sealcore.platform.walls import READABLE
 from tests.attacks.escaping import OPEN, SHUT, Scene
 
 ESCAPE = "tests.attacks.escaping:work"
-JOBS = [signer.pipeline.sandbox.JOB, signer.pipeline.dry_run.JOB, signer.pipeline.examiner.JOB, verify.sandbox.JOB]
+JOBS = [signer.pipeline.sandbox.JOB, signer.pipeline.dry_run.JOB, signer.pipeline.examiner.JOB, verify.sandbox.JOB, longterm.sandbox.JOB]
 
 
 @pytest.fixture
@@ -90,6 +91,22 @@ def test_every_door_is_shut(job: Job, secret: Path, victim: int) -> None:
     assert told["font"] == OPEN, "fonts are there to be read"
     assert "VERMILION_SECRET" not in told["environment"]
     assert [each.name for each in secret.parent.iterdir()] == ["secret"] and secret.read_text() == "1234"
+
+
+def test_without_landlock_nothing_is_opened_at_all(secret: Path, victim: int) -> None:
+    server = ForkServer(Job(ESCAPE, ("tests.sandbox.older_kernels:without_landlock",)))
+    told = json.loads(server.call(b"escape", json.dumps(asdict(scene(secret, {"a bystander": victim}))).encode())[0])
+    server.close()
+    assert {name: answer for name, answer in told["doors"].items() if answer not in SHUT} == {}
+    assert told["font"] in SHUT
+
+
+def test_without_seccomp_nothing_of_strangers_is_read() -> None:
+    server = ForkServer(Job(ESCAPE, ("tests.sandbox.older_kernels:without_seccomp",)))
+    with pytest.raises(VermilionError, match="seccomp") as refused:
+        server.call(b"")
+    assert refused.value.code == "SERVICE_UNAVAILABLE"
+    server.close()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from sealcore.platform.sandbox import PRELOAD, ForkServer, Job
 from tests.sandbox import drawing
 
 JOB = Job("tests.sandbox.drawing:work", PRELOAD)
-# What these libraries import late and no document makes them need: pictures and text that are made, not read, a server's worker, a package that is not installed.
+# What these libraries import late and no document makes them need: pictures, text and keys that are made, and packages that are not installed.
 NOT_NEEDED = {
     "PIL",
     "PIL.Image",
@@ -22,6 +22,7 @@ NOT_NEEDED = {
     "pyhanko.pdf_utils.images",
     "pyhanko.pdf_utils.qr",
     "qrcode",
+    "sealcore.hsm.private",
     "tabulate",
 }
 LATE = """
@@ -31,6 +32,9 @@ from sealcore.platform.sandbox.zygote import load_encodings
 for jobs in app.JOBS.values():
     for job in jobs:
         job.load()
+forbidden = [each for each in sys.modules if each.split(".")[0] in ("grpc", "pkcs11", "sqlalchemy", "protos", "starlette")]
+import longterm.sandbox
+longterm.sandbox.JOB.load()  # which the command line forks for alone
 load_encodings()
 ours = ("pyhanko", "pyhanko_certvalidator", "pikepdf", "pypdfium2", "asn1crypto", "cryptography", "lxml", "signer", "verify", "longterm", "sealcore")
 late = set()
@@ -47,7 +51,6 @@ for name, module in sorted(sys.modules.items()):
                 elif isinstance(node, ast.ImportFrom):
                     above = package[: len(package) - node.level + 1] if node.level else []
                     late.add(".".join([*above, *([node.module] if node.module else [])]))
-forbidden = [each for each in sys.modules if each.split(".")[0] in ("grpc", "pkcs11", "sqlalchemy", "protos", "starlette")]
 print(json.dumps([sorted(late - set(sys.modules)), forbidden]))
 """
 
