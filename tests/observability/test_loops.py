@@ -16,7 +16,7 @@ from sealcore.platform.metrics import process_metrics, snapshot
 from sealcore.platform.periodic import NOW, Health, Periodic
 from tests.cli.running import RunningOffice
 from tests.conftest import REPOSITORY
-from tests.observability.test_readiness import get, served
+from tests.observability.endpoint import get, served
 from tests.support.waiting import until
 from vermilion.operation import doctor
 from vermilion.operation.configuration import monitoring_targets

@@ -4,44 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 from starlette.testclient import TestClient
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.config import Listen
 from sealcore.platform.db import connect, database_answers
 from sealcore.platform.metrics import snapshot
-from sealcore.platform.observability import Check, Gather, ObservabilityEndpoint
+from sealcore.platform.observability import ObservabilityEndpoint
+from tests.observability.endpoint import get, served
 from tests.support.strange import patterns, walk
 from vermilion.operation import doctor
 from vermilion.state.office import Office
-
-
-@contextmanager
-def served(port: int, source: CollectorRegistry | Gather, checks: dict[str, Check]) -> Iterator[ObservabilityEndpoint]:
-    """The endpoint on a loop of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    endpoint = ObservabilityEndpoint(Listen(port=port), source, checks, patience_s=0.3)
-    try:
-        asyncio.run_coroutine_threadsafe(endpoint.start(), loop).result(30)
-        yield endpoint
-    finally:
-        asyncio.run_coroutine_threadsafe(endpoint.stop(), loop).result(30)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-def get(port: int, path: str) -> httpx.Response:
-    return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=30, trust_env=False)
 
 
 def test_the_failing_part_is_named_and_the_others_are_well(free_port: Callable[[], int]) -> None:
