@@ -10,9 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from sealcore.errors import Code, VermilionError
 from verify.settings import Limits
+
+_SLOW_RATES: Final = 16  # what comes at less than so many times the least rate is slow
 
 
 class Arrival:
@@ -56,6 +59,12 @@ class Arrival:
             return None
         return self.held_bytes / max(self._loop.time() - self._began_s - self._waited_s, 0.001)
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether it has had time to show its speed and showed little."""
+        rate, age_s = self.rate, self._loop.time() - self._began_s - self._waited_s
+        return rate is not None and age_s > self._arrivals.limits.grace_s / 4 and rate < _SLOW_RATES * self._arrivals.limits.upload_rate
+
     def give_way(self) -> None:
         """Ends it."""
         self.gave_way = True
@@ -89,7 +98,7 @@ class Arrivals:
             raise overloaded()
         if sum(map(len, self._of.values())) >= self.limits.uploads:
             most = max(self._of.values(), key=len)
-            if len(most) <= len(mine) + 1 or not _slowest_gives_way(most):
+            if not _slowest_gives_way(most if len(most) > len(mine) + 1 else self._slow()):
                 raise overloaded()
         arrival = Arrival(self, address)
         self._of.setdefault(address, []).append(arrival)
@@ -127,8 +136,12 @@ class Arrivals:
         leaving = sum(one.held_bytes for mine in self._of.values() for one in mine if one.gave_way)
         most = max(self._of, key=self._bytes_of)
         is_short = self.held_bytes - leaving + count > self.limits.held_bytes
-        if self._fits(address, count) and is_short and self._bytes_of(most) > self._bytes_of(address) + count:
-            _slowest_gives_way(self._of[most])
+        if self._fits(address, count) and is_short:
+            _slowest_gives_way(self._of[most] if self._bytes_of(most) > self._bytes_of(address) + count else self._slow())
+
+    def _slow(self) -> list[Arrival]:
+        """Of all addresses: many of them with one slow document each keep nobody out."""
+        return [one for mine in self._of.values() for one in mine if one.is_slow]
 
     def _bytes_of(self, address: str) -> int:
         return sum(one.held_bytes for one in self._of.get(address, ()))

@@ -114,6 +114,36 @@ def test_when_all_is_taken_the_slowest_of_the_address_with_the_most_gives_way(sh
     asyncio.run(run())
 
 
+def test_many_addresses_with_one_slow_document_each_keep_nobody_out() -> None:
+    async def run() -> None:
+        arrivals = Arrivals(limits(uploads=4, grace_s=400, upload_s=800))
+        ended: list[Code] = []
+        begun: list[Arrival] = []
+
+        async def slow(address: str) -> None:
+            try:
+                async with arrivals.arrival(address) as arrival, arrival.arriving():
+                    begun.append(arrival)
+                    await asyncio.Event().wait()
+            except VermilionError as fault:
+                ended.append(fault.code)
+
+        tasks = [asyncio.create_task(slow(f"192.0.2.{number}")) for number in range(4)]
+        while len(begun) < len(tasks):
+            await asyncio.sleep(0)
+        assert await refusal(arrivals.arrival("198.51.100.1").__aenter__()) is Code.OVERLOADED, "nobody has shown to be slow yet"
+        for each in begun:
+            each._began_s -= 200
+        async with arrivals.arrival("198.51.100.1"):
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        assert ended == [Code.OVERLOADED]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(run())
+
+
 def test_an_upload_that_dribbles_ends_and_our_own_delay_is_not_its_fault() -> None:
     async def run() -> None:
         arrivals = Arrivals(limits(grace_s=0.05, upload_rate=1000))

@@ -245,7 +245,7 @@ def server(
     """
     result = grpc.aio.server(
         interceptors=(_Guard({**HEALTH_AND_REFLECTION, **rules}, revocations, metrics),),
-        options=bounded(streams=MOST_CALLS, options=options),
+        options=bounded(streams=2 * MOST_CALLS, options=options),  # so that who has too many open is told so,
     )
     credentials = server_credentials(tls, clients=True)
     try:
