@@ -128,8 +128,13 @@ class BenchOffice:
         return {one.service: one.pid for one in running(self.layout)}
 
     def signer_cpu(self) -> dict[str, float]:
-        """CPU seconds of the signer by part."""
-        return processes.cpu_seconds(self.pid("signer"))
+        """CPU seconds of the signer by part; of the service that reads documents for it as ``sandboxes``."""
+        sandboxes = sum(processes.cpu_seconds(self.pid("sandbox")).values())
+        return processes.cpu_seconds(self.pid("signer")) | {"sandboxes": sandboxes}
+
+    def sealing_pids(self) -> list[int]:
+        """Of the services that have a document in memory while it is sealed."""
+        return [self.pid("signer"), self.pid("sandbox")]
 
     def stages(self) -> dict[str, Stage]:
         """The signer's own account by stage; empty when it keeps none."""

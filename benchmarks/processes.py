@@ -32,13 +32,13 @@ def difference(after: Mapping[str, float], before: Mapping[str, float]) -> dict[
     return {name: value - before.get(name, 0.0) for name, value in after.items()}
 
 
-def memory_bytes(pid: int) -> int:
-    """What a process and its descendants hold: their proportional share of mapped memory, and every memfd of theirs once.
+def memory_bytes(*pids: int) -> int:
+    """What processes and their descendants hold: their proportional share of mapped memory, and every memfd of theirs once.
 
     A memfd's pages count by its size on its own and not by who has it mapped, because one that nobody maps would be missed.
     """
     private, files = 0, dict[int, int]()
-    for process in _family(pid):
+    for process in (each for pid in pids for each in _family(pid)):
         with suppress(OSError, psutil.Error):
             private += _private_bytes(process.pid)
             files.update(_memfds(process.pid))
@@ -83,13 +83,13 @@ def _memfds(pid: int) -> dict[int, int]:
 
 
 class MemoryPeak:
-    """Watches the memory of a process family while the ``with`` block runs; ``peak_bytes`` is the most that was seen."""
+    """Watches the memory of process families while the ``with`` block runs; ``peak_bytes`` is the most that was seen."""
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
+    def __init__(self, *pids: int) -> None:
+        self._pids = pids
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.before_bytes = self.peak_bytes = memory_bytes(pid)
+        self.before_bytes = self.peak_bytes = memory_bytes(*pids)
 
     def __enter__(self) -> MemoryPeak:
         self._thread.start()
@@ -101,7 +101,7 @@ class MemoryPeak:
 
     def _watch(self) -> None:
         while not self._ended.wait(SAMPLE_S):
-            self.peak_bytes = max(self.peak_bytes, memory_bytes(self._pid))
+            self.peak_bytes = max(self.peak_bytes, memory_bytes(*self._pids))
 
 
 def cores() -> int:

@@ -46,7 +46,6 @@ from signer.front.workers import STANDARD_COMMAND
 from signer.metrics import SignerMetrics
 from signer.pipeline.dry_run import DryRun
 from signer.pipeline.examiner import Examiner
-from signer.pipeline.sandbox import server as sandbox_server
 from signer.register import consistency
 from signer.register.consistency import KnownCheckpoint
 from signer.register.store import RegisterStore
@@ -197,8 +196,7 @@ def build(
         opened.callback(requests.shutdown)
         crl, retention = CrlWatch(settings.tls, clock), Retention(database, clock)
         crl.measure(metrics.registry)
-        sandbox = sandbox_server() if settings.sandbox.ahead and settings.sandbox.service is None else None
-        dispatcher = Dispatcher(settings, metrics, worker_command, fatal, reached, sandbox=sandbox, prefork=prefork)
+        dispatcher = Dispatcher(settings, metrics, worker_command, fatal, reached, prefork=prefork)
         held = _Held(database, examiner, examination, crl, retention, register, metrics, requests, storage)
         front = Front(settings, held, performer, dispatcher, clock=clock)
         watch = _clock_watch(settings.timestamp, clock)

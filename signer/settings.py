@@ -127,13 +127,11 @@ class SandboxSettings(Block):
     """Where documents are prepared that the lean writer does not understand.
 
     workers  how many at once, of each worker
-    service  the socket of the service that reads documents in an account of its own; None reads them in processes of the signer's account
-    ahead    without a service: whether one is started with the signer for all workers, so that the first such document does not wait a second for it; else
-             each worker starts its own when it needs it
+    service  the socket of the service that reads documents in an account of its own; None reads them in processes of the signer's
+             account, which each worker starts when it needs one
     """
 
     workers: int = Field(default=2, ge=1, le=64)
-    ahead: bool = True
     service: Path | None = None
 
 

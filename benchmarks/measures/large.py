@@ -27,7 +27,7 @@ class Large:
                 client.documents_for(ALGORITHM, "mix", options.seconds)  # a warm-up: what is loaded once is not the document's
                 client.remote.call("prepare_huge", office.seal(ALGORITHM).kind, size_bytes, bench.series())
                 office.quiet()
-                with MemoryPeak(office.pid("signer")) as memory:
+                with MemoryPeak(*office.sealing_pids()) as memory:
                     sent = client.remote.call("send")
             if sent.documents != 1:
                 raise RuntimeError(f"the large document was refused: {sent.refused}")

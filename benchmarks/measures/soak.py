@@ -29,7 +29,7 @@ class Soak:
                     raise RuntimeError(f"the signer refused documents: {sent.refused}")
                 sealed += part
                 office.quiet()
-                held.append((sealed, memory_bytes(office.pid("signer"))))
+                held.append((sealed, memory_bytes(*office.sealing_pids())))
                 bench.say(f"soak: {sealed:,} of {total:,} sealed, {sent.per_s:,.0f}/s, {held[-1][1] / MEBIBYTE:,.0f} MiB")
         at_first = next(size for done, size in held if done == first)
         at_end = held[-1][1]

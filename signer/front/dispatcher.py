@@ -16,7 +16,6 @@ from sealcore.ids import uuid7
 from sealcore.platform.log import get as get_log
 from sealcore.platform.periodic import AsyncPeriodic, Backoff
 from sealcore.platform.prefork import Prefork
-from sealcore.platform.sandbox import ForkServer
 from signer.front.fair_queue import FairQueue
 from signer.front.fatal import FatalDocuments
 from signer.front.group import Group, Lane
@@ -46,7 +45,6 @@ class Dispatcher:
         fatal: FatalDocuments,
         reached: Callable[[str], None] = lambda _step: None,
         *,
-        sandbox: ForkServer | None,
         prefork: Prefork | None = None,
     ) -> None:
         self.fatal = fatal
@@ -58,7 +56,7 @@ class Dispatcher:
             "vermilion-latest", os.MFD_CLOEXEC
         )  # holds the timestamp unit's latest time when no file is configured
         latest = settings.timestamp.latest_time_file or Path(f"/proc/{os.getpid()}/fd/{self._cell}")
-        self._context = PoolContext(settings, str(uuid7()), command, prefork, latest, [], sandbox)
+        self._context = PoolContext(settings, str(uuid7()), command, prefork, latest, [])
         self._lanes = {lane: FairQueue() for lane in Lane}
         self._workers: list[Worker] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -101,8 +99,6 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(worker.stop() for worker in self._workers))
-        if self._context.sandbox is not None:
-            await asyncio.to_thread(self._context.sandbox.close)
         if self._context.prefork is not None:
             await asyncio.to_thread(self._context.prefork.close)
         os.close(self._cell)

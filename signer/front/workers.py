@@ -17,7 +17,6 @@ from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform.log import get as get_log
 from sealcore.platform.prefork import Child, Prefork
-from sealcore.platform.sandbox import ForkServer
 from signer.front.group import Group, Lane
 from signer.front.overruns import Overrun
 from signer.settings import SignerSettings
@@ -41,7 +40,6 @@ class PoolContext:
     prefork           forked processes for the first workers; None when all of them are spawned
     latest_time_file  holds the latest time of the timestamp unit that they share
     dead              names of workers that died: their uses may be taken over at once
-    sandbox           prepares documents for all of them; None when each worker starts its own at the first document that needs one
     """
 
     settings: SignerSettings
@@ -50,7 +48,6 @@ class PoolContext:
     prefork: Prefork | None
     latest_time_file: Path
     dead: list[str]
-    sandbox: ForkServer | None
 
     def begin(self, channel: int) -> Child:
         """A process with its end of the channel."""
@@ -119,7 +116,6 @@ class Worker:
                 process = context.begin(theirs.fileno())
             # If anything below fails, the process must not live on without a supervisor.
             opened.callback(process.kill)
-            sandbox = [] if context.sandbox is None else [context.sandbox.begin()]
             worker = cls(
                 name,
                 lane,
@@ -139,10 +135,9 @@ class Worker:
                 "latest": str(context.latest_time_file),
                 "urgent": lane is Lane.INTERACTIVE,
                 "dead": context.dead,
-                "sandbox": bool(sandbox),
             }
             with contextlib.suppress(OSError):  # it died at once, which is noticed as at any other time
-                worker.channel.send(message, [*sandbox, *(slot.descriptor for slot in slots), in_progress.descriptor])
+                worker.channel.send(message, [*(slot.descriptor for slot in slots), in_progress.descriptor])
             asyncio.get_running_loop().add_reader(ours.fileno(), worker._receive)
             opened.pop_all()
         return worker

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Sequence
 from datetime import datetime
@@ -37,16 +36,13 @@ class Sandbox:
 
     largest_document_bytes  from the settings; beyond it DOCUMENT_TOO_LARGE
     workers                 how many children run at once
-    shared                  line to the front's server, when it has one for all workers
     service                 socket of the service that reads documents, from the settings
     """
 
-    def __init__(
-        self, *, largest_document_bytes: int, workers: int, shared: socket.socket | None = None, service: Path | None = None
-    ) -> None:
+    def __init__(self, *, largest_document_bytes: int, workers: int, service: Path | None = None) -> None:
         self._largest_document_bytes = largest_document_bytes
         self._places = threading.BoundedSemaphore(workers)
-        self._server = server(shared, service)
+        self._server = ForkServer(JOB, service=service)
 
     def start(self) -> None:
         """Starts the process that children are forked from; SERVICE_UNAVAILABLE when it does not start."""
@@ -65,11 +61,6 @@ class Sandbox:
         with self._places:
             answer = self._server.call(*request_parts(document, plan, hash_name))
         return _prepared(answer)
-
-
-def server(shared: socket.socket | None = None, service: Path | None = None) -> ForkServer:
-    """What documents are prepared by: a server of one's own, one that is shared, or a service."""
-    return ForkServer(JOB, shared=shared, service=service)
 
 
 def prepare_parts(parts: list[bytes]) -> Sequence[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +45,6 @@ class ProcessContext:
     latest_time_file  holds the latest time of the timestamp unit that all workers share
     urgent            whether its callers wait for single documents
     in_progress       where it notes which documents it is reading
-    sandbox           control socket of the front's sandbox; None when this process starts its own at the first document that needs one
     """
 
     boot: str
@@ -54,7 +52,6 @@ class ProcessContext:
     latest_time_file: Path
     urgent: bool
     in_progress: DocumentsInProgress
-    sandbox: socket.socket | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,6 @@ class WorkerApp:
             sandbox = Sandbox(
                 largest_document_bytes=limits.document_bytes,
                 workers=settings.sandbox.workers,
-                shared=context.sandbox,
                 service=settings.sandbox.service,
             )
             opened.callback(sandbox.close)

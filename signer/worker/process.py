@@ -202,11 +202,8 @@ def main(arguments: Sequence[str] | None = None, *, reached: Reached = lambda _s
     settings = SignerSettings.model_validate_json(start["settings"])
     configure("signer", worker=start["worker"])
     try:
-        sandbox = socket.socket(fileno=descriptors[0]) if start["sandbox"] else None
-        *slots, in_progress = descriptors if sandbox is None else descriptors[1:]
-        context = ProcessContext(
-            start["boot"], start["worker"], Path(start["latest"]), start["urgent"], DocumentsInProgress(in_progress), sandbox
-        )
+        *slots, in_progress = descriptors
+        context = ProcessContext(start["boot"], start["worker"], Path(start["latest"]), start["urgent"], DocumentsInProgress(in_progress))
         dead: Sequence[str] = start["dead"]
         tracing.start("signer", settings.tracing, worker=context.worker)
         app = WorkerApp.open(settings, context, clock=clock or SystemClock(), reached=reached)

@@ -20,7 +20,7 @@ def use_failpoints(place: Path) -> None:
     """From now on the sandboxes of this worker look at the table, and are not started before a document needs one."""
 
     class WithFailpoints(ForkServer):
-        def __init__(self, job: Job, **_options: Any) -> None:  # the front's, which may be shared, has none
+        def __init__(self, job: Job, **_options: Any) -> None:
             super().__init__(replace(job, function="tests.crash.sandboxed:prepare_parts"))
 
         def _environment(self) -> dict[str, str]:

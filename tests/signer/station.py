@@ -121,7 +121,6 @@ class Station:
                 "clock": "trust-machine",
             },
             "workers": {"bulk": 1, "interactive": 0},  # tests of more than one say so
-            "sandbox": {"ahead": False},  # most tests need none
             "trust": {"seals_chain_file": str(pki / "chain.pem"), "seals_crl_url": f"{self.crls.url}/seals.crl"},
         }
         for name, value in self.extra.items():

@@ -55,31 +55,19 @@ class _GoneError(Exception):
 class ForkServer:
     """Does one job once per call, each time in a process of its own forked from a preloaded zygote.
 
-    Thread-safe; as many children run at once as there are callers. Starts with the first call, ``start`` or ``begin``, and not again once closed.
-    ``shared`` is the line (``begin``) to another process's zygote for the same job: several processes hand their calls to one, which costs
-    the memory of its imports once. When that one is gone, this process starts its own.
+    Thread-safe; as many children run at once as there are callers. Starts with the first call or ``start``, and not again once closed.
     ``service`` is the socket of a service (``sandbox/``) that has the zygote, in an account of its own; none is started here then, and
     while it is away calls wait a little for it to come back.
     """
 
-    def __init__(self, job: Job, *, shared: socket.socket | None = None, service: Path | None = None) -> None:
+    def __init__(self, job: Job, *, service: Path | None = None) -> None:
         self._job = job
         self._service = service
         self._missed_s = -math.inf  # when the service was last found away
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None  # None: somebody else's
-        self._line = shared
+        self._process: subprocess.Popen[bytes] | None = None  # None: the service's
+        self._line: socket.socket | None = None
         self._closed = False
-        if shared is not None:
-            shared.settimeout(START_TIMEOUT_S)
-
-    def begin(self) -> int:
-        """Starts the zygote without waiting for its imports; the descriptor of its line, for ``shared`` of other processes."""
-        with self._lock:
-            if self._line is None or self._ended():
-                self._drop()
-                self._line = self._spawn()
-            return self._line.fileno()
 
     def start(self) -> None:
         """Starts the zygote and waits until it has imported everything; raises SERVICE_UNAVAILABLE. A service is started by others."""
@@ -182,7 +170,7 @@ class ForkServer:
         return line
 
     def _ended(self) -> bool:
-        """Whether our own zygote is gone; that somebody else's is shows when a call is handed over."""
+        """Whether our own zygote is gone; that a service is shows on its line."""
         return self._process is not None and self._process.poll() is not None
 
     def _spawn(self) -> socket.socket:
