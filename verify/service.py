@@ -88,7 +88,7 @@ class Verification:
             self._taken -= 1
             self.metrics.waiting.set(self._taken)
         self.metrics.reports.labels(report.verdict).inc()
-        self._log.info("verified", verdict=report.verdict, size_bytes=len(document))
+        self._log.debug("verified", verdict=report.verdict, size_bytes=len(document))
         return report
 
     def too_large(self) -> VermilionError:

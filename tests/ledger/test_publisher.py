@@ -24,6 +24,7 @@ from sealcore.platform.ledger.reader import LogReader
 from sealcore.platform.ledger.sources import FolderSource
 from sealcore.protocol.signed_note import SignatureType, VerifierKey
 from tests.ledger.conftest import ORIGIN, Books, signature_of
+from tests.support.disks import Hog, small_disk
 from tests.support.strange import patterns, walk
 
 KEY = Ed25519PrivateKey.generate()
@@ -127,23 +128,25 @@ def _copy(source: Path, target: Path) -> None:
             (target / file.relative_to(source)).write_bytes(file.read_bytes())
 
 
-def test_a_full_disk_is_said_and_got_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said_and_got_over(tmp_path: Path) -> None:
+    """Wherever a pass stops for want of room, the next one with room publishes one history."""
     books, signed = Books(tmp_path / "signer.db"), list[bytes]()
-    publisher = _publisher(books, tmp_path, signed)
-    publisher.run_pass()
-    books.append(3)
-
-    def full(path: Path, data: bytes) -> None:
-        raise VermilionError(Code.STORAGE_FULL, "the disk of the log is full")
-
-    write = durable.write
-    monkeypatch.setattr(durable, "write", full)
-    publisher.run_pass()
-    fault = publisher.health().fault
-    assert fault is not None and fault.code is Code.STORAGE_FULL
-    monkeypatch.setattr(durable, "write", write)
-    publisher.run_pass()
-    assert (publisher.health().fault, publisher.health().published_size) == (None, 3)
+    with small_disk(tmp_path / "log", 4) as folder:
+        hog, publisher = Hog(folder), _publisher(books, folder, signed)
+        publisher.run_pass()
+        for room_bytes in (0, 4096, 8192, 16_384, 32_768):
+            books.append(300)
+            hog.fill()
+            hog.leave(room_bytes)
+            publisher.run_pass()
+            fault = publisher.health().fault
+            assert fault is None or fault.code is Code.STORAGE_FULL
+            assert fault is not None or room_bytes
+        hog.go()
+        publisher.run_pass()
+        assert (publisher.health().fault, publisher.health().published_size) == (None, 1500)
+        assert check(folder / "public", LOG).findings == ()
+    assert _one_root_a_size(signed)
 
 
 def test_a_broken_token_signs_nothing_and_is_got_over(tmp_path: Path) -> None:
