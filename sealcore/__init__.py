@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
-# gRPC reads it when it is loaded, hence before anything of ours loads it. Below ERROR it writes a line for each handshake that fails, and
-# strangers decide how many do.
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+# gRPC reads it when it is loaded, hence before anything of ours loads it. It would write a line for each handshake that fails and, as an
+# error, for each header that it cannot read, and strangers decide how many do.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 __version__: Final = "0.1.0"  # of all that is released together; the package, every service and the command line say this one

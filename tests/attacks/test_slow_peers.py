@@ -153,6 +153,32 @@ def verify_over_grpc(port: int) -> str:
         return str(answer.verdict)
 
 
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """Of HTTP/2 (RFC 9113 §4.1)."""
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def field(name: bytes, value: bytes) -> bytes:
+    """A header, written out (RFC 7541 §6.2.2)."""
+    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(b"grpc-timeout", b"soon"), (b"grpc-encoding", b"none of them"), (b"te", b"x"), (b"x-bin", b"!!"), (b"A", b"b")]
+)
+def test_headers_that_grpc_cannot_read_fill_no_log(verifying: Verifying, name: bytes, value: bytes) -> None:
+    """A peer sends a hundred thousand of them a second."""
+    path = field(b":path", b"/vermilion.v1.Verifier/Verify") + field(b":authority", b"x") + field(b"content-type", b"application/grpc")
+    request = b"\x83\x86" + path + field(name, value)
+    before = verifying.log.stat().st_size
+    with socket.create_connection(("127.0.0.1", verifying.rpc_port), WITHIN_S) as peer, contextlib.suppress(ConnectionError):
+        peer.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0))
+        for stream in range(1, 1000, 2):
+            peer.sendall(frame(1, 5, stream, request) + frame(3, 0, stream, (8).to_bytes(4, "big")))
+    assert verify_over_grpc(verifying.rpc_port) == "unreadable"
+    assert verifying.log.stat().st_size - before < MOST_LOG_BYTES // 10
+
+
 JUNK_TO_GRPC: Final = """
 import socket, sys
 from pathlib import Path
