@@ -6,7 +6,7 @@ import html
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import jsonschema
@@ -90,6 +90,28 @@ def test_a_file_beyond_the_limit_is_turned_away(service: RunningService, way: st
 def test_a_request_without_a_file_says_so(service: RunningService, content: bytes, content_type: str) -> None:
     answer = plain_http.post(f"{service.url}/v1/verify", content=content, headers={"Content-Type": content_type})
     assert answer.status_code == 400 and answer.json()["code"] == "INVALID_ARGUMENT"
+
+
+FORM: Final = b'--b\r\nContent-Disposition: form-data; name="f"\r\n\r\naaaa\r\n--b--\r\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type"),
+    [
+        *(
+            (FORM, f"multipart/form-data; boundary=b; charset={name}")
+            for name in ("undefined", "punycode", "idna", "utf-16", "rot13", "nonsense")
+        ),
+        *((b"&&", kind) for kind in ("application/x-www-form-urlencoded", "text/plain; boundary=b", "multipart/mixed; boundary=b", "")),
+    ],
+)
+def test_a_body_that_no_browser_sends_is_not_read(service: RunningService, content: bytes, content_type: str) -> None:
+    def post(path: str) -> httpx.Response:
+        return plain_http.post(service.url + path, content=content, headers={"Content-Type": content_type})
+
+    answer = post("/v1/verify")
+    assert answer.status_code == 400 and "no form of the type multipart/form-data" in answer.text
+    assert post("/").status_code == 400
 
 
 def test_a_second_file_in_one_form_is_refused(service: RunningService) -> None:
