@@ -22,7 +22,7 @@ def exhausted(fault: BaseException) -> VermilionError | None:
     """STORAGE_FULL or RESOURCES_EXHAUSTED where ``fault`` says that something has run out; None for any other fault."""
     if isinstance(fault, MemoryError):
         return VermilionError(Code.RESOURCES_EXHAUSTED, _TOO_FEW[errno.ENOMEM])
-    if isinstance(fault, RuntimeError) and _NO_THREAD in str(fault):
+    if isinstance(fault, RuntimeError) and _NO_THREAD in fault.args:  # not ``str``, which an exception may define, and which may raise
         return VermilionError(
             Code.RESOURCES_EXHAUSTED, "no further thread may be started (RLIMIT_NPROC, pids.max), or no memory is left for one"
         )

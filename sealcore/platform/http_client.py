@@ -100,7 +100,7 @@ class AsyncHttpClient:
         self._silent_s = within_s if silent_s is None else silent_s
         self._tls = tls
         self._slots = asyncio.Semaphore(at_once)
-        self._idle = Idle()
+        self._idle = Idle(at_once)
 
     async def ask(
         self,

@@ -141,31 +141,38 @@ class Connection(asyncio.Protocol):
 
 @dataclass
 class Idle:
-    """Connections that wait for the next request to their server."""
+    """Connections that wait for the next request to their server: ``most`` of all servers together, however many are asked.
 
-    by_origin: dict[tuple[str, str], list[Connection]] = field(default_factory=dict)
+    waiting  scheme and origin, connection; what has waited longest comes first
+    """
+
+    most: int
+    waiting: list[tuple[tuple[str, str], Connection]] = field(default_factory=list)
 
     def take(self, target: Target) -> Connection | None:
-        waiting = self.by_origin.get((target.scheme, target.origin), [])
-        while waiting:
-            connection = waiting.pop()
-            if connection.open and time.monotonic() - connection.idle_since_s < KEPT_S:
-                return connection
-            connection.close()
+        self._end_the_old()
+        for number in reversed(range(len(self.waiting))):
+            if self.waiting[number][0] == (target.scheme, target.origin):
+                return self.waiting.pop(number)[1]
         return None
 
     def keep(self, target: Target, connection: Connection) -> None:
-        connection.idle_since_s = now_s = time.monotonic()
-        waiting = self.by_origin.setdefault((target.scheme, target.origin), [])
-        while waiting and (not waiting[0].open or now_s - waiting[0].idle_since_s >= KEPT_S):
-            waiting.pop(0).close()
-        waiting.append(connection)
+        connection.idle_since_s = time.monotonic()
+        self.waiting.append(((target.scheme, target.origin), connection))
+        self._end_the_old()
 
     def close(self) -> None:
-        for waiting in self.by_origin.values():
-            for connection in waiting:
-                connection.close()
-        self.by_origin.clear()
+        for _origin, connection in self.waiting:
+            connection.close()
+        self.waiting.clear()
+
+    def _end_the_old(self) -> None:
+        now_s, newest = time.monotonic(), self.waiting[-self.most :]
+        kept = [one for one in newest if one[1].open and now_s - one[1].idle_since_s < KEPT_S]
+        for one in self.waiting:
+            if one not in kept:
+                one[1].close()
+        self.waiting = kept
 
 
 async def connect(target: Target, tls: ssl.SSLContext | None, each_s: float) -> Connection:

@@ -65,14 +65,14 @@ class Target:
             parts = urlsplit(url)
             port = parts.port if parts.port is not None else PORTS[parts.scheme]
             host = _ascii(parts.hostname or "")
-        except (ValueError, KeyError):
+            path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_ALLOWED)
+        except (ValueError, KeyError):  # UnicodeError, too: half a pair of surrogates
             raise VermilionError(Code.INVALID_ARGUMENT, f"{shown(url)!r} is no http or https URL") from None
         if parts.scheme not in PORTS or not host or port == 0:
             raise VermilionError(Code.INVALID_ARGUMENT, f"{shown(url)!r} is no http or https URL with a host")
         if parts.username is not None or parts.password is not None:
             raise VermilionError(Code.INVALID_ARGUMENT, f"the address of {host} carries a user name or password; it must not")
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return cls(parts.scheme, host, port, quote(path, safe=_ALLOWED))
+        return cls(parts.scheme, host, port, path)
 
     @property
     def origin(self) -> str:

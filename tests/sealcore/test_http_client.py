@@ -11,6 +11,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,31 @@ def test_an_answer_that_comes_before_the_whole_request_is_taken(client: HttpClie
         assert client.ask("POST", server.url, body=bytes(32 * 1024 * 1024), most_bytes=MOST).status == 413
 
 
+def test_of_all_servers_only_so_many_connections_are_kept() -> None:
+    opened: list[int] = []
+    closed: list[int] = []
+
+    def stays(connection: socket.socket) -> None:
+        opened.append(1)
+        try:
+            while True:
+                asked(connection)
+                connection.sendall(ONE)
+        finally:
+            closed.append(1)
+
+    client = HttpClient(within_s=LONG_S, at_once=2)
+    with ExitStack() as stack:
+        servers = [stack.enter_context(Hostile(stays)) for _ in range(8)]
+        for server in servers:
+            client.ask("GET", server.url, most_bytes=MOST)
+        until(lambda: len(opened) - len(closed) <= 2, "the connections that have waited longest are closed")
+        for server in reversed(servers[-2:]):
+            client.ask("GET", server.url, most_bytes=MOST)
+        assert [server.connections for server in servers] == [1] * 8, "the newest are used again"
+        client.close()
+
+
 def test_a_cancelled_exchange_leaves_nothing_for_the_next() -> None:
     async def run() -> bytes:
         client = AsyncHttpClient(within_s=LONG_S)
@@ -287,7 +313,7 @@ def test_faults_name_the_address_without_its_secrets(client: HttpClient) -> None
     [
         *("file:///etc/passwd", "ftp://127.0.0.1/", "unix:///run/x", "http+unix://x/", "data:,x", "x", ""),
         *("http://", "http:///x", "http://127.0.0.1:0/", "http://127.0.0.1:99999/", "http://[::1", "http://a..b/", f"http://{'a' * 64}/"),
-        *("HTTP://user@127.0.0.1/", "http://:secret@127.0.0.1/"),
+        *("HTTP://user@127.0.0.1/", "http://:secret@127.0.0.1/", "http://\ud800/", "http://127.0.0.1/\ud800", "http://127.0.0.1/?\udfff"),
     ],
 )
 def test_other_schemes_and_odd_addresses_are_refused(client: HttpClient, url: str) -> None:

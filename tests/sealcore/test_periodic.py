@@ -75,8 +75,18 @@ def played(task: Periodic, script: Script) -> None:
     task.stop()
 
 
+class SpeechlessError(RuntimeError):
+    """Not even what it is can be asked."""
+
+    def __str__(self) -> str:
+        raise RecursionError
+
+    __repr__ = __str__
+
+
 @pytest.mark.parametrize(
-    "fault", [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), MemoryError(), asyncio.CancelledError(), RecursionError()]
+    "fault",
+    [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), MemoryError(), asyncio.CancelledError(), RecursionError(), SpeechlessError()],
 )
 def test_no_kind_of_exception_ends_it(fault: BaseException) -> None:
     script = Script(fault, fault, None, None)
