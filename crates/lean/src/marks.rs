@@ -1,0 +1,117 @@
+//! What marks mean: which slice of which picture goes where, and the commands that show it.
+
+/// Page boxes may have more decimals than millipoints have.
+const TOLERANCE: f64 = 0.001;
+const MILLIPOINTS: f64 = 1000.0;
+
+/// A rectangle in PDF units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Area {
+    /// Left.
+    pub x0: f64,
+    /// Bottom.
+    pub y0: f64,
+    /// Right.
+    pub x1: f64,
+    /// Top.
+    pub y1: f64,
+}
+
+impl Area {
+    /// From millipoints.
+    pub fn of_millipoints(corners: [i64; 4]) -> Self {
+        let [x0, y0, x1, y1] = corners.map(|value| value as f64 / MILLIPOINTS);
+        Self { x0, y0, x1, y1 }
+    }
+
+    /// What both share; none if that has no area.
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        let shared = Self { x0: self.x0.max(other.x0), y0: self.y0.max(other.y0), x1: self.x1.min(other.x1), y1: self.y1.min(other.y1) };
+        (shared.x0 < shared.x1 && shared.y0 < shared.y1).then_some(shared)
+    }
+
+    /// Whether it lies within the visible part of a page.
+    pub fn lies_within(&self, visible: &Self) -> bool {
+        !(self.x0 < visible.x0 - TOLERANCE
+            || self.y0 < visible.y0 - TOLERANCE
+            || self.x1 > visible.x1 + TOLERANCE
+            || self.y1 > visible.y1 + TOLERANCE)
+    }
+
+    /// Width and height, to a thousandth, of the appearance on a page with that rotation.
+    pub fn shown_size(&self, rotation: u16) -> (f64, f64) {
+        let (width, height) = (rounded(self.x1 - self.x0), rounded(self.y1 - self.y0));
+        if rotation % 180 == 0 {
+            (width, height)
+        } else {
+            (height, width)
+        }
+    }
+
+    /// As an array.
+    pub fn array(&self) -> String {
+        let [a, b, c, d] = [self.x0, self.y0, self.x1, self.y1].map(decimal);
+        format!("[{a} {b} {c} {d}]")
+    }
+}
+
+fn rounded(value: f64) -> f64 {
+    format!("{value:.3}").parse().unwrap_or(value)
+}
+
+/// `12`, `12.5`, `-0.000001`: plain decimals, never with an exponent, at most six places.
+pub fn decimal(value: f64) -> String {
+    let text = format!("{value:.6}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if matches!(text, "-0" | "") {
+        "0".to_owned()
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Part `number` (from 0) of `of` equal vertical parts of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Its place from the left.
+    pub number: u32,
+    /// How many there are.
+    pub of: u32,
+}
+
+/// One visible mark on one page.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// Index of the page.
+    pub page: usize,
+    /// Left, bottom, right, top, in millipoints.
+    pub rectangle: [i64; 4],
+    /// Index of the picture among the plan's.
+    pub picture: usize,
+    /// The part of the picture that is shown.
+    pub slice: Slice,
+}
+
+/// The appearance is turned against the page's own clockwise turn, so that it stands upright (ISO 32000-2 §8.3.3).
+pub fn upright(rotation: u16) -> &'static str {
+    match rotation {
+        90 => "0 1 -1 0 0 0",
+        180 => "-1 0 0 -1 0 0",
+        270 => "0 -1 1 0 0 0",
+        _ => "1 0 0 1 0 0",
+    }
+}
+
+/// Content that shows the slice scaled to fit the rectangle and centred in it, and nothing of its neighbours; multiplied onto the page, as ink is.
+pub fn placed(picture: &Area, part: Slice, width: f64, height: f64) -> String {
+    let slice_width = (picture.x1 - picture.x0) / f64::from(part.of);
+    let picture_height = picture.y1 - picture.y0;
+    let scale = (width / slice_width).min(height / picture_height);
+    let (shown_width, shown_height) = (slice_width * scale, picture_height * scale);
+    let (x, y) = ((width - shown_width) / 2.0, (height - shown_height) / 2.0);
+    let shift = x - (picture.x0 + f64::from(part.number) * slice_width) * scale;
+    let words = |values: &[f64]| values.iter().map(|&value| decimal(value)).collect::<Vec<_>>().join(" ");
+    let clip = words(&[x, y, shown_width, shown_height]);
+    let matrix = words(&[scale, 0.0, 0.0, scale, shift, y - picture.y0 * scale]);
+    format!("q\n/Multiply gs\n{clip} re W n\n{matrix} cm\n/Picture Do\nQ\n")
+}
