@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
-use crate::dictionary::{integer, is_reference, or_none, reference, Dictionary};
+use crate::dictionary::{integer, is_reference, or_none, reference};
 use crate::file::{File, Found};
 use crate::marks::Area;
 use crate::{scan, NotLean};

@@ -1,0 +1,89 @@
+//! The account of an update before anything is signed.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::RwLock;
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use vermilion_readback::{Account, Look, Otherwise, Piece};
+
+use crate::bytes::Document;
+use crate::hash::Hash;
+use crate::plan::Plan;
+
+/// Appearances of marks that were judged in full.
+#[pyclass(module = "vermilion_core", frozen)]
+#[derive(Default)]
+pub struct Looks(RwLock<vermilion_readback::Looks>);
+
+/// Picture, width, height, slice, slices, rotation.
+type Key = ([u8; 32], i64, i64, u32, u32, u16);
+
+/// Bytes as they stand, or the index of the object that is referred to.
+#[derive(FromPyObject)]
+pub enum PyPiece {
+    Object(u64),
+    Bytes(Vec<u8>),
+}
+
+#[pymethods]
+impl Looks {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps an appearance: its body before and behind the number of the picture's last object, and the bodies of the picture's objects.
+    fn learn(&self, look: Key, before: Vec<u8>, behind: Vec<u8>, picture: Vec<Vec<PyPiece>>) {
+        let (picture_sha256, width, height, slice, slices, rotation) = look;
+        let look = Look { picture: picture_sha256, width, height, slice, slices, rotation };
+        let piece = |each| match each {
+            PyPiece::Object(index) => Piece::Object(index),
+            PyPiece::Bytes(bytes) => Piece::Bytes(bytes),
+        };
+        let picture = picture.into_iter().map(|pieces| pieces.into_iter().map(piece).collect()).collect();
+        self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner()).learn(look, before, behind, picture);
+    }
+}
+
+/// What an update was found to be.
+#[derive(IntoPyObject)]
+pub enum Outcome<'py> {
+    /// The hole, and the one digest that may be signed.
+    Holds((usize, usize, Bound<'py, PyBytes>)),
+    /// Appearances to be judged (index of the mark, number of the object, rotation), and where the bodies of the update's objects are.
+    Unjudged((Vec<(usize, u64, u16)>, Vec<(u64, usize, usize)>)),
+    /// For the general account.
+    Otherwise(Option<u8>),
+}
+
+/// Accounts for `suffix`, an update of `document`, whose bytes `hash` has taken in.
+#[pyfunction]
+pub fn account<'py>(
+    py: Python<'py>,
+    document: &Bound<'py, PyAny>,
+    hash: &Hash,
+    suffix: &[u8],
+    plan: &Plan,
+    looks: &Looks,
+) -> PyResult<Outcome<'py>> {
+    let document = Document::of(document)?;
+    let bytes = document.as_slice();
+    let found = py.detach(|| {
+        let looks = looks.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let account = || vermilion_readback::account(bytes, suffix, &plan.safeguard, &looks);
+        let found = catch_unwind(AssertUnwindSafe(account)).unwrap_or(Err(Otherwise))?;
+        let Account::Holds(start, end) = found else { return Ok((found, Vec::new())) };
+        let mut state = hash.state.clone();
+        state.update(&suffix[..start]);
+        state.update(&suffix[end..]);
+        Ok((found, state.finish()))
+    });
+    Ok(match found {
+        Ok((Account::Holds(start, end), digest)) => Outcome::Holds((start, end, PyBytes::new(py, &digest))),
+        Ok((Account::Unjudged(looks, bodies), _)) => {
+            Outcome::Unjudged((looks.into_iter().map(|look| (look.mark, look.number, look.rotation)).collect(), bodies))
+        }
+        Err(Otherwise) => Outcome::Otherwise(None),
+    })
+}

@@ -1,0 +1,32 @@
+//! States of hashes, as those of `hashlib`.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// The state of a hash after some bytes. Copies go on; this one stays as it is.
+#[pyclass(module = "vermilion_core", frozen)]
+pub struct Hash {
+    pub state: vermilion_lean::Hash,
+    #[pyo3(get)]
+    name: String,
+}
+
+#[pymethods]
+impl Hash {
+    /// After `data`; ValueError where no seal is made with a hash of that name.
+    #[new]
+    fn new(py: Python, name: &str, data: &[u8]) -> PyResult<Self> {
+        let mut state = vermilion_lean::Hash::named(name).ok_or_else(|| PyValueError::new_err(format!("no seal is made with {name}")))?;
+        py.detach(|| state.update(data));
+        Ok(Self { state, name: name.to_owned() })
+    }
+
+    /// The digest of these bytes and `data`.
+    #[pyo3(signature = (data = None))]
+    fn digest<'py>(&self, py: Python<'py>, data: Option<&[u8]>) -> Bound<'py, PyBytes> {
+        let mut state = self.state.clone();
+        state.update(data.unwrap_or_default());
+        PyBytes::new(py, &state.finish())
+    }
+}
