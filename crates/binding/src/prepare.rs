@@ -1,11 +1,10 @@
 //! The update of a document.
 
-use std::panic::{catch_unwind, AssertUnwindSafe};
-
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::bytes::Document;
+use crate::guarded;
 use crate::hash::Hash;
 use crate::plan::Plan;
 
@@ -25,10 +24,7 @@ pub fn prepare<'py>(py: Python<'py>, document: &Bound<'py, PyAny>, hash: &Hash, 
     let document = Document::of(document)?;
     let bytes = document.as_slice();
     let pictures: Vec<&vermilion_lean::Picture> = plan.pictures.iter().map(AsRef::as_ref).collect();
-    let prepared = py.detach(|| {
-        catch_unwind(AssertUnwindSafe(|| vermilion_lean::prepare(bytes, &plan.writer, &pictures, &hash.state)))
-            .unwrap_or(Err(vermilion_lean::NotLean("the lean writer failed")))
-    });
+    let prepared = py.detach(|| guarded(|| vermilion_lean::prepare(bytes, &plan.writer, &pictures, &hash.state)));
     Ok(match prepared {
         Ok(each) => Outcome::Prepared((
             PyBytes::new(py, &each.suffix),

@@ -15,7 +15,7 @@ struct Entry {
 }
 
 /// A dictionary: its text from `<<` to the end of its last value, and where keys and values stand in it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Dictionary<'a> {
     text: Cow<'a, [u8]>,
     entries: Vec<Entry>,

@@ -7,7 +7,8 @@ use crate::file::File;
 use crate::text::read_text;
 use crate::NotLean;
 
-const MOST_FIELDS: usize = 1_000;
+/// More are left to the general reader.
+pub const MOST_FIELDS: usize = 1_000;
 const MOST_LOCKS: usize = 32; // each names fields, possibly the same ones as others
 const NO_CHANGE: u8 = 1;
 const DEFAULT_PERMISSION: u8 = 2; // what a DocMDP transform without /P allows

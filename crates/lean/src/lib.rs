@@ -17,6 +17,8 @@ mod picture;
 mod prepare;
 mod scan;
 mod sections;
+mod signatures;
+mod store;
 mod text;
 mod tree;
 mod update;
@@ -25,6 +27,8 @@ pub use hash::Hash;
 pub use marks::{Mark, Slice};
 pub use picture::Picture;
 pub use prepare::prepare;
+pub use signatures::{read, Contents, Signature};
+pub use store::{extend, Addition, Store};
 
 /// The document is not one that is understood here; the text says why, for tests and statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

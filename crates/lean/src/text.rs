@@ -45,7 +45,8 @@ pub fn read_text(raw: &[u8]) -> Result<Option<String>, NotLean> {
     Ok(None)
 }
 
-fn bytes_of(digits: &[u8]) -> Option<Vec<u8>> {
+/// The bytes that hexadecimal digits stand for; white space between them counts for nothing.
+pub fn bytes_of(digits: &[u8]) -> Option<Vec<u8>> {
     let mut nibbles = Vec::with_capacity(digits.len() + 1);
     for &byte in digits {
         if !scan::is_space(byte) {
