@@ -35,6 +35,11 @@ look() {
   have pdfsig || need poppler-utils "pdfsig, an independent judge of every sealed file"
   have certutil || need libnss3-tools "certutil, gives our root to pdfsig"
   [ -e /usr/share/fonts/opentype/noto/NotoSerifCJK-Bold.ttc ] || need fonts-noto-cjk "outlines for the words on the seals"
+  if ! have cargo; then
+    need cargo-web "builds the compiled core"
+    need rustc-web "the compiler for it; without both everything works, only slower"
+  fi
+  have cc || need gcc "the linker that Rust uses"
   if [ "$profile" != run ]; then
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need postgresql "tests and benchmarks run on it too, from folders of their own"
     have wrk || need wrk "asks the timestamp service for tokens as fast as it can, for tests and benchmarks"
@@ -49,7 +54,7 @@ look() {
     have mvn || need maven "fetches veraPDF and EU DSS"
   fi
   if [ "$profile" = test ] || [ "$profile" = long ]; then
-    have gcc || need gcc "the tests build a PKCS#11 module that counts calls and makes them fail"
+    have gcc || have cc || need gcc "the tests build a PKCS#11 module that counts calls and makes them fail"
     [ -e /usr/include/stdio.h ] || need libc6-dev "the headers for it"
     have chromium || need chromium "the tests look at the verification page"
   fi
@@ -101,7 +106,8 @@ fi
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed; PYTHON=/path/to/python3.11 chooses one"
 
 # sealcore/__init__.py has the version, which the installed package says too
-wanted=$(cat requirements.lock requirements-dev.lock pyproject.toml sealcore/__init__.py deploy/setup.sh | sha256sum | cut -c1-64)
+core=$(find crates -path crates/target -prune -o -type f \( -name '*.rs' -o -name 'Cargo.*' \) -print | sort)
+wanted=$(cat requirements.lock requirements-dev.lock pyproject.toml sealcore/__init__.py deploy/setup.sh $core | sha256sum | cut -c1-64)
 stamp=.venv/vermilion-stamp
 # What the tests and benchmarks need holds all that the demo needs, so its stamp counts for all.
 stamped=$profile

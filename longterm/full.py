@@ -13,7 +13,7 @@ from pyhanko.pdf_utils import generic
 
 from longterm.model import Contents, Signed, Store, placed
 from longterm.plan import BASE_VERSION, EXTENSION_LEVEL, Addition, Stamp
-from longterm.reading import STORE_KEYS, TIMESTAMP_SUBFILTER, ordered
+from longterm.reading import TIMESTAMP_SUBFILTER, ordered
 from sealcore.errors import Code, VermilionError
 from signer.pdf.full.appearance import widget
 from signer.pdf.full.form import add_annotation, add_field, own_object, unique_name
@@ -23,6 +23,7 @@ from signer.pdf.full.objects import ByteRange, Hole, dictionary, found, found_ar
 from signer.pdf.full.pages import find_pages
 from signer.pdf.full.update import Opened, Update, open_document
 
+STORE_KEYS: Final = ("Certs", "CRLs", "OCSPs")  # in the order of ``Store``
 _ONE_AT_A_TIME: Final = threading.Lock()  # ``exact_names`` changes pyHanko for the whole process while it is open
 
 
@@ -70,7 +71,7 @@ def _signatures(document: bytes, root: generic.DictionaryObject) -> Iterator[Sig
 
 def _store(root: generic.DictionaryObject) -> Store:
     entries = found_dictionary(root, "/DSS") or generic.DictionaryObject()
-    kinds = [tuple(each.get_object().data for each in found_array(entries, f"/{key.decode()}") or ()) for key in STORE_KEYS]
+    kinds = [tuple(each.get_object().data for each in found_array(entries, f"/{key}") or ()) for key in STORE_KEYS]
     return Store(*kinds)
 
 
@@ -108,14 +109,14 @@ def _extend_store(opened: Opened, addition: Addition) -> None:
     references: dict[bytes, Any] = {}
     new = (addition.store.certificates, addition.store.crls, addition.store.ocsps)
     for key, added in zip(STORE_KEYS, new, strict=True):
-        array = found_array(store, f"/{key.decode()}") or generic.ArrayObject()
+        array = found_array(store, f"/{key}") or generic.ArrayObject()
         old = [array.raw_get(index) for index in range(len(array))]
         references |= {each.get_object().data: each for each in old}
         for der in added:
             references[der] = update.add_object(generic.StreamObject(stream_data=der))
             old.append(references[der])
         if old:
-            store[f"/{key.decode()}"] = generic.ArrayObject(old)
+            store[f"/{key}"] = generic.ArrayObject(old)
     _add_vri(update, store, addition, references)
     _declare(opened)
 

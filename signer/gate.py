@@ -7,13 +7,13 @@ When a token ends is judged at Intend (``uses``), so that what was sealed in tim
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sealcore.errors import Code, VermilionError
+from sealcore.hashes import HashState, hash_state
 from sealcore.protocol import token_checks
 from sealcore.protocol.actions import Performer, performed_by
 from sealcore.protocol.canonical import require
@@ -111,13 +111,13 @@ class AdmittedItem:
     """A document that passed.
 
     binding   names bytes and marks; two requests for one use must agree on it
-    digest    SHA-256 after the whole document: everything behind it is hashed on from copies of this state
+    digest    SHA-256 after the whole document: everything behind it is hashed on from this state
     """
 
     admission: Admission
     request: ItemRequest
     binding: bytes
-    digest: hashlib._Hash
+    digest: HashState
 
     @property
     def jti(self) -> str:
@@ -396,11 +396,11 @@ def grant_leaf(request: ItemRequest, salt: bytes) -> Leaf:
     return Leaf(salt, 0, 1, request.document_sha256, request.size_bytes, request.placement)
 
 
-def document_hash(request: ItemRequest) -> hashlib._Hash:
+def document_hash(request: ItemRequest) -> HashState:
     """The bytes that will be sealed are the approved ones; the hash state after them."""
     # Over the very buffer that the writer reads later: a hash over another copy would leave a
     # gap in which the bytes could change.
-    digest = hashlib.sha256(request.document)
+    digest = hash_state("sha256", request.document)
     if len(request.document) != request.size_bytes or digest.digest() != request.document_sha256:
         raise VermilionError(Code.DOCUMENT_MISMATCH, "the bytes sent are not those that were approved")
     return digest

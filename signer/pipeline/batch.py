@@ -10,20 +10,20 @@ The stages' types are named tuples: as immutable as a frozen dataclass, and made
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from sealcore.errors import VermilionError
+from sealcore.hashes import HashState, hash_state
 from sealcore.protocol.ledger_entry import signature_hash, timestamp_hash
 from signer.gate import AdmittedItem
 from signer.model import Call, ItemRequest, Outcome, Result, SealedUse
 from signer.pdf.plan import Plan
 from signer.pdf.plan import Prepared as Update
 from signer.pdf.readback.accounted import Accounted, account_for
-from signer.pdf.readback.known_appearances import KnownLooks
 from signer.pdf.readback.known_cms import KnownCms
+from signer.pdf.readback.quick_account import KnownLooks
 from signer.pdf.readback.sealed import read_back
 from signer.pipeline.commit import Finished
 from signer.pipeline.keys import SealKey
@@ -60,12 +60,12 @@ class Admitted(NamedTuple):
     item: AdmittedItem
     key: SealKey
 
-    def digest(self) -> hashlib._Hash:
-        """The state of the signature's hash after the whole document; copy it, never update it."""
+    def digest(self) -> HashState:
+        """The state of the signature's hash after the whole document; it never changes."""
         # SHA-256 was computed at the gate in the same pass that proved the bytes; another hash
         # (SHA-384 with P-384) costs a second one.
         hash_name = self.key.template.hash_name
-        return self.item.digest if hash_name == "sha256" else hashlib.new(hash_name, self.item.request.document)
+        return self.item.digest if hash_name == "sha256" else hash_state(hash_name, self.item.request.document)
 
 
 class Intended(NamedTuple):
@@ -120,12 +120,10 @@ def verify(timestamped: Timestamped, suffix: bytes, known: KnownCms) -> Verified
     received, item, key = admitted
     read_back(accounted, suffix, spki_sha256=key.key.spki_sha256, known=known)
     # Hashing on from the gate's state: the document's bytes are not read a second time.
-    sealed = item.digest.copy()
-    sealed.update(suffix)
     finished = Finished(
         intent=intent,
         suffix=suffix,
-        sealed_sha256=sealed.digest(),
+        sealed_sha256=item.digest.digest(suffix),
         signature_hash=signature_hash(signature),
         timestamp_hash=timestamp_hash(timestamped.token),
         warnings=(*item.admission.warnings, *update.warnings),

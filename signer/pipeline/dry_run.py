@@ -6,7 +6,6 @@ and so does every document of a child that did not finish.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,15 +13,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from sealcore.errors import Code, Kind, VermilionError
+from sealcore.hashes import hash_state
 from sealcore.platform.sandbox import PARTS_LIMIT, PRELOAD, ForkServer, Job
 from signer.pdf.plan import Plan, Prepared
-from signer.pdf.readback.account import require_accounted
-from signer.pdf.readback.known_appearances import KnownLooks
+from signer.pdf.readback.accounted import account_for
+from signer.pdf.readback.quick_account import KnownLooks
 from signer.pipeline.sandbox import LIMITS, plan_of, request_parts
 
 PARTS_EACH: Final = 3
 MOST_TOGETHER: Final = PARTS_LIMIT // PARTS_EACH
-JOB: Final = Job("signer.pipeline.dry_run:work", (*PRELOAD, "signer.pdf.prepare", "signer.pdf.lean.prepare"), replace(LIMITS, nice=10))
+JOB: Final = Job("signer.pipeline.dry_run:work", (*PRELOAD, "signer.pdf.prepare", "signer.pdf.lean"), replace(LIMITS, nice=10))
 """Sealing goes first."""
 
 
@@ -127,17 +127,17 @@ def _examined(document: bytes, plan: Plan, *, alone: bool) -> dict[str, Any] | N
         if prepared is None and not alone:
             return None
         prepared = prepared or prepare(document, plan)
-        require_accounted(document, prepared.suffix, plan, prepared.field_name, KnownLooks())
+        account_for(document, hash_state("sha256", document), prepared, plan, KnownLooks())
     except VermilionError as refusal:
         return {"code": str(refusal.code), "reason": refusal.reason, "rule": refusal.rule}
     return {"warnings": prepared.warnings}
 
 
 def _lean(document: bytes, plan: Plan) -> Prepared | None:
-    from signer.pdf.lean.prepare import prepare_lean  # noqa: PLC0415  (the child alone)
+    from signer.pdf.lean import prepare_lean  # noqa: PLC0415  (the child alone)
 
     try:
-        return prepare_lean(document, plan, hashlib.sha256(document))
+        return prepare_lean(document, plan, hash_state("sha256", document))
     except VermilionError:
         raise
     except Exception:  # noqa: BLE001  (where the lean writer fails, pyHanko may succeed, as in sealing)

@@ -11,9 +11,9 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.log import get as get_log
 from sealcore.platform.sandbox import UnansweredError
 from signer.metrics import SignerMetrics
-from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.lean import prepare_lean
 from signer.pdf.plan import ContentPolicy, Plan
-from signer.pdf.readback.known_appearances import KnownLooks
+from signer.pdf.readback.quick_account import KnownLooks
 from signer.pipeline.batch import Batch, Intended, Prepared, accept
 from signer.pipeline.sandbox import Sandbox
 

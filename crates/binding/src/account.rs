@@ -12,7 +12,7 @@ use crate::hash::Hash;
 use crate::plan::Plan;
 
 /// Appearances of marks that were judged in full.
-#[pyclass(module = "vermilion_core", frozen)]
+#[pyclass(module = "sealcore.compiled.core", frozen)]
 #[derive(Default)]
 pub struct Looks(RwLock<vermilion_readback::Looks>);
 

@@ -18,7 +18,7 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, NotLean>) -> Result<T, NotLean> {
 }
 
 /// The compiled core: whatever happens to every byte of a document.
-#[pymodule]
+#[pymodule(name = "core")]
 mod vermilion_core {
     #[pymodule_export]
     use crate::account::{account, Looks};

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use std::sync::Arc;
 
 /// A registered picture, read once.
-#[pyclass(module = "vermilion_core", frozen)]
+#[pyclass(module = "sealcore.compiled.core", frozen)]
 #[derive(Clone)]
 pub struct Picture {
     read: Arc<vermilion_lean::Picture>,
@@ -25,7 +25,7 @@ impl Picture {
 type Mark = (usize, [i64; 4], usize, u32, u32);
 
 /// Everything that determines an update besides the document.
-#[pyclass(module = "vermilion_core", frozen)]
+#[pyclass(module = "sealcore.compiled.core", frozen)]
 pub struct Plan {
     pub writer: vermilion_lean::Plan,
     pub safeguard: vermilion_readback::Plan,

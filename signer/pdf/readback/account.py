@@ -17,9 +17,7 @@ from signer.pdf.readback.ambiguity import require_plain
 from signer.pdf.readback.appearance import Look, check_look, listed, looks_of, may_be_opaque
 from signer.pdf.readback.continuation import require_continued
 from signer.pdf.readback.hole import Hole
-from signer.pdf.readback.known_appearances import KnownLooks
 from signer.pdf.readback.pages import PageFound, find_marked
-from signer.pdf.readback.quick_account import accounted
 from signer.pdf.readback.reader import Reader
 from signer.pdf.readback.repair import require_repaired
 from signer.pdf.readback.syntax import DisagreementError, Name, Ref, UnreadableError, plain_text, same
@@ -33,16 +31,8 @@ _FIELD_FLAGS, _STAMP_FLAGS = 132, 708  # Print, Locked; and ReadOnly, LockedCont
 _ROUNDING: Final = 0.001  # of a rectangle, in points
 
 
-def require_accounted(document: Document, suffix: bytes, plan: Plan, field_name: str, known: KnownLooks) -> Hole:
-    """The hole of ``suffix``; DOCUMENT_READBACK when it holds, or changes, anything but what the plan asks for.
-
-    known  see ``quick_account.accounted``
-    """
-    return accounted(document, suffix, plan, field_name, known) or require_accounted_in_general(document, suffix, plan, field_name)
-
-
 def require_accounted_in_general(document: Document, suffix: bytes, plan: Plan, field_name: str) -> Hole:
-    """The same for an update spelled in any way, without trying the quick account first."""
+    """The hole of ``suffix``, spelled in any way; DOCUMENT_READBACK when it holds, or changes, anything but what the plan asks for."""
     try:
         return _Account(document[:], suffix, plan, field_name).settle()
     except (UnreadableError, RecursionError, ValueError, LookupError, TypeError, AttributeError, OverflowError, StopIteration) as fault:

@@ -19,16 +19,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from sealcore.hashes import hash_state
 from sealcore.hsm.algorithm import Algorithm
 from sealcore.protocol.leaf import Placement
 from signer.pdf.cms import SignatureTemplate
 from signer.pdf.fill import fill
 from signer.pdf.plan import ContentPolicy, Plan, Prepared
 from signer.pdf.prepare import prepare
+from signer.pdf.readback import accounted as accounting
 from signer.pdf.readback.accounted import Accounted
 from signer.pdf.readback.hole import Hole
 from signer.pdf.readback.known_cms import KnownCms
 from signer.pdf.readback.locate import locate
+from signer.pdf.readback.quick_account import KnownLooks, Recognised
 from signer.pdf.readback.sealed import read_back
 
 NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
@@ -272,3 +275,15 @@ def _run(*command: str) -> None:
 
 
 Sealer = Callable[..., bytes]
+
+
+def require_accounted(document: bytes, suffix: bytes, plan: Plan, field_name: str, known: KnownLooks | None = None) -> Hole:
+    """The hole of an update, judged as before signing: quickly where that can be, else in general."""
+    return accounting.require_accounted(document, hash_state("sha256", document), suffix, plan, field_name, known or KnownLooks()).hole
+
+
+def accounted(document: bytes, suffix: bytes, plan: Plan, field_name: str, known: KnownLooks | None = None) -> Recognised | None:
+    """What the quick account recognises; None where the general one has to judge."""
+    if field_name != plan.field_name:
+        return None
+    return (known or KnownLooks()).recognised(document, hash_state("sha256", document), suffix, plan)

@@ -11,16 +11,16 @@ import pytest
 from reportlab.pdfgen.canvas import Canvas
 
 from sealcore.errors import Code, VermilionError
+from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
-from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.lean import prepare_lean
 from signer.pdf.plan import ContentPolicy, Plan
 from signer.pdf.prepare import prepare
-from signer.pdf.readback.account import require_accounted
-from signer.pdf.readback.known_appearances import KnownLooks
+from signer.pdf.readback.quick_account import KnownLooks
 from signer.pdf.reasons import PDFA_LOST, PDFUA_LOST, declared_part
 from tests.judges import standards
 from tests.signer.pdf.documents import assemble
-from tests.signer.pdf.kit import Seal
+from tests.signer.pdf.kit import Seal, require_accounted
 from tests.signer.pdf.looks import RENDERERS, surplus
 
 CORNER = Rectangle(400_000, 20_000, 519_000, 139_000)
@@ -61,7 +61,7 @@ def _translucent_picture() -> bytes:
 @pytest.mark.parametrize("document", [standards.pdfa(1), standards.pdfa(2, intent="none"), standards.pdfua()], ids=["A-1b", "A-2b", "UA-1"])
 def test_such_documents_leave_the_lean_way_and_look_as_before_plus_the_seal(seal: Seal, picture: bytes, document: bytes) -> None:
     for plan, boxes in ((seal.plan(), {}), (plan_with(seal, picture), {0: BOX})):
-        assert prepare_lean(document, plan, hashlib.sha256(document)) is None
+        assert prepare_lean(document, plan, hash_state("sha256", document)) is None
         sealed = seal.finish(document, prepare(document, plan))
         for render in RENDERERS.values():
             assert not surplus(document, sealed, boxes, render)
@@ -127,7 +127,7 @@ def test_a_declaration_is_read_in_every_spelling_of_xml(seal: Seal, picture: byt
     data = text.replace("/ns/", form % ord("/") + "ns/").encode() if form is not None else text.encode(spelling)
     objects[number] = b"<</Type/Metadata/Subtype/XML/Length %d>>\nstream\n%b\nendstream" % (len(data), data)
     document, plan = assemble(objects, extra=b"/ID[<00><00>]"), plan_with(seal, picture)
-    assert prepare_lean(document, plan, hashlib.sha256(document)) is None
+    assert prepare_lean(document, plan, hash_state("sha256", document)) is None
     prepared = prepare(document, plan)
     assert b"/Multiply" not in prepared.suffix and b"/Transparency" not in prepared.suffix
     require_accounted(document, prepared.suffix, plan, prepared.field_name, KnownLooks())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from sealcore.errors import VermilionError
+from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
-from signer.pdf.lean.grammar import NotLeanError
-from signer.pdf.lean.prepare import prepare_lean
-from signer.pdf.lean.prepare import prepared as lean_prepared
+from signer.pdf.lean import prepare_lean, prepared_or_why_not
 from signer.pdf.plan import ContentPolicy, Plan, Prepared
 from signer.pdf.prepare import prepare
 from signer.pdf.readback.pdfium import require_found
@@ -32,7 +29,7 @@ TEXTS = SignatureTexts(name="朱印公司", reason="同意 (contract) \\", locat
 
 
 def lean(document: bytes, plan: Plan, hash_name: str = "sha256") -> Prepared | None:
-    return prepare_lean(document, plan, hashlib.new(hash_name, document))
+    return prepare_lean(document, plan, hash_state(hash_name, document))
 
 
 @dataclass
@@ -72,13 +69,8 @@ class Tally:
     @staticmethod
     def _left_on_purpose(document: bytes, plan: Plan) -> bool:
         """PDF/A, PDF/UA and forms that readers draw are for the sandbox alone."""
-        try:
-            lean_prepared(document, plan, hashlib.sha256(document))
-        except NotLeanError as reason:
-            return "PDF/A" in str(reason) or "draw the form" in str(reason)
-        except (ValueError, LookupError, OverflowError, zlib.error):
-            return False
-        return False
+        reason = prepared_or_why_not(document, plan, hash_state("sha256", document))
+        return isinstance(reason, str) and ("PDF/A" in reason or "draw the form" in reason)
 
     @property
     def share(self) -> float:

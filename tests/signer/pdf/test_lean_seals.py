@@ -16,9 +16,10 @@ from pyhanko.sign.fields import MDPPerm
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
+from sealcore.hashes import hash_state
 from sealcore.hsm.algorithm import Algorithm
 from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
-from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.lean import prepare_lean
 from signer.pdf.plan import Plan, Prepared
 from signer.pdf.prepare import prepare
 from signer.pdf.reasons import MARKED_LATER
@@ -43,7 +44,7 @@ LEAN += ("annotations-inline", "annotations-elsewhere", "form-inline", "form-inl
 
 
 def lean(document: bytes, plan: Plan, hash_name: str = "sha256") -> Prepared:
-    prepared = prepare_lean(document, plan, hashlib.new(hash_name, document))
+    prepared = prepare_lean(document, plan, hash_state(hash_name, document))
     assert prepared is not None
     return prepared
 
@@ -83,7 +84,7 @@ def test_a_p384_key_gets_its_own_digest(authority: Authority, judge: Judge) -> N
 
 def test_the_digest_that_was_handed_in_is_left_as_it_was(seal: Seal) -> None:
     document = documents.simple()
-    digest = hashlib.sha256(document)
+    digest = hash_state("sha256", document)
     assert prepare_lean(document, seal.plan(), digest) is not None
     assert digest.digest() == hashlib.sha256(document).digest()
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import pytest
 
 from sealcore.errors import Code, VermilionError
+from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
-from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.lean import prepare_lean
 from signer.pdf.marks import Box
 from signer.pdf.plan import Plan
 from signer.pdf.prepare import prepare
@@ -28,7 +28,7 @@ def _corner(box: Box) -> Rectangle:
 
 def _faults(seal: Seal, document: bytes, plan: Plan, renderers: list[str]) -> list[str]:
     """Of whichever writer seals the document in use."""
-    prepared = prepare_lean(document, plan, hashlib.sha256(document)) or prepare(document, plan)
+    prepared = prepare_lean(document, plan, hash_state("sha256", document)) or prepare(document, plan)
     sealed = seal.finish(document, prepared)
     boxes: dict[int, Box] = {}
     for mark in plan.placement.marks:

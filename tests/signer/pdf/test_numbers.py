@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from sealcore.errors import Code, VermilionError
+from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
-from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.lean import prepare_lean
 from signer.pdf.numbers import FreeNumbers
 from signer.pdf.plan import Plan, Prepared
 from signer.pdf.prepare import prepare
@@ -67,7 +68,7 @@ def _packed_document(how: bytes) -> bytes:
 
 
 def _lean(document: bytes, plan: Plan) -> Prepared:
-    prepared = prepare_lean(document, plan, hashlib.new("sha256", document))
+    prepared = prepare_lean(document, plan, hash_state("sha256", document))
     assert prepared is not None, "the lean writer understands this"
     return prepared
 

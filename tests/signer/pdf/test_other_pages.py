@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Callable
 
 import pytest
 
 from sealcore.errors import Code, Kind, VermilionError
+from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
-from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.lean import prepare_lean
 from signer.pdf.plan import Plan, Prepared
 from signer.pdf.prepare import prepare
 from tests.signer.pdf import documents
@@ -67,7 +67,7 @@ REPEATED["in object streams"] = _repeated_in_streams()
 
 
 def _lean(document: bytes, plan: Plan) -> Prepared | None:
-    return prepare_lean(document, plan, hashlib.new("sha256", document))
+    return prepare_lean(document, plan, hash_state("sha256", document))
 
 
 WRITERS: dict[str, Callable[[bytes, Plan], Prepared | None]] = {"lean": _lean, "pyHanko": prepare}

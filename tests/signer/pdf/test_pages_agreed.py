@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Final
 
@@ -11,14 +10,14 @@ import pytest
 import signer.pdf.full.prepare as sandboxed
 import signer.pdf.prepare as judged
 from sealcore.errors import Code, VermilionError
+from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
-from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.lean import prepare_lean
 from signer.pdf.plan import Plan
 from signer.pdf.prepare import prepare
-from signer.pdf.readback.account import require_accounted
-from signer.pdf.readback.known_appearances import KnownLooks
+from signer.pdf.readback.quick_account import KnownLooks
 from tests.signer.pdf.documents import assemble
-from tests.signer.pdf.kit import Seal
+from tests.signer.pdf.kit import Seal, require_accounted
 from tests.signer.pdf.looks import RENDERERS, surplus
 
 CORNER = Rectangle(400_000, 120_000, 460_000, 180_000)
@@ -119,7 +118,7 @@ def plan_for(seal: Seal, picture: bytes, picture_sha256: bytes) -> Callable[...,
 def test_pages_that_readers_do_not_agree_about_are_not_marked(plan_for: Callable[..., Plan], unsound: str) -> None:
     document = UNSOUND[unsound]
     for plan in (plan_for(0), plan_for(0, 1)):
-        assert prepare_lean(document, plan, hashlib.sha256(document)) is None
+        assert prepare_lean(document, plan, hash_state("sha256", document)) is None
         with pytest.raises(VermilionError) as refusal:
             prepare(document, plan)
         assert refusal.value.code in {Code.DOCUMENT_DAMAGED, Code.MARK_OFF_PAGE, Code.DOCUMENT_PAGE_REPEATED}
@@ -130,7 +129,7 @@ def test_the_mark_is_on_its_page_in_every_reader(seal: Seal, plan_for: Callable[
     document = SOUND[sound]
     for pages in ((0,), (1,), (0, 1, 2)):
         plan = plan_for(*pages)
-        lean = prepare_lean(document, plan, hashlib.sha256(document))
+        lean = prepare_lean(document, plan, hash_state("sha256", document))
         for prepared in (prepare(document, plan), *([lean] if lean is not None else [])):
             sealed = seal.finish(document, prepared)
             faults = {name: surplus(document, sealed, dict.fromkeys(pages, BOX), render) for name, render in RENDERERS.items()}
@@ -190,7 +189,7 @@ TWICE: Final[dict[str, bytes]] = {
 def test_what_is_said_twice_is_not_written_anew(plan_for: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, twice: str) -> None:
     """Readers take the first or the last: in some of them the sealed page would show otherwise than the approved one."""
     document, plan = TWICE[twice], plan_for(0)
-    assert prepare_lean(document, plan, hashlib.sha256(document)) is None
+    assert prepare_lean(document, plan, hash_state("sha256", document)) is None
     with pytest.raises(VermilionError) as refusal:
         prepare(document, plan)
     assert refusal.value.code == Code.DOCUMENT_DAMAGED

@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sealcore.errors import Code, VermilionError
+from sealcore.hashes import hash_state
 from signer.pdf.fill import fill
 from signer.pdf.plan import Document, Prepared
 from signer.pdf.prepare import prepare
 from signer.pdf.readback.accounted import Accounted, account_for
-from signer.pdf.readback.known_appearances import KnownLooks
 from signer.pdf.readback.locate import locate
+from signer.pdf.readback.quick_account import KnownLooks
 from signer.pdf.readback.reader import Reader
 from signer.pdf.readback.sealed import read_back
 from signer.pdf.readback.syntax import UnreadableError, parse
@@ -36,7 +37,7 @@ def prepared(seal: Seal) -> Prepared:
 
 
 def account(seal: Seal, prepared: Prepared, document: Document = DOCUMENT) -> Accounted:
-    return account_for(document, hashlib.sha256(document), prepared, seal.plan(), KnownLooks())
+    return account_for(document, hash_state("sha256", document), prepared, seal.plan(), KnownLooks())
 
 
 def check(seal: Seal, accounted: Accounted, sealed: bytes) -> None:
@@ -168,10 +169,10 @@ def test_documents_may_be_mapped(seal: Seal, prepared: Prepared, sealed: bytes) 
 
 
 def test_the_digest_is_copied_and_belongs_to_its_hash(seal: Seal, prepared: Prepared) -> None:
-    state, plan = hashlib.sha256(DOCUMENT), seal.plan()
+    state, plan = hash_state("sha256", DOCUMENT), seal.plan()
     assert account_for(DOCUMENT, state, prepared, plan, KnownLooks()).hash_name == "sha256"
     assert state.digest() == hashlib.sha256(DOCUMENT).digest()
-    for other in (hashlib.sha256(DOCUMENT + b"x"), hashlib.sha384(DOCUMENT)):
+    for other in (hash_state("sha256", DOCUMENT + b"x"), hash_state("sha384", DOCUMENT)):
         with pytest.raises(VermilionError, match="not an update of this document"):
             account_for(DOCUMENT, other, prepared, plan, KnownLooks())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,20 +10,20 @@ from pyhanko.pdf_utils import generic
 
 import signer.pdf.full.prepare as writer
 from sealcore.errors import Code, VermilionError
+from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
 from signer.pdf.full.objects import dictionary, name, reals
 from signer.pdf.full.update import Opened
-from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.lean import prepare_lean
 from signer.pdf.plan import Plan, Prepared
 from signer.pdf.prepare import prepare
-from signer.pdf.readback.account import require_accounted, require_accounted_in_general
-from signer.pdf.readback.known_appearances import KnownLooks
-from signer.pdf.readback.quick_account import accounted
+from signer.pdf.readback.account import require_accounted_in_general
+from signer.pdf.readback.quick_account import KnownLooks
 from tests.conftest import EXAMPLES
 from tests.judges import standards
 from tests.signer.pdf import documents
 from tests.signer.pdf.broken import BROKEN
-from tests.signer.pdf.kit import Seal
+from tests.signer.pdf.kit import Seal, accounted, require_accounted
 from tests.signer.pdf.shared import SHARED
 
 CORNER = Rectangle(400_000, 20_000, 519_000, 139_000)
@@ -62,7 +61,7 @@ def test_what_either_writer_makes_is_accounted_for(seal: Seal, plans: dict[str, 
             made = [prepare(document, plan)]
         except VermilionError:
             continue  # refused for the document's sake, or it has no second page
-        lean = prepare_lean(document, plan, hashlib.sha256(document))
+        lean = prepare_lean(document, plan, hash_state("sha256", document))
         for prepared in (*made, *([lean] if lean is not None else [])):
             require_accounted_in_general(document, prepared.suffix, plan, prepared.field_name)
             assert prepared is not lean or accounted(document, prepared.suffix, plan, prepared.field_name, KnownLooks())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,8 +11,9 @@ import pikepdf
 import pytest
 
 from sealcore.errors import Code, VermilionError
+from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
-from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.lean import prepare_lean
 from signer.pdf.prepare import prepare
 from tests.signer.pdf import documents
 from tests.signer.pdf.kit import NOW, Seal, Verdict, pyhanko_status
@@ -104,7 +104,7 @@ def test_a_certification_that_is_asked_for_a_signed_document_is_refused_by_both_
     with pytest.raises(VermilionError) as refusal:
         prepare(once, plan)
     assert refusal.value.code == Code.DOCUMENT_SIGNED
-    assert prepare_lean(once, plan, hashlib.sha256(once)) is None
+    assert prepare_lean(once, plan, hash_state("sha256", once)) is None
     assert b"/DocMDP" not in prepare(once, seal.plan()).suffix
 
 
@@ -114,7 +114,7 @@ def test_under_a_grant_both_writers_certify_as_the_seal_is_registered_and_not_ot
     for document, signed in ((plain, False), (once, True)):
         for asked in Certification:
             plan = seal.plan(Placement(certification=asked), bound=bound)
-            lean = prepare_lean(document, plan, hashlib.sha256(document))
+            lean = prepare_lean(document, plan, hash_state("sha256", document))
             if asked == (Certification.NONE if signed else bound):
                 assert lean is not None and not prepare(document, plan).warnings
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tracemalloc
 import zlib
@@ -15,15 +14,15 @@ import pytest
 
 import signer.pdf.full.prepare as sandboxed
 from sealcore.errors import Code, VermilionError
+from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Certification, Mark, Placement, Rectangle, SignatureTexts
-from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.lean import prepare_lean
 from signer.pdf.plan import Plan, Prepared
 from signer.pdf.prepare import prepare
-from signer.pdf.readback.account import require_accounted, require_accounted_in_general
-from signer.pdf.readback.known_appearances import KnownLooks
-from signer.pdf.readback.quick_account import accounted
+from signer.pdf.readback.account import require_accounted_in_general
+from signer.pdf.readback.quick_account import KnownLooks
 from tests.signer.pdf import documents
-from tests.signer.pdf.kit import Seal
+from tests.signer.pdf.kit import Seal, accounted, require_accounted
 from tests.signer.pdf.taken_over import Parts, put_together, taken_apart
 
 CORNER = Rectangle(400_000, 20_000, 519_000, 139_000)
@@ -79,7 +78,7 @@ def plan(seal: Seal, picture: bytes, picture_sha256: bytes) -> Plan:
 
 def made(document: bytes, plan: Plan) -> Prepared:
     """What the lean writer makes of it, honestly."""
-    prepared = prepare_lean(document, plan, hashlib.sha256(document))
+    prepared = prepare_lean(document, plan, hash_state("sha256", document))
     assert prepared is not None
     return prepared
 

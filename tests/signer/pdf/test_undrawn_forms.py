@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from io import BytesIO
 
 import pytest
@@ -10,8 +9,9 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from sealcore.errors import Code, VermilionError
+from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
-from signer.pdf.lean.prepare import prepare_lean
+from signer.pdf.lean import prepare_lean
 from signer.pdf.plan import Plan
 from signer.pdf.prepare import prepare
 from tests.signer.pdf import documents
@@ -79,7 +79,7 @@ def plans(seal: Seal, picture: bytes, picture_sha256: bytes) -> list[Plan]:
 def test_a_form_whose_values_show_by_readers_help_alone_is_refused(plans: list[Plan], name: str) -> None:
     document = UNDRAWN[name]
     for plan in plans:
-        assert prepare_lean(document, plan, hashlib.sha256(document)) is None
+        assert prepare_lean(document, plan, hash_state("sha256", document)) is None
         with pytest.raises(VermilionError, match="leaves it to readers to draw") as refusal:
             prepare(document, plan)
         assert refusal.value.code == Code.DOCUMENT_FORM_UNDRAWN
@@ -89,7 +89,7 @@ def test_a_form_whose_values_show_by_readers_help_alone_is_refused(plans: list[P
 def test_a_form_that_needs_no_help_looks_as_before_and_asks_for_none(seal: Seal, plans: list[Plan], name: str) -> None:
     document = DRAWN[name]
     for plan, boxes in zip(plans, ({}, {0: BOX}), strict=True):
-        for prepared in (prepare(document, plan), prepare_lean(document, plan, hashlib.sha256(document))):
+        for prepared in (prepare(document, plan), prepare_lean(document, plan, hash_state("sha256", document))):
             if prepared is None:
                 continue  # forms with a flag are left to the sandbox
             assert b"/NeedAppearances true" not in prepared.suffix
@@ -104,7 +104,7 @@ def test_behind_a_signature_the_flag_stays_and_no_picture_is_promised(seal: Seal
     assert b"/NeedAppearances" in sealed[len(flagged) :]
     for render in RENDERERS.values():
         assert not surplus(flagged, sealed, {}, render)
-    assert prepare_lean(flagged, plans[1], hashlib.sha256(flagged)) is None
+    assert prepare_lean(flagged, plans[1], hash_state("sha256", flagged)) is None
     with pytest.raises(VermilionError) as refusal:
         prepare(flagged, plans[1])
     assert refusal.value.code == Code.DOCUMENT_FORM_UNDRAWN

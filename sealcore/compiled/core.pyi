@@ -1,0 +1,60 @@
+"""Types of the compiled core; its documentation is in ``crates/binding``."""
+
+import mmap
+from collections.abc import Sequence
+from typing import final
+
+_Document = bytes | mmap.mmap
+_Store = tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]
+_Signature = tuple[str, bool, list[int], bytes]
+_ByteRange = list[int]
+
+@final
+class Hash:
+    name: str
+    def __init__(self, name: str, data: _Document, /) -> None: ...
+    def digest(self, data: bytes | None = None, /) -> bytes: ...
+
+@final
+class Picture:
+    def __init__(self, source: bytes, sha256: bytes, /) -> None: ...
+
+@final
+class Plan:
+    def __init__(
+        self,
+        field_name: str,
+        times: tuple[str, str],
+        marks: Sequence[tuple[int, Sequence[int], int, int, int]],
+        pictures: Sequence[Picture],
+        texts: Sequence[str],
+        certification: int,
+        bound: int | None,
+        hole_size_bytes: int,
+        strict: bool,
+        writer_version: str,
+        owner_name: str,
+    ) -> None: ...
+
+@final
+class Looks:
+    def __init__(self) -> None: ...
+    def learn(
+        self, look: tuple[bytes, int, int, int, int, int], before: bytes, behind: bytes, picture: Sequence[Sequence[bytes | int]]
+    ) -> None: ...
+
+def prepare(document: _Document, hash: Hash, plan: Plan) -> tuple[bytes, _ByteRange, bytes, str, bytes] | str: ...
+def account(
+    document: _Document, hash: Hash, suffix: bytes, plan: Plan, looks: Looks
+) -> tuple[int, int, bytes] | tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]] | None: ...
+def read_signed(document: _Document) -> tuple[list[_Signature], list[list[bytes]]] | str: ...
+def extend(
+    document: _Document,
+    hash: Hash,
+    store: _Store,
+    identifier: bytes,
+    hole_size_bytes: int,
+    vri: Sequence[tuple[str, _Store]],
+    field_name: str,
+    field_label: str,
+) -> tuple[bytes, _ByteRange | None] | str: ...
