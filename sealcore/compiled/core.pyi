@@ -17,7 +17,7 @@ class Hash:
 
 @final
 class Picture:
-    def __init__(self, source: bytes, sha256: bytes, /) -> None: ...
+    def __init__(self, source: bytes, /) -> None: ...
 
 @final
 class Plan:
@@ -37,6 +37,20 @@ class Plan:
     ) -> None: ...
 
 @final
+class Expected:
+    def __init__(
+        self,
+        field_name: str,
+        time: str,
+        marks: Sequence[tuple[int, Sequence[int], bytes, int, int]],
+        texts: Sequence[str],
+        certification: int,
+        hole_size_bytes: int,
+        writer_version: str,
+        owner_name: str,
+    ) -> None: ...
+
+@final
 class Looks:
     def __init__(self) -> None: ...
     def learn(
@@ -45,7 +59,7 @@ class Looks:
 
 def prepare(document: _Document, hash: Hash, plan: Plan) -> tuple[bytes, _ByteRange, bytes, str, bytes] | str: ...
 def account(
-    document: _Document, hash: Hash, suffix: bytes, plan: Plan, looks: Looks
+    document: _Document, hash: Hash, suffix: bytes, expected: Expected, looks: Looks
 ) -> tuple[int, int, bytes] | tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]] | None: ...
 def read_signed(document: _Document) -> tuple[list[_Signature], list[list[bytes]]] | str: ...
 def extend(

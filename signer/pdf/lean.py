@@ -31,12 +31,12 @@ def prepared_or_why_not(document: Document, plan: Plan, state: HashState) -> Pre
     if not compiled.AVAILABLE:
         return "the compiled core is not built"
     from sealcore.compiled import core  # noqa: PLC0415  (exists only where it was built)
-    from signer.pdf.core_plan import core_plan  # noqa: PLC0415
+    from signer.pdf.lean_plan import lean_plan  # noqa: PLC0415
 
     if not isinstance(state, core.Hash):
         return "the document was hashed outside of the compiled core"
     try:
-        outcome = core.prepare(document, state, core_plan(plan))
+        outcome = core.prepare(document, state, lean_plan(plan))
     except ValueError as fault:
         return str(fault)
     if isinstance(outcome, str):

@@ -9,7 +9,6 @@ use vermilion_readback::{Account, Look, Otherwise, Piece};
 
 use crate::bytes::Document;
 use crate::hash::Hash;
-use crate::plan::Plan;
 
 /// Appearances of marks that were judged in full.
 #[pyclass(module = "sealcore.compiled.core", frozen)]
@@ -46,6 +45,42 @@ impl Looks {
     }
 }
 
+/// Page, corners in millipoints, SHA-256 of the picture, slice, slices.
+type Mark = (usize, [i64; 4], [u8; 32], u32, u32);
+
+/// What an update is to hold.
+#[pyclass(module = "sealcore.compiled.core", frozen)]
+pub struct Expected(vermilion_readback::Plan);
+
+#[pymethods]
+impl Expected {
+    /// `time` is the signing time as PDF date; `texts` name, reason, location and contact.
+    #[new]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        field_name: String,
+        time: String,
+        marks: Vec<Mark>,
+        texts: [String; 4],
+        certification: u8,
+        hole_size_bytes: usize,
+        writer_version: String,
+        owner_name: String,
+    ) -> Self {
+        let mark = |(page, rectangle, picture, slice, slices)| vermilion_readback::Mark { page, rectangle, picture, slice, slices };
+        Self(vermilion_readback::Plan {
+            field_name,
+            time_text: time,
+            marks: marks.into_iter().map(mark).collect(),
+            texts,
+            certification,
+            hole_size_bytes,
+            writer_version,
+            owner_name,
+        })
+    }
+}
+
 /// What an update was found to be.
 #[derive(IntoPyObject)]
 pub enum Outcome<'py> {
@@ -64,14 +99,14 @@ pub fn account<'py>(
     document: &Bound<'py, PyAny>,
     hash: &Hash,
     suffix: &[u8],
-    plan: &Plan,
+    expected: &Expected,
     looks: &Looks,
 ) -> PyResult<Outcome<'py>> {
     let document = Document::of(document)?;
     let bytes = document.as_slice();
     let found = py.detach(|| {
         let looks = looks.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let account = || vermilion_readback::account(bytes, suffix, &plan.safeguard, &looks);
+        let account = || vermilion_readback::account(bytes, suffix, &expected.0, &looks);
         let found = catch_unwind(AssertUnwindSafe(account)).unwrap_or(Err(Otherwise))?;
         let Account::Holds(start, end) = found else { return Ok((found, Vec::new())) };
         let mut state = hash.state.clone();

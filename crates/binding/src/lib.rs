@@ -21,7 +21,7 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, NotLean>) -> Result<T, NotLean> {
 #[pymodule(name = "core")]
 mod vermilion_core {
     #[pymodule_export]
-    use crate::account::{account, Looks};
+    use crate::account::{account, Expected, Looks};
     #[pymodule_export]
     use crate::hash::Hash;
     #[pymodule_export]

@@ -1,41 +1,37 @@
-//! What is to be done with a document, as both the writer and the last safeguard take it, each in its own type.
+//! What is to be done with a document, as the writer takes it.
+
+use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use std::sync::Arc;
 
 /// A registered picture, read once.
 #[pyclass(module = "sealcore.compiled.core", frozen)]
-#[derive(Clone)]
-pub struct Picture {
-    read: Arc<vermilion_lean::Picture>,
-    sha256: [u8; 32],
-}
+pub struct Picture(Arc<vermilion_lean::Picture>);
 
 #[pymethods]
 impl Picture {
-    /// From a PDF of one page and its SHA-256; ValueError where the writer does not understand it.
+    /// From a PDF of one page; ValueError where the writer does not understand it.
     #[new]
-    fn new(source: &[u8], sha256: [u8; 32]) -> PyResult<Self> {
+    fn new(source: &[u8]) -> PyResult<Self> {
         let read = vermilion_lean::Picture::read(source).map_err(|fault| PyValueError::new_err(fault.0))?;
-        Ok(Self { read: Arc::new(read), sha256 })
+        Ok(Self(Arc::new(read)))
     }
 }
 
+/// Page, corners in millipoints, index among the pictures, slice, slices.
 type Mark = (usize, [i64; 4], usize, u32, u32);
 
 /// Everything that determines an update besides the document.
 #[pyclass(module = "sealcore.compiled.core", frozen)]
 pub struct Plan {
-    pub writer: vermilion_lean::Plan,
-    pub safeguard: vermilion_readback::Plan,
+    pub plan: vermilion_lean::Plan,
     pub pictures: Vec<Arc<vermilion_lean::Picture>>,
 }
 
 #[pymethods]
 impl Plan {
-    /// `marks` are page, corners in millipoints, index among `pictures`, slice, slices; `times` the signing time as PDF date and in ISO 8601;
-    /// `texts` name, reason, location and contact.
+    /// `times` are the signing time as PDF date and in ISO 8601; `texts` name, reason, location and contact.
     #[new]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -51,42 +47,21 @@ impl Plan {
         writer_version: String,
         owner_name: String,
     ) -> PyResult<Self> {
-        if marks.iter().any(|mark| mark.2 >= pictures.len()) {
-            return Err(PyValueError::new_err("a mark names a picture that is not at hand"));
+        if marks.iter().any(|mark| mark.2 >= pictures.len() || mark.4 == 0) {
+            return Err(PyValueError::new_err("a mark names a picture that is not at hand, or a slice that is none"));
         }
-        let safeguard = vermilion_readback::Plan {
-            field_name: field_name.clone(),
-            time_text: times.0.clone(),
-            marks: marks
-                .iter()
-                .map(|&(page, rectangle, picture, slice, slices)| vermilion_readback::Mark {
-                    page,
-                    rectangle,
-                    picture: pictures[picture].sha256,
-                    slice,
-                    slices,
-                })
-                .collect(),
-            texts: texts.clone(),
-            certification,
-            hole_size_bytes,
-            writer_version: writer_version.clone(),
-            owner_name: owner_name.clone(),
+        let mark = |(page, rectangle, picture, number, of)| vermilion_lean::Mark {
+            page,
+            rectangle,
+            picture,
+            slice: vermilion_lean::Slice { number, of },
         };
         let [name, reason, location, contact] = texts;
-        let writer = vermilion_lean::Plan {
+        let plan = vermilion_lean::Plan {
             field_name,
             time_text: times.0,
             time_iso: times.1,
-            marks: marks
-                .into_iter()
-                .map(|(page, rectangle, picture, number, of)| vermilion_lean::Mark {
-                    page,
-                    rectangle,
-                    picture,
-                    slice: vermilion_lean::Slice { number, of },
-                })
-                .collect(),
+            marks: marks.into_iter().map(mark).collect(),
             name,
             reason,
             location,
@@ -98,6 +73,6 @@ impl Plan {
             writer_version,
             owner_name,
         };
-        Ok(Self { writer, safeguard, pictures: pictures.iter().map(|each| each.read.clone()).collect() })
+        Ok(Self { plan, pictures: pictures.iter().map(|each| each.0.clone()).collect() })
     }
 }

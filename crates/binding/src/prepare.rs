@@ -24,7 +24,7 @@ pub fn prepare<'py>(py: Python<'py>, document: &Bound<'py, PyAny>, hash: &Hash, 
     let document = Document::of(document)?;
     let bytes = document.as_slice();
     let pictures: Vec<&vermilion_lean::Picture> = plan.pictures.iter().map(AsRef::as_ref).collect();
-    let prepared = py.detach(|| guarded(|| vermilion_lean::prepare(bytes, &plan.writer, &pictures, &hash.state)));
+    let prepared = py.detach(|| guarded(|| vermilion_lean::prepare(bytes, &plan.plan, &pictures, &hash.state)));
     Ok(match prepared {
         Ok(each) => Outcome::Prepared((
             PyBytes::new(py, &each.suffix),

@@ -55,12 +55,12 @@ class KnownLooks:
         if self._looks is None:
             return None
         from sealcore.compiled import core  # noqa: PLC0415  (as above)
-        from signer.pdf.core_plan import core_plan  # noqa: PLC0415
+        from signer.pdf.readback.expected import expected  # noqa: PLC0415
 
         if not isinstance(state, core.Hash):
             return None
         try:
-            told = core_plan(plan)
+            told = expected(plan)
             found = core.account(document, state, suffix, told, self._looks)
             if found is not None and len(found) == 2:
                 unjudged, bodies = found

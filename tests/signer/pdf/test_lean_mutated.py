@@ -206,6 +206,6 @@ def test_a_memory_map_gives_the_same(seal: Seal, tmp_path: Path) -> None:
 
 
 def test_nothing_of_it_loads_a_pdf_library() -> None:
-    code = "import sys, signer.pdf.lean, signer.pdf.core_plan; print([m for m in sys.modules if m.startswith(('pyhanko', 'pypdfium2', 'pikepdf'))])"
+    code = "import sys, signer.pdf.lean, signer.pdf.lean_plan; print([m for m in sys.modules if m.startswith(('pyhanko', 'pypdfium2', 'pikepdf'))])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""A plan as the compiled core takes it. Exists only where that core does (``sealcore.compiled``)."""
+"""A plan as the compiled writer takes it. Importable only where the core is built (``sealcore.compiled``)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from signer.pdf.marks import impressions
 from signer.pdf.plan import ContentPolicy, Plan
 
 
-def core_plan(plan: Plan) -> core.Plan:
+def lean_plan(plan: Plan) -> core.Plan:
     """The same plan; ValueError where one of its pictures is odd, which leaves the document to the sandbox."""
     placement = plan.placement
     texts = placement.texts
@@ -23,7 +23,7 @@ def core_plan(plan: Plan) -> core.Plan:
         plan.field_name,
         _times(plan.signing_time),
         marks,
-        [_picture(plan.pictures[name], name) for name in names],
+        [_picture(plan.pictures[name]) for name in names],
         (texts.name, texts.reason, texts.location, texts.contact),
         int(placement.certification),
         None if plan.bound is None else int(plan.bound),
@@ -41,5 +41,5 @@ def _times(signing_time: datetime) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=64)
-def _picture(source: bytes, sha256: bytes) -> core.Picture:
-    return core.Picture(source, sha256)
+def _picture(source: bytes) -> core.Picture:
+    return core.Picture(source)
