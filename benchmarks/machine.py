@@ -13,6 +13,7 @@ import psutil
 
 from benchmarks import processes
 from benchmarks.documents import KINDS
+from sealcore import compiled
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 GIBIBYTE = 1024**3
@@ -30,6 +31,7 @@ def describe(folder: Path, durable: dict[str, str]) -> dict[str, Any]:
         "file_system": file_system(folder),
         "python": platform.python_version(),
         "softhsm": _said("softhsm2-util", "--version"),
+        "core": compiled.WHY_NOT or "compiled",
         "packages": {name: version(name) for name in ("grpcio", "cryptography", "python-pkcs11", "sqlalchemy", "pyhanko")},
         "durable": dict(durable),
         "mix": {kind.name: f"{kind.of_ten} of 10, {kind.size_bytes:,} bytes, {kind.pages} page(s)" for kind in KINDS},

@@ -35,11 +35,6 @@ look() {
   have pdfsig || need poppler-utils "pdfsig, an independent judge of every sealed file"
   have certutil || need libnss3-tools "certutil, gives our root to pdfsig"
   [ -e /usr/share/fonts/opentype/noto/NotoSerifCJK-Bold.ttc ] || need fonts-noto-cjk "outlines for the words on the seals"
-  if ! have cargo; then
-    need cargo-web "builds the compiled core"
-    need rustc-web "the compiler for it; without both everything works, only slower"
-  fi
-  have cc || need gcc "the linker that Rust uses"
   if [ "$profile" != run ]; then
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need postgresql "tests and benchmarks run on it too, from folders of their own"
     have wrk || need wrk "asks the timestamp service for tokens as fast as it can, for tests and benchmarks"
@@ -107,7 +102,7 @@ fi
 
 # sealcore/__init__.py has the version, which the installed package says too
 core=$(find crates -path crates/target -prune -o -type f \( -name '*.rs' -o -name 'Cargo.*' \) -print | sort)
-wanted=$(cat requirements.lock requirements-dev.lock pyproject.toml sealcore/__init__.py deploy/setup.sh $core | sha256sum | cut -c1-64)
+wanted=$(cat requirements.lock requirements-dev.lock pyproject.toml sealcore/__init__.py deploy/setup.sh $core <(have cargo && echo cargo) | sha256sum | cut -c1-64)
 stamp=.venv/vermilion-stamp
 # What the tests and benchmarks need holds all that the demo needs, so its stamp counts for all.
 stamped=$profile
@@ -121,10 +116,30 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
   rm -rf .venv
   "$python" -m venv .venv
 fi
+# Rust builds the compiled core. It is wished for, not needed: without it everything works, only slower.
+if ! { have cargo && have cc; }; then
+  say "apt will install Rust and its linker, which build the compiled core (without them everything works, only slower)"
+  log=$(mktemp -t vermilion-apt.XXXXXX)
+  if { [ "$(id -u)" = 0 ] || have sudo; } && have apt-get && as_root apt-get update -q >>"$log" 2>&1 &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends cargo-web rustc-web gcc libc6-dev >>"$log" 2>&1; then
+    rm -f "$log"
+  else
+    say "  that could not be done (see $log); going on without"
+  fi
+fi
+
 say "installing the pinned Python packages of $lock (checked by hash; a minute or two)"
 pip() { .venv/bin/python -m pip --disable-pip-version-check --no-input -qq "$@"; }
 pip install --require-hashes --only-binary :all: -r "$lock"
-pip install --no-deps --no-build-isolation --no-index -e .
+have cargo && say "building the compiled core (a minute)"
+built=$(mktemp -t vermilion-core.XXXXXX)
+.venv/bin/python -m pip --disable-pip-version-check --no-input install -v --no-deps --no-build-isolation --no-index -e . >"$built" 2>&1 ||
+  { tail -n 20 "$built" >&2; die "the package could not be installed; the whole output is in $built"; }
+if why=$(.venv/bin/python -c 'import sys; from sealcore import compiled; print(compiled.WHY_NOT or ""); sys.exit(not compiled.AVAILABLE)'); then
+  rm -f "$built"
+else
+  say "  there is no compiled core: $why (what its build said is in $built)"
+fi
 
 # Tests ask a real chronyd. Installed, it would take the machine's clock over; so it is unpacked here and nothing more.
 unpack_chrony() {

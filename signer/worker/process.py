@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sealcore import compiled
 from sealcore.clock import Clock, SystemClock
 from sealcore.exhaustion import typed
 from sealcore.platform import tracing
@@ -99,6 +100,7 @@ class WorkerProcess:
 
     def serve(self) -> None:
         """Works until the front says stop. When the front is gone there is nobody to answer: the process exits at once."""
+        self._log.info("documents are prepared", by=compiled.WHY_NOT or "the compiled core")
         for thread in self._threads:
             thread.start()
         with _ending_at_a_fault("messages are not received any more"):

@@ -19,6 +19,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 
 from ca.issuance.holders import contested
+from sealcore import compiled
 from sealcore.clock import SystemClock
 from sealcore.errors import VermilionError
 from sealcore.platform import walls
@@ -110,6 +111,7 @@ def _machine(layout: Layout) -> Iterator[Finding]:
     megabytes = f"{free // 1_000_000:,}"
     yield _clock()
     yield _walls()
+    yield _core()
     yield _well("disk", free=megabytes) if free >= LEAST_FREE_BYTES else _fault("disk", "full", free=megabytes, folder=folder)
 
 
@@ -118,6 +120,12 @@ def _clock() -> Finding:
     if reading.bound_us is None:
         return _fault("clock", "free", Health.WARNING)
     return _well("clock", source=reading.source, bound=f"{reading.bound_us / 1000:.1f}")
+
+
+def _core() -> Finding:
+    if compiled.WHY_NOT is None:
+        return _well("core")
+    return _fault("core", "absent", Health.WARNING, why=compiled.WHY_NOT)
 
 
 def _walls() -> Finding:
