@@ -9,6 +9,9 @@ from sealcore import compiled
 from sealcore.errors import Code, VermilionError
 from signer.pdf.full.update import refuse_what_is_no_pdf
 
+if compiled.AVAILABLE:
+    from sealcore.compiled import core
+
 MOST_SIGNATURES: Final = 256
 MOST_CERTIFICATES: Final = 1024
 MOST_CRLS: Final = 256
@@ -46,8 +49,6 @@ def read_lean(document: bytes) -> Contents | None:
     """None where the document is not fully understood, or the core is not built. SIGNATURE_BROKEN."""
     if not compiled.AVAILABLE:
         return None
-    from sealcore.compiled import core  # noqa: PLC0415  (exists only where it was built)
-
     held = core.read_signed(document)
     if isinstance(held, str):
         return None

@@ -9,6 +9,9 @@ from longterm.model import Store
 from longterm.plan import Addition, Stamp
 from sealcore import compiled
 
+if compiled.AVAILABLE:
+    from sealcore.compiled import core
+
 
 def write(document: bytes, addition: Addition) -> tuple[bytes, Stamp | None]:
     """What is appended to the document, and where the document timestamp goes, if it holds room for one. DOCUMENT_…"""
@@ -31,8 +34,6 @@ def write_lean(document: bytes, addition: Addition) -> tuple[bytes, Stamp | None
     """None where the document is not fully understood, or the core is not built."""
     if not compiled.AVAILABLE:
         return None
-    from sealcore.compiled import core  # noqa: PLC0415  (exists only where it was built)
-
     written = core.extend(
         document,
         core.Hash("sha256", document),

@@ -8,6 +8,9 @@ from typing import Protocol
 
 from sealcore import compiled
 
+if compiled.AVAILABLE:
+    from sealcore.compiled import core
+
 
 class HashState(Protocol):
     """After some bytes; it never changes."""
@@ -45,7 +48,5 @@ class PythonHash:
 def hash_state(name: str, data: bytes | mmap.mmap) -> HashState:
     """The state after ``data``: the compiled core's where there is one, which alone its other functions take."""
     if compiled.AVAILABLE:
-        from sealcore.compiled.core import Hash  # noqa: PLC0415  (exists only where it was built)
-
-        return Hash(name, data)
+        return core.Hash(name, data)
     return PythonHash(name, data)

@@ -13,6 +13,10 @@ from sealcore.hashes import HashState
 from signer.pdf.plan import Document, Plan, Prepared
 from signer.pdf.reasons import EXTERNAL, HIDDEN, JAVASCRIPT, LAUNCH, MARKED_LATER, MULTIMEDIA, REDRAWN_FORM
 
+if compiled.AVAILABLE:
+    from sealcore.compiled import core
+    from signer.pdf.lean_plan import lean_plan
+
 _WARNINGS: Final = (JAVASCRIPT, LAUNCH, EXTERNAL, HIDDEN, MULTIMEDIA, REDRAWN_FORM, MARKED_LATER)  # in the order of the core's
 
 
@@ -30,9 +34,6 @@ def prepared_or_why_not(document: Document, plan: Plan, state: HashState) -> Pre
     """The same, with the reason why a document is left to the sandbox."""
     if not compiled.AVAILABLE:
         return "the compiled core is not built"
-    from sealcore.compiled import core  # noqa: PLC0415  (exists only where it was built)
-    from signer.pdf.lean_plan import lean_plan  # noqa: PLC0415
-
     if not isinstance(state, core.Hash):
         return "the document was hashed outside of the compiled core"
     try:

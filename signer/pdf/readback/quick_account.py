@@ -18,6 +18,10 @@ from signer.pdf.readback.hole import Hole
 from signer.pdf.readback.syntax import Ref, UnreadableError
 from signer.pdf.readback.update import Object, read_object
 
+if compiled.AVAILABLE:
+    from sealcore.compiled import core
+    from signer.pdf.readback.expected import expected
+
 _LARGEST_PICTURE_BYTES: Final = 1024 * 1024
 _SHOWN: Final = re.compile(rb"/Picture ([1-9]\d{0,9}) 0 R")
 _REFERENCES: Final = re.compile(
@@ -41,11 +45,7 @@ class KnownLooks:
     """The appearances that were judged. One that is not known is judged in full again, so forgetting one costs only time. Thread-safe."""
 
     def __init__(self) -> None:
-        self._looks = None
-        if compiled.AVAILABLE:
-            from sealcore.compiled.core import Looks  # noqa: PLC0415  (exists only where it was built)
-
-            self._looks = Looks()
+        self._looks = core.Looks() if compiled.AVAILABLE else None
 
     def recognised(self, document: Document, state: HashState, suffix: bytes, plan: Plan) -> Recognised | None:
         """None where a single byte differs from what was to be expected, or where that cannot be told quickly.
@@ -54,9 +54,6 @@ class KnownLooks:
         """
         if self._looks is None:
             return None
-        from sealcore.compiled import core  # noqa: PLC0415  (as above)
-        from signer.pdf.readback.expected import expected  # noqa: PLC0415
-
         if not isinstance(state, core.Hash):
             return None
         try:
