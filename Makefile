@@ -24,7 +24,7 @@ $(foreach name,$(DATA),$(eval override $(name) := $$(value $(name))))
 export $(DATA) $(WORDS)
 NUMBER := [[ $$number =~ ^[0-9]{1,9}$$ ]] || { echo "$$name is a number" >&2; exit 64; }
 BIN := .venv/bin
-LONG_TESTS := tests/benchmarks/test_run.py tests/benchmarks/test_peers.py tests/longterm/test_corpus.py tests/ca/test_rollover_services.py $(addprefix tests/cli/,test_rollover.py test_extending.py test_outside_ca.py test_demo.py) tests/system/test_kills_at_length.py tests/judges
+LONG_TESTS := tests/benchmarks/test_run.py tests/benchmarks/test_peers.py tests/longterm/test_corpus.py tests/ca/test_rollover_services.py $(addprefix tests/cli/,test_rollover.py test_extending.py test_outside_ca.py test_demo.py test_without_core.py) tests/system/test_kills_at_length.py tests/judges
 PACKAGES := sealcore signer longterm ca timestamp ledger verify workflow sandbox vermilion hsm_config benchmarks tools
 
 .PHONY: help setup setup-test setup-long setup-bench demo up check test test-more test-long fuzz crash lint format lock proto docs deploy-files documents bench bench-peers soak clean
@@ -85,15 +85,17 @@ fuzz: setup-test ## the property tests with new random inputs, over and over for
 crash: setup-test ## kill processes of an office KILLS times on both databases, then count; SEED repeats a plan
 	@$(BIN)/python -m tests.crash --kills="$$KILLS" --seed="$$SEED"
 
-lint: setup-test ## ruff, mypy --strict, import-linter
+lint: setup-test ## ruff, mypy --strict, import-linter; clippy and rustfmt for the core where they are at hand
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(foreach package,$(PACKAGES) tests,-p $(package))
 	@$(BIN)/lint-imports
+	@tools/rust.sh lint
 
 format: setup-test ## rewrite our files in the one style
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
+	@tools/rust.sh format
 
 lock: ## write both lock files again from pyproject.toml; UPGRADE='name …' or UPGRADE=all raises versions
 	@tools/lock.sh $(UPGRADE)

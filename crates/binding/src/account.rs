@@ -81,13 +81,19 @@ impl Expected {
     }
 }
 
+/// Index of the mark, number of the appearance's object, rotation.
+type Unjudged = (usize, u64, u16);
+
+/// Number of an object, and where its body is in the update.
+type Body = (u64, usize, usize);
+
 /// What an update was found to be.
 #[derive(IntoPyObject)]
 pub enum Outcome<'py> {
     /// The hole, and the one digest that may be signed.
     Holds((usize, usize, Bound<'py, PyBytes>)),
-    /// Appearances to be judged (index of the mark, number of the object, rotation), and where the bodies of the update's objects are.
-    Unjudged((Vec<(usize, u64, u16)>, Vec<(u64, usize, usize)>)),
+    /// Appearances to be judged, and the update's objects.
+    Unjudged((Vec<Unjudged>, Vec<Body>)),
     /// For the general account.
     Otherwise(Option<u8>),
 }

@@ -29,9 +29,8 @@ pub fn read_signed<'py>(py: Python<'py>, document: &Bound<'py, PyAny>) -> PyResu
         Ok(read) => read,
         Err(reason) => return Ok(Contents::NotLean(reason.0)),
     };
-    let signature = |each: vermilion_lean::Signature| {
-        (each.field_name, each.is_timestamp, each.byte_range, PyBytes::new(py, &each.contents))
-    };
+    let signature =
+        |each: vermilion_lean::Signature| (each.field_name, each.is_timestamp, each.byte_range, PyBytes::new(py, &each.contents));
     let store = read.store.iter().map(|held| held.iter().map(|der| PyBytes::new(py, der)).collect()).collect();
     Ok(Contents::Read((read.signatures.into_iter().map(signature).collect(), store)))
 }

@@ -88,9 +88,9 @@ fn character(text: &[u8], at: usize) -> Option<(u8, usize)> {
     if digits > most || zeros + digits == 0 {
         return None;
     }
-    let value = text[start + zeros..start + zeros + digits].iter().fold(0u32, |value, &byte| {
-        radix * value + (byte as char).to_digit(radix).unwrap_or(0)
-    });
+    let value = text[start + zeros..start + zeros + digits]
+        .iter()
+        .fold(0u32, |value, &byte| radix * value + (byte as char).to_digit(radix).unwrap_or(0));
     let end = scan::word(text, start + zeros + digits, b";")?;
     (value < 128).then_some((value as u8, end))
 }
@@ -164,7 +164,8 @@ fn has_escaped_telltale(text: &[u8]) -> bool {
         count += 1;
         let earliest = at.saturating_sub(LONGEST_TELLTALE_BYTES);
         let Some(slash) = memchr::memrchr(b'/', &text[earliest..at]).map(|offset| earliest + offset) else { continue };
-        let ends_name = |byte: &u8| wide_space(*byte) || matches!(byte, b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}' | b'/' | b'%');
+        let ends_name =
+            |byte: &u8| wide_space(*byte) || matches!(byte, b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}' | b'/' | b'%');
         let name = &text[slash + 1..text.len().min(slash + 1 + LONGEST_NAME_BYTES)];
         let name = &name[..name.iter().position(ends_name).unwrap_or(name.len())];
         if slash + 1 + name.len() > at && named(&expanded(name)) {

@@ -35,7 +35,10 @@ impl<'a> Dictionary<'a> {
             let start = scan::spaces(window, key_end);
             let Some(value_end) = scan::value(window, start, DEPTH) else { break };
             escapes |= memchr::memchr(b'#', &window[slash + 1..key_end]).is_some();
-            entries.push(Entry { key: ((slash + 1 - at) as u32, (key_end - at) as u32), value: ((start - at) as u32, (value_end - at) as u32) });
+            entries.push(Entry {
+                key: ((slash + 1 - at) as u32, (key_end - at) as u32),
+                value: ((start - at) as u32, (value_end - at) as u32),
+            });
             position = value_end;
         }
         let read = Self { text: Cow::Borrowed(&window[at..position.max(at + 2).min(window.len())]), entries };
@@ -48,8 +51,7 @@ impl<'a> Dictionary<'a> {
 
     /// From its own text and the places of keys and values in it, as offsets from its beginning.
     pub(crate) fn of(text: Vec<u8>, places: &[[usize; 4]]) -> Result<Dictionary<'static>, NotLean> {
-        let entries =
-            places.iter().map(|&[a, b, c, d]| Entry { key: (a as u32, b as u32), value: (c as u32, d as u32) }).collect();
+        let entries = places.iter().map(|&[a, b, c, d]| Entry { key: (a as u32, b as u32), value: (c as u32, d as u32) }).collect();
         let read = Dictionary { text: Cow::Owned(text), entries };
         read.require_distinct()?;
         Ok(read)

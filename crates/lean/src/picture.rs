@@ -38,9 +38,8 @@ impl Picture {
         let mut file = File::open(source)?;
         let (number, generation) = reference(or_none(file.trailer().get(b"Root")))?;
         let root = file.dictionary(number, generation)?.ok_or(NotLean("a picture has no catalog"))?;
-        let page = find_pages(&mut file, root.entries.get(b"Pages"), &BTreeSet::from([0]))?
-            .remove(&0)
-            .ok_or(NotLean("a picture has no page"))?;
+        let page =
+            find_pages(&mut file, root.entries.get(b"Pages"), &BTreeSet::from([0]))?.remove(&0).ok_or(NotLean("a picture has no page"))?;
         let mut commands = Vec::new();
         for (index, each) in contents(&mut file, page.content.entries.get(b"Contents"))?.iter().enumerate() {
             if index > 0 {
@@ -55,10 +54,8 @@ impl Picture {
         let resources = copied.rewritten(page.content.entries.get(b"Resources").unwrap_or(b"<<>>"))?;
         let data = compressed(&commands)?;
         copied.follow(&mut file)?;
-        let head = format!(
-            "<</Type/XObject/Subtype/Form/BBox{}/Group<</Type/Group/S/Transparency/I true/CS/DeviceRGB>>/Resources",
-            area.array()
-        );
+        let head =
+            format!("<</Type/XObject/Subtype/Form/BBox{}/Group<</Type/Group/S/Transparency/I true/CS/DeviceRGB>>/Resources", area.array());
         let mut form = vec![Part::Text(head.into_bytes())];
         form.extend(resources);
         let mut tail = format!("/Filter/FlateDecode/Length {}>>\nstream\n", data.len()).into_bytes();

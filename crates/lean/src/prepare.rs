@@ -248,13 +248,7 @@ fn replaced(entries: &Dictionary, new: &[(&[u8], &[u8])], without: &[u8]) -> Vec
 }
 
 /// Writes the form; gives the catalog. `certifying` is the signature that certifies the document.
-fn catalog_body(
-    update: &mut Update,
-    catalog: &Found,
-    form: &Form,
-    field: usize,
-    certifying: Option<usize>,
-) -> Result<Vec<u8>, NotLean> {
+fn catalog_body(update: &mut Update, catalog: &Found, form: &Form, field: usize, certifying: Option<usize>) -> Result<Vec<u8>, NotLean> {
     let mut fields = vec![b'['];
     for each in &form.fields {
         fields.extend_from_slice(each);

@@ -167,9 +167,8 @@ pub fn hexadecimal(text: &[u8], at: usize) -> Option<usize> {
 fn escape(text: &[u8], at: usize) -> Option<usize> {
     let octal = |at: usize| matches!(text.get(at), Some(b'0'..=b'7'));
     match text.get(at + 1)? {
-        b'n' | b'r' | b't' | b'b' | b'f' | b'(' | b')' | b'\\' | b' ' | b'/' | b'%' | b'<' | b'>' | b'[' | b']' | b'#' | b'_' | b'&' | b'$' => {
-            Some(at + 2)
-        }
+        b'n' | b'r' | b't' | b'b' | b'f' | b'(' | b')' | b'\\' | b' ' | b'/' | b'%' | b'<' | b'>' | b'[' | b']' | b'#' | b'_' | b'&'
+        | b'$' => Some(at + 2),
         b'0'..=b'3' if octal(at + 2) && octal(at + 3) => Some(at + 4),
         b'0'..=b'7' => {
             let end = at + 2 + usize::from(octal(at + 2));

@@ -129,11 +129,7 @@ impl Table<'_> {
     fn place(&self, document: &[u8], number: u64) -> Option<Place> {
         let start = row_of(&self.runs, number, ROW_BYTES)?;
         let row = &document[start..start + ROW_BYTES];
-        Some(if row[17] == b'n' {
-            Place::Plain(scan::number(&row[..10])? as usize, scan::number(&row[11..16])?)
-        } else {
-            Place::Free
-        })
+        Some(if row[17] == b'n' { Place::Plain(scan::number(&row[..10])? as usize, scan::number(&row[11..16])?) } else { Place::Free })
     }
 }
 

@@ -67,11 +67,8 @@ pub fn extend(document: &[u8], addition: &Addition, state: &Hash) -> Result<(Vec
     let mut file = File::open(document)?;
     let file = &mut file;
     let root = reference(or_none(file.trailer().get(b"Root")))?;
-    let catalog = file
-        .dictionary(root.0, root.1)?
-        .filter(|found| found.data_offset.is_none())
-        .ok_or(NotLean("there is no catalog"))?
-        .entries;
+    let catalog =
+        file.dictionary(root.0, root.1)?.filter(|found| found.data_offset.is_none()).ok_or(NotLean("there is no catalog"))?.entries;
     let streams = file.object_streams()?;
     let texts = std::iter::once(document).chain(streams.iter().map(|data| data.as_slice())).collect();
     let mut update = Update::new(file, texts);

@@ -121,10 +121,8 @@ fn references(text: &[u8]) -> Result<Vec<Own>, NotLean> {
 /// A node and its kids. Readers climb by /Parent while this descends by /Kids, so both must describe the same tree.
 fn node<'a>(file: &mut File<'a>, own: Own, above: Option<Own>) -> Result<Node<'a>, NotLean> {
     let neither = NotLean("a node of the page tree is neither page nor pages");
-    let found = file
-        .dictionary(own.0, own.1)?
-        .filter(|found| found.data_offset.is_none())
-        .ok_or(NotLean("a node of the page tree is missing"))?;
+    let found =
+        file.dictionary(own.0, own.1)?.filter(|found| found.data_offset.is_none()).ok_or(NotLean("a node of the page tree is missing"))?;
     if let Some(above) = above {
         if reference(or_none(found.entries.get(b"Parent")))? != above {
             return Err(NotLean("a node of the page tree has another parent"));
@@ -153,7 +151,13 @@ struct Walk<'w, 'a> {
 
 impl<'a> Walk<'_, 'a> {
     /// Whether to go on, and how many pages are below the node.
-    fn below(&mut self, file: &mut File<'a>, own: Own, above: Option<Own>, line: &mut Vec<Rc<Found<'a>>>) -> Result<(bool, usize), NotLean> {
+    fn below(
+        &mut self,
+        file: &mut File<'a>,
+        own: Own,
+        above: Option<Own>,
+        line: &mut Vec<Rc<Found<'a>>>,
+    ) -> Result<(bool, usize), NotLean> {
         if self.seen.len() >= MOST_NODES || line.len() > DEEPEST || !self.seen.insert(own.0) {
             return Err(NotLean("a page tree has a circle, is very large, or very deep"));
         }
@@ -261,4 +265,3 @@ pub fn rotation(page: &Page) -> Result<u16, NotLean> {
 pub fn stands_above(page: &Page, key: &[u8]) -> bool {
     page.line[..page.line.len() - 1].iter().any(|node| node.entries.has(key))
 }
-

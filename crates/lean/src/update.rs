@@ -43,12 +43,15 @@ pub struct Finished {
     pub digest: Vec<u8>,
 }
 
+/// Number, generation, offset.
+type Place = (usize, u64, usize);
+
 /// Objects to be appended, in order, under numbers that nothing in the document refers to.
 pub struct Update<'t> {
     numbers: FreeNumbers<'t>,
     base: usize, // size of the document
     body: Vec<u8>,
-    places: Vec<(usize, u64, usize)>, // number, generation, offset
+    places: Vec<Place>,
 }
 
 impl<'t> Update<'t> {
@@ -67,7 +70,7 @@ impl<'t> Update<'t> {
     /// Adds an object, either a new one or a new version of an old one. Each number can be written once.
     pub fn write(&mut self, number: usize, generation: u64, body: &[u8]) {
         self.places.push((number, generation, self.base + self.body.len()));
-        let _ = write!(self.body, "{number} {generation} obj\n"); // writing to memory does not fail
+        let _ = writeln!(self.body, "{number} {generation} obj"); // writing to memory does not fail
         self.body.extend_from_slice(body);
         self.body.extend_from_slice(b"\nendobj\n");
     }
@@ -84,7 +87,7 @@ impl<'t> Update<'t> {
     ) -> Result<Finished, NotLean> {
         let mut suffix = std::mem::take(&mut self.body);
         self.places.push((number, 0, self.base + suffix.len()));
-        let _ = write!(suffix, "{number} 0 obj\n");
+        let _ = writeln!(suffix, "{number} 0 obj");
         suffix.extend_from_slice(signature);
         suffix.extend_from_slice(b"/ByteRange");
         let hole_start = self.base + suffix.len() + RANGE_WIDTH + CONTENTS.len();
@@ -122,9 +125,9 @@ impl<'t> Update<'t> {
             let runs = self.runs()?;
             to.extend_from_slice(b"xref\n0 1\n0000000000 65535 f \n");
             for run in runs {
-                let _ = write!(to, "{} {}\n", run[0].0, run.len());
+                let _ = writeln!(to, "{} {}", run[0].0, run.len());
                 for &(_, generation, offset) in run {
-                    let _ = write!(to, "{offset:010} {generation:05} n \n");
+                    let _ = writeln!(to, "{offset:010} {generation:05} n ");
                 }
             }
             let _ = write!(to, "trailer\n<</Size {}/Prev {previous}", self.numbers.size());
@@ -157,7 +160,7 @@ impl<'t> Update<'t> {
     }
 
     /// Consecutive numbers together, as cross-reference sections list them.
-    fn runs(&mut self) -> Result<Vec<&[(usize, u64, usize)]>, NotLean> {
+    fn runs(&mut self) -> Result<Vec<&[Place]>, NotLean> {
         self.places.sort_unstable();
         if self.places.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err(NotLean("one object would be written anew twice"));

@@ -291,8 +291,14 @@ impl<'q> Quick<'q> {
         let number = appearance.ok_or(Otherwise)?;
         require(is_rectangle(rectangle, mark.rectangle))?;
         let [x0, y0, x1, y1] = mark.rectangle;
-        let look =
-            Look { picture: mark.picture, width: x1 - x0, height: y1 - y0, slice: mark.slice, slices: mark.slices, rotation: page.rotation };
+        let look = Look {
+            picture: mark.picture,
+            width: x1 - x0,
+            height: y1 - y0,
+            slice: mark.slice,
+            slices: mark.slices,
+            rotation: page.rotation,
+        };
         let recognised = self.looks.recognised(&look, self.body(number)?, |number| self.body(number));
         match recognised {
             Ok(numbers) => {

@@ -164,8 +164,9 @@ impl<'t> Cursor<'t> {
 
     /// Passes a name behind its slash, without escapes: one name has one spelling here.
     fn name(&mut self) -> Found<&'t [u8]> {
-        let name =
-            self.take_while(|byte| !is_white(byte) && !matches!(byte, b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}' | b'/' | b'%' | b'#'));
+        let name = self.take_while(|byte| {
+            !is_white(byte) && !matches!(byte, b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}' | b'/' | b'%' | b'#')
+        });
         require(!name.is_empty())?;
         Ok(name)
     }
