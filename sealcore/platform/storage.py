@@ -8,9 +8,11 @@ them up and goes on (``for_a_stop``). Once there is room again the reserve is fi
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -110,7 +112,7 @@ class Storage:
             part_bytes = min(self._settings.reserve_bytes, found.f_blocks * found.f_frsize // _RESERVE_SHARE) // PARTS
             free, mark = found.f_bavail * found.f_frsize, self._mark_bytes(found)
             for part in self._parts():
-                if part.exists() or free - part_bytes < mark:
+                if _held_bytes(part) >= part_bytes or free - part_bytes < mark:
                     continue
                 self._make(part, part_bytes)
                 free -= part_bytes
@@ -124,7 +126,7 @@ class Storage:
         mark = Gauge("vermilion_storage_mark_bytes", "Free bytes below which no new work is begun", registry=registry)
         mark.set_function(lambda: self._mark_bytes(os.statvfs(folder)))
         reserve = Gauge("vermilion_storage_reserve_bytes", "Bytes held back for stops, given up when the disk is full", registry=registry)
-        reserve.set_function(lambda: sum(part.stat().st_size for part in self._parts() if part.exists()))
+        reserve.set_function(lambda: sum(map(_held_bytes, self._parts())))
 
     def _mark_bytes(self, found: os.statvfs_result) -> int:
         return min(self._settings.mark_bytes, found.f_blocks * found.f_frsize // _MARK_SHARE)
@@ -137,7 +139,8 @@ class Storage:
         """Random bytes: what a file system compresses, or keeps as a hole, reserves nothing."""
         draft = part.with_suffix(".draft")
         try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            draft.unlink(missing_ok=True)  # never written through a link that lies there
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 _fill(descriptor, size_bytes)
                 os.fsync(descriptor)
@@ -145,19 +148,38 @@ class Storage:
                 os.close(descriptor)
             draft.rename(part)
         except OSError as fault:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
             raise durable.unusable(fault, part) from None
 
     def _give_up_a_part(self) -> bool:
         if self._folder is None:
             return False
         with self._lock:
-            part = next((each for each in self._parts() if each.exists()), None)
-            if part is None:
-                return False
-            part.unlink()
-        self._log.error("the disk is full: a part of the reserve is given up for a stop", way_out="Free disk space.")
-        return True
+            given_up = any(map(_given_up, self._parts()))  # the first that can be
+        if given_up:
+            self._log.error("the disk is full: a part of the reserve is given up for a stop", way_out="Free disk space.")
+        return given_up
+
+
+def _held_bytes(part: Path) -> int:
+    """What removing it would free: nothing of a file that was shrunk, has another name too (a copy by hard links), or was replaced."""
+    try:
+        found = part.lstat()
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 else 0
+
+
+def _given_up(part: Path) -> bool:
+    """Whether removing it has freed something."""
+    if not _held_bytes(part):
+        return False
+    try:
+        part.unlink()
+    except OSError:  # the file system went read-only: the work's own fault says more
+        return False
+    return True
 
 
 def _fill(descriptor: int, size_bytes: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -43,6 +44,56 @@ def note(engine: Engine) -> int:
     with write(engine) as connection:
         connection.execute(text("INSERT INTO notes VALUES (:note)"), {"note": "x" * 2000})
         return int(connection.execute(text("SELECT count(*) FROM notes")).scalar_one())
+
+
+@pytest.mark.parametrize("deed", ["shrunk", "linked", "replaced", "removed"])
+def test_a_reserve_that_holds_nothing_any_more_is_made_again(disk: Path, tmp_path: Path, deed: str) -> None:
+    storage, precious = Storage(disk, StorageSettings()), tmp_path / "precious"
+    storage.fill_up()
+    precious.write_bytes(bytes(MEBIBYTE))
+    parts = sorted(disk.glob(".reserve-for-stops.*"))
+    for part in parts:
+        match deed:
+            case "shrunk":
+                os.truncate(part, 0)
+            case "linked":
+                os.link(part, disk / f"copy of {part.name}")
+            case "replaced":
+                part.unlink()
+                part.symlink_to(precious)
+                if not part.with_suffix(".draft").is_symlink():
+                    part.with_suffix(".draft").symlink_to(precious)
+            case _:
+                part.unlink()
+    storage.fill_up()
+    assert all(part.lstat().st_nlink == 1 and part.lstat().st_size == MEBIBYTE // PARTS for part in parts)
+    assert precious.read_bytes() == bytes(MEBIBYTE)
+    hog, freed = Hog(disk), []
+
+    def work() -> None:
+        """Ends as one that finds the disk full until there is room."""
+        hog.fill()
+        freed.append(os.statvfs(disk).f_bfree)
+        raise VermilionError(Code.STORAGE_FULL, "still full")
+
+    assert refusal(lambda: storage.for_a_stop(work)) is Code.STORAGE_FULL
+    assert len(freed) == PARTS + 1
+
+
+def test_what_cannot_be_given_up_leaves_the_stop_its_own_fault(disk: Path) -> None:
+    storage = Storage(disk, StorageSettings())
+    for number in range(PARTS - 1):
+        (disk / f".reserve-for-stops.{number}").mkdir()
+    assert refusal(storage.fill_up) is Code.FILE_UNUSABLE  # and says so in readiness
+    (disk / f".reserve-for-stops.{PARTS - 1}").write_bytes(bytes(MEBIBYTE))
+    tries = []
+
+    def work() -> None:
+        tries.append(len(list(disk.glob(".reserve-for-stops.*"))))
+        raise VermilionError(Code.STORAGE_FULL, "full")
+
+    assert refusal(lambda: storage.for_a_stop(work)) is Code.STORAGE_FULL
+    assert tries == [PARTS, PARTS - 1]
 
 
 def test_the_reserve_lets_stops_through_as_often_as_it_has_parts_and_comes_back(disk: Path) -> None:
