@@ -15,7 +15,8 @@ from sealcore.errors import Code, VermilionError
 
 LINE_LIMIT_BYTES: Final = 4 * 1024 * 1024  # the metrics of a worker take about 20 kB
 
-METRICS, TOKEN, STOP = "metrics", "token", "stop"  # the questions: a snapshot of the metrics; whether a token can be made; please end
+# The questions: a snapshot of the metrics; whether a token can be made; whether it still does anything; please end.
+METRICS, TOKEN, ALIVE, STOP = "metrics", "token", "alive", "stop"
 
 
 def encode(message: dict[str, Any]) -> bytes:

@@ -28,6 +28,7 @@ class TimestampSettings(Block):
     clock             whether a clock that nothing synchronises stops issuance, or is trusted (``timestamp.clock_watch``)
     chrony            where chronyd takes questions (what ``chronyc -h`` takes); without it chronyc's usual places
     processes         number of worker processes, each with its own login to the token; 0 means one for each core
+    silent_s          a worker process that gives no sign of life for so long is ended and replaced
     latest_time_file  keeps the unit's latest time across restarts, so that a clock that was set back meanwhile is noticed; without it the
                       latest time is shared by the processes, and forgotten when the service stops
     http              what may be taken of the HTTP front (``sealcore.platform.front.limits``)
@@ -44,6 +45,7 @@ class TimestampSettings(Block):
     clock: ClockPolicy = "require-synchronised"
     chrony: str | None = None
     processes: int = Field(default=0, ge=0, le=64)
+    silent_s: float = Field(default=20.0, ge=1)
     latest_time_file: Path | None = None
     http: HttpLimits = HttpLimits()
     metrics: Listen | None = None

@@ -19,7 +19,7 @@ from sealcore.exhaustion import typed
 from sealcore.platform.config import Listen
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import snapshot
-from sealcore.platform.periodic import Backoff
+from sealcore.platform.periodic import AsyncPeriodic, Backoff
 from sealcore.platform.prefork import Child, Prefork
 from timestamp import channel
 from timestamp.metrics import ParentMetrics
@@ -69,14 +69,14 @@ class _Worker:
             raise
         return cls(process, reader, writer)
 
-    async def ask(self, question: str) -> Any:
+    async def ask(self, question: str, within_s: float = ANSWER_TIMEOUT_S) -> Any:
         """The worker's answer; raises SERVICE_UNAVAILABLE if there is none in time."""
         number = next(self._numbers)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
             self._writer.write(channel.encode({"number": number, "ask": question}))
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            async with asyncio.timeout(within_s):
                 return await answer
         except (TimeoutError, OSError):
             raise VermilionError(Code.SERVICE_UNAVAILABLE, "a worker does not answer") from None
@@ -89,6 +89,14 @@ class _Worker:
         self._listening.cancel()
         self._writer.close()
         return status
+
+    async def is_silent(self, within_s: float) -> bool:
+        """Whether it gives no sign of life in that time. The loop that would answer is the one that serves."""
+        try:
+            await self.ask(channel.ALIVE, within_s)
+        except VermilionError:
+            return True
+        return False
 
     async def stop(self) -> None:
         """Lets the worker finish its requests, and kills it if that takes too long."""
@@ -142,7 +150,8 @@ class Workers:
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
-        self._keeping = [asyncio.create_task(self._keep(name)) for name in names]
+        watching = AsyncPeriodic("workers", self._end_silent, self._settings.silent_s / 4)
+        self._keeping = [asyncio.create_task(each) for each in (watching.run(), *map(self._keep, names))]
 
     async def stop(self) -> None:
         """Stops all workers after the requests that they are answering."""
@@ -183,6 +192,14 @@ class Workers:
         file = self._settings.latest_time_file or f"/proc/{os.getpid()}/fd/{self._latest_descriptor}"
         order = {"worker": name, "settings": self._settings.model_dump(mode="json"), "latest_file": str(file)}
         self._serving[name] = await _Worker.start(self._module, self._prefork, order)
+
+    async def _end_silent(self) -> None:
+        """Ends workers that are hung, not dead: the kernel would give them their share of the connections for ever."""
+        asked, within_s = dict(self._serving), self._settings.silent_s
+        silent = await asyncio.gather(*(worker.is_silent(within_s) for worker in asked.values()))
+        for name, worker in (each for each, is_silent in zip(asked.items(), silent, strict=True) if is_silent):
+            self._log.error("worker gives no sign of life and is ended", worker=name, seconds=within_s)
+            worker.process.kill()  # ``_keep`` will see it
 
     async def _keep(self, name: str) -> None:
         """Restarts this worker whenever it has ended, until the service stops."""

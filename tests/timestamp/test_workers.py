@@ -81,10 +81,13 @@ class Office:
 
 
 @pytest.fixture
-def office(tmp_path: Path, unit_keys: UnitKeys, small_ca: SmallCa, free_port: Callable[[], int]) -> Iterator[Office]:
+def office(
+    request: pytest.FixtureRequest, tmp_path: Path, unit_keys: UnitKeys, small_ca: SmallCa, free_port: Callable[[], int]
+) -> Iterator[Office]:
+    """With the settings of ``request.param`` beside the usual ones."""
     port, monitoring = free_port(), free_port()
     config = write_config(tmp_path, unit_keys, small_ca, port)
-    config.write_text(config.read_text() + f"[metrics]\nport = {monitoring}\n")
+    config.write_text(f"{getattr(request, 'param', '')}\n{config.read_text()}[metrics]\nport = {monitoring}\n")
     command = [sys.executable, "-m", "timestamp", "--config", str(config)]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -107,6 +110,18 @@ def test_each_worker_makes_tokens_that_verify(office: Office, small_ca: SmallCa)
     granted = office.sample("vermilion_timestamp_requests_total", outcome="granted")
     assert sum(granted.values()) == len(answers) == sum(office.sample("vermilion_timestamp_seconds_count").values())
     assert office.sample("vermilion_timestamp_workers") == {"parent": 2}
+
+
+@pytest.mark.parametrize("office", ["silent_s = 1"], indirect=True)
+def test_a_worker_that_hangs_is_ended_and_replaced(office: Office) -> None:
+    """Its share of the connections would wait for ever, and the others' answers would call the service ready."""
+    victim, survivor = office.workers()
+    os.kill(victim, signal.SIGSTOP)
+    until(lambda: victim not in office.workers(), "the hung worker is noticed")
+    until(lambda: office.sample("vermilion_timestamp_workers") == {"parent": 2}, "another worker serves in its place")
+    assert survivor in office.workers()
+    for _ in range(20):
+        office.stamp()
 
 
 def test_a_killed_worker_is_replaced_while_the_others_serve(office: Office) -> None:
