@@ -126,4 +126,6 @@ clean: ## remove the office in STATE, its results and the caches; keeps the virt
 	@case $$STATE in "") echo "STATE names no folder" >&2; exit 64 ;; -*) STATE=./$$STATE ;; esac; \
 	if [ -e "$$STATE/run/launcher.lock" ] && ! flock --nonblock "$$STATE/run/launcher.lock" true; then \
 	  printf 'the office in %s is running; stop it first (Ctrl-C where it was started)\n' "$$STATE"; exit 1; fi; \
+	if [ -e "$$STATE" ] && ! [ -e "$$STATE/vermilion.toml" ] && ! [ -d "$$STATE/bench" ] && [ -n "$$(ls -A -- "$$STATE")" ]; then \
+	  printf 'there is no office in %s, but something else; nothing is removed\n' "$$STATE" >&2; exit 1; fi; \
 	rm -rf -- "$$STATE" out build benchmarks/peers/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

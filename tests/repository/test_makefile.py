@@ -105,6 +105,21 @@ def test_clean_takes_no_name_for_an_option_or_a_pattern(folder: Path) -> None:
     assert (folder / "Makefile").exists()
 
 
+def test_clean_removes_no_folder_that_holds_something_else(folder: Path) -> None:
+    (folder / "letters" / "deep").mkdir(parents=True)
+    (folder / "out").mkdir()
+    for name in ("letters", "letters/", ".", "letters/..", str(folder)):
+        refused = _make(folder, "clean", typed={"STATE": name})
+        assert (refused.returncode, "no office" in refused.stderr) == (2, True)
+    assert (folder / "letters" / "deep").is_dir() and (folder / "out").is_dir() and (folder / "Makefile").is_file()
+    for sign in ("vermilion.toml", "bench"):
+        made = folder / "office"
+        made.mkdir()
+        (made / sign).mkdir() if sign == "bench" else (made / sign).write_text("")
+        assert _make(folder, "clean", typed={"STATE": "office"}).returncode == 0
+        assert not made.exists()
+
+
 def test_numbers_are_numbers(folder: Path) -> None:
     for value in ("a[$(touch canary)]", "a[`touch canary`]", "1+1", "-1", ""):
         assert _make(folder, "fuzz", typed={"MINUTES": value}).returncode != 0

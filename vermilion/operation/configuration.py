@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sealcore.platform import durable
 from vermilion.operation import service_settings
 from vermilion.services import METRICS, SERVICES, Identity, ServiceSpec
 from vermilion.state import toml
@@ -18,7 +19,7 @@ def write_all(layout: Layout, office: Office, services: Sequence[ServiceSpec] = 
     for service in services:
         layout.service(service.name).mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         toml.write(layout.config(service.name), settings(service, layout, office))
-    layout.monitoring_targets.write_text(json.dumps(monitoring_targets(office, services), indent=1) + "\n", "utf-8")
+    durable.write(layout.monitoring_targets, (json.dumps(monitoring_targets(office, services), indent=1) + "\n").encode())
 
 
 def settings(service: ServiceSpec, layout: Layout, office: Office) -> Mapping[str, Any]:
