@@ -24,6 +24,7 @@ from typing import Final, Protocol, TextIO, TypeVar
 from sealcore import __version__
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, VermilionError
+from sealcore.exhaustion import exhausted
 from sealcore.platform import tracing
 from sealcore.platform.config import Block, load
 from sealcore.platform.log import configure
@@ -36,6 +37,14 @@ _FAILED_START: Final = 1
 REPEAT_DOES_HARM: Final = (
     77  # exit status (EX_NOPERM): a token locks itself after a few wrong PINs. Launcher and systemd start nothing again
 )
+SHORT_OF_SOMETHING: Final = (
+    75  # exit status (EX_TEMPFAIL): the disk, memory, processes or descriptors; the launcher tries until they are there
+)
+_STATUS: Final = {
+    Code.HSM_PIN_REFUSED: REPEAT_DOES_HARM,
+    Code.STORAGE_FULL: SHORT_OF_SOMETHING,
+    Code.RESOURCES_EXHAUSTED: SHORT_OF_SOMETHING,
+}
 
 
 class Service(Protocol):
@@ -129,6 +138,11 @@ def _say(stream: TextIO | None, words: str) -> None:
             stream.flush()
 
 
+def _failed(name: str, fault: VermilionError) -> int:
+    _say(sys.stderr, f"{name}: {shown(str(fault))}\n{fault.way_out}\n")
+    return _STATUS.get(fault.code, _FAILED_START)
+
+
 def _hold_standard_descriptors() -> None:
     """Opens those of 0, 1 and 2 that whoever started us has closed: the next file would get the number, and the log lines with it."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -158,8 +172,11 @@ def main(name: str, model: type[SettingsT], build: Build[SettingsT], arguments: 
         tracing.start(name, getattr(settings, "tracing", None))  # has a thread, and ``build`` may fork
         asyncio.run(_until_signal(service))
     except VermilionError as fault:
-        _say(sys.stderr, f"{name}: {shown(str(fault))}\n{fault.way_out}\n")
-        return REPEAT_DOES_HARM if fault.code is Code.HSM_PIN_REFUSED else _FAILED_START
+        return _failed(name, fault)
+    except Exception as fault:
+        if (short := exhausted(fault)) is None:
+            raise
+        return _failed(name, short)
     finally:
         tracing.stop()
     return 0

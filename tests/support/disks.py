@@ -27,6 +27,19 @@ def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nothing in the folder can be changed, as on a file system whose kernel has found a fault."""
+    if os.geteuid() != 0:
+        pytest.skip("a folder is made read-only by root alone")
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
 class Hog:
     """A file that takes all the room there is on a disk."""
 

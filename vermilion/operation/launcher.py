@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain, product
 from typing import IO, Final
 
@@ -150,10 +150,10 @@ class Launcher:
 
     def stop(self) -> None:
         """SIGTERM in reverse order, each given its time; then nothing of ours is left. A further Ctrl-C does not cut it short."""
-        with ignored(), self._turn:
-            for one in reversed(list(self._watched.values())):
-                one.stop()
-            self._watched.clear()
+        with ignored(), self._turn, ExitStack() as stopping:
+            stopping.callback(self._watched.clear)
+            for one in self._watched.values():
+                stopping.callback(one.stop)  # whatever becomes of the others
         if self._lock is not None:
             self._lock.close()
             self._lock = None

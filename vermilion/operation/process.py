@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from sealcore.platform.service import READY_LINE, REPEAT_DOES_HARM
+from sealcore.platform.service import READY_LINE, REPEAT_DOES_HARM, SHORT_OF_SOMETHING
 from vermilion.operation import endings
 from vermilion.operation.programs import environment
 from vermilion.services import ServiceSpec
@@ -21,6 +21,7 @@ from vermilion.state.layout import Layout
 
 STOP_TIMEOUT_S: Final = 15.0  # longer than any service's own grace
 POLL_S: Final = 0.02
+_SAID_BYTES: Final = 64  # of READY_LINE, and more
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,13 @@ def start_ticks(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
+def forget(file: Path) -> None:
+    """Removes what is true no longer. Where that cannot be done (a file system that went read-only), what is left does no harm: a pid file
+    holds the start of its process, and the next life of a service begins with files of its own."""
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
+
+
 def said_ready(layout: Layout, service: str) -> bool:
     """Whether the present life of a service has said that it serves."""
     try:
@@ -62,6 +70,7 @@ class ServiceProcess:
         self._killed_for_memory = endings.killed_for_memory()
         with self._said.open("wb") as out, layout.log(service.name).open("ab") as log:
             self._begun = log.seek(0, os.SEEK_END)
+            os.posix_fallocate(out.fileno(), 0, _SAID_BYTES)  # a service that serves can say so also when the disk is full by then
             self._process = subprocess.Popen(
                 [sys.executable, "-m", service.module, "--config", layout.config(service.name)],
                 stdin=subprocess.DEVNULL,
@@ -122,6 +131,11 @@ class ServiceProcess:
         """Whether it has ended saying that nobody should start it again before somebody mends what it says."""
         return self._process.returncode == REPEAT_DOES_HARM
 
+    @property
+    def was_short(self) -> bool:
+        """Whether it has ended for want of disk, memory, processes or descriptors: not for any fault of its own."""
+        return self._process.returncode == SHORT_OF_SOMETHING
+
     def stop(self, *, within_s: float = STOP_TIMEOUT_S) -> None:
         """SIGTERM, and after its time SIGKILL; then nothing of it is left."""
         if self.has_ended:
@@ -141,4 +155,4 @@ class ServiceProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for file in (self._pid_file, self._said):
-            file.unlink(missing_ok=True)
+            forget(file)

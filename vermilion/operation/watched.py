@@ -9,7 +9,7 @@ from typing import Final
 
 from sealcore.clock import Clock
 from sealcore.platform.durable import unusable
-from vermilion.operation.process import ServiceProcess
+from vermilion.operation.process import ServiceProcess, forget
 from vermilion.operation.restarts import Deaths, RestartPolicy
 from vermilion.operation.signals import postponed
 from vermilion.services import ServiceSpec
@@ -66,6 +66,8 @@ class Watched:
         self._deaths = Deaths(policy)
         self._begun_s = self._again_s = 0.0
         self._ready_s: float | None = None
+        self._unwritten: Absence | None = None  # the note of what must not be started again, while the disk is full
+        self._short_of = ""
         self.given_up = False
 
     @property
@@ -100,7 +102,9 @@ class Watched:
             if (cause := self.why_not_ready()) is not None:
                 return self._ended(cause)
             return self._back() if self.is_ready and not was_ready else None
-        if self.given_up and not self._note.exists():  # somebody has mended it and says so
+        if self.given_up and self._unwritten is not None:
+            self._write(self._unwritten, needed=True)
+        elif self.given_up and self._note_is_gone():  # somebody has mended it and says so
             self.given_up, self._deaths, self._again_s = False, Deaths(self._policy), 0.0
         if self.given_up or not may_start or self._clock.monotonic_s() < self._again_s:
             return None
@@ -108,7 +112,7 @@ class Watched:
             self.start()
         except OSError as fault:
             why = unusable(fault, fault.filename or self._layout.log(self.service.name))
-            return self._ended(f"could not be started: {why.code}: {why.reason}")
+            return self._hindered(f"could not be started: {why.code}: {why.reason}")
         return None
 
     def stop(self) -> None:
@@ -116,29 +120,57 @@ class Watched:
         if self._process is not None:
             self._process.stop()
         self._process, self._ready_s = None, None
-        self._note.unlink(missing_ok=True)
+        forget(self._note)
 
     def _back(self) -> Change:
-        self._note.unlink(missing_ok=True)
+        forget(self._note)
+        self._short_of = ""
         return Change(self.service.name, Turn.BACK)
 
-    def _ended(self, cause: str) -> Change:
+    def _ended(self, cause: str) -> Change | None:
         now_s = self._clock.monotonic_s()
         served_s = 0.0 if self._ready_s is None else now_s - self._ready_s
         harmful = self._process is not None and self._process.repeat_does_harm
+        short = self._process is not None and self._process.was_short
         self._process, self._ready_s = None, None
+        if short:
+            return self._hindered(cause)
+        self._short_of = ""
         again_s = self._deaths.add(now_s, served_s)
-        if harmful or again_s is None:
-            self.given_up = True
-            change = Change(self.service.name, Turn.DOWN, cause, deaths=1 if harmful else self._policy.deaths)
-        else:
-            self._again_s = now_s + again_s
-            change = Change(self.service.name, Turn.ENDED, cause, again_s)
-        self._write(Absence(cause, self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"), self.given_up))
-        return change
+        self.given_up = harmful or again_s is None
+        self._write(self._absence(cause), needed=harmful)
+        if again_s is None or harmful:
+            return Change(self.service.name, Turn.DOWN, cause, deaths=1 if harmful else self._policy.deaths)
+        self._again_s = now_s + again_s
+        return Change(self.service.name, Turn.ENDED, cause, again_s)
 
-    def _write(self, note: Absence) -> None:
+    def _hindered(self, cause: str) -> Change | None:
+        """It cannot run for now, through no fault of its own: told once, and tried until it can."""
+        again_s = self._deaths.add_shortage()
+        self._again_s = self._clock.monotonic_s() + again_s
+        if cause == self._short_of:
+            return None
+        self._short_of = cause
+        self._write(self._absence(cause))
+        return Change(self.service.name, Turn.ENDED, cause, again_s)
+
+    def _absence(self, cause: str) -> Absence:
+        return Absence(cause, self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"), self.given_up)
+
+    def _note_is_gone(self) -> bool:
+        try:
+            return not self._note.exists()
+        except OSError:  # nobody can tell
+            return False
+
+    def _write(self, note: Absence, *, needed: bool = False) -> None:
+        """Notes it. Where the disk has no room for that, what is given up is tried again, as seldom as may be: nobody could remove the note
+        of it. What is ``needed`` is noted later instead, and nothing is tried until then."""
         try:
             self._note.write_text(json.dumps(asdict(note)), "utf-8")
-        except OSError:  # the disk is full, it may be. Then there is nothing to remove: it is tried again, as seldom as may be
-            self.given_up, self._again_s = False, self._clock.monotonic_s() + self._policy.most_s
+            self._unwritten = None
+        except OSError:
+            if needed:
+                self._unwritten = note
+            elif self.given_up:
+                self.given_up, self._again_s = False, self._clock.monotonic_s() + self._policy.most_s
