@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from verify.trust import TrustMaterial
 from verify.verifier import verify
 
 MOST_FILE_BYTES = 1024 * 1024 * 1024
+_BLOCK_BYTES = 1024 * 1024
 EXIT_STATUS = {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.UNDETERMINED: 2, Verdict.UNREADABLE: 3}
 _WORST_FIRST = (Verdict.INVALID, Verdict.UNREADABLE, Verdict.UNDETERMINED, Verdict.VALID)
 
@@ -39,13 +41,30 @@ def verify_files(
 def read_file(path: Path) -> bytes:
     """The bytes of a file; raises NOT_FOUND, INVALID_ARGUMENT or DOCUMENT_TOO_LARGE."""
     try:
-        if path.stat().st_size > MOST_FILE_BYTES:
-            raise VermilionError(Code.DOCUMENT_TOO_LARGE, "the file is larger than 1 GiB", document=path.name)
-        return path.read_bytes()
+        found = path.stat()
+        if found.st_size > MOST_FILE_BYTES:
+            raise _too_large(path)
+        return path.read_bytes() if stat.S_ISREG(found.st_mode) else _read_through(path)
     except FileNotFoundError:
         raise VermilionError(Code.NOT_FOUND, f"there is no file {path.name}", document=path.name) from None
     except OSError as fault:
         raise VermilionError(Code.INVALID_ARGUMENT, f"the file cannot be read ({fault.strerror})", document=path.name) from None
+
+
+def _read_through(path: Path) -> bytes:
+    """A pipe or a device, which does not say beforehand where it ends, if it does."""
+    blocks, size_bytes = [], 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            size_bytes += len(block)
+            if size_bytes > MOST_FILE_BYTES:
+                raise _too_large(path)
+            blocks.append(block)
+    return b"".join(blocks)
+
+
+def _too_large(path: Path) -> VermilionError:
+    return VermilionError(Code.DOCUMENT_TOO_LARGE, "the file is larger than 1 GiB", document=path.name)
 
 
 def exit_status(verdicts: Iterable[Verdict]) -> int:

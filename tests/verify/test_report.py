@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import string
+import threading
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from sealcore.clock import FixedClock
-from sealcore.errors import VermilionError
+from sealcore.errors import Code, VermilionError
 from tests.conftest import REPOSITORY
 from tests.verify.conftest import Check
 from tests.verify.office import NOW, Office, Sealed, TileLog, page_document
+from verify import files
 from verify.catalogue import LANGUAGES, messages
 from verify.codes import REGISTRY, FindingCode, Row, Weight
 from verify.files import exit_status, verify_files
@@ -100,6 +103,20 @@ def test_files_are_verified_in_turn_and_the_worst_decides_the_exit_status(office
 )
 def test_the_exit_status_is_that_of_the_worst(verdicts: list[Verdict], status: int) -> None:
     assert exit_status(verdicts) == status
+
+
+def test_what_does_not_say_where_it_ends_is_read_up_to_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MOST_FILE_BYTES", 3_000_000)
+    for endless in ("/dev/zero", "/dev/urandom"):
+        with pytest.raises(VermilionError) as refused:
+            files.read_file(Path(endless))
+        assert refused.value.code is Code.DOCUMENT_TOO_LARGE
+    pipe, content = tmp_path / "pipe.pdf", bytes(range(256)) * 10_000
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+    writer.start()
+    assert files.read_file(pipe) == content
+    writer.join()
 
 
 def test_a_missing_file_is_an_error_not_a_verdict(office: Office, tmp_path: Path) -> None:
