@@ -113,7 +113,7 @@ def _as_toml(settings: TokenSettings) -> str:
 def _run_initialise(configuration: Path, order: dict[str, str]) -> None:
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "sealcore.hsm.initialise"],
+            [sys.executable, "-P", "-m", "sealcore.hsm.initialise"],
             input=json.dumps(order).encode(),
             env={**os.environ, "SOFTHSM2_CONF": str(configuration)},
             capture_output=True,

@@ -25,7 +25,7 @@ START_TIMEOUT_S: Final = 60.0  # importing on a busy machine
 ANSWER_GRACE_S: Final = 5.0  # beyond the wall limit, for a machine that is slow to kill
 LONGEST_TEXT: Final = 1000  # characters of a reason, which a hostile document may have written
 _SENTENCE_BYTES: Final = 500
-_TAKEN_ALONG: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
+_TAKEN_ALONG: Final = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 """Of the environment: what Python needs. The rest may hold secrets."""
 RETURN_S: Final = 5.0  # for a service that is being started again
 REST_S: Final = 1.0
@@ -178,7 +178,7 @@ class ForkServer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sealcore.platform.sandbox", str(theirs.fileno()), json.dumps(self._job.told())],
+                [sys.executable, "-P", "-m", "sealcore.platform.sandbox", str(theirs.fileno()), json.dumps(self._job.told())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -188,7 +188,11 @@ class ForkServer:
         return ours
 
     def _environment(self) -> dict[str, str]:
-        return {name: os.environ[name] for name in _TAKEN_ALONG if name in os.environ}
+        # Its modules come from where ours do. Python itself would look in the working folder first (hence -P), which may hold what
+        # strangers sent, called json.py.
+        return {name: os.environ[name] for name in _TAKEN_ALONG if name in os.environ} | {
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path))
+        }
 
     def _drop(self) -> None:  # the caller holds the lock
         if self._line is not None:
