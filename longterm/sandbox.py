@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from longterm.certificates import Certificate, Chain, NoPathError, build, certificate
 from longterm.model import Contents, Signed, Store, placed
@@ -19,10 +19,11 @@ from longterm.plan import Addition, Stamp
 from longterm.proofs import Proof, Token, prove
 from longterm.reading import read, read_lean
 from longterm.writing import write, write_lean
+from sealcore.certificate_paths import MOST_INTERMEDIATES, is_chain
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.sandbox import PRELOAD, ForkServer, Job, Limits
+from sealcore.platform.sandbox import PRELOAD, ForkServer, Job, Limits, understood
+from sealcore.text import shown
 
-AnswerT = TypeVar("AnswerT")
 LIMITS: Final = Limits(cpu_s=30, wall_s=60.0, memory_bytes=1024 * 1024 * 1024, memory_per_byte=8)
 JOB: Final = Job("longterm.sandbox:work", (*PRELOAD, "longterm.full", "pyhanko_certvalidator"), LIMITS)
 
@@ -45,12 +46,12 @@ class Sandbox:
         contents = read_lean(document)
         if contents is not None and contents.signed:
             return contents
-        return _checked(lambda: _contents(document, json.loads(self._server.call(b'["read"]', document)[0])))
+        return understood(lambda: _contents(document, json.loads(self._server.call(b'["read"]', document)[0])))
 
     def prove(self, document: bytes, signed: Sequence[Signed]) -> tuple[Proof, ...]:
         """``proofs.prove`` of each."""
         asked = json.dumps(["prove", [_of_signed(each) for each in signed]]).encode()
-        return _checked(lambda: _proofs(signed, json.loads(self._server.call(asked, document)[0])))
+        return understood(lambda: _proofs(signed, json.loads(self._server.call(asked, document)[0])))
 
     def write(self, document: bytes, addition: Addition) -> tuple[bytes, Stamp | None]:
         """``writing.write``; by the compiled core here, as in ``read``."""
@@ -68,19 +69,13 @@ class Sandbox:
                 raise ValueError("a hole that is not in the update")
             return suffix, Stamp((start, first, second, rest))
 
-        return _checked(written)
+        return understood(written)
 
     def build(self, leaf: Certificate, others: Sequence[Certificate], anchors: Sequence[Certificate], moment: datetime) -> Chain:
         """``certificates.build``."""
         facts = [_texts(each.der for each in part) for part in ((leaf,), others, anchors)]
-        (answer,) = self._server.call(json.dumps(["build", *facts, moment.isoformat()]).encode(), b"")
-        told = json.loads(answer)
-        if isinstance(told, str):
-            raise NoPathError(told[:300])
-        chain = tuple(map(certificate, _bytes(told)))
-        if not chain or chain[0] != leaf or chain[-1] not in anchors or not {*chain[1:-1]} <= {*others}:
-            raise VermilionError(Code.SIGNATURE_UNTRUSTED, f"the certificate {leaf.name!r} is not trusted: its chain is made of others")
-        return chain
+        answer = self._server.call(json.dumps(["build", *facts, moment.isoformat()]).encode(), b"")
+        return understood(lambda: _chain(json.loads(answer[0]), leaf, others, anchors))
 
 
 def work(parts: list[bytes]) -> Sequence[bytes]:
@@ -100,14 +95,6 @@ def work(parts: list[bytes]) -> Sequence[bytes]:
         return [json.dumps(_texts(each.der for each in build(leaf, others, anchors, datetime.fromisoformat(facts[3])))).encode()]
     except NoPathError as fault:
         return [json.dumps(str(fault)).encode()]
-
-
-def _checked(answer: Callable[[], AnswerT]) -> AnswerT:
-    """An answer that is none comes of a file that took the process over."""
-    try:
-        return answer()
-    except (ValueError, TypeError, LookupError, RecursionError):
-        raise VermilionError(Code.DOCUMENT_DAMAGED, "the document cannot be read") from None
 
 
 # --- values on their way: lists of texts, numbers and base64 ---------------------------------------------------------------------
@@ -167,6 +154,16 @@ def _addition(told: Sequence[Any]) -> Addition:
 
 def _of_token(one: Token) -> list[Any]:
     return [_text(one.signer.der), _texts(each.der for each in one.certificates), one.time.isoformat(), one.hash_name]
+
+
+def _chain(told: Any, leaf: Certificate, others: Sequence[Certificate], anchors: Sequence[Certificate]) -> Chain:
+    if isinstance(told, str):
+        raise NoPathError(shown(told[:300]))
+    chain = tuple(map(certificate, _bytes(told)))
+    known = bool(chain) and chain[0] == leaf and chain[-1] in anchors and {*chain[1:-1]} <= {*others}
+    if not known or len(chain) > MOST_INTERMEDIATES + 2 or not is_chain([each.parsed for each in chain]):
+        raise VermilionError(Code.SIGNATURE_UNTRUSTED, f"the certificate {leaf.name!r} is not trusted: its chain is none")
+    return chain
 
 
 def _token(told: Sequence[Any]) -> Token:

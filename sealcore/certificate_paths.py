@@ -9,7 +9,8 @@ offers few paths, the shortest first. Which of them is good (RFC 5280 §6.1) sta
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from asn1crypto import x509 as asn1
@@ -68,6 +69,17 @@ def bounded(context: ValidationContext) -> ValidationContext:
     """The same context, whose paths are built in bounded work. What fetches certificates must not use it: nothing is fetched."""
     context.path_builder = BoundedPathBuilder(context.path_builder.trust_manager, context.certificate_registry)
     return context
+
+
+def is_chain(chain: Sequence[x509.Certificate]) -> bool:
+    """Whether each one's key made the signature of the one before it, and is a CA's, but for the first. No more than that: for a path that
+    was validated where it could be tampered with.
+    """
+    try:
+        issuers = all(each.extensions.get_extension_for_class(x509.BasicConstraints).value.ca for each in chain[1:-1])
+    except (*UNREADABLE, x509.ExtensionNotFound):
+        return False
+    return issuers and all(_signed(below, above, unreadable=False) for below, above in pairwise(chain))
 
 
 class _Offered(CancelableAsyncIterator[ValidationPath]):
@@ -184,7 +196,7 @@ def _subtrees(issuer: asn1.Certificate) -> int:
         return 0  # the validator reads it, and refuses it
 
 
-def _signed(one: Any, issuer: x509.Certificate) -> bool:
+def _signed(one: Any, issuer: x509.Certificate, *, unreadable: bool = True) -> bool:
     try:
         key: Any = issuer.public_key()
         how = one.signature_algorithm_parameters
@@ -196,8 +208,10 @@ def _signed(one: Any, issuer: x509.Certificate) -> bool:
             key.verify(one.signature, one.tbs_certificate_bytes, how)
         elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
             key.verify(one.signature, one.tbs_certificate_bytes)
+        else:
+            return unreadable
     except InvalidSignature:
         return False
     except UNREADABLE:
-        return True
+        return unreadable
     return True

@@ -11,17 +11,17 @@ import math
 import resource
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.sandbox import PRELOAD, ForkServer, Job, Limits
+from sealcore.platform.sandbox import PRELOAD, TELLABLE, ForkServer, Job, Limits, understood
 from verify.catalogue import known_facts
 from verify.codes import FindingCode
 from verify.facts import fact, plain
@@ -37,7 +37,7 @@ _UNTOLD = fact("drawing_failed")
 _READING = TypeAdapter(Reading)
 _COMPARISONS = TypeAdapter(tuple[Comparison, ...])
 _DOUBTS = TypeAdapter(list[Doubt | None])
-_FINDINGS = {Code.DOCUMENT_TOO_COMPLEX: FindingCode.TOO_COMPLEX, Code.DOCUMENT_DAMAGED: FindingCode.DAMAGED}
+_FINDINGS = {Code.DOCUMENT_TOO_COMPLEX: FindingCode.TOO_COMPLEX}
 _CERTIFICATES = (  # of the trust, in the order in which they are sent
     *("roots", "issuers", "timestamp_anchors", "timestamp_issuers"),
     *("signer_anchors", "signer_issuers"),
@@ -68,28 +68,23 @@ class Sandbox:
     def read(self, document: bytes, trust: TrustMaterial, now: datetime) -> Reading:
         """The outcome of the reading; raises SERVICE_UNAVAILABLE when the sandbox itself cannot run."""
         try:
-            (answer,) = self._server.call(*_pack(document, trust, now))
-            reading = _READING.validate_json(answer)
-            seals = tuple(map(_fit_seal, reading.seals))
+            answer = self._server.call(*_pack(document, trust, now))
+            reading, seals = understood(lambda: _read(*answer))
         except VermilionError as fault:
-            if fault.code not in _FINDINGS:
+            if fault.code not in TELLABLE:
                 raise
-            return Reading(findings=(finding(_FINDINGS[fault.code]),))
-        except (ValidationError, ValueError):
-            return Reading(findings=(finding(FindingCode.DAMAGED),))
+            return Reading(findings=(finding(_FINDINGS.get(fault.code, FindingCode.DAMAGED)),))
         comparisons = tuple(each for each in reading.comparisons if 0 <= each.seal < len(seals))
         return second_opinion(document, Reading(seals, _known(reading.findings), comparisons), self._compare)
 
     def _compare(self, document: bytes, comparisons: Sequence[Comparison]) -> list[Doubt | None]:
         """``verify.steps.drawing.compare`` in a process of its own."""
         try:
-            (answer,) = self._server.call(b"", document, _COMPARISONS.dump_json(tuple(comparisons)))
-            doubts = _DOUBTS.validate_json(answer)
+            answer = self._server.call(b"", document, _COMPARISONS.dump_json(tuple(comparisons)))
+            doubts = understood(lambda: _doubts(*answer))
         except VermilionError as fault:
-            if fault.code not in _FINDINGS:
+            if fault.code not in TELLABLE:
                 raise
-            doubts = []
-        except (ValidationError, ValueError):
             doubts = []
         if len(doubts) != len(comparisons) or any(each is not None and each[0] not in DOUBTS for each in doubts):
             return [(FindingCode.LOOKS_NOT_COMPARED, _UNTOLD)] * len(comparisons)
@@ -122,14 +117,26 @@ def _pack(document: bytes, trust: TrustMaterial, now: datetime) -> list[bytes]:
     return [json.dumps(header).encode(), document, *authorities, *(crl.public_bytes(Encoding.DER) for crl in trust.crls)]
 
 
+def _read(answer: bytes) -> tuple[Reading, tuple[Seal, ...]]:
+    reading = _READING.validate_json(answer)
+    return reading, tuple(map(_fit_seal, reading.seals))
+
+
+def _doubts(answer: bytes) -> list[Doubt | None]:
+    return _DOUBTS.validate_json(answer)
+
+
 def _fit_seal(seal: Seal) -> Seal:
     """What the child says of a seal, fit to be shown and looked up; what the ledger says is not for the child to tell.
 
-    Raises ValueError where a time, a hash or a number is none.
+    Raises ValueError where a time, a hash or a number is none, OverflowError for a time that is outside of the calendar in UTC.
     """
     times = [seal.sealed_at, seal.timestamp.time if seal.timestamp else None]
-    if any(each and datetime.fromisoformat(each).tzinfo is None for each in times):
+    moments = [datetime.fromisoformat(each) for each in times if each]
+    if any(each.tzinfo is None for each in moments):
         raise ValueError("a time without its zone")
+    for moment in moments:
+        moment.astimezone(UTC)
     for each in (seal.signature_hash, seal.twin_hash, seal.spki_sha256):
         bytes.fromhex(each or "")
     if not all(map(math.isfinite, (each for addition in seal.changed.additions for each in addition.rectangle or ()))):

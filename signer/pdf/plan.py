@@ -106,7 +106,7 @@ class Prepared:
         start, first, second, rest = self.byte_range
         _require(start == 0 and first == self.hole_offset, "the first range ends at the hole")
         _require(second == self.hole_offset + 2 * self.hole_size_bytes + 2, "the second range begins behind the hole")
-        _require(self.hole_offset - self.document_size_bytes >= 0 and rest > 0, "the hole lies in the suffix")
+        _require(0 <= self.document_size_bytes <= self.hole_offset and rest > 0, "the hole lies in the suffix")
 
     @property
     def document_size_bytes(self) -> int:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from sealcore.errors import Code, Kind, VermilionError
+from sealcore.errors import VermilionError
 from sealcore.hashes import hash_state
-from sealcore.platform.sandbox import PARTS_LIMIT, PRELOAD, ForkServer, Job
+from sealcore.platform.sandbox import PARTS_LIMIT, PRELOAD, TELLABLE, ForkServer, Job, damaged, refusal, understood
+from sealcore.text import shown
 from signer.pdf.plan import Plan, Prepared
 from signer.pdf.readback.accounted import account_for
 from signer.pdf.readback.quick_account import KnownLooks
@@ -22,7 +23,12 @@ from signer.pipeline.sandbox import LIMITS, plan_of, request_parts
 
 PARTS_EACH: Final = 3
 MOST_TOGETHER: Final = PARTS_LIMIT // PARTS_EACH
-JOB: Final = Job("signer.pipeline.dry_run:work", (*PRELOAD, "signer.pdf.prepare", "signer.pdf.lean"), replace(LIMITS, nice=10))
+ANSWER_BYTES: Final = 4 * 1024 * 1024
+JOB: Final = Job(
+    "signer.pipeline.dry_run:work",
+    (*PRELOAD, "signer.pdf.prepare", "signer.pdf.lean"),
+    replace(LIMITS, nice=10, answer_bytes=ANSWER_BYTES),
+)
 """Sealing goes first."""
 
 
@@ -66,7 +72,7 @@ class DryRun:
         try:
             entries = self._prepare(candidates)
         except VermilionError as fault:
-            if fault.kind is not Kind.DOCUMENT:
+            if fault.code not in TELLABLE:
                 raise
             # Any of them may have ended the child. Each goes into a child of its own, so that only
             # the culprit pays.
@@ -78,7 +84,7 @@ class DryRun:
         try:
             (entry,) = self._prepare([candidate])
         except VermilionError as fault:
-            if fault.kind is not Kind.DOCUMENT:
+            if fault.code not in TELLABLE:
                 raise
             return Judgement(refusal=fault)
         return _judgement(entry or {})
@@ -86,28 +92,30 @@ class DryRun:
     def _prepare(self, candidates: Sequence[Candidate]) -> list[dict[str, Any] | None]:
         """A hostile document may have written the answer: one that makes no sense counts as a damaged document."""
         parts = [part for one in candidates for part in request_parts(one.document, one.plan, "sha256")]
-        try:
-            (answer,) = self._server.call(*parts)
-            entries = json.loads(answer)
-        except ValueError:
-            entries = None
-        if (
-            not isinstance(entries, list)
-            or len(entries) != len(candidates)
-            or not all(one is None or isinstance(one, dict) for one in entries)
-        ):
-            raise VermilionError(Code.DOCUMENT_DAMAGED, "the document cannot be read")
+        answer = self._server.call(*parts)
+        entries = understood(lambda: _entries(*answer))
+        if len(entries) != len(candidates):
+            raise damaged()
         return entries
+
+
+def _entries(answer: bytes) -> list[dict[str, Any] | None]:
+    entries = json.loads(answer)
+    if not isinstance(entries, list) or not all(one is None or isinstance(one, dict) for one in entries):
+        raise ValueError("no list of findings")
+    return entries
 
 
 def _judgement(entry: dict[str, Any]) -> Judgement:
     # The child may have been taken over by its document: lengths and numbers are cut here,
     # before a person or a log sees them.
-    if "code" not in entry:
+    try:
+        if "code" in entry:
+            return Judgement(refusal=understood(lambda: refusal(entry)))
         warnings = entry.get("warnings")
-        return Judgement(tuple(str(each)[:300] for each in warnings[:32]) if isinstance(warnings, list) else ())
-    code = Code(entry["code"]) if entry["code"] in Code.__members__ else Code.DOCUMENT_DAMAGED
-    return Judgement(refusal=VermilionError(code, str(entry.get("reason"))[:1000], rule=str(entry.get("rule") or "")[:300] or None))
+        return Judgement(understood(lambda: tuple(shown(str(each)[:300]) for each in warnings[:32])) if isinstance(warnings, list) else ())
+    except VermilionError as nonsense:
+        return Judgement(refusal=nonsense)
 
 
 def work(parts: list[bytes]) -> Sequence[bytes]:

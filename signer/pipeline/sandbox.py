@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.sandbox import PRELOAD, ForkServer, Job, Limits
+from sealcore.platform.sandbox import PRELOAD, ForkServer, Job, Limits, damaged, understood
+from sealcore.protocol.canonical import is_text
 from sealcore.protocol.json_objects import placement_from_json, placement_to_json
 from sealcore.protocol.leaf import Certification
+from sealcore.protocol.ledger_entry import MOST_WARNINGS
 from signer.pdf.plan import LARGEST_HOLE_BYTES, Plan, Prepared
 
 CPU_S: Final = 20  # of 403 real documents the slowest takes 0.4 s; large ones with many objects take seconds
 WALL_S: Final = 40.0  # more than the CPU time: children may outnumber the cores
 MEMORY_BASE_BYTES: Final = 512 * 1024 * 1024  # decoded object streams, the page tree, pyHanko's caches
 MEMORY_PER_DOCUMENT_BYTE: Final = 8  # pipe, document, repaired copy, sealed copy, PDFium's copy, and some to spare
+HEAD_BYTES: Final = 256 * 1024  # of an answer: numbers, a name and warnings
 SUFFIX_BYTES: Final = 64 * 1024 * 1024  # rewritten pages and pictures; an update is far smaller
 LIMITS: Final = Limits(
     cpu_s=CPU_S,
@@ -124,16 +127,24 @@ def plan_of(request: dict[str, Any], joined: bytes) -> Plan:
 def _prepared(answer: list[bytes]) -> Prepared:
     """A hostile document may have written the answer: one that is inconsistent is refused here, one that is wrong by ``batch.accept``."""
     try:
-        head, suffix = answer
-        values = json.loads(head)
-        return Prepared(
-            suffix=suffix,
-            hole_offset=int(values["hole_offset"]),
-            hole_size_bytes=int(values["hole_size_bytes"]),
-            byte_range=tuple(int(each) for each in values["byte_range"]),  # type: ignore[arg-type]
-            digest=bytes.fromhex(values["digest"]),
-            field_name=str(values["field_name"]),
-            warnings=tuple(str(each) for each in values["warnings"]),
-        )
-    except (ValueError, LookupError, TypeError, VermilionError):
-        raise VermilionError(Code.DOCUMENT_DAMAGED, "the document cannot be read") from None
+        return understood(lambda: _read(*answer))
+    except VermilionError:
+        raise damaged() from None
+
+
+def _read(head: bytes, suffix: bytes) -> Prepared:
+    if len(head) > HEAD_BYTES:
+        raise ValueError("more than there is to say")
+    values = json.loads(head)
+    name, warnings = values["field_name"], values["warnings"]
+    if not (is_text(name) and isinstance(warnings, list) and len(warnings) <= MOST_WARNINGS and all(map(is_text, warnings))):
+        raise ValueError("texts that are none")
+    return Prepared(
+        suffix=suffix,
+        hole_offset=int(values["hole_offset"]),
+        hole_size_bytes=int(values["hole_size_bytes"]),
+        byte_range=tuple(int(each) for each in values["byte_range"]),  # type: ignore[arg-type]
+        digest=bytes.fromhex(values["digest"]),
+        field_name=name,
+        warnings=tuple(warnings),
+    )

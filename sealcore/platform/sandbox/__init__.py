@@ -10,11 +10,23 @@ needed and has never loaded grpc or PKCS#11 (neither survives a fork). The way o
 4. The caller reads the answer. An end without an answer means that a limit was hit.
 
 Requests come from us; answers come from a process that a hostile document may have taken over, so they are plain bytes,
-bounded in length and never unpickled (``wire``).
+bounded in length and never unpickled (``wire``), and each caller holds what they say to what it asked (``answers``).
 """
 
+from sealcore.platform.sandbox.answers import TELLABLE, damaged, refusal, understood
 from sealcore.platform.sandbox.job import PRELOAD, Job, Limits
 from sealcore.platform.sandbox.server import ForkServer, UnansweredError
 from sealcore.platform.sandbox.wire import PARTS_LIMIT
 
-__all__ = ["PARTS_LIMIT", "PRELOAD", "ForkServer", "Job", "Limits", "UnansweredError"]
+__all__ = [
+    "PARTS_LIMIT",
+    "PRELOAD",
+    "TELLABLE",
+    "ForkServer",
+    "Job",
+    "Limits",
+    "UnansweredError",
+    "damaged",
+    "refusal",
+    "understood",
+]

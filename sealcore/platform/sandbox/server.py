@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from sealcore.errors import Code, VermilionError
-from sealcore.platform.sandbox import wire
+from sealcore.platform.sandbox import answers, wire
 from sealcore.platform.sandbox.address import dial
 from sealcore.platform.sandbox.job import PING, Job
 
 START_TIMEOUT_S: Final = 60.0  # importing on a busy machine
 ANSWER_GRACE_S: Final = 5.0  # beyond the wall limit, for a machine that is slow to kill
-LONGEST_TEXT: Final = 1000  # characters of a reason, which a hostile document may have written
 _SENTENCE_BYTES: Final = 500
 _TAKEN_ALONG: Final = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 """Of the environment: what Python needs. The rest may hold secrets."""
@@ -190,8 +189,9 @@ class ForkServer:
     def _environment(self) -> dict[str, str]:
         # Its modules come from where ours do. Python itself would look in the working folder first (hence -P), which may hold what
         # strangers sent, called json.py.
+        folders = dict.fromkeys([*os.environ.get("PYTHONPATH", "").split(os.pathsep), *sys.path])
         return {name: os.environ[name] for name in _TAKEN_ALONG if name in os.environ} | {
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path))
+            "PYTHONPATH": os.pathsep.join(filter(None, folders))
         }
 
     def _drop(self) -> None:  # the caller holds the lock
@@ -221,7 +221,8 @@ def _converse(ours: socket.socket, parts: Sequence[bytes], limit_bytes: int) -> 
     try:
         wire.send(ours, parts)
         outcome = wire.receive_exactly(ours, 1)
-        answer = wire.receive(ours, limit_bytes) if outcome in {wire.ANSWER, wire.REFUSED, wire.FAULT} else []
+        most = {wire.ANSWER: limit_bytes, wire.REFUSED: answers.REFUSAL_BYTES, wire.FAULT: answers.REFUSAL_BYTES}.get(outcome)
+        answer = [] if most is None else wire.receive(ours, most)
     except wire.TooLongError:
         raise VermilionError(Code.DOCUMENT_TOO_COMPLEX, "what is to be appended to the document is larger than it may be") from None
     except (OSError, ValueError):
@@ -229,16 +230,7 @@ def _converse(ours: socket.socket, parts: Sequence[bytes], limit_bytes: int) -> 
     if outcome == wire.ANSWER:
         return answer
     if outcome == wire.REFUSED:
-        raise _refusal(answer)
+        raise answers.refusal_in(answer)
     if outcome == wire.FAULT:
-        raise VermilionError(Code.DOCUMENT_DAMAGED, f"the document cannot be read ({b''.join(answer).decode('ascii', 'replace')[:100]})")
+        raise answers.fault_in(answer)
     raise (VermilionError if outcome else UnansweredError)(Code.DOCUMENT_TOO_COMPLEX, reason)
-
-
-def _refusal(answer: list[bytes]) -> VermilionError:
-    try:
-        told = json.loads(answer[0])
-        reason, document, rule = (str(told[key])[:LONGEST_TEXT] if told[key] else None for key in ("reason", "document", "rule"))
-        return VermilionError(Code(told["code"]), reason or "no reason is given", document=document, rule=rule)
-    except (ValueError, LookupError, TypeError):
-        return VermilionError(Code.DOCUMENT_DAMAGED, "the document cannot be read")

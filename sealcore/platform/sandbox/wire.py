@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 PARTS_LIMIT: Final = 64
+_CHUNK_BYTES: Final = 1024 * 1024
 STARTED, ANSWER, REFUSED, LIMIT, FAULT, BUSY = b"S", b"A", b"R", b"L", b"F", b"B"
 
 
@@ -42,16 +43,15 @@ def _whole(peer: socket.socket, size: int) -> bytes:
 
 
 def receive_exactly(peer: socket.socket, size: int) -> bytes:
-    """``size`` bytes, or fewer when the other end is gone."""
-    buffer = bytearray(size)
-    view, received = memoryview(buffer), 0
-    while received < size:
+    """``size`` bytes, or fewer when the other end is gone. Takes no memory for what is only announced."""
+    chunks: list[bytes] = []
+    while size:
         try:
-            count = peer.recv_into(view[received:])
+            chunk = peer.recv(min(size, _CHUNK_BYTES))
         except OSError:
             break
-        if count == 0:
+        if not chunk:
             break
-        received += count
-    view.release()
-    return bytes(buffer[:received])
+        chunks.append(chunk)
+        size -= len(chunk)
+    return b"".join(chunks)
