@@ -17,11 +17,11 @@ T ?=
 SINCE ?= main
 UPGRADE ?=
 # What is given to these is data: it reaches the recipes as it was typed, through the environment, and neither make nor a shell reads anything
-# into it. T, FIGURES and UPGRADE are words of a command line, quotes and all.
-DATA := PYTHON STATE DOCUMENTS CORPUS SINCE WORKERS MINUTES RUNS SEALS KILLS SEED
-WORDS := T FIGURES UPGRADE
+# into it. T, FIGURES and UPGRADE are words of a command line: they are taken apart at blanks and quotes, as xargs does, and nothing else.
+DATA := PYTHON STATE DOCUMENTS CORPUS SINCE WORKERS MINUTES RUNS SEALS KILLS SEED T FIGURES UPGRADE
 $(foreach name,$(DATA),$(eval override $(name) := $$(value $(name))))
-export $(DATA) $(WORDS)
+export $(DATA)
+WORDS = mapfile -t -d '' words < <(printf '%s' "$$$(1)" | xargs -r printf '%s\0'); wait $$!;
 NUMBER := [[ $$number =~ ^[0-9]{1,9}$$ ]] || { echo "$$name is a number" >&2; exit 64; }
 BIN := .venv/bin
 LONG_TESTS := tests/benchmarks/test_run.py tests/benchmarks/test_peers.py tests/longterm/test_corpus.py tests/ca/test_rollover_services.py $(addprefix tests/cli/,test_rollover.py test_extending.py test_outside_ca.py test_demo.py test_without_core.py) tests/system/test_kills_at_length.py tests/judges
@@ -66,7 +66,7 @@ check: setup-test ## the inner loop, under a minute: lint, types, layers, and th
 
 ifdef T
 test: setup-test ## lint, types, layers and the tests; only some tests with T=tests/…
-	@$(BIN)/python -m pytest $(T)
+	@$(call WORDS,T) $(BIN)/python -m pytest "$${words[@]}"
 else
 test: setup-test lint
 	@$(BIN)/python -m pytest -n "$$WORKERS" --dist loadgroup --no-loadscope-reorder $(addprefix --ignore=,$(LONG_TESTS))
@@ -98,7 +98,7 @@ format: setup-test ## rewrite our files in the one style
 	@tools/rust.sh format
 
 lock: ## write both lock files again from pyproject.toml; UPGRADE='name …' or UPGRADE=all raises versions
-	@tools/lock.sh $(UPGRADE)
+	@$(call WORDS,UPGRADE) tools/lock.sh "$${words[@]}"
 
 proto: setup-test ## generate code from protos/vermilion/v1/*.proto
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. protos/vermilion/v1/*.proto
@@ -113,7 +113,7 @@ documents: setup-test ## make examples/documents again
 	@$(BIN)/python examples/make_documents.py
 
 bench: setup-bench ## how fast it is, beside the HSM alone and other programs: table, charts, benchmarks/results/
-	@$(BIN)/python -m benchmarks --runs="$$RUNS" --state="$$STATE/bench" $(FIGURES)
+	@$(call WORDS,FIGURES) $(BIN)/python -m benchmarks --runs="$$RUNS" --state="$$STATE/bench" "$${words[@]}"
 
 bench-peers: ## the same documents and keys with PDFBox, iText and pyHanko
 	@deploy/setup.sh peers

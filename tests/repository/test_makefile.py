@@ -120,6 +120,39 @@ def test_clean_removes_no_folder_that_holds_something_else(folder: Path) -> None
         assert not made.exists()
 
 
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("tests/a.py  'tests/b c.py' -k \"x and not 'y'\"", ["tests/a.py", "tests/b c.py", "-k", "x and not 'y'"]),
+        (
+            "$(touch canary) `touch canary` $(shell touch canary)",
+            ["$(touch", "canary)", "`touch", "canary`", "$(shell", "touch", "canary)"],
+        ),
+        ("a; touch canary && touch canary | b > canary", ["a;", "touch", "canary", "&&", "touch", "canary", "|", "b", ">", "canary"]),
+        ("* ~ $HOME $$HOME #no", ["*", "~", "$HOME", "$$HOME", "#no"]),
+        ("a\nb", ["a", "b"]),
+    ],
+)
+def test_words_are_taken_apart_and_nothing_in_them_is_carried_out(folder: Path, typed: str, words: list[str]) -> None:
+    for given in ({"typed": {"T": typed, "FIGURES": typed}}, {"typed": {}, "told": {"T": typed, "FIGURES": typed}}):
+        for target, before in (("test", ["-m", "pytest"]), ("bench", ["-m", "benchmarks", "--runs=3", "--state=var/bench"])):
+            done = _make(folder, target, **given)
+            assert done.returncode == 0, done.stderr
+            assert _told(folder) == [before + words]
+        assert _make(folder, "help", **given).returncode == 0
+    assert not (folder / "canary").exists()
+
+
+def test_words_whose_quotes_are_open_are_no_words(folder: Path) -> None:
+    assert _make(folder, "test", typed={"T": "-k 'a"}).returncode != 0
+    assert not (folder / "told.json").exists()
+
+
+def test_without_words_there_are_none(folder: Path) -> None:
+    assert _make(folder, "bench", typed={"FIGURES": ""}).returncode == 0
+    assert _told(folder) == [["-m", "benchmarks", "--runs=3", "--state=var/bench"]]
+
+
 def test_numbers_are_numbers(folder: Path) -> None:
     for value in ("a[$(touch canary)]", "a[`touch canary`]", "1+1", "-1", ""):
         assert _make(folder, "fuzz", typed={"MINUTES": value}).returncode != 0
