@@ -5,12 +5,14 @@ Colour only repeats what an icon and a word say already. Where standard output i
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
 from rich.measure import Measurement
@@ -61,6 +63,14 @@ class _Cleaned:
         return Measurement.get(console, options, self._inner)
 
 
+class _Console(Console):
+    """Whoever prints decides what a reader that is gone means: rich would end the program, with it a launcher, and the office."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """An error as any other of writing."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 class _Clean(RenderHook):
     """The last border before the terminal, for whatever its text comes from; line ends are taken out of values before (``one_line``)."""
 
@@ -76,7 +86,7 @@ def one_line(value: object) -> str:
 def console(*, stderr: bool = False) -> Console:
     """The console; asks the environment for its width and whether colour is wanted."""
     stream = sys.stderr if stderr else sys.stdout
-    made = Console(theme=_THEME, highlight=False, stderr=stderr, emoji=False, markup=False)
+    made = _Console(theme=_THEME, highlight=False, stderr=stderr, emoji=False, markup=False)
     if not stream.isatty() and made.width == 80:  # rich's guess for a pipe
         made.width = PIPE_COLUMNS
     made.push_render_hook(_Clean())
@@ -111,8 +121,12 @@ def show_outcome(word: str, head: str, rest: str = "") -> None:
 
 
 def show_error(fault: VermilionError) -> None:
-    """A refusal on standard error: what, where, rule, way out."""
-    out = console(stderr=True)
+    """A refusal on standard error: what, where, rule, way out. Where nobody can hear it, the exit code still says it."""
+    with suppress(OSError):
+        _show_error(console(stderr=True), fault)
+
+
+def _show_error(out: Console, fault: VermilionError) -> None:
     out.print(Text.assemble(("✗ ", "invalid"), (str(fault.code), "invalid"), f"  {one_line(fault.document)}" if fault.document else ""))
     rows = [("error.what", fault.reason), ("error.rule", fault.rule), ("error.way_out", fault.way_out)]
     if fault.request_id is not None:

@@ -110,8 +110,8 @@ class _Handler(logging.StreamHandler[LogStream]):
 
 
 def get(component: str) -> Any:
-    """A logger that names its component."""
-    return structlog.get_logger().bind(component=component)
+    """A logger that names its component. It takes its form when it is first used: one may be made before ``configure``, at an import."""
+    return structlog.get_logger(component=component)
 
 
 def request_id() -> str | None:

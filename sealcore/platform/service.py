@@ -143,7 +143,7 @@ def _failed(name: str, fault: VermilionError) -> int:
     return _STATUS.get(fault.code, _FAILED_START)
 
 
-def _hold_standard_descriptors() -> None:
+def hold_standard_descriptors() -> None:
     """Opens those of 0, 1 and 2 that whoever started us has closed: the next file would get the number, and the log lines with it."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
@@ -163,7 +163,7 @@ def main(name: str, model: type[SettingsT], build: Build[SettingsT], arguments: 
     parser.add_argument("--version", action="version", version=f"vermilion {__version__}")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings of the service (TOML)")
     chosen = parser.parse_args(arguments)
-    _hold_standard_descriptors()
+    hold_standard_descriptors()
     configure(name)
     _take_descriptors()
     try:

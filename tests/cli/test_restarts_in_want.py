@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -17,10 +19,11 @@ from tests.cli.test_restarts import QUICK, Observed
 from tests.cli.two_services import TWO, layout_of_two
 from tests.support.disks import Hog, read_only, small_disk
 from tests.support.waiting import until
+from vermilion.cli import office as office_command
 from vermilion.operation.launcher import Launcher, running
 from vermilion.operation.process import ServiceProcess
 from vermilion.operation.restarts import Deaths, RestartPolicy
-from vermilion.operation.watched import Turn, absence
+from vermilion.operation.watched import Change, Turn, absence
 from vermilion.state.layout import Layout
 
 LOOKS = 25  # of a launcher, each of which would have begun a life
@@ -109,6 +112,26 @@ def test_a_service_says_that_it_serves_though_the_disk_is_full_by_then(layout: L
             assert process.is_ready
         finally:
             process.stop()
+
+
+def test_nobody_has_to_hear_of_it_for_the_office_to_go_on(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with Launcher(layout, TWO, policy=QUICK) as launcher, os.fdopen(writing, "w", buffering=1) as nobody:
+        launcher.start()
+        _kill(layout, "witness")
+        changes: list[Turn] = []
+
+        def report(change: Change) -> None:
+            changes.append(change.turn)
+            office_command._changed(change)  # what `vermilion up` says; nobody reads it any more
+
+        with monkeypatch.context() as piped:
+            piped.setattr(sys, "stdout", nobody)
+            launcher.wait(lambda: Turn.BACK in changes, report)
+            with suppress(OSError):
+                nobody.close()  # what was not heard is in it still
+        assert changes == [Turn.ENDED, Turn.BACK]
 
 
 def test_a_want_is_no_death_and_is_waited_out_in_seconds() -> None:

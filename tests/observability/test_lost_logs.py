@@ -23,8 +23,8 @@ from sealcore.platform.log_stream import LogStream
 PROGRAM = """
 import json, logging, sys, threading, warnings
 from sealcore.platform import log
-from sealcore.platform.service import _hold_standard_descriptors
-_hold_standard_descriptors()
+from sealcore.platform.service import hold_standard_descriptors
+hold_standard_descriptors()
 log.configure("signer")
 mine, lib = log.get("engine"), logging.getLogger("lib")
 opened = open("data", "wb", buffering=0)  # gets the first number that is free

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.exhaustion import exhausted
 from sealcore.platform import durable
 from sealcore.platform.log import configure, request
+from sealcore.platform.service import hold_standard_descriptors
 from vermilion import exits
 from vermilion.cli import ca, clients, extending, forms, grants, issuers, keys, ledger, office, people, sealing, seals, templates, verifying
 from vermilion.messages import text
@@ -30,14 +32,21 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+class _UnheardError(Exception):
+    """Who read the output has seen enough: `| head`."""
+
+
 class _Commands(TyperGroup):
-    """An interrupt that no command answers itself ends in ``Abort``, and is told: typer would end without a word."""
+    """An interrupt that no command answers itself ends in ``Abort``, and is told: typer would end without a word. A reader that is gone has an
+    exit code of its own, which typer would make that of a refusal."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise typer.Abort from None
+        except BrokenPipeError:
+            raise _UnheardError from None
 
 
 app = typer.Typer(
@@ -104,7 +113,7 @@ def _run(arguments: Sequence[str]) -> int:
         return _interrupted()
     except VermilionError as fault:
         return _ended(fault)
-    except BrokenPipeError:  # who read the output has seen enough: `| head`
+    except _UnheardError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.PIPE_CLOSED
     except Exception as fault:  # noqa: BLE001  (the last border: a person sees a code and where the rest is, never a traceback)
@@ -138,7 +147,15 @@ def _ended(fault: VermilionError) -> int:
     return exits.of(fault)
 
 
+def _hold_standard_streams() -> None:
+    """Those that whoever started us has closed lead nowhere: no file that is opened may get their numbers, and what is said has a place."""
+    hold_standard_descriptors()
+    nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (for the life of the program)
+    sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+
+
 def main() -> None:
     """The console script."""
+    _hold_standard_streams()
     configure("vermilion", "CRITICAL")  # people read messages; what services log is in the state folder
     sys.exit(run(sys.argv[1:]))

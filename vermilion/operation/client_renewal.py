@@ -6,6 +6,7 @@ Services renew their own. A bundle that was carried to another machine is renewe
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -51,7 +52,8 @@ class ClientRenewal:
                     renewal.renew(tls, self._ca_target, self._clock)
                     renewed.append(folder)
             except Exception as raised:  # noqa: BLE001  (what is wrong with one client's files must not keep the others from renewal)
-                self._report(folder, typed(raised))
+                with suppress(OSError):  # a terminal that is gone keeps the others from nothing either
+                    self._report(folder, typed(raised))
         return renewed
 
 
