@@ -72,3 +72,11 @@ def extend(
     field_name: str,
     field_label: str,
 ) -> tuple[bytes, _ByteRange | None] | str: ...
+
+@final
+class SealConstants:
+    def __init__(
+        self, kind: str, key: bytes, head: bytes, signer_head: bytes, attributes_before: bytes, attributes_after: bytes, algorithm: bytes
+    ) -> None: ...
+
+def seals(update: bytes, hole: tuple[int, int], digest: bytes, sealed: bytes, constants: SealConstants) -> bool: ...

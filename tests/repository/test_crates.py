@@ -14,7 +14,7 @@ from tests.conftest import REPOSITORY
 
 CRATES = REPOSITORY / "crates"
 PURE = ("lean", "readback")
-PERMITTED = {"MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "Zlib", "0BSD", "BSD-3-Clause", "Unlicense", "Unicode-3.0"}
+PERMITTED = {"MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "Zlib", "0BSD", "BSD-3-Clause", "ISC", "Unlicense", "Unicode-3.0"}
 
 
 def manifest(crate: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ mod hash;
 mod longterm;
 mod plan;
 mod prepare;
+mod seal;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
@@ -30,4 +31,6 @@ mod vermilion_core {
     use crate::plan::{Picture, Plan};
     #[pymodule_export]
     use crate::prepare::prepare;
+    #[pymodule_export]
+    use crate::seal::{seals, SealConstants};
 }

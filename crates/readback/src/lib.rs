@@ -9,9 +9,11 @@ mod document;
 mod looks;
 mod pages;
 mod references;
+mod seal;
 mod syntax;
 mod update;
 
 pub use account::{account, Account, Mark, Plan, Unjudged};
 pub use looks::{Look, Looks, Piece};
+pub use seal::{seals, Accounted, Constants, Key};
 pub use syntax::Otherwise;

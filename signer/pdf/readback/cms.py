@@ -7,7 +7,7 @@ seals of one key; once that much has been judged in full, ``known_cms`` finds it
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from cryptography import x509
@@ -17,7 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from signer.pdf.readback.known_cms import Constants, KnownCms, Verify
+from signer.pdf.readback.known_cms import Constants, KnownCms
+
+Verify = Callable[[bytes, bytes], None]
+"""Verifies a signature value over a digest; raises InvalidSignature."""
 
 _HASHES: Final = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 _HASH_OIDS: Final = {"sha256": "608648016503040201", "sha384": "608648016503040202"}
@@ -81,10 +84,8 @@ class Node:
 def check_cms(contents: bytes, digest: bytes, hash_name: str, expected_spki_sha256: bytes, known: KnownCms) -> None:
     """Raises ``MismatchError`` unless ``contents`` (the hole: CMS, then zeros) is our signature over ``digest`` with a timestamp.
 
-    known  what was judged in full before; this CMS is added when it is
+    known  gets what is the same in all seals of this key
     """
-    if known.verifies(contents, digest, hash_name, expected_spki_sha256):
-        return
     try:
         known.remember(expected_spki_sha256, hash_name, _check(contents, digest, hash_name, expected_spki_sha256))
     except (ValueError, TypeError, LookupError, StopIteration, UnsupportedAlgorithm, x509.InvalidVersion):  # TypeError: x509.Name's
@@ -124,14 +125,15 @@ def _check(contents: bytes, digest: bytes, hash_name: str, expected_spki_sha256:
         raise MismatchError("its signature is invalid") from None
     _check_timestamp(unsigned, bytes(signature.content))
     before, after = encoded.split(bytes(message_digest.whole), 1)  # split at the first: by DER's order, nothing of that form comes earlier
+    key_kind, public = _key(public_key)
     return Constants(
-        hash_name=hash_name,
+        kind=key_kind,
+        public=public,
         head=b"".join(bytes(each.whole) for each in (version, digests, content, certificates)),
         signer_head=b"".join(bytes(each.whole) for each in (signer_version, sid, digest_algorithm)),
         attributes_before=before,
         attributes_after=after,
         algorithm=bytes(algorithm.whole),
-        verify=verify,
     )
 
 
@@ -175,6 +177,15 @@ def _check_attributes(holder: Node, digest: bytes, certificate: x509.Certificate
     (certificate_hash,) = identifier.children(0x04)
     _require(bytes(certificate_hash.content) == certificate.fingerprint(hashes.SHA256()), "it names another certificate")
     return found[_MESSAGE_DIGEST]
+
+
+def _key(public_key: object) -> tuple[str, bytes]:
+    """Kind and encoding of a key that ``_verifier`` knows."""
+    if isinstance(public_key, rsa.RSAPublicKey):
+        return "rsa", public_key.public_bytes(Encoding.DER, PublicFormat.PKCS1)
+    assert isinstance(public_key, ec.EllipticCurvePublicKey)
+    point = public_key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return ("p-384" if isinstance(public_key.curve, ec.SECP384R1) else "p-256"), point
 
 
 def _verifier(public_key: object, algorithm: Node, hash_name: str) -> Verify:
