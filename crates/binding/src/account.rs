@@ -1,6 +1,5 @@
 //! The account of an update before anything is signed.
 
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::RwLock;
 
 use pyo3::prelude::*;
@@ -8,6 +7,7 @@ use pyo3::types::PyBytes;
 use vermilion_readback::{Account, Look, Otherwise, Piece};
 
 use crate::bytes::Document;
+use crate::guarded;
 use crate::hash::Hash;
 
 /// Appearances of marks that were judged in full.
@@ -113,7 +113,7 @@ pub fn account<'py>(
     let found = py.detach(|| {
         let looks = looks.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         let account = || vermilion_readback::account(bytes, suffix, &expected.0, &looks);
-        let found = catch_unwind(AssertUnwindSafe(account)).unwrap_or(Err(Otherwise))?;
+        let found = guarded(account, Otherwise)?;
         let Account::Holds(start, end) = found else { return Ok((found, Vec::new())) };
         let mut state = hash.state.clone();
         state.update(&suffix[..start]);

@@ -9,13 +9,25 @@ mod prepare;
 mod seal;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::prelude::*;
-use vermilion_lean::NotLean;
 
-/// A document that makes the lean code fail is left to the general one, like any that it does not understand.
-fn guarded<T>(work: impl FnOnce() -> Result<T, NotLean>) -> Result<T, NotLean> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(NotLean("the lean code failed")))
+const FAILED: vermilion_lean::NotLean = vermilion_lean::NotLean("the lean code failed");
+static FAILURES: AtomicU64 = AtomicU64::new(0);
+
+/// A document that makes the core fail is left to the general way, like any that it does not understand.
+fn guarded<T, E>(work: impl FnOnce() -> Result<T, E>, failed: E) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        FAILURES.fetch_add(1, Ordering::Relaxed);
+        Err(failed)
+    })
+}
+
+/// How often the core has failed in this process: each is a fault of ours.
+#[pyfunction]
+fn failures() -> u64 {
+    FAILURES.load(Ordering::Relaxed)
 }
 
 /// The compiled core: whatever happens to every byte of a document.
@@ -23,6 +35,8 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, NotLean>) -> Result<T, NotLean> {
 mod vermilion_core {
     #[pymodule_export]
     use crate::account::{account, Expected, Looks};
+    #[pymodule_export]
+    use crate::failures;
     #[pymodule_export]
     use crate::hash::Hash;
     #[pymodule_export]

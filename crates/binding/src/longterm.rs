@@ -5,8 +5,8 @@ use pyo3::types::PyBytes;
 use vermilion_lean::{Addition, NotLean};
 
 use crate::bytes::Document;
-use crate::guarded;
 use crate::hash::Hash;
+use crate::{guarded, FAILED};
 
 /// Name of the field, whether it is a document timestamp, byte range, contents.
 type Signature<'py> = (String, bool, Vec<usize>, Bound<'py, PyBytes>);
@@ -25,7 +25,7 @@ pub enum Contents<'py> {
 pub fn read_signed<'py>(py: Python<'py>, document: &Bound<'py, PyAny>) -> PyResult<Contents<'py>> {
     let document = Document::of(document)?;
     let bytes = document.as_slice();
-    let read = match py.detach(|| guarded(|| vermilion_lean::read(bytes))) {
+    let read = match py.detach(|| guarded(|| vermilion_lean::read(bytes), FAILED)) {
         Ok(read) => read,
         Err(reason) => return Ok(Contents::NotLean(reason.0)),
     };
@@ -59,7 +59,7 @@ pub fn extend<'py>(
     let document = Document::of(document)?;
     let bytes = document.as_slice();
     let addition = Addition { store, identifier, hole_size_bytes, vri, field_name, field_label };
-    Ok(match py.detach(|| guarded(|| vermilion_lean::extend(bytes, &addition, &hash.state))) {
+    Ok(match py.detach(|| guarded(|| vermilion_lean::extend(bytes, &addition, &hash.state), FAILED)) {
         Ok((suffix, byte_range)) => Extended::Written((PyBytes::new(py, &suffix), byte_range)),
         Err(NotLean(reason)) => Extended::NotLean(reason),
     })

@@ -4,9 +4,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::bytes::Document;
-use crate::guarded;
 use crate::hash::Hash;
 use crate::plan::Plan;
+use crate::{guarded, FAILED};
 
 /// Suffix, byte range, digest, name of the field, numbers of the warnings.
 type Prepared<'py> = (Bound<'py, PyBytes>, [usize; 4], Bound<'py, PyBytes>, String, Vec<u8>);
@@ -24,7 +24,7 @@ pub fn prepare<'py>(py: Python<'py>, document: &Bound<'py, PyAny>, hash: &Hash, 
     let document = Document::of(document)?;
     let bytes = document.as_slice();
     let pictures: Vec<&vermilion_lean::Picture> = plan.pictures.iter().map(AsRef::as_ref).collect();
-    let prepared = py.detach(|| guarded(|| vermilion_lean::prepare(bytes, &plan.plan, &pictures, &hash.state)));
+    let prepared = py.detach(|| guarded(|| vermilion_lean::prepare(bytes, &plan.plan, &pictures, &hash.state), FAILED));
     Ok(match prepared {
         Ok(each) => Outcome::Prepared((
             PyBytes::new(py, &each.suffix),

@@ -1,10 +1,10 @@
 //! Reading sealed updates back.
 
-use std::panic::{catch_unwind, AssertUnwindSafe};
-
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use vermilion_readback::{Accounted, Constants, Key, Otherwise};
+
+use crate::guarded;
 
 /// What all seals of one key have in common.
 #[pyclass(module = "sealcore.compiled.core", frozen)]
@@ -38,5 +38,5 @@ impl SealConstants {
 pub fn seals(py: Python, update: &[u8], hole: (usize, usize), digest: &[u8], sealed: &[u8], constants: &SealConstants) -> bool {
     let accounted = Accounted { update, hole, digest };
     let judged = || vermilion_readback::seals(&accounted, sealed, &constants.0);
-    py.detach(|| catch_unwind(AssertUnwindSafe(judged)).unwrap_or(Err(Otherwise))).is_ok()
+    py.detach(|| guarded(judged, Otherwise)).is_ok()
 }

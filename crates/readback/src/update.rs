@@ -54,7 +54,7 @@ pub fn take_apart(suffix: &[u8], base: usize) -> Found<Update<'_>> {
         let start = cursor.at();
         let next = places.get(index + 1).map_or(at, |next| next.0);
         let stop = next.checked_sub(ENDOBJ.len()).filter(|&stop| start <= stop).ok_or(Otherwise)?;
-        require(&suffix[stop..next] == ENDOBJ)?;
+        require(suffix.get(stop..next) == Some(ENDOBJ))?;
         require(parts.insert(number, Part { generation, start, stop }).is_none() && numbers.insert(number))?;
         position = next;
     }
