@@ -2,7 +2,10 @@
 
 import sys
 
-from sandbox.app import main
+from sandbox.environment import keep_little
 
 if __name__ == "__main__":
+    keep_little()
+    from sandbox.app import main  # behind it: the libraries take a second to load
+
     sys.exit(main())

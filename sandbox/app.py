@@ -43,16 +43,19 @@ def serve(settings: SandboxServiceSettings, jobs: Mapping[str, Sequence[Job]] = 
     if lacking := walls.lacking():
         get_log("sandbox").warning("this kernel lacks walls", walls=lacking)
     callers = {"signer": settings.signer, "verify": settings.verify}
-    listeners = [_opened(zygote, settings.folder / name, callers[name], each) for name, each in jobs.items()]
+    paths = [settings.folder / name for name in jobs]
+    listeners = [_opened(zygote, path, callers[path.name], jobs[path.name]) for path in paths]
+    ours = [path.stat().st_ino for path in paths]
     ending = _Ending(zygote)
     sys.stdout.write(_READY)
     sys.stdout.flush()
     try:
         zygote.serve(lambda: ending.now)
     finally:
-        for name, listener in zip(jobs, listeners, strict=True):
+        for path, listener, number in zip(paths, listeners, ours, strict=True):
+            if path.exists() and path.stat().st_ino == number:  # a process that has taken our place keeps its own
+                path.unlink()
             listener.close()
-            (settings.folder / name).unlink(missing_ok=True)
 
 
 def _opened(zygote: Zygote, path: Path, caller: CallerSettings, jobs: Sequence[Job]) -> socket.socket:

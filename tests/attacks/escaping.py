@@ -132,6 +132,8 @@ def work(parts: list[bytes]) -> Sequence[bytes]:
     what = parts[0] if parts else b""
     if what == b"escape":
         return [json.dumps(_tried(Scene(**json.loads(parts[1])))).encode()]
+    if what == b"remember":
+        return [_stack()]
     if what == b"outstay":
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
@@ -140,6 +142,19 @@ def work(parts: list[bytes]) -> Sequence[bytes]:
     if what == b"x32":
         _LIBC.syscall(ctypes.c_long(0x4000_0000 | 39))
     return []
+
+
+def _stack() -> bytes:
+    """From where this program's arguments and environment lie to the end, by a call that answers also for what is not there."""
+    at = ctypes.c_void_p.in_dll(_LIBC, "__libc_stack_end").value or 0
+    at -= at % _PAGE
+    found = b""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        while _LIBC.write(ours.fileno(), ctypes.c_void_p(at), ctypes.c_size_t(_PAGE)) == _PAGE:
+            found += theirs.recv(_PAGE)
+            at += _PAGE
+    return found
 
 
 def _tried(scene: Scene) -> dict[str, Any]:
@@ -260,12 +275,20 @@ def _network() -> Iterator[tuple[str, Callable[[], int]]]:
     known = [each for each in range(3, 64) if _LIBC.fcntl(each, 1) >= 0]
     own = known[0] if known else 3
     yield "address a message", _either(44, 206, own, b"", 0, 0, abstract, len(abstract))
+    yield "a byte out of band", partial(_out_of_band, (44, 206))
+    yield "receive out of band", partial(_out_of_band, (45, 207))
     yield "connect", _either(42, 203, own, abstract, len(abstract))
     yield "bind", _either(49, 200, own, abstract, len(abstract))
     yield "listen", _either(50, 201, own, 1)
     yield "accept", _either(288, 242, own, _NULL, _NULL, 0)
     yield "options", _either(54, 208, own, socket.SOL_SOCKET, socket.SO_SNDBUF, struct.pack("i", 1), 4)
     yield "several messages", _either(307, 269, own, _NULL, 0, 0)
+
+
+def _out_of_band(numbers: tuple[int, int]) -> int:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        return _call(numbers[_COLUMN], ours.fileno(), ctypes.create_string_buffer(8), 1, socket.MSG_OOB | socket.MSG_DONTWAIT, 0, 0)
 
 
 def _processes(scene: Scene) -> Iterator[tuple[str, Callable[[], int]]]:
@@ -325,6 +348,18 @@ def _memory() -> Iterator[tuple[str, Callable[[], int]]]:
         found = _LIBC.mmap(None, ctypes.c_size_t(_PAGE), mmap.PROT_READ | mmap.PROT_WRITE, private, -1, ctypes.c_long(0))
         return int(_LIBC.mprotect(ctypes.c_void_p(found), ctypes.c_size_t(_PAGE), mmap.PROT_READ | mmap.PROT_EXEC))
 
+    word = ctypes.create_string_buffer(8)
+    for name, operation in (
+        ("lock that lends its priority", 6),
+        ("lock at once", 8),
+        ("requeue", 4),
+        ("wake and change", 5),
+        ("an array of locks", 13),
+    ):
+        yield name, _either(202, 98, word, operation, 1, _NULL, word, 0)
+    for name, advice in (("pages to share", 12), ("pages to take out", 21), ("pages to poison", 100), ("pages to build anew", 25)):
+        yield name, _either(28, 233, _NULL, 0, advice)
+    yield "huge pages", _either(9, 222, _NULL, 2 * 1024 * 1024, mmap.PROT_READ, private | 0x4_0000, -1, 0)
     yield "memory to execute", lambda: mapped(mmap.PROT_READ | mmap.PROT_EXEC)
     yield "memory to write and execute", lambda: mapped(mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     yield "memory made executable", turned

@@ -84,13 +84,21 @@ def test_every_door_is_shut(job: Job, secret: Path, victim: int) -> None:
         victims = {"the caller": os.getpid(), "its own parent": zygote, "a sibling": sibling, "a bystander": victim, "the first process": 1}
         told = json.loads(server.call(b"escape", json.dumps(asdict(scene(secret, victims))).encode())[0])
     server.close()
-    assert len(told["doors"]) > 190
+    assert len(told["doors"]) > 200
     assert {name: answer for name, answer in told["doors"].items() if answer not in SHUT} == {}
     assert told["descriptors"] == 4, "input, output and errors, which lead nowhere, and the answer"
     assert told["standard"] == [0, 1, 1]
     assert told["font"] == OPEN, "fonts are there to be read"
     assert "VERMILION_SECRET" not in told["environment"]
     assert [each.name for each in secret.parent.iterdir()] == ["secret"] and secret.read_text() == "1234"
+
+
+def test_the_environment_of_the_caller_is_not_in_memory_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERMILION_SECRET", "what-nobody-is-to-read")
+    server = ForkServer(Job(ESCAPE))
+    remembered = server.call(b"remember")[0]
+    server.close()
+    assert b"PYTHONPATH=" in remembered and b"what-nobody-is-to-read" not in remembered
 
 
 def test_without_landlock_nothing_is_opened_at_all(secret: Path, victim: int) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.app import JOBS, serve
+from sandbox.environment import keep_little
 from sandbox.settings import SandboxServiceSettings
 from sealcore.platform.config import load
 from sealcore.platform.log import configure
@@ -21,6 +22,7 @@ from sealcore.platform.sandbox.zygote import load_encodings
 ESCAPE: Final = Job("tests.attacks.escaping:work", limits=Limits(cpu_s=2, wall_s=20.0))
 
 if __name__ == "__main__":
+    keep_little()
     configure("sandbox")
     jobs = {caller: (*each, ESCAPE) for caller, each in JOBS.items()}
     for each in jobs.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -119,6 +120,55 @@ def test_from_inside_every_door_is_shut_to_the_accounts_of_others_and_to_its_own
     assert told["descriptors"] == 4 and told["standard"] == [0, 1, 1]
     account = Path(f"/proc/{service.process.pid}/status").read_text()
     assert f"Uid:\t{SANDBOX}\t" in account and "CapEff:\t0000000000000000" in account and "NoNewPrivs:\t1" in account
+
+
+def test_what_it_was_started_with_is_not_in_memory_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERMILION_SECRET", "what-nobody-is-to-read")
+    service = Service(tmp_path, account=0)
+    os.chown(tmp_path / "signer", 0, 0)  # this process calls
+    server = ForkServer(ESCAPE, service=service.address("signer"))
+    remembered = server.call(b"remember")[0]
+    server.close()
+    service.kill()
+    assert b"PATH=" in remembered and b"what-nobody-is-to-read" not in remembered
+
+
+def test_without_descriptors_it_turns_callers_away_and_goes_on(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are left: none, or too few for what one document takes."""
+    monkeypatch.setattr("sealcore.platform.sandbox.server.RETURN_S", 0.2)
+    monkeypatch.setattr("sealcore.platform.sandbox.server.TURN_S", 0.5)
+    os.chown(service.folder / "signer", 0, 0)  # this process calls
+    server = ForkServer(ESCAPE, service=service.address("signer"))
+    server.check()
+
+    before = as_account(SANDBOX, lambda: resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE))
+
+    def bounded(most: int) -> None:
+        as_account(SANDBOX, lambda: resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (most, before[1])))
+
+    held = len(list(Path(f"/proc/{service.process.pid}/fd").iterdir()))
+    answers = []
+    for most in range(held - 4, held + 6):
+        bounded(most)
+        try:
+            answers.append("".join(each.decode() for each in server.call()))
+        except VermilionError as refusal:
+            answers.append(str(refusal.code))
+    bounded(before[0])
+    assert set(answers) == {"SERVICE_UNAVAILABLE", "OVERLOADED", ""} and answers[-1] == "", answers
+    assert server.call() == [] and service.process.poll() is None
+    server.close()
+    os.chown(service.folder / "signer", SIGNER, SIGNER)
+
+
+def test_who_takes_its_place_keeps_it(tmp_path: Path) -> None:
+    first = Service(tmp_path, account=0)
+    second = Service(tmp_path, account=0)
+    first.process.send_signal(signal.SIGTERM)
+    assert first.process.wait() == 0
+    os.chown(tmp_path / "signer", 0, 0)
+    assert asked(second, "signer", ESCAPE) == ""
+    second.kill()
 
 
 def test_the_process_that_forks_has_one_thread(service: Service) -> None:

@@ -21,12 +21,14 @@ NOT_BEGUN: Final = 3  # exit status: it did not come as far as a document
 REQUEST_BYTES: Final = 4 * 1024**3
 
 
-def run(peer: socket.socket, work: Work, limits: Limits, walls: Walls) -> NoReturn:
-    """Answers one request of ``peer`` and ends the process. Call it behind a fork."""
+def run(peer: socket.socket, work: Work, limits: Limits, walls: Walls, parent: int) -> NoReturn:
+    """Answers one request of ``peer`` and ends the process, at the latest with the process ``parent``. Call it behind a fork."""
     status = NOT_BEGUN
     try:
         held_bytes = _held_bytes()
         _take_limits(limits)
+        if os.getppid() != parent:  # it was gone before it could be asked to take this process along
+            os._exit(status)
         walls.close_behind(peer.fileno())
         status = 0
         peer.sendall(wire.STARTED)

@@ -167,10 +167,9 @@ class Zygote:
             return False
         function = message.decode("utf-8", "replace")
         for descriptor in descriptors:
-            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                self._ask(_Asked(self._pings if function == PING.function else lane, function, socket.socket(fileno=descriptor)))
-            else:
-                os.close(descriptor)
+            peer = _conversation(descriptor)
+            if peer is not None:
+                self._ask(_Asked(self._pings if function == PING.function else lane, function, peer))
         return bool(message)
 
     def _ask(self, asked: _Asked) -> None:
@@ -186,15 +185,26 @@ class Zygote:
             _busy(asked)
 
     def _start(self, asked: _Asked) -> None:
-        work, limits = self._works[asked.function]
+        own, (work, limits) = os.getpid(), self._works[asked.function]
         try:
-            pid = os.fork()
-        except OSError:  # no more processes, no more memory
+            reserved = os.dup(self._walls.null)  # the place of the child's descriptor: without one, there is no child
+            try:
+                pid = os.fork()
+            finally:
+                os.close(reserved)
+        except OSError:  # no more descriptors, processes or memory
             _busy(asked)
             return
         if pid == 0:
-            child.run(asked.peer, work, limits, self._walls)
-        begun = _Child(asked, pid, os.pidfd_open(pid), time.monotonic() + limits.wall_s + GRACE_S)
+            child.run(asked.peer, work, limits, self._walls, own)
+        try:
+            process = os.pidfd_open(pid)
+        except OSError:  # another process has taken the system's last one
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            asked.peer.close()
+            return
+        begun = _Child(asked, pid, process, time.monotonic() + limits.wall_s + GRACE_S)
         self._children.add(begun)
         asked.lane.running += 1
         self.watch(begun.process, lambda: self._end(begun))
@@ -233,6 +243,18 @@ class Zygote:
             following = lane.waiting.popleft()
             self.forget(following.peer.fileno())
             self._start(following)
+
+
+def _conversation(descriptor: int) -> socket.socket | None:
+    """The socket that was handed over; None, and closed, where it is none that talks to another process of this machine alone."""
+    if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        with contextlib.suppress(OSError):  # families differ in what can be asked of them
+            peer = socket.socket(fileno=descriptor)
+            if (peer.family, peer.type) == (socket.AF_UNIX, socket.SOCK_STREAM):
+                return peer
+            peer.detach()
+    os.close(descriptor)
+    return None
 
 
 def _kill(begun: _Child) -> None:
