@@ -26,7 +26,7 @@ from vermilion.operation.restarts import Deaths, RestartPolicy
 from vermilion.operation.watched import Change, Turn, absence
 from vermilion.state.layout import Layout
 
-LOOKS = 25  # of a launcher, each of which would have begun a life
+LOOKS = 20  # of a launcher; a life that ends at its start takes fewer
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_folder_that_became_read_only_ends_neither_the_launcher_nor_what_it_wa
             assert "SIGKILL" in observed.until(Turn.ENDED).cause
             assert "could not be started: FILE_UNUSABLE" in observed.until(Turn.ENDED).cause
             looks = count()
-            launcher.wait(lambda: next(looks) > LOOKS, observed.changes.append)
+            launcher.wait(lambda: next(looks) > LOOKS // 4, observed.changes.append)  # it is tried twice meanwhile
             assert [change.turn for change in observed.changes] == [Turn.ENDED] * 2, "it says so once, and does not give up"
             assert [one.service for one in running(layout, TWO)] == ["timestamp"], "the rest of the office goes on"
         observed.until(Turn.BACK)
@@ -73,7 +73,7 @@ def test_a_service_that_finds_the_disk_full_is_never_given_up_and_is_back_once_t
 
         def often() -> bool:
             assert Turn.DOWN not in {change.turn for change in observed.changes}, observed.changes
-            return log.read_text("utf-8").count("timestamp: STORAGE_FULL") > QUICK.deaths + 1
+            return log.read_text("utf-8").count("timestamp: STORAGE_FULL") >= QUICK.deaths
 
         launcher.wait(often, observed.changes.append)
         hog.go()
