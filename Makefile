@@ -58,7 +58,8 @@ setup-bench: ## the same, and what the benchmarks need
 demo: setup ## from nothing to sealed and verified PDFs, in out/
 	@$(BIN)/vermilion demo --state="$$STATE" --documents="$$DOCUMENTS"
 
-up: setup ## start the office and leave it running until Ctrl-C
+up: setup ## start the office, made before where there is none, and leave it running until Ctrl-C
+	@[ -e "$$STATE/vermilion.toml" ] || $(BIN)/vermilion init --state="$$STATE"
 	@$(BIN)/vermilion up --state="$$STATE"
 
 check: setup-test ## the inner loop, under a minute: lint, types, layers, and the tests nearest to what has changed

@@ -24,7 +24,7 @@ from rich.theme import Theme
 
 from sealcore.errors import VermilionError
 from sealcore.text import escaped_json, shown
-from vermilion.messages import text
+from vermilion.messages import hints, text
 
 VERMILION, GREEN, AMBER, CRIMSON = "#C8321F", "#1F7A4D", "#9A6700", "#8B1A2B"
 NARROW_COLUMNS = 72  # below, a table becomes one block a row
@@ -145,7 +145,7 @@ def pairs(rows: Sequence[tuple[str, str]]) -> Table:
     grid.add_column(style="quiet", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in rows:
-        grid.add_row(f"  {name}", one_line(value))
+        grid.add_row(f"  {name}", one_line(hints.complete(value)))
     return grid
 
 
@@ -164,7 +164,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: 
         for head in heads:
             table.add_column(head, overflow="fold")
         for row in rows:
-            table.add_row(*map(one_line, row))
+            table.add_row(*(one_line(hints.complete(each)) for each in row))
         out.print(table)
 
 

@@ -92,6 +92,8 @@ def _counted(folder: Path, *, leaving: bool = False) -> Iterator[int]:
 
 def _start(folder: Path) -> None:
     first_port = random.randrange(20_000, 31_000, 20)
+    made = vermilion("init", "--state", folder / "var", "--ports-from", str(first_port))
+    assert made.returncode == 0, made.stderr
     with (folder / "up.log").open("wb") as log:
         process = subprocess.Popen(
             [
@@ -101,8 +103,6 @@ def _start(folder: Path) -> None:
                 "up",
                 "--state",
                 folder / "var",
-                "--ports-from",
-                str(first_port),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -22,7 +22,7 @@ from sealcore.platform.log import configure, request
 from sealcore.platform.service import hold_standard_descriptors
 from vermilion import exits
 from vermilion.cli import ca, clients, extending, forms, grants, issuers, keys, ledger, office, people, sealing, seals, templates, verifying
-from vermilion.messages import text
+from vermilion.messages import hints, text
 from vermilion.terminal import console, show_error
 
 
@@ -102,6 +102,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    hints.about(None)  # until --state says otherwise
     try:
         result = app(args=list(arguments) or ["--help"], prog_name="vermilion", standalone_mode=False)
     except TyperException as usage:

@@ -17,14 +17,20 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
 from sealcore.protocol.effect_model import CERTIFICATIONS
 from sealcore.protocol.leaf import Certification
-from vermilion.messages import text
+from vermilion.messages import hints, text
 from vermilion.remote.signer_client import SignerClient
 from vermilion.remote.workflow_client import WorkflowClient
 from vermilion.state import office as offices
 from vermilion.state.layout import DEFAULT_STATE, Layout
 from vermilion.state.office import Office
 
-State = Annotated[Path, typer.Option("--state", help=text("option.state"), show_default=True)]
+
+def _about(state: Path) -> Path:
+    hints.about(None if state == DEFAULT_STATE else state)
+    return state
+
+
+State = Annotated[Path, typer.Option("--state", help=text("option.state"), show_default=True, callback=_about)]
 AsJson = Annotated[bool, typer.Option("--json", help=text("option.json"))]
 As = Annotated[str, typer.Option("--as", metavar="PERSON", help=text("option.as"))]
 Several = Annotated[list[str] | None, typer.Option("--as", metavar="PERSON", help=text("option.as_several"))]
@@ -83,9 +89,7 @@ def here(state: Path) -> Here:
     """The office in ``state``; CONFIGURATION_INVALID with the way out when there is none."""
     layout = Layout.at(state)
     if not layout.ready:
-        raise VermilionError(
-            Code.CONFIGURATION_INVALID, f"there is no finished office in {state}; make one with `vermilion init --state {state}`"
-        )
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"there is no finished office in {state}; make one with `vermilion init`")
     return Here(*offices.find(state))
 
 

@@ -12,7 +12,7 @@ import typer
 from sealcore.errors import Code, VermilionError
 from vermilion import exits
 from vermilion.ceremony import ensure
-from vermilion.cli.common import DEFAULT, AsJson, State
+from vermilion.cli.common import DEFAULT, AsJson, State, is_there
 from vermilion.messages import text
 from vermilion.operation import doctor as doctors
 from vermilion.operation.client_renewal import ClientRenewal, client_bundles
@@ -36,12 +36,13 @@ Ports = Annotated[int | None, typer.Option("--ports-from", min=1024, max=32000, 
 def init(state: State = DEFAULT, ports_from: Ports = None) -> None:
     layout = Layout.at(state)
     ensure(layout, ports_from=ports_from, report=_report)
-    say("init.done", state=state)
+    say("init.done", fold=False)
 
 
 def up(state: State = DEFAULT, ports_from: Ports = None) -> None:
     end_like_interrupt()
     layout = Layout.at(state)
+    _require_office(layout, state)
     office = ensure(layout, ports_from=ports_from, report=_report)
     with Launcher(layout) as launcher:
         require_ports(office)
@@ -56,6 +57,12 @@ def up(state: State = DEFAULT, ports_from: Ports = None) -> None:
     say("up.stopped")
 
 
+def _require_office(layout: Layout, state: Path) -> None:
+    """A state folder that was mistyped gets no keys; CONFIGURATION_INVALID. One that is half made is completed."""
+    if not is_there(layout.office_file):
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"there is no office in {state}; `vermilion init` makes one")
+
+
 def start(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help=text("argument.service"))],
     state: State = DEFAULT,
@@ -64,7 +71,7 @@ def start(
     if service not in {one.name for one in SERVICES}:
         raise VermilionError(Code.INVALID_ARGUMENT, f"there is no service {service!r}; they are {', '.join(one.name for one in SERVICES)}")
     if not is_held(layout):
-        raise VermilionError(Code.CONFLICT, f"this office is not running; `vermilion up --state {state}` starts all of it")
+        raise VermilionError(Code.CONFLICT, "this office is not running; `vermilion up` starts all of it")
     before = absence(layout, service)
     if before is not None and before.given_up:
         layout.run(f"{service}.down").unlink(missing_ok=True)  # the launcher looks for it, and tries again

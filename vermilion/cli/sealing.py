@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -186,10 +187,15 @@ def _work(office: Here, line: client.Office, asked: _Asked, *, quiet: bool) -> _
             found = found.without_form()
         work = _applied(office, line, asked, seal, found)
     if not quiet:
-        say("seal.applied", number=work.form.number, quorum=work.form.context.policy.quorum)
+        say("seal.applied", number=work.form.number, quorum=work.form.context.policy.quorum, folder=_to_look_at(asked.files))
         if found.done:
             say("seal.partly", numbers=", ".join(found.forms), done=len(found.done), total=len(asked.documents))
     return work
+
+
+def _to_look_at(files: list[Path]) -> str:
+    """The folder that whoever approves compares with, as a shell reads it; a placeholder where the documents lie in several."""
+    return quote(str(files[0])) if len(files) == 1 and files[0].is_dir() else "FOLDER"
 
 
 def _standing(office: Here, line: client.Office, asked: _Asked, number: str) -> tuple[str, tuple[Code, str] | None]:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from sealcore.text import shown
+from vermilion.messages import hints
 
 
 def text(key: str, **values: object) -> str:
     """The message ``key`` with its values filled in; an unknown key is a fault of ours and raises KeyError."""
-    return _catalogue()[key].format(**{name: _plain(value) for name, value in values.items()}) if values else _catalogue()[key]
+    template = _catalogue()[key]
+    return hints.complete(template.format(**{name: _plain(value) for name, value in values.items()}) if values else template)
 
 
 def _plain(value: object) -> object:

@@ -27,7 +27,7 @@ from sealcore.platform.config import SOFTHSM_MODULE
 from sealcore.platform.http_client import HttpClient, HttpError
 from timestamp.client.settings import HttpSource
 from timestamp.clock_sources import read_clock_state
-from vermilion.messages import text
+from vermilion.messages import hints, text
 from vermilion.operation import launcher
 from vermilion.operation.ports import port_is_free
 from vermilion.operation.watched import absence
@@ -74,7 +74,10 @@ def examine(layout: Layout, now: datetime, services: Sequence[ServiceSpec] = SER
     try:
         plan = Office.load(layout)
     except VermilionError as fault:
-        return [*findings, Finding(text("doctor.office.name"), Health.FAULT, fault.reason, text("doctor.office.mend_invalid"))]
+        return [
+            *findings,
+            Finding(text("doctor.office.name"), Health.FAULT, hints.complete(fault.reason), text("doctor.office.mend_invalid")),
+        ]
     for check in (_ceremony, _accounts, _secrets, _officer_pins, _folders, _certificates, _identities):
         findings += check(layout, now)
     return [*findings, *_services(layout, plan, services), *outside_tsas(layout, plan)]
