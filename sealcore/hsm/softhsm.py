@@ -36,6 +36,12 @@ def settings_of(folder: Path, label: str, *, module: Path = SOFTHSM_MODULE) -> T
     return TokenSettings(label=label, pin_file=folder / "pin", module=module, softhsm_conf=folder / "softhsm2.conf")
 
 
+def require_path(folder: Path) -> None:
+    """INVALID_ARGUMENT for a folder in which no token can be made, as softhsm2.conf could not carry its path."""
+    if _UNWRITABLE.intersection(str(folder)):
+        raise VermilionError(Code.INVALID_ARGUMENT, "the path of a SoftHSM folder has no '=', no '#' and no line break")
+
+
 def create(folder: Path, label: str, *, module: Path = SOFTHSM_MODULE) -> TokenSettings:
     """A new token with a random PIN in a new or empty folder (0700, files 0600).
 
@@ -46,8 +52,7 @@ def create(folder: Path, label: str, *, module: Path = SOFTHSM_MODULE) -> TokenS
     folder = folder.absolute()
     if not 0 < len(label.encode()) <= _LABEL_BYTES or not label.isprintable():
         raise VermilionError(Code.INVALID_ARGUMENT, "a token label has 1 to 32 printable bytes")
-    if _UNWRITABLE.intersection(str(folder)):
-        raise VermilionError(Code.INVALID_ARGUMENT, "the path of a SoftHSM folder has no '=', no '#' and no line break")
+    require_path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise VermilionError(Code.CONFLICT, f"the folder {folder.name} holds something already")
     folder.parent.mkdir(parents=True, exist_ok=True)

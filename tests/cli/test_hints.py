@@ -62,3 +62,14 @@ def test_a_mistyped_state_folder_gets_no_office(tmp_path: Path, capsys: pytest.C
     assert vermilion.cli.run(["up", "--state", str(state)]) == exits.CONFIGURATION
     assert "there is no office in" in " ".join(capsys.readouterr().err.split())
     assert not state.exists()
+
+
+@pytest.mark.parametrize("name", ["office#2", "a=b", "two\nlines", "a\rb"])
+@pytest.mark.parametrize("command", ["init", "demo"])
+def test_a_state_folder_that_no_token_can_lie_in_is_refused_before_anything_is_made(
+    command: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert vermilion.cli.run([command, "--state", str(tmp_path / name)]) == exits.USAGE
+    assert "line break" in capsys.readouterr().err
+    assert not (tmp_path / name).exists()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sealcore.clock import Clock, SystemClock
+from sealcore.hsm import softhsm
 from vermilion.ceremony import authorities, beginnings, plan
 from vermilion.ceremony.alone import alone
 from vermilion.ceremony.context import Ceremony
@@ -43,8 +44,9 @@ def ensure(
 ) -> Office:
     """The office in this state folder, made or completed; ``report`` is told the key of each step before it runs.
 
-    CONFLICT while another process makes it; otherwise the typed error of the step that failed, which the next run takes up again.
+    INVALID_ARGUMENT for a path that SoftHSM's configuration cannot carry, CONFLICT while another process makes it; otherwise the typed error of the step that failed, which the next run takes up again.
     """
+    softhsm.require_path(layout.state)  # before anything is made
     layout.make_folders()
     with alone(layout):
         if not layout.office_file.exists():
