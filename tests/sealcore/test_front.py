@@ -22,6 +22,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from sealcore.platform.config import Listen
+from sealcore.platform.front import server
 from sealcore.platform.front.address import NOBODY, share_of, share_of_rpc
 from sealcore.platform.front.connections import Connections
 from sealcore.platform.front.limits import HttpLimits
@@ -267,6 +268,17 @@ def test_who_is_at_work_does_not_give_way_and_whoever_is_turned_away_is_told(pla
         plain_front.go_on.set()
         assert [status(rest(one)) for one in busy] == [200] * len(busy)
     assert plain_front.ended("address_share") == 1
+
+
+def test_answers_that_nobody_reads_are_bounded_at_once(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only at the next look: until then there could be any number of them."""
+    monkeypatch.setattr(server, "LOOK_S", WITHIN_S)
+    with contextlib.ExitStack() as stack:
+        for _ in range(HASTY.connections_of_one):  # twice as much in all as may wait
+            stack.enter_context(front.connect()).sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: front.ended("unread") >= 3, "the largest end")
+        assert front.open >= 4, "no more end than have to"
+        assert status(front.ask(source=OTHER)) == 200
 
 
 def test_handshakes_that_fail_or_stop_are_ended_and_counted(tmp_path: Path, free_port: Callable[[], int]) -> None:

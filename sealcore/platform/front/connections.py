@@ -26,6 +26,8 @@ DESCRIPTORS: Final = "descriptors"
 MALFORMED: Final = "malformed"
 REASONS: Final = (FULL, SHARE, GAVE_WAY, HANDSHAKE, HEAD, BODY, IDLE, UNREAD, PIPELINED, DESCRIPTORS, MALFORMED)
 
+_COUNTED_AFTER: Final = 4  # all that is unread is counted anew once a quarter of what may be has come
+
 Ended = Callable[[str], None]
 """Told the reason of each end; counts it."""
 
@@ -60,6 +62,7 @@ class Connections:
         self._of_one = min(limits.connections_of_one, self._most)
         self._of: dict[str, dict[Connection, None]] = {}
         self._count = 0
+        self._grown_bytes = 0  # of answers that have begun to wait for their readers since all of them were counted
 
     @property
     def count(self) -> int:
@@ -106,19 +109,32 @@ class Connections:
         everyone = [each for group in self._of.values() for each in group]
         for each in everyone:
             each.look()
-        unread = sorted((each for each in everyone if each.unread_bytes), key=lambda each: each.unread_bytes)
-        too_many = sum(each.unread_bytes for each in unread) - self._limits.unread_bytes
-        while too_many > 0:
-            largest = unread.pop()
-            too_many -= largest.unread_bytes
-            self.ended(UNREAD)
-            largest.abort()
+        self._bound_unread()
+
+    def answer_waits(self, connection: Connection) -> None:
+        """It has more to take than its reader takes at once. In the second between two looks a thousand may come to that."""
+        self._grown_bytes += connection.unread_bytes
+        if self._grown_bytes > self._limits.unread_bytes // _COUNTED_AFTER:
+            self._bound_unread(writing=connection)
 
     def abort_all(self) -> None:
         """The service ends."""
         for group in list(self._of.values()):
             for each in list(group):
                 each.abort()
+
+    def _bound_unread(self, writing: Connection | None = None) -> None:
+        """Ends those with the most of their answers unread while there is too much of that; ``writing`` is not ended in the middle of it."""
+        self._grown_bytes = 0
+        unread = [(size, each) for group in self._of.values() for each in group if (size := each.unread_bytes)]
+        too_many = sum(size for size, _each in unread) - self._limits.unread_bytes
+        for size, largest in sorted(unread, key=lambda one: one[0], reverse=True):
+            if too_many <= 0:
+                return
+            if largest is not writing:
+                too_many -= size
+                self.ended(UNREAD)
+                largest.abort()
 
     def _give_way(self, group: Collection[Connection]) -> bool:
         waiting = [(patience, number, each) for number, each in enumerate(group) if (patience := each.patience()) is not None]

@@ -80,6 +80,11 @@ class FrontProtocol(HttpToolsProtocol):
         if self._head_bytes > self._limits.head_bytes and not self._deaf:
             self._refuse(431, "the head of the request is too large", reasons.HEAD)
 
+    def pause_writing(self) -> None:
+        """The reader does not take the answer as fast as it is written."""
+        super().pause_writing()
+        self._front.answer_waits(self)
+
     def resume_writing(self) -> None:
         """The reader took something of the answer."""
         self._unread_looks = self._stalled_looks = 0
