@@ -19,6 +19,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.exhaustion import typed
 from sealcore.platform.http import install_errors
 from sealcore.platform.log import get as get_log
+from sealcore.platform.throttle import Throttled
 from timestamp.metrics import GRANTED, WorkerMetrics
 from timestamp.request import REQUEST_LIMIT_BYTES, Failure, RefusedError, granted, parse, rejection
 from timestamp.stamping import Stamping
@@ -27,6 +28,7 @@ from timestamp.unit import TimestampUnit
 
 QUERY_TYPE: Final = "application/timestamp-query"
 REPLY_TYPE: Final = "application/timestamp-reply"
+FAULTS_S: Final = 1.0  # between two lines about the same kind of fault
 BODY_TIMEOUT_S: Final = 10.0  # for a body that did not arrive together with its headers
 
 Scope = MutableMapping[str, Any]
@@ -71,6 +73,7 @@ class TimestampApp:
         self._stamping = stamping
         self._metrics = metrics
         self._log = get_log("timestamp")
+        self._faults = Throttled(self._log, FAULTS_S)
         self._others = _explaining(unit)
         self._silent_until_s = 0.0
 
@@ -104,7 +107,7 @@ class TimestampApp:
         except _GoneError:
             raise
         except Exception as fault:  # noqa: BLE001  (the border: clients of this protocol understand a PKIFailureInfo, not problem+json)
-            self._log.error("fault", exc_info=fault)
+            self._faults.error("fault", exc_info=fault)
             return self._refused(RefusedError(Failure.SYSTEM_FAILURE, f"{(told := typed(fault)).code}: {told.rule}"), 200)
         self._metrics.requests[GRANTED].inc()
         return 200, granted(token)

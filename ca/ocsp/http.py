@@ -21,11 +21,13 @@ from ca.ocsp.question import REQUEST_LIMIT_BYTES, Refusal, RefusedError
 from ca.ocsp.responder import Reply, Responder
 from sealcore.clock import Clock
 from sealcore.platform.log import get as get_log
+from sealcore.platform.throttle import Throttled
 
 REQUEST_TYPE: Final = "application/ocsp-request"
 RESPONSE_TYPE: Final = "application/ocsp-response"
 PATH: Final = "/ocsp"
 BODY_TIMEOUT_S: Final = 10.0
+FAULTS_S: Final = 1.0  # between two lines about the same kind of fault
 DISCARDED_BYTES: Final = 1024 * 1024  # of a body that is too long is still taken, so that its sender reads our answer
 _NOT_CACHED: Final = {"cache-control": "no-store"}
 
@@ -45,7 +47,7 @@ class OcspApp:
         self._metrics = metrics
         self._clock = clock
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="ocsp")
-        self._log = get_log("ocsp")
+        self._log = Throttled(get_log("ocsp"), FAULTS_S)
 
     def close(self) -> None:
         """Takes nothing more."""

@@ -32,6 +32,7 @@ from sealcore.platform.http import HttpEndpoint, install_errors
 from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import FAILING, STOPPED, WORKER, exposition, merge
 from sealcore.platform.periodic import STANDING_STILL, Health, Standing
+from sealcore.platform.throttle import Throttle
 
 PATIENCE_S: Final = 3.0  # for one part; longer than a call waits for a service that comes back, shorter than a scrape waits for us
 GATHER_S: Final = 5.0
@@ -152,7 +153,7 @@ class ObservabilityEndpoint:
 
     def app(self) -> Starlette:
         """The application."""
-        log = get_log("monitoring")
+        log, throttle = get_log("monitoring"), Throttle()  # who asks decides how often
 
         async def metrics(_request: Request) -> Response:
             families, parts = await asyncio.gather(self._families(), self.readiness.examine())
@@ -166,8 +167,9 @@ class ObservabilityEndpoint:
             parts, loops = await asyncio.gather(self.readiness.examine(), self._loops())
             failing = {part: fault for part, fault in parts.items() if fault is not None}
             failing |= {name: one.fault for name, one in loops.items() if one.health in STANDING_STILL and one.fault is not None}
-            if failing:
-                log.warning("not ready", parts={part: str(fault.code) for part, fault in failing.items()})
+            told = {part: str(fault.code) for part, fault in failing.items()}
+            if failing and throttle.take(tuple(told.items())) is not None:
+                log.warning("not ready", parts=told)
             body = {
                 "status": "not ready" if failing else "ready",
                 "parts": {part: self._told(part, fault) for part, fault in parts.items()},

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry, Counter
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import connect, database_answers
@@ -82,6 +84,30 @@ def test_a_part_that_hangs_is_reported_and_asked_no_second_time(free_port: Calla
         while get(port, "/readyz").status_code != 200:
             continue
         assert len(asked) >= 1
+
+
+def test_however_often_somebody_asks_the_log_says_once_what_fails(free_port: Callable[[], int]) -> None:
+    faults = {"hsm": VermilionError(Code.HSM_UNAVAILABLE, "the token is away")}
+
+    def part(name: str) -> Callable[[], None]:
+        def check() -> None:
+            if name in faults:
+                raise faults[name]
+
+        return check
+
+    port = free_port()
+    structlog.reset_defaults()
+    with served(port, CollectorRegistry(), {name: part(name) for name in ("hsm", "database")}), capture_logs() as logs:
+        for _ in range(20):
+            assert get(port, "/readyz").status_code == 503
+        faults["database"] = VermilionError(Code.DATABASE_UNAVAILABLE, "and now the database")
+        for _ in range(20):
+            get(port, "/readyz")
+    assert [line["parts"] for line in logs if line["event"] == "not ready"] == [
+        {"hsm": "HSM_UNAVAILABLE"},
+        {"hsm": "HSM_UNAVAILABLE", "database": "DATABASE_UNAVAILABLE"},
+    ]
 
 
 def test_a_service_that_drains_is_alive_and_not_ready(free_port: Callable[[], int]) -> None:

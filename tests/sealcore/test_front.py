@@ -118,13 +118,13 @@ def plain_front(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Front]
 
 
 @contextlib.contextmanager
-def _front(way: str, folder: Path, port: int) -> Iterator[Front]:
+def _front(way: str, folder: Path, port: int, limits: HttpLimits = HASTY) -> Iterator[Front]:
     registry, go_on, tls, context = CollectorRegistry(), threading.Event(), None, None
     if way == "tls":
         ca = InfrastructureCa(folder / "pki")
         tls = ca.identity("server", "https://vermilion.internal/service/workflow")
         context = client_context(ca.identity("client", "https://vermilion.internal/operator/desk"))
-    with serving_http(HttpEndpoint(application(go_on), Listen(port=port), tls, limits=HASTY, metrics=HttpMetrics(registry))):
+    with serving_http(HttpEndpoint(application(go_on), Listen(port=port), tls, limits=limits, metrics=HttpMetrics(registry))):
         yield Front(port, registry, go_on, context)
         go_on.set()
 
@@ -270,15 +270,32 @@ def test_who_is_at_work_does_not_give_way_and_whoever_is_turned_away_is_told(pla
     assert plain_front.ended("address_share") == 1
 
 
-def test_answers_that_nobody_reads_are_bounded_at_once(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", ["plain", "tls"])
+def test_answers_that_nobody_reads_are_bounded_at_once(
+    way: str, tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not only at the next look: until then there could be any number of them."""
-    monkeypatch.setattr(server, "LOOK_S", WITHIN_S)
-    with contextlib.ExitStack() as stack:
-        for _ in range(HASTY.connections_of_one):  # twice as much in all as may wait
+    monkeypatch.setattr(server, "LOOK_S", 10 * WITHIN_S)
+    tight = HASTY.model_copy(update={"unread_bytes": LARGE_BYTES // 16})
+    with _front(way, tmp_path, free_port(), tight) as front, contextlib.ExitStack() as stack:
+        for _ in range(6):
             stack.enter_context(front.connect()).sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-        until(lambda: front.ended("unread") >= 3, "the largest end")
-        assert front.open >= 4, "no more end than have to"
+        until(lambda: front.ended("unread") >= 3, "those that hold the most end")
         assert status(front.ask(source=OTHER)) == 200
+
+
+def test_connections_are_looked_at_again_after_a_look_that_failed(plain_front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, look = iter([MemoryError()]), Connections.look
+
+    def short_of_memory(connections: Connections) -> None:
+        for fault in looks:
+            raise fault
+        look(connections)
+
+    monkeypatch.setattr(Connections, "look", short_of_memory)
+    with plain_front.connect() as silent:
+        assert rest(silent) == b""
+    assert next(looks, None) is None and plain_front.ended("head") == 1
 
 
 def test_handshakes_that_fail_or_stop_are_ended_and_counted(tmp_path: Path, free_port: Callable[[], int]) -> None:

@@ -141,6 +141,8 @@ class FrontProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Begins with the next request, if one has come. Instead of uvicorn's timer for each answer, ``look`` counts."""
         self.server_state.total_requests += 1
+        if self._below is not None:  # ``pause_writing`` is not called: asyncio's TLS has handed all on
+            self._front.answer_waits(self)
         if self.transport.is_closing():
             return
         self.flow.resume_reading()

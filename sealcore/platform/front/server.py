@@ -18,7 +18,9 @@ from sealcore.platform.front.connections import Connections
 from sealcore.platform.front.limits import HttpLimits
 from sealcore.platform.front.listener import Listener
 from sealcore.platform.front.protocol import FrontProtocol
+from sealcore.platform.log import get as get_log
 from sealcore.platform.metrics import ConnectionMetrics
+from sealcore.platform.throttle import Throttled
 
 LOOK_S: Final = 1.0
 BACKLOG: Final = 2048
@@ -57,6 +59,7 @@ class Server(uvicorn.Server):
         self._exit, self._woken = asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._should_exit = False
+        self._log = Throttled(get_log("http"))
         self._limits = limits
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _DESCRIPTORS_SHARE
         self._connections = Connections(limits, most, *([metrics.ended] if metrics is not None else []), occupied=self._woken.set)
@@ -97,7 +100,10 @@ class Server(uvicorn.Server):
             if not self._connections.count:
                 await self._woken.wait()
                 continue
-            self._connections.look()
+            try:
+                self._connections.look()
+            except Exception as fault:  # noqa: BLE001  (memory may be short for now; without looks no limit of time would count)
+                self._log.error("connections are not looked at", fault=type(fault).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._exit.wait(), LOOK_S)
 
