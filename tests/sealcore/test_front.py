@@ -26,6 +26,7 @@ from sealcore.platform.front import server
 from sealcore.platform.front.address import NOBODY, share_of, share_of_rpc
 from sealcore.platform.front.connections import Connections
 from sealcore.platform.front.limits import HttpLimits
+from sealcore.platform.front.protocol import FrontProtocol
 from sealcore.platform.http import HttpEndpoint, install_errors
 from sealcore.platform.http_client import client_context
 from sealcore.platform.metrics import HttpMetrics
@@ -282,6 +283,14 @@ def test_answers_that_nobody_reads_are_bounded_at_once(
             stack.enter_context(front.connect()).sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         until(lambda: front.ended("unread") >= 3, "those that hold the most end")
         assert status(front.ask(source=OTHER)) == 200
+
+
+def test_a_connection_that_ends_before_it_is_opened_is_closed(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those do that give way to others of the same moment; their descriptors would be held while their places are free."""
+    monkeypatch.setattr(FrontProtocol, "look", FrontProtocol.abort)  # the first look comes with the first connection
+    with front.connect(plain=True) as ended:
+        assert rest(ended) == b""
+    assert front.open == 0
 
 
 def test_connections_are_looked_at_again_after_a_look_that_failed(plain_front: Front, monkeypatch: pytest.MonkeyPatch) -> None:

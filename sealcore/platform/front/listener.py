@@ -12,6 +12,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from sealcore.platform.front import connections as reasons
@@ -45,7 +46,7 @@ class Listener:
     ) -> None:
         self._socket, self._make, self._front, self._tls = listening, make, front, tls
         self._loop = asyncio.get_running_loop()
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opening: set[asyncio.Task[bool]] = set()
         self._resting: asyncio.TimerHandle | None = None
         self._log = Throttled(get_log("http"))
         self._secured: dict[str, Any] = (
@@ -88,24 +89,27 @@ class Listener:
         self._front.add(protocol)
         protocol.opening = task = self._loop.create_task(self._open(accepted, protocol))
         self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        task.add_done_callback(partial(self._opened, accepted, protocol))
 
-    async def _open(self, accepted: socket.socket, protocol: FrontProtocol) -> None:
-        is_open = False
+    async def _open(self, accepted: socket.socket, protocol: FrontProtocol) -> bool:
         try:
             accepted.setblocking(False)
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._loop.connect_accepted_socket(lambda: protocol, accepted, **self._secured)
-            is_open = True
+            return True
         except (OSError, ValueError, EOFError):  # a handshake that fails, or takes too long, and peers that are gone
             self._front.ended(reasons.HANDSHAKE)
         except Exception as fault:  # noqa: BLE001  (one connection is no reason to lose the others)
             self._log.error("connection not opened", fault=type(fault).__name__, reason=str(fault))
-        finally:
-            protocol.opening = None
-            if not is_open:
-                self._front.remove(protocol)
-                accepted.close()
+        return False
+
+    def _opened(self, accepted: socket.socket, protocol: FrontProtocol, task: asyncio.Task[bool]) -> None:
+        """Not at the end of ``_open``, which does not even begin where the connection gives way at once."""
+        self._opening.discard(task)
+        protocol.opening = None
+        if task.cancelled() or not task.result():
+            self._front.remove(protocol)
+            accepted.close()
 
     def _turn_away(self, accepted: socket.socket) -> None:
         with contextlib.suppress(OSError), accepted:

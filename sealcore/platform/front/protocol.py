@@ -42,7 +42,7 @@ class FrontProtocol(HttpToolsProtocol):
     def __init__(self, *, address: str, limits: HttpLimits, front: Connections, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self.address = address
-        self.opening: asyncio.Task[None] | None = None
+        self.opening: asyncio.Task[bool] | None = None
         self._limits, self._front = limits, front
         self._peer_pem: bytes | None = None
         self._below: asyncio.Transport | None = None
