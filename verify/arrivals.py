@@ -95,7 +95,7 @@ class Arrivals:
         """A place for a document; OVERLOADED when its address has as many as it may, or all places are at work."""
         mine = self._of.get(address, [])
         if len(mine) >= self.limits.uploads_of_one:
-            raise overloaded()
+            raise overloaded(f"too many documents from your address are on their way in ({self.limits.uploads_of_one} at once)")
         if sum(map(len, self._of.values())) >= self.limits.uploads:
             most = max(self._of.values(), key=len)
             if not _slowest_gives_way(most if len(most) > len(mine) + 1 else self._slow()):
@@ -155,8 +155,8 @@ def _slowest_gives_way(arrivals: list[Arrival]) -> bool:
     return True
 
 
-def overloaded() -> VermilionError:
+def overloaded(reason: str = "too many documents are on their way in") -> VermilionError:
     """The refusal of a document for which there is no room now."""
-    fault = VermilionError(Code.OVERLOADED, "too many documents are on their way in")
+    fault = VermilionError(Code.OVERLOADED, reason)
     fault.retry_after_s = 2
     return fault

@@ -136,4 +136,4 @@ def require_private(path: Path, what: str) -> None:
 
 
 def _unfit(path: Path, what: str, why: str) -> VermilionError:
-    return VermilionError(Code.CONFIGURATION_INVALID, f"the {what} {path.name} {why}")
+    return VermilionError(Code.CONFIGURATION_INVALID, f"the {what} {path} {why}")

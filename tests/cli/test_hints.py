@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,12 @@ import pytest
 import vermilion.cli
 from sealcore.errors import Code, VermilionError
 from vermilion import exits
+from vermilion.ceremony import plan
 from vermilion.messages import every_key, hints, text
+from vermilion.operation import doctor
+from vermilion.operation.doctor import Health
+from vermilion.services import SERVICES
+from vermilion.state.layout import Layout
 from vermilion.terminal import show_error
 
 FOLDERS = ("office", "an office", "it's; $(id)", 'of "ours" {state}')
@@ -55,6 +61,26 @@ def test_the_default_folder_is_not_named_and_that_of_an_earlier_command_is_forgo
     capsys.readouterr()
     vermilion.cli.run(["up"])
     assert "`vermilion init`" in capsys.readouterr().err
+
+
+def test_doctor_says_of_a_half_made_office_that_things_are_not_made_yet(tmp_path: Path) -> None:
+    layout = Layout.at(tmp_path / "half")
+    layout.make_folders()
+    plan.draw(None, SERVICES).save(layout)
+    found = {one.check: one for one in doctor.examine(layout, datetime.now(UTC))}
+    for check in ("Accounts", "mTLS certificates"):
+        assert (found[check].what, found[check].health) == ("not made yet", Health.WARNING)
+    assert "seccomp" in found["Walls"].what
+
+
+def test_verify_on_a_folder_says_how_files_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    folder = tmp_path / "my papers"
+    folder.mkdir()
+    assert vermilion.cli.run(["verify", str(folder)]) == exits.USAGE
+    assert f"name the files: '{folder}'/*.pdf" in capsys.readouterr().err
 
 
 def test_a_mistyped_state_folder_gets_no_office(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

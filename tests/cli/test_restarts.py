@@ -17,6 +17,7 @@ import pytest
 
 from tests.cli.running import RunningOffice, vermilion
 from tests.cli.two_services import TWO, layout_of_two, port_of
+from tests.support.waiting import until
 from vermilion import exits
 from vermilion.operation import doctor, endings
 from vermilion.operation.doctor import Health
@@ -28,6 +29,11 @@ from vermilion.state.layout import Layout
 WITHIN_S = 60.0
 QUICK = RestartPolicy(first_s=0.05, most_s=0.2, deaths=3)
 OLD_FAULT = '{"code": "CERTIFICATE_REVOKED", "reason": "of last week", "event": "refused"}\n'
+STARTS_TWO = (
+    "import sys, time; from pathlib import Path; from tests.cli.two_services import TWO; from vermilion.operation.launcher import Launcher; "
+    "from vermilion.state.layout import Layout; launcher = Launcher(Layout.at(Path(sys.argv[1])), TWO); launcher.acquire(); launcher.start(); "
+    "print('started', flush=True); time.sleep(300)"
+)
 
 
 class Observed:
@@ -162,6 +168,8 @@ def test_a_person_has_a_service_started_again_once_it_is_mended(layout: Layout) 
         with kept_going(launcher):
             still = vermilion(*command)
             assert (still.returncode, "CONFIGURATION_INVALID" in still.stderr) == (exits.UNAVAILABLE, True)
+            assert "Mend what the reason names" in still.stderr
+            assert "vermilion start witness --state" in " ".join(still.stderr.split())
             layout.config("witness").write_text(good)
             done = vermilion(*command)
             assert (done.returncode, "witness is running" in done.stdout) == (exits.DONE, True), done.stderr
@@ -183,6 +191,30 @@ def test_doctor_says_which_service_is_down_why_and_the_way_out(office: RunningOf
         assert found.health is Health.FAULT
         assert "is down" in found.what and "SIGKILL" in found.what
         assert "vermilion start witness" in found.mend
+
+
+def test_doctor_and_start_say_that_nothing_is_watched_once_the_launcher_was_killed(
+    office: RunningOffice, layout: Layout, free_port: Callable[[], int]
+) -> None:
+    office.office.model_copy(update={"ports": {name: free_port() for name in office.office.ports}}).save(layout)
+    first = subprocess.Popen([sys.executable, "-c", STARTS_TWO, layout.state], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None and first.stdout.readline() == "started\n"
+    assert [one for one in doctor.examine(layout, datetime.now(UTC), TWO) if one.check == "Launcher"] == []
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    (gone,) = [one for one in doctor.examine(layout, datetime.now(UTC), TWO) if one.check == "Launcher"]
+    assert gone.health is Health.FAULT and "2 of its services run" in gone.what and "vermilion up" in gone.mend
+    said = vermilion("start", "witness", "--state", layout.state)
+    assert (said.returncode, "the launcher is gone" in " ".join(said.stderr.split())) == (exits.REFUSED, True), said.stderr
+    dead = next(one for one in running(layout, TWO) if one.service == "witness")
+    os.kill(dead.pid, signal.SIGKILL)
+    until(lambda: not dead.alive)
+    missing = [one for one in doctor.examine(layout, datetime.now(UTC), TWO) if one.what.startswith("witness")]
+    assert [(one.health, "not running" in one.what) for one in missing] == [(Health.FAULT, True)]
+    with Launcher(layout, TWO) as launcher:
+        assert running(layout, TWO) == []
+        launcher.start()
+        assert "Launcher" not in {one.check for one in doctor.examine(layout, datetime.now(UTC), TWO)}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -55,7 +55,7 @@ def test_all_but_the_lines_end_is_the_pin(tmp_path: Path, content: bytes, pin: s
 def test_what_is_presumably_no_pin_is_refused_by_what_it_is(tmp_path: Path, content: bytes, why: str) -> None:
     with pytest.raises(VermilionError, match=why) as refusal:
         read_pin(written(tmp_path, content))
-    assert refusal.value.code is Code.CONFIGURATION_INVALID and "PIN file pin" in refusal.value.reason
+    assert refusal.value.code is Code.CONFIGURATION_INVALID and f"PIN file {tmp_path / 'pin'} " in refusal.value.reason
     assert "1234" not in refusal.value.reason, "no part of a PIN is in an error"
 
 

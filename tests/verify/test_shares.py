@@ -51,6 +51,18 @@ async def holding(arrivals: Arrivals, address: str, count: int) -> AsyncIterator
         yield arrival
 
 
+def test_a_document_more_than_an_address_may_send_at_once_is_refused_at_once_and_told_why() -> None:
+    async def run() -> None:
+        arrivals = Arrivals(limits(uploads_of_one=1))
+        async with arrivals.arrival("a"):
+            with pytest.raises(VermilionError, match=r"from your address .* \(1 at once\)"):
+                await arrivals.arrival("a").__aenter__()
+            async with arrivals.arrival("b"):
+                pass
+
+    asyncio.run(run())
+
+
 def test_an_address_holds_its_share_and_no_more() -> None:
     async def run() -> None:
         arrivals = Arrivals(limits(held=8, held_of_one=2))

@@ -18,10 +18,10 @@ from vermilion.operation import doctor as doctors
 from vermilion.operation.client_renewal import ClientRenewal, client_bundles
 from vermilion.operation.configuration import write_all
 from vermilion.operation.doctor import Health
-from vermilion.operation.launcher import Launcher, is_held, require_ports
+from vermilion.operation.launcher import Launcher, is_held, require_ports, running
 from vermilion.operation.process import said_ready
 from vermilion.operation.signals import end_like_interrupt
-from vermilion.operation.watched import READY_TIMEOUT_S, Change, Turn, absence
+from vermilion.operation.watched import READY_TIMEOUT_S, Absence, Change, Turn, absence
 from vermilion.services import SERVICES
 from vermilion.state.layout import Layout
 from vermilion.state.office import Office
@@ -71,18 +71,36 @@ def start(
     if service not in {one.name for one in SERVICES}:
         raise VermilionError(Code.INVALID_ARGUMENT, f"there is no service {service!r}; they are {', '.join(one.name for one in SERVICES)}")
     if not is_held(layout):
-        raise VermilionError(Code.CONFLICT, "this office is not running; `vermilion up` starts all of it")
+        raise VermilionError(Code.CONFLICT, _unwatched(layout))
     before = absence(layout, service)
     if before is not None and before.given_up:
         layout.run(f"{service}.down").unlink(missing_ok=True)  # the launcher looks for it, and tries again
-    until_s = time.monotonic() + READY_TIMEOUT_S
-    while (away := absence(layout, service)) is not None or not said_ready(layout, service):
-        if away is not None and (away.given_up or time.monotonic() > until_s):
-            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the service {service} {away.cause}")
-        if time.monotonic() > until_s:
-            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the service {service} was not started within {READY_TIMEOUT_S:.0f} s")
-        time.sleep(WAIT_S)
+    _await(layout, service, before)
     say("start.done", "valid", name=service)
+
+
+def _unwatched(layout: Layout) -> str:
+    if left := running(layout):
+        return f"the launcher is gone, but {len(left)} of its services run; what ends is not started again; `vermilion up` takes over"
+    return "this office is not running; `vermilion up` starts all of it"
+
+
+def _await(layout: Layout, service: str, before: Absence | None) -> None:
+    """Until it is ready. SERVICE_UNAVAILABLE once it fails as it did before, is left down, or takes too long; each try is told."""
+    told, until_s = before, time.monotonic() + READY_TIMEOUT_S
+    while (away := absence(layout, service)) is not None or not said_ready(layout, service):
+        late = time.monotonic() > until_s
+        is_new = away is not None and away != told
+        if away is not None and (away.given_up or late or (is_new and told is not None and away.cause == told.cause)):
+            raise VermilionError(
+                Code.SERVICE_UNAVAILABLE, f"the service {service} {away.cause}", rule=text("start.again_rule", name=service)
+            )
+        if late:
+            raise VermilionError(Code.SERVICE_UNAVAILABLE, f"the service {service} was not started within {READY_TIMEOUT_S:.0f} s")
+        if away is not None and is_new:
+            say("start.failed", "undetermined", fold=False, name=service, cause=away.cause)
+            told = away
+        time.sleep(WAIT_S)
 
 
 def demo(
@@ -124,7 +142,12 @@ def _not_renewed(folder: Path, fault: VermilionError) -> None:
 
 def _changed(change: Change) -> None:
     style = {Turn.BACK: "quiet", Turn.ENDED: "undetermined", Turn.DOWN: "invalid"}[change.turn]
-    values = {"name": change.service, "cause": change.cause, "seconds": f"{change.again_s:g}", "deaths": change.deaths}
+    values = {
+        "name": change.service,
+        "cause": change.cause,
+        "seconds": f"{change.again_s:g}",
+        "times": "once" if change.deaths == 1 else f"{change.deaths} times",
+    }
     say(f"up.{change.turn}", style, fold=False, **values)
 
 

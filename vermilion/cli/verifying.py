@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -44,6 +45,8 @@ def verify(
 ) -> None:
     from verify.files import exit_status  # noqa: PLC0415  (the PDF libraries: a second that other commands need not wait)
 
+    if folder := next((each for each in files if each.is_dir()), None):
+        raise VermilionError(Code.INVALID_ARGUMENT, f"{folder} is a folder; name the files: {quote(str(folder))}/*.pdf")
     office = here(state)
     reports: list[Report] = []
     unopened = False

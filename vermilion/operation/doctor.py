@@ -136,11 +136,16 @@ def _walls() -> Finding:
     lacking = walls.lacking()
     if "seccomp" in lacking:
         return _fault("walls", "seccomp")
-    return _fault("walls", "landlock", Health.WARNING) if "landlock" in lacking else _well("walls")
+    if "landlock" in lacking:
+        return _fault("walls", "landlock", Health.WARNING)
+    return _well("walls", "older" if lacking else "well")
 
 
 def _accounts(layout: Layout, _now: datetime) -> Iterator[Finding]:
-    yield _fault("accounts", "one", Health.WARNING, state=layout.state) if one_account(layout) else _well("accounts")
+    if one_account(layout):
+        yield _fault("accounts", "one", Health.WARNING, state=layout.state)
+    else:
+        yield _well("accounts") if layout.ready else _fault("accounts", "none", Health.WARNING)
 
 
 def one_account(layout: Layout, services: Sequence[ServiceSpec] = SERVICES) -> bool:
@@ -178,7 +183,10 @@ def _folders(layout: Layout, _now: datetime) -> Iterator[Finding]:
 
 def _certificates(layout: Layout, now: datetime) -> Iterator[Finding]:
     ending: list[Finding] = []
-    for file in sorted(layout.state.glob("tls/*/cert.pem")):
+    files = sorted(layout.state.glob("tls/*/cert.pem"))
+    if not files:
+        ending.append(_fault("certificates", "none", Health.WARNING))
+    for file in files:
         end = x509.load_pem_x509_certificates(file.read_bytes())[0].not_valid_after_utc
         if (end - now).days < RENEW_DAYS:
             ending.append(_fault("certificates", "ending", Health.WARNING, name=file.parent.name, until=end.strftime("%Y-%m-%d")))
@@ -206,6 +214,9 @@ def _identities(layout: Layout, now: datetime) -> Iterator[Finding]:
 
 def _services(layout: Layout, plan: Office, services: Sequence[ServiceSpec]) -> Iterator[Finding]:
     alive = {record.service for record in launcher.running(layout, services)}
+    held = launcher.is_held(layout)
+    if alive and not held:
+        yield _fault("launcher", "gone", count=len(alive))
     for service in services:
         ports = service.ports_in(plan)
         shown = " ".join(map(str, ports))
@@ -217,11 +228,13 @@ def _services(layout: Layout, plan: Office, services: Sequence[ServiceSpec]) -> 
                 yield _fault("services", "failing", name=service.name, parts=parts, log=layout.log(service.name))
             else:
                 yield _well("services", "running" if ports else "portless", name=service.name, ports=shown)
-        elif (away := absence(layout, service.name)) is not None and launcher.is_held(layout):
+        elif (away := absence(layout, service.name)) is not None and held:
             what, health = ("down", Health.FAULT) if away.given_up else ("away", Health.WARNING)
             yield _fault("services", what, health, name=service.name, cause=away.cause, since=away.since, log=layout.log(service.name))
         elif taken:
             yield _fault("services", "taken", name=service.name, ports=" ".join(map(str, taken)), file=layout.office_file)
+        elif alive:
+            yield _fault("services", "missing", Health.WARNING if held else Health.FAULT, name=service.name, log=layout.log(service.name))
         else:
             yield _well("services", "stopped" if ports else "idle", name=service.name, ports=shown)
 
