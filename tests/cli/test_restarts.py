@@ -16,42 +16,22 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import RunningOffice, vermilion
-from tests.cli.two_services import TWO, layout_of_two, port_of
+from tests.cli.two_services import QUICK, TWO, WITHIN_S, Observed, layout_of_two, port_of
 from tests.support.waiting import until
 from vermilion import exits
 from vermilion.operation import doctor, endings
 from vermilion.operation.doctor import Health
 from vermilion.operation.launcher import Launcher, kept_going, running
 from vermilion.operation.restarts import Deaths, RestartPolicy
-from vermilion.operation.watched import Change, Turn, absence
+from vermilion.operation.watched import Turn, absence
 from vermilion.state.layout import Layout
 
-WITHIN_S = 60.0
-QUICK = RestartPolicy(first_s=0.05, most_s=0.2, deaths=3)
 OLD_FAULT = '{"code": "CERTIFICATE_REVOKED", "reason": "of last week", "event": "refused"}\n'
 STARTS_TWO = (
     "import sys, time; from pathlib import Path; from tests.cli.two_services import TWO; from vermilion.operation.launcher import Launcher; "
     "from vermilion.state.layout import Layout; launcher = Launcher(Layout.at(Path(sys.argv[1])), TWO); launcher.acquire(); launcher.start(); "
     "print('started', flush=True); time.sleep(300)"
 )
-
-
-class Observed:
-    """A launcher at work until something has become of a service."""
-
-    def __init__(self, launcher: Launcher) -> None:
-        self.launcher = launcher
-        self.changes: list[Change] = []
-
-    def until(self, turn: Turn) -> Change:
-        seen, deadline_s = len(self.changes), time.monotonic() + WITHIN_S
-
-        def enough() -> bool:
-            assert time.monotonic() < deadline_s, self.changes
-            return any(change.turn is turn for change in self.changes[seen:])
-
-        self.launcher.wait(enough, self.changes.append)
-        return next(change for change in self.changes[seen:] if change.turn is turn)
 
 
 @pytest.fixture
@@ -220,7 +200,7 @@ def test_doctor_and_start_say_that_nothing_is_watched_once_the_launcher_was_kill
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_whatever_ends_a_launcher_during_a_restart_leaves_nothing_that_the_next_does_not_end(layout: Layout, number: int) -> None:
     program = (
-        "import sys; from pathlib import Path; from tests.cli.test_restarts import QUICK; from tests.cli.two_services import TWO; "
+        "import sys; from pathlib import Path; from tests.cli.two_services import QUICK, TWO; "
         "from vermilion.operation.launcher import Launcher; from vermilion.operation.signals import end_like_interrupt; "
         "from vermilion.state.layout import Layout\n"
         "end_like_interrupt()\n"

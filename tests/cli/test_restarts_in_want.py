@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import RunningOffice
-from tests.cli.test_restarts import QUICK, Observed
-from tests.cli.two_services import TWO, layout_of_two
+from tests.cli.two_services import QUICK, TWO, Observed, layout_of_two
 from tests.support.disks import Hog, read_only, small_disk
 from tests.support.waiting import until
 from vermilion.cli import office as office_command
