@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from typer.main import get_command
 
-import vermilion.cli
+import vermilion.cli.program
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.protocol.act_effects import CERTIFICATES, IDENTITIES, REGISTER
@@ -218,7 +218,7 @@ def test_every_kind_of_act_has_a_command() -> None:
     assert set(COMMANDS) == {*REGISTER, *IDENTITIES, *CERTIFICATES, "resume"}
     for command in COMMANDS.values():
         group, name = command.split()
-        assert name in get_command(vermilion.cli.app).commands[group].commands, command  # type: ignore[attr-defined]
+        assert name in get_command(vermilion.cli.program.app).commands[group].commands, command  # type: ignore[attr-defined]
 
 
 @OFFICIAL_SEAL

@@ -11,6 +11,7 @@ import pytest
 from typer.main import get_command
 
 import vermilion.cli
+import vermilion.cli.program
 from tests.cli.running import vermilion as command
 from vermilion import exits, messages
 
@@ -18,7 +19,7 @@ PACKAGE = Path(vermilion.cli.__file__).parents[1]
 
 
 def _commands() -> list[tuple[str, ...]]:
-    root = get_command(vermilion.cli.app)
+    root = get_command(vermilion.cli.program.app)
     found: list[tuple[str, ...]] = [()]
     for name, sub in sorted(root.commands.items()):  # type: ignore[attr-defined]
         found += [(name,), *((name, inner) for inner in sorted(getattr(sub, "commands", {})))]

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -93,3 +94,29 @@ def test_waiting_for_approval_ends_and_names_the_form(office: RunningOffice, tmp
     number = next(word for line in process.stdout if "applied for" in line for word in line.split() if word.startswith("DEMO-"))
     _, said = _interrupted(process)
     assert number in said or "Interrupted" in said, "the form's number was said before"
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected", "said"),
+    [
+        (
+            "sys.meta_path.insert(0, type('At', (), {'find_spec': lambda _s, name, *_: hit() if name == 'vermilion.cli.program' else None})())",
+            130,
+            True,
+        ),
+        ("sys.meta_path.insert(0, type('At', (), {'find_spec': lambda _s, name, *_: hit() if name == 'typer' else None})())", 130, True),
+        ("atexit.register(hit)", -signal.SIGINT, False),
+    ],
+    ids=["as it begins", "amid what it imports", "as it ends"],
+)
+def test_an_interrupt_before_the_command_or_after_it_is_no_fault(moment: str, expected: int, said: bool) -> None:
+    program = (
+        "import atexit, os, signal, sys\n"
+        "def hit(): os.kill(os.getpid(), signal.SIGINT)\n"
+        f"{moment}\n"
+        "from vermilion.cli import main; sys.argv = ['vermilion', '--version']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=WITHIN_S, check=False)
+    assert done.returncode == expected, done.stderr
+    assert done.stderr == ("Interrupted; nothing was begun.\n" if said else "")
+    assert done.stdout.startswith("vermilion ") is not said

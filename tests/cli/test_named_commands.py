@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-import vermilion.cli
+import vermilion.cli.program
 from sealcore.errors import REGISTRY
 from tests.conftest import REPOSITORY
 from vermilion import messages
@@ -21,7 +21,7 @@ NAMED = re.compile(r"`(vermilion [^`]*)`")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 ENDS = re.compile(r"[|>;#&]")  # of a command in a line of a shell
 PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
-ROOT: Any = get_command(vermilion.cli.app)
+ROOT: Any = get_command(vermilion.cli.program.app)
 
 
 def _fault(typed: str) -> str | None:

@@ -16,6 +16,7 @@ import pytest
 import typer
 
 import vermilion.cli
+import vermilion.cli.program
 from tests.cli.running import RunningOffice
 from vermilion import exits
 from vermilion.demo.report import MARKER
@@ -177,7 +178,7 @@ def _commands() -> dict[str, list[typer.core.TyperOption | typer.core.TyperArgum
         if not hasattr(command, "commands"):
             yield name, command
 
-    return {name: command.params for name, command in walk(typer.main.get_command(vermilion.cli.app), "")}  # type: ignore[attr-defined]
+    return {name: command.params for name, command in walk(typer.main.get_command(vermilion.cli.program.app), "")}  # type: ignore[attr-defined]
 
 
 def _is_path(parameter: typer.core.TyperOption | typer.core.TyperArgument) -> bool:

@@ -27,7 +27,7 @@ from tests.repository.references import (
     Repository,
     anchor,
 )
-from vermilion.cli import app
+from vermilion.cli.program import app
 
 ARCHITECTURE: Final = "docs/architecture.md"
 # Names of standards that no code of ours has to spell: PKCS#11; RFC 3161 §2.4; RFC 5280 §4.2.1.9, §5.1.2.4; X.509 §9.5.2.8.

@@ -19,7 +19,7 @@ import sealcore.platform.service
 import signer.app
 import signer.settings
 import signer.worker.process
-import vermilion.cli
+import vermilion.cli.program
 from sealcore.platform.log import configure
 
 MORE: Final = (
@@ -64,7 +64,7 @@ def _vermilion(arguments: Sequence[str]) -> int:
     os.environ.update(environment)
     os.chdir(folder)
     configure("vermilion", "CRITICAL")  # as its own ``main`` does
-    return vermilion.cli.run(rest)
+    return vermilion.cli.program.run(rest)
 
 
 OTHERS: Final[dict[str, Callable[[Sequence[str]], int]]] = {

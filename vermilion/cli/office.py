@@ -48,12 +48,12 @@ def up(state: State = DEFAULT, ports_from: Ports = None) -> None:
         require_ports(office)
         write_all(layout, office)
         launcher.start(lambda name: say("up.ready", "quiet", name=name))
-        _addresses(layout, office)
-        with ClientRenewal(layout, office.listen("ca").target, _not_renewed):
-            try:
+        try:
+            _addresses(layout, office)
+            with ClientRenewal(layout, office.listen("ca").target, _not_renewed):
                 launcher.wait(lambda: False, _changed)
-            except KeyboardInterrupt:
-                say("up.stopping", "quiet")
+        except KeyboardInterrupt:  # from the moment that Ctrl-C is spoken of
+            say("up.stopping", "quiet")
     say("up.stopped")
 
 
