@@ -84,7 +84,7 @@ def _require_each_attribute_once(request: x509.CertificateSigningRequest) -> Non
 
 
 def _checked_key(request: x509.CertificateSigningRequest) -> tuple[CertificateIssuerPublicKeyTypes, Algorithm]:
-    rule = "A key is RSA of 2048, 3072 or 4096 bits with exponent 65537, P-256, P-384 or Ed25519."
+    rule = "A key is RSA of 2048, 3072 or 4096 bits with exponent 65537, P-256 or P-384."
     try:
         public_key = request.public_key()
         algorithm = algorithm_of(public_key)
