@@ -24,11 +24,11 @@ from workflow.delivery import events
 from workflow.directory import store as directory_store
 from workflow.directory import use_cases as directory
 from workflow.directory.model import Client, Person, Role
-from workflow.forms import decisions
+from workflow.forms import decisions, kinds
 from workflow.forms import store as form_store
 from workflow.forms import use_cases as forms
 from workflow.forms.kinds.act import ActRequest
-from workflow.forms.kinds.grant import GrantRequest
+from workflow.forms.kinds.grant import GrantKind, GrantRequest
 from workflow.forms.model import FormState
 from workflow.policies import use_cases as policies
 from workflow.policies.model import Policy
@@ -446,3 +446,17 @@ def test_every_event_has_its_place_in_the_outbox_of_its_own_transaction(desk: De
 
 def test_a_decision_needs_a_verdict_of_the_protocol(desk: Desk) -> None:
     assert refusal(lambda: Decision(uuid7(), "maybe", desk.now(), bytes(70))) is Code.INVALID_ARGUMENT
+
+
+def test_kinds_that_cannot_be_told_apart_are_refused() -> None:
+    class NarrowerCovers(GrantCovers):
+        """What a look for the covers of a grant would find, too."""
+
+    class Own:
+        """A request of another kind."""
+
+    own = {"tag": "own", "request": Own, "covers": Own}
+    kinds.require_distinct([*kinds.KINDS, type("OwnKind", (GrantKind,), own)()])
+    for shared in ({"tag": GrantKind.tag}, {"request": GrantRequest}, {"covers": GrantCovers}, {"covers": NarrowerCovers}):
+        with pytest.raises(ValueError, match="SharedKind"):
+            kinds.require_distinct([*kinds.KINDS, type("SharedKind", (GrantKind,), own | shared)()])

@@ -78,7 +78,7 @@ class Judged:
 
 
 class Kind(ABC):
-    """A kind of form. Each is one module of this folder and one entry of its registry.
+    """A kind of form. Each is one module of this folder and one entry of its registry, and has tag, request and covers of its own.
 
     tag      the member of an application's body that tells this kind from the others
     body     what a caller sends
