@@ -66,17 +66,17 @@ class ActCovers:
         object.__setattr__(self, "parameters", copied)
 
 
-_KINDS: dict[str, type] = {**dict.fromkeys(("roles", "chain", "pictures", "quorum", "fields"), list), "least_persons": int}
-_KINDS_OF_CHANGE: Mapping[str, dict[str, type]] = {"policy_add": {"version": int, "quorum": int}}
+_PARAMETER_TYPES: dict[str, type] = {**dict.fromkeys(("roles", "chain", "pictures", "quorum", "fields"), list), "least_persons": int}
+_PARAMETER_TYPES_OF_CHANGE: Mapping[str, dict[str, type]] = {"policy_add": {"version": int, "quorum": int}}
 _CALLED: Mapping[type, str] = {str: "a text", list: "a list of texts", int: "a whole number"}
 
 
 def require_kinds(parameters: Mapping[str, Any]) -> None:
     """INVALID_ARGUMENT unless each parameter of an act is of its kind: a text, but for the few that are lists of texts or numbers."""
     change = parameters.get("change")
-    kinds = _KINDS | (_KINDS_OF_CHANGE.get(change, {}) if isinstance(change, str) else {})
+    types = _PARAMETER_TYPES | (_PARAMETER_TYPES_OF_CHANGE.get(change, {}) if isinstance(change, str) else {})
     for name, value in parameters.items():
-        kind = kinds.get(name, str)
+        kind = types.get(name, str)
         require(type(value) is kind, f"{name} is {_CALLED[kind]}")
         require(kind is not list or all(isinstance(one, str) for one in value), f"{name} is {_CALLED[kind]}")
 
