@@ -80,7 +80,7 @@ class DecisionContext:
         require(is_integer(self.nbf) and is_integer(self.exp) and self.nbf < self.exp, "nbf and exp are NumericDates in order")
 
     def as_json(self) -> dict[str, Any]:
-        """The fields as decisions sign them."""
+        """The fields as decisions sign them, and as they are stored and sent; ``json_objects.context_from_json`` is the inverse."""
         return {
             "jti": self.jti,
             "form": self.form,

@@ -7,7 +7,6 @@ from typing import Any
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.canonical import members, require
 from sealcore.protocol.covers import from_json as covers_from_json
-from sealcore.protocol.covers import to_json as covers_to_json
 from sealcore.protocol.decision import DecisionContext, Policy
 from sealcore.protocol.leaf import Certification, Level, Mark, MarkKind, Placement, Rectangle, SignatureTexts, placement_map
 
@@ -46,14 +45,8 @@ def _mark(value: Any) -> Mark:
         raise VermilionError(Code.INVALID_ARGUMENT, "a mark has pages, a rectangle of four, a picture's digest and a kind") from None
 
 
-def context_to_json(context: DecisionContext) -> dict[str, Any]:
-    """The ten fields that decisions on one form share, exactly as they enter the signed statement."""
-    plain = {name: getattr(context, name) for name in _CONTEXT - {"covers", "policy"}}
-    return {**plain, "covers": covers_to_json(context.covers), "policy": context.policy.as_json()}
-
-
 def context_from_json(value: Any) -> DecisionContext:
-    """The inverse; raises INVALID_ARGUMENT."""
+    """The inverse of ``DecisionContext.as_json``; raises INVALID_ARGUMENT."""
     body = members(value, _CONTEXT, Code.INVALID_ARGUMENT, "the context")
     policy = members(body["policy"], _POLICY, Code.INVALID_ARGUMENT, "the policy")
     plain = {name: body[name] for name in _CONTEXT - {"covers", "policy"}}

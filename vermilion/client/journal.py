@@ -21,7 +21,6 @@ from typing import Any, BinaryIO, Final
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import durable
-from sealcore.protocol.json_objects import context_to_json
 from vermilion.client.forms import Form, documents_to_json, from_json
 from vermilion.client.outcomes import Outcome
 from vermilion.client.sink import OWN_PREFIX
@@ -99,7 +98,7 @@ class Journal:
             "number": form.number,
             "state": form.state,
             "reason": form.reason,
-            "context": context_to_json(form.context),
+            "context": form.context.as_json(),
         }
         about["documents"] = documents_to_json(form.entries, form.salts)
         self._write({"version": VERSION, "jti": form.context.jti, "form": about})

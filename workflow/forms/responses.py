@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sealcore.protocol.canonical import b64url
 from sealcore.protocol.covers import ManifestCovers
-from sealcore.protocol.json_objects import context_to_json, placement_to_json
+from sealcore.protocol.json_objects import placement_to_json
 from sealcore.protocol.manifest import DocumentEntry
 from workflow.forms import decisions, model
 from workflow.forms import use_cases as forms
@@ -207,7 +207,7 @@ def _form(one: model.Form) -> dict[str, Any]:
         "created": one.created,
         "settled": one.settled,
         "reason": one.reason,
-        "context": Context.model_validate(context_to_json(one.context)),
+        "context": Context.model_validate(one.context.as_json()),
         "decisions": [_decision(received) for received in one.decisions],
     }
 

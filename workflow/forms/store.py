@@ -14,7 +14,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.db import is_duplicate
 from sealcore.protocol.canonical import canonical_json
 from sealcore.protocol.decision import Decision
-from sealcore.protocol.json_objects import context_from_json, context_to_json, placement_from_json, placement_to_json
+from sealcore.protocol.json_objects import context_from_json, placement_from_json, placement_to_json
 from sealcore.protocol.leaf import Leaf
 from sealcore.protocol.manifest import DocumentEntry
 from workflow import tables
@@ -54,7 +54,7 @@ def add_form(connection: Connection, form: Form, token: str | None) -> None:
         "state": str(form.state),
         "submitted_by": form.submitted_by,
         "applicant": form.applicant,
-        "context": _text(context_to_json(form.context)),
+        "context": _text(form.context.as_json()),
         "created": form.created,
         "settled": form.settled,
         "reason": form.reason,
