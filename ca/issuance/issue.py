@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from ca.issuance.certificate import Draft, Parent, build
 from ca.issuance.holders import CEREMONY, Claim
-from ca.issuance.lint import Linter, hash_for
+from ca.issuance.lint import Linter
 from ca.issuance.profiles import Profile
 from ca.issuance.request import CertificateRequest
 from ca.names import IssuerName, Role, name_of, newest
@@ -162,7 +162,7 @@ class Issuance:
 def _sign(recorded: Recorded, issuer: Issuer) -> x509.Certificate:
     """Signs in the HSM what was linted and recorded, and nothing else."""
     linted = recorded.linted
-    certificate = linted.draft.builder.sign(issuer.key.private_key(), hash_for(issuer.key.algorithm))
+    certificate = linted.draft.builder.sign(issuer.key.private_key(), issuer.key.algorithm.hash)
     # Both come from one builder, but only these bytes were linted: a library that adds
     # something at signing must not get past the linter.
     if certificate.tbs_certificate_bytes != linted.tbs:

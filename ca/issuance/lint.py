@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from ca.issuance.certificate import Draft, Linted
@@ -23,11 +22,6 @@ if TYPE_CHECKING:
     from ca.issuance.findings import Finding
 
 ThrowawayKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-
-
-def hash_for(algorithm: Algorithm) -> hashes.SHA256 | hashes.SHA384:
-    """The hash with which a CA key of this algorithm signs."""
-    return hashes.SHA384() if algorithm.hash_name == "sha384" else hashes.SHA256()
 
 
 class Linter:
@@ -44,7 +38,7 @@ class Linter:
 
         with self._lock:
             # Signed for real, since a linter reads whole certificates; only the key is worthless.
-            trial = draft.builder.sign(self._throwaway(issuer_algorithm), hash_for(issuer_algorithm))
+            trial = draft.builder.sign(self._throwaway(issuer_algorithm), issuer_algorithm.hash)
             require_conformity(trial, draft)
             self._judge(certificate_findings(trial, draft.profile.etsi), f"the certificate for {draft.subject.rfc4514_string()}")
         return Linted(draft, trial.tbs_certificate_bytes)
@@ -54,7 +48,7 @@ class Linter:
         from ca.issuance.findings import crl_findings  # noqa: PLC0415
 
         with self._lock:
-            trial = builder.sign(self._throwaway(issuer_algorithm), hash_for(issuer_algorithm))
+            trial = builder.sign(self._throwaway(issuer_algorithm), issuer_algorithm.hash)
             self._judge(crl_findings(trial), "the CRL")
         return trial.tbs_certlist_bytes
 
@@ -71,6 +65,12 @@ class Linter:
 
 
 def _new_key(algorithm: Algorithm) -> ThrowawayKey:
-    if algorithm.is_rsa:  # the signature algorithm counts, which is the same for every size, so the quickest will do
-        return rsa.generate_private_key(65537, 2048)
-    return ec.generate_private_key(ec.SECP384R1() if algorithm is Algorithm.P384 else ec.SECP256R1())
+    match algorithm:  # without a case for all others, so that a new algorithm is not linted under a key of another
+        case Algorithm.RSA_2048 | Algorithm.RSA_3072 | Algorithm.RSA_4096:
+            return rsa.generate_private_key(65537, 2048)  # the signature algorithm counts, which is the same for every size
+        case Algorithm.P256:
+            return ec.generate_private_key(ec.SECP256R1())
+        case Algorithm.P384:
+            return ec.generate_private_key(ec.SECP384R1())
+        case Algorithm.ED25519:
+            raise VermilionError(Code.INVALID_ARGUMENT, "no CA signs with Ed25519")

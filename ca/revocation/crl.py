@@ -18,7 +18,7 @@ from ca.instants import from_text, to_text
 from ca.issuance.certificate import Parent, crl_url
 from ca.issuance.generations import is_spent
 from ca.issuance.issue import Issuer
-from ca.issuance.lint import Linter, hash_for
+from ca.issuance.lint import Linter
 from ca.names import IssuerName, role_of
 from ca.revocation.change import ON_HOLD
 from ca.tables import State, certificates, crls, issuers
@@ -170,7 +170,7 @@ class CrlPublisher:
             if keeps or not _may_leave(row, previous):
                 builder = builder.add_revoked_certificate(_entry(row))
         linted_tbs = self._linter.crl(builder, issuer.key.algorithm)
-        crl = builder.sign(issuer.key.private_key(), hash_for(issuer.key.algorithm))
+        crl = builder.sign(issuer.key.private_key(), issuer.key.algorithm.hash)
         if crl.tbs_certlist_bytes != linted_tbs:
             raise VermilionError(Code.INTERNAL, "the CRL that was signed is not what was linted; it was thrown away")
         return crl.public_bytes(Encoding.DER)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
 from sealcore.errors import Code, VermilionError
+
+HashName = Literal["sha256", "sha384"]
 
 
 class Algorithm(StrEnum):
@@ -32,14 +36,24 @@ class Algorithm(StrEnum):
         return self in (Algorithm.P256, Algorithm.P384)
 
     @property
-    def hash_name(self) -> str:
+    def hash_name(self) -> HashName:
         """The hash as ``hashlib`` names it; INVALID_ARGUMENT for Ed25519, which signs the message itself (RFC 8032 §5.1)."""
-        if self is Algorithm.ED25519:
-            raise VermilionError(Code.INVALID_ARGUMENT, "an Ed25519 key signs the message itself, not a digest of it")
-        return "sha384" if self is Algorithm.P384 else "sha256"
+        match self:  # without a case for all others: a new algorithm has no hash until somebody has chosen it, and mypy says so
+            case Algorithm.RSA_2048 | Algorithm.RSA_3072 | Algorithm.RSA_4096 | Algorithm.P256:
+                return "sha256"
+            case Algorithm.P384:
+                return "sha384"
+            case Algorithm.ED25519:
+                raise VermilionError(Code.INVALID_ARGUMENT, "an Ed25519 key signs the message itself, not a digest of it")
+
+    @property
+    def hash(self) -> SHA256 | SHA384:
+        """The same for ``cryptography``; INVALID_ARGUMENT likewise."""
+        return HASHES[self.hash_name]
 
 
 RSA_BITS: Final = {Algorithm.RSA_2048: 2048, Algorithm.RSA_3072: 3072, Algorithm.RSA_4096: 4096}
+HASHES: Final[Mapping[HashName, SHA256 | SHA384]] = {"sha256": SHA256(), "sha384": SHA384()}
 
 
 def algorithm_of(public_key: PublicKeyTypes) -> Algorithm:

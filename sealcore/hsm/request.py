@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -23,5 +22,5 @@ def certificate_request(key: TokenKey, common_name: str, *, organization: str | 
             builder = builder.add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(san_uri)]), critical=False)
     except ValueError as fault:
         raise VermilionError(Code.INVALID_ARGUMENT, f"the name cannot stand in a certificate: {fault}") from None
-    hash_of_key = {Algorithm.ED25519: None, Algorithm.P384: hashes.SHA384()}.get(key.algorithm, hashes.SHA256())
-    return builder.sign(key.private_key(), hash_of_key).public_bytes(Encoding.DER)
+    digest = None if key.algorithm is Algorithm.ED25519 else key.algorithm.hash
+    return builder.sign(key.private_key(), digest).public_bytes(Encoding.DER)
