@@ -51,6 +51,29 @@ def test_wrong_usage_ends_with_its_own_code(arguments: tuple[str, ...], capsys: 
     assert "--help" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("forms", "approve", "F-2026-000001", "--as", "Ada", "--as", "Ben"),
+        ("forms", "reject", "F-2026-000001", "--as=Ada", "--reason", "why", "--as", "Ben"),
+        ("forms", "close", "1", "--as", "Ada", "--reason", "one", "--reason", "another"),
+        ("grants", "withdraw", "G", "--as", "Ada", "--reason", "why", "--as", "Ada"),
+        ("doctor", "--state", "here", "--state", "there"),
+    ],
+)
+def test_an_option_that_takes_one_value_is_given_once(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert vermilion.cli.run(arguments) == exits.USAGE
+    assert "more than once" in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_option_of_several_values_and_a_switch_may_be_given_again(tmp_path: Path) -> None:
+    for arguments in (
+        ("seals", "resume", "contract", "--as", "Ada", "--as", "Ben"),
+        ("forms", "approve", "F", "--as", "Ada", "--yes", "--yes"),
+    ):
+        assert vermilion.cli.run([*arguments, "--state", str(tmp_path)]) == exits.CONFIGURATION
+
+
 def test_a_missing_office_is_said_with_the_way_out(tmp_path: Path) -> None:
     done = command("seals", "list", "--state", tmp_path / "nothing")
     assert done.returncode == exits.CONFIGURATION

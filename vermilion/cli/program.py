@@ -6,12 +6,13 @@ import os
 import sys
 import tempfile
 import traceback
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.exceptions import TyperException
 
 from sealcore import __version__
@@ -47,6 +48,17 @@ class _Commands(TyperGroup):
             raise typer.Abort from None
         except BrokenPipeError:
             raise _UnheardError from None
+
+
+class _Command(TyperCommand):
+    """An option that takes one value is given once: of two, typer would take the last and say nothing of the first."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for one, times in Counter(given).items():
+            if times > 1 and isinstance(one, TyperOption) and not (one.multiple or one.is_flag):
+                raise typer.BadParameter(text("error.given_twice"), ctx=ctx, param=one)
+        return super().parse_args(ctx, args)
 
 
 app = typer.Typer(
@@ -93,6 +105,17 @@ for name, group, panel in (
     ("ledger", ledger.app, "evidence"),
 ):
     app.add_typer(group, name=name, rich_help_panel=text(f"panel.{panel}"))
+
+
+def _each_once(of: typer.Typer) -> None:
+    for command in of.registered_commands:
+        command.cls = _Command
+    for group in of.registered_groups:
+        if group.typer_instance is not None:
+            _each_once(group.typer_instance)
+
+
+_each_once(app)
 
 
 def run(arguments: Sequence[str]) -> int:
