@@ -62,7 +62,7 @@ up: setup ## start the office, made before where there is none, and leave it run
 	@[ -e "$$STATE/vermilion.toml" ] || $(BIN)/vermilion init --state="$$STATE"
 	@$(BIN)/vermilion up --state="$$STATE"
 
-check: setup-test ## the inner loop, under a minute: lint, types, layers, and the tests nearest to what has changed
+check: setup-test ## the inner loop, about a minute on two idle cores, two on a busy machine or the first time: lint, types, layers, and the tests nearest to what has changed
 	@$(BIN)/python -m tools.check --since="$$SINCE" --packages $(PACKAGES) --long-tests $(LONG_TESTS)
 
 ifdef T
@@ -104,8 +104,8 @@ lock: ## write both lock files again from pyproject.toml; UPGRADE='name …' or 
 proto: setup-test ## generate code from protos/vermilion/v1/*.proto
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. protos/vermilion/v1/*.proto
 
-docs: setup-test ## write docs/errors.md again from the registry of codes
-	@$(BIN)/python docs/make_errors_page.py
+docs: setup-test ## write again what docs/ has from the code: errors.md, schemas/verification-report.json
+	@$(BIN)/python docs/make_pages.py
 
 deploy-files: setup-test ## write what deploy/ says of the services again, from vermilion/services.py
 	@$(BIN)/python -m vermilion.operation.deployment .

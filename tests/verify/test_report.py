@@ -27,7 +27,7 @@ PUBLISHED = REPOSITORY / "docs" / "schemas" / "verification-report.json"
 
 
 def test_the_published_schema_is_the_one_of_the_code() -> None:
-    assert json.loads(PUBLISHED.read_text("utf-8")) == schema(), "write it anew: json.dumps(verify.report.schema(), indent=2)"
+    assert json.loads(PUBLISHED.read_text("utf-8")) == schema(), "run `make docs`"
 
 
 def test_every_kind_of_report_keeps_to_the_schema(office: Office, sealed: Sealed, log: TileLog, check: Check) -> None:

@@ -1,10 +1,14 @@
-"""Writes docs/errors.md from the registry of codes. Run by `make docs`."""
+"""Writes what docs/ has from the code: errors.md and schemas/verification-report.json. Run by `make docs`."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from sealcore.errors import REGISTRY
+from verify.report import schema
+
+HERE = Path(__file__).parent
 
 HEAD = """# Error codes
 
@@ -18,9 +22,10 @@ request may be sent again and continues where it stood.
 
 
 def main() -> None:
-    """Writes the page beside this file."""
+    """Writes both beside this file."""
     rows = "".join(f"| `{code}` | {row.kind} | {row.rule} | {row.way_out} |\n" for code, row in REGISTRY.items())
-    (Path(__file__).parent / "errors.md").write_text(HEAD + rows, "utf-8")
+    (HERE / "errors.md").write_text(HEAD + rows, "utf-8")
+    (HERE / "schemas" / "verification-report.json").write_text(json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
