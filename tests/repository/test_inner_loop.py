@@ -94,10 +94,25 @@ def test_what_is_committed_changed_and_new_counts_as_changed_and_what_is_gone_do
     assert changed_since("main", tmp_path) == ["committed", "new", "worked on"]
 
 
-@pytest.mark.parametrize(("seconds", "left"), [("0", {"test_some.py": 2}), ("3600", {})])
-def test_tests_that_the_time_does_not_reach_are_remembered(tmp_path: Path, seconds: str, left: dict[str, int]) -> None:
-    (tmp_path / "test_some.py").write_text("def test_one(): pass\ndef test_two(): pass\n")
-    program = f"import pytest, tools.check as c; b = c.Budget({seconds}); s = pytest.main(['-q', '{tmp_path}'], plugins=[b]); print(b.left); raise SystemExit(s)"
+LATER = "c.time = type('Later', (), {'monotonic': staticmethod(lambda: 1e12)})"  # collection took longer than the time that tests have
+
+
+@pytest.mark.parametrize(
+    ("seconds", "meanwhile", "left"),
+    [("0", "", {"test_a.py": 2}), ("3600", "", {}), ("3600", LATER, {})],
+    ids=["over", "enough", "slow to collect"],
+)
+def test_tests_that_the_time_does_not_reach_are_remembered(tmp_path: Path, seconds: str, meanwhile: str, left: dict[str, int]) -> None:
+    for name in ("test_a.py", "test_nearest.py"):
+        (tmp_path / name).write_text("def test_one(): pass\ndef test_two(): pass\n")
+    program = f"""
+import pytest, tools.check as c
+b = c.Budget({seconds}, ["test_nearest.py", "test_a.py"])
+{meanwhile}
+s = pytest.main(["-q", {str(tmp_path)!r}], plugins=[b])
+print(b.begun, b.left)
+raise SystemExit(s)
+"""
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
@@ -106,8 +121,9 @@ def test_tests_that_the_time_does_not_reach_are_remembered(tmp_path: Path, secon
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines()[-1] == str(left)
-    assert ("2 passed" in done.stdout) == (not left)
+    begun = 4 - sum(left.values())
+    assert done.stdout.splitlines()[-1] == f"{begun} {left}"
+    assert f"{begun} passed" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "tools/requirements.lock"])
