@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import stat
@@ -18,6 +19,7 @@ import pytest
 import yaml
 from sqlalchemy import make_url
 
+from sealcore.errors import Code
 from tests.cli.running import RunningOffice
 from tests.conftest import REPOSITORY
 from vermilion.ceremony import ensure
@@ -25,15 +27,16 @@ from vermilion.operation import deployment, doctor, service_settings
 from vermilion.operation.configuration import write_all
 from vermilion.operation.doctor import Health
 from vermilion.operation.launcher import Launcher, require_ports, running
-from vermilion.services import SERVICES, Identity, Listener, ServiceSpec, start_waves
+from vermilion.services import METRICS, SERVICES, Identity, Listener, ServiceSpec, named, start_waves
 from vermilion.state.layout import Layout
 
+TAKEN = max(port for service in SERVICES for port in service.ports.values())
 SMALL = ServiceSpec(
     name="small",
     module="tests.cli.small_service",
     purpose="greets",
-    listeners=(Listener("small", 8721, "http"),),
-    metrics_port=8722,
+    listeners=(Listener("small", TAKEN + 1, "http"),),
+    metrics_port=TAKEN + 2,
     after=("ca",),
     identity=Identity.CLIENT,
     database="small",
@@ -72,9 +75,22 @@ def test_a_service_more_is_an_entry_more(layout: Layout, monkeypatch: pytest.Mon
         targets = {one["labels"]["job"]: one["targets"] for one in json.loads(layout.monitoring_targets.read_text("utf-8"))}
         assert set(targets) == {service.name for service in WITH_SMALL if service.metrics_port is not None}
         assert "small_greetings_total 1.0" in httpx.get(f"http://{targets['small'][0]}/metrics", timeout=30).text
+        assert httpx.get(f"{office.url('small')}/nothing", timeout=30).json()["code"] == Code.NOT_FOUND
+        metrics = httpx.get(f"http://{targets['small'][0]}/metrics", timeout=30).text
+        assert "vermilion_tls_certificate_seconds_left" in metrics  # it renews its certificate
         found = {one.what: one.health for one in doctor.examine(layout, datetime.now(UTC), WITH_SMALL)}
         assert [health for what, health in found.items() if what.startswith("small ")] == [Health.WELL]
     assert running(layout, WITH_SMALL) == []
+
+
+def test_whoever_has_a_certificate_renews_it(office: RunningOffice) -> None:
+    """A service that does not would run for thirty days, and then open nothing."""
+    holders = [service for service in SERVICES if service.identity is not Identity.NONE]
+    assert holders
+    for service in holders:
+        port = office.office.ports[f"{service.name}_{METRICS}"]
+        said = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
+        assert "vermilion_tls_certificate_seconds_left" in said, f"{service.name} has no sealcore.platform.renewal.Renewal among its parts"
 
 
 def test_a_service_more_is_in_what_is_deployed() -> None:
@@ -85,10 +101,11 @@ def test_a_service_more_is_in_what_is_deployed() -> None:
     assert "User=vermilion-small\n" in unit and "python -m tests.cli.small_service --config /var/lib/vermilion/config/small.toml\n" in unit
     assert "After=network.target vermilion@ca.service\n" in unit and "/tls/small" in unit and "/hsm/small" not in unit
     assert after[deployment.ACCOUNTS] == before[deployment.ACCOUNTS] + "small\t-\t-\n"
-    assert {"targets": ["127.0.0.1:8722"], "labels": {"job": "small"}} in json.loads(after[deployment.TARGETS])
+    assert {"targets": [f"127.0.0.1:{SMALL.metrics_port}"], "labels": {"job": "small"}} in json.loads(after[deployment.TARGETS])
     rules = yaml.safe_load(deployment.alerts((REPOSITORY / deployment.ALERTS).read_text("utf-8"), WITH_SMALL))
     (down,) = [rule["expr"] for group in rules["groups"] for rule in group["rules"] if rule["alert"] == "ServiceDown"]
-    assert down.endswith('|ocsp|small"} == 0')
+    (said,) = re.findall(r'job=~"([^"]*)"', down)
+    assert said.split("|") == [service.name for service in WITH_SMALL if service.metrics_port is not None]
 
 
 def test_accounts_are_made_for_every_service_in_the_tables_order(tmp_path: Path) -> None:
@@ -124,13 +141,13 @@ def test_names_ports_and_order_of_what_offices_have_stay() -> None:
 
 
 def test_services_start_after_what_they_need() -> None:
-    assert [{one.name for one in wave} for wave in start_waves(SERVICES)] == [
-        {"ca", "timestamp", "witness", "sandbox"},
-        {"signer", "ocsp"},
-        {"workflow", "ledger", "verify"},
-    ]
+    waves = start_waves(SERVICES)
+    place = {service.name: number for number, wave in enumerate(waves) for service in wave}
+    assert sum(map(len, waves)) == len(place) == len(SERVICES)
+    for service in SERVICES:  # as soon as it can, and no sooner
+        assert place[service.name] == max((place[name] + 1 for name in service.after), default=0)
     with pytest.raises(ValueError, match="ca, small"):
-        start_waves([replace(SERVICES[1], after=("small",)), SMALL])
+        start_waves([replace(named("ca"), after=("small",)), SMALL])
 
 
 @pytest.mark.parametrize(
