@@ -230,7 +230,7 @@ def test_a_worker_that_cannot_be_started_for_want_of_descriptors_is_replaced_onc
         scene.kill(worker)
         until(lambda: scene.station.log.read_text("utf-8").count("worker not replaced") >= 2)
         results = scene.station.stream(one.token, one.items)  # over the connection that is there
-        assert refused_codes(results) == {Code.SERVICE_UNAVAILABLE}
+        assert refused_codes(results) == {Code.RESOURCES_EXHAUSTED}
     finally:
         resource.prlimit(front, resource.RLIMIT_NOFILE, before)
     until(lambda: not scene.unready())

@@ -26,7 +26,7 @@ OF_THE_OFFICE: Final = {  # service → its loops; a loop more is an entry more
     "signer": {"workers", "clock-watch", "crl-watch", "seal-status", "tls-renewal", "housekeeping", "storage-reserve"},
     "ca": {"crl-upkeep", "ledger-outbox", "tls-renewal", "storage-reserve"},
     "ocsp": {"ocsp-presign", "tls-renewal"},
-    "timestamp": {"clock-watch"},
+    "timestamp": {"clock-watch", "workers"},
     "ledger": {"publisher", "tls-renewal"},
     "witness": set[str](),
     "verify": {"crls", "ledger", "tls-renewal"},

@@ -114,13 +114,13 @@ def test_every_part_of_every_service_is_ready(office: RunningOffice) -> None:
         assert httpx.get(f"{url}/healthz", timeout=30).status_code == 200
         parts[target["labels"]["job"]] = set(answer.json()["parts"])
     assert parts == {
-        "signer": {"database", "storage", "workers", "clock", "revocation"},
+        "signer": {"database", "storage", "workers", "clock", "revocation", "sandbox"},
         "ca": {"database", "storage", "hsm", "crls"},
         "ocsp": {"database", "answers"},
         "timestamp": {"token", "clock"},
         "ledger": {"hsm", "log"},
         "witness": {"hsm"},
-        "verify": {"crls", "ledger"},
+        "verify": {"crls", "ledger", "sandbox"},
         "workflow": {"database", "storage", "hsm", "signer", "revocation"},
     }
 
