@@ -20,7 +20,7 @@ from tests.support.disks import Hog, read_only, small_disk
 from tests.support.waiting import until
 from vermilion.cli import office as office_command
 from vermilion.operation.launcher import Launcher, running
-from vermilion.operation.process import ServiceProcess
+from vermilion.operation.process import ServiceProcess, serves
 from vermilion.operation.restarts import Deaths, RestartPolicy
 from vermilion.operation.watched import Change, Turn, absence
 from vermilion.state.layout import Layout
@@ -101,16 +101,30 @@ def test_a_refused_pin_is_not_presented_again_where_that_cannot_be_noted(layout:
         observed.until(Turn.BACK)
 
 
-def test_a_service_says_that_it_serves_though_the_disk_is_full_by_then(layout: Layout) -> None:
+def test_a_service_says_that_it_serves_though_the_disk_is_full(layout: Layout) -> None:
     layout.run(".").rmdir()
     with small_disk(layout.run("."), 1) as small:
+        Hog(small).fill()
         process = ServiceProcess(layout, TWO[1])
         try:
-            Hog(small).fill()  # long before its imports are done
+            assert [one.service for one in running(layout, TWO)] == ["witness"]
             until(lambda: process.is_ready or process.has_ended, "it never says so")
-            assert process.is_ready
+            assert process.is_ready and serves(layout, "witness")
         finally:
             process.stop()
+        assert not running(layout, TWO) and not serves(layout, "witness")
+
+
+def test_a_service_that_was_killed_on_a_full_disk_is_back_and_stays(layout: Layout) -> None:
+    layout.run(".").rmdir()
+    with small_disk(layout.run("."), 1) as small, Launcher(layout, TWO, policy=QUICK) as launcher:
+        launcher.start()
+        Hog(small).fill()
+        _kill(layout, "witness")
+        observed = Observed(launcher)
+        observed.until(Turn.ENDED)
+        observed.until(Turn.BACK)
+        assert [one.service for one in running(layout, TWO)] == ["timestamp", "witness"]
 
 
 def test_nobody_has_to_hear_of_it_for_the_office_to_go_on(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from vermilion.operation.client_renewal import ClientRenewal, client_bundles
 from vermilion.operation.configuration import write_all
 from vermilion.operation.doctor import Health
 from vermilion.operation.launcher import Launcher, is_held, require_ports, running
-from vermilion.operation.process import said_ready
+from vermilion.operation.process import serves
 from vermilion.operation.signals import end_like_interrupt
 from vermilion.operation.watched import READY_TIMEOUT_S, Absence, Change, Turn, absence
 from vermilion.services import SERVICES
@@ -88,7 +88,7 @@ def _unwatched(layout: Layout) -> str:
 def _await(layout: Layout, service: str, before: Absence | None) -> None:
     """Until it is ready. SERVICE_UNAVAILABLE once it fails as it did before, is left down, or takes too long; each try is told."""
     told, until_s = before, time.monotonic() + READY_TIMEOUT_S
-    while (away := absence(layout, service)) is not None or not said_ready(layout, service):
+    while (away := absence(layout, service)) is not None or not serves(layout, service):
         late = time.monotonic() > until_s
         is_new = away is not None and away != told
         if away is not None and (away.given_up or late or (is_new and told is not None and away.cause == told.cause)):

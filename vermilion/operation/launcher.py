@@ -8,7 +8,6 @@ a service is left down and the others go on; it is tried again once that note is
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import signal
 import threading
@@ -21,7 +20,7 @@ from typing import IO, Final
 from sealcore.clock import Clock, SystemClock
 from sealcore.errors import Code, VermilionError
 from vermilion.operation.ports import port_is_free
-from vermilion.operation.process import POLL_S, STOP_TIMEOUT_S, Running
+from vermilion.operation.process import POLL_S, STOP_TIMEOUT_S, Running, record_of
 from vermilion.operation.restarts import POLICY, RestartPolicy
 from vermilion.operation.signals import ignored
 from vermilion.operation.watched import Change, Watched
@@ -30,7 +29,7 @@ from vermilion.state.layout import Layout
 from vermilion.state.office import Office
 
 WATCH_S: Final = 0.1
-RUN_FILES: Final = ("pid", "pid-new", "said", "down")
+RUN_FILES: Final = ("pid", "pid-new", "ready", "said", "down")  # "said" is of earlier releases
 
 
 def require_ports(office: Office, services: Sequence[ServiceSpec] = SERVICES) -> None:
@@ -44,15 +43,8 @@ def require_ports(office: Office, services: Sequence[ServiceSpec] = SERVICES) ->
 
 def running(layout: Layout, services: Sequence[ServiceSpec] = SERVICES) -> list[Running]:
     """Which services of this office run now."""
-    found = []
-    for service in services:
-        try:
-            record = Running(service.name, **json.loads(layout.run(f"{service.name}.pid").read_text("ascii")))
-        except (OSError, ValueError, TypeError):
-            continue
-        if record.alive:
-            found.append(record)
-    return found
+    records = (record_of(layout, service.name) for service in services)
+    return [record for record in records if record is not None and record.alive]
 
 
 def is_held(layout: Layout) -> bool:

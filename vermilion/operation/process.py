@@ -21,7 +21,8 @@ from vermilion.state.layout import Layout
 
 STOP_TIMEOUT_S: Final = 15.0  # longer than any service's own grace
 POLL_S: Final = 0.02
-_SAID_BYTES: Final = 64  # of READY_LINE, and more
+_READY: Final = f"{READY_LINE}\n".encode()
+_MOST_SAID: Final = 64 * 1024  # bytes: all that a pipe holds
 
 
 @dataclass(frozen=True)
@@ -54,41 +55,63 @@ def forget(file: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def said_ready(layout: Layout, service: str) -> bool:
-    """Whether the present life of a service has said that it serves."""
+def serves(layout: Layout, service: str) -> bool:
+    """Whether the launcher has heard from the present life of a service that it serves."""
     try:
-        return f"{READY_LINE}\n".encode() in layout.run(f"{service}.said").read_bytes()
+        return layout.run(f"{service}.ready").exists()
     except OSError:
         return False
 
 
+def record_of(layout: Layout, service: str) -> Running | None:
+    """What the pid file of a service says; None without one. Releases before this one wrote a file, not a link."""
+    file = layout.run(f"{service}.pid")
+    try:
+        return Running(service, **json.loads(str(file.readlink()) if file.is_symlink() else file.read_text("ascii")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
 class ServiceProcess:
-    """A process of a service, in a session of its own, so that Ctrl-C reaches the launcher alone. OSError where none can be started."""
+    """A process of a service, in a session of its own, so that Ctrl-C reaches the launcher alone. OSError where none can be started.
+
+    It says that it serves through a pipe, and its number stands in a symbolic link: neither takes room on a disk, which may be full.
+    """
 
     def __init__(self, layout: Layout, service: ServiceSpec) -> None:
         self._layout, self._service = layout, service
         self._killed_for_memory = endings.killed_for_memory()
-        with self._said.open("wb") as out, layout.log(service.name).open("ab") as log:
-            self._begun = log.seek(0, os.SEEK_END)
-            os.posix_fallocate(out.fileno(), 0, _SAID_BYTES)  # a service that serves can say so also when the disk is full by then
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", service.module, "--config", layout.config(service.name)],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=log,
-                start_new_session=True,
-                env=environment(),
-                cwd=layout.state,
-            )
-            try:
-                self._note()
-            except BaseException:
-                self.stop(within_s=0)
-                raise
+        self._said, self._serves = b"", False
+        forget(self._ready_mark)
+        reading, telling = os.pipe()
+        os.set_blocking(reading, False)
+        self._hearing = os.fdopen(reading, "rb", buffering=0)
+        try:
+            with layout.log(service.name).open("ab") as log:
+                self._begun = log.seek(0, os.SEEK_END)
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", service.module, "--config", layout.config(service.name)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=telling,
+                    stderr=log,
+                    start_new_session=True,
+                    env=environment(),
+                    cwd=layout.state,
+                )
+        except BaseException:
+            self._hearing.close()
+            raise
+        finally:
+            os.close(telling)
+        try:
+            self._note()
+        except BaseException:
+            self.stop(within_s=0)
+            raise
 
     @property
-    def _said(self) -> Path:
-        return self._layout.run(f"{self._service.name}.said")
+    def _ready_mark(self) -> Path:
+        return self._layout.run(f"{self._service.name}.ready")
 
     @property
     def _pid_file(self) -> Path:
@@ -99,13 +122,25 @@ class ServiceProcess:
         record = asdict(Running(self._service.name, self._process.pid, start_ticks(self._process.pid) or 0))
         del record["service"]
         new = self._pid_file.with_suffix(".pid-new")
-        new.write_text(json.dumps(record), "ascii")
+        forget(new)
+        try:
+            new.symlink_to(json.dumps(record))
+        except OSError as fault:
+            raise OSError(fault.errno, fault.strerror, str(self._pid_file)) from None
         new.replace(self._pid_file)
 
     @property
     def is_ready(self) -> bool:
-        """Whether it has said so."""
-        return said_ready(self._layout, self._service.name)
+        """Whether it has said so. What else it says there is thrown away, so that it never waits for a reader."""
+        heard = b"" if self._hearing.closed else self._hearing.read(_MOST_SAID) or b""
+        if not self._serves:
+            self._said = (self._said + heard)[-_MOST_SAID:]
+            self._serves = _READY in self._said
+            if self._serves:
+                self._said = b""
+                with suppress(OSError):  # an empty file, for commands that wait for it
+                    self._ready_mark.touch()
+        return self._serves
 
     @property
     def has_ended(self) -> bool:
@@ -154,5 +189,6 @@ class ServiceProcess:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        for file in (self._pid_file, self._said):
+        self._hearing.close()
+        for file in (self._pid_file, self._ready_mark):
             forget(file)

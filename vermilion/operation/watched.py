@@ -86,9 +86,10 @@ class Watched:
         assert self._process is not None, "it was not started"
         if self._process.has_ended:
             return self._process.cause
+        says_so = self._process.is_ready  # also later: what it says is to be taken from it
         if self._ready_s is None:
             now_s = self._clock.monotonic_s()
-            if self._process.is_ready:
+            if says_so:
                 self._ready_s = now_s
             elif now_s - self._begun_s > READY_TIMEOUT_S:
                 self._process.stop(within_s=0)
