@@ -32,7 +32,7 @@ chmod 700 "$state"/{ceremony,log,run}
 for index in "${!services[@]}"; do
   name=${services[$index]}
   owner=$(account "$index" "$name")
-  for own in "$state/hsm/$name" "$state/tls/$name" "$state/$name" "$state/config/$name.toml"; do
+  for own in "$state/hsm/$name" "$state/tls/$name" "$state/$name" "$state/config/$name.toml" "$state/config/$name.local.toml"; do
     if [ -e "$own" ]; then chown -R "$owner:$owner" "$own"; chmod -R u=rwX,go= "$own"; fi
   done
   # What the log publishes: the signer compares it with its own ledger when it starts. A new office's log has published nothing yet,

@@ -382,7 +382,7 @@ REGISTRY: dict[Code, CodeEntry] = {
     Code.STORAGE_FULL: _row(
         _U,
         "Nothing leaves before it is durable, and the last room on the disk is for stops.",
-        "Free disk space, or raise the quota; the service goes on by itself within seconds. Then send the same request again.",
+        "Free disk space, or raise the quota; what runs goes on by itself within seconds. Then send the same request, or give the command, again.",
     ),
     Code.RESOURCES_EXHAUSTED: _row(
         _U,

@@ -6,9 +6,11 @@ PINs are never values here, only paths of 0600 files.
 
 from __future__ import annotations
 
+import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -79,20 +81,42 @@ class Listen(Block):
 SettingsT = TypeVar("SettingsT", bound=Block)
 
 
+def local_of(path: Path) -> Path:
+    """The file of an operator's own beside a settings file: ``signer.local.toml`` beside ``signer.toml``."""
+    return path.with_suffix(f".local{path.suffix}")
+
+
 def load(path: Path, model: type[SettingsT]) -> SettingsT:
-    """Reads and checks a TOML file; raises CONFIGURATION_INVALID naming the field."""
+    """Reads and checks a TOML file, and over it the one of an operator's own (``local_of``), where there is one: tables are merged, any
+    other value takes the place of the one that is there. Raises CONFIGURATION_INVALID naming file and field."""
+    values, local = _read(path), local_of(path)
+    checked = _checked(path, values, model)  # by itself: what is wrong with it is not told of the other file
+    return _checked(local, _merged(values, _read(local)), model) if os.path.lexists(local) else checked
+
+
+def _checked(path: Path, values: Mapping[str, Any], model: type[SettingsT]) -> SettingsT:
     try:
-        return model.model_validate(tomllib.loads(path.read_text("utf-8")))
+        return model.model_validate(values)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name}: {where}: {first['msg']}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise VermilionError(Code.CONFIGURATION_INVALID, f"the configuration file {path.name} does not exist") from None
     except OSError as fault:
         raise VermilionError(Code.CONFIGURATION_INVALID, f"the configuration file {path} cannot be read ({fault.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name} is not TOML: {fault}") from None
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise VermilionError(Code.CONFIGURATION_INVALID, f"{path.name}: {where}: {first['msg']}") from None
+
+
+def _merged(values: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    both = {key: _merged(values[key], value) for key, value in own.items() if isinstance(value, dict) and isinstance(values.get(key), dict)}
+    return {**values, **own, **both}
 
 
 def read_pin(path: Path) -> str:

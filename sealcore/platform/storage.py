@@ -31,6 +31,7 @@ MEBIBYTE: Final = 1024 * 1024
 PARTS: Final = 4  # of the reserve: so many stops find a disk that somebody else fills again and again
 FILL_UP_S: Final = 2.0
 _MARK_SHARE, _RESERVE_SHARE = 8, 16  # of a small disk, mark and reserve are this part at most
+_FOR_A_STOP_BYTES: Final = MEBIBYTE  # less than this is gone as soon as a stop comes
 _PROBE_BYTES: Final = 64 * 1024
 _BLOCK_BYTES: Final = 64 * 1024
 _T = TypeVar("_T")
@@ -79,9 +80,7 @@ class Storage:
         found = os.statvfs(self._folder)
         free, mark = found.f_bavail * found.f_frsize, self._mark_bytes(found)
         if free < mark:
-            raise VermilionError(
-                Code.STORAGE_FULL, f"{_mib(free)} are free on the disk, {_mib(mark)} are kept back: stops go on, nothing new is begun"
-            )
+            raise VermilionError(Code.STORAGE_FULL, self._short(free, mark))
 
     def check(self) -> None:
         """For readiness: STORAGE_FULL below the mark, or when a file cannot be written (a quota is not seen otherwise)."""
@@ -127,6 +126,12 @@ class Storage:
         mark.set_function(lambda: self._mark_bytes(os.statvfs(folder)))
         reserve = Gauge("vermilion_storage_reserve_bytes", "Bytes held back for stops, given up when the disk is full", registry=registry)
         reserve.set_function(lambda: sum(map(_held_bytes, self._parts())))
+
+    def _short(self, free: int, mark: int) -> str:
+        """What is short, and whether a stop finds room all the same."""
+        if free < _FOR_A_STOP_BYTES and not any(map(_held_bytes, self._parts())):
+            return f"{_mib(free)} are free and the reserve for stops is used up: a stop may be refused; free space now, or end the service"
+        return f"{_mib(free)} are free on the disk, {_mib(mark)} are kept back: stops go on, nothing new is begun"
 
     def _mark_bytes(self, found: os.statvfs_result) -> int:
         return min(self._settings.mark_bytes, found.f_blocks * found.f_frsize // _MARK_SHARE)

@@ -142,7 +142,13 @@ class RegisterService(signer_pb2_grpc.RegisterServicer):
         """An officer's signed stop of a seal or a grant."""
         statement = StopStatement(request.subject_kind, request.subject, request.officer, request.reason, request.time)
         work = partial(stop, self._store, self._clock, statement, request.signature)
-        stopped: Stopped = await in_thread(self._executor, self._storage.for_a_stop, work)
+        try:
+            stopped: Stopped = await in_thread(self._executor, self._storage.for_a_stop, work)
+        except VermilionError as fault:
+            if fault.code is not Code.STORAGE_FULL:
+                raise
+            undone = "the seal was NOT suspended" if request.subject_kind == "seal" else "the grant was NOT withdrawn"
+            raise VermilionError(fault.code, f"{undone}: {fault.reason}") from None
         self._metrics.stops.labels(request.subject_kind).inc()
         self._log.info("stopped", kind=request.subject_kind, subject=request.subject, officer=request.officer, epoch=stopped.epoch)
         return signer_pb2.StopResponse(epoch=stopped.epoch, ledger_index=stopped.ledger_index)

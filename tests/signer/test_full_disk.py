@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sealcore.errors import Code
+from sealcore.errors import Code, VermilionError
 from tests.crash.scene import port
 from tests.pki import InfrastructureCa
 from tests.signer.acting import stop
@@ -25,6 +25,7 @@ from tests.support.waiting import until
 FULL = {"storage": "STORAGE_FULL"}
 RESERVE = "vermilion_storage_reserve_bytes"
 AWAY = {Code.HSM_UNAVAILABLE, Code.HSM_KEY_MISSING, Code.SERVICE_UNAVAILABLE}  # no worker could log in
+_STOPS = 100  # more than what the database may hold in reserve takes
 _WHOLE_BYTES = 1_900_000  # of the reserve on so small a disk
 
 Place = tuple[Cramped, Hog]
@@ -76,6 +77,29 @@ def test_on_a_full_disk_nothing_is_begun_stops_go_on_and_with_room_all_goes_on_b
     until(lambda: cramped.metric(RESERVE) > _WHOLE_BYTES)
     assert cramped.workers() == workers
     assert station.stop() == 0
+
+
+def test_a_stop_that_is_refused_for_want_of_room_says_that_it_was_not_carried_out(place: Callable[..., Place]) -> None:
+    cramped, hog = place()
+    station, office = cramped.station, cramped.station.office
+    hog.fill()
+    assert "stops go on" in cramped.readiness()["parts"]["storage"]["reason"]
+    for part in cramped.folder.glob(".reserve-for-stops.*"):
+        part.unlink()
+    hog.fill()
+    said = cramped.readiness()["parts"]["storage"]["reason"]
+    assert said.startswith("0.0 MiB are free and the reserve for stops is used up: a stop may be refused; free space now")
+    refused = None
+    for _ in range(_STOPS):  # the database's log may have some room in it yet
+        try:
+            stop(station, office.stop("seal", office.seals["invoice"].id))
+        except VermilionError as fault:
+            refused = fault
+            break
+    assert refused is not None and refused.code is Code.STORAGE_FULL
+    assert refused.reason.startswith("the seal was NOT suspended: ")
+    hog.go()
+    assert stop(station, office.stop("seal", office.seals["official"].id)).epoch == 1
 
 
 def test_below_the_mark_nothing_new_is_begun_while_there_is_still_room(place: Callable[..., Place]) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from sealcore.errors import Code, VermilionError
+from sealcore.platform.config import local_of
 from vermilion import exits
 from vermilion.ceremony import ensure
 from vermilion.cli.common import DEFAULT, AsJson, State, is_there
@@ -46,7 +47,8 @@ def up(state: State = DEFAULT, ports_from: Ports = None) -> None:
     office = ensure(layout, ports_from=ports_from, report=_report)
     with Launcher(layout) as launcher:
         require_ports(office)
-        write_all(layout, office)
+        for file in write_all(layout, office):
+            say("up.kept", "undetermined", file=file, local=local_of(file).name)
         launcher.start(lambda name: say("up.ready", "quiet", name=name))
         try:
             _addresses(layout, office)

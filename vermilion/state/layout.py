@@ -1,14 +1,16 @@
 """Where everything of an office lies: the one place that knows the state folder's names.
 
 vermilion.toml            the office: names, ports, people, seals (no secrets)
-config/NAME.toml          what each service is started with, written from vermilion.toml at every start
+config/NAME.toml          what each service is started with, made from vermilion.toml at every start
+config/NAME.local.toml    what the operator sets otherwise; never written by us
 config/prometheus-targets.json  where monitoring reads
 hsm/TOKEN/                one SoftHSM folder and PIN for each process that holds keys
 pki/                      certificates, CRLs, public keys; nothing secret
 tls/NAME/                 key.pem (0600), cert.pem, trust.pem of each service, operator and client
 NAME/                     a service's own database and state
 ceremony/                 a marker for each finished step
-log/NAME.log  run/NAME.pid
+log/NAME.log
+run/NAME.pid              a symbolic link whose text says which process it is; NAME.ready: it serves
 """
 
 from __future__ import annotations
