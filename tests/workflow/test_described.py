@@ -7,6 +7,7 @@ from typing import Any
 
 import requests
 import schemathesis
+import schemathesis.core.jsonschema.patterns  # imported late, deep in a call, Python 3.11 may lose count of its recursion
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.ids import client_uri, operator_uri, uuid7
