@@ -161,6 +161,24 @@ def test_without_descriptors_it_turns_callers_away_and_goes_on(service: Service,
     os.chown(service.folder / "signer", SIGNER, SIGNER)
 
 
+def test_without_another_process_it_turns_callers_away_and_goes_on(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its account may have so many processes and no more: each document is one."""
+    monkeypatch.setattr("sealcore.platform.sandbox.server.RETURN_S", 0.2)
+    monkeypatch.setattr("sealcore.platform.sandbox.server.TURN_S", 0.5)
+    os.chown(service.folder / "signer", 0, 0)  # this process calls
+    server = ForkServer(ESCAPE, service=service.address("signer"))
+    assert server.call() == []
+    before = as_account(SANDBOX, lambda: resource.prlimit(service.process.pid, resource.RLIMIT_NPROC))
+    as_account(SANDBOX, lambda: resource.prlimit(service.process.pid, resource.RLIMIT_NPROC, (1, before[1])))
+    with pytest.raises(VermilionError) as refused:
+        server.call()
+    as_account(SANDBOX, lambda: resource.prlimit(service.process.pid, resource.RLIMIT_NPROC, before))
+    assert refused.value.code in {Code.SERVICE_UNAVAILABLE, Code.OVERLOADED, Code.RESOURCES_EXHAUSTED}
+    assert server.call() == [] and service.process.poll() is None
+    server.close()
+    os.chown(service.folder / "signer", SIGNER, SIGNER)
+
+
 def test_who_takes_its_place_keeps_it(tmp_path: Path) -> None:
     first = Service(tmp_path, account=0)
     second = Service(tmp_path, account=0)

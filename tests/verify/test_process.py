@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from tests import plain_http
+from tests.support.disks import Hog, small_disk
 from tests.verify.conftest import take_port
-from tests.verify.office import Office
+from tests.verify.office import Office, Sealed
 
 
 def test_the_process_says_that_it_is_ready_answers_and_ends_cleanly(office: Office, tmp_path: Path) -> None:
@@ -27,6 +29,26 @@ def test_the_process_says_that_it_is_ready_answers_and_ends_cleanly(office: Offi
         process.send_signal(signal.SIGTERM)
         _out, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
+
+
+def test_a_full_tmp_is_nothing_that_it_needs(office: Office, sealed: Sealed, tmp_path: Path) -> None:
+    """Uploads stay in memory, also those that a library would put into a file; so do its sandbox's documents."""
+    port = take_port()
+    config = _write_config(office, tmp_path, port, take_port())
+    with small_disk(tmp_path / "tmp", 1) as full:
+        Hog(full).fill()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "verify", "--config", config], stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(full)}, text=True
+        )
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            for document in (sealed.data, sealed.data + b"\n" * 3_000_000):
+                answer = plain_http.post(f"http://127.0.0.1:{port}/v1/verify", files={"file": ("x.pdf", document)})
+                assert answer.status_code == 200 and answer.json()["size_bytes"] == len(document), answer.text[:500]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def test_a_wrong_configuration_is_named_and_ends_the_process(office: Office, tmp_path: Path) -> None:
