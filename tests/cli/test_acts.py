@@ -127,7 +127,7 @@ def test_a_client_whose_form_came_to_nothing_is_asked_for_again_and_not_register
     assert office.run("forms", "reject", first, "--as", "Zhao Ming", "--reason", "not yet").returncode == exits.DONE
     second = office.json("clients", "add", "once-only", "--out", tmp_path / "b")["form"]  # its key is another one
     code, said = add("c")
-    assert code == exits.REFUSED and "CONFLICT" in said and f"`vermilion forms withdraw {second}`" in said
+    assert code == exits.REFUSED and "CONFLICT" in said and f"`vermilion forms withdraw {second} --state" in said
     assert office.run("forms", "withdraw", second).returncode == exits.DONE
     code, said = add("c", "--for-unit", "ELSEWHERE")
     assert code == exits.REFUSED and "CONFLICT" in said and "keeps its units" in said

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import EXAMPLES, REPOSITORY
+from vermilion.operation.launcher import running
+from vermilion.state.layout import Layout
 
 PORTS_FROM = 21_000 + os.getpid() % 200 * 40  # apart from other runs on this machine
 DEMO_TIMEOUT_S = 600
@@ -117,7 +119,7 @@ def up(demo: Demo) -> Iterator[Up]:
     else:
         raise AssertionError("".join(printed))
     threading.Thread(target=process.stdout.read, daemon=True).start()
-    pids = {file.stem: json.loads(file.read_text())["pid"] for file in (demo.state / "run").glob("*.pid")}
+    pids = {one.service: one.pid for one in running(Layout.at(demo.state))}
     yield Up(demo, pids, _ports(demo.state))
     process.send_signal(2)
     assert process.wait(60) == 0

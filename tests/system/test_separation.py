@@ -82,7 +82,7 @@ def separated(demo: Demo, repository: Path) -> Iterator[Separated]:
     with tempfile.TemporaryDirectory(prefix="vermilion-accounts-") as name:  # pytest's own folders let nobody pass through
         Path(name).chmod(0o711)
         state = Path(name) / "var"
-        shutil.copytree(demo.state, state, ignore=shutil.ignore_patterns("callers"))
+        shutil.copytree(demo.state, state, ignore=shutil.ignore_patterns("callers"), symlinks=True)
         said = subprocess.run(
             [repository / "deploy" / "accounts.sh", state, "--numbers", "64000"], capture_output=True, text=True, check=True
         ).stdout
