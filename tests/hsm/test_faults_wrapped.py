@@ -205,13 +205,13 @@ def test_a_really_wrong_pin_is_presented_once_by_processes_that_start_together(
     configuration = settings.pin_file.with_name("wrapped.toml")
     configuration.write_text(toml(wrapped.settings(settings)))
     right = settings.pin_file.read_text()
-    settings.pin_file.write_text("wrong")
+    settings.pin_file.write_text("8315-6402")
     wrapped.reset()
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda _: run_program("generate.py", configuration, "p-256", "never"), range(4)))
     assert all("HSM_PIN_REFUSED" in one.stderr for one in done)
     assert wrapped.calls("C_Login") == 1
-    assert not any("wrong" in one.stderr + one.stdout for one in done)
+    assert not any("8315-6402" in one.stderr + one.stdout for one in done)
     settings.pin_file.write_text(right)
     assert run_program("generate.py", configuration, "p-256", "made").stdout == "OK\n"
 

@@ -94,8 +94,9 @@ def augmenter(tmp_path: Path, sandbox: Sandbox) -> Iterator[Callable[..., Augmen
         anchors = tmp_path / "root.pem"
         anchors.write_bytes(world.root.certificate.public_bytes(Encoding.PEM))
         sources = Sources((world.host,) if allowed is None else allowed)
-        settings = HttpSource(name="tsa", url=f"{world.url}/tsa", anchors_file=anchors)
-        tsa = TimestampSources([OutsideTsa(settings, world.clock, SourceMetrics(CollectorRegistry()))], within_s=10)
+        # A machine under load may take seconds for an answer; what is slow is tried where sources are.
+        settings = HttpSource(name="tsa", url=f"{world.url}/tsa", anchors_file=anchors, connect_s=20, read_s=20, total_s=30)
+        tsa = TimestampSources([OutsideTsa(settings, world.clock, SourceMetrics(CollectorRegistry()))], within_s=30)
         opened.extend((sources, tsa))
         chains = Chains([certificate(world.root.der)], sources.certificate, sandbox.build)
         return Augmenter(sandbox, chains, Collector(sources, world.clock), tsa, world.clock, aim=aim or Aim())
