@@ -24,7 +24,7 @@ export $(DATA)
 WORDS = mapfile -t -d '' words < <(printf '%s' "$$$(1)" | xargs -r printf '%s\0'); wait $$!;
 NUMBER := [[ $$number =~ ^[0-9]{1,9}$$ ]] || { echo "$$name is a number" >&2; exit 64; }
 BIN := .venv/bin
-LONG_TESTS := tests/benchmarks/test_run.py tests/benchmarks/test_peers.py tests/longterm/test_corpus.py tests/ca/test_rollover_services.py $(addprefix tests/cli/,test_rollover.py test_extending.py test_outside_ca.py test_demo.py test_without_core.py) tests/system/test_kills_at_length.py tests/judges
+LONG_TESTS := tests/benchmarks/test_run.py tests/benchmarks/test_peers.py tests/longterm/test_corpus.py tests/ca/test_rollover_services.py $(addprefix tests/cli/,test_rollover.py test_extending.py test_outside_ca.py test_demo.py test_without_core.py) tests/system/test_kills.py tests/system/test_kills_at_length.py tests/judges
 PACKAGES := sealcore signer longterm ca timestamp ledger verify workflow sandbox vermilion hsm_config benchmarks tools
 
 .PHONY: help setup setup-test setup-long setup-bench demo up check test test-more test-long fuzz crash lint format lock proto docs deploy-files documents bench bench-peers soak clean
