@@ -110,19 +110,22 @@ def up(demo: Demo) -> Iterator[Up]:
     process = subprocess.Popen(
         [program, "up", "--state", "var"], cwd=demo.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    assert process.stdout is not None
-    printed = []
-    for line in process.stdout:  # it says when to press Ctrl-C once all services are ready
-        printed.append(line)
-        if "Ctrl-C" in line:
-            break
-    else:
-        raise AssertionError("".join(printed))
-    threading.Thread(target=process.stdout.read, daemon=True).start()
-    pids = {one.service: one.pid for one in running(Layout.at(demo.state))}
-    yield Up(demo, pids, _ports(demo.state))
-    process.send_signal(2)
-    assert process.wait(60) == 0
+    try:
+        assert process.stdout is not None
+        printed = []
+        for line in process.stdout:  # it says when to press Ctrl-C once all services are ready
+            printed.append(line)
+            if "Ctrl-C" in line:
+                break
+        else:
+            raise AssertionError("".join(printed))
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        pids = {one.service: one.pid for one in running(Layout.at(demo.state))}
+        yield Up(demo, pids, _ports(demo.state))
+    finally:  # also where it could not be made: nothing is left running
+        process.send_signal(2)
+        ended = process.wait(60)
+    assert ended == 0
     assert not [name for name, pid in pids.items() if Path(f"/proc/{pid}").exists()], "a service outlived `vermilion up`"
 
 
