@@ -1,6 +1,6 @@
 //! Values as trees, to a bounded depth, where copying them as they are is not enough (ISO 32000-2 §7.3).
 
-use crate::dictionary::Dictionary;
+use crate::dictionary::{Dictionary, MOST_ENTRIES};
 use crate::scan::{self, Token, DEPTH};
 use crate::NotLean;
 
@@ -148,6 +148,9 @@ pub fn deep_dictionary(text: &[u8]) -> Result<(Dictionary<'static>, usize), NotL
             Some(end) => end,
             None => parse(text, start, text.len())?.1,
         };
+        if places.len() == MOST_ENTRIES {
+            return Err(NotLean("a dictionary has very many entries"));
+        }
         places.push([slash + 1 - begin, key_end - begin, start - begin, position - begin]);
     }
     let end = scan::close(text, position).ok_or(NotLean("a dictionary cannot be read"))?;

@@ -8,6 +8,9 @@ use crate::NotLean;
 /// The end of an object that is parsed at once, without the data of a stream.
 pub const LARGEST_OBJECT_BYTES: usize = 256 * 1024;
 
+/// Entries of one dictionary; catalogs, pages and trailers have some dozen. They are compared with each other, so their number is bounded.
+pub const MOST_ENTRIES: usize = 1_000;
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     key: (u32, u32),
@@ -34,6 +37,9 @@ impl<'a> Dictionary<'a> {
             let Some(key_end) = scan::name(window, slash) else { break };
             let start = scan::spaces(window, key_end);
             let Some(value_end) = scan::value(window, start, DEPTH) else { break };
+            if entries.len() == MOST_ENTRIES {
+                return Err(NotLean("a dictionary has very many entries"));
+            }
             escapes |= memchr::memchr(b'#', &window[slash + 1..key_end]).is_some();
             entries.push(Entry {
                 key: ((slash + 1 - at) as u32, (key_end - at) as u32),

@@ -509,7 +509,7 @@ fn has_header(document: &[u8]) -> bool {
 fn inflated(data: &[u8], room: usize) -> Result<Vec<u8>, NotLean> {
     let cut = NotLean("a stream is cut off or too large");
     let mut inflater = Decompress::new(true);
-    let mut plain = Vec::with_capacity((4 * data.len()).clamp(256, room + 1));
+    let mut plain = Vec::with_capacity((4 * data.len()).max(256).min(room + 1));
     loop {
         let (before_in, before_out) = (inflater.total_in(), plain.len());
         let rest = &data[inflater.total_in() as usize..];

@@ -4,6 +4,7 @@
 
 use std::io::Write;
 
+use crate::dictionary::MOST_ENTRIES;
 use crate::file::File;
 use crate::hash::Hash;
 use crate::numbers::FreeNumbers;
@@ -174,8 +175,10 @@ fn trailer(file: &File, identifier: &[u8], state: &Hash) -> Result<Vec<u8>, NotL
     let mut entries: Vec<(&[u8], &[u8])> = Vec::with_capacity(6);
     for section in file.sections.iter().rev() {
         for (key, value) in section.trailer().iter() {
+            let count = entries.len();
             match entries.iter_mut().find(|entry| entry.0 == key) {
                 Some(entry) => entry.1 = value,
+                None if count == MOST_ENTRIES => return Err(NotLean("the trailers have very many entries")),
                 None => entries.push((key, value)),
             }
         }

@@ -206,7 +206,7 @@ impl<'q> Quick<'q> {
         let range = format!("[0 {} {} {}]", self.base + start, self.base + end, suffix.len() - end);
         cursor.expect(range.as_bytes())?;
         require(suffix[cursor.at()..range_end].iter().all(|&byte| byte == b' '))?;
-        require(suffix[start + 1..end - 1].iter().all(|&byte| byte == b'0') && &suffix[end - 1..end + 2] == b">>>")?;
+        require(suffix[start + 1..end - 1].iter().all(|&byte| byte == b'0') && suffix.get(end - 1..end + 2) == Some(&b">>>"[..]))?;
         require(end + 2 == part.stop)?;
         Ok((start, end))
     }

@@ -135,7 +135,7 @@ impl<'d> Document<'d> {
         let mut sections = self.sections.iter().rev();
         let mut entries = sections.next().ok_or(Otherwise)?.trailer(self.bytes)?;
         for section in sections {
-            entries.override_with(&section.trailer(self.bytes)?);
+            entries.override_with(&section.trailer(self.bytes)?)?;
         }
         Ok(entries)
     }
@@ -278,7 +278,8 @@ impl Section {
 }
 
 fn run_of(runs: &[Run], number: u64) -> Option<&Run> {
-    runs.iter().find(|run| run.0 <= number && number - run.0 < run.1)
+    let index = runs.partition_point(|run| run.0 <= number);
+    runs[..index].last().filter(|run| number - run.0 < run.1)
 }
 
 impl Table {
@@ -288,9 +289,11 @@ impl Table {
         loop {
             let mut head = cursor;
             let Ok((first, count)) = run_head(&mut head) else { break };
-            require(first >= next || count == 0)?;
-            runs.push((first, count, head.at()));
-            next = next.max(first + count);
+            if count > 0 {
+                require(first >= next)?;
+                runs.push((first, count, head.at()));
+                next = first + count;
+            }
             let rows = usize::try_from(count).ok().and_then(|count| count.checked_mul(ROW_BYTES)).ok_or(Otherwise)?;
             require(rows <= bytes.len() - head.at())?;
             cursor = Cursor::new(bytes, head.at() + rows);
@@ -352,9 +355,11 @@ impl Rows {
         let width = 1 + second as usize + third as usize;
         let (mut runs, mut before, mut next) = (Vec::new(), 0usize, 0);
         for pair in index.chunks_exact(2) {
-            require(pair[0] >= next || pair[1] == 0)?;
-            runs.push((pair[0], pair[1], before));
-            next = next.max(pair[0] + pair[1]);
+            if pair[1] > 0 {
+                require(pair[0] >= next)?;
+                runs.push((pair[0], pair[1], before));
+                next = pair[0] + pair[1];
+            }
             before = before.checked_add(usize::try_from(pair[1]).map_err(|_| Otherwise)?).ok_or(Otherwise)?;
             require(before <= MOST_ROWS_BYTES)?;
         }
@@ -435,7 +440,7 @@ fn inflated(filter: Option<&[u8]>, data: &[u8], most_bytes: usize) -> Found<Vec<
         Some(filter) => require(filter == b"/FlateDecode")?,
     }
     let mut inflater = Decompress::new(true);
-    let mut plain = Vec::with_capacity((4 * data.len()).clamp(256, most_bytes + 1));
+    let mut plain = Vec::with_capacity((4 * data.len()).max(256).min(most_bytes + 1));
     loop {
         let (taken, given) = (inflater.total_in() as usize, plain.len());
         let status = inflater.decompress_vec(&data[taken..], &mut plain, FlushDecompress::None).map_err(|_| Otherwise)?;

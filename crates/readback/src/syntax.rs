@@ -11,6 +11,8 @@ pub type Found<T> = Result<T, Otherwise>;
 
 /// Deepest nesting of values.
 pub const DEEPEST: u32 = 4;
+/// Entries of one dictionary, which are compared with each other.
+const MOST_ENTRIES: usize = 1_000;
 const LONGEST_DICTIONARY_BYTES: usize = 256 * 1024;
 
 /// Goes on only where this holds.
@@ -263,7 +265,7 @@ impl<'t> Entries<'t> {
             let key = cursor.name()?;
             cursor.blanks();
             let value = cursor.value(DEEPEST)?;
-            require(!entries.has(key))?;
+            require(entries.len() < MOST_ENTRIES && !entries.has(key))?;
             entries.0.push((key, value));
         }
     }
@@ -299,13 +301,17 @@ impl<'t> Entries<'t> {
     }
 
     /// Takes over the entries of a newer section's trailer; keys keep their places.
-    pub fn override_with(&mut self, newer: &Self) {
+    pub fn override_with(&mut self, newer: &Self) -> Found<()> {
         for (key, value) in newer.iter() {
             match self.0.iter_mut().find(|entry| entry.0 == key) {
                 Some(entry) => entry.1 = value,
-                None => self.0.push((key, value)),
+                None => {
+                    require(self.len() < MOST_ENTRIES)?;
+                    self.0.push((key, value));
+                }
             }
         }
+        Ok(())
     }
 
     /// Requires that the other has the same entries, but for those under some keys.
