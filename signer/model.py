@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 from dataclasses import dataclass
+from typing import Final
 
 from sealcore.errors import VermilionError
 from sealcore.protocol.leaf import Leaf, Placement, leaf_hash
 
+UNCHANGEABLE: Final = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+"""What the memory of a mapped document may no longer do (memfd_create(2)): what was hashed is what is read, and never ends early."""
 Document = bytes | mmap.mmap
 """A document: in memory, or mapped when it is large. Slices of both are bytes."""
 

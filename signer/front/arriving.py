@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from dataclasses import dataclass
 from typing import Final
 
 from protos.vermilion.v1 import signer_pb2
 from sealcore.errors import Code, VermilionError
+from signer.model import UNCHANGEABLE
 
 STALLED_S: Final = 60.0  # a client that stops in the middle of a document is given up after so long
 LEAST_BYTES_A_SECOND: Final = 256 * 1024  # and so is one that sends more slowly
@@ -65,7 +67,7 @@ class Arriving:
         ends_s = self._waited_s + STALLED_S + to_come_bytes / LEAST_BYTES_A_SECOND
         # Anonymous memory, no file: a document must not be left on a disk, and a descriptor passes
         # to the worker without a copy.
-        self._documents[item.index] = _Arriving(item, os.memfd_create("vermilion-document", os.MFD_CLOEXEC), ends_s)
+        self._documents[item.index] = _Arriving(item, os.memfd_create("vermilion-document", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), ends_s)
 
     def add(self, chunk: signer_pb2.SealStreamRequest.Chunk) -> tuple[signer_pb2.Item, int] | None:
         """Once its last byte is there, the document's item and descriptor, which the caller closes; None before.
@@ -87,6 +89,8 @@ class Arriving:
         one.here_bytes = end
         if end < one.item.size_bytes:
             return None
+        # From here on nobody can change or shorten it, this process included: a worker maps it, and what it hashed is what it reads.
+        fcntl.fcntl(one.descriptor, fcntl.F_ADD_SEALS, UNCHANGEABLE)
         del self._documents[chunk.index]
         return one.item, one.descriptor
 

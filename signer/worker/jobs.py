@@ -6,6 +6,7 @@ None] …]], followed by the serialised ``Items`` of each group.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 from collections.abc import Iterable, Sequence
@@ -16,9 +17,9 @@ import cbor2
 from google.protobuf.message import DecodeError
 
 from protos.vermilion.v1 import signer_pb2
-from sealcore.errors import VermilionError
+from sealcore.errors import Code, VermilionError
 from sealcore.exhaustion import typed
-from signer.model import Call, ItemRequest, Outcome
+from signer.model import UNCHANGEABLE, Call, ItemRequest, Outcome
 from signer.worker.channel import HALF_BYTES, Channel, Slot, to_descriptor
 from signer.worker.messages import parsed, request_of
 
@@ -87,7 +88,7 @@ def read_job(slot: Slot, head_bytes: int, descriptors: Sequence[int]) -> list[Re
     return groups
 
 
-def _read(data: memoryview, large: mmap.mmap | None) -> tuple[list[ItemRequest] | None, list[Outcome]]:
+def _read(data: memoryview, large: mmap.mmap | VermilionError | None) -> tuple[list[ItemRequest] | None, list[Outcome]]:
     try:
         items = parsed(signer_pb2.SealStreamRequest.Items, data).items
     except DecodeError:
@@ -95,6 +96,9 @@ def _read(data: memoryview, large: mmap.mmap | None) -> tuple[list[ItemRequest] 
     requests: list[ItemRequest] = []
     malformed: list[Outcome] = []
     for item in items:
+        if isinstance(large, VermilionError):
+            malformed.append(Outcome(item.index, large))
+            continue
         try:
             request = request_of(item)
             requests.append(request if large is None else replace(request, document=large))
@@ -105,9 +109,14 @@ def _read(data: memoryview, large: mmap.mmap | None) -> tuple[list[ItemRequest] 
     return requests, malformed
 
 
-def _mapped(descriptor: int) -> mmap.mmap:
+def _mapped(descriptor: int) -> mmap.mmap | VermilionError:
+    """The document in memory that the front has made unchangeable; a refusal for any other, whose bytes could change before they are sealed."""
     try:
+        if fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & UNCHANGEABLE != UNCHANGEABLE:
+            return VermilionError(Code.INTERNAL, "the memory of a document can still be changed")
         return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    except OSError as fault:
+        return typed(fault)
     finally:
         os.close(descriptor)
 

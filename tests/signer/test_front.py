@@ -188,9 +188,36 @@ def test_another_worker_gets_what_has_no_answer_yet() -> None:
 # --- slots and descriptors ---------------------------------------------------------------------------------------------------------
 
 
+def arrived(document: bytes) -> int:
+    """The descriptor of a large document whose bytes have come."""
+    arriving = Arriving()
+    arriving.begin(signer_pb2.Item(index=6, size_bytes=len(document)))
+    whole = arriving.add(signer_pb2.SealStreamRequest.Chunk(index=6, offset=0, data=document))
+    assert whole is not None
+    return whole[1]
+
+
+def test_a_large_document_cannot_change_between_its_hash_and_its_seal() -> None:
+    """Neither by whoever holds its descriptor, nor by a worker that is handed memory which others may still write."""
+    descriptor = arrived(b"%PDF large")
+    for change in (lambda: os.pwrite(descriptor, b"x", 0), lambda: os.ftruncate(descriptor, 3), lambda: os.ftruncate(descriptor, 300)):
+        with pytest.raises(PermissionError):
+            change()
+    os.close(descriptor)
+    slot, open_to_all = Slot.create(), to_descriptor(b"%PDF large")
+    announced = signer_pb2.Item(index=6, placement=placement_to_message(Placement()), size_bytes=10)
+    group = SentGroup(Call("token", "b", "r2", "span", 99), Request.Items(items=[announced]).SerializeToString(), open_to_all)
+    message, _ = write_job(slot, 1, 0, [group])
+    (read,) = read_job(slot, message["head"], [os.dup(open_to_all)])
+    (refused,) = read.malformed
+    assert isinstance(refused.result, VermilionError) and refused.result.code is Code.INTERNAL
+    os.close(open_to_all)
+    slot.close()
+
+
 def test_a_job_comes_out_of_a_slot_as_it_went_in() -> None:
     slot = Slot.create()
-    large = to_descriptor(b"%PDF large")
+    large = arrived(b"%PDF large")
     try:
         first = SentGroup(
             Call("token", "a", "r1", "", None), Request.Items(items=[item(4, b"%PDF one"), item(5, b"%PDF two")]).SerializeToString()

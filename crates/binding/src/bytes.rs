@@ -24,8 +24,8 @@ impl<'d> Document<'d> {
         match self {
             Self::Bytes(bytes) => bytes,
             Self::Mapped(buffer) if buffer.is_c_contiguous() && buffer.len_bytes() > 0 => {
-                // SAFETY: the buffer is held, contiguous, of single bytes, and this long. Documents are mapped read-only here, from a file
-                // that whoever wrote it has sealed against further writing.
+                // SAFETY: the buffer is held, contiguous, of single bytes, and this long. The signer's documents are mapped from memory that
+                // is sealed against writing and shortening (memfd_create(2)).
                 unsafe { std::slice::from_raw_parts(buffer.buf_ptr().cast(), buffer.len_bytes()) }
             }
             Self::Mapped(_) => &[],
