@@ -52,7 +52,7 @@ class Refusals:
             return
         if noted:
             raise VermilionError(
-                Code.HSM_PIN_REFUSED, f"the token refused this PIN file before; it is tried again when {pin_file} is written anew"
+                Code.HSM_PIN_REFUSED, f"the token refused this PIN file before; it is tried again when {pin_file.name} is written anew"
             )
 
 

@@ -18,6 +18,7 @@ import contextlib
 import os
 import random
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ class Standing:
     fault: VermilionError | None = None
 
 
-class _Rounds:
+class _Rounds(ABC):
     """What happens around a round, wherever it runs.
 
     name        of the task, in logs and metrics
@@ -142,9 +143,9 @@ class _Rounds:
         self._log = get_log(name)
 
     @property
+    @abstractmethod
     def alive(self) -> bool:
         """Whether anything runs its rounds."""
-        raise NotImplementedError
 
     @property
     def standing(self) -> Standing:

@@ -30,6 +30,7 @@ _CONTENT_TYPE, _MESSAGE_DIGEST = "2a864886f70d010903", "2a864886f70d010904"
 _SIGNING_CERTIFICATE_V2, _SIGNATURE_TIME_STAMP = "2a864886f70d010910022f", "2a864886f70d010910020e"
 _TST_INFO: Final = "2a864886f70d0109100104"
 _VERSION: Final = "01"
+_CURVES: Final = {"secp256r1": "p-256", "secp384r1": "p-384"}
 _RSA_SHA256: Final = "06092a864886f70d01010b0500"  # with NULL (RFC 4055 §5)
 _ECDSA: Final = {"sha256": "06082a8648ce3d040302", "sha384": "06082a8648ce3d040303"}  # without parameters (RFC 5758 §3.2)
 
@@ -184,8 +185,8 @@ def _key(public_key: object) -> tuple[str, bytes]:
     if isinstance(public_key, rsa.RSAPublicKey):
         return "rsa", public_key.public_bytes(Encoding.DER, PublicFormat.PKCS1)
     assert isinstance(public_key, ec.EllipticCurvePublicKey)
-    point = public_key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    return ("p-384" if isinstance(public_key.curve, ec.SECP384R1) else "p-256"), point
+    _require(public_key.curve.name in _CURVES, "unexpected curve")
+    return _CURVES[public_key.curve.name], public_key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
 def _verifier(public_key: object, algorithm: Node, hash_name: str) -> Verify:
