@@ -1,6 +1,6 @@
 """What marks mean, without any PDF library: which slice of which picture goes where, and the commands that show it.
 
-Both writers take it from here, so that a mark looks the same whichever of them made it.
+The writer in the sandbox takes it from here. The compiled one (`crates/lean`) has the same sums of its own, and tests hold the two to the same picture.
 """
 
 from __future__ import annotations

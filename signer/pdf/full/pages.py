@@ -11,8 +11,8 @@ from typing import Any, Final
 from pyhanko.pdf_utils import generic
 
 from sealcore.errors import Code, VermilionError
+from signer.pdf.full.kids import more_kids
 from signer.pdf.full.objects import found, found_array
-from signer.pdf.kids import more_kids
 from signer.pdf.marks import Box, intersection
 
 MOST_PAGES: Final = 1_000_000  # a tree of shared branches can name more pages than there are objects

@@ -18,8 +18,8 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.misc import read_non_whitespace
 from pyhanko.pdf_utils.rw_common import PdfHandler
 
+from signer.pdf.full.numbers import LARGEST_OBJECT_NUMBER
 from signer.pdf.full.objects import Appendix, dictionary, found, name, number
-from signer.pdf.numbers import LARGEST_OBJECT_NUMBER
 
 MOST_OBJECTS: Final = 1_000_000
 MOST_STREAM_BYTES: Final = 64 * 1024 * 1024  # of one object stream, decoded

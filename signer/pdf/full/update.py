@@ -14,10 +14,10 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.xref import XRefSectionData, XRefSectionType
 
 from sealcore.errors import Code, VermilionError
+from signer.pdf.full.numbers import LARGEST_OBJECT_NUMBER, FreeNumbers
 from signer.pdf.full.objects import Appendix, plainly
 from signer.pdf.full.packed import Reader
 from signer.pdf.kinds import kind_of
-from signer.pdf.numbers import LARGEST_OBJECT_NUMBER, FreeNumbers
 
 HEADER_WINDOW_BYTES: Final = 1024  # where readers look for %PDF- (ISO 32000-1 Annex H.3, note 13)
 _KEYWORD_WINDOW_BYTES: Final = 16

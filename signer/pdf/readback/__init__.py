@@ -5,12 +5,13 @@ object or to its cross-reference section, every object must be asked for by the 
 only where the plan says so. The result, ``Accounted``, holds the one digest that may be signed. After signing, ``sealed.read_back`` compares
 the sealed update with the accounted one, byte for byte but for the hole, and verifies the CMS in the hole.
 
-    accounted ─▶ account ─┬▶ quick_account   the lean writer's one spelling: quick_update, quick_document, quick_values, quick_pages, known_appearances
-                          └▶ (the rest)      any spelling: update, reader, syntax, continuation, pages, appearance, ambiguity, repair, metadata
-    sealed    ─▶ cms ─────▶ known_cms        what all seals of one key have in common is judged in full once, then compared
+    accounted ─┬▶ quick_account  the lean writer's one spelling, by the compiled core (crates/readback), which gets the plan from ``expected``
+               └▶ account        any spelling: update, reader, syntax, continuation, pages, appearance, ambiguity, repair, metadata
+    sealed ────┬▶ known_cms      what all seals of one key have in common is compared, the rest verified, by the compiled core
+               └▶ cms            the whole, once for each key
 
 The quick ways never refuse. What they do not recognise goes to the general way, whose word is final.
 
 In the sandbox, before any of this, ``locate`` (our own reader) and ``pdfium`` (another's) look for the signature in what the full writer
-made, since a damaged document may hide it. Why it is built like this: ADR 5, ADR 9 and ADR 25.
+made, since a damaged document may hide it. Why it is built like this: ADR 5, ADR 9, ADR 25 and ADR 31.
 """

@@ -12,7 +12,8 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from sealcore.hashes import hash_state
-from signer.pdf import numbers, reasons
+from signer.pdf import reasons
+from signer.pdf.full import numbers
 from signer.pdf.lean import prepare_lean
 from signer.pdf.readback import continuation, quick_account
 from signer.pdf.readback.reader import MOST_WORK, Reader

@@ -15,8 +15,8 @@ import pytest
 from sealcore.errors import Code, VermilionError
 from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
+from signer.pdf.full.numbers import FreeNumbers
 from signer.pdf.lean import prepare_lean
-from signer.pdf.numbers import FreeNumbers
 from signer.pdf.plan import Plan, Prepared
 from signer.pdf.prepare import prepare
 from tests.signer.pdf import documents
