@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -21,7 +20,7 @@ import psycopg
 import pytest
 from hypothesis import settings
 
-from tests.support import order, programs
+from tests.support import order, ports, programs
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLES = REPOSITORY / "examples" / "documents"
@@ -95,14 +94,7 @@ def documents_folder() -> Path:
 @pytest.fixture
 def free_port() -> Callable[[], int]:
     """A function that gives a port nobody listens on."""
-
-    def take() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            return port
-
-    return take
+    return ports.free_port
 
 
 class PostgresqlServer:

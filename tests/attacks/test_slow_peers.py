@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from protos.vermilion.v1 import verify_pb2, verify_pb2_grpc
+from tests.support.ports import free_port
 from tests.support.waiting import WITHIN_S, until
-from tests.verify.conftest import take_port
 from tests.verify.office import Office
 
 DESCRIPTORS: Final = 400  # of the service
@@ -47,7 +47,7 @@ class Verifying:
 @pytest.fixture(scope="module")
 def verifying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifying]:
     tmp_path = tmp_path_factory.mktemp("verifying")
-    office, port, rpc_port = Office(), take_port(), take_port()
+    office, port, rpc_port = Office(), free_port(), free_port()
     for name, authority in (("root", office.root), ("seals", office.seals)):
         (tmp_path / f"{name}.pem").write_bytes(authority.identity.pem)
     config, log = tmp_path / "verify.toml", tmp_path / "log"
@@ -199,6 +199,6 @@ serving.close()
 
 def test_handshakes_that_fail_at_grpc_fill_no_log(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", JUNK_TO_GRPC, str(tmp_path), str(take_port())], stderr=subprocess.PIPE, timeout=WITHIN_S, check=True
+        [sys.executable, "-c", JUNK_TO_GRPC, str(tmp_path), str(free_port())], stderr=subprocess.PIPE, timeout=WITHIN_S, check=True
     )
     assert len(done.stderr) < MOST_LOG_BYTES // 10, done.stderr[:1000]

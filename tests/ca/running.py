@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from sealcore.platform.config import TlsSettings
 from sealcore.platform.rpc.client import channel
 from sealcore.platform.rpc.errors import from_rpc_error
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, declared_request, software_request, toml
+from tests.support.ports import free_port
 from tests.support.programs import program
 
 CN = NameOID.COMMON_NAME
@@ -74,19 +74,12 @@ def make_identities(office: Office, folder: Path) -> dict[str, TlsSettings]:
     return made
 
 
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def running(office: Office, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The service over the office's token and database, shared by the tests of this module."""
     tmp_path = tmp_path_factory.mktemp("service")
     identities = make_identities(office, tmp_path)
-    rpc, http, ledger, metrics = (unused_port() for _ in range(4))
+    rpc, http, ledger, metrics = (free_port() for _ in range(4))
     values: dict[str, object] = {
         "public_url": PUBLIC_URL,
         "ocsp_url": OCSP_URL,

@@ -18,8 +18,9 @@ from sealcore.hsm import softhsm
 from tests import plain_http
 from tests.ca.conftest import office_of_its_own
 from tests.ca.office import Office, declare_made, generate_keys, toml
-from tests.ca.running import IDENTITIES, Running, declared_message, issue_message, refusal, unused_port
+from tests.ca.running import IDENTITIES, Running, declared_message, issue_message, refusal
 from tests.ca.running import running as running  # noqa: PLC0414  (its fixture)
+from tests.support.ports import free_port
 from tests.support.programs import program
 from tests.support.waiting import until
 
@@ -39,7 +40,7 @@ def responder(office: Office, running: Running, tmp_path_factory: pytest.TempPat
     token = softhsm.create(folder / "hsm", "ocsp")
     generate_keys(token, {"ocsp.own.1": "p-256", "ocsp.own.2": "p-256"}, folder)
     declare_made(office.pki, "ocsp", folder, "ocsp.own.1", "ocsp.own.2")
-    port, monitoring = unused_port(), unused_port()
+    port, monitoring = free_port(), free_port()
     values: dict[str, object] = {
         "keys": {"seals": "ocsp.own.1", "infrastructure": "ocsp.own.2"},
         "database": {"url": office.database_url},

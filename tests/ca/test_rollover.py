@@ -56,7 +56,7 @@ from sealcore.platform.rpc.client import channel
 from sealcore.platform.rpc.errors import from_rpc_error
 from tests import plain_http
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, generate_keys, new_office, software_request, toml
-from tests.ca.running import unused_port
+from tests.support.ports import free_port
 from tests.support.programs import program
 
 pytestmark = pytest.mark.xdist_group("ca rollover")  # what they share is slow to make
@@ -261,7 +261,7 @@ def service(rolled: Rolled, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     trust = folder / "trust.pem"
     trust.write_bytes(b"".join(path.read_bytes() for path in rolled.files("infrastructure", "infrastructure.2")))
     identities = {f"{name}-{generation}": _identity(rolled.office, folder, name, generation, trust) for name, generation in CALLERS}
-    rpc, http = unused_port(), unused_port()
+    rpc, http = free_port(), free_port()
     values: dict[str, object] = {
         "public_url": PUBLIC_URL,
         "ocsp_url": OCSP_URL,

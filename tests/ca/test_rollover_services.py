@@ -26,7 +26,8 @@ from sealcore.platform.rpc.client import channel
 from sealcore.platform.rpc.errors import from_rpc_error
 from tests import plain_http
 from tests.ca.office import PUBLIC_URL, Office, declare, declare_made, generate_keys, new_office, software_request, toml
-from tests.ca.running import IDENTITIES, declared_message, make_identities, unused_port
+from tests.ca.running import IDENTITIES, declared_message, make_identities
+from tests.support.ports import free_port
 from tests.support.programs import program
 from tests.support.waiting import until
 
@@ -105,7 +106,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     token = softhsm.create(folder / "hsm", "ocsp")
     generate_keys(token, {"ocsp.own.1": "p-256", "ocsp.own.2": "p-256"}, folder)
     declare_made(office.pki, "ocsp", folder, "ocsp.own.1", "ocsp.own.2")
-    rpc, http, ca_metrics, answers, ocsp_metrics = (unused_port() for _ in range(5))
+    rpc, http, ca_metrics, answers, ocsp_metrics = (free_port() for _ in range(5))
     shared: dict[str, object] = {"pki_folder": str(office.pki), "database": {"url": office.database_url}}
     ca: dict[str, object] = {
         "public_url": PUBLIC_URL,

@@ -33,8 +33,9 @@ from sealcore.platform.db import connect, write
 from tests import plain_http
 from tests.ca.office import OCSP_URL, PUBLIC_URL, Office, software_request, toml
 from tests.ca.people import People, spki
-from tests.ca.running import Running, declared_message, issue_message, refusal, unused_port
+from tests.ca.running import Running, declared_message, issue_message, refusal
 from tests.ca.running import running as running  # noqa: PLC0414  (its fixture)
+from tests.support.ports import free_port
 
 
 class RecordingLedger(ledger_pb2_grpc.LedgerServicer):
@@ -283,8 +284,8 @@ def test_service_does_not_start_on_anothers_certificates(office: Office, tmp_pat
         "ocsp_url": OCSP_URL,
         "pki_folder": str(pki),
         "signer_target": "127.0.0.1:1",
-        "listen_http": {"port": unused_port()},
-        "listen_rpc": {"port": unused_port()},
+        "listen_http": {"port": free_port()},
+        "listen_rpc": {"port": free_port()},
         "database": {"url": office.database_url},
         "token": office.ca_token.model_dump(mode="json"),
         "tls": identities,

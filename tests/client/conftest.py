@@ -28,18 +28,13 @@ from tests.signer.office import Office as Staff
 from tests.signer.office import Person, document, make_keys, spki
 from tests.signer.station import Crls, Station
 from tests.support.once import copied, once
+from tests.support.ports import free_port
 from tests.support.programs import program
 from tests.support.waiting import until
 from tests.workflow.conftest import GENERATE, configuration
 from vermilion.client import Document, Form, Office, people
 
 BRIEF = Document("brief.pdf", document("Brief"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -7,7 +7,6 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -31,6 +30,7 @@ from tests.shims.sync import FaultySync
 from tests.signer.office import Office, write_toml
 from tests.signer.station import TIMEOUT_S, Crls, Station
 from tests.support.nursery import Ended, Nursery, nursery
+from tests.support.ports import free_port
 
 ORIGIN: Final = "vermilion.test/crash"
 LOG_KEY_LABEL: Final = "ledger.checkpoint.1"
@@ -95,7 +95,7 @@ class LogProcess:
         self.public, self.log = folder / "public", folder / "ledger.log"
         self._house, self._points = house, points
         self._config = folder / "ledger.toml"
-        self._port = port()
+        self._port = free_port()
         tls = house.infrastructure.identity("ledger", service_uri("ledger"))
         values: dict[str, Any] = {
             "origin": ORIGIN,
@@ -153,7 +153,7 @@ class Scene:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.house, self.variation = folder, house, variation
         self.points = Failpoints.create(folder / "failpoints")
-        self._metrics_port = port()
+        self._metrics_port = free_port()
         self.wrapped = WrappedModule.build(folder / "wrapped")
         assert house.office.token is not None
         self.office = _through(house.office, self.wrapped)
@@ -164,7 +164,7 @@ class Scene:
             "metrics": {"port": self._metrics_port},
             **settings,
         }
-        self.station = Station(folder / "signer", self.office, house.infrastructure, house.crls, database_url, port(), chosen)
+        self.station = Station(folder / "signer", self.office, house.infrastructure, house.crls, database_url, free_port(), chosen)
         self.log = LogProcess(folder / "log", house, self.station.port, self.points)
         self.starts = 0
 
@@ -277,13 +277,6 @@ class Scene:
                     return one.signal == signal.SIGKILL
             time.sleep(0.005)
         return False
-
-
-def port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def lives(pid: int) -> bool:

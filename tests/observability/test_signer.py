@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from tests.pki import InfrastructureCa
 from tests.signer.office import Office, document, make_keys
 from tests.signer.station import Crls, Station
 from tests.support.once import copied, once
+from tests.support.ports import free_port
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> I
     office = Office.in_softhsm(copied(once(tmp_path_factory, "signer", make_keys), folder / "office"))
     infrastructure = InfrastructureCa(folder / "pki")
     crls = Crls(infrastructure, office)
-    port, monitoring = _free_port(), _free_port()
+    port, monitoring = free_port(), free_port()
     extra = {"workers": {"bulk": 2, "interactive": 1}, "metrics": {"port": monitoring}, "tracing": {"endpoint": collector.endpoint}}
     station = Station(folder / "signer", office, infrastructure, crls, f"sqlite:///{folder / 'signer.db'}", port, extra)
     station.seed()
@@ -46,12 +46,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> I
 
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _samples(url: str) -> Samples:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,9 @@ from tests.pki import InfrastructureCa
 from tests.signer.office import Office, make_keys
 from tests.signer.station import Crls, Station
 from tests.support.once import copied, once
+from tests.support.ports import free_port
 
 __all__ = ["house", "scenes"]
-
-
-def port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +50,7 @@ def stations(office: Office, infrastructure: InfrastructureCa, crls: Crls) -> Ca
     """A function that makes a signer over a database and seeds it."""
 
     def make(folder: Path, database_url: str, extra: dict[str, Any] | None = None) -> Station:
-        made = Station(folder, office, infrastructure, crls, database_url, port(), extra or {})
+        made = Station(folder, office, infrastructure, crls, database_url, free_port(), extra or {})
         made.seed()
         return made
 

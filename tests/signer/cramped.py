@@ -11,9 +11,9 @@ import httpx
 
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.softhsm import settings_of
-from tests.crash.scene import port
 from tests.signer.office import Office
 from tests.signer.station import Station
+from tests.support.ports import free_port
 
 Stations = Callable[..., Station]
 
@@ -22,7 +22,7 @@ class Cramped:
     """A signer with its state and its log in ``folder``, and what monitoring reads of it."""
 
     def __init__(self, folder: Path, stations: Stations, **extra: Any) -> None:
-        self.monitoring = port()
+        self.monitoring = free_port()
         self.folder = folder
         told = {"metrics": {"port": self.monitoring}, "workers": {"bulk": 1, "interactive": 1}, **extra}
         self.station = stations(folder / "station", f"sqlite:///{folder / 'signer.db'}", told)

@@ -14,9 +14,9 @@ from protos.vermilion.v1 import ledger_pb2, signer_pb2
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import client_uri, operator_uri, service_uri, uuid7
 from signer.api.signer_rpc import RULES
-from tests.signer.conftest import port
 from tests.signer.office import document
 from tests.signer.station import Station, typed
+from tests.support.ports import free_port
 
 WORKFLOW, OPERATOR = service_uri("workflow"), operator_uri("test")
 
@@ -137,7 +137,7 @@ def test_keys_are_listed_with_purpose_and_never_extractable(station: Station) ->
 
 
 def test_metrics_are_served_where_a_port_is_given(sqlite_station: Callable[..., Station]) -> None:
-    metrics = port()
+    metrics = free_port()
     station = sqlite_station(metrics={"port": metrics})
     station.forked = False  # here as it is started in service
     with station.running():

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from sealcore.errors import Code, VermilionError
-from tests.crash.scene import port
 from tests.pki import InfrastructureCa
 from tests.signer.acting import stop
 from tests.signer.batches import batch, entries_of, everything_sealed_once, refused_codes
@@ -20,6 +19,7 @@ from tests.signer.cramped import Cramped, Stations, code_of, copied
 from tests.signer.office import Office, document
 from tests.signer.station import Crls, Station
 from tests.support.disks import MEBIBYTE, Hog, small_disk
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 FULL = {"storage": "STORAGE_FULL"}
@@ -161,7 +161,7 @@ def test_a_token_on_the_full_disk_outlives_the_logins_of_new_workers(
         mine, hog = copied(office, folder / "hsm"), Hog(folder)
 
         def stations(place: Path, url: str, extra: dict[str, Any]) -> Station:
-            made = Station(place, mine, infrastructure, crls, url, port(), extra)
+            made = Station(place, mine, infrastructure, crls, url, free_port(), extra)
             made.seed()
             return made
 

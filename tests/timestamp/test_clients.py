@@ -30,6 +30,7 @@ from pyhanko_certvalidator import ValidationContext
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, VerifierBuilder, decode_timestamp_response
 
 from tests import plain_http
+from tests.support.ports import free_port
 from tests.support.programs import program
 from tests.timestamp.chrony import SOON_S
 from tests.timestamp.kit import Response, SmallCa, UnitKeys, write_config
@@ -64,9 +65,7 @@ class Tsa:
 @pytest.fixture(scope="module")
 def tsa(tmp_path_factory: pytest.TempPathFactory, unit_keys: UnitKeys) -> Iterator[Tsa]:
     folder = tmp_path_factory.mktemp("clients")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     root = SmallCa("Test root")
     issuing = SmallCa("Test issuing CA", root)
     config = write_config(folder, unit_keys, issuing, port, "rsa-2048", latest_time_file=folder / "latest-time")

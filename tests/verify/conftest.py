@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import http.server
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sealcore.clock import FixedClock
 from sealcore.platform.service import Service
 from sealcore.protocol.ledger_entry import Entry
+from tests.support.ports import free_port
 from tests.verify.office import NOW, Office, Sealed, TileLog, page_document
 from verify.app import build
 from verify.log_view import LedgerView
@@ -105,13 +105,13 @@ def service(office: Office, web: tuple[str, Path], tmp_path_factory: pytest.Temp
     for name, authority in (("root", office.root), ("seals", office.seals)):
         (web_folder / f"{name}.crl").write_bytes(authority.crl().public_bytes(Encoding.DER))
         (folder / f"{name}.pem").write_bytes(authority.identity.pem)
-    http_port, rpc_port = take_port(), take_port()
+    http_port, rpc_port = free_port(), free_port()
     settings = VerifySettings.model_validate(
         {
             "office": "Example Seal Office",
             "listen_http": {"port": http_port},
             "listen_rpc": {"port": rpc_port},
-            "metrics": {"port": take_port()},
+            "metrics": {"port": free_port()},
             "trust": {
                 "root_file": folder / "root.pem",
                 "seals_file": folder / "seals.pem",
@@ -140,11 +140,3 @@ def running(built: Service) -> Iterator[Service]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
-
-
-def take_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

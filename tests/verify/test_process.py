@@ -10,13 +10,13 @@ from pathlib import Path
 
 from tests import plain_http
 from tests.support.disks import Hog, small_disk
-from tests.verify.conftest import take_port
+from tests.support.ports import free_port
 from tests.verify.office import Office, Sealed
 
 
 def test_the_process_says_that_it_is_ready_answers_and_ends_cleanly(office: Office, tmp_path: Path) -> None:
-    port = take_port()
-    config = _write_config(office, tmp_path, port, take_port())
+    port = free_port()
+    config = _write_config(office, tmp_path, port, free_port())
     process = subprocess.Popen(
         [sys.executable, "-m", "verify", "--config", config], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -33,8 +33,8 @@ def test_the_process_says_that_it_is_ready_answers_and_ends_cleanly(office: Offi
 
 def test_a_full_tmp_is_nothing_that_it_needs(office: Office, sealed: Sealed, tmp_path: Path) -> None:
     """Uploads stay in memory, also those that a library would put into a file; so do its sandbox's documents."""
-    port = take_port()
-    config = _write_config(office, tmp_path, port, take_port())
+    port = free_port()
+    config = _write_config(office, tmp_path, port, free_port())
     with small_disk(tmp_path / "tmp", 1) as full:
         Hog(full).fill()
         process = subprocess.Popen(
@@ -52,7 +52,7 @@ def test_a_full_tmp_is_nothing_that_it_needs(office: Office, sealed: Sealed, tmp
 
 
 def test_a_wrong_configuration_is_named_and_ends_the_process(office: Office, tmp_path: Path) -> None:
-    config = _write_config(office, tmp_path, take_port(), take_port())
+    config = _write_config(office, tmp_path, free_port(), free_port())
     config.write_text(config.read_text() + 'unknown = "x"\n')
     done = subprocess.run([sys.executable, "-m", "verify", "--config", config], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0 and "CONFIGURATION_INVALID" in done.stderr and "Traceback" not in done.stderr

@@ -15,7 +15,8 @@ from sealcore.clock import FixedClock
 from sealcore.errors import VermilionError
 from sealcore.platform.rpc.errors import from_rpc_error
 from tests.pki import InfrastructureCa
-from tests.verify.conftest import RunningService, running, take_port
+from tests.support.ports import free_port
+from tests.verify.conftest import RunningService, running
 from tests.verify.office import NOW, Office, page_document
 from verify.app import build
 from verify.report import schema
@@ -82,8 +83,8 @@ def _settings(office: Office, folder: Path, **more: object) -> VerifySettings:
         (folder / f"{name}.pem").write_bytes(authority.identity.pem)
     return VerifySettings.model_validate(
         {
-            "listen_http": {"port": take_port()},
-            "listen_rpc": {"port": take_port()},
+            "listen_http": {"port": free_port()},
+            "listen_rpc": {"port": free_port()},
             "trust": {"root_file": folder / "root.pem", "seals_file": folder / "seals.pem"},
             **more,
         }

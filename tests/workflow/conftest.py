@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from sealcore.platform.migrate import scripts, upgrade
 from sealcore.protocol.leaf import Placement
 from sealcore.protocol.manifest import DocumentEntry, Manifest
 from tests.pki import InfrastructureCa
+from tests.support.ports import free_port
 from tests.support.programs import program
 from tests.workflow.signer_side import Human, SignerSide
 from workflow.delivery.outbox import Outbox
@@ -43,13 +43,6 @@ from workflow.principal import Principal, principal_of
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 OFFICE_BOUNDS = Bounds(service_uri("signer"), "OFFICE", 7 * 86_400, 366 * 86_400)
-
-
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        taken: int = probe.getsockname()[1]
-        return taken
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +100,7 @@ class Desk:
 
 @pytest.fixture
 def signer(signer_tls: TlsSettings) -> Iterator[SignerSide]:
-    side = SignerSide(signer_tls, port())
+    side = SignerSide(signer_tls, free_port())
     side.start()
     yield side
     side.close()
@@ -215,9 +208,9 @@ def running(
 ) -> Iterator[Running]:
     """The service on SQLite with its signer side, shared by the tests of a module."""
     folder = tmp_path_factory.mktemp("running")
-    side = SignerSide(signer_tls, port())
+    side = SignerSide(signer_tls, free_port())
     side.start()
-    listen = port()
+    listen = free_port()
     config = configuration(
         folder / "workflow.toml",
         listen=listen,
