@@ -7,6 +7,7 @@ mod longterm;
 mod plan;
 mod prepare;
 mod seal;
+mod template;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,4 +48,6 @@ mod vermilion_core {
     use crate::prepare::prepare;
     #[pymodule_export]
     use crate::seal::{seals, SealConstants};
+    #[pymodule_export]
+    use crate::template::SealTemplate;
 }
