@@ -11,13 +11,23 @@ from typing import Final
 from sealcore import compiled
 from sealcore.hashes import HashState
 from signer.pdf.plan import Document, Plan, Prepared
-from signer.pdf.reasons import EXTERNAL, HIDDEN, JAVASCRIPT, LAUNCH, MARKED_LATER, MULTIMEDIA, REDRAWN_FORM
+from signer.pdf.reasons import EXTERNAL, HIDDEN, JAVASCRIPT, LAUNCH, MARKED_LATER, MULTIMEDIA, PDFA_LOST, PDFUA_LOST, REDRAWN_FORM
 
 if compiled.AVAILABLE:
     from sealcore.compiled import core
     from signer.pdf.lean_plan import lean_plan
 
-_WARNINGS: Final = (JAVASCRIPT, LAUNCH, EXTERNAL, HIDDEN, MULTIMEDIA, REDRAWN_FORM, MARKED_LATER)  # in the order of the core's
+_WARNINGS: Final = (
+    JAVASCRIPT,
+    LAUNCH,
+    EXTERNAL,
+    HIDDEN,
+    MULTIMEDIA,
+    REDRAWN_FORM,
+    MARKED_LATER,
+    PDFA_LOST,
+    PDFUA_LOST,
+)  # in the order of the core's
 
 
 def prepare_lean(document: Document, plan: Plan, state: HashState) -> Prepared | None:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from sealcore.errors import VermilionError
+from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Certification, Mark, MarkKind, Placement, Rectangle, SignatureTexts
-from signer.pdf.plan import Plan
+from signer.pdf.lean import prepare_lean, prepared_or_why_not
+from signer.pdf.plan import Plan, Prepared
 from signer.pdf.prepare import prepare
 from signer.pdf.reasons import PDFA_LOST, PDFUA_LOST
 from tests.conftest import CORPUS
@@ -67,14 +69,21 @@ def plans(seal: Seal, picture: bytes, picture_sha256: bytes) -> dict[str, Plan]:
     }
 
 
+def lean(document: bytes, plan: Plan) -> Prepared:
+    """By the lean writer, which must understand the document."""
+    prepared = prepared_or_why_not(document, plan, hash_state("sha256", document))
+    assert isinstance(prepared, Prepared), prepared
+    return prepared
+
+
 @pytest.mark.parametrize("key", DOCUMENTS, ids=" ".join)
 def test_what_conforms_still_does_when_it_is_sealed(seal: Seal, plans: dict[str, Plan], judged: Judged, key: tuple[str, str]) -> None:
     flavour, document = key[0], DOCUMENTS[key]
     assert judged(flavour, document) == "conforms"
     for name, plan in plans.items():
-        prepared = prepare(document, plan)
-        assert prepared.warnings == (), name
-        assert judged(flavour, seal.finish(document, prepared)) == "conforms", name
+        for prepared in (prepare(document, plan), lean(document, plan)):
+            assert prepared.warnings == (), name
+            assert judged(flavour, seal.finish(document, prepared)) == "conforms", name
 
 
 @pytest.mark.parametrize("flavour", ["1b", "2b", "ua1"])
@@ -103,7 +112,7 @@ def test_no_conforming_document_of_the_corpus_loses_it_in_silence(seal: Seal, pl
         for flavour in [each for each in flavours if judged(each, document) == "conforms"]:
             for name in ("invisible", "visible"):
                 try:
-                    prepared = prepare(document, plans[name])
+                    prepared = prepare_lean(document, plans[name], hash_state("sha256", document)) or prepare(document, plans[name])
                 except VermilionError as refusal:
                     outcomes[refusal.code] += 1
                     continue

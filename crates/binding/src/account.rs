@@ -15,8 +15,8 @@ use crate::hash::Hash;
 #[derive(Default)]
 pub struct Looks(RwLock<vermilion_readback::Looks>);
 
-/// Picture, width, height, slice, slices, rotation.
-type Key = ([u8; 32], i64, i64, u32, u32, u16);
+/// Picture, width, height, slice, slices, rotation, whether it may be opaque.
+type Key = ([u8; 32], i64, i64, u32, u32, u16, bool);
 
 /// Bytes as they stand, or the index of the object that is referred to.
 #[derive(FromPyObject)]
@@ -34,8 +34,8 @@ impl Looks {
 
     /// Keeps an appearance: its body before and behind the number of the picture's last object, and the bodies of the picture's objects.
     fn learn(&self, look: Key, before: Vec<u8>, behind: Vec<u8>, picture: Vec<Vec<PyPiece>>) {
-        let (picture_sha256, width, height, slice, slices, rotation) = look;
-        let look = Look { picture: picture_sha256, width, height, slice, slices, rotation };
+        let (picture_sha256, width, height, slice, slices, rotation, opaque) = look;
+        let look = Look { picture: picture_sha256, width, height, slice, slices, rotation, opaque };
         let piece = |each| match each {
             PyPiece::Object(index) => Piece::Object(index),
             PyPiece::Bytes(bytes) => Piece::Bytes(bytes),
@@ -81,8 +81,8 @@ impl Expected {
     }
 }
 
-/// Index of the mark, number of the appearance's object, rotation.
-type Unjudged = (usize, u64, u16);
+/// Index of the mark, number of the appearance's object, rotation, whether it may be opaque.
+type Unjudged = (usize, u64, u16, bool);
 
 /// Number of an object, and where its body is in the update.
 type Body = (u64, usize, usize);
@@ -123,7 +123,7 @@ pub fn account<'py>(
     Ok(match found {
         Ok((Account::Holds(start, end), digest)) => Outcome::Holds((start, end, PyBytes::new(py, &digest))),
         Ok((Account::Unjudged(looks, bodies), _)) => {
-            Outcome::Unjudged((looks.into_iter().map(|look| (look.mark, look.number, look.rotation)).collect(), bodies))
+            Outcome::Unjudged((looks.into_iter().map(|look| (look.mark, look.number, look.rotation, look.opaque)).collect(), bodies))
         }
         Err(Otherwise) => Outcome::Otherwise(None),
     })

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use crate::deep::{escaped, expanded, parse, Value};
-use crate::dictionary::{is_reference, reference, Dictionary};
+use crate::dictionary::{is_reference, Dictionary};
 use crate::file::{File, Position};
 use crate::form::Form;
 use crate::{scan, NotLean, Warning};
@@ -38,61 +38,6 @@ pub fn changeable(file: &mut File, catalog: &Dictionary, form: &Form, root: (u64
     let mut warnings: Vec<Warning> = found.into_iter().collect();
     warnings.sort_unstable();
     Ok(warnings)
-}
-
-/// Whether the catalog's XMP metadata say that the document is PDF/A or PDF/UA.
-pub fn declares_conformance(file: &mut File, metadata: &[u8]) -> Result<bool, NotLean> {
-    let (number, generation) = reference(metadata)?;
-    let Some(found) = file.dictionary(number, generation)?.filter(|found| found.data_offset.is_some()) else { return Ok(false) };
-    let plain = spelled_out(&file.data(&found)?);
-    const PREFIX: &[u8] = b"http://www.aiim.org/pdf";
-    let names = |at: usize| {
-        let rest = &plain[at + PREFIX.len()..];
-        rest.starts_with(b"a/ns/id/") || rest.starts_with(b"ua/ns/id/")
-    };
-    let declared = memchr::memmem::find_iter(&plain, PREFIX).any(names);
-    Ok(declared)
-}
-
-/// XMP metadata (XML) reduced to ASCII: without the zero bytes of UTF-16 and UTF-32, and with character references replaced (XML 1.0 §4.1).
-fn spelled_out(metadata: &[u8]) -> Vec<u8> {
-    let text: Vec<u8> = metadata.iter().copied().filter(|&byte| byte != 0).collect();
-    if memchr::memmem::find(&text, b"&#").is_none() {
-        return text;
-    }
-    let mut plain = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        match character(&text, at) {
-            Some((byte, end)) => {
-                plain.push(byte);
-                at = end;
-            }
-            None => {
-                plain.push(text[at]);
-                at += 1;
-            }
-        }
-    }
-    plain
-}
-
-fn character(text: &[u8], at: usize) -> Option<(u8, usize)> {
-    let start = scan::word(text, at, b"&#")?;
-    let (start, radix, most) = match text.get(start) {
-        Some(b'x') => (start + 1, 16, 6),
-        _ => (start, 10, 7),
-    };
-    let zeros = text[start..].iter().take_while(|&&byte| byte == b'0').count();
-    let digits = text[start + zeros..].iter().take_while(|&&byte| (byte as char).is_digit(radix)).count();
-    if digits > most || zeros + digits == 0 {
-        return None;
-    }
-    let value = text[start + zeros..start + zeros + digits]
-        .iter()
-        .fold(0u32, |value, &byte| radix * value + (byte as char).to_digit(radix).unwrap_or(0));
-    let end = scan::word(text, start + zeros + digits, b";")?;
-    (value < 128).then_some((value as u8, end))
 }
 
 fn has_hidden_layers(file: &mut File, catalog: &Dictionary) -> Result<bool, NotLean> {
@@ -211,7 +156,7 @@ impl Walk<'_> {
                         return Err(NotLean("there are too many objects to be walked here"));
                     }
                     seen.insert((number, generation));
-                    self.object(file, number, generation)?
+                    object(file, number, generation, &mut self.room)?
                 }
                 value => (value, false),
             };
@@ -227,38 +172,9 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The value, and whether it is a stream.
-    fn object(&mut self, file: &mut File, number: u64, generation: u64) -> Result<(Value, bool), NotLean> {
-        let start = match file.position(number, generation)? {
-            None => return Ok((Value::Null, false)),
-            Some(Position::Packed(data, start)) => {
-                let (value, end) = parse(&data, start, self.room)?;
-                self.room -= end - start;
-                return Ok((value, false));
-            }
-            Some(Position::Document(start)) => start,
-        };
-        let odd = NotLean("an object ends oddly");
-        let (value, end) = parse(file.document, start, self.room)?;
-        self.room -= end - start;
-        match scan::following(file.document, end) {
-            Some(scan::Following::End(_)) => Ok((value, false)),
-            Some(scan::Following::Stream(data)) if matches!(value, Value::Dictionary(_)) => {
-                let length = match value.get(b"Length") {
-                    Some(Value::Reference(number, generation)) => format!("{number} {generation} R"),
-                    Some(Value::Number(size)) if size.fract() == 0.0 && *size >= 0.0 && *size < 1e15 => format!("{}", *size as u64),
-                    _ => return Err(NotLean("a stream has no length")),
-                };
-                file.data_end(length.as_bytes(), data)?;
-                Ok((value, true))
-            }
-            _ => Err(odd),
-        }
-    }
-
     fn resolved(&mut self, file: &mut File, value: Option<&Value>) -> Result<Value, NotLean> {
         match value {
-            Some(&Value::Reference(number, generation)) => Ok(self.object(file, number, generation)?.0),
+            Some(&Value::Reference(number, generation)) => Ok(object(file, number, generation, &mut self.room)?.0),
             Some(value) => Ok(value.clone()),
             None => Ok(Value::Null),
         }
@@ -283,5 +199,34 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// An object's value, and whether it is a stream; `room` is how many bytes may still be parsed.
+pub fn object(file: &mut File, number: u64, generation: u64, room: &mut usize) -> Result<(Value, bool), NotLean> {
+    let start = match file.position(number, generation)? {
+        None => return Ok((Value::Null, false)),
+        Some(Position::Packed(data, start)) => {
+            let (value, end) = parse(&data, start, *room)?;
+            *room -= end - start;
+            return Ok((value, false));
+        }
+        Some(Position::Document(start)) => start,
+    };
+    let odd = NotLean("an object ends oddly");
+    let (value, end) = parse(file.document, start, *room)?;
+    *room -= end - start;
+    match scan::following(file.document, end) {
+        Some(scan::Following::End(_)) => Ok((value, false)),
+        Some(scan::Following::Stream(data)) if matches!(value, Value::Dictionary(_)) => {
+            let length = match value.get(b"Length") {
+                Some(Value::Reference(number, generation)) => format!("{number} {generation} R"),
+                Some(Value::Number(size)) if size.fract() == 0.0 && *size >= 0.0 && *size < 1e15 => format!("{}", *size as u64),
+                _ => return Err(NotLean("a stream has no length")),
+            };
+            file.data_end(length.as_bytes(), data)?;
+            Ok((value, true))
+        }
+        _ => Err(odd),
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! Every number is checked before it is used and every loop is bounded, because anybody may have written the documents.
 
+mod conformance;
 mod content;
 mod deep;
 mod dictionary;
@@ -59,6 +60,10 @@ pub enum Warning {
     RedrawnForm,
     /// It carries a signature already, and gets further marks.
     MarkedLater,
+    /// The seal's picture is one that PDF/A forbids.
+    PdfaLost,
+    /// The seal is not part of the structure of a document that is to be PDF/UA.
+    PdfuaLost,
 }
 
 /// Everything that determines the update besides the document itself.

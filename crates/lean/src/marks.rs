@@ -102,8 +102,10 @@ pub fn upright(rotation: u16) -> &'static str {
     }
 }
 
-/// Content that shows the slice scaled to fit the rectangle and centred in it, and nothing of its neighbours; multiplied onto the page, as ink is.
-pub fn placed(picture: &Area, part: Slice, width: f64, height: f64) -> String {
+/// Content that shows the slice scaled to fit the rectangle and centred in it, and nothing of its neighbours.
+///
+/// Multiplied onto the page, as ink is; `opaque` where the document's standard allows no transparency.
+pub fn placed(picture: &Area, part: Slice, width: f64, height: f64, opaque: bool) -> String {
     let slice_width = (picture.x1 - picture.x0) / f64::from(part.of);
     let picture_height = picture.y1 - picture.y0;
     let scale = (width / slice_width).min(height / picture_height);
@@ -113,5 +115,6 @@ pub fn placed(picture: &Area, part: Slice, width: f64, height: f64) -> String {
     let words = |values: &[f64]| values.iter().map(|&value| decimal(value)).collect::<Vec<_>>().join(" ");
     let clip = words(&[x, y, shown_width, shown_height]);
     let matrix = words(&[scale, 0.0, 0.0, scale, shift, y - picture.y0 * scale]);
-    format!("q\n/Multiply gs\n{clip} re W n\n{matrix} cm\n/Picture Do\nQ\n")
+    let ink = if opaque { "" } else { "/Multiply gs\n" };
+    format!("q\n{ink}{clip} re W n\n{matrix} cm\n/Picture Do\nQ\n")
 }

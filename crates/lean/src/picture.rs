@@ -8,15 +8,25 @@ use std::io::Write;
 use flate2::write::ZlibEncoder;
 use flate2::Compression;
 
+use crate::conformance::Offences;
 use crate::deep::{parse, Value};
 use crate::dictionary::{is_reference, or_none, reference};
 use crate::file::{File, Found, Position};
 use crate::marks::{decimal, placed, upright, Area, Slice};
 use crate::tree::{find_pages, visible_area};
+use crate::update::dictionary;
 use crate::{scan, NotLean};
 
 const MOST_OBJECTS: usize = 500; // of one picture
 const LARGEST_VALUE_BYTES: usize = 256 * 1024;
+/// sRGB's white point, gamma and primaries (IEC 61966-2-1), for colours that would else depend on a device.
+const DEFAULT_COLOURS: [(&[u8], &[u8]); 2] = [
+    (
+        b"DefaultRGB",
+        b"[/CalRGB<</WhitePoint[0.9505 1 1.089]/Gamma[2.2 2.2 2.2]/Matrix[0.4124 0.2126 0.0193 0.3576 0.7152 0.1192 0.1805 0.0722 0.9505]>>]",
+    ),
+    (b"DefaultGray", b"[/CalGray<</WhitePoint[0.9505 1 1.089]/Gamma 2.2>>]"),
+];
 
 enum Part {
     Text(Vec<u8>),
@@ -25,11 +35,23 @@ enum Part {
 
 type Body = Vec<Part>;
 
-/// The objects of a picture, with placeholders where one refers to another; the last one is the form XObject.
+/// How a picture gets onto the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ink {
+    /// Multiplied onto it.
+    Multiplied,
+    /// Laid on opaque, in colours of no device.
+    Opaque,
+}
+
+/// The objects of a picture, with placeholders where one refers to another; in each list the last one is the form XObject.
 pub struct Picture {
-    objects: Vec<Body>,
+    multiplied: Vec<Body>,
+    opaque: Result<Vec<Body>, NotLean>,
     /// Its box.
     pub area: Area,
+    /// What PDF/A forbids in it; an error where that cannot be told.
+    pub offences: Result<Offences, NotLean>,
 }
 
 impl Picture {
@@ -41,7 +63,8 @@ impl Picture {
         let page =
             find_pages(&mut file, root.entries.get(b"Pages"), &BTreeSet::from([0]))?.remove(&0).ok_or(NotLean("a picture has no page"))?;
         let mut commands = Vec::new();
-        for (index, each) in contents(&mut file, page.content.entries.get(b"Contents"))?.iter().enumerate() {
+        let content = page.content.entries.get(b"Contents");
+        for (index, each) in contents(&mut file, content)?.iter().enumerate() {
             if index > 0 {
                 commands.push(b'\n');
             }
@@ -50,35 +73,31 @@ impl Picture {
             commands.extend(file.data(&found)?);
         }
         let area = visible_area(&mut file, &page)?;
-        let mut copied = Copied { places: Vec::new(), objects: Vec::new() };
-        let resources = copied.rewritten(page.content.entries.get(b"Resources").unwrap_or(b"<<>>"))?;
+        let resources = page.content.entries.get(b"Resources").unwrap_or(b"<<>>");
         let data = compressed(&commands)?;
-        copied.follow(&mut file)?;
-        let head =
-            format!("<</Type/XObject/Subtype/Form/BBox{}/Group<</Type/Group/S/Transparency/I true/CS/DeviceRGB>>/Resources", area.array());
-        let mut form = vec![Part::Text(head.into_bytes())];
-        form.extend(resources);
-        let mut tail = format!("/Filter/FlateDecode/Length {}>>\nstream\n", data.len()).into_bytes();
-        tail.extend(data);
-        tail.extend(b"\nendstream");
-        form.push(Part::Text(tail));
-        copied.objects.push(form);
-        Ok(Self { objects: copied.objects, area })
+        // As a group, so that overlapping shapes of the picture are multiplied onto the page once (§11.6.6).
+        let group = "/Group<</Type/Group/S/Transparency/I true/CS/DeviceRGB>>";
+        let multiplied = objects(&mut file, &area, group, resources, &data)?;
+        let opaque = with_default_colours(&mut file, resources).and_then(|own| objects(&mut file, &area, "", &own, &data));
+        let offences = Offences::read(&mut file, &[or_null(content), resources]);
+        Ok(Self { multiplied, opaque, area, offences })
+    }
+
+    fn objects(&self, ink: Ink) -> Result<&[Body], NotLean> {
+        match ink {
+            Ink::Multiplied => Ok(&self.multiplied),
+            Ink::Opaque => self.opaque.as_deref().map_err(|&reason| reason),
+        }
     }
 
     /// How many objects it has.
-    pub fn len(&self) -> usize {
-        self.objects.len()
-    }
-
-    /// A picture has an object at least.
-    pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
+    pub fn count(&self, ink: Ink) -> Result<usize, NotLean> {
+        self.objects(ink).map(<[Body]>::len)
     }
 
     /// The bodies of the objects when numbered from `first`.
-    pub fn written(&self, first: usize) -> impl Iterator<Item = Vec<u8>> + '_ {
-        self.objects.iter().map(move |parts| {
+    pub fn written(&self, first: usize, ink: Ink) -> Result<impl Iterator<Item = Vec<u8>> + '_, NotLean> {
+        Ok(self.objects(ink)?.iter().map(move |parts| {
             let mut body = Vec::new();
             for part in parts {
                 match part {
@@ -87,16 +106,49 @@ impl Picture {
                 }
             }
             body
-        })
+        }))
     }
 }
 
+fn or_null(value: Option<&[u8]>) -> &[u8] {
+    value.unwrap_or(b"null")
+}
+
+/// The form XObject with these entries and commands, behind the objects that its resources refer to.
+fn objects(file: &mut File, area: &Area, group: &str, resources: &[u8], data: &[u8]) -> Result<Vec<Body>, NotLean> {
+    let mut copied = Copied { places: Vec::new(), objects: Vec::new() };
+    let resources = copied.rewritten(resources)?;
+    copied.follow(file)?;
+    let mut form = vec![Part::Text(format!("<</Type/XObject/Subtype/Form/BBox{}{group}/Resources", area.array()).into_bytes())];
+    form.extend(resources);
+    let mut tail = format!("/Filter/FlateDecode/Length {}>>\nstream\n", data.len()).into_bytes();
+    tail.extend(data);
+    tail.extend(b"\nendstream");
+    form.push(Part::Text(tail));
+    copied.objects.push(form);
+    Ok(copied.objects)
+}
+
+/// Resources with colour spaces that stand for DeviceRGB and DeviceGray, unless they have their own (§8.6.5.6).
+fn with_default_colours(file: &mut File, resources: &[u8]) -> Result<Vec<u8>, NotLean> {
+    let own = file.entries(Some(resources))?.unwrap_or_default();
+    let spaces = file.entries(own.get(b"ColorSpace"))?.unwrap_or_default();
+    let defaults = DEFAULT_COLOURS.into_iter().filter(|(key, _)| !spaces.has(key));
+    let spaces = dictionary(defaults.chain(spaces.iter()));
+    let others = own.iter().filter(|(key, _)| *key != b"ColorSpace");
+    Ok(dictionary(others.chain([(&b"ColorSpace"[..], &spaces[..])])))
+}
+
+/// The body of the empty appearance of an invisible field: PDF/A-1 asks for one in every field (6.9).
+pub const EMPTY_APPEARANCE: &[u8] = b"<</Type/XObject/Subtype/Form/BBox[0 0 0 0]/Resources<<>>/Length 0>>\nstream\n\nendstream";
+
 /// The body of an appearance stream that shows a slice of the picture with that object number.
-pub fn appearance(picture: &Area, number: usize, part: Slice, (width, height): (f64, f64), rotation: u16) -> Vec<u8> {
-    let content = placed(picture, part, width, height);
+pub fn appearance(picture: &Area, number: usize, part: Slice, (width, height): (f64, f64), rotation: u16, ink: Ink) -> Vec<u8> {
+    let content = placed(picture, part, width, height, ink == Ink::Opaque);
+    let state = if ink == Ink::Opaque { "" } else { "/ExtGState<</Multiply<</Type/ExtGState/BM/Multiply>>>>" };
     format!(
-        "<</Type/XObject/Subtype/Form/BBox[0 0 {} {}]/Matrix[{}]/Resources<</XObject<</Picture {number} 0 R>>/ExtGState<</Multiply\
-         <</Type/ExtGState/BM/Multiply>>>>>>/Length {}>>\nstream\n{content}\nendstream",
+        "<</Type/XObject/Subtype/Form/BBox[0 0 {} {}]/Matrix[{}]/Resources<</XObject<</Picture {number} 0 R>>{state}>>/Length {}>>\n\
+         stream\n{content}\nendstream",
         decimal(width),
         decimal(height),
         upright(rotation),

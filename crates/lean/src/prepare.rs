@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::content::{changeable, declares_conformance};
+use crate::conformance::Declared;
+use crate::content::changeable;
 use crate::dictionary::{is_reference, or_none, reference, Dictionary};
 use crate::file::{File, Found};
 use crate::form::Form;
 use crate::hash::{sha256, Hash};
 use crate::marks::{Area, Mark, Slice};
-use crate::picture::{appearance, Picture};
+use crate::picture::{appearance, Ink, Picture, EMPTY_APPEARANCE};
 use crate::text::text_string;
 use crate::tree::{find_pages, first_page, require_single, rotation, stands_above, visible_area, Page};
 use crate::update::{dictionary, Update};
@@ -26,13 +27,13 @@ pub fn prepare(document: &[u8], plan: &Plan, pictures: &[&Picture], state: &Hash
         .dictionary(root.0, root.1)?
         .filter(|found| found.data_offset.is_none() && found.entries.get(b"Type") == Some(b"/Catalog"))
         .ok_or(NotLean("there is no catalog"))?;
-    if let Some(metadata) = catalog.entries.get(b"Metadata") {
-        if declares_conformance(file, metadata)? {
-            return Err(NotLean("the document is to be PDF/A or PDF/UA"));
-        }
+    let declared = Declared::read(file, &catalog.entries)?;
+    if declared.pdfua > 0 {
+        return Err(NotLean("the document is to be PDF/UA"));
     }
     let form = Form::read(file, &catalog.entries)?;
-    let warnings = warnings(changeable(file, &catalog.entries, &form, root)?, &form, plan)?;
+    let mut warnings = warnings(changeable(file, &catalog.entries, &form, root)?, &form, plan)?;
+    warnings.extend(losses(&declared, plan, pictures)?);
     let field_name = form.unique_name(&plan.field_name);
     let visible = !plan.marks.is_empty();
     form.require_allowed(file, &field_name, visible)?;
@@ -46,7 +47,7 @@ pub fn prepare(document: &[u8], plan: &Plan, pictures: &[&Picture], state: &Hash
     let mut update = Update::new(file, texts);
     let signature = update.reserve(2)?;
     let field = Field { number: signature + 1, signature, name: &field_name };
-    write_marks(file, &mut update, plan, pictures, catalog.entries.get(b"Pages"), &field)?;
+    write_marks(file, &mut update, plan, pictures, catalog.entries.get(b"Pages"), &field, &declared)?;
     let certification = certification(plan, form.signed > 0)?;
     let certifying = (certification != 0).then_some(signature);
     let body = catalog_body(&mut update, &catalog, &form, field.number, certifying)?;
@@ -65,6 +66,23 @@ fn warnings(mut content: Vec<Warning>, form: &Form, plan: &Plan) -> Result<Vec<W
         content.push(Warning::MarkedLater);
     }
     Ok(content)
+}
+
+/// Of the standards that the document will no longer conform to.
+fn losses(declared: &Declared, plan: &Plan, pictures: &[&Picture]) -> Result<Vec<Warning>, NotLean> {
+    let mut lost = Vec::new();
+    if declared.pdfa > 0 {
+        for picture in pictures {
+            let offences = picture.offences?;
+            if offences.always || offences.opaque && declared.plain() {
+                lost = vec![Warning::PdfaLost];
+            }
+        }
+    }
+    if !lost.is_empty() && plan.strict {
+        return Err(NotLean("the document would lose its conformance"));
+    }
+    Ok(lost)
 }
 
 /// What the seal certifies in a document that carries signatures, or none.
@@ -114,6 +132,7 @@ fn write_marks<'a>(
     pictures: &[&Picture],
     tree: Option<&[u8]>,
     field: &Field,
+    declared: &Declared,
 ) -> Result<(), NotLean> {
     let label = text_string(&if plan.owner_name.is_empty() { "Seal".to_owned() } else { format!("Seal of {}", plan.owner_name) });
     let mut body = b"<</Type/Annot/Subtype/Widget/FT/Sig/T".to_vec();
@@ -123,7 +142,13 @@ fn write_marks<'a>(
     body.extend(format!("/V {} 0 R/F 132", field.signature).into_bytes());
     let Some(mark) = plan.marks.first() else {
         let page = first_page(file, tree)?;
-        body.extend(format!("/Rect[0 0 0 0]/P {} {} R>>", page.number, page.generation).into_bytes());
+        body.extend(b"/Rect[0 0 0 0]");
+        if declared.pdfa == 1 {
+            let number = update.reserve(1)?;
+            update.write(number, 0, EMPTY_APPEARANCE);
+            body.extend(format!("/AP<</N {number} 0 R>>").into_bytes());
+        }
+        body.extend(format!("/P {} {} R>>", page.number, page.generation).into_bytes());
         update.write(field.number, 0, &body);
         return annotate(file, update, &page, &[field.number]);
     };
@@ -132,7 +157,8 @@ fn write_marks<'a>(
     let page_of = |mark: &Mark| pages.get(&mark.page).ok_or(NotLean("a page is not there"));
     let first = page_of(mark)?;
     require_single(file, tree, first)?;
-    let mut looks = Looks { pictures, numbers: vec![None; pictures.len()], made: Vec::new(), pages: BTreeMap::new() };
+    let ink = if declared.plain() { Ink::Opaque } else { Ink::Multiplied };
+    let mut looks = Looks { pictures, ink, numbers: vec![None; pictures.len()], made: Vec::new(), pages: BTreeMap::new() };
     body.extend(looks.shown(file, update, mark, first)?);
     body.extend(format!("/P {} {} R>>", first.number, first.generation).into_bytes());
     update.write(field.number, 0, &body);
@@ -165,6 +191,7 @@ struct MadeLook {
 /// Appearances of one update; pictures and equal appearances are written once and shared.
 struct Looks<'p> {
     pictures: &'p [&'p Picture],
+    ink: Ink,
     numbers: Vec<Option<usize>>, // of the pictures' form XObjects
     made: Vec<MadeLook>,
     pages: BTreeMap<u64, (Area, u16)>,
@@ -189,7 +216,7 @@ impl Looks<'_> {
             None => {
                 let form = self.picture(update, mark.picture)?;
                 let number = update.reserve(1)?;
-                update.write(number, 0, &appearance(&self.pictures[mark.picture].area, form, mark.slice, size, turn));
+                update.write(number, 0, &appearance(&self.pictures[mark.picture].area, form, mark.slice, size, turn, self.ink));
                 self.made.push(MadeLook { picture: mark.picture, size, turn, slice: mark.slice, number });
                 number
             }
@@ -202,11 +229,12 @@ impl Looks<'_> {
             return Ok(number);
         }
         let picture = self.pictures[index];
-        let first = update.reserve(picture.len())?;
-        for (number, body) in (first..).zip(picture.written(first)) {
+        let count = picture.count(self.ink)?;
+        let first = update.reserve(count)?;
+        for (number, body) in (first..).zip(picture.written(first, self.ink)?) {
             update.write(number, 0, &body);
         }
-        let form = first + picture.len() - 1;
+        let form = first + count - 1;
         self.numbers[index] = Some(form);
         Ok(form)
     }

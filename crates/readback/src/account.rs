@@ -8,14 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::Document;
 use crate::looks::{Look, Looks};
+use crate::metadata::declares_pdfa;
 use crate::pages::{marked_pages, MarkedPage};
 use crate::references::refers_to_block;
-use crate::syntax::{reference, references, require, Cursor, Entries, Found, Otherwise};
+use crate::syntax::{reference, references, require, require_usual_blanks, Cursor, Entries, Found, Otherwise};
 use crate::update::{take_apart, Part};
 
 const RANGE_WIDTH: usize = 80; // between /ByteRange and /Contents at most
 const ROUNDING: f64 = 0.5; // of a corner, in millipoints
 const BLOCK: u64 = 10; // numbers that are looked for at once
+/// What an invisible field may have for a look.
+const EMPTY_LOOK: &[u8] = b"<</Type/XObject/Subtype/Form/BBox[0 0 0 0]/Resources<<>>/Length 0>>\nstream\n\nendstream";
 const OF_THE_SECTION: [&[u8]; 10] = [b"Size", b"Prev", b"ID", b"Type", b"W", b"Index", b"Length", b"Filter", b"DecodeParms", b"XRefStm"];
 
 /// One mark on one page.
@@ -63,6 +66,8 @@ pub struct Unjudged {
     pub number: u64,
     /// Clockwise turn of its page in degrees.
     pub rotation: u16,
+    /// Whether it may be laid on opaque.
+    pub opaque: bool,
 }
 
 /// What an update was found to be.
@@ -89,6 +94,7 @@ pub fn account(document: &[u8], suffix: &[u8], plan: &Plan, looks: &Looks) -> Fo
         shown: BTreeSet::new(),
         looks,
         unjudged: Vec::new(),
+        opaque: None,
     };
     quick.continued(taken.trailer, &taken.numbers)?;
     let (start, end) = quick.settle()?;
@@ -105,6 +111,7 @@ struct Quick<'q> {
     shown: BTreeSet<u64>,      // numbers of the objects that the marks' appearances consist of
     looks: &'q Looks,
     unjudged: Vec<Unjudged>,
+    opaque: Option<bool>, // whether marks may be laid on opaque; none until somebody asks
 }
 
 impl<'q> Quick<'q> {
@@ -234,7 +241,11 @@ impl<'q> Quick<'q> {
         cursor.expect(format!("/P {} {} R>>", page.reference.0, page.reference.1).as_bytes())?;
         require(cursor.ended())?;
         let Some(first) = plan.marks.first() else {
-            require(rectangle == b"0 0 0 0" && appearance.is_none() && self.annotated(page)? == [field])?;
+            require(rectangle == b"0 0 0 0" && self.annotated(page)? == [field])?;
+            if let Some(number) = appearance {
+                let part = self.added(number)?;
+                require(self.suffix[part.start..part.stop] == *EMPTY_LOOK)?;
+            }
             return Ok(signature);
         };
         self.look(0, first, page, rectangle, appearance)?;
@@ -291,23 +302,47 @@ impl<'q> Quick<'q> {
         let number = appearance.ok_or(Otherwise)?;
         require(is_rectangle(rectangle, mark.rectangle))?;
         let [x0, y0, x1, y1] = mark.rectangle;
-        let look = Look {
+        let mut look = Look {
             picture: mark.picture,
             width: x1 - x0,
             height: y1 - y0,
             slice: mark.slice,
             slices: mark.slices,
             rotation: page.rotation,
+            opaque: false,
         };
-        let recognised = self.looks.recognised(&look, self.body(number)?, |number| self.body(number));
+        let mut recognised = self.recognised(&look, number);
+        if recognised.is_err() && self.may_be_opaque()? {
+            look.opaque = true;
+            recognised = self.recognised(&look, number);
+        }
         match recognised {
             Ok(numbers) => {
                 self.shown.insert(number);
                 self.shown.extend(numbers);
             }
-            Err(Otherwise) => self.unjudged.push(Unjudged { mark: index, number, rotation: page.rotation }),
+            Err(Otherwise) => self.unjudged.push(Unjudged { mark: index, number, rotation: page.rotation, opaque: look.opaque }),
         }
         Ok(())
+    }
+
+    fn recognised(&self, look: &Look, number: u64) -> Found<Vec<u64>> {
+        self.looks.recognised(look, self.body(number)?, |number| self.body(number))
+    }
+
+    /// Whether marks may go without transparency: only in documents that declare to be PDF/A.
+    fn may_be_opaque(&mut self) -> Found<bool> {
+        if let Some(known) = self.opaque {
+            return Ok(known);
+        }
+        let root = reference(self.document.trailers()?.get(b"Root"))?;
+        let (catalog, _) = self.document.dictionary(root)?;
+        let opaque = match catalog.get(b"Metadata") {
+            Some(value) => declares_pdfa(&self.document.stream(reference(Some(value))?)?),
+            None => false,
+        };
+        self.opaque = Some(opaque);
+        Ok(opaque)
     }
 
     // --- objects ------------------------------------------------------------------------------------------------------------
@@ -417,9 +452,4 @@ fn changed<'t>(old: &Entries<'t>, text: &[u8], new: &'t [u8], keys: &[&[u8]]) ->
     }
     old.require_same(&entries, keys)?;
     Ok(entries)
-}
-
-/// NUL and form feed are white space that readers do not agree on.
-fn require_usual_blanks(text: &[u8]) -> Found<()> {
-    require(memchr::memchr2(0, 0x0c, text).is_none())
 }

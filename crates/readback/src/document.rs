@@ -1,5 +1,7 @@
 //! A document with intact cross-references; finds objects by number, each where the newest section says (ISO 32000-2 §7.5).
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use flate2::{Decompress, FlushDecompress, Status};
@@ -10,7 +12,7 @@ const MOST_SECTIONS: usize = 64;
 const MOST_ROWS_BYTES: usize = 1024 * 1024; // of a cross-reference stream
 const MOST_DECODED_BYTES: usize = 4 * 1024 * 1024; // of the object streams
 const MOST_PACKED: usize = 100_000; // objects in one stream
-const MOST_COMMENTED_BYTES: usize = 32 * 1024;
+const MOST_CLEANED: usize = 256; // dictionaries with comments
 const TAIL_BYTES: usize = 1024;
 const ROW_BYTES: usize = 20;
 
@@ -71,13 +73,15 @@ pub struct Document<'d> {
     pub highest: u64,
     sections: Vec<Section>,
     streams: Vec<Packed>,
+    cleaned: OnceCell<Vec<OnceCell<Vec<u8>>>>, // texts without their comments, for as long as the document is looked at
 }
 
 impl<'d> Document<'d> {
     /// Reads all sections and decodes all object streams: every place that may contain a reference.
     pub fn open(bytes: &'d [u8]) -> Found<Self> {
-        let newest_at = tail(bytes)?;
-        let mut opened = Self { bytes, newest_at, highest: 0, sections: Vec::with_capacity(2), streams: Vec::new() };
+        let newest_at = behind_blanks(bytes, tail(bytes)?)?;
+        let mut opened =
+            Self { bytes, newest_at, highest: 0, sections: Vec::with_capacity(2), streams: Vec::new(), cleaned: OnceCell::new() };
         let mut next = Some(newest_at);
         while let Some(offset) = next {
             require(opened.sections.len() < MOST_SECTIONS)?;
@@ -107,13 +111,17 @@ impl<'d> Document<'d> {
     fn object_stream(&self, number: u64, most_bytes: usize) -> Found<Packed> {
         let (kind, offset, _) = self.place(number)?;
         require(kind == 1)?;
-        let StreamFound { number: own, entries, data, .. } = stream_at(self.bytes, offset)?;
+        let StreamFound { number: own, entries, data, .. } = stream_at(self.bytes, offset, |value| self.length(value))?;
         require(own == number && entries.get(b"Type") == Some(b"/ObjStm") && !entries.has(b"DecodeParms"))?;
         let data = inflated(entries.get(b"Filter"), data, most_bytes)?;
         let first = integer(entries.required(b"First")?, 9)? as usize;
         let count = integer(entries.required(b"N")?, 9)? as usize;
         require(count <= MOST_PACKED)?;
-        let mut cursor = Cursor::new(data.get(..first).ok_or(Otherwise)?, 0);
+        let mut text = Cow::Borrowed(data.get(..first).ok_or(Otherwise)?);
+        if memchr::memchr(b'%', &text).is_some() {
+            text = Cow::Owned(without_comments(&[&text[..], b"\nobj"].concat(), 0, b"obj")?);
+        }
+        let mut cursor = Cursor::new(&text, 0);
         let mut head = Vec::with_capacity(count);
         cursor.blanks();
         while !cursor.ended() {
@@ -127,6 +135,7 @@ impl<'d> Document<'d> {
             head.push((number, offset));
         }
         require(head.len() == count)?;
+        drop(text);
         Ok(Packed { number, data, first, head })
     }
 
@@ -145,12 +154,27 @@ impl<'d> Document<'d> {
         let place = self.place(number)?;
         if place.0 == 2 {
             let text = self.packed(number, generation, place)?;
-            return Ok((Entries::of(text)?, &text[..text.len() - 2]));
+            if let Ok(entries) = Entries::of(text) {
+                return Ok((entries, &text[..text.len() - 2]));
+            }
+            return self.whole(without_comments(&[text, b"\nendobj"].concat(), 0, b"endobj")?);
         }
         let start = self.own(number, generation, place)?;
         require(Cursor::new(self.bytes, start).sees(b"<<"))?;
-        let (body, _) = closed(self.bytes, start + 2, b"endobj")?;
-        Ok((Entries::within(body)?, &self.bytes[start..start + 2 + body.len()]))
+        if let Ok((body, _)) = closed(self.bytes, start + 2, b"endobj") {
+            if let Ok(entries) = Entries::within(body) {
+                return Ok((entries, &self.bytes[start..start + 2 + body.len()]));
+            }
+        }
+        self.whole(without_comments(self.bytes, start, b"endobj")?)
+    }
+
+    /// The same for a text without its comments, which is kept.
+    fn whole(&self, clean: Vec<u8>) -> Found<(Entries<'_>, &[u8])> {
+        let cells = self.cleaned.get_or_init(|| (0..MOST_CLEANED).map(|_| OnceCell::new()).collect());
+        let cell = cells.iter().find(|cell| cell.get().is_none()).ok_or(Otherwise)?;
+        let text = without_blanks(cell.get_or_init(|| clean));
+        Ok((Entries::of(text)?, &text[..text.len() - 2]))
     }
 
     /// The text of a direct or indirect array; of an empty one if there is none.
@@ -176,6 +200,27 @@ impl<'d> Document<'d> {
         };
         require(array.starts_with(b"["))?;
         Ok(array)
+    }
+
+    /// The decoded data of a stream that is coded by Flate, or not at all.
+    pub fn stream(&self, (number, generation): (u64, u64)) -> Found<Vec<u8>> {
+        let (kind, offset, own_generation) = self.place(number)?;
+        require(kind == 1 && own_generation == generation)?;
+        let found = stream_at(self.bytes, offset, |value| self.length(value))?;
+        require((found.number, found.generation) == (number, generation) && !found.entries.has(b"DecodeParms"))?;
+        inflated(found.entries.get(b"Filter"), found.data, MOST_DECODED_BYTES)
+    }
+
+    /// The length of a stream, from a number or a reference to one.
+    fn length(&self, value: &[u8]) -> Found<usize> {
+        let Ok((number, generation)) = reference(Some(value)) else { return direct_length(value) };
+        let place = self.place(number)?;
+        require(place.0 == 1)?;
+        let mut cursor = Cursor::new(self.bytes, self.own(number, generation, place)?);
+        let length = cursor.number(12)?;
+        cursor.blanks();
+        cursor.expect(b"endobj")?;
+        usize::try_from(length).map_err(|_| Otherwise)
     }
 
     /// The document and all its object streams, decoded.
@@ -220,7 +265,8 @@ impl<'d> Document<'d> {
 
 impl Section {
     fn read(bytes: &[u8], offset: u64) -> Found<Self> {
-        let mut cursor = Cursor::new(bytes, usize::try_from(offset).map_err(|_| Otherwise)?);
+        let offset = behind_blanks(bytes, offset)?;
+        let mut cursor = Cursor::new(bytes, offset as usize);
         if !cursor.passes(b"xref") {
             return Ok(Self::Rows(Rows::read(bytes, offset)?));
         }
@@ -298,6 +344,7 @@ impl Table {
             require(rows <= bytes.len() - head.at())?;
             cursor = Cursor::new(bytes, head.at() + rows);
         }
+        cursor.blanks();
         cursor.expect(b"trailer")?;
         cursor.blanks();
         cursor.expect(b"<<")?;
@@ -306,8 +353,8 @@ impl Table {
             Ok((body, _)) if Entries::within(body).is_ok() => Text::Whole(start, start + body.len()),
             _ => {
                 // Some PDF producers put comments into the trailer.
-                let clean = without_comments(&bytes[start..bytes.len().min(start + MOST_COMMENTED_BYTES)]);
-                Text::Clean(closed(&clean, 0, b"startxref")?.0.to_vec())
+                let clean = without_comments(bytes, start, b"startxref")?;
+                Text::Clean(without_blanks(&clean).strip_suffix(b">>").ok_or(Otherwise)?.to_vec())
             }
         };
         let hidden = match trailer.entries(bytes)?.get(b"XRefStm") {
@@ -345,7 +392,7 @@ fn run_head(cursor: &mut Cursor) -> Found<(u64, u64)> {
 
 impl Rows {
     fn read(bytes: &[u8], offset: u64) -> Found<Self> {
-        let stream = stream_at(bytes, offset)?;
+        let stream = stream_at(bytes, offset, direct_length)?;
         let entries = stream.entries;
         let [1, second, third] = integers(entries.required(b"W")?)?[..] else { return Err(Otherwise) };
         require((1..=8).contains(&second) && third <= 8 && entries.get(b"Type") == Some(b"/XRef"))?;
@@ -386,6 +433,13 @@ fn big_endian(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |value, &byte| value << 8 | u64::from(byte))
 }
 
+/// Where the white space at an offset ends, which readers pass before a cross-reference section.
+fn behind_blanks(bytes: &[u8], offset: u64) -> Found<u64> {
+    let mut cursor = Cursor::new(bytes, usize::try_from(offset).map_err(|_| Otherwise)?);
+    cursor.blanks();
+    Ok(cursor.at() as u64)
+}
+
 /// What `startxref` says at the end of the file.
 fn tail(bytes: &[u8]) -> Found<u64> {
     let from = bytes.len().saturating_sub(TAIL_BYTES);
@@ -404,14 +458,16 @@ fn tail(bytes: &[u8]) -> Found<u64> {
 /// A stream: its number, its dictionary, where the text of that stands between the brackets, and its data as they are.
 struct StreamFound<'d> {
     number: u64,
+    generation: u64,
     entries: Entries<'d>,
     body: (usize, usize),
     data: &'d [u8],
 }
 
-fn stream_at(bytes: &[u8], offset: u64) -> Found<StreamFound<'_>> {
+/// A stream at an offset; `length_of` tells the length from the raw value of /Length.
+fn stream_at(bytes: &[u8], offset: u64, length_of: impl FnOnce(&[u8]) -> Found<usize>) -> Found<StreamFound<'_>> {
     let mut cursor = Cursor::new(bytes, usize::try_from(offset).map_err(|_| Otherwise)?);
-    let (number, _) = cursor.object_head()?;
+    let (number, generation) = cursor.object_head()?;
     cursor.expect(b"<<")?;
     let inside = cursor.at();
     let (body, end) = closed(bytes, inside, b"stream")?;
@@ -420,14 +476,18 @@ fn stream_at(bytes: &[u8], offset: u64) -> Found<StreamFound<'_>> {
     cursor.expect(b"stream")?;
     require(cursor.passes(b"\r\n") || cursor.passes(b"\n"))?;
     let start = cursor.at();
-    let length = integer(entries.required(b"Length")?, 12)? as usize;
+    let length = length_of(entries.required(b"Length")?)?;
     let data = bytes.get(start..).and_then(|rest| rest.get(..length)).ok_or(Otherwise)?;
     let mut cursor = Cursor::new(bytes, start + length);
     cursor.blanks();
     cursor.expect(b"endstream")?;
     cursor.some_blanks()?;
     cursor.expect(b"endobj")?;
-    Ok(StreamFound { number, entries, body: (inside, inside + body.len()), data })
+    Ok(StreamFound { number, generation, entries, body: (inside, inside + body.len()), data })
+}
+
+fn direct_length(value: &[u8]) -> Found<usize> {
+    Ok(integer(value, 12)? as usize)
 }
 
 /// What data decode to, if that is at most so much.
@@ -437,7 +497,7 @@ fn inflated(filter: Option<&[u8]>, data: &[u8], most_bytes: usize) -> Found<Vec<
             require(data.len() <= most_bytes)?;
             return Ok(data.to_vec());
         }
-        Some(filter) => require(filter == b"/FlateDecode")?,
+        Some(filter) => require(matches!(filter, b"/FlateDecode" | b"[/FlateDecode]" | b"[ /FlateDecode ]"))?,
     }
     let mut inflater = Decompress::new(true);
     let mut plain = Vec::with_capacity((4 * data.len()).max(256).min(most_bytes + 1));

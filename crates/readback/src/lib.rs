@@ -7,6 +7,7 @@
 mod account;
 mod document;
 mod looks;
+mod metadata;
 mod pages;
 mod references;
 mod seal;

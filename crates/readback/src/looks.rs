@@ -22,6 +22,8 @@ pub struct Look {
     pub slices: u32,
     /// Clockwise turn of the page in degrees.
     pub rotation: u16,
+    /// Whether it was judged as one that may be laid on opaque, which only some documents allow.
+    pub opaque: bool,
 }
 
 /// A piece of an object's body.
@@ -37,7 +39,7 @@ pub enum Piece {
 #[derive(Default)]
 pub struct Looks {
     around: HashMap<Look, (Vec<u8>, Vec<u8>)>, // an appearance's body before and behind the picture's number
-    pictures: HashMap<[u8; 32], Vec<Vec<Piece>>>,
+    pictures: HashMap<([u8; 32], bool), Vec<Vec<Piece>>>,
 }
 
 impl Looks {
@@ -48,14 +50,14 @@ impl Looks {
             self.around.clear();
             self.pictures.clear();
         }
-        self.pictures.insert(look.picture, picture);
+        self.pictures.insert((look.picture, look.opaque), picture);
         self.around.insert(look, (before, behind));
     }
 
     /// The numbers of the picture's objects, if the appearance is one that was judged; `body_of` gives an object of the update.
     pub fn recognised<'s>(&self, look: &Look, body: &[u8], body_of: impl Fn(u64) -> Found<&'s [u8]>) -> Found<Vec<u64>> {
         let (before, behind) = self.around.get(look).ok_or(Otherwise)?;
-        let picture = self.pictures.get(&look.picture).ok_or(Otherwise)?;
+        let picture = self.pictures.get(&(look.picture, look.opaque)).ok_or(Otherwise)?;
         let inner = body.strip_prefix(before.as_slice()).and_then(|rest| rest.strip_suffix(behind.as_slice())).ok_or(Otherwise)?;
         let mut cursor = Cursor::new(inner, 0);
         let last = cursor.number(10)?;

@@ -51,6 +51,7 @@ fn between(text: &[u8], at: usize) -> Option<usize> {
         let comment = &text[end + 1..text.len().min(end + 2 + LONGEST_COMMENT_BYTES)];
         match comment.iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
             Some(length) => end = blanks(end + 1 + length),
+            None if comment.len() <= LONGEST_COMMENT_BYTES => return Some(text.len()), // nothing follows it
             None => break,
         }
     }

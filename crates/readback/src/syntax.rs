@@ -10,10 +10,11 @@ pub struct Otherwise;
 pub type Found<T> = Result<T, Otherwise>;
 
 /// Deepest nesting of values.
-pub const DEEPEST: u32 = 4;
+pub const DEEPEST: u32 = 32;
 /// Entries of one dictionary, which are compared with each other.
 const MOST_ENTRIES: usize = 1_000;
 const LONGEST_DICTIONARY_BYTES: usize = 256 * 1024;
+const MOST_COMMENTED_BYTES: usize = 32 * 1024; // of a text with comments
 
 /// Goes on only where this holds.
 pub fn require(holds: bool) -> Found<()> {
@@ -96,6 +97,13 @@ impl<'t> Cursor<'t> {
         require(!self.take_while(is_white).is_empty())
     }
 
+    /// Passes one byte of white space that all readers take for that.
+    fn one_blank(&mut self) -> Found<()> {
+        require(matches!(self.peek(), Some(b'\t' | b'\n' | b'\r' | b' ')))?;
+        self.at += 1;
+        Ok(())
+    }
+
     /// Passes one line ending.
     pub fn line_end(&mut self) -> Found<()> {
         require(self.passes(b"\r\n") || self.passes(b"\n") || self.passes(b"\r"))
@@ -119,7 +127,7 @@ impl<'t> Cursor<'t> {
         match self.peek().ok_or(Otherwise)? {
             b'/' => {
                 self.at += 1;
-                self.name()?;
+                self.escaped_name()?;
             }
             b'[' => {
                 self.at += 1;
@@ -158,17 +166,23 @@ impl<'t> Cursor<'t> {
                 return Ok(());
             }
             self.expect(b"/")?;
-            self.name()?;
+            self.escaped_name()?;
             self.blanks();
             self.value(depth - 1)?;
         }
     }
 
-    /// Passes a name behind its slash, without escapes: one name has one spelling here.
+    /// Passes a key behind its slash, without escapes: one key has one spelling here.
     fn name(&mut self) -> Found<&'t [u8]> {
-        let name = self.take_while(|byte| {
-            !is_white(byte) && !matches!(byte, b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}' | b'/' | b'%' | b'#')
-        });
+        let name = self.escaped_name()?;
+        require(memchr::memchr(b'#', name).is_none())?;
+        Ok(name)
+    }
+
+    /// Passes a name behind its slash. Values with escapes are compared as they are spelled.
+    fn escaped_name(&mut self) -> Found<&'t [u8]> {
+        let name =
+            self.take_while(|byte| !is_white(byte) && !matches!(byte, b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}' | b'/' | b'%'));
         require(!name.is_empty())?;
         Ok(name)
     }
@@ -224,9 +238,10 @@ impl<'t> Cursor<'t> {
     /// Passes `N G obj` and the white space behind it; both numbers.
     pub fn object_head(&mut self) -> Found<(u64, u64)> {
         let number = self.number(10)?;
-        self.expect(b" ")?;
+        self.one_blank()?;
         let generation = self.number(5)?;
-        self.expect(b" obj")?;
+        self.one_blank()?;
+        self.expect(b"obj")?;
         self.blanks();
         Ok((number, generation))
     }
@@ -332,6 +347,22 @@ pub fn closed<'t>(text: &'t [u8], start: usize, keyword: &[u8]) -> Found<(&'t [u
     Ok((body, start + end))
 }
 
+/// NUL and form feed are white space that readers do not agree on; within strings in parentheses they are what they are.
+pub fn require_usual_blanks(text: &[u8]) -> Found<()> {
+    if memchr::memchr2(0, 0x0c, text).is_none() {
+        return Ok(());
+    }
+    let mut cursor = Cursor::new(text, 0);
+    while let Some(byte) = cursor.peek() {
+        match byte {
+            b'(' => cursor.literal()?,
+            0 | 0x0c => return Err(Otherwise),
+            _ => cursor.at += 1,
+        }
+    }
+    Ok(())
+}
+
 /// Number and generation of the object that a value refers to.
 pub fn reference(value: Option<&[u8]>) -> Found<(u64, u64)> {
     let mut cursor = Cursor::new(value.ok_or(Otherwise)?, 0);
@@ -357,36 +388,27 @@ pub fn references(array: &[u8]) -> Found<Vec<(u64, u64)>> {
     }
 }
 
-/// The text with comments replaced by a blank each, for trailers that have some.
-pub fn without_comments(text: &[u8]) -> Vec<u8> {
-    let mut clean = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        let mut cursor = Cursor::new(text, at);
-        let passed = match text[at] {
-            b'\\' => Some((at + 2).min(text.len())),
-            b'(' => cursor.literal().ok().map(|()| cursor.at()),
-            b'<' => cursor.blank_hexadecimal().ok().map(|()| cursor.at()),
-            _ => None,
-        };
-        if let Some(end) = passed {
-            clean.extend_from_slice(&text[at..end]);
-            at = end;
-        } else if text[at] == b'%' {
-            clean.push(b' ');
-            at += text[at..].iter().take_while(|byte| !matches!(byte, b'\r' | b'\n')).count();
-        } else {
-            clean.push(text[at]);
-            at += 1;
+/// The text from `start` up to a keyword that stands in no string and no comment, with comments replaced by blanks (ISO 32000-2 §7.2.4).
+pub fn without_comments(text: &[u8], start: usize, keyword: &[u8]) -> Found<Vec<u8>> {
+    let window = &text[start.min(text.len())..text.len().min(start.saturating_add(MOST_COMMENTED_BYTES))];
+    let mut clean = Vec::with_capacity(1024);
+    let mut cursor = Cursor::new(window, 0);
+    while !cursor.sees(keyword) {
+        let at = cursor.at();
+        match cursor.peek().ok_or(Otherwise)? {
+            b'(' => {
+                cursor.literal()?;
+                clean.extend_from_slice(&window[at..cursor.at()]);
+            }
+            b'%' => {
+                let comment = cursor.take_while(|byte| !matches!(byte, b'\r' | b'\n'));
+                clean.resize(clean.len() + comment.len(), b' ');
+            }
+            byte => {
+                clean.push(byte);
+                cursor.at += 1;
+            }
         }
     }
-    clean
-}
-
-impl Cursor<'_> {
-    fn blank_hexadecimal(&mut self) -> Found<()> {
-        self.expect(b"<")?;
-        self.take_while(|byte| byte.is_ascii_hexdigit() || is_white(byte));
-        self.expect(b">")
-    }
+    Ok(clean)
 }

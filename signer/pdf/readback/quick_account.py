@@ -70,22 +70,30 @@ class KnownLooks:
         start, end, digest = found
         return Recognised(Hole(start, end), digest)
 
-    def _judge(self, unjudged: Sequence[tuple[int, int, int]], bodies: Mapping[int, bytes], plan: Plan) -> None:
+    def _judge(self, unjudged: Sequence[tuple[int, int, int, bool]], bodies: Mapping[int, bytes], plan: Plan) -> None:
         """Judges appearances in full and keeps them; UnreadableError where one shows something else."""
         looks = looks_of(plan.placement)
-        for index, number, rotation in unjudged:
+        for index, number, rotation, may_be_opaque in unjudged:
             look = looks[index]
-            met = _met(look, rotation, number, bodies.__getitem__, plan.pictures)
+            try:
+                met, opaque = _met(look, rotation, number, bodies.__getitem__, plan.pictures), False
+            except UnreadableError:
+                if not may_be_opaque:
+                    raise
+                # Kept apart from the others, since it is right in some documents only.
+                met, opaque = _met(look, rotation, number, bodies.__getitem__, plan.pictures, opaque=True), True
             shown = _SHOWN.search(met[number])
             pieces = _pieces(met, number, int(shown[1])) if shown is not None else None
             if shown is None or pieces is None or self._looks is None:
                 raise UnreadableError("an appearance is spelled in a way that cannot be recognised again")
             box = look.rectangle
-            key = (look.picture_sha256, box.x1 - box.x0, box.y1 - box.y0, look.slice_number, look.slices, rotation)
+            key = (look.picture_sha256, box.x1 - box.x0, box.y1 - box.y0, look.slice_number, look.slices, rotation, opaque)
             self._looks.learn(key, met[number][: shown.start(1)], met[number][shown.end(1) :], pieces)
 
 
-def _met(look: Look, rotation: int, number: int, bodies: Bodies, pictures: Mapping[bytes, bytes]) -> dict[int, bytes]:
+def _met(
+    look: Look, rotation: int, number: int, bodies: Bodies, pictures: Mapping[bytes, bytes], *, opaque: bool = False
+) -> dict[int, bytes]:
     """The bodies of all objects that make up the mark's appearance, once it was judged."""
     met: dict[int, bytes] = {}
 
@@ -95,7 +103,7 @@ def _met(look: Look, rotation: int, number: int, bodies: Bodies, pictures: Mappi
         met[reference.number] = bodies(reference.number)
         return read_object(met[reference.number] + b"\nendobj", 0, 0)[0]
 
-    check_look(take, Ref(number, 0), look, rotation, pictures, opaque=False)
+    check_look(take, Ref(number, 0), look, rotation, pictures, opaque=opaque)
     return met
 
 

@@ -1,4 +1,4 @@
-"""PDF/A and PDF/UA documents leave the lean way, and what cannot be kept is said or refused; veraPDF judges the rest (tests/judges)."""
+"""PDF/A and PDF/UA documents stay what they are, by either writer, or it is said or refused; veraPDF judges the rest (tests/judges)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from reportlab.pdfgen.canvas import Canvas
 from sealcore.errors import Code, VermilionError
 from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
-from signer.pdf.lean import prepare_lean
-from signer.pdf.plan import ContentPolicy, Plan
+from signer.pdf.lean import prepare_lean, prepared_or_why_not
+from signer.pdf.plan import ContentPolicy, Plan, Prepared
 from signer.pdf.prepare import prepare
+from signer.pdf.readback.account import require_accounted_in_general
 from signer.pdf.readback.quick_account import KnownLooks
 from signer.pdf.reasons import PDFA_LOST, PDFUA_LOST, declared_part
 from tests.judges import standards
 from tests.signer.pdf.documents import assemble
-from tests.signer.pdf.kit import Seal, require_accounted
+from tests.signer.pdf.kit import Seal, accounted, require_accounted
 from tests.signer.pdf.looks import RENDERERS, surplus
+from tests.signer.pdf.meaning import differences, digest_is_right
 
 CORNER = Rectangle(400_000, 20_000, 519_000, 139_000)
 BOX = (400.0, 20.0, 519.0, 139.0)
@@ -32,12 +34,20 @@ def plan_with(seal: Seal, picture: bytes, policy: ContentPolicy = ContentPolicy.
     return seal.plan(Placement((Mark((0,), CORNER, digest),)), pictures={digest: picture}, content_policy=policy)
 
 
+def _deflated(buffer: io.BytesIO) -> bytes:
+    """Without the ASCII85 that reportlab codes streams in."""
+    out = io.BytesIO()
+    with pikepdf.open(buffer) as opened:
+        opened.save(out, deterministic_id=True, stream_decode_level=pikepdf.StreamDecodeLevel.generalized)
+    return out.getvalue()
+
+
 def _picture_with_font() -> bytes:
     buffer = io.BytesIO()
     canvas = Canvas(buffer, pagesize=(100, 100), invariant=1)
     canvas.drawString(10, 50, "Seal")
     canvas.save()
-    return buffer.getvalue()
+    return _deflated(buffer)
 
 
 def _picture_in_cmyk() -> bytes:
@@ -46,7 +56,7 @@ def _picture_in_cmyk() -> bytes:
     canvas.setFillColorCMYK(0, 1, 1, 0)
     canvas.rect(10, 10, 80, 80, fill=1, stroke=0)
     canvas.save()
-    return buffer.getvalue()
+    return _deflated(buffer)
 
 
 def _translucent_picture() -> bytes:
@@ -55,14 +65,28 @@ def _translucent_picture() -> bytes:
     canvas.setFillAlpha(0.5)
     canvas.rect(10, 10, 80, 80, fill=1, stroke=0)
     canvas.save()
-    return buffer.getvalue()
+    return _deflated(buffer)
 
 
-@pytest.mark.parametrize("document", [standards.pdfa(1), standards.pdfa(2, intent="none"), standards.pdfua()], ids=["A-1b", "A-2b", "UA-1"])
-def test_such_documents_leave_the_lean_way_and_look_as_before_plus_the_seal(seal: Seal, picture: bytes, document: bytes) -> None:
+def by_lean(seal: Seal, document: bytes, plan: Plan) -> Prepared:
+    """What the lean writer prepares, which means what the general one does and which the quick account recognises."""
+    prepared = prepared_or_why_not(document, plan, hash_state("sha256", document))
+    assert isinstance(prepared, Prepared), prepared
+    assert not differences(document, prepared, prepare(document, plan))
+    assert digest_is_right(document, prepared)
+    assert accounted(document, prepared.suffix, plan, prepared.field_name) is not None
+    assert require_accounted_in_general(document, prepared.suffix, plan, prepared.field_name)
+    return prepared
+
+
+DOCUMENTS = {f"A-{part}b {intent}": standards.pdfa(part, intent=intent) for part in (1, 2, 3) for intent in ("rgb", "cmyk", "none")}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_such_documents_are_lean_and_look_as_before_plus_the_seal(seal: Seal, picture: bytes, name: str) -> None:
+    document = DOCUMENTS[name]
     for plan, boxes in ((seal.plan(), {}), (plan_with(seal, picture), {0: BOX})):
-        assert prepare_lean(document, plan, hash_state("sha256", document)) is None
-        sealed = seal.finish(document, prepare(document, plan))
+        sealed = seal.finish(document, by_lean(seal, document, plan))
         for render in RENDERERS.values():
             assert not surplus(document, sealed, boxes, render)
 
@@ -79,9 +103,11 @@ def test_pdfa_1_gets_no_transparency_and_no_colours_of_a_device(seal: Seal, pict
 @pytest.mark.parametrize("picture_of", [_picture_with_font, _picture_in_cmyk, _translucent_picture])
 def test_a_picture_that_the_standard_forbids_is_reported_or_refused_as_the_seal_says(seal: Seal, picture_of: object) -> None:
     document, source = standards.pdfa(1), picture_of()  # type: ignore[operator]
-    assert PDFA_LOST in prepare(document, plan_with(seal, source)).warnings
+    assert PDFA_LOST in by_lean(seal, document, plan_with(seal, source)).warnings
+    strict = plan_with(seal, source, ContentPolicy.STRICT)
+    assert prepare_lean(document, strict, hash_state("sha256", document)) is None
     with pytest.raises(VermilionError) as refusal:
-        prepare(document, plan_with(seal, source, ContentPolicy.STRICT))
+        prepare(document, strict)
     assert refusal.value.code == Code.DOCUMENT_CONFORMANCE
 
 
@@ -116,18 +142,54 @@ def test_a_declaration_is_read_in_every_spelling_of_rdf(metadata: bytes, part: i
     assert declared_part(metadata, b"pdfua") == 0
 
 
+@pytest.mark.parametrize("opening", [b'xmlns:x="%b"', b"xmlns:x = '%b'", b'xmlns="%b"', b"<!-- %b -->", b'a="%b" xmlns:x\n=\n"%b"'])
+@pytest.mark.parametrize("part", [b'x:part="1"', b"<x:part> 2 </x:part>", b"<pdfaid:part>3<", b'x:part=1 x:part = "2"', b"<x:part>0<", b""])
+def test_both_writers_read_a_declaration_alike(seal: Seal, picture: bytes, opening: bytes, part: bytes) -> None:
+    """Of documents with an output intent: part 1 alone asks for opaque marks, and for a look of an invisible field."""
+    text = opening.replace(b"%b", b"http://www.aiim.org/pdfa/ns/id/") + b" " + part
+    document = _with_metadata(standards.pdfa(2), text)
+    for plan in (seal.plan(), plan_with(seal, picture)):
+        by_lean(seal, document, plan)
+
+
 @pytest.mark.parametrize("spelling", ["utf-16", "utf-16-be", "utf-32", "references", "hexadecimal references"])
 def test_a_declaration_is_read_in_every_spelling_of_xml(seal: Seal, picture: bytes, spelling: str) -> None:
     """Else the document would lose its conformance, and nobody would be told."""
     source = standards.pdfa(1)
-    objects = {int(number): body for number, body in re.findall(rb"(\d+) 0 obj\n(.*?)\nendobj\n", source, re.DOTALL)}
-    number = next(number for number, body in objects.items() if b"<rdf:RDF" in body)
-    text = objects[number].partition(b"stream\n")[2].removesuffix(b"\nendstream").decode()
+    text = _metadata(source).decode()
     form = {"references": "&#0%d;", "hexadecimal references": "&#x%02X;"}.get(spelling)
     data = text.replace("/ns/", form % ord("/") + "ns/").encode() if form is not None else text.encode(spelling)
-    objects[number] = b"<</Type/Metadata/Subtype/XML/Length %d>>\nstream\n%b\nendstream" % (len(data), data)
-    document, plan = assemble(objects, extra=b"/ID[<00><00>]"), plan_with(seal, picture)
-    assert prepare_lean(document, plan, hash_state("sha256", document)) is None
-    prepared = prepare(document, plan)
-    assert b"/Multiply" not in prepared.suffix and b"/Transparency" not in prepared.suffix
-    require_accounted(document, prepared.suffix, plan, prepared.field_name, KnownLooks())
+    document, plan = _with_metadata(source, data), plan_with(seal, picture)
+    for prepared in (by_lean(seal, document, plan), prepare(document, plan)):
+        assert b"/Multiply" not in prepared.suffix and b"/Transparency" not in prepared.suffix
+        require_accounted(document, prepared.suffix, plan, prepared.field_name, KnownLooks())
+
+
+def test_marks_are_laid_on_opaque_in_no_other_document(seal: Seal, picture: bytes) -> None:
+    """A look that was judged right for PDF/A would hide what stands below it in any other document."""
+    declaring, plan, known = standards.pdfa(1), plan_with(seal, picture), KnownLooks()
+    opaque = by_lean(seal, declaring, plan)
+    assert accounted(declaring, opaque.suffix, plan, opaque.field_name, known) is not None
+    # The same bytes but for a letter of the namespace, so that it is an update of this document, too.
+    silent = declaring.replace(b"http://www.aiim.org/pdfa/ns/id/", b"http://www.aiim.org/pdfa/ns/ie/")
+    assert accounted(silent, opaque.suffix, plan, opaque.field_name, known) is None
+    with pytest.raises(VermilionError, match="a mark shows something else"):
+        require_accounted(silent, opaque.suffix, plan, opaque.field_name, known)
+    multiplied = by_lean(seal, silent, plan)
+    assert accounted(silent, multiplied.suffix, plan, multiplied.field_name, known) is not None
+    assert accounted(declaring, opaque.suffix, plan, opaque.field_name, known) is not None
+
+
+def _metadata(document: bytes) -> bytes:
+    return next(body for body in _objects(document).values() if b"<rdf:RDF" in body).partition(b"stream\n")[2].removesuffix(b"\nendstream")
+
+
+def _with_metadata(document: bytes, data: bytes, entries: bytes = b"") -> bytes:
+    objects = _objects(document)
+    number = next(number for number, body in objects.items() if b"<rdf:RDF" in body)
+    objects[number] = b"<</Type/Metadata/Subtype/XML%b/Length %d>>\nstream\n%b\nendstream" % (entries, len(data), data)
+    return assemble(objects, extra=b"/ID[<00><00>]")
+
+
+def _objects(document: bytes) -> dict[int, bytes]:
+    return {int(number): body for number, body in re.findall(rb"(\d+) 0 obj\n(.*?)\nendobj\n", document, re.DOTALL)}
