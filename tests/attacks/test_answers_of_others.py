@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from signer.status.answers import Link, read
 from signer.status.judge import require_good
 from signer.status.revocation import SealRevocations
 from signer.status.sources import Sources
+from tests.support.http_server import HttpServer
 from verify.crls import CrlStore
 from verify.trust import TrustMaterial
 
@@ -56,7 +57,7 @@ class Others:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+        self.server = HttpServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
         self.host = f"127.0.0.1:{self.server.server_port}"
         self.url = f"http://{self.host}"

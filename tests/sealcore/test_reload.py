@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from sealcore.platform.rpc.renewed_channel import RenewedChannel
 from tests.pki import InfrastructureCa, NeverRevoked
 from tests.sealcore.serials import DEADLINE_S, served_serial
 from tests.serving import serving_http
+from tests.support.http_server import HttpServer
 from tests.support.waiting import until
 
 SERVER, DESK = "https://vermilion.internal/service/ca", "https://vermilion.internal/operator/desk"
@@ -404,7 +405,7 @@ def _crls(*authorities: InfrastructureCa, away: threading.Event | None = None) -
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with HttpServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         address = f"http://127.0.0.1:{server.server_port}"
         _SERVED.pop(address, None)

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from sealcore.platform.rpc.error_messages import from_message, to_message
 from sealcore.platform.rpc.errors import from_rpc_error
 from tests.pki import InfrastructureCa
 from tests.serving import serving_http
+from tests.support.http_server import HttpServer
 
 METHOD = "/vermilion.v1.CertificateAuthority/"
 RULES: rpc.Rules = {METHOD + "ListCertificates": frozenset({"operator"}), METHOD + "Revoke": frozenset({"operator", "service:signer"})}
@@ -66,7 +67,7 @@ def crl_url(ca: InfrastructureCa) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with HttpServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/infrastructure.crl"
         server.shutdown()

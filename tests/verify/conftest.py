@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sealcore.clock import FixedClock
 from sealcore.platform.service import Service
 from sealcore.protocol.ledger_entry import Entry
+from tests.support.http_server import HttpServer
 from tests.support.ports import free_port
 from tests.verify.office import NOW, Office, Sealed, TileLog, page_document
 from verify.app import build
@@ -84,7 +85,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A plain web server over a folder: where CRLs and the log are published."""
     folder = tmp_path_factory.mktemp("web")
     handler = functools.partial(QuietHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with HttpServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}", folder
         server.shutdown()
