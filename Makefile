@@ -58,8 +58,8 @@ setup-bench: ## the same, and what the benchmarks need
 demo: setup ## from nothing to sealed and verified PDFs, in out/
 	@$(BIN)/vermilion demo --state="$$STATE" --documents="$$DOCUMENTS"
 
-up: setup ## start the office, made before where there is none, and leave it running until Ctrl-C
-	@[ -e "$$STATE/vermilion.toml" ] || $(BIN)/vermilion init --state="$$STATE"
+up: setup ## start the office, the demo's where there is none, and leave it running until Ctrl-C
+	@[ -e "$$STATE/vermilion.toml" ] || $(BIN)/vermilion init --state="$$STATE" --plan=examples/offices/wenheng.toml
 	@$(BIN)/vermilion up --state="$$STATE"
 
 check: setup-test ## the inner loop, about a minute on two idle cores, two on a busy machine or the first time: lint, types, layers, and the tests nearest to what has changed
@@ -104,7 +104,7 @@ lock: ## write both lock files again from pyproject.toml; UPGRADE='name …' or 
 proto: setup-test ## generate code from protos/vermilion/v1/*.proto
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. protos/vermilion/v1/*.proto
 
-docs: setup-test ## write again what docs/ has from the code: errors.md, schemas/verification-report.json
+docs: setup-test ## write again what docs/ has from the code: errors.md, schemas/ of reports and plans
 	@$(BIN)/python docs/make_pages.py
 
 deploy-files: setup-test ## write what deploy/ says of the services again, from vermilion/services.py

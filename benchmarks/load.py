@@ -17,10 +17,10 @@ from protos.vermilion.v1 import signer_pb2
 from sealcore.protocol.decision import Verdict
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
 from vermilion import client as clients
-from vermilion.ceremony.plan import CLIENT
 from vermilion.client import jobs
 from vermilion.client.jobs import Job
 from vermilion.client.people import decide
+from vermilion.planning.examples import DEMO_CLIENT
 from vermilion.remote.workflow_client import tls_of
 from vermilion.state.layout import Layout
 from vermilion.state.office import Office, PersonPlan
@@ -100,7 +100,9 @@ class Preparer:
 
     def __enter__(self) -> Preparer:
         office = self._office
-        self._client = clients.Office(office.url("workflow", scheme="https"), office.listen("signer").target, tls_of(self._layout, CLIENT))
+        self._client = clients.Office(
+            office.url("workflow", scheme="https"), office.listen("signer").target, tls_of(self._layout, DEMO_CLIENT)
+        )
         self._people = PeopleToken.open(self._layout.token_settings("people"))
         self._people.__enter__()
         return self

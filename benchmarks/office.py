@@ -25,6 +25,7 @@ from vermilion.operation.launcher import Launcher, require_ports, running
 from vermilion.operation.ports import port_is_free
 from vermilion.operation.programs import run
 from vermilion.operation.service_settings import SIGNER_TSA
+from vermilion.planning import examples
 from vermilion.services import SERVICES, named
 from vermilion.state import toml
 from vermilion.state.layout import Layout
@@ -59,7 +60,7 @@ class BenchOffice:
 
     def make(self) -> BenchOffice:
         """The key ceremony. A signer's database other than SQLite gets the same register, from the ceremony's own seed."""
-        self.office: Office = ensure(self.layout, ports_from=self._ports_from)
+        self.office: Office = ensure(self.layout, plan=examples.demo(), ports_from=self._ports_from)
         metrics_port = self._ports_from + 90
         while not port_is_free(metrics_port):
             metrics_port += 1

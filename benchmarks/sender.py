@@ -19,7 +19,7 @@ from typing import Any, Final
 from benchmarks.load import Order, Preparer, Sheaf
 from protos.vermilion.v1 import signer_pb2
 from sealcore.platform.rpc.client import channel
-from vermilion.ceremony.plan import CLIENT
+from vermilion.planning.examples import DEMO_CLIENT
 from vermilion.remote.workflow_client import tls_of
 from vermilion.state.office import find
 
@@ -81,7 +81,7 @@ class Sender:
     def __enter__(self) -> Sender:
         with ExitStack() as stack:
             self._preparer = stack.enter_context(Preparer(self._layout, self._office))
-            self._channel = channel(self._office.listen("signer").target, tls_of(self._layout, CLIENT))
+            self._channel = channel(self._office.listen("signer").target, tls_of(self._layout, DEMO_CLIENT))
             stack.callback(self._channel.close)
             self._stream = self._channel.stream_stream(STREAM, None, signer_pb2.SealStreamResponse.FromString)
             self._seal = self._channel.unary_unary(SEAL, None, signer_pb2.SealResponse.FromString)

@@ -68,6 +68,12 @@ class CeremonySettings(Block):
 
     @property
     def identifier(self) -> str:
-        """The organizationIdentifier; a local scheme is two characters and a colon (ETSI EN 319 412-1 §5.1.4)."""
-        digits = hashlib.sha256(self.organization.encode()).hexdigest()[:_LOCAL_ID_DIGITS]
-        return self.organization_identifier or f"VM:{self.country}-{digits}"
+        """The organizationIdentifier."""
+        return organization_identifier(self.country, self.organization, self.organization_identifier)
+
+
+def organization_identifier(country: str, organization: str, number: str | None) -> str:
+    """The organizationIdentifier of an office: its number in a register or, without one, a local identifier made from the name; a local
+    scheme is two characters and a colon (ETSI EN 319 412-1 §5.1.4)."""
+    digits = hashlib.sha256(organization.encode()).hexdigest()[:_LOCAL_ID_DIGITS]
+    return number or f"VM:{country}-{digits}"

@@ -1,4 +1,4 @@
-"""Writes what docs/ has from the code: errors.md and schemas/verification-report.json. Run by `make docs`."""
+"""Writes what docs/ has from the code: errors.md and schemas/ of verification reports and plans. Run by `make docs`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sealcore.errors import REGISTRY
 from verify.report import schema
+from vermilion.planning.model import schema as plan_schema
 
 HERE = Path(__file__).parent
 
@@ -22,10 +23,11 @@ request may be sent again and continues where it stood.
 
 
 def main() -> None:
-    """Writes both beside this file."""
+    """Writes them beside this file."""
     rows = "".join(f"| `{code}` | {row.kind} | {row.rule} | {row.way_out} |\n" for code, row in REGISTRY.items())
     (HERE / "errors.md").write_text(HEAD + rows, "utf-8")
-    (HERE / "schemas" / "verification-report.json").write_text(json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    for name, made in (("verification-report", schema()), ("office-plan", plan_schema())):
+        (HERE / "schemas" / f"{name}.json").write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ class Front:
             performer=self._performer,
             retention=held.retention,
             keys=self._keys,
-            purposes=_purposes(),
+            purposes=_purposes(settings),
             requests=self._certificate_requests(),
             examiner=held.examiner,
             metrics=held.metrics,
@@ -142,7 +142,7 @@ class Front:
 
         settings = self._settings
         ca = OwnCa(settings.tls.ca_target, settings.tls) if settings.tls.ca_target else None
-        declared = [key.label for key in hsm_config.inventory.load().keys_of("signer")]
+        declared = [key.label for key in _declared(settings)]
         return CertificateRequests(
             make, declared=declared, database=self._held.database, ca=ca, executor=self._held.requests, clock=self._clock
         )
@@ -248,6 +248,10 @@ def _clock_watch(settings: TimestampSettings, clock: Clock) -> ClockWatch:
     return ClockWatch(settings.clock, accuracy_ms=settings.accuracy_ms, clock=clock, chrony=settings.chrony)
 
 
-def _purposes() -> KeyPurposes:
-    declared = hsm_config.inventory.load().keys_of("signer")
-    return KeyPurposes({key.label: (key.purpose, key.owner) for key in declared})
+def _purposes(settings: SignerSettings) -> KeyPurposes:
+    return KeyPurposes({key.label: (key.purpose, key.owner) for key in _declared(settings)})
+
+
+def _declared(settings: SignerSettings) -> tuple[hsm_config.inventory.DeclaredKey, ...]:
+    """The keys that the office declares for the signer's token."""
+    return hsm_config.inventory.load(settings.inventory_file or hsm_config.inventory.INVENTORY_FILE).keys_of("signer")

@@ -162,7 +162,8 @@ class SignerSettings(Block):
     """The whole configuration of one signer process.
 
     ``instance`` tells replicas apart. A process that starts under the name of an earlier one takes that one's unfinished uses
-    over at once, because two processes cannot hold the same listening port.
+    over at once, because two processes cannot hold the same listening port. ``inventory_file`` declares the office's keys; without it
+    those of hsm_config count.
     """
 
     instance: str = Field(default="signer-1", pattern=r"^[A-Za-z0-9._-]{1,64}$")
@@ -179,6 +180,7 @@ class SignerSettings(Block):
     examine: ExamineSettings = ExamineSettings()
     storage: StorageSettings = StorageSettings()
     checkpoint: CheckpointSettings | None = None
+    inventory_file: Path | None = None
     metrics: Listen | None = None  # serves /metrics, /healthz and /readyz
     tracing: TracingSettings | None = None
 

@@ -20,6 +20,7 @@ import pytest
 
 from tests.support import programs
 from vermilion.operation.launcher import running
+from vermilion.planning.examples import DEMO
 from vermilion.state.layout import Layout
 from vermilion.state.office import Office
 
@@ -62,12 +63,12 @@ class RunningOffice:
 
 
 @contextmanager
-def shared_office(folder: Path) -> Iterator[RunningOffice]:
-    """The office in ``folder``: whoever comes first makes and starts it, whoever leaves last stops it."""
+def shared_office(folder: Path, plan: Path = DEMO) -> Iterator[RunningOffice]:
+    """The office in ``folder``: whoever comes first makes it, unless it is there, and starts it; whoever leaves last stops it."""
     folder.mkdir(parents=True, exist_ok=True)
     with _counted(folder) as users:
         if users == 0:
-            _start(folder)
+            _start(folder, plan)
     try:
         layout = Layout.at(folder / "var")
         yield RunningOffice(layout, Office.load(layout))
@@ -90,9 +91,10 @@ def _counted(folder: Path, *, leaving: bool = False) -> Iterator[int]:
         lock.flush()
 
 
-def _start(folder: Path) -> None:
+def _start(folder: Path, plan: Path) -> None:
     first_port = random.randrange(20_000, 31_000, 20)
-    made = vermilion("init", "--state", folder / "var", "--ports-from", str(first_port))
+    new = () if Layout.at(folder / "var").office_file.exists() else ("--plan", plan)
+    made = vermilion("init", *new, "--state", folder / "var", "--ports-from", str(first_port))
     assert made.returncode == 0, made.stderr
     with (folder / "up.log").open("wb") as log:
         process = subprocess.Popen(

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from hsm_config import inventory
 from sealcore.clock import FixedClock
 from tests.cli.running import ONE_AT_A_TIME, RunningOffice
 from vermilion import exits
@@ -23,7 +22,7 @@ from vermilion.state.office import Office
 
 
 def test_exactly_the_declared_keys_were_made(office: RunningOffice) -> None:
-    assert [key.label for key in keyring.keys(office.layout)] == [key.label for key in inventory.load().keys]
+    assert [key.label for key in keyring.keys(office.layout)] == [key.label for key in keyring.office_inventory(office.office).keys]
 
 
 @pytest.mark.xdist_group("file modes")

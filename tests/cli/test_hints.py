@@ -12,10 +12,11 @@ import pytest
 import vermilion.cli
 from sealcore.errors import Code, VermilionError
 from vermilion import exits
-from vermilion.ceremony import plan
 from vermilion.messages import every_key, hints, text
 from vermilion.operation import doctor
 from vermilion.operation.doctor import Health
+from vermilion.planning.drawing import draw
+from vermilion.planning.examples import demo
 from vermilion.services import SERVICES
 from vermilion.state.layout import Layout
 from vermilion.terminal import show_error
@@ -66,7 +67,7 @@ def test_the_default_folder_is_not_named_and_that_of_an_earlier_command_is_forgo
 def test_doctor_says_of_a_half_made_office_that_things_are_not_made_yet(tmp_path: Path) -> None:
     layout = Layout.at(tmp_path / "half")
     layout.make_folders()
-    plan.draw(None, SERVICES).save(layout)
+    draw(demo(), None, SERVICES).save(layout)
     found = {one.check: one for one in doctor.examine(layout, datetime.now(UTC))}
     for check in ("Accounts", "mTLS certificates"):
         assert (found[check].what, found[check].health) == ("not made yet", Health.WARNING)

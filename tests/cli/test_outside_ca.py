@@ -16,6 +16,7 @@ from tests.cli.papers import applied, papers
 from tests.cli.running import RunningOffice, shared_office, vermilion
 from tests.signer.outside_ca import SEAL, OutsideCa
 from vermilion import exits
+from vermilion.planning.examples import DEMO
 from vermilion.state.layout import Layout
 from vermilion.state.office import Office
 
@@ -34,7 +35,7 @@ def outside(tmp_path: Path) -> Iterator[OutsideCa]:
 def office(tmp_path: Path, outside: OutsideCa) -> Iterator[RunningOffice]:
     """An office that may ask that CA."""
     layout = Layout.at(tmp_path / "office" / "var")
-    made = vermilion("init", "--state", layout.state)
+    made = vermilion("init", "--plan", DEMO, "--state", layout.state)
     assert made.returncode == exits.DONE, made.stderr
     Office.load(layout).model_copy(update={"outside_ca_hosts": (outside.host,)}).save(layout)
     with shared_office(tmp_path / "office") as running:

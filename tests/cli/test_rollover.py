@@ -14,9 +14,11 @@ from hsm_config import inventory
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm import softhsm
-from vermilion.ceremony import authorities, plan, revoking, rollover
+from vermilion.ceremony import authorities, revoking, rollover
 from vermilion.ceremony.context import Ceremony
 from vermilion.operation.programs import run
+from vermilion.planning.drawing import draw
+from vermilion.planning.examples import demo
 from vermilion.state import identities, keyring, toml, trust_files
 from vermilion.state.chains import chains
 from vermilion.state.identities import private_file
@@ -35,7 +37,7 @@ def ceremony(tmp_path_factory: pytest.TempPathFactory) -> Ceremony:
         softhsm.create(layout.token(token), token)
         made = run("hsm_config.keygen", "--token", token, "--settings", layout.token_settings(token))
         keyring.record_file(layout, token).write_bytes(made)
-    office = plan.draw(None)
+    office = draw(demo())
     office.save(layout)
     ceremony = Ceremony(layout, office, SystemClock())
     authorities.root(ceremony)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sealcore.clock import Clock, SystemClock
+from sealcore.errors import Code, VermilionError
 from sealcore.hsm import softhsm
-from vermilion.ceremony import authorities, beginnings, plan
+from vermilion.ceremony import authorities, beginnings
 from vermilion.ceremony.alone import alone
 from vermilion.ceremony.context import Ceremony
 from vermilion.operation.ports import choose_ports, port_is_free
@@ -19,6 +21,9 @@ from vermilion.services import SERVICES, ServiceSpec
 from vermilion.state import trust_files
 from vermilion.state.layout import Layout
 from vermilion.state.office import Office
+
+if TYPE_CHECKING:
+    from vermilion.planning.model import Plan
 
 Step = Callable[[Ceremony], None]
 
@@ -37,21 +42,26 @@ STEPS: tuple[tuple[str, Step], ...] = (
 def ensure(
     layout: Layout,
     *,
+    plan: Plan | None = None,
     ports_from: int | None = None,
     report: Callable[[str], None] = lambda _key: None,
     clock: Clock | None = None,
     services: Sequence[ServiceSpec] = SERVICES,
 ) -> Office:
-    """The office in this state folder, made or completed; ``report`` is told the key of each step before it runs.
+    """The office in this state folder, made after ``plan`` or completed; ``report`` is told the key of each step before it runs.
 
-    INVALID_ARGUMENT for a path that SoftHSM's configuration cannot carry, CONFLICT while another process makes it; otherwise the typed error of the step that failed, which the next run takes up again.
+    CONFIGURATION_INVALID where there is neither office nor plan, INVALID_ARGUMENT for a path that SoftHSM's configuration cannot carry, CONFLICT while another process makes it; otherwise the typed error of the step that failed, which the next run takes up again.
     """
     softhsm.require_path(layout.state)  # before anything is made
+    if plan is None and not layout.office_file.exists():
+        raise VermilionError(Code.CONFIGURATION_INVALID, f"there is no office in {layout.state}; `vermilion init` makes one")
     layout.make_folders()
     with alone(layout):
-        if not layout.office_file.exists():
+        if plan is not None and not layout.office_file.exists():
+            from vermilion.planning import drawing  # noqa: PLC0415  (what judges a plan: a second that other commands need not wait)
+
             report("plan")
-            plan.draw(ports_from, services).save(layout)
+            drawing.draw(plan, ports_from, services).save(layout)
         elif ports_from not in (None, Office.load(layout).ports.get("signer")):
             report("ports_kept")  # they stand in certificates: an office does not move
         ceremony = Ceremony(layout, _with_all_ports(layout, services), clock or SystemClock(), services)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -15,18 +16,17 @@ from sealcore.hsm import softhsm
 from sealcore.ids import client_uri
 from sealcore.protocol.canonical import b64url
 from vermilion.ceremony.context import Ceremony
-from vermilion.ceremony.plan import OFFICE_UNIT, UNIT
 from vermilion.operation import configuration
 from vermilion.operation.programs import run
 from vermilion.state import keyring
 from vermilion.state.identities import private_file
 from vermilion.state.layout import FOLDER_MODE
+from vermilion.state.office import SealPlan
 
 ROOT = "root"
 PEOPLE = "people"
 AT_ONCE = 2  # tokens whose keys are made side by side; the root's RSA-4096 keeps one core busy for a while
 REGISTERED = ("approver", "officer")
-UNTEMPLATED_QUORUM = 2  # a standing approval without a template is the higher tier
 
 
 def tokens(ceremony: Ceremony) -> None:
@@ -39,7 +39,7 @@ def tokens(ceremony: Ceremony) -> None:
 def keys(ceremony: Ceremony) -> None:
     """Exactly the keys that the inventory declares, one process for each token; their public halves are recorded."""
     (ceremony.layout.pki / "keys").mkdir(mode=FOLDER_MODE, exist_ok=True)
-
+    keyring.write_inventory(ceremony.layout, ceremony.office)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda name: _make_keys(ceremony, name), keyless(ceremony)))
 
@@ -63,10 +63,9 @@ def people(ceremony: Ceremony) -> None:
 
 def pictures(ceremony: Ceremony) -> None:
     """Each seal's picture, drawn from the registered name."""
-    folder = ceremony.layout.pki / "pictures"
-    folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    (ceremony.layout.pki / "pictures").mkdir(mode=FOLDER_MODE, exist_ok=True)
     drawings = [
-        {"name": ceremony.office.name, "caption": seal.caption, "number": seal.number, "out": str(folder / f"{seal.kind}.pdf")}
+        {"name": seal.name or ceremony.office.name, "caption": seal.caption, "number": seal.number, "out": str(_picture(ceremony, seal))}
         for seal in ceremony.office.seals
     ]
     run("vermilion.ceremony.picture", stdin=json.dumps(drawings).encode())
@@ -85,8 +84,8 @@ def register(ceremony: Ceremony) -> None:
             if set(person.roles) & set(REGISTERED)
         ],
         "issuers": [b64url(keyring.spki(ceremony.layout, "approval.issuer.1"))],
-        "seals": [_seal(ceremony, seal.kind) for seal in ceremony.office.seals],
-        "register_quorum": 2,
+        "seals": [_seal(ceremony, seal) for seal in ceremony.office.seals],
+        "register_quorum": ceremony.office.register_quorum,
     }
     file = folder / "register.json"
     private_file(file, json.dumps(seed, ensure_ascii=False, indent=1).encode())
@@ -95,8 +94,9 @@ def register(ceremony: Ceremony) -> None:
 
 def workflow(ceremony: Ceremony) -> None:
     """The workflow's units, people and clients."""
+    bound = ceremony.office.client_units
     seed = {
-        "units": [{"code": UNIT, "name": "Demonstration"}, {"code": OFFICE_UNIT, "name": ceremony.office.name_english}],
+        "units": [{"code": unit.code, "name": unit.name} for unit in ceremony.office.units],
         "people": [
             {
                 "id": person.id,
@@ -107,7 +107,10 @@ def workflow(ceremony: Ceremony) -> None:
             }
             for person in ceremony.office.people
         ],
-        "clients": [{"id": one, "name": name, "uri": client_uri(one), "unit": UNIT} for name, one in ceremony.office.clients.items()],
+        "clients": [
+            {"id": one, "name": name, "uri": client_uri(one), "unit": bound[name][0], "units": bound[name][1:]}
+            for name, one in ceremony.office.clients.items()
+        ],
     }
     file = ceremony.layout.ceremony / "seed" / "workflow.json"
     private_file(file, json.dumps(seed, ensure_ascii=False, indent=1).encode())
@@ -115,15 +118,21 @@ def workflow(ceremony: Ceremony) -> None:
 
 
 def _make_keys(ceremony: Ceremony, token: str) -> None:
-    made = run("hsm_config.keygen", "--token", token, "--settings", ceremony.layout.token_settings(token))
+    declared = keyring.inventory_file(ceremony.layout)
+    made = run("hsm_config.keygen", "--token", token, "--settings", ceremony.layout.token_settings(token), "--inventory", declared)
     private_file(keyring.record_file(ceremony.layout, token), made)
 
 
-def _seal(ceremony: Ceremony, kind: str) -> dict[str, Any]:
-    seal = ceremony.office.seal(kind)
+def _picture(ceremony: Ceremony, seal: SealPlan) -> Path:
+    """The first of a kind is called like the kind."""
+    name = seal.kind if ceremony.office.seal(seal.kind) is seal else seal.label
+    return ceremony.layout.pki / "pictures" / f"{name}.pdf"
+
+
+def _seal(ceremony: Ceremony, seal: SealPlan) -> dict[str, Any]:
     certificate = x509.load_pem_x509_certificates((ceremony.layout.pki / f"{seal.label}.pem").read_bytes())[0]
     chain = x509.load_pem_x509_certificates((ceremony.layout.pki / "seals-chain.pem").read_bytes())
-    picture = (ceremony.layout.pki / "pictures" / f"{kind}.pdf").read_bytes()
+    picture = _picture(ceremony, seal).read_bytes()
     return {
         "id": seal.id,
         "name": ceremony.office.name,
@@ -136,7 +145,7 @@ def _seal(ceremony: Ceremony, kind: str) -> dict[str, Any]:
             f"seal:{seal.quorum}",
             f"resume:{seal.resume_quorum}",
             f"revoke:{seal.resume_quorum}",
-            f"grant-untemplated:{UNTEMPLATED_QUORUM}",
+            f"grant-untemplated:{seal.grant_quorum}",
         ],
         **({"certification": seal.certification} if seal.certification else {}),
     }

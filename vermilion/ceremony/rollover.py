@@ -73,7 +73,8 @@ def _key(ceremony: Ceremony, name: IssuerName) -> None:
     """The successor's key, as a pattern of the inventory allows it."""
     token = "root" if parts(name)[0] == "root" else "ca"
     settings = ceremony.layout.token_settings(token)
-    made = run("hsm_config.keygen", "--token", token, "--settings", settings, "--add", f"ca.{name}")
+    declared = keyring.write_inventory(ceremony.layout, ceremony.office)
+    made = run("hsm_config.keygen", "--token", token, "--settings", settings, "--inventory", declared, "--add", f"ca.{name}")
     durable.write(keyring.record_file(ceremony.layout, token), made)
 
 

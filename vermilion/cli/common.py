@@ -23,6 +23,7 @@ from vermilion.remote.workflow_client import WorkflowClient
 from vermilion.state import office as offices
 from vermilion.state.layout import DEFAULT_STATE, Layout
 from vermilion.state.office import Office
+from vermilion.terminal import say
 
 
 def _about(state: Path) -> Path:
@@ -34,6 +35,7 @@ State = Annotated[Path, typer.Option("--state", help=text("option.state"), show_
 AsJson = Annotated[bool, typer.Option("--json", help=text("option.json"))]
 As = Annotated[str, typer.Option("--as", metavar="PERSON", help=text("option.as"))]
 Several = Annotated[list[str] | None, typer.Option("--as", metavar="PERSON", help=text("option.as_several"))]
+Ports = Annotated[int | None, typer.Option("--ports-from", min=1024, max=32000, metavar="PORT", help=text("option.ports"))]
 Reason = Annotated[str, typer.Option("--reason", help=text("option.reason"))]
 
 DEFAULT = DEFAULT_STATE
@@ -53,6 +55,11 @@ class Here:
     def signer(self) -> SignerClient:
         """The signer's register, as the operator."""
         return SignerClient(self.layout, self.office)
+
+
+def report(key: str) -> None:
+    """Says which step of a ceremony begins."""
+    say(f"ceremony.{key}", "quiet")
 
 
 def require_free(out: Path | None) -> None:

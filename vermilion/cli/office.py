@@ -1,4 +1,4 @@
-"""`vermilion init|up|demo|doctor`: an office from nothing, running, shown, examined."""
+"""`vermilion up|demo|doctor`: an office running, shown, examined."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.config import local_of
 from vermilion import exits
 from vermilion.ceremony import ensure
-from vermilion.cli.common import DEFAULT, AsJson, State, is_there
+from vermilion.cli.common import DEFAULT, AsJson, Ports, State, is_there, report
 from vermilion.messages import text
 from vermilion.operation import doctor as doctors
 from vermilion.operation.client_renewal import ClientRenewal, client_bundles
@@ -31,20 +31,13 @@ from vermilion.terminal import console, emit_json, say, show_pairs
 OPERATOR = "operator"
 WAIT_S = 0.2
 HEALTH_STYLES = {Health.WELL: ("✓", "valid"), Health.WARNING: ("!", "undetermined"), Health.FAULT: ("✗", "invalid")}
-Ports = Annotated[int | None, typer.Option("--ports-from", min=1024, max=32000, metavar="PORT", help=text("option.ports"))]
-
-
-def init(state: State = DEFAULT, ports_from: Ports = None) -> None:
-    layout = Layout.at(state)
-    ensure(layout, ports_from=ports_from, report=_report)
-    say("init.done", fold=False)
 
 
 def up(state: State = DEFAULT, ports_from: Ports = None) -> None:
     end_like_interrupt()
     layout = Layout.at(state)
     _require_office(layout, state)
-    office = ensure(layout, ports_from=ports_from, report=_report)
+    office = ensure(layout, ports_from=ports_from, report=report)
     with Launcher(layout) as launcher:
         require_ports(office)
         for file in write_all(layout, office):
@@ -132,10 +125,6 @@ def doctor(state: State = DEFAULT, as_json: AsJson = False) -> None:
                 out.print(f"    {text('doctor.mend')} {finding.mend}")
         say(f"doctor.{worst}")
     raise typer.Exit(exits.REFUSED if worst is Health.FAULT else exits.DONE)
-
-
-def _report(key: str) -> None:
-    say(f"ceremony.{key}", "quiet")
 
 
 def _not_renewed(folder: Path, fault: VermilionError) -> None:

@@ -22,7 +22,23 @@ from sealcore.platform import durable
 from sealcore.platform.log import configure, request
 from sealcore.platform.service import hold_standard_descriptors
 from vermilion import exits
-from vermilion.cli import ca, clients, extending, forms, grants, issuers, keys, ledger, office, people, sealing, seals, templates, verifying
+from vermilion.cli import (
+    ca,
+    clients,
+    extending,
+    forms,
+    grants,
+    init,
+    issuers,
+    keys,
+    ledger,
+    office,
+    people,
+    sealing,
+    seals,
+    templates,
+    verifying,
+)
 from vermilion.messages import hints, text
 from vermilion.terminal import console, show_error
 
@@ -84,7 +100,7 @@ for name, command, panel in (
     ("demo", office.demo, "office"),
     ("up", office.up, "office"),
     ("start", office.start, "office"),
-    ("init", office.init, "office"),
+    ("init", init.init, "office"),
     ("doctor", office.doctor, "office"),
     ("seal", sealing.seal, "documents"),
     ("verify", verifying.verify, "documents"),

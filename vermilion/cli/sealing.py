@@ -19,10 +19,10 @@ from sealcore.errors import Code, Kind, VermilionError
 from sealcore.platform.log import request_id
 from sealcore.protocol.leaf import Certification, Placement
 from vermilion import client, exits
-from vermilion.ceremony.plan import CLIENT
 from vermilion.cli.common import DEFAULT, AsJson, Here, State, find_person, find_seal, here
 from vermilion.client.people import decide
 from vermilion.messages import text
+from vermilion.planning.examples import DEMO_CLIENT
 from vermilion.remote.workflow_client import tls_of
 from vermilion.terminal import console, duration, emit_json, rate_text, say, show_pairs, show_table
 from vermilion.use_cases import ended, placing
@@ -54,7 +54,7 @@ def seal(
     certification: Annotated[Certified | None, typer.Option("--certification", help=text("option.certification"))] = None,
     again: Annotated[bool, typer.Option("--again", help=text("option.again"))] = False,
     wait_s: Annotated[float, typer.Option("--wait", min=0, help=text("option.wait"))] = 86_400,
-    identity: Annotated[str, typer.Option("--client", help=text("option.client"))] = CLIENT,
+    identity: Annotated[str, typer.Option("--client", help=text("option.client"))] = DEMO_CLIENT,
     state: State = DEFAULT,
     as_json: AsJson = False,
 ) -> None:

@@ -19,13 +19,14 @@ from vermilion.demo import attempts, endings, report, specimens, story
 from vermilion.demo.stage import Stage
 from vermilion.operation.configuration import write_all
 from vermilion.operation.launcher import Launcher, kept_going, require_ports, running
+from vermilion.planning import examples
 from vermilion.services import SERVICES
 from vermilion.state.layout import Layout
 from vermilion.state.office import Office
 from vermilion.terminal import say
 from vermilion.use_cases import placing
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "documents"
+EXAMPLES = examples.FOLDER / "documents"
 
 
 def run(layout: Layout, documents: Path | None, out: Path, *, ports_from: int | None = None) -> int:
@@ -37,7 +38,7 @@ def run(layout: Layout, documents: Path | None, out: Path, *, ports_from: int | 
     given = placing.collect([folder])
     results_folder, specimens_folder = _clear(out.absolute(), folder)
     say("demo.begin", "title")
-    office = story.keys(layout, lambda report: ensure(layout, ports_from=ports_from, report=report))
+    office = story.keys(layout, lambda report: ensure(layout, plan=examples.demo(), ports_from=ports_from, report=report))
     with _open(layout, office), Stage.enter(layout, office, SystemClock()) as stage:
         story.authorities(stage)
         story.people(stage)

@@ -17,13 +17,13 @@ from sealcore.platform.rpc.client import channel
 from sealcore.platform.rpc.errors import from_rpc_error
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
 from vermilion import client
-from vermilion.ceremony.plan import CLIENT
 from vermilion.client import jobs
 from vermilion.client.jobs import Job
 from vermilion.demo.papers import PAPER_BYTES, payment_order
 from vermilion.demo.stage import APPLICANT, FIRST, OFFICER, SECOND, Stage
 from vermilion.demo.story import heading
 from vermilion.messages import text
+from vermilion.planning.examples import DEMO_CLIENT
 from vermilion.remote.workflow_client import tls_of
 from vermilion.terminal import show_outcome
 from vermilion.use_cases import acts
@@ -46,7 +46,7 @@ class Approved:
 def all_of_them(stage: Stage, specimens: Path) -> bool:
     """Every attempt; whether each ended as it must."""
     heading("attempts")
-    with _Wire(stage, CLIENT) as wire, _Wire(stage, "operator") as operator:
+    with _Wire(stage, DEMO_CLIENT) as wire, _Wire(stage, "operator") as operator:
         ready = _prepare(stage, wire)
         held = [_replay(wire, ready)]
         held += [_expect(stage, name, code, partial(attempt, stage, wire, ready)) for name, code, attempt in ATTEMPTS]

@@ -10,8 +10,8 @@ from typing import Any
 from sealcore.clock import Clock
 from sealcore.protocol.decision import DecisionContext, Verdict
 from vermilion import client as clients
-from vermilion.ceremony.plan import CLIENT
 from vermilion.client.people import decide
+from vermilion.planning.examples import DEMO_CLIENT
 from vermilion.remote.signer_client import SignerClient
 from vermilion.remote.workflow_client import WorkflowClient, tls_of
 from vermilion.state.layout import Layout
@@ -38,7 +38,7 @@ class Stage:
     def enter(cls, layout: Layout, office: Office, clock: Clock) -> Iterator[Stage]:
         """Everything open for as long as the story takes."""
         with ExitStack() as stack:
-            line = clients.Office(office.url("workflow", scheme="https"), office.listen("signer").target, tls_of(layout, CLIENT))
+            line = clients.Office(office.url("workflow", scheme="https"), office.listen("signer").target, tls_of(layout, DEMO_CLIENT))
             yield cls(
                 layout,
                 office,

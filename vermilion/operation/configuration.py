@@ -17,7 +17,7 @@ from sealcore.platform import durable
 from sealcore.platform.config import local_of
 from vermilion.operation import service_settings
 from vermilion.services import METRICS, SERVICES, Identity, ServiceSpec
-from vermilion.state import toml
+from vermilion.state import keyring, toml
 from vermilion.state.layout import FOLDER_MODE, Layout
 from vermilion.state.office import Office
 
@@ -38,6 +38,7 @@ def write_all(layout: Layout, office: Office, services: Sequence[ServiceSpec] = 
     for file in sorted(layout.config("*").parent.glob("*.local.toml")):
         if file not in known:
             raise VermilionError(Code.CONFIGURATION_INVALID, f"{file}: there is no service of this name")
+    keyring.write_inventory(layout, office)
     kept = []
     for service in services:
         layout.service(service.name).mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)

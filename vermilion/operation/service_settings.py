@@ -47,11 +47,12 @@ def authority(layout: Layout, office: Office, token: str) -> dict[str, Any]:
     return {
         "token": token_of(layout, token),
         "database": database(layout, "ca"),
-        "public_url": office.url("ca_http"),
+        "public_url": office.public_url("authority", "ca_http"),
         "ocsp_url": ocsp_url(office),
         "pki_folder": layout.pki,
         "organization": office.name,
-        "country": "CN",
+        "organization_identifier": office.registration_number or None,
+        "country": office.country,
     }
 
 
@@ -62,7 +63,7 @@ def token_of(layout: Layout, name: str) -> dict[str, Any]:
 
 def ca(layout: Layout, office: Office) -> dict[str, Any]:
     return {
-        "public_url": office.url("ca_http"),
+        "public_url": office.public_url("authority", "ca_http"),
         "ocsp_url": ocsp_url(office),
         "pki_folder": layout.pki,
         "signer_target": office.listen("signer").target,
@@ -71,7 +72,7 @@ def ca(layout: Layout, office: Office) -> dict[str, Any]:
 
 def ocsp_url(office: Office) -> str:
     """Where the status of certificates is answered; stands in every certificate of the issuing CAs."""
-    return f"{office.url('ocsp')}/ocsp"
+    return f"{office.public_url('ocsp', 'ocsp')}/ocsp"
 
 
 def ocsp(layout: Layout, office: Office) -> dict[str, Any]:
@@ -112,6 +113,7 @@ def signer(layout: Layout, office: Office) -> dict[str, Any]:
             "outside": {"hosts": list(office.outside_ca_hosts)},
         },
         "sandbox": {"service": sandbox_socket(layout, "signer")},
+        "inventory_file": keyring.inventory_file(layout),
         "checkpoint": {
             "file": layout.service("ledger") / "public" / "checkpoint",
             "log_key": str(keys.log),

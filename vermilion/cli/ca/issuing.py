@@ -148,7 +148,7 @@ _OTHER_WAYS: Final = {
 
 def _for_key(office: Here, label: str, name: str) -> list[bytes]:
     """Certificate and chain; the token that has the key settles the way. INVALID_ARGUMENT where there is none."""
-    held_by = keyring.token_of(label)
+    held_by = keyring.token_of(office.layout, label)
     if held_by == "signer":
         with office.signer() as signer:
             certified = signer.certify_key(label, name)

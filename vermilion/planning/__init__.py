@@ -1,0 +1,1 @@
+"""The plan of an office (`vermilion init --plan office.toml`): what a person writes, judged whole before the first key is made."""

@@ -1,0 +1,20 @@
+"""The plans that come with the program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from vermilion.planning.model import Plan
+
+FOLDER: Final = Path(__file__).resolve().parents[2] / "examples"
+DEMO: Final = FOLDER / "offices" / "wenheng.toml"
+DEMO_CLIENT: Final = "demo-backend"
+
+
+def demo() -> Plan:
+    """The plan of the demo's office, which tests and benchmarks use too."""
+    from vermilion.planning import reading  # noqa: PLC0415  (what judges a plan: a second that other commands need not wait)
+
+    return reading.load(DEMO).plan
