@@ -27,6 +27,10 @@ BIN := .venv/bin
 LONG_TESTS := tests/benchmarks/test_run.py tests/benchmarks/test_peers.py tests/longterm/test_corpus.py tests/ca/test_rollover_services.py $(addprefix tests/cli/,test_rollover.py test_extending.py test_outside_ca.py test_demo.py test_without_core.py) tests/system/test_kills.py tests/system/test_kills_at_length.py tests/judges
 PACKAGES := sealcore signer longterm ca timestamp ledger verify workflow sandbox vermilion hsm_config benchmarks tools
 
+# Processes of the tests keep what they compile of ours, or each of hundreds would do it anew.
+check test test-more fuzz crash: export PYTHONDONTWRITEBYTECODE =
+IMPORTED := tests/__pycache__/imported
+
 .PHONY: help setup setup-test setup-long setup-bench demo up check test test-more test-long fuzz crash lint format lock proto docs deploy-files documents bench bench-peers soak clean
 
 help: ## what there is to make
@@ -69,9 +73,15 @@ ifdef T
 test: setup-test ## lint, types, layers and the tests; only some tests with T=tests/…
 	@$(call WORDS,T) $(BIN)/python -m pytest "$${words[@]}"
 else
-test: setup-test lint
+test: setup-test
+	@$(MAKE) --no-print-directory -j2 lint $(IMPORTED)
 	@$(BIN)/python -m pytest -n "$$WORKERS" --dist loadgroup --no-loadscope-reorder $(addprefix --ignore=,$(LONG_TESTS))
 endif
+
+# All test modules are imported once, beside the type checker, so that the workers find them compiled.
+$(IMPORTED): $(shell find tests -name '*.py')
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null
+	@mkdir -p $(@D) && touch $@
 
 test-more: setup-long ## what takes longest: the benchmarks' own tests, rollover and long-term proof at length, what veraPDF says of PDF/A and PDF/UA and EU DSS of our seals
 	@$(BIN)/python -m pytest $(LONG_TESTS)

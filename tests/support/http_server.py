@@ -18,3 +18,7 @@ class HttpServer(ThreadingHTTPServer):
         """
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
+
+    def serve_forever(self, poll_interval: float = 0.05) -> None:
+        """``shutdown`` waits for as long as this, in seconds."""
+        super().serve_forever(poll_interval)

@@ -142,7 +142,7 @@ def test_the_sandbox_gives_the_same_report(office: Office, sealed: Sealed, sandb
 
 @pytest.mark.parametrize("name", ["bomb", "self-referencing pages", "looping kids", "endless xref", "deep arrays", "stream of itself"])
 def test_a_malicious_file_is_unreadable_or_undecided(office: Office, sandbox: Sandbox, name: str) -> None:
-    report = verify(MALICIOUS[name], office.trust(), None, clock=FixedClock(NOW), reader=sandbox.read)
+    report = verify(MALICIOUS[name](), office.trust(), None, clock=FixedClock(NOW), reader=sandbox.read)
     assert report.verdict in (Verdict.UNREADABLE, Verdict.UNDETERMINED)
     assert codes(report) <= {"DAMAGED", "TOO_COMPLEX", "NO_SEAL", "READ_LENIENTLY", "SIGNATURE_UNREADABLE", "FOREIGN_SEAL"}
 
@@ -176,12 +176,12 @@ def _bomb() -> bytes:
 _CATALOG = b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [3 0 R] /SigFlags 3 >> >>"
 _PAGES = b"<< /Type /Pages /Kids [] /Count 0 >>"
 MALICIOUS = {
-    "bomb": _bomb(),
-    "self-referencing pages": _file(b"<< /Type /Catalog /Pages 1 0 R /AcroForm 1 0 R /Fields [1 0 R] >>"),
-    "looping kids": _file(_CATALOG, _PAGES, b"<< /FT /Sig /T (a) /Kids [3 0 R 3 0 R] /Parent 3 0 R /V 3 0 R >>"),
-    "endless xref": _file(_CATALOG, _PAGES, b"<< >>").replace(b"/Size 4 ", b"/Size 4 /Prev 9 "),
-    "deep arrays": _file(_CATALOG, _PAGES, b"[" * 200_000 + b"]" * 200_000),
-    "stream of itself": _file(b"<< /Type /Catalog /Pages 3 0 R >>", _PAGES, b"3 0 R"),
+    "bomb": _bomb,
+    "self-referencing pages": lambda: _file(b"<< /Type /Catalog /Pages 1 0 R /AcroForm 1 0 R /Fields [1 0 R] >>"),
+    "looping kids": lambda: _file(_CATALOG, _PAGES, b"<< /FT /Sig /T (a) /Kids [3 0 R 3 0 R] /Parent 3 0 R /V 3 0 R >>"),
+    "endless xref": lambda: _file(_CATALOG, _PAGES, b"<< >>").replace(b"/Size 4 ", b"/Size 4 /Prev 9 "),
+    "deep arrays": lambda: _file(_CATALOG, _PAGES, b"[" * 200_000 + b"]" * 200_000),
+    "stream of itself": lambda: _file(b"<< /Type /Catalog /Pages 3 0 R >>", _PAGES, b"3 0 R"),
 }
 
 
