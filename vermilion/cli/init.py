@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from vermilion import planning
 from vermilion.ceremony import ensure
 from vermilion.cli.common import DEFAULT, Ports, State, is_there, report, require_free
 from vermilion.messages import text
+from vermilion.state import toml
 from vermilion.state.layout import Layout
 from vermilion.terminal import console, one_line, pairs, say, show_table
 
@@ -38,11 +40,12 @@ def init(
     made = is_there(layout.office_file)
     if made and plan is not None:
         raise VermilionError(Code.CONFLICT, text("init.is_made", state=state), rule=text("init.is_made_rule"))
-    if not made and plan is None:
-        raise VermilionError(Code.CONFIGURATION_INVALID, text("init.nobody_to_ask"), rule=text("init.nobody_to_ask_rule"))
-    drawn = _read(plan) if plan is not None else None
+    drawn = _read(plan) if plan is not None else None if made else _asked()
     if dry_run:
         _preview(drawn, ports_from)
+        say("init.dry")
+        return
+    if drawn is not None and plan is None and not _agreed(drawn, ports_from):
         return
     ensure(layout, plan=drawn, ports_from=ports_from, report=report)
     say("init.done", fold=False)
@@ -53,6 +56,30 @@ def _write_example(file: Path) -> None:
     require_free(file)
     durable.create(file, files(planning).joinpath("example.toml").read_bytes())
     say("init.example", fold=False, file=file)
+
+
+def _asked() -> Plan:
+    """The plan that whoever sits at the terminal answers; CONFIGURATION_INVALID where nobody does."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise VermilionError(Code.CONFIGURATION_INVALID, text("init.nobody_to_ask"), rule=text("init.nobody_to_ask_rule"))
+    from vermilion.cli import interview  # noqa: PLC0415
+
+    return interview.ask()
+
+
+def _agreed(plan: Plan, ports_from: int | None) -> bool:
+    """Whether the office is to be made, after all of it was shown; else the answers are kept as a file, where one can be made."""
+    _preview(plan, ports_from)
+    if typer.confirm(text("ask.make"), default=True):
+        return True
+    file = Path("office.toml")
+    try:
+        durable.create(file, toml.dump(plan.model_dump(mode="json", exclude_none=True, exclude_defaults=True)).encode())
+    except VermilionError:
+        say("ask.not_saved")
+    else:
+        say("ask.saved", fold=False, file=file)
+    return False
 
 
 def _preview(plan: Plan | None, ports_from: int | None) -> None:
@@ -68,8 +95,6 @@ def _preview(plan: Plan | None, ports_from: int | None) -> None:
         say("blank")
         say(f"init.{section.title}", "title")
         show_table(section.columns, section.rows, empty="blank")
-    say("blank")
-    say("init.dry")
 
 
 def _read(file: Path) -> Plan:
@@ -89,7 +114,9 @@ def _read(file: Path) -> Plan:
 
 
 def _show(file: str, line: int, fault: Fault) -> None:
+    from vermilion.planning.faults import sentence  # noqa: PLC0415
+
     out, style = console(stderr=True), "undetermined" if fault.warning else "invalid"
     head = text("plan.fault", file=file, line=line, where=fault.where or "")
     out.print(f"{'!' if fault.warning else '✗'} {one_line(head)}", style=style)
-    out.print(pairs([(text("error.what"), fault.what), (text("error.way_out"), fault.way_out)]))
+    out.print(pairs([(text("error.what"), fault.what), (text("error.way_out"), sentence(fault.way_out))]))

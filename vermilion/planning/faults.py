@@ -65,7 +65,7 @@ def _of_schema(found: ErrorDetails) -> Fault:
     if kind == UNKNOWN_WORD:
         about: Mapping[str, Any] = found["ctx"]
         near = difflib.get_close_matches(about["value"], about["known"], 1)
-        meant = " ".join([*(text("plan.meant", name=one) for one in near), described])
+        meant = " ".join([*(text("plan.meant", name=one) for one in near), sentence(described)])
         return Fault(path, text("plan.unknown_word", what=about["what"], value=about["value"]), meant)
     if kind == UNFIT:
         return Fault(path, found["ctx"]["reason"], described)
@@ -76,6 +76,11 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return text("plan.a_table" if isinstance(value, dict) else "plan.a_list")
     return f"“{value}”" if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def sentence(words: str) -> str:
+    """The words as a sentence begins."""
+    return words[:1].upper() + words[1:]
 
 
 def describe(path: Path) -> str:

@@ -60,6 +60,11 @@ def read(content: bytes, name: str, *, resolves: checks.Resolve = checks.resolve
     return Judged(plan, tuple(placed(wrong, lines)))
 
 
+def faults_of(values: dict[str, Any], *, resolves: checks.Resolve = checks.resolve) -> list[Fault]:
+    """All that is wrong with these values of a plan."""
+    return [*_by_schema(values)[1], *checks.faults(values, resolves=resolves)]
+
+
 def _by_schema(values: dict[str, Any]) -> tuple[Plan | None, list[Fault]]:
     try:
         return Plan.model_validate(values), []
