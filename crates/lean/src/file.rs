@@ -396,6 +396,17 @@ impl<'a> File<'a> {
         Ok(Some(Position::Document(start)))
     }
 
+    /// Whether a reference leads to an array.
+    pub fn leads_to_array(&mut self, value: &[u8]) -> Result<bool, NotLean> {
+        let (number, generation) = reference(value)?;
+        let begins = |text: &[u8], start: usize| text.get(start) == Some(&b'[');
+        Ok(match self.position(number, generation)? {
+            Some(Position::Document(start)) => begins(self.document, start),
+            Some(Position::Packed(data, start)) => begins(&data, scan::spaces(&data, start)),
+            None => false,
+        })
+    }
+
     /// The decoded data of a stream.
     pub fn data(&mut self, found: &Found) -> Result<Vec<u8>, NotLean> {
         let plain = found.entries.get(b"DecodeParms").is_none_or(|value| value == b"null");

@@ -20,6 +20,7 @@ mod scan;
 mod sections;
 mod signatures;
 mod store;
+mod structure;
 mod text;
 mod tree;
 mod update;

@@ -169,14 +169,7 @@ fn contents(file: &mut File, value: Option<&[u8]>) -> Result<Vec<Vec<u8>>, NotLe
     if !is_reference(value) {
         return file.elements(Some(value));
     }
-    let (number, generation) = reference(value)?;
-    let begins_array = |text: &[u8], start: usize| text.get(start) == Some(&b'[');
-    let is_array = match file.position(number, generation)? {
-        Some(Position::Document(start)) => begins_array(file.document, start),
-        Some(Position::Packed(data, start)) => begins_array(&data, start),
-        None => false,
-    };
-    if is_array {
+    if file.leads_to_array(value)? {
         return file.elements(Some(value));
     }
     Ok(vec![value.to_vec()])

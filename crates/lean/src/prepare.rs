@@ -10,6 +10,7 @@ use crate::form::Form;
 use crate::hash::{sha256, Hash};
 use crate::marks::{Area, Mark, Slice};
 use crate::picture::{appearance, Ink, Picture, EMPTY_APPEARANCE};
+use crate::structure::Structure;
 use crate::text::text_string;
 use crate::tree::{find_pages, first_page, require_single, rotation, stands_above, visible_area, Page};
 use crate::update::{dictionary, Update};
@@ -28,12 +29,11 @@ pub fn prepare(document: &[u8], plan: &Plan, pictures: &[&Picture], state: &Hash
         .filter(|found| found.data_offset.is_none() && found.entries.get(b"Type") == Some(b"/Catalog"))
         .ok_or(NotLean("there is no catalog"))?;
     let declared = Declared::read(file, &catalog.entries)?;
-    if declared.pdfua > 0 {
-        return Err(NotLean("the document is to be PDF/UA"));
-    }
     let form = Form::read(file, &catalog.entries)?;
     let mut warnings = warnings(changeable(file, &catalog.entries, &form, root)?, &form, plan)?;
-    warnings.extend(losses(&declared, plan, pictures)?);
+    // After an earlier signature the structure is left as it is, since changing it would change what was signed.
+    let mut structure = if declared.pdfua == 1 && form.signed == 0 { Some(Structure::read(file, &catalog.entries)?) } else { None };
+    warnings.extend(losses(&declared, structure.is_some(), plan, pictures)?);
     let field_name = form.unique_name(&plan.field_name);
     let visible = !plan.marks.is_empty();
     form.require_allowed(file, &field_name, visible)?;
@@ -47,7 +47,11 @@ pub fn prepare(document: &[u8], plan: &Plan, pictures: &[&Picture], state: &Hash
     let mut update = Update::new(file, texts);
     let signature = update.reserve(2)?;
     let field = Field { number: signature + 1, signature, name: &field_name };
-    write_marks(file, &mut update, plan, pictures, catalog.entries.get(b"Pages"), &field, &declared)?;
+    let mut marks = Marks { file, update: &mut update, plan, pictures, declared, structure: structure.as_mut() };
+    marks.write(catalog.entries.get(b"Pages"), &field)?;
+    if let Some(structure) = structure {
+        structure.write(file, &mut update)?;
+    }
     let certification = certification(plan, form.signed > 0)?;
     let certifying = (certification != 0).then_some(signature);
     let body = catalog_body(&mut update, &catalog, &form, field.number, certifying)?;
@@ -69,7 +73,7 @@ fn warnings(mut content: Vec<Warning>, form: &Form, plan: &Plan) -> Result<Vec<W
 }
 
 /// Of the standards that the document will no longer conform to.
-fn losses(declared: &Declared, plan: &Plan, pictures: &[&Picture]) -> Result<Vec<Warning>, NotLean> {
+fn losses(declared: &Declared, structured: bool, plan: &Plan, pictures: &[&Picture]) -> Result<Vec<Warning>, NotLean> {
     let mut lost = Vec::new();
     if declared.pdfa > 0 {
         for picture in pictures {
@@ -78,6 +82,9 @@ fn losses(declared: &Declared, plan: &Plan, pictures: &[&Picture]) -> Result<Vec
                 lost = vec![Warning::PdfaLost];
             }
         }
+    }
+    if declared.pdfua > 0 && !structured {
+        lost.push(Warning::PdfuaLost);
     }
     if !lost.is_empty() && plan.strict {
         return Err(NotLean("the document would lose its conformance"));
@@ -124,60 +131,80 @@ struct Field<'f> {
     name: &'f str,
 }
 
-/// Field and widget as one object, on the page of the first mark (or, invisible, on the first page); a stamp for each other mark.
-fn write_marks<'a>(
-    file: &mut File<'a>,
-    update: &mut Update,
-    plan: &Plan,
-    pictures: &[&Picture],
-    tree: Option<&[u8]>,
-    field: &Field,
-    declared: &Declared,
-) -> Result<(), NotLean> {
-    let label = text_string(&if plan.owner_name.is_empty() { "Seal".to_owned() } else { format!("Seal of {}", plan.owner_name) });
-    let mut body = b"<</Type/Annot/Subtype/Widget/FT/Sig/T".to_vec();
-    body.extend(text_string(field.name));
-    body.extend_from_slice(b"/TU");
-    body.extend_from_slice(&label);
-    body.extend(format!("/V {} 0 R/F 132", field.signature).into_bytes());
-    let Some(mark) = plan.marks.first() else {
-        let page = first_page(file, tree)?;
+/// What the marks, and the field, are written with.
+struct Marks<'m, 'a, 't> {
+    file: &'m mut File<'a>,
+    update: &'m mut Update<'t>,
+    plan: &'m Plan,
+    pictures: &'m [&'m Picture],
+    declared: Declared,
+    structure: Option<&'m mut Structure<'a>>,
+}
+
+impl<'a> Marks<'_, 'a, '_> {
+    /// Field and widget as one object, on the page of the first mark (or, invisible, on the first page); a stamp for each other mark.
+    fn write(&mut self, tree: Option<&[u8]>, field: &Field) -> Result<(), NotLean> {
+        let plan = self.plan;
+        let label = text_string(&if plan.owner_name.is_empty() { "Seal".to_owned() } else { format!("Seal of {}", plan.owner_name) });
+        let mut body = b"<</Type/Annot/Subtype/Widget/FT/Sig/T".to_vec();
+        body.extend(text_string(field.name));
+        body.extend_from_slice(b"/TU");
+        body.extend_from_slice(&label);
+        body.extend(format!("/V {} 0 R/F 132", field.signature).into_bytes());
+        let Some(mark) = plan.marks.first() else { return self.unseen(tree, field, body) };
+        let wanted: BTreeSet<usize> = plan.marks.iter().map(|mark| mark.page).chain([0]).collect();
+        let pages =
+            if wanted.len() == 1 { BTreeMap::from([(0, first_page(self.file, tree)?)]) } else { find_pages(self.file, tree, &wanted)? };
+        let page_of = |mark: &Mark| pages.get(&mark.page).ok_or(NotLean("a page is not there"));
+        let first = page_of(mark)?;
+        require_single(self.file, tree, first)?;
+        let ink = if self.declared.plain() { Ink::Opaque } else { Ink::Multiplied };
+        let pictures = self.pictures;
+        let mut looks = Looks { pictures, ink, numbers: vec![None; pictures.len()], made: Vec::new(), pages: BTreeMap::new() };
+        body.extend(looks.shown(self.file, self.update, mark, first)?);
+        body.extend(format!("/P {} {} R", first.number, first.generation).into_bytes());
+        self.finish(body, field.number, first, "Form");
+        let mut added: Vec<(&Page, Vec<usize>)> = vec![(first, vec![field.number])];
+        for mark in &plan.marks[1..] {
+            let page = page_of(mark)?;
+            let mut stamp = b"<</Type/Annot/Subtype/Stamp/Contents".to_vec();
+            stamp.extend_from_slice(&label);
+            stamp.extend(format!("/F 708/P {} {} R", page.number, page.generation).into_bytes());
+            stamp.extend(looks.shown(self.file, self.update, mark, page)?);
+            let number = self.update.reserve(1)?;
+            self.finish(stamp, number, page, "Annot");
+            match added.iter_mut().find(|(other, _)| other.number == page.number) {
+                Some((_, numbers)) => numbers.push(number),
+                None => added.push((page, vec![number])),
+            }
+        }
+        let structured = self.structure.is_some();
+        added.into_iter().try_for_each(|(page, numbers)| annotate(self.file, self.update, page, &numbers, structured))
+    }
+
+    /// An invisible field, on the first page.
+    fn unseen(&mut self, tree: Option<&[u8]>, field: &Field, mut body: Vec<u8>) -> Result<(), NotLean> {
+        let page = first_page(self.file, tree)?;
         body.extend(b"/Rect[0 0 0 0]");
-        if declared.pdfa == 1 {
-            let number = update.reserve(1)?;
-            update.write(number, 0, EMPTY_APPEARANCE);
+        if self.declared.pdfa == 1 {
+            let number = self.update.reserve(1)?;
+            self.update.write(number, 0, EMPTY_APPEARANCE);
             body.extend(format!("/AP<</N {number} 0 R>>").into_bytes());
         }
-        body.extend(format!("/P {} {} R>>", page.number, page.generation).into_bytes());
-        update.write(field.number, 0, &body);
-        return annotate(file, update, &page, &[field.number]);
-    };
-    let wanted: BTreeSet<usize> = plan.marks.iter().map(|mark| mark.page).chain([0]).collect();
-    let pages = if wanted.len() == 1 { BTreeMap::from([(0, first_page(file, tree)?)]) } else { find_pages(file, tree, &wanted)? };
-    let page_of = |mark: &Mark| pages.get(&mark.page).ok_or(NotLean("a page is not there"));
-    let first = page_of(mark)?;
-    require_single(file, tree, first)?;
-    let ink = if declared.plain() { Ink::Opaque } else { Ink::Multiplied };
-    let mut looks = Looks { pictures, ink, numbers: vec![None; pictures.len()], made: Vec::new(), pages: BTreeMap::new() };
-    body.extend(looks.shown(file, update, mark, first)?);
-    body.extend(format!("/P {} {} R>>", first.number, first.generation).into_bytes());
-    update.write(field.number, 0, &body);
-    let mut added: Vec<(&Page, Vec<usize>)> = vec![(first, vec![field.number])];
-    for mark in &plan.marks[1..] {
-        let page = page_of(mark)?;
-        let mut stamp = b"<</Type/Annot/Subtype/Stamp/Contents".to_vec();
-        stamp.extend_from_slice(&label);
-        stamp.extend(format!("/F 708/P {} {} R", page.number, page.generation).into_bytes());
-        stamp.extend(looks.shown(file, update, mark, page)?);
-        stamp.extend_from_slice(b">>");
-        let number = update.reserve(1)?;
-        update.write(number, 0, &stamp);
-        match added.iter_mut().find(|(other, _)| other.number == page.number) {
-            Some((_, numbers)) => numbers.push(number),
-            None => added.push((page, vec![number])),
-        }
+        body.extend(format!("/P {} {} R", page.number, page.generation).into_bytes());
+        self.finish(body, field.number, &page, "Form");
+        annotate(self.file, self.update, &page, &[field.number], self.structure.is_some())
     }
-    added.into_iter().try_for_each(|(page, numbers)| annotate(file, update, page, &numbers))
+
+    /// Writes an annotation, given but for its end; in the structure it is an element of that kind.
+    fn finish(&mut self, mut body: Vec<u8>, number: usize, page: &Page, kind: &'static str) {
+        if let Some(structure) = &mut self.structure {
+            let key = structure.add(number, (page.number, page.generation), kind);
+            body.extend(format!("/StructParent {key}").into_bytes());
+        }
+        body.extend_from_slice(b">>");
+        self.update.write(number, 0, &body);
+    }
 }
 
 struct MadeLook {
@@ -242,33 +269,33 @@ impl Looks<'_> {
 
 /// Rewrites the page with these annotations appended to its own.
 ///
-/// They always stand in the page itself then: an array elsewhere may be other pages' as well.
-pub fn annotate(file: &mut File, update: &mut Update, page: &Page, annotations: &[usize]) -> Result<(), NotLean> {
+/// They always stand in the page itself then: an array elsewhere may be other pages' as well. `structured`: tabs go by the structure.
+pub fn annotate(file: &mut File, update: &mut Update, page: &Page, annotations: &[usize], structured: bool) -> Result<(), NotLean> {
     let references: String = annotations.iter().map(|number| format!(" {number} 0 R")).collect();
     let entries = &page.content.entries;
-    let Some(value) = entries.get(b"Annots") else {
-        if stands_above(page, b"Annots") {
-            return Err(NotLean("annotations hang above the page"));
+    let array = match entries.get(b"Annots") {
+        None if stands_above(page, b"Annots") => return Err(NotLean("annotations hang above the page")),
+        None if !structured => {
+            let body = [entries.open_text(), b"/Annots[", references.as_bytes(), b"]>>"].concat();
+            update.write(page.number as usize, page.generation, &body);
+            return Ok(());
         }
-        let body = [entries.open_text(), b"/Annots[", references.as_bytes(), b"]>>"].concat();
-        update.write(page.number as usize, page.generation, &body);
-        return Ok(());
-    };
-    let array = if is_reference(value) {
-        let (number, generation) = reference(value)?;
-        file.array(number, generation)?
-    } else if value.starts_with(b"[") {
-        value.to_vec()
-    } else {
-        return Err(NotLean("a page's annotations are no array"));
+        None => b"[]".to_vec(),
+        Some(value) if is_reference(value) => {
+            let (number, generation) = reference(value)?;
+            file.array(number, generation)?
+        }
+        Some(value) if value.starts_with(b"[") => value.to_vec(),
+        Some(_) => return Err(NotLean("a page's annotations are no array")),
     };
     let array = [&array[..array.len() - 1], references.as_bytes(), b"]"].concat();
-    update.write(page.number as usize, page.generation, &replaced(entries, &[(b"Annots", &array)], b""));
+    let new: [(&[u8], &[u8]); 2] = [(b"Annots", &array), (b"Tabs", b"/S")];
+    update.write(page.number as usize, page.generation, &replaced(entries, &new[..1 + usize::from(structured)], b""));
     Ok(())
 }
 
 /// A dictionary with some entries replaced or added, and one left out.
-fn replaced(entries: &Dictionary, new: &[(&[u8], &[u8])], without: &[u8]) -> Vec<u8> {
+pub fn replaced(entries: &Dictionary, new: &[(&[u8], &[u8])], without: &[u8]) -> Vec<u8> {
     let value_of = |key: &[u8]| new.iter().find(|(other, _)| *other == key).map(|(_, value)| *value);
     let kept = entries.iter().filter(|(key, _)| *key != without).map(|(key, value)| (key, value_of(key).unwrap_or(value)));
     let added = new.iter().copied().filter(|(key, _)| !entries.has(key));

@@ -6,6 +6,8 @@
 /// How deep containers may nest in a value that is matched at once.
 pub const DEPTH: usize = 3;
 const STRING_DEPTH: usize = 2;
+const FEW_KEYS: usize = 12; // of a dictionary within another one, which are compared without taking memory
+const MANY_KEYS: usize = 200; // and how many more, since each is compared with all others
 
 const SPACE: u8 = 1; // white space; without NUL, about which readers do not agree
 const REGULAR: u8 = 2; // may stand in a name; PDFium takes 0x80 and 0xFF for white space
@@ -236,14 +238,31 @@ fn array_of(text: &[u8], at: usize, depth: usize) -> Option<usize> {
     }
 }
 
+/// A dictionary with a key twice, which readers take in two ways, matches nowhere; nor does one with very many keys, or with escapes in one.
 fn dictionary_of(text: &[u8], at: usize, depth: usize) -> Option<usize> {
+    let mut keys: [&[u8]; FEW_KEYS] = [b""; FEW_KEYS];
+    let mut further: Vec<&[u8]> = Vec::new();
+    let mut count = 0;
     let mut at = at + 2;
     loop {
         at = spaces(text, at);
         if let Some(end) = word(text, at, b">>") {
             return Some(end);
         }
-        at = value(text, spaces(text, name(text, at)?), depth)?;
+        let end = name(text, at)?;
+        let key = &text[at + 1..end];
+        if keys[..count].contains(&key) || further.contains(&key) || key.contains(&b'#') {
+            return None;
+        }
+        if count < FEW_KEYS {
+            keys[count] = key;
+            count += 1;
+        } else if further.len() < MANY_KEYS {
+            further.push(key);
+        } else {
+            return None;
+        }
+        at = value(text, spaces(text, end), depth)?;
     }
 }
 

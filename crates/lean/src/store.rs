@@ -177,7 +177,7 @@ fn field<'a>(
     ]
     .concat();
     update.write(value + 1, 0, &widget);
-    annotate(file, update, &page, &[value + 1])?;
+    annotate(file, update, &page, &[value + 1], false)?;
     let mut fields = form.fields.clone();
     fields.push(format!("{} 0 R", value + 1).into_bytes());
     let mut own = Entries::of(form.entries.clone());

@@ -11,6 +11,7 @@ use crate::looks::{Look, Looks};
 use crate::metadata::declares_pdfa;
 use crate::pages::{marked_pages, MarkedPage};
 use crate::references::refers_to_block;
+use crate::structure::Structured;
 use crate::syntax::{reference, references, require, require_usual_blanks, Cursor, Entries, Found, Otherwise};
 use crate::update::{take_apart, Part};
 
@@ -18,7 +19,7 @@ const RANGE_WIDTH: usize = 80; // between /ByteRange and /Contents at most
 const ROUNDING: f64 = 0.5; // of a corner, in millipoints
 const BLOCK: u64 = 10; // numbers that are looked for at once
 /// What an invisible field may have for a look.
-const EMPTY_LOOK: &[u8] = b"<</Type/XObject/Subtype/Form/BBox[0 0 0 0]/Resources<<>>/Length 0>>\nstream\n\nendstream";
+const EMPTY_LOOK: &str = "<</Type/XObject/Subtype/Form/BBox[0 0 0 0]/Resources<<>>/Length 0>>\nstream\n\nendstream";
 const OF_THE_SECTION: [&[u8]; 10] = [b"Size", b"Prev", b"ID", b"Type", b"W", b"Index", b"Length", b"Filter", b"DecodeParms", b"XRefStm"];
 
 /// One mark on one page.
@@ -94,6 +95,7 @@ pub fn account(document: &[u8], suffix: &[u8], plan: &Plan, looks: &Looks) -> Fo
         shown: BTreeSet::new(),
         looks,
         unjudged: Vec::new(),
+        structured: Vec::new(),
         opaque: None,
     };
     quick.continued(taken.trailer, &taken.numbers)?;
@@ -101,17 +103,18 @@ pub fn account(document: &[u8], suffix: &[u8], plan: &Plan, looks: &Looks) -> Fo
     Ok(if quick.unjudged.is_empty() { Account::Holds(start, end) } else { Account::Unjudged(quick.unjudged, all) })
 }
 
-struct Quick<'q> {
-    plan: &'q Plan,
+pub struct Quick<'q> {
+    pub plan: &'q Plan,
     suffix: &'q [u8],
     base: usize,
-    document: &'q Document<'q>,
+    pub document: &'q Document<'q>,
     parts: BTreeMap<u64, Part>,
     left: BTreeMap<u64, Part>, // objects that nothing has claimed yet
     shown: BTreeSet<u64>,      // numbers of the objects that the marks' appearances consist of
     looks: &'q Looks,
     unjudged: Vec<Unjudged>,
-    opaque: Option<bool>, // whether marks may be laid on opaque; none until somebody asks
+    pub structured: Vec<Structured>, // annotations that say that they are part of the structure
+    opaque: Option<bool>,            // whether marks may be laid on opaque; none until somebody asks
 }
 
 impl<'q> Quick<'q> {
@@ -238,14 +241,14 @@ impl<'q> Quick<'q> {
         cursor.expect(b" 0 R/F 132/Rect")?;
         let rectangle = array_of_numbers(&mut cursor)?;
         let appearance = appearance_number(&mut cursor)?;
-        cursor.expect(format!("/P {} {} R>>", page.reference.0, page.reference.1).as_bytes())?;
-        require(cursor.ended())?;
+        cursor.expect(format!("/P {} {} R", page.reference.0, page.reference.1).as_bytes())?;
+        self.ended(cursor, field, page.reference)?;
         let Some(first) = plan.marks.first() else {
             require(rectangle == b"0 0 0 0" && self.annotated(page)? == [field])?;
             if let Some(number) = appearance {
-                let part = self.added(number)?;
-                require(self.suffix[part.start..part.stop] == *EMPTY_LOOK)?;
+                self.spelled(number, EMPTY_LOOK)?;
             }
+            self.structure(old, field)?;
             return Ok(signature);
         };
         self.look(0, first, page, rectangle, appearance)?;
@@ -257,7 +260,17 @@ impl<'q> Quick<'q> {
         for number in std::mem::take(&mut self.shown) {
             self.added(number)?;
         }
+        self.structure(old, field)?;
         Ok(signature)
+    }
+
+    /// The end of an annotation, which may say that it is part of the structure.
+    fn ended(&mut self, mut cursor: Cursor<'q>, annotation: u64, page: (u64, u64)) -> Found<()> {
+        if cursor.passes(b"/StructParent ") {
+            self.structured.push(Structured { key: cursor.number(10)?, annotation, page });
+        }
+        cursor.expect(b">>")?;
+        require(cursor.ended())
     }
 
     fn page(&mut self, page: &MarkedPage, marks: &[usize], field: u64, label: &[u8]) -> Found<()> {
@@ -275,8 +288,7 @@ impl<'q> Quick<'q> {
             cursor.expect(format!("/F 708/P {} {} R/Rect", page.reference.0, page.reference.1).as_bytes())?;
             let rectangle = array_of_numbers(&mut cursor)?;
             let appearance = appearance_number(&mut cursor)?;
-            cursor.expect(b">>")?;
-            require(cursor.ended())?;
+            self.ended(cursor, number, page.reference)?;
             self.look(mark, &self.plan.marks[mark], page, rectangle, appearance)?;
         }
         Ok(())
@@ -284,7 +296,9 @@ impl<'q> Quick<'q> {
 
     /// Checks that the page has more annotations after its own and differs in nothing else; their numbers.
     fn annotated(&mut self, page: &MarkedPage) -> Found<Vec<u64>> {
-        let new = changed(&page.entries, page.text, self.taken(page.reference)?, &[b"Annots"])?;
+        let new = changed(&page.entries, page.text, self.taken(page.reference)?, &[b"Annots", b"Tabs"])?;
+        let told = new.get(b"Tabs");
+        require(told == page.entries.get(b"Tabs") || told == Some(b"/S"))?;
         let before = self.document.array(page.entries.get(b"Annots"))?;
         let mut cursor = Cursor::new(new.required(b"Annots")?, 0);
         cursor.expect(&before[..before.len() - 1])?;
@@ -358,10 +372,21 @@ impl<'q> Quick<'q> {
     }
 
     /// Claims an object of the document that was rewritten; its new body.
-    fn taken(&mut self, (number, generation): (u64, u64)) -> Found<&'q [u8]> {
+    pub fn taken(&mut self, (number, generation): (u64, u64)) -> Found<&'q [u8]> {
         let part = self.left.remove(&number).ok_or(Otherwise)?;
         require(part.generation == generation)?;
         Ok(&self.suffix[part.start..part.stop])
+    }
+
+    /// Claims a new object, whose body must be this.
+    pub fn spelled(&mut self, number: u64, body: &str) -> Found<()> {
+        let part = self.added(number)?;
+        require(self.suffix[part.start..part.stop] == *body.as_bytes())
+    }
+
+    /// Whether the update has an object of that number.
+    pub fn is_rewritten(&self, number: u64) -> bool {
+        self.parts.contains_key(&number)
     }
 
     /// Claims a new object.
@@ -441,7 +466,7 @@ fn first_half(array: &[u8]) -> Found<&[u8]> {
 }
 
 /// The entries of the new dictionary, all of which but some are as in the old one.
-fn changed<'t>(old: &Entries<'t>, text: &[u8], new: &'t [u8], keys: &[&[u8]]) -> Found<Entries<'t>> {
+pub fn changed<'t>(old: &Entries<'t>, text: &[u8], new: &'t [u8], keys: &[&[u8]]) -> Found<Entries<'t>> {
     require_usual_blanks(new)?;
     let entries = Entries::of(new)?;
     if let Some(appended) = new.strip_prefix(text).and_then(|rest| rest.strip_suffix(b">>")) {

@@ -11,6 +11,7 @@ mod metadata;
 mod pages;
 mod references;
 mod seal;
+mod structure;
 mod syntax;
 mod update;
 

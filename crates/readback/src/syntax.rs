@@ -2,6 +2,8 @@
 //!
 //! Whatever is spelled differently is [`Otherwise`] and left to the general account.
 
+use std::borrow::Cow;
+
 /// Spelled in a way that only the general account understands, or not what was planned: that account tells which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Otherwise;
@@ -158,15 +160,18 @@ impl<'t> Cursor<'t> {
         }
     }
 
+    /// Readers do not agree which of two entries with one key counts, so none occurs twice.
     fn pairs(&mut self, depth: u32) -> Found<()> {
         require(depth > 0)?;
+        let mut keys: Vec<Cow<[u8]>> = Vec::new();
         loop {
             self.blanks();
             if self.passes(b">>") {
-                return Ok(());
+                keys.sort_unstable();
+                return require(keys.windows(2).all(|pair| pair[0] != pair[1]));
             }
             self.expect(b"/")?;
-            self.escaped_name()?;
+            keys.push(expanded(self.escaped_name()?));
             self.blanks();
             self.value(depth - 1)?;
         }
@@ -245,6 +250,29 @@ impl<'t> Cursor<'t> {
         self.blanks();
         Ok((number, generation))
     }
+}
+
+/// A name with its escapes expanded (§7.3.5).
+fn expanded(name: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'#', name).is_none() {
+        return Cow::Borrowed(name);
+    }
+    let mut plain = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let digit = |at: usize| behind.get(at).and_then(|&digit| char::from(digit).to_digit(16));
+        match (byte, digit(0), digit(1)) {
+            (b'#', Some(high), Some(low)) => {
+                plain.push((16 * high + low) as u8);
+                rest = &behind[2..];
+            }
+            _ => {
+                plain.push(byte);
+                rest = behind;
+            }
+        }
+    }
+    Cow::Owned(plain)
 }
 
 /// A whole number of at most so many digits.

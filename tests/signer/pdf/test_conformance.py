@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from dataclasses import replace
 
 import pikepdf
 import pytest
@@ -12,7 +13,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from sealcore.errors import Code, VermilionError
 from sealcore.hashes import hash_state
-from sealcore.protocol.leaf import Mark, Placement, Rectangle
+from sealcore.protocol.leaf import Mark, MarkKind, Placement, Rectangle
 from signer.pdf.lean import prepare_lean, prepared_or_why_not
 from signer.pdf.plan import ContentPolicy, Plan, Prepared
 from signer.pdf.prepare import prepare
@@ -79,13 +80,40 @@ def by_lean(seal: Seal, document: bytes, plan: Plan) -> Prepared:
     return prepared
 
 
-DOCUMENTS = {f"A-{part}b {intent}": standards.pdfa(part, intent=intent) for part in (1, 2, 3) for intent in ("rgb", "cmyk", "none")}
+def _objects(document: bytes) -> dict[int, bytes]:
+    return {int(number): body for number, body in re.findall(rb"(\d+) 0 obj\n(.*?)\nendobj\n", document, re.DOTALL)}
+
+
+def _with_objects(document: bytes, more: dict[int, bytes]) -> bytes:
+    return assemble(_objects(document) | more, extra=b"/ID[<00><00>]")
+
+
+TAGGED = {
+    "UA-1 below a document": standards.pdfua(),
+    "UA-1 below the root": standards.pdfua(root="root"),
+    "UA-1 with a branched parent tree": standards.pdfua(parents="kids"),
+    "UA-1 with its kids elsewhere": _with_objects(
+        standards.pdfua(), {7: b"<< /Type /StructElem /S /Document /P 6 0 R /K 20 0 R >>", 20: b"[9 0 R 12 0 R]"}
+    ),
+    "UA-1 with one kid": standards.pdfua().replace(b"/K [9 0 R 12 0 R]", b"/K  9 0 R        "),
+    "UA-1 without the next key": standards.pdfua().replace(b"/ParentTreeNextKey 2", b"                    "),
+    "UA-1 with a next key that is taken": standards.pdfua().replace(b"/ParentTreeNextKey 2", b"/ParentTreeNextKey 1"),
+    "UA-1 with a next key far off": standards.pdfua().replace(b"/ParentTreeNextKey 2", b"/ParentTreeNextKey 9"),
+}
+DOCUMENTS = {
+    **{f"A-{part}b {intent}": standards.pdfa(part, intent=intent) for part in (1, 2, 3) for intent in ("rgb", "cmyk", "none")},
+    **TAGGED,
+    "UA-2": standards.pdfua().replace(b"<pdfuaid:part>1", b"<pdfuaid:part>2"),
+}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_such_documents_are_lean_and_look_as_before_plus_the_seal(seal: Seal, picture: bytes, name: str) -> None:
     document = DOCUMENTS[name]
-    for plan, boxes in ((seal.plan(), {}), (plan_with(seal, picture), {0: BOX})):
+    visible = plan_with(seal, picture)
+    digest = next(iter(visible.pictures))
+    both = seal.plan(Placement((Mark((0,), CORNER, digest), Mark((0, 1), CORNER, digest, MarkKind.RIDING))), pictures=visible.pictures)
+    for plan, boxes in ((seal.plan(), {}), (visible, {0: BOX}), (both, {0: BOX, 1: BOX})):
         sealed = seal.finish(document, by_lean(seal, document, plan))
         for render in RENDERERS.values():
             assert not surplus(document, sealed, boxes, render)
@@ -122,9 +150,49 @@ def test_a_seal_outside_of_the_structure_is_reported_or_refused(seal: Seal, chan
 
 def test_behind_a_signature_the_structure_stays_as_it_was(seal: Seal, other_seal: Seal) -> None:
     once = seal.seal(standards.pdfua())
-    prepared = prepare(once, other_seal.plan())
+    prepared = by_lean(other_seal, once, replace(other_seal.plan(), field_name="Vermilion-2"))
     assert PDFUA_LOST in prepared.warnings
     assert b"/StructElem" not in prepared.suffix
+
+
+TREES_LEFT_TO_THE_SANDBOX = {
+    "a circle in the parent tree": (b"/Kids [10 0 R]", b"/Kids [ 8 0 R]"),
+    "a key that is no number": (b"/Nums [0 [9", b"/Nums [/ [9"),
+    "a parent tree that is the root itself": (b"/ParentTree 8 0 R", b"/ParentTree 6 0 R"),
+    "a structure that is the catalog": (b"/StructTreeRoot 6 0 R", b"/StructTreeRoot 1 0 R"),
+    "an element for the document that is a page": (b"/K 7 0 R /ParentTree", b"/K 3 0 R /ParentTree"),
+    "an element that says its kids twice": (b"/S /Document /P 6 0 R", b"/S /Document /K 9 0 R"),
+}
+
+
+@pytest.mark.parametrize("name", TREES_LEFT_TO_THE_SANDBOX)
+def test_an_odd_structure_is_left_to_the_sandbox(seal: Seal, name: str) -> None:
+    document = standards.pdfua(parents="kids").replace(*TREES_LEFT_TO_THE_SANDBOX[name])
+    assert document != standards.pdfua(parents="kids")
+    assert prepare_lean(document, seal.plan(), hash_state("sha256", document)) is None
+
+
+HOSTILE_TREES = {
+    "another kind": (b"/S/Form", b"/S/Link"),
+    "another page": (b"/Pg 3 0 R/K", b"/Pg 4 0 R/K"),
+    "another parent": (b"/P 7 0 R/Pg", b"/P 6 0 R/Pg"),
+    "a text in the structure's place": (b"/K[<</Type/OBJR", b"/E[<</Type/OBJR"),
+    "an element less": (b"/K [9 0 R 12 0 R ", b"/K [9 0 R  9 0 R "),
+    "another key": (b"/ParentTreeNextKey 3", b"/ParentTreeNextKey 4"),
+    "other tabs": (b"/Tabs /S", b"/Tabs /R"),
+    "another alternative": (b"/S /Document", b"/S /Sectione"),
+    "another number of the annotation": (b"/StructParent 2", b"/StructParent 1"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_TREES)
+@pytest.mark.parametrize("document", ["UA-1 below a document", "UA-1 with a branched parent tree"])
+def test_an_update_that_tells_another_structure_is_not_accounted_for(seal: Seal, name: str, document: str) -> None:
+    source, plan = DOCUMENTS[document], seal.plan()
+    prepared = by_lean(seal, source, plan)
+    hostile = prepared.suffix.replace(*HOSTILE_TREES[name])
+    assert hostile != prepared.suffix and len(hostile) == len(prepared.suffix)
+    assert accounted(source, hostile, plan, prepared.field_name) is None
 
 
 @pytest.mark.parametrize(
@@ -184,12 +252,7 @@ def _metadata(document: bytes) -> bytes:
     return next(body for body in _objects(document).values() if b"<rdf:RDF" in body).partition(b"stream\n")[2].removesuffix(b"\nendstream")
 
 
-def _with_metadata(document: bytes, data: bytes, entries: bytes = b"") -> bytes:
-    objects = _objects(document)
-    number = next(number for number, body in objects.items() if b"<rdf:RDF" in body)
-    objects[number] = b"<</Type/Metadata/Subtype/XML%b/Length %d>>\nstream\n%b\nendstream" % (entries, len(data), data)
-    return assemble(objects, extra=b"/ID[<00><00>]")
-
-
-def _objects(document: bytes) -> dict[int, bytes]:
-    return {int(number): body for number, body in re.findall(rb"(\d+) 0 obj\n(.*?)\nendobj\n", document, re.DOTALL)}
+def _with_metadata(document: bytes, data: bytes) -> bytes:
+    number = next(number for number, body in _objects(document).items() if b"<rdf:RDF" in body)
+    body = b"<</Type/Metadata/Subtype/XML/Length %d>>\nstream\n%b\nendstream" % (len(data), data)
+    return _with_objects(document, {number: body})

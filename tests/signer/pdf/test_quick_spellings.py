@@ -58,6 +58,8 @@ SPELLINGS: dict[str, bytes] = {
     "other blanks around a generation": BASE.replace(b"1 0 obj", b"1\n0\robj").replace(b"3 0 obj", b"3\t0\nobj"),
     "escapes in a name": documents.simple(catalog=b"/Version /1#2E7", page=b"/Tabs /#53"),
     "NUL in a string": documents.simple(catalog=b"/Lang (\xfe\xff\x00e\x00n)", page=b"/Hint (\x0c)"),
+    "escapes in a key of a value": documents.simple(page=b"/Hint << /A#20B 1 /A 2 >>"),
+    "very many keys in a value": documents.simple(page=b"/Hint << %b >>" % b"".join(b"/A%d 0" % n for n in range(900))),
     "deep values": documents.simple(page=b"/Deep " + b"[<</A " * 10 + b"1" + b">>]" * 10),
     "the filter in an array": _in_a_stream(entries=b"/Filter [ /FlateDecode ]", coded=True),
     "the length of an object stream elsewhere": _in_a_stream(length=b"5 0 R"),
