@@ -16,6 +16,7 @@ from benchmarks.measures.interactive import Interactive
 from benchmarks.measures.large import Large
 from benchmarks.measures.of_limit import OfLimit
 from benchmarks.measures.peers import Peers
+from benchmarks.measures.sandboxed import Sandboxed
 from benchmarks.measures.scaling import Scaling
 from benchmarks.measures.soak import Soak
 from benchmarks.measures.timestamps import Timestamps
@@ -42,6 +43,7 @@ MEASURES: Sequence[Measure] = (
     Scaling(),
     Growth(),
     Large(),
+    Sandboxed(),
     Timestamps(),
     Extending(),
     AtRest(),
@@ -60,6 +62,7 @@ AIMS: Sequence[Aim] = (
     Aim("scaling.two_workers", "≥", 1.7),
     Aim("ledger.growth", "≤", 1.1),
     Aim("large.rss_of_size", "≤", 2.5),
+    Aim("sandboxed.documents_per_s", "≥", 150),
     Aim("tsa.of_limit", "≥", 0.2),
     Aim("extend.vs_pyhanko", "≥", 2),
     Aim("office.rest_mb", "≤", 600),

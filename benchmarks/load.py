@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final
 
+from benchmarks import strangers
 from benchmarks.documents import KINDS, MIX, Kind, Paper, one_of_size, papers
 from protos.vermilion.v1 import signer_pb2
 from sealcore.protocol.decision import Verdict
@@ -39,7 +40,7 @@ class Order:
     """What to prepare: so many documents of the mix or of one class, for a seal, under a series that no other load has."""
 
     seal: str  # its kind in the office
-    what: str  # mix, small, medium, large
+    what: str  # mix, small, medium, large; sandboxed (real documents, the same ones in every load)
     documents: int
     series: str
 
@@ -117,7 +118,7 @@ class Preparer:
 
     def forms(self, order: Order) -> Iterator[Approved]:
         """The load as approved forms of at most so many documents each."""
-        made = papers(order.pattern, order.documents, order.series)
+        made = self._papers(order)
         left = order.documents
         while left > 0:
             count = min(DOCUMENTS_A_FORM, left)
@@ -135,6 +136,12 @@ class Preparer:
             chunk = signer_pb2.SealStreamRequest(chunk=signer_pb2.SealStreamRequest.Chunk(index=0, offset=offset, data=data))
             messages.append(Message(chunk.SerializeToString(), int(offset + len(data) == len(content))))
         return Sheaf(form.token, tuple(messages))
+
+    def _papers(self, order: Order) -> Iterator[Paper]:
+        if order.what != strangers.NAME:
+            return papers(order.pattern, order.documents, order.series)
+        picture = (self._layout.pki / "pictures" / f"{order.seal}.pdf").read_bytes()
+        return strangers.papers(order.documents, Placement((_mark(0, picture),)), picture)
 
     def _approved(self, kind: str, made: tuple[Paper, ...]) -> Approved:
         """Applies for one form and has it approved by as many people as its seal asks for."""
@@ -161,9 +168,13 @@ class Preparer:
         """The seal's picture on the last page, or nowhere; one object for all that are alike."""
         key = kind, paper.last_page if paper.visible else None
         if key not in self._placed:
-            digest = hashlib.sha256((self._layout.pki / "pictures" / f"{kind}.pdf").read_bytes()).digest()
-            self._placed[key] = Placement((Mark((paper.last_page,), MARK, digest),) if paper.visible else ())
+            picture = (self._layout.pki / "pictures" / f"{kind}.pdf").read_bytes()
+            self._placed[key] = Placement((_mark(paper.last_page, picture),) if paper.visible else ())
         return self._placed[key]
+
+
+def _mark(page: int, picture: bytes) -> Mark:
+    return Mark((page,), MARK, hashlib.sha256(picture).digest())
 
 
 def _messages(items: Iterator[signer_pb2.Item]) -> Iterator[Message]:
