@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ _LONGEST_COMMENT_BYTES: Final = 128  # between the parts of a reference
 BETWEEN: Final = rb"(?=[\x00\t\n\x0c\r %%])[\x00\t\n\x0c\r ]*+(?:%%[^\r\n]{0,%d}+[\r\n][\x00\t\n\x0c\r ]*+)*+" % _LONGEST_COMMENT_BYTES
 _VALUE: Final = (
     rb"(?:(?P<open><<|\[)|(?P<close>>>|\])|/(?P<name>[^\x00\t\n\x0c\r ()<>\[\]{}/%]*)|<(?P<hex>[0-9A-Fa-f\x00\t\n\x0c\r ]*)>"
-    rb"|(?P<literal>\()|(?P<ref>\d{1,10}[\x00\t\n\x0c\r ]+\d{1,5}[\x00\t\n\x0c\r ]+R(?![a-zA-Z0-9]))"
+    rb"|(?P<literal>\()|(?P<ref>(?P<numbered>\d{1,10})[\x00\t\n\x0c\r ]+(?P<generation>\d{1,5})[\x00\t\n\x0c\r ]+R(?![a-zA-Z0-9]))"
     rb"|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))|(?P<word>[^\x00\t\n\x0c\r ()<>\[\]{}/%]+))"
 )
 _TOKEN: Final = re.compile(BLANK + _VALUE)
@@ -24,7 +25,6 @@ _ESCAPED: Final = re.compile(rb"#([0-9A-Fa-f]{2})")
 _IN_LITERAL: Final = re.compile(rb"\\.|[()]", re.DOTALL)
 _ESCAPE: Final = re.compile(rb"\\([0-7]{1,3}|\r\n|.)", re.DOTALL)
 _ESCAPES: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"\n": b"", b"\r": b"", b"\r\n": b""}
-_DIGITS: Final = re.compile(rb"\d+")
 # Where PDFDocEncoding differs from Latin-1 (ISO 32000-2 Annex D.2).
 _DOCUMENT_ENCODING: Final = {0xA0: "€"} | dict(
     zip((*range(0x18, 0x20), *range(0x80, 0x9F)), "˘ˇˆ˙˝˛˚˜•†‡…—–ƒ⁄‹›−‰„“”‘’‚™ﬁﬂŁŒŠŸŽıłœšž\ufffd", strict=False)
@@ -100,47 +100,60 @@ def parse(data: bytes, position: int, depth: int = 0, *, strict: bool = False) -
     ``strict``: only what all readers take alike: no comments or odd blanks, no words that PDF does not have, no key twice in a dictionary.
     """
     token = (_STRICT_TOKEN if strict else _TOKEN).match(data, position)
-    if token is None or depth > DEEPEST or (strict and any(odd in token[0] for odd in (b"\x00", b"\x0c"))):
-        raise UnreadableError(f"there is no value at {position}")
-    kind, end = token.lastgroup, token.end()
-    if kind == "open":
-        return (_dictionary if token[kind] == b"<<" else _array)(data, end, depth, strict)
-    if kind == "name":
-        return Name(_ESCAPED.sub(lambda match: bytes((int(match[1], 16),)), token[kind]).decode("latin-1")), end
-    if kind == "hex":
-        digits = token[kind].translate(None, b"\x00\t\n\x0c\r ")
-        return Hex(bytes.fromhex((digits + b"0" * (len(digits) % 2)).decode("ascii")), token.start(kind) - 1, end), end
-    if kind == "literal":
-        return _literal(data, end)
-    if kind == "ref":
-        number, generation = _DIGITS.findall(token[kind])
-        return Ref(int(number), int(generation)), end
-    if kind == "number" and (not strict or data[end : end + 1] in _DELIMITERS):
-        return (float(token[kind]) if b"." in token[kind] else int(token[kind])), end
-    if kind == "word" and (token[kind] in _WORDS or not strict):
-        return _WORDS.get(token[kind]), end
-    raise UnreadableError(f"there is no value at {position}")
-
-
-def _closed(data: bytes, position: int, bracket: bytes, strict: bool) -> int | None:
-    token = (_STRICT_TOKEN if strict else _TOKEN).match(data, position)
     if token is None:
-        raise UnreadableError("the file ends within a value")
-    return token.end() if token.lastgroup == "close" and token["close"] == bracket else None
+        raise UnreadableError(f"there is no value at {position}")
+    return _value(data, token, depth, strict)
+
+
+def _value(data: bytes, token: re.Match[bytes], depth: int, strict: bool) -> tuple[Any, int]:
+    """The value that begins with this token."""
+    kind, end = token.lastgroup, token.end()
+    if depth <= DEEPEST and not (strict and (b"\x00" in token[0] or b"\x0c" in token[0])):
+        if kind == "name":
+            raw = token[kind]
+            raw = _ESCAPED.sub(lambda match: bytes((int(match[1], 16),)), raw) if b"#" in raw else raw
+            return Name(raw.decode("latin-1")), end
+        if kind == "ref":
+            return Ref(int(token["numbered"]), int(token["generation"])), end
+        if kind == "open":
+            return (_dictionary if token[kind] == b"<<" else _array)(data, end, depth, strict)
+        if kind == "number" and (not strict or data[end : end + 1] in _DELIMITERS):
+            return (float(token[kind]) if b"." in token[kind] else int(token[kind])), end
+        if kind == "literal":
+            return _literal(data, end)
+        if kind == "hex":
+            digits = token[kind].translate(None, b"\x00\t\n\x0c\r ")
+            return Hex(bytes.fromhex((digits + b"0" * (len(digits) % 2)).decode("ascii")), token.start(kind) - 1, end), end
+        if kind == "word" and (token[kind] in _WORDS or not strict):
+            return _WORDS.get(token[kind]), end
+    raise UnreadableError(f"there is no value at {token.start()}")
+
+
+def _tokens(data: bytes, strict: bool) -> Callable[[int], re.Match[bytes]]:
+    """What reads the token at a position of ``data``, within a value that has begun."""
+    match = (_STRICT_TOKEN if strict else _TOKEN).match
+
+    def at(position: int) -> re.Match[bytes]:
+        token = match(data, position)
+        if token is None:
+            raise UnreadableError("the file ends within a value")
+        return token
+
+    return at
 
 
 def _array(data: bytes, position: int, depth: int, strict: bool) -> tuple[list[Any], int]:
-    values = []
-    while (end := _closed(data, position, b"]", strict)) is None:
-        value, position = parse(data, position, depth + 1, strict=strict)
+    at, values = _tokens(data, strict), []
+    while (token := at(position))["close"] != b"]":
+        value, position = _value(data, token, depth + 1, strict)
         values.append(value)
-    return values, end
+    return values, token.end()
 
 
 def _dictionary(data: bytes, position: int, depth: int, strict: bool) -> tuple[dict[str, Any], int]:
-    values: dict[str, Any] = {}
-    while (end := _closed(data, position, b">>", strict)) is None:
-        key, position = parse(data, position, depth + 1, strict=strict)
+    at, values = _tokens(data, strict), dict[str, Any]()
+    while (token := at(position))["close"] != b">>":
+        key, position = _value(data, token, depth + 1, strict)
         if not isinstance(key, Name):
             raise UnreadableError(f"a dictionary has no name before {position}")
         value, position = parse(data, position, depth + 1, strict=strict)
@@ -153,7 +166,7 @@ def _dictionary(data: bytes, position: int, depth: int, strict: bool) -> tuple[d
         # refuses those that it does.
         values = Doubtful(values)
         values.key = key
-    return values, end
+    return values, token.end()
 
 
 def _literal(data: bytes, position: int) -> tuple[bytes, int]:
