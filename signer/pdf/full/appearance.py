@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.reader import PdfFileReader
 
 from sealcore.errors import Code, VermilionError
 from sealcore.protocol.leaf import Rectangle
 from signer.pdf.full.conformance import default_colours
 from signer.pdf.full.objects import Real, dictionary, found, found_dictionary, name, number, reals
-from signer.pdf.full.pages import Page, find_pages
+from signer.pdf.full.pages import Page, page_of_picture
 from signer.pdf.full.update import Update
 from signer.pdf.marks import (
     LOCKED,
@@ -30,6 +29,8 @@ from signer.pdf.marks import (
     rectangle_box,
     shown_size,
 )
+
+MOST_DECODED_BYTES: Final = 16 * 1024 * 1024  # of a picture's commands that are taken as they are
 
 
 def require_on_page(impression: Impression, page: Page | None) -> Page:
@@ -97,11 +98,7 @@ class Appearances:
         return self._pictures[digest]
 
     def _import(self, source: bytes) -> _Picture:
-        reader = PdfFileReader(io.BytesIO(source), strict=False)
-        page = find_pages(reader.root, {0})[0]
-        contents = page.content["/Contents"]
-        streams = contents if isinstance(contents, generic.ArrayObject) else generic.ArrayObject([contents])
-        commands = b"\n".join(streams[i].data for i in range(len(streams)))
+        page = page_of_picture(source)
         resources = found(page.content, "/Resources")
         own: Any = self._update.import_object(resources) if resources is not None else dictionary()
         form = dictionary(Type=name("XObject"), Subtype=name("Form"), BBox=reals(*page.visible), Resources=own)
@@ -111,9 +108,29 @@ class Appearances:
         else:
             # As a group, so that overlapping shapes of the picture are multiplied onto the page once (§11.6.6).
             form["/Group"] = dictionary(Type=name("Group"), S=name("Transparency"), I=generic.BooleanObject(True), CS=name("DeviceRGB"))
-        stream = generic.StreamObject(form, stream_data=commands)
-        stream.compress()
-        return _Picture(self._update.add_object(stream), page.visible)
+        return _Picture(self._update.add_object(_compressed(form, page.content["/Contents"])), page.visible)
+
+
+def _compressed(form: generic.DictionaryObject, contents: Any) -> generic.StreamObject:
+    """The form with a page's commands. What is one stream and coded by Flate goes in as it is: coding it anew takes longer than all else of a mark."""
+    streams = contents if isinstance(contents, generic.ArrayObject) else generic.ArrayObject([contents])
+    only = streams[0] if len(streams) == 1 else None
+    if only is not None and found(only, "/Filter") == "/FlateDecode" and "/DecodeParms" not in only and _is_whole(only.encoded_data):
+        form["/Filter"] = name("FlateDecode")
+        return generic.StreamObject(form, encoded_data=only.encoded_data)
+    stream = generic.StreamObject(form, stream_data=b"\n".join(streams[i].data for i in range(len(streams))))
+    stream.compress()
+    return stream
+
+
+def _is_whole(coded: bytes) -> bool:
+    """Whether it is Flate data to its end, which is what is accepted of an update: nothing behind them, where another reader could find more."""
+    inflating = zlib.decompressobj()
+    try:
+        inflating.decompress(coded, MOST_DECODED_BYTES)
+    except zlib.error:
+        return False
+    return inflating.eof and not inflating.unused_data
 
 
 def widget(field_name: str, tooltip: str, signature: generic.IndirectObject, page: Page | None) -> generic.DictionaryObject:

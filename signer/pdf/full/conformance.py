@@ -5,17 +5,15 @@ The declaration stands in the XMP metadata of the catalog, which nobody changes 
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.reader import PdfFileReader
 
 from signer.pdf.full.objects import Real, dictionary, found, found_array, found_dictionary, name, reals
-from signer.pdf.full.pages import find_pages
+from signer.pdf.full.pages import page_of_picture
 from signer.pdf.reasons import declared_part
 
 MOST_OBJECTS: Final = 2_000  # of a picture
@@ -83,7 +81,7 @@ def pictures_conform(pictures: Mapping[bytes, bytes], told: Declared) -> bool:
 
 
 def _conforms(source: bytes, told: Declared) -> bool:
-    page = find_pages(PdfFileReader(io.BytesIO(source), strict=False).root, {0})[0].content
+    page = page_of_picture(source).content
     stack: list[Any] = [found(page, "/Contents"), found(page, "/Resources")]
     seen: set[int] = set()
     while stack:

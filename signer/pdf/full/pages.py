@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.reader import PdfFileReader
 
 from sealcore.errors import Code, VermilionError
 from signer.pdf.full.kids import more_kids
@@ -110,6 +113,12 @@ def find_pages(root: generic.DictionaryObject, wanted: Collection[int]) -> dict[
     if not pages:
         raise VermilionError(Code.DOCUMENT_NO_PAGES, "the document has no page")
     return {index: page for index, page in pages.items() if index in wanted}
+
+
+@lru_cache(maxsize=4)
+def page_of_picture(source: bytes) -> Page:
+    """The one page of a registered picture, opened once for whoever looks at it."""
+    return find_pages(PdfFileReader(io.BytesIO(source), strict=False).root, {0})[0]
 
 
 def every_page(root: generic.DictionaryObject) -> Iterator[generic.DictionaryObject]:
