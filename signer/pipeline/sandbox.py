@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +32,8 @@ LIMITS: Final = Limits(
     answer_bytes=SUFFIX_BYTES + 4 * LARGEST_HOLE_BYTES,
 )
 """What a child may use. A small document gets little memory: what it decompresses to comes out of what all children share."""
-JOB: Final = Job("signer.pipeline.sandbox:prepare_parts", (*PRELOAD, "signer.pdf.prepare"), LIMITS)
+JOB: Final = Job("signer.pipeline.sandbox:prepare_parts", (*PRELOAD, "signer.pipeline.sandbox:warm_up"), LIMITS)
+ROUNDS: Final = 8  # code is specialised from its eighth run on
 
 
 class Sandbox:
@@ -82,6 +84,21 @@ def prepare_parts(parts: list[bytes]) -> Sequence[bytes]:
         "warnings": prepared.warnings,
     }
     return [json.dumps(answer).encode(), prepared.suffix]
+
+
+def warm_up() -> None:
+    """Does what a child does, to documents of our own, so that children need not do what code does in its first runs.
+
+    Python specialises code, caches fill, and modules that are imported late are imported: each child would do that anew, in memory that it then no
+    longer shares. What a document gets does not depend on it.
+    """
+    from signer.pdf.samples import samples  # noqa: PLC0415  (as above)
+
+    requests = [request_parts(document, plan, "sha256") for document, plan in samples()]
+    for _ in range(ROUNDS):
+        for request in requests:
+            with suppress(VermilionError):
+                prepare_parts(request)
 
 
 def request_parts(document: bytes, plan: Plan, hash_name: str) -> list[bytes]:

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sealcore.platform.log import get as get_log
-from sealcore.platform.sandbox import child, wire
+from sealcore.platform.sandbox import child, large_pages, wire
 from sealcore.platform.sandbox.job import PING, Job, Limits, Work
 from sealcore.platform.walls import READABLE, Walls
 
@@ -96,6 +96,9 @@ class Zygote:
         self._works: dict[str, tuple[Work, Limits]] = {job.function: (job.load(), job.limits) for job in (*jobs, PING)}
         self._pings = Lane(Role(frozenset({PING.function}), PINGS, PINGS))  # which need not wait behind documents
         load_encodings()
+        gc.collect()
+        gc.freeze()  # keeps the garbage collector from copying shared pages in each child
+        large_pages.gather()
         self._walls = Walls.prepare(READABLE)
         self._poll = select.epoll()
         self._handlers: dict[int, Callable[[], None]] = {}
@@ -103,8 +106,6 @@ class Zygote:
         self._warned_s = -WARN_EVERY_S
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.chdir("/")
-        gc.collect()
-        gc.freeze()  # keeps the garbage collector from copying shared pages in each child
 
     def watch(self, descriptor: int, handler: Callable[[], None], events: int = select.EPOLLIN) -> None:
         """Calls ``handler`` whenever there is something to read, or the other end is gone."""
