@@ -8,6 +8,8 @@ _Document = bytes | mmap.mmap
 _Store = tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]
 _Signature = tuple[str, bool, list[int], bytes]
 _ByteRange = list[int]
+_Stamped = tuple[bytes, list[bytes], int, str]
+_Proof = tuple[bytes, list[bytes], list[_Stamped]] | _Stamped
 
 @final
 class Hash:
@@ -73,6 +75,8 @@ def extend(
     field_name: str,
     field_label: str,
 ) -> tuple[bytes, _ByteRange | None] | str: ...
+def prove(document: _Document, signed: Sequence[tuple[bytes, bool, tuple[int, int, int, int]]]) -> list[_Proof | None]: ...
+def timestamp_answer(data: bytes) -> tuple[bytes, bytes, str, bytes, bytes | None, bytes, int, int] | None: ...
 
 @final
 class SealConstants:

@@ -206,15 +206,14 @@ def test_a_timestamp_with_a_crowd_is_not_trusted(search: Search, world: World) -
     store = SimpleCertificateStore()
     store.register_multiple([*map(as_read, crowd(key, 15))])
     stamper = DummyTimeStamper(as_read(unit), Holder(holder, unit).private, certs_to_embed=store, fixed_dt=world.clock.now())
-    data = _token(stamper)
-    token = Token(b"", data, bytes(data["encap_content_info"]["content"]), world.clock.now(), 0)
+    token = Token(_token(stamper), world.clock.now(), 0)
     with pytest.raises(VermilionError) as refused:
         Signers([world.root.certificate]).require_trusted(token)
     assert refused.value.code is Code.TSA_UNTRUSTED
     assert search.was_bounded() and search.looked
 
 
-def _token(stamper: DummyTimeStamper) -> Any:
+def _token(stamper: DummyTimeStamper) -> bytes:
     request = tsp.TimeStampReq(
         {
             "version": 1,
@@ -222,4 +221,4 @@ def _token(stamper: DummyTimeStamper) -> Any:
             "cert_req": True,
         }
     )
-    return stamper.request_tsa_response(request)["time_stamp_token"]["content"]
+    return bytes(stamper.request_tsa_response(request)["time_stamp_token"].dump())

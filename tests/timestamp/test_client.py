@@ -405,8 +405,47 @@ def test_the_content_type_of_an_answer_may_have_parameters(ca: OpensslCa) -> Non
         assert imprint_of(stamp(web.source(ca))) == DIGEST
 
 
-@pytest.mark.parametrize("bit", [0x01, 0x20, 0x80])
-def test_an_answer_with_any_one_bit_changed_is_refused_or_says_the_same(ca: OpensslCa, bit: int) -> None:
+def test_the_compiled_core_reads_what_the_general_way_reads(ca: OpensslCa, tmp_path: Path) -> None:
+    signers = Signers(x509.load_pem_x509_certificates(ca.root.read_bytes()), x509.load_pem_x509_certificates(ca.issuing.read_bytes()))
+    for tsa, policy in ((openssl_tsa(ca, tmp_path / "ts"), "1.2.3.4.1"), (pyhanko_tsa(ca), None)):
+        asked = Question(DIGEST, policy_oid=policy)
+        data = tsa(asked.encoded()).body
+        lean, full = answer.read_lean(data, asked, most_bytes=8192), answer._read_fully(data, asked, 8192)
+        assert lean is not None and lean.signer is not None and full.signer is None
+        assert (lean.encoded, lean.time, lean.accuracy_s) == (full.encoded, full.time, full.accuracy_s)
+        assert lean.signer == signers.require_trusted(full).public_bytes(Encoding.DER)
+        assert signers.require_trusted(lean).public_bytes(Encoding.DER) == lean.signer  # without a second look at the signature
+        for other in (
+            Question(DIGEST, nonce=asked.nonce + 1),
+            Question(DIGEST[::-1], nonce=asked.nonce),
+            replace(asked, policy_oid="1.2.3.4.2"),
+        ):
+            assert answer.read_lean(data, other, most_bytes=8192) is None
+        assert answer.read_lean(data, asked, most_bytes=len(lean.encoded) - 1) is None
+
+
+def test_a_token_whose_signature_was_verified_is_not_trusted_for_that(ca: OpensslCa, tmp_path: Path) -> None:
+    """The compiled core says who signed; whether we trust them is judged in full, and anew when their time is over."""
+    asked = Question(DIGEST)
+    lean = answer.read_lean(openssl_tsa(ca, tmp_path / "ts")(asked.encoded()).body, asked, most_bytes=8192)
+    assert lean is not None
+    strangers = OpensslCa(tmp_path / "strangers", name="Strangers")
+    signers = Signers(x509.load_pem_x509_certificates(strangers.root.read_bytes()))
+    with pytest.raises(VermilionError) as refused:
+        signers.require_trusted(lean)
+    assert refused.value.code is Code.TSA_UNTRUSTED
+    signers = Signers(x509.load_pem_x509_certificates(ca.root.read_bytes()), x509.load_pem_x509_certificates(ca.issuing.read_bytes()))
+    signers.require_trusted(lean)
+    with pytest.raises(VermilionError) as refused:
+        signers.require_trusted(replace(lean, time=lean.time + timedelta(days=3650)))
+    assert refused.value.code is Code.TSA_UNTRUSTED
+
+
+@pytest.mark.parametrize(("bit", "with_core"), [(0x01, True), (0x20, True), (0x80, True), (0x10, False)])
+def test_an_answer_with_any_one_bit_changed_is_refused_or_says_the_same(
+    ca: OpensslCa, bit: int, with_core: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sealcore.compiled.AVAILABLE", with_core)
     asked, now = Question(DIGEST), datetime.now(UTC)
     honest = pyhanko_tsa(ca)(asked.encoded()).body
     signers = Signers(x509.load_pem_x509_certificates(ca.root.read_bytes()), x509.load_pem_x509_certificates(ca.issuing.read_bytes()))

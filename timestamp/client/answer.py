@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Final
 
 from asn1crypto import cms, core, tsp
 
-from sealcore import pem
+from sealcore import compiled, pem
 from sealcore.errors import Code, VermilionError
 from timestamp.client.question import Question
-from timestamp.der import LENGTH_OCTETS_LIMIT
+from timestamp.der import LENGTH_OCTETS_LIMIT, object_identifier
+
+if compiled.AVAILABLE:
+    from sealcore.compiled.core import timestamp_answer
 
 CONTENT_TYPE: Final = "application/timestamp-reply"
 DEEPEST: Final = 64
 _LABEL: Final = "TIMESTAMP RESPONSE"  # no standard names one
 _GRANTED: Final = ("granted", "granted_with_mods")  # what was modified shows when the token is checked
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CONSTRUCTED: Final = 0x20
 _MOST_TEXT: Final = 200  # characters of a stranger's text
 
@@ -29,19 +34,28 @@ class _Response(core.Sequence):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class Token:
-    """A token that answers the request; its signature has not been verified yet.
+    """A token that answers the request; nobody has said yet that its signer is trusted.
 
     encoded     the TimeStampToken as received, DER
-    content     the TSTInfo, which is what was signed
     time        genTime
     accuracy_s  as stated; 0 if there is none
+    signer      DER of the certificate under which its signature was verified already; None: that is still to be done
     """
 
     encoded: bytes
-    signed_data: cms.SignedData
-    content: bytes
     time: datetime
     accuracy_s: float
+    signer: bytes | None = None
+
+    @cached_property
+    def signed_data(self) -> cms.SignedData:
+        """What is in it."""
+        return cms.ContentInfo.load(self.encoded)["content"]
+
+    @property
+    def content(self) -> bytes:
+        """The TSTInfo, which is what was signed."""
+        return bytes(self.signed_data["encap_content_info"]["content"])
 
 
 def malformed(reason: str) -> VermilionError:
@@ -55,6 +69,30 @@ def read(data: bytes, question: Question, *, most_bytes: int) -> Token:
     TSA_REFUSED with PKIFailureInfo and text, TSA_ANSWER_MALFORMED, TSA_ANSWER_TOO_LARGE, TSA_WRONG_IMPRINT, TSA_WRONG_NONCE,
     TSA_WRONG_POLICY.
     """
+    understood = read_lean(data, question, most_bytes=most_bytes)
+    return _read_fully(data, question, most_bytes) if understood is None else understood
+
+
+def read_lean(data: bytes, question: Question, *, most_bytes: int) -> Token | None:
+    """The same by the compiled core, for tokens as TSAs make them today, and signed; None for any other, and for those that are refused."""
+    told = timestamp_answer(data) if compiled.AVAILABLE else None
+    if told is None:
+        return None
+    encoded, signer, hash_name, imprint, nonce, policy, time_us, accuracy_us = told
+    if (hash_name, imprint) != (question.hash_name, question.digest) or nonce is None or _signed_number(nonce) != question.nonce:
+        return None
+    if question.policy_oid is not None and policy != object_identifier(question.policy_oid):
+        return None
+    if len(encoded) > most_bytes:
+        return None
+    return Token(encoded, _EPOCH + timedelta(microseconds=time_us), accuracy_us / 1e6, signer)
+
+
+def _signed_number(content: bytes) -> int:
+    return int.from_bytes(content, "big", signed=True)
+
+
+def _read_fully(data: bytes, question: Question, most_bytes: int) -> Token:
     try:
         data = pem.der(data, _LABEL)
         _require_der(data, 0, len(data), 0)  # the token becomes part of a signature, which is DER
@@ -120,7 +158,7 @@ def _token(encoded: bytes, question: Question) -> Token:
         raise malformed("has a genTime without its Z")
     accuracy = info["accuracy"].native or {}
     accuracy_s = sum((accuracy.get(unit) or 0) / parts for unit, parts in (("seconds", 1), ("millis", 1e3), ("micros", 1e6)))
-    return Token(encoded, signed_data, content, time, accuracy_s)
+    return Token(encoded, time, accuracy_s)
 
 
 def _require_asked_for(info: Any, question: Question) -> None:

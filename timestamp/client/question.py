@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass, field
 from typing import Final
 
-from asn1crypto import tsp
-
 from sealcore.errors import Code, VermilionError
+from timestamp.der import BOOLEAN, NULL, OCTET_STRING, SEQUENCE, integer, object_identifier, tlv
+from timestamp.template import HASHES
 from timestamp.unit import DIGEST_SIZES
 
 CONTENT_TYPE: Final = "application/timestamp-query"
@@ -40,12 +40,8 @@ class Question:
 
     def encoded(self) -> bytes:
         """The TimeStampReq, DER; it asks for the TSA's certificates."""
-        fields = {
-            "version": "v1",
-            "message_imprint": {"hash_algorithm": {"algorithm": self.hash_name}, "hashed_message": self.digest},
-            "nonce": self.nonce,
-            "cert_req": True,
-        }
+        algorithm = tlv(SEQUENCE, HASHES[self.hash_name], tlv(NULL))  # with NULL, which every TSA knows (RFC 5754 §2 allows both)
+        parts = [integer(1), tlv(SEQUENCE, algorithm, tlv(OCTET_STRING, self.digest))]
         if self.policy_oid is not None:
-            fields["req_policy"] = self.policy_oid
-        return bytes(tsp.TimeStampReq(fields).dump())
+            parts.append(object_identifier(self.policy_oid))
+        return tlv(SEQUENCE, *parts, integer(self.nonce), tlv(BOOLEAN, b"\xff"))

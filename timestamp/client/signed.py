@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -30,6 +31,15 @@ _HASHES: Final[dict[str, Any]] = {"sha256": hashes.SHA256, "sha384": hashes.SHA3
 _PATHS_HELD: Final = 64
 
 
+@dataclass(frozen=True)
+class _Known:
+    """A certificate that was judged in full, and while its whole chain is valid."""
+
+    certificate: x509.Certificate
+    since: datetime
+    until: datetime
+
+
 class Signers:
     """Judges tokens by the anchors of one TSA. A certificate that was judged in full is known for as long as its whole chain is valid.
 
@@ -39,13 +49,15 @@ class Signers:
     def __init__(self, anchors: Sequence[x509.Certificate], issuers: Sequence[x509.Certificate] = ()) -> None:
         self._anchors = [_asn1(each) for each in anchors]
         self._issuers = [_asn1(each) for each in issuers]
-        self._known: OrderedDict[bytes, tuple[datetime, datetime]] = OrderedDict()
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     def require_trusted(self, token: Token) -> x509.Certificate:
         """The certificate that signed the token.
 
         TSA_SIGNATURE_INVALID, TSA_UNTRUSTED, TSA_ANSWER_MALFORMED.
         """
+        if token.signer is not None and (known := self._known_at(hashlib.sha256(token.signer).digest(), token.time)) is not None:
+            return known
         try:
             sent = [each.chosen for each in token.signed_data["certificates"] if each.name == "certificate"]
             if len(sent) > MOST_CERTIFICATES:
@@ -63,8 +75,7 @@ class Signers:
 
     def _require_path(self, certificate: x509.Certificate, found: Any, sent: Sequence[Any], moment: datetime) -> None:
         fingerprint = certificate.fingerprint(hashes.SHA256())
-        known = self._known.get(fingerprint)
-        if known is not None and known[0] <= moment <= known[1]:
+        if self._known_at(fingerprint, moment) is not None:
             return
         _require_purpose(certificate)
         context = ValidationContext(
@@ -76,9 +87,14 @@ class Signers:
         except (PathBuildingError, PathValidationError, ValidationError, ValueError) as fault:
             raise VermilionError(Code.TSA_UNTRUSTED, f"the token's signer is not trusted: {fault}") from None
         chain = list(path.iter_certs(include_root=False))  # an anchor is trusted as it is, whatever its dates say
-        self._known[fingerprint] = (max(each.not_valid_before for each in chain), min(each.not_valid_after for each in chain))
+        since, until = max(each.not_valid_before for each in chain), min(each.not_valid_after for each in chain)
+        self._known[fingerprint] = _Known(certificate, since, until)
         while len(self._known) > _PATHS_HELD:
             self._known.popitem(last=False)
+
+    def _known_at(self, fingerprint: bytes, moment: datetime) -> x509.Certificate | None:
+        known = self._known.get(fingerprint)
+        return known.certificate if known is not None and known.since <= moment <= known.until else None
 
 
 def _only_signer(signed_data: cms.SignedData) -> Any:
@@ -99,6 +115,7 @@ def _certificate_of(sid: Any, certificates: Sequence[Any]) -> Any:
 
 
 def _require_signed(token: Token, signer_info: Any, certificate: x509.Certificate) -> None:
+    signed = b"\x31" + bytes(signer_info["signed_attrs"].dump())[1:]  # [0] IMPLICIT → SET (RFC 5652 §5.4); as it came, before it is read
     attributes = _attributes(signer_info["signed_attrs"])
     hash_name = signer_info["digest_algorithm"]["algorithm"].native
     if hash_name not in _HASHES:
@@ -109,7 +126,6 @@ def _require_signed(token: Token, signer_info: Any, certificate: x509.Certificat
     if digest is None or not hmac.compare_digest(digest.native, hashlib.new(hash_name, token.content).digest()):
         raise VermilionError(Code.TSA_SIGNATURE_INVALID, "the token's signature is over another TSTInfo")
     _require_named(attributes, certificate)
-    signed = b"\x31" + bytes(signer_info["signed_attrs"].dump())[1:]  # [0] IMPLICIT → SET (RFC 5652 §5.4)
     try:
         _verify(certificate.public_key(), signer_info["signature_algorithm"], signer_info["signature"].native, signed, hash_name)
     except InvalidSignature:

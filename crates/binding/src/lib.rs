@@ -6,6 +6,7 @@ mod hash;
 mod longterm;
 mod plan;
 mod prepare;
+mod proofs;
 mod seal;
 mod template;
 
@@ -46,6 +47,8 @@ mod vermilion_core {
     use crate::plan::{Picture, Plan};
     #[pymodule_export]
     use crate::prepare::prepare;
+    #[pymodule_export]
+    use crate::proofs::{prove, timestamp_answer};
     #[pymodule_export]
     use crate::seal::{seals, SealConstants};
     #[pymodule_export]
