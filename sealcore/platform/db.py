@@ -36,6 +36,7 @@ _PATIENT_S = 0.02
 _PAGE_BYTES = 8192
 _CACHE_KIB = 16_384  # a batch of small documents fits, so that a transaction spills nothing before its commit
 _CHECKPOINT_PAGES = 2048  # 16 MiB of log: the copying back is a pause of some 20 ms for one writer, and for no reader
+_URGENT_CHECKPOINT_PAGES = 8192  # whoever is waited for leaves it to the others, unless nobody else writes
 
 _POSTGRESQL_OPTIONS = {
     "lock_timeout": "30s",  # as patient as with SQLite: a peer that hangs in a transaction is an error, never a hang
@@ -51,16 +52,17 @@ _NOT_HELD = "a text or a number is one that no row can hold"  # NUL within a tex
 _BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 
 
-def connect(url: str, *, pool_size: int = 8, by_key: bool = False, reads: Path | None = None) -> Engine:
+def connect(url: str, *, pool_size: int = 8, by_key: bool = False, reads: Path | None = None, urgent: bool = False) -> Engine:
     """An engine for ``url`` whose commits survive a crash of the machine; raises DATABASE_UNAVAILABLE when that cannot be had.
 
     by_key   PostgreSQL plans for rows that are found by their keys, however small the tables are at first
     reads    another service's SQLite file, whose tables stand beside our own and can only be read; permission to read it is enough
+    urgent   somebody waits for whatever is written over it: SQLite's log is copied back by other processes, as long as these write too
     """
     if url.startswith("sqlite"):
         arguments = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "uri": reads is not None}
         engine = create_engine(url, connect_args=arguments, pool_size=pool_size)
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", partial(_prepare_sqlite, _URGENT_CHECKPOINT_PAGES if urgent else _CHECKPOINT_PAGES))
         if reads is not None:
             event.listen(engine, "connect", partial(_attach_sqlite, reads))
             event.listen(engine, "checkout", _attached_once)
@@ -73,7 +75,7 @@ def connect(url: str, *, pool_size: int = 8, by_key: bool = False, reads: Path |
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(checkpoint_pages: int, connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
     for statement in (
@@ -83,7 +85,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "foreign_keys=ON",
         "temp_store=MEMORY",  # nothing of ours depends on /tmp
         f"cache_size=-{_CACHE_KIB}",
-        f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
+        f"wal_autocheckpoint={checkpoint_pages}",
     ):
         cursor.execute(f"PRAGMA {statement}")
     cursor.close()

@@ -70,7 +70,7 @@ class WorkerApp:
         """Opens everything; CONFIGURATION_INVALID, DATABASE_UNAVAILABLE, HSM_*, REGISTER_INCONSISTENT."""
         limits, metrics = settings.limits, SignerMetrics(clock)
         with ExitStack() as opened:
-            database = _database(settings, opened)
+            database = _database(settings, opened, urgent=context.urgent)
             register = RegisterStore(database, audience=settings.audience)
             register.load()
             token = opened.enter_context(closing(Token.open(settings.token)))
@@ -117,10 +117,10 @@ class WorkerApp:
         self._opened.close()
 
 
-def _database(settings: SignerSettings, opened: ExitStack) -> Database:
+def _database(settings: SignerSettings, opened: ExitStack, *, urgent: bool) -> Database:
     """With a connection for each thread that works on documents."""
     connections = settings.workers.threads + settings.sandbox.workers + _SPARE_CONNECTIONS
-    database = connect(settings.database.url, pool_size=connections, by_key=True)
+    database = connect(settings.database.url, pool_size=connections, by_key=True, urgent=urgent)
     opened.callback(database.dispose)
     return database
 

@@ -36,6 +36,7 @@ _FAILED_START = 1
 _FRONT_IS_GONE = 70
 _FAILED = 71
 _EXHAUSTED = 72
+_BULK_NICENESS = 5  # a third of the weight of the front and of the interactive workers, so that these need not wait for a core
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,8 @@ def main(arguments: Sequence[str] | None = None, *, reached: Reached = lambda _s
     start, descriptors = received
     settings = SignerSettings.model_validate_json(start["settings"])
     configure("signer", worker=start["worker"])
+    if not start["urgent"]:
+        os.nice(_BULK_NICENESS)
     try:
         *slots, in_progress = descriptors
         context = ProcessContext(start["boot"], start["worker"], Path(start["latest"]), start["urgent"], DocumentsInProgress(in_progress))

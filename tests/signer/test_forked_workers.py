@@ -31,6 +31,11 @@ def shared_kib(pid: int) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("Shared_Dirty:"))
 
 
+def niceness(pids: list[int]) -> list[int]:
+    """Of each beyond this process's own, ascending."""
+    return sorted(os.getpriority(os.PRIO_PROCESS, pid) - os.getpriority(os.PRIO_PROCESS, 0) for pid in pids)
+
+
 def test_workers_are_forked_from_the_signer_and_one_that_dies_is_replaced(sqlite_station: Callable[..., Station]) -> None:
     station = sqlite_station(workers={"bulk": 2, "interactive": 1})
     station.forked = False
@@ -39,6 +44,7 @@ def test_workers_are_forked_from_the_signer_and_one_that_dies_is_replaced(sqlite
         assert len(first) == 3 and all(map(forked, first))
         assert all(Path(f"/proc/{pid}/comm").read_text("ascii") == "signer-worker\n" for pid in first)
         assert all(shared_kib(pid) > 10_000 for pid in first), "what all of them import is in memory once"
+        assert niceness(first) == [0, 5, 5], "a single document's worker goes before those of streams, whoever is short of a core"
         assert station.seal(station.office.approve([document("By a forked worker")])).sealed_sha256
         for pid in first:
             os.kill(pid, signal.SIGKILL)
@@ -46,4 +52,5 @@ def test_workers_are_forked_from_the_signer_and_one_that_dies_is_replaced(sqlite
         until(lambda: len(set(workers(station)) - set(first)) == 3, "all three are replaced")
         assert station.seal(approved).sealed_sha256
         assert not set(workers(station)) & set(first)
+        assert niceness(workers(station)) == [0, 5, 5]
     assert '"status": -9' in station.log.read_text("utf-8")
