@@ -73,7 +73,7 @@ class Sheaf:
     @property
     def opening(self) -> bytes:
         """The first message of the stream."""
-        return signer_pb2.SealStreamRequest(open=signer_pb2.SealStreamRequest.Open(token=self.token)).SerializeToString()
+        return signer_pb2.SealStreamRequest(open=signer_pb2.SealStreamRequest.Open(token=self.token, packed=True)).SerializeToString()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The load client: one process, one gRPC connection, messages that were serialised before the clock started.
 
-It does what a client must do and nothing more: sends bytes, parses results, counts. Its own CPU is measured with each run.
+It does what a client must do and nothing more: sends bytes, parses results, puts suffixes together, counts. Its own CPU is measured with each run.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Final
 from benchmarks.load import Order, Preparer, Sheaf
 from protos.vermilion.v1 import signer_pb2
 from sealcore.platform.rpc.client import channel
+from vermilion.client.suffixes import Suffixes
 from vermilion.planning.examples import DEMO_CLIENT
 from vermilion.remote.workflow_client import tls_of
 from vermilion.state.office import find
@@ -115,13 +116,16 @@ class Sender:
     def _send(self, sheaf: Sheaf, window: Window, refused: Counter[str]) -> int:
         """One stream; how many documents were sealed."""
         average_bytes = sum(len(message.data) for message in sheaf.messages) // sheaf.documents
-        sealed = 0
+        sealed, suffixes = 0, Suffixes()
         if self._stop.is_set():
             return 0
         for answer in self._stream(_requests(sheaf, window, average_bytes)):
             results = answer.results
             for refusal in results.refused:
                 refused[refusal.error.code] += 1
+            suffixes.take(results.parts)
+            for one in results.sealed:
+                suffixes.whole(one)
             count = len(results.sealed)
             sealed += count
             window.give(count + len(results.refused), average_bytes * (count + len(results.refused)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import binascii
 import fcntl
+import hashlib
 import mmap
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sealcore.errors import VermilionError
 from sealcore.protocol.leaf import Leaf, Placement, leaf_hash
@@ -25,6 +27,7 @@ class Call:
     request_id   for logs
     traceparent  W3C trace context; empty when the call is not traced
     deadline_ns  by CLOCK_MONOTONIC, which all processes of a machine share; None when the caller set none
+    packed       whether it takes suffixes packed
     """
 
     jws: str
@@ -32,6 +35,7 @@ class Call:
     request_id: str
     traceparent: str
     deadline_ns: int | None
+    packed: bool = False
 
     def is_late(self, now_ns: int) -> bool:
         """Whether the deadline has passed."""
@@ -57,9 +61,45 @@ def unsalted_binding(request: ItemRequest, document_sha256: bytes) -> bytes:
     return leaf_hash(Leaf(bytes(16), 0, 1, document_sha256, request.size_bytes, request.placement))
 
 
+class Part(NamedTuple):
+    """Bytes that many signatures have in common. ``name`` is their SHA-256."""
+
+    name: bytes
+    content: bytes
+
+    @classmethod
+    def of(cls, content: bytes) -> Part:
+        """With its name."""
+        return cls(hashlib.sha256(content).digest(), content)
+
+
+class Packed(NamedTuple):
+    """A suffix: ``before``, the digits of the signature, so many ``zeros``, ``after``.
+
+    The signature is stretches[0] ‖ parts[0] ‖ stretches[1] ‖ parts[1] ‖ … ‖ stretches[-1]; there is one stretch more than parts.
+    """
+
+    before: bytes
+    stretches: tuple[bytes, ...]
+    parts: tuple[Part, ...]
+    zeros: int
+    after: bytes
+
+    def whole(self) -> bytes:
+        """The suffix."""
+        return b"".join((self.before, binascii.hexlify(self.signature()), b"0" * self.zeros, self.after))
+
+    def signature(self) -> bytes:
+        """The signature alone."""
+        pieces = [self.stretches[0]]
+        for part, stretch in zip(self.parts, self.stretches[1:], strict=True):
+            pieces += (part.content, stretch)
+        return b"".join(pieces)
+
+
 @dataclass(frozen=True, slots=True)
 class SealedUse:
-    """A use that is sealed, with the bytes to append. ``repeated`` when they were committed by an earlier request."""
+    """A use that is sealed, with the bytes to append, also ``packed``. ``repeated`` when they were committed by an earlier request."""
 
     index: int
     suffix: bytes
@@ -69,6 +109,7 @@ class SealedUse:
     attempts: int
     warnings: tuple[str, ...]
     repeated: bool
+    packed: Packed | None = None
 
 
 Result = SealedUse | VermilionError

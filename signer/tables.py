@@ -107,6 +107,15 @@ suffixes = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
+# What many suffixes have in common, by its SHA-256: the certificates of seals and timestamps. Never deleted; there are a few for each
+# certificate.
+suffix_parts = Table(
+    "suffix_parts",
+    metadata,
+    Column("name", LargeBinary, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
 # The newest answer of an outside CA about each certificate of a seal, as that CA signed it (``signer.status``).
 certificate_status = Table(
     "certificate_status",

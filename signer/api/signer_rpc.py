@@ -96,7 +96,8 @@ class SignerService(signer_pb2_grpc.SignerServicer):
         first = framed(opening) if opening is not None else None
         if first is None or first.kind is not Kind.OPEN:
             raise VermilionError(Code.TOKEN_MISSING, "a stream begins with its approval token")
-        call = _call(open_of(first), context)
+        opened = open_of(first)
+        call = _call(opened.token, context, packed=opened.packed)
         await in_thread(self._executor, self._gate.judge, call.jws, call.client)
         async for answer in self._streams.stream(call, request_iterator):
             yield answer
@@ -122,12 +123,12 @@ class SignerService(signer_pb2_grpc.SignerServicer):
         return signer_pb2.ListUsesResponse(uses=uses)
 
 
-def _call(jws: str, context: Any) -> Call:
+def _call(jws: str, context: Any, *, packed: bool = False) -> Call:
     remaining_s = context.time_remaining()
     # By the monotonic clock, which workers share: a wall clock that is set would move the
     # deadline.
     deadline_ns = None if remaining_s is None else time.monotonic_ns() + int(remaining_s * 1_000_000_000)
-    return Call(jws, caller().uri, request_id() or "", tracing.traceparent(), deadline_ns)
+    return Call(jws, caller().uri, request_id() or "", tracing.traceparent(), deadline_ns, packed)
 
 
 def add_signer_service(server: Any, service: SignerService) -> None:

@@ -60,10 +60,10 @@ def framed(message: bytes) -> Framed:
     return Framed(_FIELDS[field], memoryview(getattr(whole, field).SerializeToString()))
 
 
-def open_of(message: Framed) -> str:
-    """The token that opens a stream."""
+def open_of(message: Framed) -> signer_pb2.SealStreamRequest.Open:
+    """What opens a stream: the token, and whether the client takes packed suffixes."""
     try:
-        return parsed(signer_pb2.SealStreamRequest.Open, message.body).token
+        return parsed(signer_pb2.SealStreamRequest.Open, message.body)
     except DecodeError:
         raise VermilionError(Code.TOKEN_MISSING, "a stream begins with its approval token") from None
 

@@ -33,11 +33,12 @@ from sealcore.protocol.ledger_entry import (
     time_us,
 )
 from signer.gate import Admission
-from signer.model import Result, SealedUse
+from signer.model import Packed, Result, SealedUse
 from signer.tables import UseKey
 from signer.uses.epochs import held_epochs, seen_epochs, stop_refusal
-from signer.uses.packing import pack
+from signer.uses.packing import encode
 from signer.uses.store import Intent, Reached
+from signer.uses.suffixes import Suffixes
 
 MOST_WARNING_CHARACTERS = 200  # of one warning in a ledger entry
 _LATEST_US = (COMMIT_WITHIN_S // 2) * 1_000_000  # after the lease, which is at most the other half (``settings.MOST_LEASE_S``)
@@ -94,7 +95,13 @@ class Finished:
 
 
 def commit(
-    engine: Engine, clock: Clock, batch: Sequence[Finished], *, urgent: bool = False, reached: Reached = lambda _step: None
+    engine: Engine,
+    clock: Clock,
+    suffixes: Suffixes,
+    batch: Sequence[Finished],
+    *,
+    urgent: bool = False,
+    reached: Reached = lambda _step: None,
 ) -> list[Result]:
     """For each attempt the sealed use, or why its signature is discarded; raises DATABASE_UNAVAILABLE, STORAGE_FULL for all.
 
@@ -102,6 +109,8 @@ def commit(
     """
     if not batch:
         return []
+    # Before the locks, for which others may wait.
+    packed = [suffixes.pack(one.suffix, one.intent.frozen.certificate_sha256) for one in batch]
     with db.write(engine, urgent=urgent) as connection:
         # Read inside the transaction: on SQLite the wait for the write lock must count against the
         # lease, too.
@@ -110,22 +119,22 @@ def commit(
         # A use that a stop voids ends with an entry of its own. One whose fence has moved does not
         # end here: it is another attempt's.
         ending = [(one, no) for one, no in zip(batch, refusals, strict=True) if no is None or no.code is Code.USE_VOIDED]
+        kept = [one for one, no in zip(packed, refusals, strict=True) if no is None]
+        suffixes.add_parts(connection, kept)
         # Locks the ledger's head, the last lock of all; the uses updated below are locked already
         # (``_refusals`` read them FOR UPDATE).
         places = ledger_store.append_new(connection, _entries(ending, now_us))
         reached("commit: entries appended")
         _end(connection, [(one, place, no is None) for (one, no), place in zip(ending, places, strict=True)], now_us)
+        sealed_at = [place.index for (_, no), place in zip(ending, places, strict=True) if no is None]
+        _SUFFIXES.insert(connection, [_Suffix(place, encode(one)) for one, place in zip(kept, sealed_at, strict=True)])
         reached("commit: uses ended")
-    taken = iter(places)
-    results: list[Result] = []
-    for one, refusal in zip(batch, refusals, strict=True):
-        if refusal is None:
-            results.append(_sealed(one, next(taken)))
-        else:
-            if refusal.code is Code.USE_VOIDED:
-                next(taken)
-            results.append(refusal)
-    return results
+    suffixes.committed(kept)
+    ends = {id(one): place for (one, _), place in zip(ending, places, strict=True)}
+    return [
+        _sealed(one, small, ends[id(one)]) if refusal is None else refusal
+        for one, small, refusal in zip(batch, packed, refusals, strict=True)
+    ]
 
 
 def _refusals(connection: Connection, batch: Sequence[Finished], now_us: int) -> list[VermilionError | None]:
@@ -219,7 +228,6 @@ def _end(connection: Connection, ending: Sequence[tuple[Finished, Appended, bool
     touched = _END.run(connection, rows, ended_us=now_us)
     if touched != len(rows):
         raise VermilionError(Code.INTERNAL, "a use moved although its row is locked")
-    _SUFFIXES.insert(connection, [_Suffix(place.index, pack(one.suffix)) for one, place, is_sealed in ending if is_sealed])
 
 
 def _row(one: Finished, place: int, *, is_sealed: bool) -> _End:
@@ -229,8 +237,9 @@ def _row(one: Finished, place: int, *, is_sealed: bool) -> _End:
     return _End(item.jti, item.index, attempt, "sealed", place, one.sealed_sha256, json.dumps(one.warnings) if one.warnings else None)
 
 
-def _sealed(one: Finished, place: Appended) -> SealedUse:
+def _sealed(one: Finished, packed: Packed, place: Appended) -> SealedUse:
     intent = one.intent
     return SealedUse(
-        intent.item.index, one.suffix, place.index, place.leaf_hash, one.sealed_sha256, intent.attempt, one.warnings, repeated=False
-    )
+        intent.item.index, one.suffix, place.index, place.leaf_hash, one.sealed_sha256, intent.attempt, one.warnings, repeated=False,
+        packed=packed,
+    )  # fmt: skip

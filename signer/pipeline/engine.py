@@ -48,6 +48,7 @@ from signer.register.model import Template
 from signer.register.store import RegisterStore
 from signer.status.judge import StatusJudge
 from signer.uses.store import Frozen, Intent, Reached, UseStore, Wanted
+from signer.uses.suffixes import Suffixes
 
 WRITER_VERSION = "vermilion-1"
 
@@ -86,6 +87,7 @@ class Engine:
         self._preparation = Preparation(parts.sandbox, parts.register.attachment, parts.in_progress, parts.metrics)
         self._holes: dict[str, int] = {}  # SHA-256 of a seal's certificate → size of its holes
         self._known_cms = KnownCms()
+        self._suffixes = Suffixes()
         self._clock_jumps = ClockJumps(parts.clock, parts.metrics)
         self.is_exhausted = False  # some document was refused for want of memory, threads or descriptors
 
@@ -358,7 +360,7 @@ class Engine:
         parts.reached("commit begins")
         with self._stage("commit", documents=len(verified)):
             finished = [one.finished for one in verified]
-            ended = commit(parts.database, parts.clock, finished, urgent=parts.urgent, reached=parts.reached)
+            ended = commit(parts.database, parts.clock, self._suffixes, finished, urgent=parts.urgent, reached=parts.reached)
         # When Commit raises, whether it was committed is the database's to say: the repeat will find out.
         for one, result in zip(verified, ended, strict=True):
             batch.end(one.received, result)

@@ -23,10 +23,10 @@ from sealcore.protocol.covers import GrantCovers
 from sealcore.protocol.leaf import SALT_BYTES, leaf_hash
 from sealcore.protocol.ledger_entry import entry_hash, time_us
 from signer.gate import Admission, AdmittedItem, grant_leaf
-from signer.model import Result, SealedUse
+from signer.model import Packed, Result, SealedUse
 from signer.tables import AnyRow, UseKey, epochs, insert_missing, tokens
+from signer.uses import suffixes
 from signer.uses.epochs import present_epochs, seen_epochs, stop_refusal
-from signer.uses.packing import unpack
 from signer.uses.statements import INSERT, LOCKED, RELEASE, SEALED, TAKE_OVER, Attempt, NewUse, Takeover
 
 _US = 1_000_000
@@ -347,15 +347,18 @@ def _rows(batch: Sequence[Wanted]) -> list[NewUse]:
 
 def sealed_before(connection: Connection, keys: Sequence[UseKey]) -> dict[UseKey, Result]:
     """The stored bytes of sealed uses; SEALED_BYTES_EXPIRED once they are gone."""
-    return {UseKey(row.jti, row.use_index): _stored(row) for row in SEALED.read(connection, sorted(keys))}
+    rows = SEALED.read(connection, sorted(keys))
+    kept = [row for row in rows if row.content is not None]
+    packed = dict(zip(kept, suffixes.read(connection, [row.content for row in kept]), strict=True))
+    return {UseKey(row.jti, row.use_index): _stored(row, packed.get(row)) for row in rows}
 
 
-def _stored(row: AnyRow) -> Result:
-    if row.content is None:
+def _stored(row: AnyRow, packed: Packed | None) -> Result:
+    if packed is None:
         return VermilionError(Code.SEALED_BYTES_EXPIRED, "this document was sealed and acknowledged; its bytes are no longer kept")
     return SealedUse(
-        row.use_index, unpack(row.content), row.ledger_index, entry_hash(row.entry), row.sealed_sha256, row.attempt,
-        tuple(json.loads(row.warnings or "[]")), repeated=True,
+        row.use_index, packed.whole(), row.ledger_index, entry_hash(row.entry), row.sealed_sha256, row.attempt,
+        tuple(json.loads(row.warnings or "[]")), repeated=True, packed=packed,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The form of a job in a slot, and of the answers to it.
 
-A job is CBOR of [[[token, client] …], [[number of the token, request id, traceparent, deadline, length, number of the descriptor or
-None] …]], followed by the serialised ``Items`` of each group.
+A job is CBOR of [[[token, client] …], [[number of the token, request id, traceparent, deadline, packed, length, number of the
+descriptor or None] …]], followed by the serialised ``Items`` of each group.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def write_job(slot: Slot, number: int, slot_number: int, groups: Iterable[SentGr
             descriptors.append(one.descriptor)
         call = one.call
         number_of_token = tokens.setdefault((call.jws, call.client), len(tokens))
-        rows.append([number_of_token, call.request_id, call.traceparent, call.deadline_ns, len(one.items), at])
+        rows.append([number_of_token, call.request_id, call.traceparent, call.deadline_ns, call.packed, len(one.items), at])
         bodies.append(one.items)
     head = cbor2.dumps([[list(token) for token in tokens], rows])
     position = len(head)
@@ -79,12 +79,12 @@ def read_job(slot: Slot, head_bytes: int, descriptors: Sequence[int]) -> list[Re
     tokens, rows = cbor2.loads(slot.documents[:head_bytes])
     position = head_bytes
     groups: list[ReceivedGroup] = []
-    for token, request_id, traceparent, deadline_ns, length, descriptor in rows:
+    for token, request_id, traceparent, deadline_ns, packed, length, descriptor in rows:
         data = slot.documents[position : position + length]
         position += length
         jws, client = tokens[token]
         large = None if descriptor is None else _mapped(descriptors[descriptor])
-        groups.append(ReceivedGroup(Call(jws, client, request_id, traceparent, deadline_ns), *_read(data, large)))
+        groups.append(ReceivedGroup(Call(jws, client, request_id, traceparent, deadline_ns, packed), *_read(data, large)))
     return groups
 
 

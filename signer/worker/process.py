@@ -75,12 +75,12 @@ class _Group:
         """With the batch; refusals of invalid items go with the same answer."""
         all_ = [*self._received.malformed, *outcomes]
         if all_:
-            self._reply.send(self._place, all_, serialised(all_))
+            self._reply.send(self._place, all_, serialised(all_, packed=self.call.packed))
 
     def answer_later(self, outcomes: Sequence[Outcome]) -> None:
         """After the batch, from another thread."""
         with _ending_at_a_fault("answer not sent"):
-            self._reply.send_apart(self._place, outcomes, serialised(outcomes))
+            self._reply.send_apart(self._place, outcomes, serialised(outcomes, packed=self.call.packed))
 
     def overrun(self, request: ItemRequest, reason: str, *, proven: bool) -> None:
         """Before the answer, so that the front knows when the document is sent again."""

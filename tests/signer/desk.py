@@ -27,6 +27,7 @@ from signer.pipeline.commit import Finished, commit
 from signer.register import consistency
 from signer.register.store import RegisterStore
 from signer.uses.store import Frozen, Intended, Intent, UseStore, Wanted
+from signer.uses.suffixes import Suffixes
 from tests.signer.office import AUDIENCE, Approved, Office
 
 LEASE_S = 60
@@ -44,6 +45,7 @@ class Desk:
         digest = hashlib.sha256(office.picture).digest()
         self.register.record(Act({**office.seed(), "kind": "seed"}, time_us(self.clock.now())), {digest: office.picture})
         self.uses = self.signer("signer-1")
+        self.suffixes = Suffixes()
 
     def signer(self, instance: str, *, boot: str | None = None, worker: str | None = None) -> UseStore:
         """A signer of this name that has just started, with one worker."""
@@ -78,7 +80,7 @@ class Desk:
 
     def commit(self, *intents: Intent, mark: bytes = b"") -> list[Result]:
         """Commits attempts with a made-up signature each."""
-        return commit(self.engine, self.clock, [finished(intent, mark) for intent in intents])
+        return commit(self.engine, self.clock, self.suffixes, [finished(intent, mark) for intent in intents])
 
     def stop(self, kind: str, subject: str) -> None:
         """An officer's stop."""

@@ -28,6 +28,7 @@ from tests.pki import InfrastructureCa
 from tests.signer.office import UNIT, Approved, Office, pem, write_toml
 from tests.support import programs
 from tests.support.http_server import HttpServer
+from vermilion.client.suffixes import Suffixes
 
 TIMEOUT_S = 120
 _IDENTITIES = threading.Lock()  # one writes an identity's files at a time
@@ -268,10 +269,12 @@ class Results:
             assert chunk.offset == len(self.suffixes[chunk.index])
             self.suffixes[chunk.index] += chunk.data
             return
+        suffixes = Suffixes()
+        suffixes.take(response.results.parts)
         for sealed in response.results.sealed:
             assert sealed.index not in self.sealed, "one result for each item"
             self.sealed[sealed.index] = sealed
-            self.suffixes[sealed.index] = sealed.suffix
+            self.suffixes[sealed.index] = suffixes.whole(sealed)
         for refused in response.results.refused:
             assert refused.index not in self.refused, "one result for each item"
             self.refused[refused.index] = from_message(refused.error)

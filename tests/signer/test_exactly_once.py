@@ -32,7 +32,7 @@ from signer.model import SealedUse
 from signer.pipeline.commit import Finished, commit
 from signer.register import consistency
 from signer.tables import suffixes, uses
-from signer.uses.packing import unpack
+from signer.uses.packing import decode
 from signer.uses.store import Intent, UseStore, Wanted
 from tests.conftest import REPOSITORY
 from tests.signer.desk import LEASE_S, Desk
@@ -280,7 +280,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         digest = hashlib.sha256(suffix).digest()
         try:
             finished = Finished(worker.intent, suffix, digest, digest, digest, ())
-            (answer,) = commit(self.desk.engine, self.desk.clock, [finished], reached=worker.reached)
+            (answer,) = commit(self.desk.engine, self.desk.clock, self.desk.suffixes, [finished], reached=worker.reached)
         except KilledError:
             self._crash(i)
             return
@@ -342,7 +342,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             state, doc, attempt, _, made = self.state.row
             assert (row.state, row.attempt) == (state, attempt)
             assert row.binding == self.bindings[doc]
-            assert (None if stored is None else unpack(stored)) == (None if made is None else _suffix(made))
+            assert (None if stored is None else decode(stored, {}).whole()) == (None if made is None else _suffix(made))
         mine = [(entry.kind, entry.attempts, entry.signature_hash) for entry in entries if entry.jti_hash == jti_hash(jti)]
         assert [one for one in mine if one[0] != "act"] == [
             ("seal", self.state.row[2], hashlib.sha256(_suffix(end[1])).digest()) if end[0] == "seal" else ("void", end[1], None)

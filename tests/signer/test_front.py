@@ -18,10 +18,11 @@ from signer.front.arriving import Arriving
 from signer.front.fair_queue import FairQueue
 from signer.front.framing import Kind, chunk_of, framed, items_of, open_of
 from signer.front.group import Group
-from signer.model import Call, Outcome, SealedUse
+from signer.model import Call, Outcome, Packed, Part, SealedUse
 from signer.worker.channel import HALF_BYTES, Channel, Slot, from_descriptor, pair, to_descriptor
 from signer.worker.jobs import SentGroup, read_job, write_job
 from signer.worker.messages import holds_results, joined, refusals, serialised
+from vermilion.client.suffixes import Suffixes
 
 Request = signer_pb2.SealStreamRequest
 documents = st.lists(st.tuples(st.integers(0, 2**32 - 1), st.binary(max_size=300)), min_size=1, max_size=20)
@@ -35,9 +36,9 @@ def item(index: int, document: bytes) -> signer_pb2.Item:
     )
 
 
-def sealed(index: int, suffix: bytes = b"suffix") -> Outcome:
+def sealed(index: int, suffix: bytes = b"suffix", packed: Packed | None = None) -> Outcome:
     """A document that was sealed."""
-    return Outcome(index, SealedUse(index, suffix, 7, bytes(32), bytes(32), 1, ("a warning",), repeated=False))
+    return Outcome(index, SealedUse(index, suffix, 7, bytes(32), bytes(32), 1, ("a warning",), repeated=False, packed=packed))
 
 
 # --- messages --------------------------------------------------------------------------------------------------------------------
@@ -94,6 +95,49 @@ def test_results_put_together_by_hand_are_those_that_protobuf_reads(sizes: list[
         assert (one.ledger_index, one.ledger_leaf_hash, one.attempts, list(one.warnings)) == (7, bytes(32), 1, ["a warning"])
     for other in results.refused:
         assert from_message(other.error).code is Code.DOCUMENT_EMPTY
+
+
+def test_packed_results_are_those_that_a_client_puts_together() -> None:
+    parts = (Part.of(os.urandom(300)), Part.of(os.urandom(400)))
+    packed = [
+        Packed(b"before", (b"\x30", b"", b"\xff"), parts, 3, b"after"),
+        Packed(b"", (b"\x30\x82",), (), 0, b""),
+        Packed(b"x", (b"", b"\x01"), parts[1:], 0, b""),
+    ]
+    outcomes = [sealed(at, one.whole(), one) for at, one in enumerate(packed)]
+    messages = [message for outcome in outcomes for message in serialised([outcome, sealed(7)], packed=True)]
+    results = signer_pb2.SealStreamResponse.FromString(joined(messages)).results  # as the front merges them
+    suffixes = Suffixes()
+    suffixes.take(results.parts)
+    assert [(one.index, suffixes.whole(one)) for one in results.sealed if one.index < 7] == [
+        (at, one.whole()) for at, one in enumerate(packed)
+    ]
+    assert {suffixes.whole(one) for one in results.sealed if one.index == 7} == {b"suffix"}, (
+        "what was stored before packing goes out as it is"
+    )
+    assert all(one.suffix and not one.HasField("packed") for one in whole(serialised(outcomes)).sealed), (
+        "a client that did not ask gets none"
+    )
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        signer_pb2.PackedSuffix(),
+        signer_pb2.PackedSuffix(stretches=[b"a", b"b"]),
+        signer_pb2.PackedSuffix(stretches=[b"a"], parts=[bytes(32)]),
+        signer_pb2.PackedSuffix(stretches=[b"a", b"b"], parts=[bytes(32)]),
+    ],
+)
+def test_a_suffix_that_cannot_be_put_together_is_a_fault_of_the_signer(packed: signer_pb2.PackedSuffix) -> None:
+    with pytest.raises(VermilionError) as refused:
+        Suffixes().whole(signer_pb2.Sealed(packed=packed))
+    assert refused.value.code is Code.INTERNAL
+
+
+def whole(messages: list[bytes]) -> signer_pb2.SealStreamResponse.Results:
+    """The results of several messages."""
+    return signer_pb2.SealStreamResponse.FromString(joined(messages)).results
 
 
 def test_a_suffix_over_the_cap_follows_in_chunks_and_results_stay_below_it() -> None:

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.uses.packing import pack, unpack
+from sealcore.hsm.algorithm import Algorithm
+from signer.uses import packing
+from signer.uses.packing import Packer, decode, encode, names
+from tests.signer.pdf.kit import Authority, Seal
 
 
 def filled(signature: bytes, room: int, *, before: bytes = b"5 0 obj\n<< /Contents ", behind: bytes = b" /M (D:2026) >>") -> bytes:
     """An update with this signature in its room."""
     return before + b"<" + signature.hex().encode() + b"0" * (2 * (room - len(signature))) + b">" + behind
+
+
+def stored(suffix: bytes, packer: Packer | None = None) -> bytes:
+    """The suffix as it is stored, once it was held that all of it comes back."""
+    packed = (packer or Packer()).pack(suffix, "a seal")
+    data = encode(packed)
+    assert decode(data, {part.name: part.content for part in packed.parts}) == packed
+    assert names(data) == [part.name for part in packed.parts]
+    assert packed.whole() == suffix
+    return data
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The signatures that are read to learn from them, as they come."""
+    read: list[bytes] = []
+    parts_in = packing._parts_in
+
+    def noting(signature: bytes) -> tuple[packing._Sought, ...]:
+        read.append(signature)
+        return parts_in(signature)
+
+    monkeypatch.setattr(packing, "_parts_in", noting)
+    return read
 
 
 def der(size_bytes: int) -> bytes:
@@ -21,9 +50,47 @@ def der(size_bytes: int) -> bytes:
 
 def test_a_signature_takes_half_its_digits_and_none_of_its_zeros() -> None:
     suffix = filled(der(4000), 8192)
-    stored = pack(suffix)
-    assert unpack(stored) == suffix
-    assert len(stored) < 4100 < len(suffix) / 4
+    assert len(stored(suffix)) < 4100 < len(suffix) / 4
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.RSA_2048, Algorithm.P256])
+def test_certificates_that_signatures_have_in_common_are_kept_once(tmp_path: Path, algorithm: Algorithm) -> None:
+    seal, packer = Seal(Authority(tmp_path), algorithm), Packer()
+    kept = [packer.pack(filled(seal.cms(os.urandom(32)), 8192), "a seal") for _ in range(3)]
+    assert {one.parts for one in kept} == {kept[0].parts} and len(kept[0].parts) == 2, "the seal's certificates and the TSA's"
+    assert sum(map(len, kept[0].stretches)) < 2000 < sum(len(part.content) for part in kept[0].parts)
+    for one in kept:
+        assert one.whole() == filled(one.signature(), 8192)
+
+
+def test_two_authorities_in_turn_do_not_make_every_signature_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = tmp_path / "a", tmp_path / "b"
+    for folder in folders:
+        folder.mkdir()
+    seals = [Seal(Authority(folder), Algorithm.P256) for folder in folders]
+    suffixes = [filled(seals[number % 2].cms(os.urandom(32)), 8192) for number in range(40)]
+    read = counted(monkeypatch)
+    packer = Packer()
+    sizes = [len(stored(suffix, packer)) for suffix in suffixes]
+    assert len(read) <= 12, "two that taught something, and a few in vain"
+    assert max(sizes[2:]) < 2600, "and both are packed"
+
+
+def test_a_signature_that_teaches_nothing_is_read_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = counted(monkeypatch)
+    packer = Packer()
+    for _ in range(40):
+        stored(filled(der(300), 400), packer)
+    assert len(read) <= 8
+
+
+def test_what_earlier_versions_stored_is_read() -> None:
+    signature = der(300)
+    suffix = filled(signature, 400)
+    start, end = suffix.index(b"<3082") + 1, suffix.index(b">", suffix.index(b"<3082"))
+    before = b"\x01" + start.to_bytes(4, "big") + (300).to_bytes(4, "big") + (200).to_bytes(4, "big")
+    assert decode(before + suffix[:start] + signature + suffix[end:], {}).whole() == suffix
+    assert decode(b"\x00" + suffix, {}).whole() == suffix
 
 
 @pytest.mark.parametrize(
@@ -46,7 +113,7 @@ def test_a_signature_takes_half_its_digits_and_none_of_its_zeros() -> None:
     ],
 )
 def test_odd_bytes_come_back_as_they_were(odd: bytes) -> None:
-    assert unpack(pack(odd)) == odd
+    stored(odd)
 
 
 @given(st.binary(max_size=60), st.integers(4, 400), st.integers(0, 300), st.binary(max_size=60), st.data())
@@ -55,4 +122,4 @@ def test_all_bytes_come_back(before: bytes, size: int, spare: int, behind: bytes
     for _ in range(data.draw(st.integers(0, 3))):
         at = data.draw(st.integers(0, len(suffix) - 1))
         suffix[at : at + 1] = data.draw(st.sampled_from([b"", b"0", b"F", b"f", b">", b"<", b"<3082"]))
-    assert unpack(pack(bytes(suffix))) == bytes(suffix)
+    stored(bytes(suffix))

@@ -107,6 +107,19 @@ def test_the_same_request_again_gives_the_same_bytes(station: Station) -> None:
     assert station.seal(approved, 2).suffix == first.suffixes[2]
 
 
+def test_suffixes_come_packed_where_the_client_takes_them_and_are_the_same(station: Station) -> None:
+    approved = station.office.approve([document("first"), document("second")])
+    opening = signer_pb2.SealStreamRequest(open=signer_pb2.SealStreamRequest.Open(token=approved.token, packed=True))
+    messages = [opening, *list(stream_messages(approved.token, approved.items))[1:]]
+    packed = station.exchange(messages)
+    assert sorted(packed.sealed) == [0, 1] and all(one.HasField("packed") and not one.suffix for one in packed.sealed.values())
+    whole = station.stream(approved.token, approved.items)
+    again = station.exchange(messages)
+    assert packed.suffixes == whole.suffixes == again.suffixes and all(map(len, whole.suffixes.values()))
+    assert all(not one.HasField("packed") for one in whole.sealed.values())
+    assert packed.sealed[0].ByteSize() < len(whole.suffixes[0]) / 4
+
+
 def test_a_client_that_stops_in_mid_stream_resumes_and_gets_the_same_bytes(station: Station) -> None:
     approved = station.office.approve([document(f"Stop {number}") for number in range(12)])
     waiting: queue.SimpleQueue[signer_pb2.SealStreamRequest] = queue.SimpleQueue()

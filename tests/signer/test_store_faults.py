@@ -186,7 +186,7 @@ def test_a_database_that_goes_away_in_the_middle_of_commit_has_sealed_nothing(
         if name == step:
             own_server.halt()
 
-    assert refusal(lambda: commit(desk.engine, desk.clock, [finished(intent)], reached=reached)) is Code.DATABASE_UNAVAILABLE
+    assert refusal(lambda: commit(desk.engine, desk.clock, desk.suffixes, [finished(intent)], reached=reached)) is Code.DATABASE_UNAVAILABLE
     own_server.start()
     assert ends(desk, approved) == []
     assert sealed(desk.commit(intent)[0])  # the attempt still holds its lease, and nothing came of the first try

@@ -12,17 +12,19 @@ import pytest
 from sqlalchemy import delete, select
 
 from sealcore.errors import Code, VermilionError
+from sealcore.hsm.algorithm import Algorithm
 from sealcore.ids import client_uri, uuid7
 from sealcore.platform import db
 from sealcore.platform.ledger import store as ledger_store
 from sealcore.protocol.ledger_entry import COMMIT_WITHIN_S, Entry
 from signer.model import SealedUse
 from signer.pipeline.commit import commit
-from signer.tables import epochs, insert_missing, uses
+from signer.tables import epochs, insert_missing, suffix_parts, suffixes, uses
 from signer.uses.retention import Retention
 from signer.uses.store import Intent, UseStore, Wanted
 from tests.signer.desk import LEASE_S, Desk, desk, finished, office, sealed
 from tests.signer.office import Office, grant_request
+from tests.signer.pdf.kit import Authority, Seal
 
 __all__ = ["desk", "office"]  # the fixtures
 
@@ -143,7 +145,7 @@ def test_the_steps_inside_the_transactions_are_told_before_they_end(desk: Desk) 
 
     store = UseStore(desk.engine, desk.clock, instance="signer-1", boot="b", worker="w", lease_s=LEASE_S, reached=reached)
     intent = desk.intent(approved, store)
-    commit(desk.engine, desk.clock, [finished(intent)], reached=reached)
+    commit(desk.engine, desk.clock, desk.suffixes, [finished(intent)], reached=reached)
     assert seen == [("intend: rows written", []), ("commit: entries appended", ["intended"]), ("commit: uses ended", ["intended"])]
 
 
@@ -417,5 +419,37 @@ def test_a_full_disk_is_said_and_the_use_stays_open(tmp_path: Path, office: Offi
     assert desk.entries() == []
     desk.engine.dispose()
     bigger = db.connect(f"sqlite:///{tmp_path / 'small.db'}")
-    assert sealed(commit(bigger, desk.clock, [finished(intent)])[0])
+    assert sealed(commit(bigger, desk.clock, desk.suffixes, [finished(intent)])[0])
     bigger.dispose()
+
+
+def test_what_suffixes_have_in_common_is_stored_once_and_by_a_transaction_that_ended_well(desk: Desk, tmp_path: Path) -> None:
+    approved = desk.office.approve(DOCUMENTS)
+    cms = Seal(Authority(tmp_path), Algorithm.P256).cms(bytes(32))
+    mark = b"<" + cms.hex().encode() + b"0" * 400 + b">"
+    one, two, three = (each for each in desk.uses.intend(desk.wanted(approved)) if isinstance(each, Intent))
+
+    def fails(step: str) -> None:
+        if step == "commit: uses ended":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        commit(desk.engine, desk.clock, desk.suffixes, [finished(one, mark)], reached=fails)
+    assert parts(desk) == []
+    first = [sealed(each) for each in (*desk.commit(one, mark=mark), *desk.commit(two, three, mark=mark))]
+    assert len(parts(desk)) == 2 and sum(map(len, parts(desk))) > 1000
+    again = [sealed(each) for each in desk.signer("signer-2").intend(desk.wanted(approved))]
+    assert [each.suffix for each in again] == [each.suffix for each in first] and all(each.suffix.endswith(mark) for each in first)
+    with db.read(desk.engine) as connection:
+        assert max(len(each) for each in connection.execute(select(suffixes.c.content)).scalars()) < len(cms) / 2
+    with db.write(desk.engine) as connection:
+        connection.execute(delete(suffix_parts))
+    with pytest.raises(VermilionError) as damaged:
+        desk.uses.intend(desk.wanted(approved))
+    assert damaged.value.code is Code.LEDGER_INCONSISTENT
+
+
+def parts(desk: Desk) -> list[bytes]:
+    """What stored suffixes have in common."""
+    with db.read(desk.engine) as connection:
+        return [bytes(each) for each in connection.execute(select(suffix_parts.c.content)).scalars()]

@@ -17,6 +17,7 @@ from sealcore.platform.rpc.client import channel
 from sealcore.platform.rpc.error_messages import from_message
 from sealcore.platform.rpc.errors import from_rpc_error
 from vermilion.client.jobs import Job
+from vermilion.client.suffixes import Suffixes
 
 MEBIBYTE = 1024 * 1024
 MESSAGE_BYTES = 3 * MEBIBYTE  # below gRPC's 4 MiB, with room for what frames it
@@ -70,7 +71,7 @@ class Window:
 
 def requests(token: str, jobs: Sequence[Job], window: Window, unreadable: Callable[[Job, VermilionError], None]) -> Iterator[Any]:
     """The messages of a call: the token, then documents, several a message, large ones in chunks. Each is read when its turn comes."""
-    yield signer_pb2.SealStreamRequest(open=signer_pb2.SealStreamRequest.Open(token=token))
+    yield signer_pb2.SealStreamRequest(open=signer_pb2.SealStreamRequest.Open(token=token, packed=True))
     waiting: list[signer_pb2.Item] = []
     waiting_bytes = 0
     for job in jobs:
@@ -139,6 +140,7 @@ class SealCall:
     def results(self) -> Iterator[signer_pb2.Sealed | tuple[int, VermilionError]]:
         """Sealed uses with their whole suffix, and refused ones; raises the call's own end as a typed error."""
         open_suffixes: dict[int, tuple[signer_pb2.Sealed, bytearray]] = {}
+        suffixes = Suffixes()
         try:
             for answer in self._call:
                 self._last_sign_of_life_s = time.monotonic()
@@ -151,7 +153,9 @@ class SealCall:
                         sealed.suffix = bytes(suffix)
                         yield sealed
                     continue
+                suffixes.take(answer.results.parts)
                 for sealed in answer.results.sealed:
+                    sealed.suffix = suffixes.whole(sealed)
                     if sealed.suffix:
                         yield sealed
                     else:

@@ -44,10 +44,12 @@ class SealResponse(_message.Message):
 class SealStreamRequest(_message.Message):
     __slots__ = ("open", "items", "chunk")
     class Open(_message.Message):
-        __slots__ = ("token",)
+        __slots__ = ("token", "packed")
         TOKEN_FIELD_NUMBER: _ClassVar[int]
+        PACKED_FIELD_NUMBER: _ClassVar[int]
         token: str
-        def __init__(self, token: _Optional[str] = ...) -> None: ...
+        packed: bool
+        def __init__(self, token: _Optional[str] = ..., packed: _Optional[bool] = ...) -> None: ...
     class Items(_message.Message):
         __slots__ = ("items",)
         ITEMS_FIELD_NUMBER: _ClassVar[int]
@@ -71,7 +73,7 @@ class SealStreamRequest(_message.Message):
     def __init__(self, open: _Optional[_Union[SealStreamRequest.Open, _Mapping]] = ..., items: _Optional[_Union[SealStreamRequest.Items, _Mapping]] = ..., chunk: _Optional[_Union[SealStreamRequest.Chunk, _Mapping]] = ...) -> None: ...
 
 class Sealed(_message.Message):
-    __slots__ = ("index", "suffix", "ledger_index", "ledger_leaf_hash", "sealed_sha256", "attempts", "warnings", "repeated")
+    __slots__ = ("index", "suffix", "ledger_index", "ledger_leaf_hash", "sealed_sha256", "attempts", "warnings", "repeated", "packed")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     SUFFIX_FIELD_NUMBER: _ClassVar[int]
     LEDGER_INDEX_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +82,7 @@ class Sealed(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     REPEATED_FIELD_NUMBER: _ClassVar[int]
+    PACKED_FIELD_NUMBER: _ClassVar[int]
     index: int
     suffix: bytes
     ledger_index: int
@@ -88,7 +91,22 @@ class Sealed(_message.Message):
     attempts: int
     warnings: _containers.RepeatedScalarFieldContainer[str]
     repeated: bool
-    def __init__(self, index: _Optional[int] = ..., suffix: _Optional[bytes] = ..., ledger_index: _Optional[int] = ..., ledger_leaf_hash: _Optional[bytes] = ..., sealed_sha256: _Optional[bytes] = ..., attempts: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., repeated: _Optional[bool] = ...) -> None: ...
+    packed: PackedSuffix
+    def __init__(self, index: _Optional[int] = ..., suffix: _Optional[bytes] = ..., ledger_index: _Optional[int] = ..., ledger_leaf_hash: _Optional[bytes] = ..., sealed_sha256: _Optional[bytes] = ..., attempts: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., repeated: _Optional[bool] = ..., packed: _Optional[_Union[PackedSuffix, _Mapping]] = ...) -> None: ...
+
+class PackedSuffix(_message.Message):
+    __slots__ = ("before", "stretches", "parts", "zeros", "after")
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    STRETCHES_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    ZEROS_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    before: bytes
+    stretches: _containers.RepeatedScalarFieldContainer[bytes]
+    parts: _containers.RepeatedScalarFieldContainer[bytes]
+    zeros: int
+    after: bytes
+    def __init__(self, before: _Optional[bytes] = ..., stretches: _Optional[_Iterable[bytes]] = ..., parts: _Optional[_Iterable[bytes]] = ..., zeros: _Optional[int] = ..., after: _Optional[bytes] = ...) -> None: ...
 
 class Refused(_message.Message):
     __slots__ = ("index", "error")
@@ -101,12 +119,14 @@ class Refused(_message.Message):
 class SealStreamResponse(_message.Message):
     __slots__ = ("results", "suffix")
     class Results(_message.Message):
-        __slots__ = ("sealed", "refused")
+        __slots__ = ("sealed", "refused", "parts")
         SEALED_FIELD_NUMBER: _ClassVar[int]
         REFUSED_FIELD_NUMBER: _ClassVar[int]
+        PARTS_FIELD_NUMBER: _ClassVar[int]
         sealed: _containers.RepeatedCompositeFieldContainer[Sealed]
         refused: _containers.RepeatedCompositeFieldContainer[Refused]
-        def __init__(self, sealed: _Optional[_Iterable[_Union[Sealed, _Mapping]]] = ..., refused: _Optional[_Iterable[_Union[Refused, _Mapping]]] = ...) -> None: ...
+        parts: _containers.RepeatedScalarFieldContainer[bytes]
+        def __init__(self, sealed: _Optional[_Iterable[_Union[Sealed, _Mapping]]] = ..., refused: _Optional[_Iterable[_Union[Refused, _Mapping]]] = ..., parts: _Optional[_Iterable[bytes]] = ...) -> None: ...
     class SuffixChunk(_message.Message):
         __slots__ = ("index", "offset", "data", "last")
         INDEX_FIELD_NUMBER: _ClassVar[int]

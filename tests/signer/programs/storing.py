@@ -33,6 +33,7 @@ from signer.model import ItemRequest, SealedUse
 from signer.pipeline.commit import Finished, commit
 from signer.register.store import RegisterStore
 from signer.uses.store import Frozen, Intent, UseStore, Wanted
+from signer.uses.suffixes import Suffixes
 from tests.signer.office import AUDIENCE
 
 LEASE_S = 60
@@ -46,6 +47,7 @@ class Process:
         self._engine = db.connect(url, pool_size=16, by_key=True)
         self._register = RegisterStore(self._engine, audience=AUDIENCE)
         self._uses = UseStore(self._engine, self._clock, instance=instance, boot=uuid7(), worker=uuid7(), lease_s=LEASE_S)
+        self._suffixes = Suffixes()
         self._instance = instance
         self._held: list[Intent] = []
 
@@ -57,7 +59,7 @@ class Process:
 
     def commit(self, mark: str) -> list[Any]:
         """Commits what is kept."""
-        return list(commit(self._engine, self._clock, [_finished(one, mark) for one in self._held]))
+        return list(commit(self._engine, self._clock, self._suffixes, [_finished(one, mark) for one in self._held]))
 
     def release(self) -> None:
         """Gives up what is kept."""
@@ -102,7 +104,8 @@ class Process:
         answers: list[Any] = list(self._uses.intend(self._wanted(token, sub, requests)))
         mine = [at for at, one in enumerate(answers) if isinstance(one, Intent)]
         time.sleep(0.002)  # where the HSM would be called: the others come by meanwhile
-        for at, ended in zip(mine, commit(self._engine, self._clock, [_finished(answers[at], mark) for at in mine]), strict=True):
+        ends = commit(self._engine, self._clock, self._suffixes, [_finished(answers[at], mark) for at in mine])
+        for at, ended in zip(mine, ends, strict=True):
             answers[at] = ended
         return answers
 
