@@ -11,23 +11,35 @@ from typing import Final
 from sealcore import compiled
 from sealcore.hashes import HashState
 from signer.pdf.plan import Document, Plan, Prepared
-from signer.pdf.reasons import EXTERNAL, HIDDEN, JAVASCRIPT, LAUNCH, MARKED_LATER, MULTIMEDIA, PDFA_LOST, PDFUA_LOST, REDRAWN_FORM
+from signer.pdf.reasons import (
+    DYNAMIC_FORM,
+    EXTERNAL,
+    HIDDEN,
+    JAVASCRIPT,
+    LAUNCH,
+    MARKED_LATER,
+    MULTIMEDIA,
+    PDFA_LOST,
+    PDFUA_LOST,
+    REDRAWN_FORM,
+)
 
 if compiled.AVAILABLE:
     from sealcore.compiled import core
     from signer.pdf.lean_plan import lean_plan
 
-_WARNINGS: Final = (
+_WARNINGS: Final = (  # in the order of the core's
     JAVASCRIPT,
     LAUNCH,
     EXTERNAL,
     HIDDEN,
     MULTIMEDIA,
+    DYNAMIC_FORM,
     REDRAWN_FORM,
     MARKED_LATER,
     PDFA_LOST,
     PDFUA_LOST,
-)  # in the order of the core's
+)
 
 
 def prepare_lean(document: Document, plan: Plan, state: HashState) -> Prepared | None:

@@ -27,17 +27,23 @@ pub fn changeable(file: &mut File, catalog: &Dictionary, form: &Form, root: (u64
     if has_hidden_layers(file, catalog)? {
         found.insert(Warning::Hidden);
     }
-    if let Some(value) = form.entries.as_ref().and_then(|entries| entries.get(b"NeedAppearances")) {
-        if is_reference(value) {
-            return Err(NotLean("a truth is written oddly"));
-        }
-        if value == b"true" {
-            found.insert(Warning::RedrawnForm);
-        }
+    // /NeedsRendering marks a form without a fixed look (ISO 32000-1 table 28); XFA beside fields alone is static.
+    let redrawn = form.entries.as_ref().and_then(|entries| entries.get(b"NeedAppearances"));
+    if is_true(catalog.get(b"NeedsRendering"))? && form.has_xfa(file)? {
+        found.insert(Warning::DynamicForm);
+    } else if is_true(redrawn)? {
+        found.insert(Warning::RedrawnForm);
     }
     let mut warnings: Vec<Warning> = found.into_iter().collect();
     warnings.sort_unstable();
     Ok(warnings)
+}
+
+fn is_true(value: Option<&[u8]>) -> Result<bool, NotLean> {
+    if value.is_some_and(is_reference) {
+        return Err(NotLean("a truth is written oddly"));
+    }
+    Ok(value == Some(b"true"))
 }
 
 fn has_hidden_layers(file: &mut File, catalog: &Dictionary) -> Result<bool, NotLean> {

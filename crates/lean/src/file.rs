@@ -578,11 +578,12 @@ fn tail(document: &[u8]) -> Option<usize> {
         return None;
     }
     let first_blank = blanks(document, start + 9);
-    let first = line_ends(document, first_blank);
+    let number = line_ends(document, first_blank);
+    let first = blanks(document, number);
     let end = scan::digits(document, first, 12)?;
     let second_blank = blanks(document, end);
     let mark = line_ends(document, second_blank);
-    if first == first_blank || mark == second_blank {
+    if number == first_blank || mark == second_blank {
         return None;
     }
     let behind = scan::word(document, mark, b"%%EOF")?;

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::dictionary::{is_reference, reference, Dictionary};
+use crate::content::object;
+use crate::deep::Value;
+use crate::dictionary::{is_reference, reference, Dictionary, LARGEST_OBJECT_BYTES};
 use crate::file::File;
 use crate::text::read_text;
 use crate::NotLean;
@@ -41,9 +43,6 @@ impl<'a> Form<'a> {
         if let Some(value) = value {
             let entries = file.entries(Some(value))?.ok_or(NotLean("the form is null"))?;
             form.object = if is_reference(value) { Some(reference(value)?) } else { None };
-            if entries.has(b"XFA") {
-                return Err(NotLean("the form is drawn by XFA"));
-            }
             form.fields = file.elements(entries.get(b"Fields"))?;
             form.entries = Some(entries);
             if !form.fields.is_empty() {
@@ -70,6 +69,24 @@ impl<'a> Form<'a> {
         candidate
     }
 
+    /// Whether the form has an XFA, which some readers draw in its place.
+    pub fn has_xfa(&self, file: &mut File) -> Result<bool, NotLean> {
+        let Some(value) = self.entries.as_ref().and_then(|entries| entries.get(b"XFA")) else { return Ok(false) };
+        if !is_reference(value) {
+            return Ok(value != b"null");
+        }
+        let (number, generation) = reference(value)?;
+        let mut room = LARGEST_OBJECT_BYTES;
+        Ok(object(file, number, generation, &mut room)?.0 != Value::Null)
+    }
+
+    /// Whether readers that are asked to draw the form by themselves find nothing to draw: no field, and no widget on any page.
+    pub fn draws_nothing(&self, file: &mut File) -> Result<bool, NotLean> {
+        let streams = file.object_streams()?;
+        let widgets = may_name(file.document, b"Widget") || streams.iter().any(|data| may_name(data, b"Widget"));
+        Ok(self.fields.is_empty() && !widgets)
+    }
+
     /// Whether earlier signatures allow the seal; where they do not, the sandbox gives the reason.
     pub fn require_allowed(&self, file: &mut File, field_name: &str, visible: bool) -> Result<(), NotLean> {
         match self.permission {
@@ -89,7 +106,7 @@ impl<'a> Form<'a> {
     fn walk(&mut self, file: &mut File<'a>) -> Result<(), NotLean> {
         // A field below the top is of no interest unless it may be signed, and no field is signed where no name /Sig is.
         let streams = file.object_streams()?;
-        let signed_at_all = names_signatures(file.document) || streams.iter().any(|data| names_signatures(data));
+        let signed_at_all = may_name(file.document, b"Sig") || streams.iter().any(|data| may_name(data, b"Sig"));
         let mut seen = HashSet::new();
         let mut stack: Vec<(Vec<u8>, Vec<u8>, bool)> = self.fields.iter().map(|each| (each.clone(), Vec::new(), true)).collect();
         while let Some((value, above, top)) = stack.pop() {
@@ -181,12 +198,12 @@ fn covers(file: &mut File, lock: &Dictionary, field_name: &str) -> Result<bool, 
     Ok(named == include)
 }
 
-/// Whether the text may have a name /Sig, in any spelling.
-fn names_signatures(text: &[u8]) -> bool {
+/// Whether the text may have that name, in any spelling (§7.3.5).
+fn may_name(text: &[u8], name: &[u8]) -> bool {
     let ends_name = |byte: &u8| matches!(byte, 0 | 9..=13 | b' ' | b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}' | b'/' | b'%');
     memchr::memchr_iter(b'/', text).any(|slash| {
-        let rest = &text[slash + 1..text.len().min(slash + 5)];
-        if rest.starts_with(b"Sig") && !rest.get(3).is_some_and(u8::is_ascii_alphanumeric) {
+        let rest = &text[slash + 1..text.len().min(slash + 2 + name.len())];
+        if rest.starts_with(name) && !rest.get(name.len()).is_some_and(u8::is_ascii_alphanumeric) {
             return true;
         }
         match rest.iter().position(|&byte| byte == b'#') {

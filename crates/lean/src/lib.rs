@@ -57,6 +57,8 @@ pub enum Warning {
     Hidden,
     /// It contains sound, film or 3-D content.
     Multimedia,
+    /// Its form is drawn by XFA alone.
+    DynamicForm,
     /// It asks readers to redraw its form fields.
     RedrawnForm,
     /// It carries a signature already, and gets further marks.

@@ -166,6 +166,9 @@ fn field<'a>(
     addition: &Addition,
 ) -> Result<usize, NotLean> {
     let form = Form::read(file, catalog)?;
+    if form.has_xfa(file)? {
+        return Err(NotLean("the form is drawn by XFA"));
+    }
     let value = update.reserve(2)?;
     let page = first_page(file, catalog.get(b"Pages"))?;
     let widget = [

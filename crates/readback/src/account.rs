@@ -190,7 +190,7 @@ impl<'q> Quick<'q> {
             _ => (Entries::of(before.unwrap_or(b"<<>>"))?, Entries::of(after)?),
         };
         let mut but: Vec<&[u8]> = vec![b"Fields", b"SigFlags"];
-        if earlier.get(b"NeedAppearances") == Some(b"false") && !form.has(b"NeedAppearances") {
+        if !form.has(b"NeedAppearances") {
             but.push(b"NeedAppearances");
         }
         earlier.require_same(&form, &but)?;

@@ -114,7 +114,19 @@ NOT_LEAN = {
     "a key twice among many": documents.simple(page=b"/A << %b /A7 1 >>" % b"".join(b"/A%d 0" % n for n in range(300))),
     "a key twice in the trailer's values": documents.assemble({1: b"<< /Type /Catalog >>"}, extra=b"/Info << /A 1 /A 2 >>"),
     "another parent": documents.simple().replace(b"/Parent 2 0 R", b"/Parent 1 0 R"),
-    "a form by XFA": documents.simple(catalog=b"/AcroForm << /Fields [] /XFA 10 0 R >>", more={10: b"[]"}),
+    "a form drawn by readers, with a widget on a page": documents.simple(
+        catalog=b"/AcroForm << /NeedAppearances true >>", page=b"/Annots [<< /Subtype /Widget /FT /Tx /Rect [0 0 9 9] >>]"
+    ),
+    "a form drawn by readers, with a widget in escapes": documents.simple(
+        catalog=b"/AcroForm << /NeedAppearances true >>", page=b"/Annots [<< /Subtype /Wi#64get /FT /Tx /Rect [0 0 9 9] >>]"
+    ),
+    "a form drawn by readers, with a field": documents.simple(
+        catalog=b"/AcroForm << /NeedAppearances true /Fields [10 0 R] >>", more={10: b"<< /FT /Tx /T (x) /V (y) >>"}
+    ),
+    "a form that says oddly who draws it": documents.simple(catalog=b"/AcroForm << /NeedAppearances 10 0 R >>", more={10: b"true"}),
+    "a catalog that says oddly who draws the form": documents.simple(
+        catalog=b"/NeedsRendering 11 0 R /AcroForm << /Fields [] /XFA [] >>", more={11: b"true"}
+    ),
     "encrypted": documents.encrypted(),
     "an object that does not end": BASE.replace(b">>\nendobj\n3 0 obj", b">>\nendxxx\n3 0 obj"),
     "script": documents.simple(catalog=b"/OpenAction << /S /JavaScript /JS (1) >>") + b" x",

@@ -64,6 +64,15 @@ SPELLINGS: dict[str, bytes] = {
     "the filter in an array": _in_a_stream(entries=b"/Filter [ /FlateDecode ]", coded=True),
     "the length of an object stream elsewhere": _in_a_stream(length=b"5 0 R"),
     "comments in object streams": _in_a_stream(between=b"\n%% object 3 (of 6\n"),
+    "blanks before the number behind startxref": BASE.replace(b"startxref\n%d" % TABLE, b"startxref\n    %d" % TABLE),
+    "a form that readers draw, without fields": documents.simple(catalog=b"/AcroForm << /NeedAppearances true >>"),
+    "the same in an object of its own": documents.simple(catalog=b"/AcroForm 10 0 R", more={10: b"<< /NeedAppearances true /Fields [] >>"}),
+    "an XFA beside a form": documents.simple(catalog=b"/AcroForm << /Fields [] /XFA 10 0 R >>", more={10: b"[(x) 11 0 R]"}),
+    "a form that is drawn by XFA": documents.simple(
+        catalog=b"/NeedsRendering true /AcroForm << /Fields [] /XFA 10 0 R /NeedAppearances false >>", more={10: b"[(x) 11 0 R]"}
+    ),
+    "an XFA that is not there": documents.simple(catalog=b"/NeedsRendering true /AcroForm << /Fields [] /XFA 10 0 R >>"),
+    "an XFA that is null": documents.simple(catalog=b"/NeedsRendering true /AcroForm << /Fields [] /XFA 10 0 R >>", more={10: b"null"}),
     "a number before a comment at the end": BASE.replace(b"startxref\n%d\n%%%%EOF\n" % TABLE, b"startxref\n%d\n%%%%EOF" % TABLE),
 }
 
