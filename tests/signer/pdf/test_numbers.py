@@ -19,6 +19,7 @@ from signer.pdf.full.numbers import FreeNumbers
 from signer.pdf.lean import prepare_lean
 from signer.pdf.plan import Plan, Prepared
 from signer.pdf.prepare import prepare
+from signer.pdf.readback.continuation import reference_to
 from tests.signer.pdf import documents
 from tests.signer.pdf.kit import Seal, pdfsig
 
@@ -115,3 +116,17 @@ def test_digits_that_are_no_reference_take_no_number_away() -> None:
     numbers = FreeNumbers(7, [b"10 20 30 m 10 0 ob 11 0 rg", b"0000000013 00000 n \n"])
     assert [numbers.take(), numbers.take(9), numbers.take(2), numbers.take(25), numbers.take()] == [10, 11, 20, 30, 55]
     assert numbers.size == 56
+
+
+@pytest.mark.parametrize(
+    ("text", "refers"),
+    [
+        (b"12 0 R", True), (b"[12 0 R]", True), (b"/A 0012 00 R", True), (b"0 12 0 R", True), (b"x012.0 0 R", True), (b"12%c\n0 R", True),
+        (b"120 0 R 12 %" + b"y" * 200 + b"\n0 R", True), (b"121 0 R 7 0 R", True), (b"0 0 0 00007 0 R", True),
+        (b"112 0 R", False), (b"1012 0 R", False), (b"120 0 R", False), (b"12.5 0 R", False), (b"12 0 Rx", False), (b"12 0 obj", False),
+        (b"70 0 R", False), (b"17 0 R", False), (b"007", False), (b"", False),
+    ],
+)  # fmt: skip
+def test_the_account_finds_a_reference_however_its_number_is_spelled(text: bytes, refers: bool) -> None:
+    for behind in (b"", b" ", b"\n1 0 R"):
+        assert bool(reference_to({7, 12, 121}).search(text + behind)) is refers
