@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from mmap import PAGESIZE
 from typing import Final, NoReturn
 
 from sealcore.errors import VermilionError
@@ -55,7 +55,11 @@ def _answered(work: Work, parts: list[bytes]) -> tuple[bytes, Sequence[bytes]]:
 
 
 def _held_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+    statm = os.open("/proc/self/statm", os.O_RDONLY)
+    try:
+        return int(os.read(statm, 100).split()[0]) * PAGESIZE
+    finally:
+        os.close(statm)
 
 
 def _limit(limit: int, value: int) -> None:

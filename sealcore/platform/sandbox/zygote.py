@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sealcore.platform.log import get as get_log
-from sealcore.platform.sandbox import child, large_pages, wire
+from sealcore.platform.sandbox import child, memory, wire
 from sealcore.platform.sandbox.job import PING, Job, Limits, Work
 from sealcore.platform.walls import READABLE, Walls
 
@@ -98,7 +98,8 @@ class Zygote:
         load_encodings()
         gc.collect()
         gc.freeze()  # keeps the garbage collector from copying shared pages in each child
-        large_pages.gather()
+        self._filling = memory.fill_holes()
+        memory.gather()
         self._walls = Walls.prepare(READABLE)
         self._poll = select.epoll()
         self._handlers: dict[int, Callable[[], None]] = {}

@@ -128,10 +128,12 @@ def _conditional() -> Iterator[Call]:
 _OPENAT: Final = Call(257, 56, (Where(2, (0,), mask=_ONLY_LISTED & ~_OPEN_TO_READ),))  # O_PATH and O_CREAT are no reading
 
 
-def _about_itself(own_pid: int) -> Iterator[Call]:
-    yield Call(302, 261, (Where(0, (0, own_pid)),))  # prlimit64: limits, which it can but lower
-    yield Call(62, 129, (Where(0, (own_pid,)),))  # kill, as abort() does
-    yield Call(234, 131, (Where(0, (own_pid,)),))  # tgkill
+_OWN_PID: Final = 0x5EC0_B0F5  # stands in a program for the process's own number, which are all far smaller
+_ABOUT_ITSELF: Final = (
+    Call(302, 261, (Where(0, (0, _OWN_PID)),)),  # prlimit64: limits, which it can but lower
+    Call(62, 129, (Where(0, (_OWN_PID,)),)),  # kill, as abort() does
+    Call(234, 131, (Where(0, (_OWN_PID,)),)),  # tgkill
+)
 
 
 def available() -> bool:
@@ -147,16 +149,16 @@ def available() -> bool:
 
 
 def program(*, may_open: bool) -> bytes:
-    """The filter in the kernel's instructions (struct sock_filter), but for what names the process itself. Files may be opened to be read where ``may_open``."""
+    """The filter in the kernel's instructions (struct sock_filter), but for the process's own number. Files may be opened to be read where ``may_open``."""
     code = [_step(_LOAD, _ARCHITECTURE), _step(_EQUAL, _ARCHITECTURES[kernel.MACHINE], 1, 0), _step(_RETURN, _KILL_PROCESS)]
     code += [_step(_LOAD, _NUMBER), _step(_AT_LEAST, _X32_BIT, 0, 1), _step(_RETURN, _KILL_PROCESS)]
     plain = (Call(*numbers) for numbers in _PLAIN.values())
-    return b"".join(code) + b"".join(map(_rule, (*plain, *_conditional(), *([_OPENAT] if may_open else []))))
+    return b"".join((*code, *map(_rule, (*plain, *_conditional(), *([_OPENAT] if may_open else []), *_ABOUT_ITSELF)), _REFUSED))
 
 
 def restrict(program: bytes) -> None:
     """Puts this process, which can get no new privileges by then, under the filter, for ever."""
-    code = program + b"".join(map(_rule, _about_itself(os.getpid()))) + _REFUSED
+    code = program.replace(_value(_OWN_PID), _value(os.getpid()))
     kept = ctypes.create_string_buffer(code, len(code))
     filters = struct.pack("@HP", len(code) // _STEP_BYTES, ctypes.addressof(kept))  # struct sock_fprog
     kernel.call(_SECCOMP[kernel.MACHINE], _SET_FILTER, 0, ctypes.c_char_p(filters))
@@ -183,7 +185,11 @@ def _checked(condition: Where) -> list[bytes]:
 
 
 def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
-    return struct.pack("=HBBI", code, if_true, if_false, value)
+    return struct.pack("=HBB", code, if_true, if_false) + _value(value)
+
+
+def _value(value: int) -> bytes:
+    return struct.pack("=I", value)
 
 
 _STEP_BYTES: Final = 8

@@ -52,7 +52,9 @@ def prepare(document: bytes, plan: Plan, hash_name: str, readers: Readers) -> Pr
 
     Earlier bytes and signatures stay as they are. The same document and plan give the same update. Raises DOCUMENT_… and MARK_OFF_PAGE; never a bare exception of the reader's.
     """
-    logging.getLogger("pyhanko").setLevel(logging.CRITICAL)  # its remarks about other people's files do not belong in our log
+    remarks = logging.getLogger("pyhanko")  # about other people's files; they do not belong in our log
+    if remarks.level != logging.CRITICAL:  # said once: it reaches for every logger there is
+        remarks.setLevel(logging.CRITICAL)
     refuse_what_is_no_pdf(document)
     with exact_names():
         try:
