@@ -9,6 +9,7 @@ import math
 import unicodedata
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,7 +53,7 @@ def round_seal(name: str, caption: str = "", number: str = "", *, font_file: Pat
     name, caption, number = (" ".join(unicodedata.normalize("NFC", text).split()) for text in (name, caption, number))
     if not 0 < len(name) <= LONGEST_NAME or len(caption) > LONGEST_NAME or len(number) > LONGEST_NAME // 2:
         raise VermilionError(Code.INVALID_ARGUMENT, f"the name on a seal has 1 to {LONGEST_NAME} characters")
-    face = _Face(font_file)
+    face = _face(font_file)
     drawing = [_ring(), _star()]
     drawing += _upper_arc(face, name)
     drawing += _line(face, caption)
@@ -84,6 +85,12 @@ class _Face:
         if glyph is None:
             raise VermilionError(Code.INVALID_ARGUMENT, f"the font has no character {character!r}")
         return glyph
+
+
+@lru_cache(maxsize=1)
+def _face(file: Path) -> _Face:
+    """A CJK font takes most of a second to read, and an office has several seals."""
+    return _Face(file)
 
 
 def _simplified_chinese(file: Path) -> TTFont:

@@ -48,6 +48,7 @@ from sealcore.platform.config import Listen
 from sealcore.platform.db import write
 from sealcore.platform.http import HttpEndpoint
 from tests.ca.office import OCSP_URL, Desk, Office, software_request
+from tests.support.fuzzing import examples
 from tests.support.strange import walk
 
 DAY = timedelta(days=1)
@@ -451,7 +452,7 @@ def _mutated(station: Station) -> st.SearchStrategy[bytes]:
 def test_any_bytes_get_an_answer_that_can_be_read(station: Station) -> None:
     certificate = station.seal()
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=examples(100, 300), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(st.one_of(st.binary(max_size=400), _mutated(station)))
     def fuzz(data: bytes) -> None:
         path = base64.b64encode(data).decode()

@@ -21,6 +21,7 @@ from sealcore.platform.config import TokenSettings
 from signer.pipeline.keys import SealKey, SealKeys
 from tests.hsm.conftest import SEAL, TIMESTAMP, is_free
 from tests.hsm.wrapping import QUERY, Ckr, WrappedModule
+from tests.support.fuzzing import examples
 from tests.support.waiting import until
 
 FOR_EVER_S = 600.0
@@ -477,7 +478,7 @@ SCRIPTS = st.lists(st.one_of(FAULTS, st.integers(1, 4)), min_size=2, max_size=8)
 
 # python-pkcs11 finds its search gone while cleaning up after the faults that we provoke, and can only say so
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@profile(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@profile(max_examples=examples(30, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=SCRIPTS)
 def test_signatures_verify_and_calls_never_outnumber_attempts(
     settings: TokenSettings, wrapped: WrappedModule, script: list[object]

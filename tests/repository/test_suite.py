@@ -67,7 +67,9 @@ def test_the_order_names_rooms_and_groups_that_are_there() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    assert rooms >= order.TOGETHER | set(order.QUICK)
+    modules = {path.relative_to(TESTS).with_suffix("").as_posix() for path in TESTS.rglob("test_*.py")}
+    assert rooms | modules >= order.TOGETHER
+    assert rooms >= set(order.QUICK)
     assert rooms | words >= {order.STARTS_THE_OFFICE, *order.LONGEST}
     functions = {node.name for tree in _trees().values() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     assert functions >= set(order.STARTED)

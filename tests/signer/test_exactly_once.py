@@ -37,10 +37,11 @@ from signer.uses.store import Intent, UseStore, Wanted
 from tests.conftest import REPOSITORY
 from tests.signer.desk import LEASE_S, Desk
 from tests.signer.office import Office, grant_request
+from tests.support.fuzzing import examples
 
 MODEL = REPOSITORY.parent / "shared" / "model" / "exactly_once.py"
 DOCUMENTS = {"D": b"%PDF the approved bytes", "X": b"%PDF other bytes"}
-EXAMPLES, STEPS = 40, 40  # `make fuzz` runs this file over and over with new seeds
+EXAMPLES, STEPS = examples(16, 40), 40  # `make fuzz` runs this file over and over with new seeds
 WORKERS = 2
 FORWARD = 8  # how much more often a step goes forward than breaks
 BOUNDS = {"REQUESTS": 12, "CRASHES": 8, "MAX_ATTEMPTS": 8}  # the model's own are for exploring all there is

@@ -11,8 +11,13 @@ from typing import Final
 
 import pytest
 
-TOGETHER: Final = frozenset({"ca", "client", "observability", "timestamp", "verify", "workflow"})
-"""Rooms whose modules have services of their own, which take long to start: each module stays on one worker."""
+TOGETHER: Final = frozenset(
+    {
+        *("ca", "client", "examples", "observability", "sandbox", "timestamp", "verify", "workflow"),
+        *("attacks/test_slow_peers", "repository/test_imports"),
+    }
+)
+"""Rooms and modules that have services or results of their own, which take long to come about: each module stays on one worker."""
 STARTED: Final = ("station", "scene")
 """Fixtures that start a signer for a module, on each kind of database: the tests of one such signer stay on one worker."""
 STARTS_THE_OFFICE: Final = "ceremonies of the shared office"
@@ -36,8 +41,9 @@ def group(item: pytest.Item) -> str:
 def arrange(items: list[pytest.Item]) -> None:
     """Puts them in this order, and each module of some rooms together."""
     for item in items:
-        if not group(item) and (_started(item) or room(item) in TOGETHER):
-            item.add_marker(pytest.mark.xdist_group(f"{room(item)}/{item.path.stem}{_started(item)}"))
+        module = f"{room(item)}/{item.path.stem}"
+        if not group(item) and (_started(item) or {room(item), module} & TOGETHER):
+            item.add_marker(pytest.mark.xdist_group(f"{module}{_started(item)}"))
     items.sort(key=_place)
 
 

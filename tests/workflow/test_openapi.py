@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 
 from sealcore.ids import client_uri, operator_uri
 from sealcore.platform.http_client import client_context
+from tests.support.fuzzing import examples
 from tests.support.strange import walk
 from tests.workflow.conftest import Running
 from tests.workflow.identity import session_of
@@ -54,7 +55,7 @@ def test_every_operation_does_what_the_description_says(running: Running, caller
 
             @given(case=operation.as_strategy(generation_mode=mode))
             @settings(
-                max_examples=20,
+                max_examples=examples(8, 20),
                 deadline=None,
                 database=None,
                 derandomize=True,

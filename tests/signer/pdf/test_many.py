@@ -16,6 +16,7 @@ from sealcore.errors import Code, Kind, VermilionError
 from signer.pdf.prepare import prepare
 from tests.signer.pdf.kit import Seal, Verdict, pyhanko_status
 from tests.signer.pdf.mutated import mutated
+from tests.support.fuzzing import examples
 
 REFUSED_IN_CORPUS = 79  # files that pyHanko alone does not sign
 LEAST_OF_THESE_SEALED = 24  # two more are encrypted and open without a password
@@ -71,7 +72,7 @@ def test_every_document_is_sealed_validly_or_refused_for_a_reason(
 
 
 @given(document=mutated())
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(50, 120), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_mutated_document_is_sealed_validly_or_refused_for_a_reason(
     seal: Seal, judge: Callable[[bytes], Verdict], document: bytes
 ) -> None:
