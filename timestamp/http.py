@@ -1,6 +1,7 @@
 """RFC 3161 over HTTP (§3.4): POST a TimeStampReq, get a TimeStampResp. Open to everyone, hence every input is bounded.
 
-Requests for timestamps are answered here, straight from ASGI; all else goes to a small Starlette application.
+Requests for timestamps are answered here, straight from ASGI, or from the front where they come as programs send them (``direct``); all else
+goes to a small Starlette application.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -17,6 +19,7 @@ from starlette.routing import Route
 
 from sealcore.errors import Code, VermilionError
 from sealcore.exhaustion import typed
+from sealcore.platform.front.direct import Direct, Tell
 from sealcore.platform.http import install_errors
 from sealcore.platform.log import get as get_log
 from sealcore.platform.throttle import Throttled
@@ -76,6 +79,7 @@ class TimestampApp:
         self._faults = Throttled(self._log, FAULTS_S)
         self._others = _explaining(unit)
         self._silent_until_s = 0.0
+        self.direct = Direct(b"/", _QUERY_TYPE, REQUEST_LIMIT_BYTES, self._take)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != "/":
@@ -101,16 +105,39 @@ class TimestampApp:
             self._log.debug("refused", failure=refusal.failure.name, reason=refusal.reason)  # strangers must not be able to fill the disk
             return self._refused(refusal, refusal.status if isinstance(refusal, _HttpMisusedError) else 200)
         except VermilionError as fault:
-            self._say_no_timestamp(fault)
-            failure = Failure.TIME_NOT_AVAILABLE if fault.code is Code.TIMESTAMP_UNAVAILABLE else Failure.SYSTEM_FAILURE
-            return self._refused(RefusedError(failure, f"{fault.code}: {fault.rule}"), 200)
+            return self._without_token(fault)
         except _GoneError:
             raise
         except Exception as fault:  # noqa: BLE001  (the border: clients of this protocol understand a PKIFailureInfo, not problem+json)
             self._faults.error("fault", exc_info=fault)
             return self._refused(RefusedError(Failure.SYSTEM_FAILURE, f"{(told := typed(fault)).code}: {told.rule}"), 200)
+        return self._granted(token)
+
+    def _take(self, body: bytes, tell: Tell) -> bool:
+        """``Direct.take``; what gets no token for its own sake is answered by the usual way, which says why."""
+        try:
+            wanted = parse(body, policy_oid=self._policy_oid)
+            self._stamping.ask(wanted, partial(self._tell, tell, time.perf_counter()))
+        except (RefusedError, VermilionError):
+            return False
+        return True
+
+    def _tell(self, tell: Tell, began_s: float, outcome: bytes | VermilionError) -> None:
+        if isinstance(outcome, VermilionError):
+            status, answer = self._without_token(outcome)
+        else:
+            self._metrics.seconds.observe(time.perf_counter() - began_s)
+            status, answer = self._granted(outcome)
+        tell(status, (_REPLY_HEADER,), answer)
+
+    def _granted(self, token: bytes) -> tuple[int, bytes]:
         self._metrics.requests[GRANTED].inc()
         return 200, granted(token)
+
+    def _without_token(self, fault: VermilionError) -> tuple[int, bytes]:
+        self._say_no_timestamp(fault)
+        failure = Failure.TIME_NOT_AVAILABLE if fault.code is Code.TIMESTAMP_UNAVAILABLE else Failure.SYSTEM_FAILURE
+        return self._refused(RefusedError(failure, f"{fault.code}: {fault.rule}"), 200)
 
     def _say_no_timestamp(self, fault: VermilionError) -> None:
         """Logs it, at most once a second: strangers decide how often it happens."""

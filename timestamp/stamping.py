@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -23,11 +23,13 @@ from timestamp.unit import TimestampUnit
 LARGEST_BATCH: Final = 8  # the first of a batch waits for its last: a millisecond with a fast token
 MOST_WAITING: Final = 4096  # a few seconds of work for a fast token; further requests would be answered too late to be of use
 
-_Asked = tuple[TimestampRequest, "asyncio.Future[bytes]"]
+Outcome = bytes | VermilionError
+Settle = Callable[[Outcome], None]
+_Asked = tuple[TimestampRequest, Settle, asyncio.AbstractEventLoop]
 
 
 class Stamping:
-    """Issues tokens for coroutines, on ``threads`` threads: as many as the HSM token has sessions."""
+    """Issues tokens for coroutines, on ``threads`` threads: at most as many as the HSM token has sessions."""
 
     def __init__(self, unit: TimestampUnit, watched: Watched, threads: int) -> None:
         self._unit = unit
@@ -44,13 +46,17 @@ class Stamping:
 
     def stamp(self, request: TimestampRequest) -> asyncio.Future[bytes]:
         """A future with the result of ``TimestampUnit.stamp_imprint``. Raises OVERLOADED if too many requests are waiting."""
+        token: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.ask(request, partial(_into, token))
+        return token
+
+    def ask(self, request: TimestampRequest, settle: Settle) -> None:
+        """The same for who is told the outcome, on the event loop that this is called on."""
         # Refused at once: an answer that comes after the client has given up costs a signature and
         # helps nobody.
         if self._queue.qsize() >= MOST_WAITING:
             raise VermilionError(Code.OVERLOADED, f"{MOST_WAITING} requests are waiting for the HSM")
-        token: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._queue.put((request, token))
-        return token
+        self._queue.put((request, settle, asyncio.get_running_loop()))
 
     def close(self) -> None:
         """Ends the threads; what is queued already is still served."""
@@ -61,13 +67,13 @@ class Stamping:
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
             batch = self._with_others(first)
-            outcomes: Sequence[bytes | VermilionError]
+            outcomes: Sequence[Outcome]
             try:
-                outcomes = self._watched.run([self._job(request) for request, _token in batch])
+                outcomes = self._watched.run([self._job(request) for request, _settle, _loop in batch])
             except Exception as raised:  # noqa: BLE001  (no threads or memory for now; this thread serves the next batch)
                 outcomes = [typed(raised)] * len(batch)
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                first[1].get_loop().call_soon_threadsafe(_settle, batch, outcomes)
+                first[2].call_soon_threadsafe(_settle, batch, outcomes)
 
     def _with_others(self, first: _Asked) -> list[_Asked]:
         """``first`` and this thread's share of the queue, so that no thread is idle while another has a long batch."""
@@ -87,11 +93,15 @@ class Stamping:
         return partial(self._unit.stamp_imprint, request.message_imprint, nonce=request.nonce, cert_req=request.cert_req)
 
 
-def _settle(batch: Sequence[_Asked], outcomes: Sequence[bytes | VermilionError]) -> None:
-    for (_request, token), outcome in zip(batch, outcomes, strict=True):
-        if token.done():  # the client has left
-            continue
-        if isinstance(outcome, VermilionError):
-            token.set_exception(outcome)
-        else:
-            token.set_result(outcome)
+def _settle(batch: Sequence[_Asked], outcomes: Sequence[Outcome]) -> None:
+    for (_request, settle, _loop), outcome in zip(batch, outcomes, strict=True):
+        settle(outcome)
+
+
+def _into(token: asyncio.Future[bytes], outcome: Outcome) -> None:
+    if token.done():  # the client has left
+        return
+    if isinstance(outcome, VermilionError):
+        token.set_exception(outcome)
+    else:
+        token.set_result(outcome)

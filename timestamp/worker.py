@@ -57,7 +57,9 @@ class Worker:
             self._watch = ClockWatch(settings.clock, accuracy_ms=settings.accuracy_ms, clock=clock, chrony=settings.chrony)
             unit = self._unit()
             watched = Watched(HSM_TIMEOUT_S, MOST_HUNG, self._token.give_up)
-            self.stamping = Stamping(unit, watched, settings.token.sessions)
+            # SoftHSM computes in this process, of which there is one a core: a second thread would only take the core from the first.
+            threads = 1 if settings.token.softhsm_conf is not None else settings.token.sessions
+            self.stamping = Stamping(unit, watched, threads)
         except BaseException:
             self._token.close()
             raise
@@ -66,7 +68,7 @@ class Worker:
         clock_metrics(self.metrics.registry, self._watch)
         self.metrics.waiting.set_function(lambda: self.stamping.waiting)
         app = TimestampApp(unit, self.stamping, self.metrics)
-        self._server = Server(config(app, drain_s=DRAIN_S), settings.http, self.metrics.connections)
+        self._server = Server(config(app, drain_s=DRAIN_S), settings.http, self.metrics.connections, app.direct)
 
     async def serve(self, channel_socket: socket.socket) -> None:
         """Serves until the parent says stop, or is gone."""

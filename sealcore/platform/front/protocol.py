@@ -19,6 +19,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.platform.front import connections as reasons
 from sealcore.platform.front import refusal
 from sealcore.platform.front.connections import Connections
+from sealcore.platform.front.direct import Direct, DirectCycle
 from sealcore.platform.front.limits import HttpLimits
 
 PEER_SCOPE_KEY: Final = "vermilion.peer_pem"
@@ -39,9 +40,9 @@ class _RefusedError(Exception):
 class FrontProtocol(HttpToolsProtocol):
     """One connection, known to ``connections`` from its acceptance to its end."""
 
-    def __init__(self, *, address: str, limits: HttpLimits, front: Connections, **uvicorns: Any) -> None:
+    def __init__(self, *, address: str, limits: HttpLimits, front: Connections, direct: Direct | None = None, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
-        self.address = address
+        self.address, self._direct = address, direct
         self.opening: asyncio.Task[bool] | None = None
         self._limits, self._front = limits, front
         self._peer_pem: bytes | None = None
@@ -50,7 +51,7 @@ class FrontProtocol(HttpToolsProtocol):
         self._head_bytes = self._line_bytes = self._headers = self._body_bytes = self._requests = 0
         self._deaf = False  # nothing more is read: what was read before is answered, then the connection ends
         self._refusal: tuple[int, str, str] | None = None
-        self._running: RequestResponseCycle | None = None
+        self._running: RequestResponseCycle | DirectCycle | None = None
         self._unread_before = self._unread_looks = self._stalled_looks = self._closing_looks = 0
 
     # --- the transport's calls
@@ -73,7 +74,7 @@ class FrontProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Ends the connection when a head (or a trailer) grows too large."""
-        if self._deaf:
+        if self._deaf or (self._direct is not None and self._is_taken(self._direct, data)):
             return
         self._head_bytes += len(data)
         super().data_received(data)
@@ -206,6 +207,19 @@ class FrontProtocol(HttpToolsProtocol):
             self._look_at_head()
 
     # --- within
+
+    def _is_taken(self, direct: Direct, data: bytes) -> bool:
+        """Whether the application takes ``data`` as it is, as the one request that it is: nothing is being read, answered or waiting."""
+        if self._reading is not _Reading.BETWEEN or self._head_bytes or self._is_answering:
+            return False
+        if self.flow.write_paused or self.transport.is_closing() or (body := direct.body(data)) is None:
+            return False
+        cycle = DirectCycle(self.transport, self.server_state.default_headers, self.on_response_complete)
+        if not direct.take(body, cycle.tell):
+            return False
+        self.cycle = self._running = cycle  # type: ignore[assignment]
+        self._requests += 1
+        return True
 
     @property
     def _is_answering(self) -> bool:

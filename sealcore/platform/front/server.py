@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from sealcore.platform.front.connections import Connections
+from sealcore.platform.front.direct import Direct
 from sealcore.platform.front.limits import HttpLimits
 from sealcore.platform.front.listener import Listener
 from sealcore.platform.front.protocol import FrontProtocol
@@ -52,15 +53,17 @@ class Server(uvicorn.Server):
     """Serves one application on sockets that are given. It is told when to end, and of the first connection, instead of looking ten times a
 
     second, as uvicorn's own does: a service at rest that has two of them would do little else. ``should_exit`` may be set by any thread or
-    signal handler.
+    signal handler. ``direct`` are requests that the application takes without ASGI.
     """
 
-    def __init__(self, config: uvicorn.Config, limits: HttpLimits, metrics: ConnectionMetrics | None = None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, limits: HttpLimits, metrics: ConnectionMetrics | None = None, direct: Direct | None = None
+    ) -> None:
         self._exit, self._woken = asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._should_exit = False
         self._log = Throttled(get_log("http"))
-        self._limits = limits
+        self._limits, self._direct = limits, direct
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _DESCRIPTORS_SHARE
         self._connections = Connections(limits, most, *([metrics.ended] if metrics is not None else []), occupied=self._woken.set)
         if metrics is not None:
@@ -119,6 +122,7 @@ class Server(uvicorn.Server):
             address=address,
             limits=self._limits,
             front=self._connections,
+            direct=self._direct,
             config=self.config,
             server_state=self.server_state,
             app_state={},
