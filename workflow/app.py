@@ -22,6 +22,7 @@ from workflow.delivery.signer_link import SignerRegister
 from workflow.directory import store as directory_store
 from workflow.directory.model import Unit
 from workflow.forms.issuer import Issuer
+from workflow.forms.lapse import Lapse
 from workflow.metrics import WorkflowMetrics
 from workflow.office import Bounds, Office
 from workflow.settings import WorkflowSettings
@@ -62,6 +63,7 @@ def build(settings: WorkflowSettings, *, clock: Clock) -> Composed:
             crl,
             Renewal(settings.tls, clock, metrics.registry),
             Outbox(engine, register, authority),
+            Lapse(office),
             HttpEndpoint(app, settings.listen, settings.tls, limits=settings.http, metrics=metrics.http),
         )
         checks = {

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    true,
 )
 
 metadata = MetaData(
@@ -33,7 +34,13 @@ _NUMBER = String(40)
 _URI = String(300)
 _JSON = Text  # RFC 8785 text: compared and hashed as it is, so no database's own JSON type
 
-units = Table("units", metadata, Column("code", _UNIT, primary_key=True), Column("name", Text, nullable=False))
+units = Table(
+    "units",
+    metadata,
+    Column("code", _UNIT, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("active", Boolean, nullable=False, server_default=true()),  # one that has ended takes nothing new
+)
 
 people = Table(
     "people",
@@ -97,8 +104,10 @@ forms = Table(
     Column("settled", BigInteger),
     Column("reason", Text, nullable=False),
     Column("token", Text),
+    Column("expires", BigInteger),  # of the context, where it is looked for: when an open form lapses
     Index("ix_forms_submitted_by_jti", "submitted_by", "jti"),
     Index("ix_forms_state_jti", "state", "jti"),
+    Index("ix_forms_state_expires", "state", "expires"),
 )
 
 documents = Table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from vermilion import planning
 from vermilion.planning.drawing import draw
 from vermilion.planning.examples import DEMO, FOLDER
 from vermilion.planning.faults import Fault, PlanError
+from vermilion.planning.lines import Lines
 from vermilion.planning.model import Client, Person, Plan, Seal, Unit, organization_identifier
 from vermilion.planning.reading import Judged, load, read
 from vermilion.state import keyring, toml
@@ -150,6 +152,9 @@ def test_a_seal_without_algorithm_that_nobody_declares_is_refused() -> None:
         ('caption = "ARVED"', 'language = "et"', "seals[2].language", ("“et”", "[names]")),
         ('registration_number = "10000000"', 'registration_number = "VATZZ-1"', "registration_number", ("ZZ",)),
         ('registration_number = "10000000"', 'registration_number = "LEIXG-529900T8BM49AURSDO56"', "registration_number", ("LEI",)),
+        ('caption = "ARVED"', 'caption = "АRVED"', "seals[2].caption", ("Cyrillic",)),
+        ('caption = "ARVED"', f'caption = "{"A" * 61}"', "seals[2].caption", ("at most 60",)),
+        ('registration_number = "10000000"', 'registration_number = "1\\u202e"', "registration_number", ("U+202E",)),
         ('short_name = "kivirand"', 'short_name = "Kivi rand"', "short_name", ("“Kivi rand”",)),
         ('name = "Kivirand Raamatupidamine OÜ"', f'name = "{"K" * 61}"', "name", ("more than 60", "ring")),
         ('name = "Kivirand Raamatupidamine OÜ"', f'name = "{"K" * 65}"', "name", ("at most 64",)),
@@ -267,3 +272,28 @@ def test_the_commented_plan_names_all_that_there_is_and_every_comment_of_a_setti
     assert judged(whole).plan.clients[0].units == ["OFFICE"]
     for block in (Plan, Unit, Person, Seal, Client, AddressPlan):
         assert set(block.model_fields) <= found, block
+
+
+def test_a_blank_caption_is_none() -> None:
+    assert draw(judged(changed('caption = "ARVED"', 'caption = "  "')).plan).seals[1].caption == ""
+
+
+def test_where_services_listen_is_an_address_and_a_port_that_there_is() -> None:
+    plan = SMALL.read_text("utf-8") + '\n[addresses.listen]\nverify = "0.0.0.0"\nverfy = "::"\nocsp = "localhost"\n'
+    found = faulty(plan)
+    assert set(found) == {"addresses.listen.verfy", "addresses.listen.ocsp"}
+    assert found["addresses.listen.ocsp"][0] == line_of(plan, "localhost")
+
+
+def test_a_long_value_is_read_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = changed('roles = ["applicant"]', "roles = [\n" + '  "applicant",\n' * 5000 + "]")
+    asked: list[int] = []
+    loads = tomllib.loads
+
+    def counted(text: str) -> dict[str, Any]:
+        asked.append(len(text))
+        return loads(text)
+
+    monkeypatch.setattr("vermilion.planning.lines.tomllib.loads", counted)
+    assert Lines(plan).of(("seals", 1, "quorum")) == line_of(plan, "quorum = 0")
+    assert sum(asked) < 4 * len(plan)

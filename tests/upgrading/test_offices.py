@@ -139,6 +139,10 @@ def test_the_ca_knows_its_certificates_and_names_those_whose_holder_nobody_knows
 
 def test_the_workflows_forms_decisions_and_clients_are_read_as_ever(opened: Callable[[str], Engine]) -> None:
     with read(opened("workflow")) as connection:
+        ends = {
+            row.number: row.expires for row in connection.execute(select(workflow_tables.forms.c.number, workflow_tables.forms.c.expires))
+        }
+        units = directory_store.units(connection)
         forms = form_store.forms(connection, state=None, submitted_by=None, before=None, limit=200)
         by_state = {state: sum(form.state is state for form in forms) for state in FormState}
         clients = directory_store.clients(connection, "", 200)
@@ -149,4 +153,7 @@ def test_the_workflows_forms_decisions_and_clients_are_read_as_ever(opened: Call
         ).scalar_one()
     assert (len(forms), sum(documents), sum(map(len, attached)), open_events) == (17, 66, 0, 3)
     assert by_state[FormState.APPLIED] == 6 and by_state[FormState.APPROVED] == 9
+    waiting = [form for form in forms if form.state is FormState.APPLIED]
+    assert all(ends[form.number] == form.context.exp for form in waiting), "they lapse as those that are filed now"
+    assert len(units) == 2 and all(unit.active for unit in units)
     assert all(client.approved and client.unit in client.units for client in clients) and len(clients) == 3

@@ -145,7 +145,8 @@ def test_the_office_itself_is_no_clients_business(world: World) -> None:
     for method, path, body in (
         ("GET", "/v1/people", None), ("POST", "/v1/people", {}), ("GET", "/v1/clients", None), ("POST", "/v1/clients", {}), ("GET", "/v1/units", None),
         ("POST", "/v1/units", {}), ("GET", "/v1/policies", None), ("POST", "/v1/policies", {}), ("GET", "/v1/refused", None),
-        ("POST", "/v1/refused/1/close", {}), ("POST", "/v1/refused/999/close", {}),
+        ("POST", "/v1/refused/1/close", {}), ("POST", "/v1/refused/999/close", {}), ("POST", "/v1/units/OFFICE/rename", {"name": "Ours"}),
+        ("POST", "/v1/units/OFFICE/end", {}), ("POST", f"/v1/clients/{uuid7()}/remove", {}),
     ):  # fmt: skip
         answer = world.stranger.request(method, path, json=body)
         assert answer.status_code in (403, 400), (method, path)

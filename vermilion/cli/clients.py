@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from cryptography import x509
@@ -17,12 +17,12 @@ from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError
 from sealcore.ids import uuid7
 from sealcore.platform import identity
-from vermilion.cli import deciding, enrolling
-from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here
+from vermilion.cli import client_names, client_standing, deciding, enrolling
+from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here, is_there
 from vermilion.cli.enrolling import Issued, Waiting
 from vermilion.messages import text
 from vermilion.remote.ca_client import CaClient
-from vermilion.remote.workflow_client import PAGE, WorkflowClient, in_folder
+from vermilion.remote.workflow_client import WorkflowClient, in_folder
 from vermilion.state import identities
 from vermilion.state.layout import FOLDER_MODE
 from vermilion.state.trust_files import mtls_trust
@@ -76,14 +76,14 @@ def add_client(
 
 @app.command("renew", help=text("help.clients_renew"))
 def renew_client(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help=text("argument.bundle"))],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER|NAME", help=text("argument.bundle"))],
     *,
     ca: Annotated[str | None, typer.Option("--ca", metavar="HOST:PORT", help=text("option.ca"))] = None,
     persons: Several = None,
     state: State = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    folder = folder.absolute()
+    folder = folder.absolute() if is_there(folder) else client_standing.bundle(here(state), str(folder))
     try:
         until = identities.renew_client(folder, ca or here(state).office.listen("ca").target)
     except VermilionError as fault:
@@ -100,6 +100,9 @@ def renew_client(
     say("clients.renewed", folder=folder, until=until.strftime("%Y-%m-%d"))
 
 
+client_standing.add_to(app)
+
+
 @app.command("stop", help=text("help.clients_stop"))
 def stop_client(client: Client, persons: Several = None, state: State = DEFAULT) -> None:
     _admit(here(state), client, "stop", persons)
@@ -112,30 +115,9 @@ def allow_client(client: Client, persons: Several = None, state: State = DEFAULT
 
 def _admit(office: Here, name_or_uri: str, what: Literal["stop", "allow"], persons: list[str] | None) -> None:
     with office.workflow() as workflow:
-        client = _find(workflow, name_or_uri)
+        client = client_names.find(workflow, name_or_uri)
     title, parameters = text(f"clients.{what}_title", name=client["name"]), {"change": f"client_{what}", "client": client["uri"]}
     deciding.say_done(f"clients.{what}_done", deciding.register(office, title, parameters, persons), name=client["name"])
-
-
-def _all(workflow: WorkflowClient) -> list[Any]:
-    """Every client that the workflow knows, page after page."""
-    found: list[Any] = []
-    after: str | None = ""
-    while after is not None:
-        page = workflow.get("/v1/clients", after=after, limit=PAGE)
-        found, after = [*found, *page["clients"]], page["next"]
-    return found
-
-
-def _find(workflow: WorkflowClient, name_or_uri: str) -> Any:
-    """A client by name, id or URI; NOT_FOUND, or CONFLICT when two bear the name."""
-    found = _all(workflow)
-    matching = [one for one in found if name_or_uri in (one["id"], one["name"], one["uri"])]
-    if len(matching) != 1:
-        known = ", ".join(sorted(one["name"] for one in found)) or "none"
-        code = Code.CONFLICT if matching else Code.NOT_FOUND
-        raise VermilionError(code, f"{len(matching)} clients are called {name_or_uri!r}; there are: {known}")
-    return matching[0]
 
 
 def _certified(
@@ -161,7 +143,7 @@ def _registered(office: Here, workflow: WorkflowClient, name: str, units: Sequen
 
     CONFLICT while it has one or a form asks for one, for a client of other units, and where several clients bear the name.
     """
-    known = [one for one in _all(workflow) if one["name"] == name]
+    known = [one for one in client_names.every(workflow) if one["name"] == name and one["active"]]
     if not known:
         return str(workflow.post("/v1/clients", {"id": uuid7(), "name": name, "unit": units[0], "units": list(units[1:])})["uri"])
     if len(known) > 1:

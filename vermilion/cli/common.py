@@ -137,10 +137,26 @@ def read_certificates(path: Path) -> list[x509.Certificate]:
 
 
 def find_seal(signer: SignerClient, kind_or_id: str) -> signer_pb2.SealRecord:
-    """A seal by id, or by its kind where only one is of that kind; SEAL_UNKNOWN, CONFLICT."""
-    matching = [seal for seal in signer.seals() if kind_or_id in (seal.id, seal.kind)]
+    """A seal by id, kind, or the name in its certificate, which is what stands below its star; SEAL_UNKNOWN, CONFLICT.
+
+    A retired one is meant by its id, or where no other has the name.
+    """
+    return among_seals(signer.seals(), kind_or_id)
+
+
+def among_seals(found: Sequence[signer_pb2.SealRecord], kind_or_id: str) -> signer_pb2.SealRecord:
+    """One of these seals, as ``find_seal``."""
+    matching = [seal for seal in found if kind_or_id in (seal.id, seal.kind, seal_name(seal))]
+    matching = [seal for seal in matching if seal.state != "retired" or seal.id == kind_or_id] or matching
     if not matching:
         raise VermilionError(Code.SEAL_UNKNOWN, f"there is no seal {kind_or_id!r}; see `vermilion seals list`")
     if len(matching) > 1:
-        raise VermilionError(Code.CONFLICT, f"{len(matching)} seals are of the kind {kind_or_id!r}; use the id")
+        choice = ", ".join(f"{seal_name(seal)} ({seal.id})" for seal in matching)
+        raise VermilionError(Code.CONFLICT, f"{len(matching)} seals are called {kind_or_id!r}; name one by its name or id: {choice}")
     return matching[0]
+
+
+def seal_name(seal: signer_pb2.SealRecord) -> str:
+    """The common name in a seal's certificate."""
+    names = x509.load_der_x509_certificate(seal.certificate).subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""

@@ -90,7 +90,7 @@ def _preview(plan: Plan | None, ports_from: int | None) -> None:
         say("init.nothing_new")
         return
     office = drawing.draw(plan, ports_from)
-    say("init.would", "title", name=office.name, name_english=office.name_english, quorum=office.register_quorum)
+    say("init.would", "title", name=office.title, quorum=office.register_quorum)
     for section in preview.sections(office):
         say("blank")
         say(f"init.{section.title}", "title")

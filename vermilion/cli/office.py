@@ -16,7 +16,7 @@ from vermilion.ceremony import ensure
 from vermilion.cli.common import DEFAULT, AsJson, Ports, State, is_there, report
 from vermilion.messages import text
 from vermilion.operation import doctor as doctors
-from vermilion.operation.client_renewal import ClientRenewal, client_bundles
+from vermilion.operation.client_renewal import ClientRenewal, bundle_names
 from vermilion.operation.configuration import write_all
 from vermilion.operation.doctor import Health
 from vermilion.operation.launcher import Launcher, is_held, require_ports, running
@@ -28,7 +28,6 @@ from vermilion.state.layout import Layout
 from vermilion.state.office import Office
 from vermilion.terminal import console, emit_json, say, show_pairs
 
-OPERATOR = "operator"
 WAIT_S = 0.2
 HEALTH_STYLES = {Health.WELL: ("✓", "valid"), Health.WARNING: ("!", "undetermined"), Health.FAULT: ("✗", "invalid")}
 
@@ -143,7 +142,7 @@ def _changed(change: Change) -> None:
 
 
 def _addresses(layout: Layout, office: Office) -> None:
-    say("up.running", "title", name=office.name, name_english=office.name_english)
+    say("up.running", "title", name=office.title)
     show_pairs(
         [
             (text("up.page"), office.url("verify") + "/"),
@@ -163,4 +162,4 @@ def _addresses(layout: Layout, office: Office) -> None:
 
 def bundles(layout: Layout) -> str:
     """The certificate bundles of clients that lie with the office."""
-    return " · ".join(str(one) for one in client_bundles(layout) if one.name != OPERATOR) or text("up.no_client")
+    return " · ".join(str(layout.tls(name)) for name in bundle_names(layout)) or text("up.no_client")

@@ -37,6 +37,7 @@ from vermilion.cli import (
     sealing,
     seals,
     templates,
+    units,
     verifying,
 )
 from vermilion.messages import hints, text
@@ -114,6 +115,7 @@ for name, group, panel in (
     ("grants", grants.app, "duties"),
     ("templates", templates.app, "duties"),
     ("people", people.app, "duties"),
+    ("units", units.app, "duties"),
     ("issuers", issuers.app, "duties"),
     ("clients", clients.app, "duties"),
     ("ca", ca.app, "authorities"),

@@ -22,7 +22,7 @@ from vermilion import client, exits
 from vermilion.cli.common import DEFAULT, AsJson, Here, State, find_person, find_seal, here
 from vermilion.client.people import decide
 from vermilion.messages import text
-from vermilion.planning.examples import DEMO_CLIENT
+from vermilion.operation.client_renewal import bundle_names
 from vermilion.remote.workflow_client import tls_of
 from vermilion.terminal import console, duration, emit_json, rate_text, say, show_pairs, show_table
 from vermilion.use_cases import ended, placing
@@ -49,12 +49,12 @@ def seal(
     title: Annotated[str | None, typer.Option("--title", help=text("option.title"))] = None,
     applicant: Annotated[str | None, typer.Option("--applicant", help=text("option.applicant"))] = None,
     form_number: Annotated[str | None, typer.Option("--form", help=text("option.form"))] = None,
-    out: Annotated[Path, typer.Option("--out", help=text("option.out"))] = Path("sealed"),
+    out: Annotated[Path | None, typer.Option("--out", help=text("option.out"))] = None,
     visible: Annotated[bool, typer.Option("--visible/--invisible", help=text("option.visible"))] = True,
     certification: Annotated[Certified | None, typer.Option("--certification", help=text("option.certification"))] = None,
     again: Annotated[bool, typer.Option("--again", help=text("option.again"))] = False,
     wait_s: Annotated[float, typer.Option("--wait", min=0, help=text("option.wait"))] = 86_400,
-    identity: Annotated[str, typer.Option("--client", help=text("option.client"))] = DEMO_CLIENT,
+    identity: Annotated[str | None, typer.Option("--client", help=text("option.client"))] = None,
     state: State = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
@@ -62,6 +62,7 @@ def seal(
     said = {"--applicant": applicant, "--title": title, "--certification": certification}
     if form_number is not None and (idle := [option for option, value in said.items() if value is not None]):
         raise VermilionError(Code.INVALID_ARGUMENT, text("seal.settled", number=form_number, options=", ".join(idle)))
+    out, identity = out or _folder_for(files), identity or _client(office)
     documents = placing.collect(files, without=out)
     with client.Office(
         office.office.url("workflow", scheme="https"), office.office.listen("signer").target, tls_of(office.layout, identity)
@@ -99,6 +100,28 @@ def seal(
     else:
         _summary(outcomes, form.number, out, elapsed_s=elapsed_s, rate=ended_now / max(elapsed_s, 0.001))
     raise typer.Exit(exits.REFUSED if any(one.outcome == "refused" for one in outcomes) else exits.DONE)
+
+
+def _folder_for(files: list[Path]) -> Path:
+    """Where results go unless it is said: beside what they are made of, by its name. INVALID_ARGUMENT where several things are sealed."""
+    if len(files) != 1:
+        raise VermilionError(Code.INVALID_ARGUMENT, text("seal.where"), rule=text("seal.where_rule"))
+    one = files[0].resolve()
+    return one.parent / f"{one.name if one.is_dir() else one.stem}-sealed"
+
+
+def _client(office: Here) -> str:
+    """The client that applies unless it is said: the only one whose bundle lies with the office, or the first of its plan.
+
+    NOT_FOUND where there is none, INVALID_ARGUMENT where there are several and the plan has none.
+    """
+    names = bundle_names(office.layout)
+    planned = [name for name in office.office.clients if name in names]
+    if not names:
+        raise VermilionError(Code.NOT_FOUND, text("seal.no_client"), rule=text("seal.no_client_rule"))
+    if not planned and len(names) > 1:
+        raise VermilionError(Code.INVALID_ARGUMENT, text("seal.which_client", names=", ".join(names)))
+    return (planned or names)[0]
 
 
 def _seal(
@@ -187,7 +210,8 @@ def _work(office: Here, line: client.Office, asked: _Asked, *, quiet: bool) -> _
             found = found.without_form()
         work = _applied(office, line, asked, seal, found)
     if not quiet:
-        say("seal.applied", number=work.form.number, quorum=work.form.context.policy.quorum, folder=_to_look_at(asked.files))
+        quorum = work.form.context.policy.quorum
+        say("seal.applied" if quorum else "seal.approved_alone", number=work.form.number, quorum=quorum, folder=_to_look_at(asked.files))
         if found.done:
             say("seal.partly", numbers=", ".join(found.forms), done=len(found.done), total=len(asked.documents))
     return work

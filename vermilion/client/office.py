@@ -212,8 +212,8 @@ class Office:
                     return form
                 case "rejected":
                     raise VermilionError(Code.FORM_REJECTED, f"form {number} was rejected: {form.reason}")
-                case "withdrawn":
-                    raise VermilionError(Code.FORM_STATE, f"form {number} is withdrawn")
+                case "withdrawn" | "lapsed":
+                    raise VermilionError(Code.FORM_STATE, f"form {number} is {form.state}")
             if deadline_s is not None and time.monotonic() >= deadline_s:
                 raise VermilionError(Code.DEADLINE_EXCEEDED, f"form {number} is not approved yet")
             time.sleep(POLL_S)

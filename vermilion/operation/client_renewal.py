@@ -20,6 +20,7 @@ from vermilion.remote.workflow_client import in_folder
 from vermilion.services import SERVICES
 from vermilion.state.layout import Layout
 
+OPERATOR: Final = "operator"
 ROUND_S: Final = 3600.0
 
 
@@ -55,6 +56,11 @@ class ClientRenewal:
                 with suppress(OSError):  # a terminal that is gone keeps the others from nothing either
                     self._report(folder, typed(raised))
         return renewed
+
+
+def bundle_names(layout: Layout) -> list[str]:
+    """The names of the business systems whose bundles lie with the office."""
+    return [folder.name for folder in client_bundles(layout) if folder.name != OPERATOR]
 
 
 def client_bundles(layout: Layout) -> list[Path]:

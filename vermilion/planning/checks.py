@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -13,6 +15,7 @@ from sealcore.errors import VermilionError
 from signer.pdf.picture import LONGEST_NAME, round_seal
 from vermilion.messages import text
 from vermilion.operation.doctor import FONT_FILE
+from vermilion.operation.ports import default_ports
 from vermilion.planning.faults import Fault
 from vermilion.planning.lines import Path
 from vermilion.planning.model import COUNTRIES, MOST_ORGANIZATION, is_whole_identifier, organization_identifier
@@ -43,6 +46,7 @@ def faults(plan: Values, *, resolves: Resolve = resolve) -> list[Fault]:
         *_pictures(plan),
         *_seals(plan),
         *_clients(plan),
+        *_listening(plan),
         *_hosts(plan, resolves),
     ]
 
@@ -73,10 +77,10 @@ def _texts(row: Values, name: str) -> list[str]:
 
 
 def _doubled(found: Sequence[tuple[Path, str]], key: str) -> Iterator[Fault]:
-    """A fault for every value but the first that is there already, whatever its letters' case."""
+    """A fault for every value but the first that is there already, in whatever case, spacing and composition."""
     seen: dict[str, Path] = {}
     for path, value in found:
-        first = seen.setdefault(value.casefold(), path)
+        first = seen.setdefault(" ".join(unicodedata.normalize("NFKC", value).casefold().split()), path)
         if value and first != path:
             yield _fault(path, key, name=value, first=Fault(first, "", "").where)
 
@@ -231,6 +235,26 @@ def _hosts(plan: Values, resolves: Resolve) -> Iterator[Fault]:
     for path, host in hosts:
         if host and not known.setdefault(host, _resolves(host, resolves)):
             yield _fault(path, "host_unknown", warning=True, host=host)
+
+
+def _listening(plan: Values) -> Iterator[Fault]:
+    """Ports that there are, and addresses of this machine as a listener takes them."""
+    addresses = plan.get("addresses")
+    listen = addresses.get("listen") if isinstance(addresses, Mapping) else None
+    known = default_ports()
+    for name, host in listen.items() if isinstance(listen, Mapping) else ():
+        if name not in known:
+            yield _fault(("addresses", "listen", name), "port_unknown", name=name, known=", ".join(known))
+        if isinstance(host, str) and not _is_address(host):
+            yield _fault(("addresses", "listen", name), "no_address", host=host)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _host(url: str) -> str:

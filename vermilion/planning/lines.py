@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
+_CLOSING: Final = re.compile(r"[]}]|\"\"\"|'''")
 Path = tuple[str | int, ...]
 
 
@@ -57,7 +60,9 @@ def _statements(content: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(content.split("\n"), 1):
         if not begun and (not line.strip() or line.lstrip().startswith("#")):
             continue
-        begun, first = (f"{begun}\n{line}", first) if begun else (line, number)
+        whole, (begun, first) = not begun, (f"{begun}\n{line}", first) if begun else (line, number)
+        if not (whole or _CLOSING.search(line)):
+            continue  # a long value is not read anew with each of its lines
         try:
             tomllib.loads(begun)
         except tomllib.TOMLDecodeError:

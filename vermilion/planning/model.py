@@ -54,6 +54,10 @@ def _said(description: str, /, **more: Any) -> Any:
     return Field(description=description, **more)
 
 
+def _name_or_nothing(value: str) -> str:
+    return _name(value) if value else value
+
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_name)]
 RegisteredName = Annotated[str, StringConstraints(min_length=1, max_length=MOST_ORGANIZATION, strip_whitespace=True), AfterValidator(_name)]
 UnitCode = Annotated[str, StringConstraints(pattern=UNIT_PATTERN)]
@@ -110,10 +114,10 @@ class Seal(PlanBlock):
         "how many people give a standing approval that no template bounds; the larger of quorum and register_quorum where it is left out",
         default=None,
     )
-    caption: str = _said(
+    caption: Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_name_or_nothing)] = _said(
         f"what stands below the star of the picture, at most {LONGEST_NAME} characters; may be empty", default="", max_length=LONGEST_NAME
     )
-    number: str = _said(
+    number: Annotated[str, StringConstraints(strip_whitespace=True)] = _said(
         "what stands along the bottom of the picture, at most 30 characters; may be empty", default="", max_length=LONGEST_NAME // 2
     )
     language: Language | None = _said(
@@ -143,7 +147,9 @@ class Plan(PlanBlock):
     )
     names: dict[Language, RegisteredName] = _said("names in further languages, by language tag (et, zh-Hant)", default_factory=dict)
     country: Country = _said("two capital letters of ISO 3166-1, such as EE or CN")
-    registration_number: Annotated[str, StringConstraints(min_length=1, max_length=58, strip_whitespace=True)] | None = _said(
+    registration_number: (
+        Annotated[str, StringConstraints(min_length=1, max_length=58, strip_whitespace=True), AfterValidator(_name)] | None
+    ) = _said(
         "the number in the country's register of companies, or a whole identifier of ETSI EN 319 412-1 such as VATEE-100931558 or "
         "LEIXG-…; certificates get a local number where it is left out",
         default=None,

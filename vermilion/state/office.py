@@ -132,6 +132,11 @@ class Office(Block):
         units = [{"code": FIRST_UNIT, "name": "Demonstration"}, {"code": values["unit"], "name": values["name_english"]}]
         return {**values, "units": units, "client_units": dict.fromkeys(values.get("clients", {}), (FIRST_UNIT,))}
 
+    @property
+    def title(self) -> str:
+        """The registered name and, where it is another, the English one."""
+        return self.name if self.name_english == self.name else f"{self.name} · {self.name_english}"
+
     def listen(self, port: str) -> Listen:
         return Listen(port=self.ports[port])
 

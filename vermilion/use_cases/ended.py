@@ -28,6 +28,8 @@ def why(form: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Code, str] |
             return Code.FORM_REJECTED, text("ended.rejected", number=number, person=person, reason=reason)
         case "withdrawn":
             return Code.FORM_STATE, text("ended.withdrawn", number=number)
+        case "lapsed":
+            return Code.FORM_STATE, text("ended.lapsed", number=number)
     if performance.get("state") in _FAILED:
         refusal = {"code": performance["code"], "reason": performance.get("closed_reason") or performance["reason"]}
         return code_named(performance["code"], Code.FORM_STATE), text("ended.refused", number=number, **refusal)

@@ -26,13 +26,14 @@ _ALONE = frozenset({Role.OPERATOR, Role.AUDITOR})
 
 @dataclass(frozen=True)
 class Unit:
-    """A part of the organisation; its code begins the numbers of its forms."""
+    """A part of the organisation; its code begins the numbers of its forms. One that has ended (not ``active``) takes nothing new."""
 
     code: str
     name: str
+    active: bool = True
 
     def __post_init__(self) -> None:
-        if not re.match(UNIT_PATTERN, self.code):
+        if not re.fullmatch(UNIT_PATTERN, self.code):
             raise VermilionError(Code.INVALID_ARGUMENT, "a unit's code is 1 to 16 capital letters and digits, a letter first")
 
 

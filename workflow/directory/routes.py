@@ -11,7 +11,7 @@ from workflow.directory import use_cases as directory
 from workflow.office import Office
 from workflow.principal import Principal
 from workflow.web.openapi import PROBLEMS
-from workflow.web.parameters import After, Limit
+from workflow.web.parameters import After, Id, Limit, UnitCode
 
 
 def routes(office: Office, operator: Any) -> APIRouter:
@@ -32,13 +32,23 @@ def routes(office: Office, operator: Any) -> APIRouter:
     @router.get("/units")
     def list_units(_caller: Principal = operator) -> schemas.Units:
         """All units."""
-        return schemas.Units(units=[schemas.Unit(code=one.code, name=one.name) for one in directory.units(office)])
+        return schemas.Units(units=[schemas.unit(one) for one in directory.units(office)])
 
     @router.post("/units", status_code=201)
     def add_unit(body: schemas.Unit, caller: Principal = operator) -> schemas.Unit:
         """Adds a unit; its code begins the numbers of its forms."""
         directory.add_unit(office, caller.uri, body.to_domain())
         return body
+
+    @router.post("/units/{code}/rename")
+    def rename_unit(code: UnitCode, body: schemas.UnitName, caller: Principal = operator) -> schemas.KnownUnit:
+        """Another name for a unit; its code stays, as numbers of forms begin with it."""
+        return schemas.unit(directory.rename_unit(office, caller.uri, code, body.name))
+
+    @router.post("/units/{code}/end")
+    def end_unit(code: UnitCode, caller: Principal = operator) -> schemas.KnownUnit:
+        """From now on no form is filed under the unit, and no person or client enters it; what is open is decided on as before."""
+        return schemas.unit(directory.end_unit(office, caller.uri, code))
 
     @router.get("/clients")
     def list_clients(after: After = "", limit: Limit = 100, _caller: Principal = operator) -> schemas.Clients:
@@ -52,5 +62,12 @@ def routes(office: Office, operator: Any) -> APIRouter:
 
         Until that is approved, `approved` is false, and a seal whose quorum is 0 asks one approver of it."""
         return schemas.client(directory.add_client(office, caller.uri, body.to_domain(office.bounds.office_unit)))
+
+    @router.post("/clients/{client}/remove")
+    def remove_client(client: Id, caller: Principal = operator) -> schemas.Client:
+        """The business system applies for nothing any more, for good: its open forms are taken back, and its name is free.
+
+        Its certificate is revoked at the CA, which `vermilion clients remove` does."""
+        return schemas.client(directory.remove_client(office, caller.uri, client))
 
     return router

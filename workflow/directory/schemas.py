@@ -22,10 +22,24 @@ class Unit(Body):
         return model.Unit(self.code, self.name)
 
 
+class KnownUnit(Body):
+    """A part of the organisation; one that is not `active` has ended and takes nothing new."""
+
+    code: UnitCode
+    name: Name
+    active: bool
+
+
+class UnitName(Body):
+    """Another name for a unit."""
+
+    name: Name
+
+
 class Units(Body):
     """All units."""
 
-    units: list[Unit]
+    units: list[KnownUnit]
 
 
 class NewPerson(Body):
@@ -94,6 +108,11 @@ class Clients(Body):
 
     clients: list[Client]
     next: Uuid | None
+
+
+def unit(one: model.Unit) -> KnownUnit:
+    """A unit."""
+    return KnownUnit(code=one.code, name=one.name, active=one.active)
 
 
 def person(one: model.Person) -> Person:

@@ -14,7 +14,29 @@ from workflow.rows import insert_row
 
 def units(connection: Connection) -> list[Unit]:
     """All units, by code."""
-    return [Unit(row.code, row.name) for row in connection.execute(select(tables.units).order_by(tables.units.c.code))]
+    return [Unit(row.code, row.name, row.active) for row in connection.execute(select(tables.units).order_by(tables.units.c.code))]
+
+
+def unit(connection: Connection, code: str, *, lock: bool = False) -> Unit:
+    """One unit; NOT_FOUND. With ``lock`` its row stays ours until the transaction ends."""
+    query = select(tables.units).where(tables.units.c.code == code)
+    row = connection.execute(query.with_for_update() if lock else query).first()
+    if row is None:
+        raise VermilionError(Code.NOT_FOUND, f"there is no unit {code}")
+    return Unit(row.code, row.name, row.active)
+
+
+def open_unit(connection: Connection, code: str) -> Unit:
+    """One unit that takes new forms, people and clients; NOT_FOUND, UNIT_NOT_ALLOWED for one that has ended."""
+    found = unit(connection, code)
+    if not found.active:
+        raise VermilionError(Code.UNIT_NOT_ALLOWED, f"the unit {code} has ended; it takes nothing new")
+    return found
+
+
+def change_unit(connection: Connection, changed: Unit) -> None:
+    """Writes a unit's name, and whether it goes on."""
+    connection.execute(update(tables.units).where(tables.units.c.code == changed.code).values(name=changed.name, active=changed.active))
 
 
 def unit_exists(connection: Connection, code: str) -> bool:
@@ -93,8 +115,13 @@ def clients(connection: Connection, after: str, limit: int) -> list[Client]:
 
 
 def client_names(connection: Connection) -> list[str]:
-    """The names of all clients."""
-    return list(connection.execute(select(tables.clients.c.name)).scalars())
+    """The names of all clients that were not removed."""
+    return list(connection.execute(select(tables.clients.c.name).where(tables.clients.c.active)).scalars())
+
+
+def remove_client(connection: Connection, client_id: str) -> None:
+    """Takes a client's leave to apply, for good."""
+    connection.execute(update(tables.clients).where(tables.clients.c.id == client_id).values(active=False))
 
 
 def add_client(connection: Connection, new: Client) -> None:

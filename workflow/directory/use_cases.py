@@ -13,6 +13,8 @@ from sealcore.protocol.p256 import require_canonical
 from workflow.delivery import events
 from workflow.directory import store as directory_store
 from workflow.directory.model import Client, Person, Unit
+from workflow.forms import store as form_store
+from workflow.forms.model import FormState
 from workflow.office import Office
 
 
@@ -20,6 +22,42 @@ def add_unit(office: Office, by: str, unit: Unit) -> Unit:
     """CONFLICT when the code is taken."""
     _add(office, by, "unit.added", unit.code, lambda connection: directory_store.add_unit(connection, unit))
     return unit
+
+
+def rename_unit(office: Office, by: str, code: str, name: str) -> Unit:
+    """Another name for a unit; its code stays, as numbers of forms begin with it. NOT_FOUND."""
+
+    def rename(unit: Unit) -> Unit:
+        return replace(unit, name=name)
+
+    return _change_unit(office, by, "unit.renamed", code, rename)
+
+
+def end_unit(office: Office, by: str, code: str) -> Unit:
+    """From now on no form is filed under a unit, and no person or client enters it; what is open is decided on as before.
+
+    NOT_FOUND; CONFLICT for the office's own unit, under which acts are filed.
+    """
+    if code == office.bounds.office_unit:
+        raise VermilionError(
+            Code.CONFLICT, f"{code} is the office's own unit, under which changes of the register are filed; it does not end"
+        )
+
+    def end(unit: Unit) -> Unit:
+        return replace(unit, active=False)
+
+    return _change_unit(office, by, "unit.ended", code, end)
+
+
+def _change_unit(office: Office, by: str, event: str, code: str, change: Callable[[Unit], Unit]) -> Unit:
+    """The unit, changed; the same change again changes nothing and is no event."""
+    now = office.now()
+    with write(office.engine) as connection:
+        before = directory_store.unit(connection, code, lock=True)
+        if (changed := change(before)) != before:
+            directory_store.change_unit(connection, changed)
+            events.record(connection, events.AUDIT, event, now, subject=code, by=by)
+    return changed
 
 
 def add_person(office: Office, by: str, person: Person) -> Person:
@@ -31,7 +69,7 @@ def add_person(office: Office, by: str, person: Person) -> Person:
     check_key(person.public_key)
 
     def add(connection: Any) -> None:
-        _check_unit(connection, person.unit)
+        directory_store.open_unit(connection, person.unit)
         directory_store.add_person(connection, person)
 
     _add(office, by, "person.added", person.id, add, person=person.id)
@@ -44,13 +82,35 @@ def add_client(office: Office, by: str, client: Client) -> Client:
     client = replace(client, approved=False)
 
     def add(connection: Any) -> None:
-        _check_unit(connection, client.unit)
+        for unit in sorted(client.units):
+            directory_store.open_unit(connection, unit)
         if client.name.casefold() in (name.casefold() for name in directory_store.client_names(connection)):
             raise VermilionError(Code.CONFLICT, f"a client is called {client.name} already")
         directory_store.add_client(connection, client)
 
     _add(office, by, "client.added", client.id, add)
     return client
+
+
+def remove_client(office: Office, by: str, client_id: str) -> Client:
+    """A business system applies for nothing any more, for good; its open forms are taken back, and its name is free. NOT_FOUND.
+
+    Its certificate is the CA's to revoke, and tokens that it holds are the signer's to stop.
+    """
+    now = office.now()
+    with write(office.engine) as connection:
+        client = directory_store.find_client(connection, client_id)
+        if client is None:
+            raise VermilionError(Code.NOT_FOUND, f"there is no client {client_id}")
+        if client.active:
+            directory_store.remove_client(connection, client_id)
+            events.record(connection, events.AUDIT, "client.removed", now, subject=client_id, by=by)
+            for number in form_store.waiting_of(connection, client.uri):
+                form = form_store.form(connection, number, lock=True)
+                if form.state is FormState.APPLIED:
+                    form_store.end(connection, form.withdrawn(client.uri, now))
+                    events.record_form(connection, "form.withdrawn", form, now, by=by)
+    return replace(client, active=False)
 
 
 def units(office: Office) -> list[Unit]:
@@ -80,11 +140,6 @@ def check_id(value: str) -> None:
 def check_key(spki_der: bytes) -> None:
     """INVALID_ARGUMENT unless it is a P-256 key in its one encoding: the database tells keys apart by their bytes."""
     require_canonical(spki_der)
-
-
-def _check_unit(connection: Any, code: str) -> None:
-    if not directory_store.unit_exists(connection, code):
-        raise VermilionError(Code.NOT_FOUND, f"there is no unit {code}")
 
 
 def _add(office: Office, by: str, event: str, subject: str, add: Callable[[Any], None], *, person: str = "") -> None:

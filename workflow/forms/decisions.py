@@ -106,8 +106,7 @@ def _reject(office: Office, received: Received, number: str) -> Outcome:
     with write(office.engine) as connection:
         form = _opened(connection, received, number)
         decided = _recorded(connection, form, received).rejected(received.reason, received.received)
-        form_store.settle(connection, decided)
-        form_store.drop_attachments(connection, number)
+        form_store.end(connection, decided)
     return Outcome(decided, Standing(frozenset(), form.context.policy.quorum, applicant_signed=False))
 
 

@@ -18,6 +18,7 @@ class FormState(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
     WITHDRAWN = "withdrawn"
+    LAPSED = "lapsed"  # nobody decided, or too few did, within its term
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Form:
 
     def check_open(self, now: int) -> None:
         """FORM_STATE unless decisions may still change it; TOKEN_EXPIRED past its term."""
-        if self.state is not FormState.APPLIED:
+        if self.state not in (FormState.APPLIED, FormState.LAPSED):
             raise VermilionError(Code.FORM_STATE, f"form {self.number} is {self.state}")
         if now >= self.context.exp:
             raise VermilionError(Code.TOKEN_EXPIRED, f"the term of form {self.number} has ended")
@@ -84,6 +85,12 @@ class Form:
         if self.state is not FormState.APPLIED:
             raise VermilionError(Code.FORM_STATE, f"form {self.number} is {self.state}; only an open form is withdrawn")
         return replace(self, state=FormState.WITHDRAWN, settled=now)
+
+    def lapsed(self, now: int) -> Form:
+        """The form, after its term went by without enough decisions; it keeps its number. FORM_STATE for one that is settled, or has time left."""
+        if self.state is not FormState.APPLIED or now < self.context.exp:
+            raise VermilionError(Code.FORM_STATE, f"form {self.number} is {self.state}; only an open form lapses, past its term")
+        return replace(self, state=FormState.LAPSED, settled=now)
 
     def rejected(self, reason: str, now: int) -> Form:
         """The form, refused for good; INVALID_ARGUMENT without a reason."""

@@ -59,6 +59,7 @@ def add_form(connection: Connection, form: Form, token: str | None) -> None:
         "settled": form.settled,
         "reason": form.reason,
         "token": token,
+        "expires": form.context.exp,
     }
     connection.execute(insert(tables.forms).values(values))
 
@@ -149,6 +150,25 @@ def attached_bytes(connection: Connection, submitted_by: str, since: int) -> int
 def _waits(submitted_by: str, since: int) -> ColumnElement[bool]:
     mine = (tables.forms.c.submitted_by == submitted_by) & (tables.forms.c.state == str(FormState.APPLIED))
     return mine & (tables.forms.c.created > since)
+
+
+def waiting_of(connection: Connection, submitted_by: str) -> list[str]:
+    """The numbers of a caller's open forms."""
+    mine = (tables.forms.c.submitted_by == submitted_by) & (tables.forms.c.state == str(FormState.APPLIED))
+    return list(connection.execute(select(tables.forms.c.number).where(mine).order_by(tables.forms.c.jti)).scalars())
+
+
+def past_term(connection: Connection, now: int, limit: int) -> list[str]:
+    """The numbers of open forms whose term has ended, those that ended first."""
+    forms = tables.forms
+    ended = (forms.c.state == str(FormState.APPLIED)) & (forms.c.expires <= now)
+    return list(connection.execute(select(forms.c.number).where(ended).order_by(forms.c.expires).limit(limit)).scalars())
+
+
+def end(connection: Connection, form: Form) -> None:
+    """Writes the state of a form of which nothing will come, and lets go of its files."""
+    settle(connection, form)
+    drop_attachments(connection, form.number)
 
 
 def settle(connection: Connection, form: Form, token: str | None = None) -> None:

@@ -64,8 +64,7 @@ def submit(office: Office, caller: Principal, application: Application) -> Form:
     with write(office.engine) as connection:
         client = directory_store.client_by_uri(connection, caller.uri)
         unit = access.unit_for(caller, client, application.unit, office_unit=office.bounds.office_unit)
-        if not directory_store.unit_exists(connection, unit):
-            raise VermilionError(Code.NOT_FOUND, f"there is no unit {unit}")
+        directory_store.open_unit(connection, unit)
         if application.applicant is not None:
             access.require_applicant(directory_store.find_person(connection, application.applicant), unit)
         if client is not None:
@@ -147,8 +146,7 @@ def withdraw(office: Office, caller: Principal, number: str) -> Form:
         form = form_store.form(connection, number, lock=True)
         access.require_visible(caller, form)
         form = form.withdrawn(caller.uri, now)
-        form_store.settle(connection, form)
-        form_store.drop_attachments(connection, number)
+        form_store.end(connection, form)
         events.record_form(connection, "form.withdrawn", form, now, by=caller.uri)
     return form
 
@@ -166,6 +164,8 @@ def fetch_token(office: Office, caller: Principal, number: str) -> str:
     access.require_token_holder(caller, form)
     if form.state is FormState.REJECTED:
         raise VermilionError(Code.FORM_REJECTED, f"form {number} was rejected: {form.reason}")
+    if form.state is FormState.LAPSED:
+        raise VermilionError(Code.TOKEN_EXPIRED, f"the term of form {number} has ended")
     if form.state is not FormState.APPROVED or jws is None:
         raise VermilionError(Code.FORM_STATE, f"form {number} is {form.state}; only an approved form has a token")
     if office.now() >= form.context.exp:

@@ -76,7 +76,7 @@ Millipoints = Annotated[int, Field(ge=-SINT32, le=SINT32)]
 Quorum = Annotated[int, Field(ge=0, le=MOST_PERSONS)]
 Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
 RoleName = Literal["applicant", "approver", "officer", "operator", "auditor"]
-State = Literal["applied", "approved", "rejected", "withdrawn"]
+State = Literal["applied", "approved", "rejected", "withdrawn", "lapsed"]
 
 
 def bytes_of(text: str) -> bytes:
