@@ -20,7 +20,9 @@ import signer.app
 import signer.settings
 import signer.worker.process
 import vermilion.cli.program
+import vermilion.operation.programs
 from sealcore.platform.log import configure
+from tests.support.nursery import Nursery
 
 MORE: Final = (
     *(
@@ -43,6 +45,7 @@ MORE: Final = (
         "workflow.app",
         "workflow.directory.seed",
     ),
+    *("hsm_config.keygen", "vermilion.ceremony.people_keys", "vermilion.ceremony.picture", "vermilion.ceremony.token_requests"),
     "tests.ca.office",
 )
 for module in MORE:
@@ -57,27 +60,43 @@ def _signer(arguments: Sequence[str]) -> int:
 
 
 def _vermilion(arguments: Sequence[str]) -> int:
-    """The command, in the folder and the environment that stand before its arguments."""
+    """The command, in the folder and the environment that stand before its arguments; the steps of a ceremony come from here too."""
     place, *rest = arguments
+    steps = Nursery(Path(sys.argv[1])).program("step of vermilion", place)
+    vermilion.operation.programs.PYTHON = (sys.executable, *steps)
+    _take(place)
+    configure("vermilion", "CRITICAL")  # as its own ``main`` does
+    return vermilion.cli.program.run(rest)
+
+
+def _step(arguments: Sequence[str]) -> int:
+    """A module as the main program, in the folder and the environment that stand before its name."""
+    place, module, *rest = arguments
+    _take(place)
+    return _run(module, rest)
+
+
+def _take(place: str) -> None:
     folder, environment = json.loads(place)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    configure("vermilion", "CRITICAL")  # as its own ``main`` does
-    return vermilion.cli.program.run(rest)
 
 
 OTHERS: Final[dict[str, Callable[[Sequence[str]], int]]] = {
     "signer with workers": _signer,
     "signer.worker": signer.worker.process.main,
+    "step of vermilion": _step,
     "vermilion": _vermilion,
 }
 
 
 def main(name: str, arguments: Sequence[str]) -> int:
     """In the forked child: runs one of ``OTHERS``, or else the module of this name as the main program."""
-    if name in OTHERS:
-        return OTHERS[name](arguments)
+    return OTHERS[name](arguments) if name in OTHERS else _run(name, arguments)
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
     sys.argv[:] = [name, *arguments]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # runpy's, of a module that is imported already

@@ -12,6 +12,7 @@ from typing import Final
 
 from sealcore.errors import Code, VermilionError
 
+PYTHON: tuple[str, ...] = (sys.executable, "-m")  # runs a module as the main program; tests have a faster way
 TIMEOUT_S = 600.0  # an RSA-4096 key in SoftHSM takes up to half a minute on a slow core
 TRACEBACK: Final = "Traceback (most recent call last):"
 _TYPED = re.compile(r"\b([A-Z][A-Z_]{3,}): (.+)")
@@ -25,7 +26,7 @@ def environment() -> dict[str, str]:
 def run(module: str, *arguments: str | Path, stdin: bytes = b"") -> bytes:
     """Standard output of ``python -m module``; raises the typed error that it ended with, or INTERNAL."""
     done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
+        [*PYTHON, module, *map(str, arguments)],
         input=stdin,
         capture_output=True,
         env=environment(),
