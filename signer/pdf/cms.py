@@ -14,10 +14,14 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sealcore import compiled
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import RSA_BITS, Algorithm
 from signer.pdf import der
 from signer.pdf.plan import HOLE_STEP_BYTES
+
+if compiled.AVAILABLE:
+    from sealcore.compiled import core
 
 _DATA: Final = der.object_identifier("1.2.840.113549.1.7.1")
 _SIGNED_DATA: Final = der.object_identifier("1.2.840.113549.1.7.2")
@@ -59,6 +63,12 @@ class SignatureTemplate:
         self._prepare_attributes(certificate_der)
         self._prepare_signed_data(certificate, certificate_der, chain)
         self._pieces = lru_cache(_LENGTHS_HELD)(self._make_pieces)
+        self.compiled = self._in_the_core(certificate_der, chain) if compiled.AVAILABLE else None
+
+    def _in_the_core(self, certificate_der: bytes, chain: Sequence[x509.Certificate]) -> core.SealTemplate:
+        """The same, for batches."""
+        kind = "rsa" if self.algorithm.is_rsa else str(self.algorithm)
+        return core.SealTemplate(kind, certificate_der, _issuing(chain))
 
     def _prepare_attributes(self, certificate_der: bytes) -> None:
         # ESSCertIDv2 with its default hash (SHA-256) left out, as DER asks; no issuerSerial: the hash says it all.
@@ -78,11 +88,13 @@ class SignatureTemplate:
 
     def _prepare_signed_data(self, certificate: x509.Certificate, certificate_der: bytes, chain: Sequence[x509.Certificate]) -> None:
         digest_algorithm = _DIGEST_ALGORITHMS[self.hash_name]
-        issuing = [each.public_bytes(Encoding.DER) for each in chain if each.subject != each.issuer]
         # Version 1: X.509 certificates alone, content of type id-data, a SignerInfo of version 1 (RFC
         # 5652 §5.1).
         self._signed_data_head = (
-            der.integer(1) + der.set_of([digest_algorithm]) + der.sequence(_DATA) + der.set_of({certificate_der, *issuing}, der.CONTEXT_0)
+            der.integer(1)
+            + der.set_of([digest_algorithm])
+            + der.sequence(_DATA)
+            + der.set_of({certificate_der, *_issuing(chain)}, der.CONTEXT_0)
         )
         issuer_and_serial = der.sequence(certificate.issuer.public_bytes(), der.integer(certificate.serial_number))
         self._signer_head = der.integer(1) + issuer_and_serial + digest_algorithm
@@ -133,6 +145,11 @@ class SignatureTemplate:
         if self.algorithm.is_rsa:
             return RSA_BITS[self.algorithm] // 8
         return _LONGEST_ECDSA_BYTES[self.algorithm]
+
+
+def _issuing(chain: Sequence[x509.Certificate]) -> list[bytes]:
+    """DER of those that are sent along."""
+    return [each.public_bytes(Encoding.DER) for each in chain if each.subject != each.issuer]
 
 
 def _attribute(kind: bytes, value: bytes) -> bytes:

@@ -52,6 +52,11 @@ def prepare_lean(document: Document, plan: Plan, state: HashState) -> Prepared |
     return outcome if isinstance(outcome, Prepared) else None
 
 
+def warnings_of(numbers: bytes) -> tuple[str, ...]:
+    """What the core's numbers of warnings stand for."""
+    return tuple(_WARNINGS[each] for each in numbers)
+
+
 def prepared_or_why_not(document: Document, plan: Plan, state: HashState) -> Prepared | str:
     """The same, with the reason why a document is left to the sandbox."""
     if not compiled.AVAILABLE:
@@ -65,6 +70,4 @@ def prepared_or_why_not(document: Document, plan: Plan, state: HashState) -> Pre
     if isinstance(outcome, str):
         return outcome
     suffix, (start, first, second, rest), digest, field_name, warnings = outcome
-    return Prepared(
-        suffix, first, plan.hole_size_bytes, (start, first, second, rest), digest, field_name, tuple(_WARNINGS[each] for each in warnings)
-    )
+    return Prepared(suffix, first, plan.hole_size_bytes, (start, first, second, rest), digest, field_name, warnings_of(warnings))

@@ -113,6 +113,12 @@ class Prepared:
         """Length of the document without the update."""
         return self.byte_range[2] + self.byte_range[3] - len(self.suffix)
 
+    @property
+    def hole(self) -> tuple[int, int]:
+        """From ``<`` to behind ``>``, as offsets in the suffix."""
+        size_bytes = self.document_size_bytes
+        return self.byte_range[1] - size_bytes, self.byte_range[2] - size_bytes
+
 
 def _require(condition: bool, reason: str) -> None:
     if not condition:

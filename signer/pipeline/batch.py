@@ -1,11 +1,11 @@
 """A batch on its way through the signer, with one type for each stage. Each can only be made from the one before.
 
-    Received → Admitted → Intended → Prepared → Signed → Timestamped → Verified
+    Received → Admitted → Intended → Prepared → Signed → Timestamped → Filled → Verified
 
 So a document that the gate did not admit has no key to be signed with, and one that was not signed, timestamped and read back
 cannot be committed. Documents that a stage refuses stay behind in their ``Batch``; the others go on.
 
-The stages' types are named tuples: as immutable as a frozen dataclass, and made in two thirds of the time, which counts at six a document.
+The stages' types are named tuples: as immutable as a frozen dataclass, and made in two thirds of the time, which counts at seven a document.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from sealcore import compiled
 from sealcore.errors import VermilionError
 from sealcore.hashes import HashState, hash_state
-from sealcore.protocol.ledger_entry import signature_hash, timestamp_hash
 from signer.gate import AdmittedItem
 from signer.model import Call, ItemRequest, Outcome, Result, SealedUse
 from signer.pdf.plan import Plan
 from signer.pdf.plan import Prepared as Update
 from signer.pdf.readback.accounted import Accounted, account_for
-from signer.pdf.readback.known_cms import KnownCms
 from signer.pdf.readback.quick_account import KnownLooks
-from signer.pdf.readback.sealed import read_back
 from signer.pipeline.commit import Finished
 from signer.pipeline.keys import SealKey
 from signer.uses.store import Intent
+
+if compiled.AVAILABLE:
+    from sealcore.compiled import core
 
 
 class Group(Protocol):
@@ -76,11 +77,15 @@ class Intended(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A document with an update that ``accept`` let pass; what is signed is the digest in ``accounted``, not the writer's word for it."""
+    """A document with an update that was accounted for; what is signed is the digest in ``accounted``, not the writer's word for it.
+
+    accounted  in the form of the compiled core wherever that is there
+    warnings   of the writer
+    """
 
     intended: Intended
-    update: Update
-    accounted: Accounted
+    accounted: Accounted | core.Accounted
+    warnings: tuple[str, ...]
 
 
 class Signed(NamedTuple):
@@ -97,8 +102,15 @@ class Timestamped(NamedTuple):
     token: bytes
 
 
+class Filled(NamedTuple):
+    """A timestamped document with its sealed update."""
+
+    timestamped: Timestamped
+    suffix: bytes
+
+
 class Verified(NamedTuple):
-    """A sealed document that ``verify`` let pass: all that is missing is Commit."""
+    """A sealed document that was read back: all that is missing is Commit."""
 
     received: Received
     finished: Finished
@@ -110,25 +122,11 @@ def accept(intended: Intended, update: Update, plan: Plan, known: KnownLooks) ->
     So whoever takes a writer over gets no other digest signed (I2), and no update with more than the approved marks (I4).
     """
     admitted = intended.admitted
-    return Prepared(intended, update, account_for(admitted.item.request.document, admitted.digest(), update, plan, known))
-
-
-def verify(timestamped: Timestamped, suffix: bytes, known: KnownCms) -> Verified:
-    """Reads the sealed document back, with a reader that shares no code with the writers; DOCUMENT_READBACK."""
-    (intended, update, accounted), signature = timestamped.signed
-    admitted, intent = intended
-    received, item, key = admitted
-    read_back(accounted, suffix, spki_sha256=key.key.spki_sha256, known=known)
-    # Hashing on from the gate's state: the document's bytes are not read a second time.
-    finished = Finished(
-        intent=intent,
-        suffix=suffix,
-        sealed_sha256=item.digest.digest(suffix),
-        signature_hash=signature_hash(signature),
-        timestamp_hash=timestamp_hash(timestamped.token),
-        warnings=(*item.admission.warnings, *update.warnings),
-    )
-    return Verified(received, finished)
+    accounted = account_for(admitted.item.request.document, admitted.digest(), update, plan, known)
+    if not compiled.AVAILABLE:
+        return Prepared(intended, accounted, update.warnings)
+    held = core.Accounted(accounted.update, accounted.hole, accounted.digest, accounted.hash_name)
+    return Prepared(intended, held, update.warnings)
 
 
 class Batch:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine
 
+from sealcore import compiled
 from sealcore.clock import Clock
 from sealcore.errors import Code, VermilionError
 from sealcore.platform import db
@@ -39,6 +40,9 @@ from signer.uses.epochs import held_epochs, seen_epochs, stop_refusal
 from signer.uses.packing import encode
 from signer.uses.store import Intent, Reached
 from signer.uses.suffixes import Suffixes
+
+if compiled.AVAILABLE:
+    from sealcore.compiled import core
 
 MOST_WARNING_CHARACTERS = 200  # of one warning in a ledger entry
 _LATEST_US = (COMMIT_WITHIN_S // 2) * 1_000_000  # after the lease, which is at most the other half (``settings.MOST_LEASE_S``)
@@ -168,57 +172,62 @@ def _refusals(connection: Connection, batch: Sequence[Finished], now_us: int) ->
     return results
 
 
-@dataclass(frozen=True)
 class _Kind:
-    """What the entries of one admission have in common."""
+    """What the entries of one admission have in common, encoded once."""
 
-    encoder: UseEntries
-    kind: EntryKind
-    form: str
-    jti: str
-    salts_head: bytes
-
-    @classmethod
-    def of(cls, admission: Admission, kind: EntryKind, now_us: int) -> _Kind:
-        claims = admission.claims
+    def __init__(self, admission: Admission, kind: EntryKind, now_us: int) -> None:
+        claims, spki_sha256 = admission.claims, admission.seal.spki_sha256
         policy = f"{claims.policy.id}/{claims.policy.version}"
         values = {"form": claims.form, "people": people_value(admission.people), "policy": policy}
         present = {name: value for name, value in values.items() if value}
-        encoder = UseEntries(kind, now_us, jti_hash=jti_hash(claims.jti), spki_sha256=admission.seal.spki_sha256, values=present)
-        return cls(encoder, kind, claims.form, claims.jti, ledger_store.salts_head(present))
+        jti = jti_hash(claims.jti)
+        self.kind, self.form, self.jti = kind, claims.form or None, claims.jti
+        self.salts_head = ledger_store.salts_head(present)
+        if compiled.AVAILABLE:
+            form, people, approved = (present.get(name) for name in COMMITMENT_NAMES)
+            self.compiled = core.UseEntries(kind is EntryKind.SEAL, now_us, jti, spki_sha256, (form, people, approved))
+        else:
+            self.encoder = UseEntries(kind, now_us, jti_hash=jti, spki_sha256=spki_sha256, values=present)
+
+
+_Entry = tuple[_Kind, bytes, int, int, bytes, bytes, Sequence[str]]
+"""What it has in common with others, leaf hash, index, attempt, hashes of signature and timestamp, warnings."""
 
 
 def _entries(ending: Sequence[tuple[Finished, VermilionError | None]], now_us: int) -> list[Encoded]:
     """The entry of each use, with salts of its own."""
-    # What entries of one admission have in common is encoded once, and all salts come from one
-    # call of the system's random source.
     shared: dict[tuple[Admission, bool], _Kind] = {}
-    salts, room = os.urandom(_MOST_SALTS_BYTES * len(ending)), 0
-    entries: list[Encoded] = []
+    entries: list[_Entry] = []
     for one, refusal in ending:
         intent, is_void = one.intent, refusal is not None
         admission = intent.item.admission
         kind = shared.get((admission, is_void))
         if kind is None:
-            kind = shared[admission, is_void] = _Kind.of(admission, EntryKind.VOID if is_void else EntryKind.SEAL, now_us)
-        # Never shared, not even within a token: equal commitments would tell a reader of the ledger
-        # which entries belong to one form.
-        mine = salts[room : room + kind.encoder.salts_bytes]
-        room += _MOST_SALTS_BYTES
+            kind = shared[admission, is_void] = _Kind(admission, EntryKind.VOID if is_void else EntryKind.SEAL, now_us)
+        warnings = () if is_void else one.warnings
+        entries.append((kind, intent.leaf_hash, intent.item.index, intent.attempt, one.signature_hash, one.timestamp_hash, warnings))
+    # Salts are never shared, not even within a token: equal commitments would tell a reader of the ledger which entries belong to one form. All
+    # come from one call of the system's random source.
+    encoded = _encoded(entries, os.urandom(_MOST_SALTS_BYTES * len(ending)))
+    # The discarded signature of a voided use must not be found: verification looks entries up by this hash.
+    return [
+        Encoded(data, kind.kind, kind.form, kind.jti, signature if kind.kind is EntryKind.SEAL else None, salts)
+        for (kind, _, _, _, signature, _, _), (data, salts) in zip(entries, encoded, strict=True)
+    ]
+
+
+def _encoded(entries: Sequence[_Entry], random: bytes) -> Sequence[tuple[bytes, bytes]]:
+    """Each entry's bytes, and its salts as they are stored."""
+    if compiled.AVAILABLE:
+        return core.encode_entries([(one[0].compiled, *one[1:]) for one in entries], random)
+    made = []
+    for at, (kind, leaf_hash, index, attempts, signature, timestamp, warnings) in enumerate(entries):
+        salts = random[at * _MOST_SALTS_BYTES :][: kind.encoder.salts_bytes]
         data = kind.encoder.encode(
-            leaf_hash=intent.leaf_hash,
-            index=intent.item.request.index,
-            attempts=intent.attempt,
-            signature_hash=one.signature_hash,
-            timestamp_hash=one.timestamp_hash,
-            salts=mine,
-            warnings=() if is_void else one.warnings,
-        )
-        # The discarded signature of a voided use must not be found: verification looks entries up
-        # by this hash.
-        signature = None if is_void else one.signature_hash
-        entries.append(Encoded(data, kind.kind, kind.form or None, kind.jti, signature, kind.salts_head + mine))
-    return entries
+            leaf_hash=leaf_hash, index=index, attempts=attempts, signature_hash=signature, timestamp_hash=timestamp, salts=salts, warnings=warnings
+        )  # fmt: skip
+        made.append((data, kind.salts_head + salts))
+    return made
 
 
 def _end(connection: Connection, ending: Sequence[tuple[Finished, Appended, bool]], now_us: int) -> None:

@@ -32,10 +32,8 @@ from sealcore.protocol.ledger_entry import time_us
 from signer.gate import Admission, admit_item
 from signer.metrics import SignerMetrics, Stage
 from signer.model import Outcome, Result
-from signer.pdf.fill import fill
-from signer.pdf.readback.known_cms import KnownCms
 from signer.pipeline.admissions import Admissions
-from signer.pipeline.batch import Admitted, Batch, Group, Intended, Prepared, Received, Signed, Timestamped, Verified, label, verify
+from signer.pipeline.batch import Admitted, Batch, Group, Intended, Prepared, Received, Signed, Timestamped, Verified, label
 from signer.pipeline.clock_jumps import ClockJumps
 from signer.pipeline.commit import commit
 from signer.pipeline.examiner import Examiner
@@ -43,6 +41,7 @@ from signer.pipeline.fairness import FairThreads
 from signer.pipeline.keys import SealKey, SealKeys
 from signer.pipeline.preparation import InProgress, Preparation
 from signer.pipeline.sandbox import Sandbox
+from signer.pipeline.sealing import Sealing
 from signer.pipeline.timestamps import TimestampSource
 from signer.register.model import Template
 from signer.register.store import RegisterStore
@@ -86,7 +85,7 @@ class Engine:
         self._log = get_log("engine")
         self._preparation = Preparation(parts.sandbox, parts.register.attachment, parts.in_progress, parts.metrics)
         self._holes: dict[str, int] = {}  # SHA-256 of a seal's certificate → size of its holes
-        self._known_cms = KnownCms()
+        self._sealing = Sealing(parts.in_progress)
         self._suffixes = Suffixes()
         self._clock_jumps = ClockJumps(parts.clock, parts.metrics)
         self.is_exhausted = False  # some document was refused for want of memory, threads or descriptors
@@ -333,23 +332,10 @@ class Engine:
 
     def _verify(self, batch: Batch, timestamped: Sequence[Timestamped]) -> Sequence[Verified]:
         """Fills the signatures in, and reads the results back."""
-        suffixes: list[bytes] = []
         with self._stage("assemble", documents=len(timestamped)):
-            for one in timestamped:
-                (intended, update, accounted), signature = one.signed
-                suffixes.append(fill(update, intended.admitted.key.template.assemble(accounted.digest, signature, one.token)))
-        verified: list[Verified] = []
-        with self._stage("read_back", documents=len(timestamped)):
-            for one, suffix in zip(timestamped, suffixes, strict=True):
-                received = one.signed.prepared.intended.admitted.received
-                # Noted so that, if this process dies over a document, the front knows over which
-                # (ADR 18).
-                self._parts.in_progress.begin(received.request.document_sha256)
-                try:
-                    verified.append(verify(one, suffix, self._known_cms))
-                except VermilionError as refusal:
-                    batch.refuse(received, refusal)
-            self._parts.in_progress.end()
+            filled = self._sealing.fill(batch, timestamped)
+        with self._stage("read_back", documents=len(filled)):
+            verified = self._sealing.read_back(batch, filled)
         self._parts.reached("read back")
         return verified
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import mmap
 import os
 import threading
+from functools import cached_property
 from typing import Final, Self
+
+from sealcore import compiled
+
+if compiled.AVAILABLE:
+    from sealcore.compiled import core
 
 _HASH_BYTES: Final = 32
 _MOST_THREADS: Final = 128  # that read: for batches (at most 64), and for documents beside them (64)
@@ -38,6 +44,14 @@ class DocumentsInProgress:
     def end(self) -> None:
         """It reads none."""
         self.begin(_NOTHING)
+
+    def note(self) -> tuple[core.Reading, int]:
+        """Where the compiled core notes it for this thread, document by document, in a call for a whole batch: the memory, and the place in it."""
+        return self._reading, self._start()
+
+    @cached_property
+    def _reading(self) -> core.Reading:
+        return core.Reading(self.descriptor)
 
     def clear(self) -> None:
         """No thread reads any."""

@@ -19,6 +19,7 @@ import signer.pipeline.engine
 import signer.pipeline.preparation
 import signer.uses.store
 from sealcore.clock import Clock
+from sealcore.compiled import core
 from sealcore.platform import db
 from sealcore.platform.ledger import store as ledger_store
 from sealcore.platform.ledger.store import Appended
@@ -157,14 +158,15 @@ DEADLY_TEXT: Final = b"Ends whoever reads it"
 
 def _over_a_document(end: Callable[[], None]) -> Callable[[], None]:
     def install() -> None:
-        prepare = signer.pipeline.preparation.prepare_lean
+        def prepare_all(jobs: Sequence[Any], *others: Any) -> list[Any]:
+            answers = []
+            for job in jobs:
+                answers += core.prepare_all([job], *others)
+                if job[0].find(DEADLY_TEXT) >= 0:  # which is still noted as the one that is read
+                    end()
+            return answers
 
-        def prepare_lean(document: Any, *others: Any) -> Any:
-            if document.find(DEADLY_TEXT) >= 0:
-                end()
-            return prepare(document, *others)
-
-        signer.pipeline.preparation.prepare_lean = prepare_lean  # type: ignore[attr-defined]
+        signer.pipeline.preparation.core = _Instead(core, prepare_all=prepare_all)  # type: ignore[assignment]
 
     return install
 
@@ -191,6 +193,11 @@ def _slips_something_in() -> None:
     """A lean writer that somebody has taken over: into the update of one kind of document goes an object that nobody approved."""
     prepare = signer.pipeline.preparation.prepare_lean
 
+    def prepare_all(jobs: Sequence[Any], *others: Any) -> list[Any]:
+        return [
+            answer if job[0].find(SLIPPED_TEXT) < 0 else None for job, answer in zip(jobs, core.prepare_all(jobs, *others), strict=True)
+        ]
+
     def prepare_lean(document: Any, *others: Any) -> Any:
         good = prepare(document, *others)
         if good is None or document.find(SLIPPED_TEXT) < 0:
@@ -198,7 +205,8 @@ def _slips_something_in() -> None:
         parts = taken_apart(document[:], good.suffix)
         return put_together(document[:], parts.having(parts.free_number, b"<</Type/Annot>>"), good)
 
-    signer.pipeline.preparation.prepare_lean = prepare_lean  # type: ignore[attr-defined]
+    signer.pipeline.preparation.core = _Instead(core, prepare_all=prepare_all)  # type: ignore[assignment]
+    signer.pipeline.preparation.prepare_lean = prepare_lean
 
 
 TAKEN_OVER: Final[dict[str, Callable[[], None]]] = {"slips something in": _slips_something_in}

@@ -13,7 +13,7 @@ from sealcore import compiled
 from tests.conftest import REPOSITORY
 
 CRATES = REPOSITORY / "crates"
-PURE = ("lean", "readback", "cms", "proofs")
+PURE = ("lean", "readback", "cms", "proofs", "protocol")
 PERMITTED = {"MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "Zlib", "0BSD", "BSD-3-Clause", "ISC", "Unlicense", "Unicode-3.0"}
 
 

@@ -64,7 +64,7 @@ def sign(settings: SignerSettings, label: str, certificate_file: Path, document:
         )
         signature = key.sign(template.signed_attributes(prepared.digest))
         stamp = unit.stamp(hashlib.sha256(signature).digest(), hash_name="sha256")
-    return document + fill(prepared, template.assemble(prepared.digest, signature, stamp))
+    return document + fill(prepared.suffix, prepared.hole, template.assemble(prepared.digest, signature, stamp))
 
 
 def main() -> int:

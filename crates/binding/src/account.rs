@@ -13,7 +13,7 @@ use crate::hash::Hash;
 /// Appearances of marks that were judged in full.
 #[pyclass(module = "sealcore.compiled.core", frozen)]
 #[derive(Default)]
-pub struct Looks(RwLock<vermilion_readback::Looks>);
+pub struct Looks(pub RwLock<vermilion_readback::Looks>);
 
 /// Picture, width, height, slice, slices, rotation, whether it may be opaque.
 type Key = ([u8; 32], i64, i64, u32, u32, u16, bool);
@@ -50,7 +50,7 @@ type Mark = (usize, [i64; 4], [u8; 32], u32, u32);
 
 /// What an update is to hold.
 #[pyclass(module = "sealcore.compiled.core", frozen)]
-pub struct Expected(vermilion_readback::Plan);
+pub struct Expected(pub vermilion_readback::Plan);
 
 #[pymethods]
 impl Expected {

@@ -11,7 +11,7 @@ use crate::bytes::Document;
 pub struct Hash {
     pub state: vermilion_lean::Hash,
     #[pyo3(get)]
-    name: String,
+    pub name: String,
 }
 
 #[pymethods]

@@ -7,7 +7,9 @@ mod longterm;
 mod plan;
 mod prepare;
 mod proofs;
+mod protocol;
 mod seal;
+mod stages;
 mod template;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -50,7 +52,11 @@ mod vermilion_core {
     #[pymodule_export]
     use crate::proofs::{prove, timestamp_answer};
     #[pymodule_export]
+    use crate::protocol::{encode_entries, extend_frontier, inclusion_proofs, leaf_hash, prove_all, UseEntries};
+    #[pymodule_export]
     use crate::seal::{seals, SealConstants};
+    #[pymodule_export]
+    use crate::stages::{fill_all, prepare_all, read_back_all, Accounted, Reading};
     #[pymodule_export]
     use crate::template::SealTemplate;
 }

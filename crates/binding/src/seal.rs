@@ -8,7 +8,7 @@ use crate::guarded;
 
 /// What all seals of one key have in common.
 #[pyclass(module = "sealcore.compiled.core", frozen)]
-pub struct SealConstants(Constants);
+pub struct SealConstants(pub Constants);
 
 #[pymethods]
 impl SealConstants {

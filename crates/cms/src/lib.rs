@@ -3,6 +3,8 @@
 //! Writes only. What was written is judged by `vermilion-readback`, which shares no code with this crate.
 
 pub mod der;
+mod hole;
 mod template;
 
+pub use hole::filled;
 pub use template::{Algorithm, Attributes, Certificate, Template};

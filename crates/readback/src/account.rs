@@ -11,6 +11,7 @@ use crate::looks::{Look, Looks};
 use crate::metadata::declares_pdfa;
 use crate::pages::{marked_pages, MarkedPage};
 use crate::references::refers_to_block;
+use crate::seal::all_zeros;
 use crate::structure::Structured;
 use crate::syntax::{reference, references, require, require_usual_blanks, Cursor, Entries, Found, Otherwise};
 use crate::update::{take_apart, Part};
@@ -216,7 +217,7 @@ impl<'q> Quick<'q> {
         let range = format!("[0 {} {} {}]", self.base + start, self.base + end, suffix.len() - end);
         cursor.expect(range.as_bytes())?;
         require(suffix[cursor.at()..range_end].iter().all(|&byte| byte == b' '))?;
-        require(suffix[start + 1..end - 1].iter().all(|&byte| byte == b'0') && suffix.get(end - 1..end + 2) == Some(&b">>>"[..]))?;
+        require(all_zeros(&suffix[start + 1..end - 1]) && suffix.get(end - 1..end + 2) == Some(&b">>>"[..]))?;
         require(end + 2 == part.stop)?;
         Ok((start, end))
     }

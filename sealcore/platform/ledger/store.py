@@ -33,11 +33,15 @@ from sqlalchemy import (
     text,
 )
 
+from sealcore import compiled
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.bulk import Rows
 from sealcore.protocol.canonical import require
 from sealcore.protocol.ledger_entry import COMMITMENT_NAMES, SALT_BYTES, Entry, commitment, entry_hash
 from sealcore.protocol.merkle import Frontier
+
+if compiled.AVAILABLE:
+    from sealcore.compiled import core
 
 MOST_KEY_CHARACTERS = 255
 ORDINAL = BigInteger().with_variant(Integer(), "sqlite")  # what SQLite orders a table's rows by must be called INTEGER
@@ -252,11 +256,19 @@ def _place(connection: Connection, before: Frontier, entries: Sequence[Encoded])
         return []
     # Indexes come from the locked head row alone: what rolls back leaves no gap, and no two
     # transactions get the same.
-    placed = [Appended(index, entry_hash(one.data)) for index, one in enumerate(entries, before.size)]
+    after, hashes = _grown(before, entries)
+    placed = [Appended(index, leaf_hash) for index, leaf_hash in enumerate(hashes, before.size)]
     _ROWS.insert(connection, [_row(one, place.index) for one, place in zip(entries, placed, strict=True)])
-    after = before.extend([place.leaf_hash for place in placed])
-    connection.exec_driver_sql(_MOVE_HEAD[connection.dialect.name], (after.size, after.encode()))
+    connection.exec_driver_sql(_MOVE_HEAD[connection.dialect.name], (before.size + len(entries), after))
     return placed
+
+
+def _grown(before: Frontier, entries: Sequence[Encoded]) -> tuple[bytes, Sequence[bytes]]:
+    """The frontier with the entries, encoded, and their leaf hashes."""
+    if compiled.AVAILABLE:
+        return core.extend_frontier(before.encode(), [one.data for one in entries])
+    hashes = [entry_hash(one.data) for one in entries]
+    return before.extend(hashes).encode(), hashes
 
 
 def _row(one: Encoded, index: int) -> tuple[object, ...]:

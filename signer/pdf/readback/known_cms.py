@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from sealcore import compiled
-from signer.pdf.readback.hole import Hole
 
 if compiled.AVAILABLE:
     from sealcore.compiled import core
@@ -61,7 +60,11 @@ class KnownCms:
         if len(self._by_key) > MOST_KEYS:
             self._by_key.popitem(last=False)
 
-    def seals(self, update: bytes, hole: Hole, digest: bytes, hash_name: str, sealed: bytes, spki_sha256: bytes) -> bool:  # noqa: PLR0917
+    def constants(self, spki_sha256: bytes, hash_name: str) -> core.SealConstants | None:
+        """Those of a key, as the core takes them; None until one of its seals was judged in full."""
+        return self._by_key.get((spki_sha256, hash_name))
+
+    def seals(self, update: bytes, hole: tuple[int, int], digest: bytes, hash_name: str, sealed: bytes, spki_sha256: bytes) -> bool:  # noqa: PLR0917
         """Whether ``sealed`` is the update with a CMS of a known key over ``digest`` in its hole, and a timestamp over its signature value.
 
         False if in doubt.

@@ -45,24 +45,24 @@ class KnownLooks:
     """The appearances that were judged. One that is not known is judged in full again, so forgetting one costs only time. Thread-safe."""
 
     def __init__(self) -> None:
-        self._looks = core.Looks() if compiled.AVAILABLE else None
+        self.compiled = core.Looks() if compiled.AVAILABLE else None
 
     def recognised(self, document: Document, state: HashState, suffix: bytes, plan: Plan) -> Recognised | None:
         """None where a single byte differs from what was to be expected, or where that cannot be told quickly.
 
         state  of the signature's hash after the whole document
         """
-        if self._looks is None:
+        if self.compiled is None:
             return None
         if not isinstance(state, core.Hash):
             return None
         try:
             told = expected(plan)
-            found = core.account(document, state, suffix, told, self._looks)
+            found = core.account(document, state, suffix, told, self.compiled)
             if found is not None and len(found) == 2:
                 unjudged, bodies = found
                 self._judge(unjudged, {number: suffix[start:stop] for number, start, stop in bodies}, plan)
-                found = core.account(document, state, suffix, told, self._looks)
+                found = core.account(document, state, suffix, told, self.compiled)
         except _ODD:
             return None
         if found is None or len(found) == 2:
@@ -84,11 +84,11 @@ class KnownLooks:
                 met, opaque = _met(look, rotation, number, bodies.__getitem__, plan.pictures, opaque=True), True
             shown = _SHOWN.search(met[number])
             pieces = _pieces(met, number, int(shown[1])) if shown is not None else None
-            if shown is None or pieces is None or self._looks is None:
+            if shown is None or pieces is None or self.compiled is None:
                 raise UnreadableError("an appearance is spelled in a way that cannot be recognised again")
             box = look.rectangle
             key = (look.picture_sha256, box.x1 - box.x0, box.y1 - box.y0, look.slice_number, look.slices, rotation, opaque)
-            self._looks.learn(key, met[number][: shown.start(1)], met[number][shown.end(1) :], pieces)
+            self.compiled.learn(key, met[number][: shown.start(1)], met[number][shown.end(1) :], pieces)
 
 
 def _met(

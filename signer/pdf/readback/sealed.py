@@ -10,15 +10,19 @@ from __future__ import annotations
 from binascii import unhexlify
 from typing import Final
 
+from sealcore import compiled
 from sealcore.errors import Code, VermilionError
 from signer.pdf.readback.accounted import Accounted
 from signer.pdf.readback.cms import MismatchError, check_cms
 from signer.pdf.readback.known_cms import KnownCms
 
+if compiled.AVAILABLE:
+    from sealcore.compiled import core
+
 _LENGTH_DIGITS: Final = 12  # tag and length of any CMS that fits into a hole
 
 
-def read_back(accounted: Accounted, sealed: bytes, *, spki_sha256: bytes, known: KnownCms) -> None:
+def read_back(accounted: Accounted | core.Accounted, sealed: bytes, *, spki_sha256: bytes, known: KnownCms) -> None:
     """DOCUMENT_READBACK unless ``sealed`` is the accounted update with a valid signature in its hole.
 
     That signature is over the accounted digest, verifies with the key of that SPKI, names its certificate in the signed attributes, and
@@ -27,7 +31,7 @@ def read_back(accounted: Accounted, sealed: bytes, *, spki_sha256: bytes, known:
     known  the CMS of keys that were judged in full before, which the caller keeps
     """
     update, (start, end) = accounted.update, accounted.hole
-    if known.seals(update, accounted.hole, accounted.digest, accounted.hash_name, sealed, spki_sha256):
+    if known.seals(update, (start, end), accounted.digest, accounted.hash_name, sealed, spki_sha256):
         return
     if len(sealed) != len(update) or not sealed.startswith(update[: start + 1]) or not sealed.endswith(update[end - 1 :]):
         raise VermilionError(Code.DOCUMENT_READBACK, "the sealed bytes are not those that were accounted for")

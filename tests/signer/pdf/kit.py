@@ -198,7 +198,7 @@ class Seal:
 
     def finish(self, document: bytes, prepared: Prepared) -> bytes:
         """Signs, fills, reads back; the whole sealed file. The account is taken as made: it has tests of its own."""
-        suffix = fill(prepared, self.cms(prepared.digest))
+        suffix = fill(prepared.suffix, prepared.hole, self.cms(prepared.digest))
         _start, first, second, _rest = locate(document + suffix, prepared.field_name).byte_range
         hole = Hole(first - len(document), second - len(document))
         accounted = Accounted(prepared.suffix, hole, prepared.digest, self.template.hash_name)

@@ -79,7 +79,7 @@ def test_an_ed25519_key_seals_no_document(authority: Authority, seal: Seal) -> N
 def test_a_cms_that_does_not_fit_is_never_cut(seal: Seal) -> None:
     prepared = prepare(documents.simple(), seal.plan(hole_size_bytes=512))
     with pytest.raises(VermilionError, match="the hole 512"):
-        fill(prepared, seal.cms(prepared.digest))
+        fill(prepared.suffix, prepared.hole, seal.cms(prepared.digest))
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def accounted(seal: Seal, prepared: Prepared) -> Accounted:
 
 @pytest.fixture(scope="module")
 def sealed(seal: Seal, prepared: Prepared) -> bytes:
-    return fill(prepared, seal.cms(prepared.digest))
+    return fill(prepared.suffix, prepared.hole, seal.cms(prepared.digest))
 
 
 def test_any_flipped_bit_of_the_update_is_found(seal: Seal, prepared: Prepared, accounted: Accounted, sealed: bytes) -> None:
@@ -107,7 +107,7 @@ def test_any_flipped_bit_of_the_signature_is_found(seal: Seal, prepared: Prepare
         if _in_sent_along(seal, cms, position):
             continue
         with pytest.raises(VermilionError) as refusal:
-            check(seal, accounted, fill(prepared, bytes(damaged)))
+            check(seal, accounted, fill(prepared.suffix, prepared.hole, bytes(damaged)))
         assert refusal.value.code == Code.DOCUMENT_READBACK
 
 
@@ -135,9 +135,9 @@ def test_another_key_another_digest_no_signature_are_found(
         (seal, replace(accounted, digest=bytes(32)), sealed, "its digest is not the document's"),
         (seal, replace(accounted, hash_name="sha384"), sealed, "unexpected digest algorithm"),
         (seal, accounted, prepared.suffix, "does not verify"),
-        (seal, accounted, fill(prepared, seal.cms(bytes(32))), "its digest is not the document's"),
-        (other_seal, accounted, fill(prepared, forged), "its signature is invalid"),
-        (seal, accounted, fill(prepared, seal.cms(prepared.digest) + b"\x01"), "something follows it"),
+        (seal, accounted, fill(prepared.suffix, prepared.hole, seal.cms(bytes(32))), "its digest is not the document's"),
+        (other_seal, accounted, fill(prepared.suffix, prepared.hole, forged), "its signature is invalid"),
+        (seal, accounted, fill(prepared.suffix, prepared.hole, seal.cms(prepared.digest) + b"\x01"), "something follows it"),
     ]
     for judge, told, bytes_, reason in cases:
         with pytest.raises(VermilionError, match=reason):
@@ -181,7 +181,7 @@ def test_a_timestamp_over_something_else_is_found(seal: Seal, prepared: Prepared
     signature = sign_with(seal.key, seal.template.signed_attributes(prepared.digest))
     cms = seal.template.assemble(prepared.digest, signature, seal.authority.stamp(b"something else"))
     with pytest.raises(VermilionError, match="its timestamp is over something else"):
-        check(seal, accounted, fill(prepared, cms))
+        check(seal, accounted, fill(prepared.suffix, prepared.hole, cms))
 
 
 def test_an_unsigned_attribute_of_another_tag_is_found(seal: Seal, prepared: Prepared, accounted: Accounted) -> None:
@@ -190,7 +190,7 @@ def test_an_unsigned_attribute_of_another_tag_is_found(seal: Seal, prepared: Pre
     assert cms[at : at + 2] == b"\x30\x82"
     cms[at] = 0x31
     with pytest.raises(VermilionError, match="an attribute is built in another way"):
-        check(seal, accounted, fill(prepared, bytes(cms)))
+        check(seal, accounted, fill(prepared.suffix, prepared.hole, bytes(cms)))
 
 
 def test_an_earlier_seal_of_ours_does_not_pass_for_the_new_one(seal: Seal) -> None:
