@@ -140,7 +140,9 @@ class Publisher:
 
     def _sign_head(self, last: LastSigned, head: Head) -> LastSigned:
         frontier = last.frontier
-        for step in follow(self._source.entries, frontier, head):  # decodes: the form of an entry is what keeps personal data out
+        for step in follow(
+            self._source.entries, frontier, head
+        ):  # holds each to the form of an entry, which is what keeps personal data out
             self._tiles.extend(step.start, step.data)
             frontier = step.frontier
             self._reached("tiles written")

@@ -148,14 +148,13 @@ def _refusals(connection: Connection, batch: Sequence[Finished], now_us: int) ->
     # each other, only a stop waits for them.
     present = held_epochs(connection, seen_epochs(admissions))
     stops = {admission: stop_refusal(admission.epochs, present) for admission in admissions}
+    keys = [one.intent.key for one in batch]
     open_uses = {
-        (UseKey(row.jti, row.use_index), row.attempt)
-        for row in _STATES.read(connection, sorted({one.intent.key for one in batch}))
-        if row.state == "intended"
+        (UseKey(row.jti, row.use_index), row.attempt) for row in _STATES.read(connection, sorted(set(keys))) if row.state == "intended"
     }
     results: list[VermilionError | None] = []
-    for one in batch:
-        mine = (one.intent.key, one.intent.attempt)
+    for one, key in zip(batch, keys, strict=True):
+        mine = (key, one.intent.attempt)
         # The fence: whoever took the use over has raised its attempt. A worker that hung in the HSM
         # meanwhile ends here.
         if mine not in open_uses:

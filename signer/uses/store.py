@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from sqlalchemy import Connection, Engine, select
 
@@ -30,6 +31,7 @@ from signer.uses.epochs import present_epochs, seen_epochs, stop_refusal
 from signer.uses.statements import INSERT, LOCKED, RELEASE, SEALED, TAKE_OVER, Attempt, NewUse, Takeover
 
 _US = 1_000_000
+_SHARED_HELD = 64
 _MOST_CACHED = 4096  # tokens, and epochs, that this process knows to have their row
 
 Reached = Callable[[str], None]
@@ -61,15 +63,22 @@ class Frozen:
 
     def encode(self) -> str:
         """As it is stored: JSON."""
-        return (
-            f'{{"certificate_sha256": {_json(self.certificate_sha256)}, "signing_time_us": {self.signing_time_us}, "field_name":'
-            f' {_json(self.field_name)}, "hole_size_bytes": {self.hole_size_bytes}, "writer_version": {_json(self.writer_version)}}}'
-        )
+        before, behind = _shared(self.certificate_sha256, self.signing_time_us, self.hole_size_bytes, self.writer_version)
+        return f"{before}{_json(self.field_name)}{behind}"
 
     @classmethod
     def decode(cls, stored: str) -> Frozen:
         """The inverse."""
         return cls(**json.loads(stored))
+
+
+@lru_cache(maxsize=_SHARED_HELD)
+def _shared(certificate_sha256: str, signing_time_us: int, hole_size_bytes: int, writer_version: str) -> tuple[str, str]:
+    """What is stored of a batch's documents under one seal, before and behind the name that each has of its own."""
+    return (
+        f'{{"certificate_sha256": {_json(certificate_sha256)}, "signing_time_us": {signing_time_us}, "field_name": ',
+        f', "hole_size_bytes": {hole_size_bytes}, "writer_version": {_json(writer_version)}}}',
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,15 +339,16 @@ def _key(item: AdmittedItem) -> UseKey:
 
 def _rows(batch: Sequence[Wanted]) -> list[NewUse]:
     """A row for each use that may begin."""
+    granted = {admission for admission in {wanted.item.admission for wanted in batch} if isinstance(admission.covers, GrantCovers)}
     salts: Iterator[bytes] = iter(())
-    if any(wanted.item.is_grant_use for wanted in batch):
+    if granted:
         random = os.urandom(SALT_BYTES * len(batch))
         salts = iter([random[at : at + SALT_BYTES] for at in range(0, len(random), SALT_BYTES)])
     rows = []
     for wanted in batch:
         item = wanted.item
         salt, leaf = b"", item.binding
-        if item.is_grant_use:  # no manifest salted this leaf, and its hash becomes public
+        if granted and item.admission in granted:  # no manifest salted this leaf, and its hash becomes public
             salt = next(salts)
             leaf = leaf_hash(grant_leaf(item.request, salt))
         rows.append(NewUse(item.jti, item.index, item.binding, salt, leaf, wanted.proposal.encode()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,3 +56,28 @@ def test_a_prover_with_a_memory_judges_as_one_without(size: int, data: st.DataOb
             assert refused.code is Code.PROOF_INVALID
             found = False
         assert found is expected
+
+
+def test_documents_in_order_cost_about_one_hash_each_above_their_leaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: what one proof has led through is there for the next."""
+    manifest = Manifest.build([DocumentEntry(f"{at}.pdf", at.to_bytes(32, "big"), 1, Placement()) for at in range(3000)])
+    hashed = 0
+    node_hash = merkle.node_hash
+
+    def counted(left: bytes, right: bytes) -> bytes:
+        nonlocal hashed
+        hashed += 1
+        return node_hash(left, right)
+
+    monkeypatch.setattr(merkle, "node_hash", counted)
+    prover = Prover(manifest.covers)
+    for leaf, proof in zip(manifest.leaves, manifest.proofs, strict=True):
+        prover.prove(leaf, proof)
+    assert hashed < 1.1 * 3000
+    for at in range(2999, -1, -7):  # and from behind, over what has been forgotten meanwhile
+        leaf, proof = manifest.leaves[at], manifest.proofs[at]
+        with pytest.raises(VermilionError):
+            prover.prove(leaf, (*proof[:-1], bytes(32)))
+        with pytest.raises(VermilionError):
+            prover.prove(leaf, (*proof, proof[-1]))
+        prover.prove(leaf, proof)

@@ -14,7 +14,7 @@ from typing import Final
 
 from sealcore.errors import Code, VermilionError
 from sealcore.platform.periodic import progress
-from sealcore.protocol.ledger_entry import Entry, entry_hash
+from sealcore.protocol.ledger_entry import Entry, entry_hash, use_facts
 from sealcore.protocol.ledger_tiles import WIDTH
 from sealcore.protocol.merkle import Frontier
 
@@ -40,14 +40,17 @@ class Step:
 
     start     index of the first
     data      their encodings
-    entries   the same, decoded
     frontier  over everything up to and with them
     """
 
     start: int
     data: Sequence[bytes]
-    entries: Sequence[Entry]
     frontier: Frontier
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """The same, decoded: anew each time, since not everyone who follows wants them."""
+        return [Entry.decode(one) for one in self.data]
 
 
 def follow(entries: Entries, before: Frontier, head: Head) -> Iterator[Step]:
@@ -64,10 +67,12 @@ def follow(entries: Entries, before: Frontier, head: Head) -> Iterator[Step]:
         data = list(islice(entries(start, end), end - start + 1))
         if len(data) != end - start:
             raise VermilionError(Code.LEDGER_INCONSISTENT, f"of the entries {start} to {end - 1}, {len(data)} came")
-        decoded = [Entry.decode(one) for one in data]
+        for one in data:
+            if use_facts(one) is None:  # nearly all are of this shape, and this costs a tenth
+                Entry.decode(one)
         frontier = frontier.extend(map(entry_hash, data))
         progress()
-        yield Step(start, data, decoded, frontier)
+        yield Step(start, data, frontier)
     # Only here are the steps proven: who acts on one before the last has to be able to take it
     # back.
     if frontier.size != head.size or frontier.root() != head.root:

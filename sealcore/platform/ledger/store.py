@@ -86,7 +86,7 @@ def tables(metadata: MetaData) -> LedgerTables:
 
 
 _TABLES = tables(MetaData())  # the names are the same in every database, so statements need no one's metadata
-_ENTRIES, _HEAD = _TABLES.entries, _TABLES.head
+_ENTRIES = _TABLES.entries
 _PLACE = _ENTRIES.c.index.label("place")  # a row is a tuple, whose own ``index`` would hide the column's
 _HEAD_ID = 1
 
@@ -96,6 +96,10 @@ _ROWS = Rows(
      ("signature_key", "int8"), ("idempotency_key", "text"), ("salts", "bytea")),
 )  # fmt: skip
 _READ_HEAD = f"SELECT size, frontier FROM ledger_head WHERE id = {_HEAD_ID}"  # noqa: S608
+_READ_ENTRIES = {
+    name: f'SELECT "index", entry FROM ledger_entries WHERE "index" >= {mark} AND "index" < {mark} ORDER BY "index"'  # noqa: S608
+    for name, mark in (("sqlite", "?"), ("postgresql", "%b"))
+}
 _MOVE_HEAD = {
     "sqlite": f"UPDATE ledger_head SET size = ?, frontier = ? WHERE id = {_HEAD_ID}",  # noqa: S608
     "postgresql": f"UPDATE ledger_head SET size = %b, frontier = %b WHERE id = {_HEAD_ID}",  # noqa: S608
@@ -336,18 +340,17 @@ def _frontier(size: int, encoded: bytes) -> Frontier:
 
 def head(connection: Connection) -> Head:
     """The head as this transaction sees it; an empty ledger has size 0."""
-    row = connection.execute(select(_HEAD.c.size, _HEAD.c.frontier).where(_HEAD.c.id == _HEAD_ID)).one_or_none()
+    row = connection.exec_driver_sql(_READ_HEAD).one_or_none()
     return Head(Frontier() if row is None else _frontier(row.size, row.frontier))
 
 
 def entries(connection: Connection, start: int, end: int) -> list[bytes]:
     """Encoded entries [start, end); raises INVALID_ARGUMENT beyond the head, LEDGER_INCONSISTENT where one is missing."""
     require(0 <= start <= end <= head(connection).size, "the range lies within the ledger")
-    index = _ENTRIES.c.index
-    rows = connection.execute(select(_PLACE, _ENTRIES.c.entry).where(index >= start, index < end).order_by(index)).all()
-    if [row.place for row in rows] != list(range(start, end)):
+    rows = connection.exec_driver_sql(_READ_ENTRIES[connection.dialect.name], (start, end)).all()
+    if [place for place, _ in rows] != list(range(start, end)):
         raise VermilionError(Code.LEDGER_INCONSISTENT, "the signer's database lacks entries of the ledger")
-    return [row.entry for row in rows]
+    return [data for _, data in rows]
 
 
 def find(connection: Connection, *, form: str | None = None, signature_hash: bytes | None = None) -> list[Found]:
