@@ -121,8 +121,12 @@ def _starts(body: memoryview) -> list[int] | None:
     while position < end:
         if body[position] != _ITEM:
             return None
-        length, position = _varint(body, position + 1)
-        position += length
+        # Two bytes, as most lengths have, are read here: this is done for each document.
+        if position + 2 < end and body[position + 1] >= 0x80 > body[position + 2] > 0:
+            position += 3 + (body[position + 1] & 0x7F | body[position + 2] << 7)
+        else:
+            length, position = _varint(body, position + 1)
+            position += length
         if position > end:
             return None
         starts.append(position)

@@ -62,9 +62,14 @@ class Group:
         """Answers of a worker; ignored when a document in them was answered before (a refusal may overtake the worker)."""
         # A worker that was given up may still answer. Its bytes are the committed ones, but each
         # document has one answer.
-        if not (Counter(indexes) - self._open):
-            self._open.subtract(indexes)
-            self._pass_on(parts, len(indexes))
+        counted = Counter(indexes)
+        if dict.__eq__(counted, self._open):  # all of them, as nearly always
+            self._open.clear()
+        elif not (counted - self._open):
+            self._open.subtract(counted)
+        else:
+            return
+        self._pass_on(parts, len(indexes))
 
     def refuse(self, fault: VermilionError) -> None:
         """The same refusal for every document that has no answer yet."""

@@ -236,11 +236,14 @@ class Worker:
 
     def _handle(self, message: Any, descriptors: list[int]) -> None:
         match message:
-            case {"answer": number, "group": place, "indexes": indexes, "parts": parts, "at": at}:
-                answers = _split(self._bytes_at(number, at, sum(parts), descriptors), parts)
-                self._jobs[number][place].take(answers, indexes)
+            case {"answer": number, "group": place, "indexes": indexes, "parts": parts}:
+                self._jobs[number][place].take(_split(from_descriptor(descriptors[0]), parts), indexes)
                 self._drop_if_done(number)
-            case {"done": number}:
+            case {"done": number, "answers": answers}:
+                slot = self._slots_of_jobs[number]
+                for place, indexes, parts, at in answers:
+                    self._jobs[number][place].take(_split(bytes(self.slots[slot].answers[at : at + sum(parts)]), parts), indexes)
+                # Only now, when nothing refers to it any more, may the next job be written into it.
                 self._free.append(self._slots_of_jobs.pop(number))
                 self._drop_if_done(number)
                 self.free()
@@ -263,11 +266,6 @@ class Worker:
                 self.free()
             case {"failed": code, "reason": reason}:
                 self._fail(VermilionError(Code(code), reason))
-
-    def _bytes_at(self, number: int, at: int | None, size_bytes: int, descriptors: list[int]) -> bytes:
-        if at is None:
-            return from_descriptor(descriptors[0])
-        return bytes(self.slots[self._slots_of_jobs[number]].answers[at : at + size_bytes])
 
     def _drop_if_done(self, number: int) -> None:
         if number not in self._slots_of_jobs and not any(group.open_count for group in self._jobs[number]):

@@ -31,7 +31,7 @@ from sealcore.platform.storage import Storage
 from sealcore.protocol.ledger_entry import time_us
 from signer.gate import Admission, admit_item
 from signer.metrics import SignerMetrics, Stage
-from signer.model import Outcome, Result
+from signer.model import Call, Result
 from signer.pipeline.admissions import Admissions
 from signer.pipeline.batch import Admitted, Batch, Group, Intended, Prepared, Received, Signed, Timestamped, Verified, label
 from signer.pipeline.clock_jumps import ClockJumps
@@ -96,10 +96,13 @@ class Engine:
         with tracing.span("batch", parent=groups[0].call.traceparent or None, documents=len(batch), callers=len(groups)):
             self._guarded(batch, self._all_stages)
             with self._stage("release", documents=batch.ended):
+                counts: dict[Call, Counter[str]] = {}
                 for group in groups:
                     outcomes = batch.outcomes(group)
                     group.answer(outcomes)
-                    self._report(batch, group, outcomes)
+                    counts.setdefault(group.call, Counter()).update(label(outcome.result) for outcome in outcomes)
+                for call, count in counts.items():
+                    self._report(batch, call, count)
 
     def close(self) -> None:
         """Waits for what is being worked on beside the batches."""
@@ -157,7 +160,7 @@ class Engine:
             self._guarded(alone, stages)
             outcomes = alone.outcomes(group)
             group.answer_later(outcomes)
-            self._report(alone, group, outcomes)
+            self._report(alone, group.call, Counter(label(outcome.result) for outcome in outcomes))
 
     def _after_intend(self, intended: Intended, alone: Batch) -> None:
         alone.admitted, alone.begun = [intended.admitted], [intended]
@@ -354,13 +357,13 @@ class Engine:
 
     # --- what became of it -----------------------------------------------------------------------------------------------------
 
-    def _report(self, batch: Batch, group: Group, outcomes: Sequence[Outcome]) -> None:
-        counts = Counter(label(outcome.result) for outcome in outcomes)
+    def _report(self, batch: Batch, call: Call, counts: Counter[str]) -> None:
+        """Once for each call of a batch, whatever groups its documents came in."""
         self._parts.metrics.outcomes(counts)
         self.is_exhausted |= Code.RESOURCES_EXHAUSTED in counts
         if counts:
-            jti = next((one.item.jti for one in batch.admitted if one.received.group is group), None)
-            self._log.info("batch", request_id=group.call.request_id, jti=jti, client=group.call.client, **counts)
+            jti = next((one.item.jti for one in batch.admitted if one.received.group.call == call), None)
+            self._log.info("batch", request_id=call.request_id, jti=jti, client=call.client, **counts)
 
     def _typed(self, fault: Exception) -> VermilionError:
         """The error that stands for a fault."""

@@ -121,43 +121,40 @@ def _mapped(descriptor: int) -> mmap.mmap | VermilionError:
         os.close(descriptor)
 
 
-def answer_message(job: int, group: int, outcomes: Sequence[Outcome], parts: Sequence[bytes], at: int | None) -> _Message:
-    """Announces answers: ``parts`` are serialised responses, one after the other from ``at`` in the slot, or in a descriptor."""
-    return {
-        "answer": job,
-        "group": group,
-        "indexes": [outcome.index for outcome in outcomes],
-        "parts": [len(part) for part in parts],
-        "at": at,
-    }
-
-
 class Reply:
-    """Sends the answers of one job: in its slot while the job has it, in descriptors afterwards."""
+    """Sends the answers of one job: those of its batch together, in its slot, when the job ends; others as they come, in descriptors."""
 
     def __init__(self, channel: Channel, slot: Slot, job: int) -> None:
         self._channel = channel
-        self._slot: Slot | None = slot
+        self._slot = slot
         self._job = job
         self._position = 0
+        self._answers: list[list[Any]] = []  # [number of the group, indexes, lengths of the parts, where they begin in the slot]
 
-    def send(self, group: int, outcomes: Sequence[Outcome], parts: Sequence[bytes]) -> None:
-        """Outcomes of a group, sent by the thread that works on the job."""
-        size_bytes = sum(len(part) for part in parts)
-        if self._slot is None or self._position + size_bytes > HALF_BYTES:
+    def add(self, group: int, outcomes: Sequence[Outcome], parts: Sequence[bytes]) -> None:
+        """Outcomes of a group, as serialised responses; by the thread that works on the job, before ``done``."""
+        size_bytes = sum(map(len, parts))
+        if self._position + size_bytes > HALF_BYTES:
             self.send_apart(group, outcomes, parts)
             return
-        at = self._position
+        answers, at = self._slot.answers, self._position
+        self._answers.append([group, [outcome.index for outcome in outcomes], [len(part) for part in parts], at])
         for part in parts:
-            self._slot.answers[self._position : self._position + len(part)] = part
-            self._position += len(part)
-        self._channel.send(answer_message(self._job, group, outcomes, parts, at))
+            answers[at : at + len(part)] = part
+            at += len(part)
+        self._position = at
 
     def send_apart(self, group: int, outcomes: Sequence[Outcome], parts: Sequence[bytes]) -> None:
-        """The same, from any thread and at any time."""
+        """The same, at once, from any thread and at any time."""
         descriptor = to_descriptor(b"".join(parts))
+        message = {
+            "answer": self._job,
+            "group": group,
+            "indexes": [outcome.index for outcome in outcomes],
+            "parts": [len(part) for part in parts],
+        }
         try:
-            self._channel.send(answer_message(self._job, group, outcomes, parts, None), [descriptor])
+            self._channel.send(message, [descriptor])
         finally:
             os.close(descriptor)
 
@@ -170,6 +167,5 @@ class Reply:
         self._channel.send({"overrun": document_sha256, "binding": binding, "reason": reason, "proven": proven})
 
     def done(self) -> None:
-        """Returns the slot; documents still being worked on are answered apart."""
-        self._slot = None
-        self._channel.send({"done": self._job})
+        """Sends what was added and returns the slot: one message, since each wakes the front. What is still worked on is answered apart."""
+        self._channel.send({"done": self._job, "answers": self._answers})

@@ -75,7 +75,7 @@ class _Group:
         """With the batch; refusals of invalid items go with the same answer."""
         all_ = [*self._received.malformed, *outcomes]
         if all_:
-            self._reply.send(self._place, all_, serialised(all_, packed=self.call.packed))
+            self._reply.add(self._place, all_, serialised(all_, packed=self.call.packed))
 
     def answer_later(self, outcomes: Sequence[Outcome]) -> None:
         """After the batch, from another thread."""
