@@ -173,7 +173,7 @@ def test_what_a_worker_said_last_is_heard_even_when_it_left_messages_unread() ->
 
 
 def test_on_a_full_disk_nothing_is_released_and_the_same_request_goes_on_later(scenes: Scenes) -> None:
-    scene = scenes(variation=Variation(more_pages=16), workers={"bulk": 1, "interactive": 0})
+    scene = scenes(variation=Variation(more_pages=8), workers={"bulk": 1, "interactive": 0})
     station, approved = scene.station, scene.office.approve([document(f"Full {number}") for number in range(40)])
     results = station.stream(approved.token, approved.items, a_message=4)
     assert refused_codes(results) == {Code.STORAGE_FULL}
