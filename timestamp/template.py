@@ -1,6 +1,6 @@
-"""The DER of a TimeStampToken, assembled from pieces that are encoded once for each unit.
+"""The DER of a TimeStampToken, assembled from pieces that are encoded once for each unit: by the compiled core, or here where there is none.
 
-A general ASN.1 encoder takes milliseconds for a token; assembling takes tens of microseconds, less than the signature.
+A general ASN.1 encoder takes milliseconds for a token; assembling takes microseconds, less than the signature.
 Structures: CMS SignedData (RFC 5652 §5), TSTInfo (RFC 3161 §2.4.2), ESSCertIDv2 (RFC 5035 §4, RFC 5816 §2.2.1).
 """
 
@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sealcore import compiled
 from sealcore.hsm.algorithm import RSA_BITS, Algorithm
 from timestamp.der import (
     CONTEXT_0,
@@ -31,6 +33,9 @@ from timestamp.der import (
     object_identifier,
     tlv,
 )
+
+if compiled.AVAILABLE:
+    from sealcore.compiled import core
 
 HASHES: Final[Mapping[str, bytes]] = MappingProxyType(
     {
@@ -100,16 +105,58 @@ def accuracy(milliseconds: int) -> bytes:
     return tlv(SEQUENCE, *parts)
 
 
+class Draft(Protocol):
+    """A token that is to be signed."""
+
+    @property
+    def digest(self) -> bytes:
+        """What the key signs: the digest of the signed attributes."""
+
+    def token(self, signature: bytes, with_certificates: bool, /) -> bytes:
+        """The ContentInfo; with the unit's certificate and chain where they were asked for (certReq)."""
+
+
+class Template(Protocol):
+    """Makes the tokens of one unit."""
+
+    def draft(self, message_imprint: bytes, serial: bytes, time_us: int, nonce: bytes | None, /) -> Draft:
+        """Over an encoded MessageImprint; ``serial`` big-endian, ``time_us`` since 1970, ``nonce`` the DER of an INTEGER."""
+
+
+def template_of(
+    certificate: x509.Certificate, chain: Sequence[x509.Certificate], algorithm: Algorithm, policy_oid: str, accuracy: bytes
+) -> Template:
+    """The compiled core's template, or Python's where there is no core: both make the same bytes."""
+    if not compiled.AVAILABLE:
+        return TokenTemplate(certificate, chain, algorithm, policy_oid, accuracy)
+    issuing = [each.public_bytes(Encoding.DER) for each in chain]
+    kind = "rsa" if algorithm.is_rsa else str(algorithm)
+    return core.TokenTemplate(kind, certificate.public_bytes(Encoding.DER), issuing, object_identifier(policy_oid), accuracy)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    template: TokenTemplate
+    info: bytes
+    attributes: bytes
+    digest: bytes
+
+    def token(self, signature: bytes, with_certificates: bool) -> bytes:
+        return self.template.token(self.info, self.attributes, signature, certificates=with_certificates)
+
+
 class TokenTemplate:
     """Makes the three encodings of a token: TSTInfo, the attributes to be signed, and the whole token.
 
-    The arguments are fixed for the life of the unit, so whatever depends only on them is encoded once, here.
+    The arguments are fixed for the life of the unit, so whatever depends only on them is encoded once, here; ``accuracy`` is encoded already.
     """
 
-    def __init__(self, certificate: x509.Certificate, chain: Sequence[x509.Certificate], algorithm: Algorithm, policy_oid: str) -> None:
+    def __init__(
+        self, certificate: x509.Certificate, chain: Sequence[x509.Certificate], algorithm: Algorithm, policy_oid: str, accuracy: bytes
+    ) -> None:
         if algorithm not in _SIGNATURE_ALGORITHMS:
             raise ValueError(f"a timestamp unit does not sign with {algorithm}")
-        self._algorithm = algorithm
+        self._algorithm, self._accuracy = algorithm, accuracy
         self._new_hash = getattr(hashlib, algorithm.hash_name)
         self._info_head = integer(1) + object_identifier(policy_oid)
         digest_algorithm = tlv(SEQUENCE, HASHES[algorithm.hash_name])
@@ -138,10 +185,15 @@ class TokenTemplate:
         before, after = tlv(SET, *attributes).split(placeholder)
         return before, after
 
-    def info(self, message_imprint: bytes, serial: int, time: bytes, accuracy: bytes, nonce: int | None) -> bytes:
-        """TSTInfo; ``message_imprint``, ``time`` and ``accuracy`` are encoded already."""
-        end = b"" if nonce is None else integer(nonce)
-        return tlv(SEQUENCE, self._info_head, message_imprint, integer(serial), time, accuracy, end)
+    def draft(self, message_imprint: bytes, serial: bytes, time_us: int, nonce: bytes | None) -> Draft:
+        """See ``Template``."""
+        info = self.info(message_imprint, int.from_bytes(serial, "big"), generalized_time(time_us), nonce or b"")
+        attributes = self.signed_attributes(info)
+        return _Draft(self, info, attributes, self._new_hash(attributes).digest())
+
+    def info(self, message_imprint: bytes, serial: int, time: bytes, nonce: bytes) -> bytes:
+        """TSTInfo; all but the serial number is encoded already, ``nonce`` is empty for none."""
+        return tlv(SEQUENCE, self._info_head, message_imprint, integer(serial), time, self._accuracy, nonce)
 
     def signed_attributes(self, info: bytes) -> bytes:
         """The SET OF Attribute over which the signature goes (RFC 5652 §5.4)."""
@@ -175,13 +227,13 @@ class TokenTemplate:
             size += len(head(tag, size))
         return head(SEQUENCE, len(_ID_DATA_SIGNED) + size) + _ID_DATA_SIGNED + before_info, before_attributes, before_signature
 
-    def largest(self, accuracy: bytes) -> int:
+    def largest(self) -> int:
         """An upper bound, in bytes, for tokens of this template: longest imprint, serial number, time, nonce and signature."""
         bits = RSA_BITS.get(self._algorithm)
         signature_size = bits // 8 if bits else _ECDSA_SIGNATURE_LIMIT_BYTES[self._algorithm]
         time = tlv(GENERALIZED_TIME, b"20000101000000.001Z")
         serial, nonce = ((1 << 8 * size - 1) - 1 for size in (SERIAL_LIMIT_BYTES, NONCE_LIMIT_BYTES + 1))
-        info = self.info(imprint("sha512", bytes(64)), serial, time, accuracy, nonce)
+        info = self.info(imprint("sha512", bytes(64)), serial, time, integer(nonce))
         return len(self.token(info, self.signed_attributes(info), bytes(signature_size), certificates=True))
 
 

@@ -15,8 +15,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import TokenKey
 from timestamp.clock_watch import ClockWatch
+from timestamp.der import integer
 from timestamp.latest import Latest
-from timestamp.template import HASHES, NONCE_LIMIT_BYTES, TokenTemplate, accuracy, generalized_time, imprint
+from timestamp.template import HASHES, NONCE_LIMIT_BYTES, SERIAL_LIMIT_BYTES, TokenTemplate, accuracy, imprint, template_of
 
 DIGEST_SIZES: Final = {name: hashlib.new(name).digest_size for name in HASHES}
 _SERIAL_BYTES: Final = 16
@@ -52,21 +53,20 @@ class TimestampUnit:
     ) -> None:
         _check_certificate(certificate, key.spki_der)
         try:
-            self._template = TokenTemplate(certificate, chain, key.algorithm, policy_oid)
+            general = TokenTemplate(certificate, chain, key.algorithm, policy_oid, accuracy(watch.accuracy_ms))
+            self._template = template_of(certificate, chain, key.algorithm, policy_oid, accuracy(watch.accuracy_ms))
         except ValueError as fault:
             raise VermilionError(Code.CONFIGURATION_INVALID, str(fault)) from None
         self._key = key
-        self._new_hash = getattr(hashlib, key.algorithm.hash_name)
         self._watch = watch
         self._draw_serial = draw_serial
-        self._accuracy = accuracy(watch.accuracy_ms)
         self._accuracy_us = watch.accuracy_ms * 1000
         self._not_before_us, self._not_after_us = (int(bound.timestamp()) * 1_000_000 for bound in _signing_period(certificate))
         self._latest = latest or Latest()
         self.policy_oid: Final = policy_oid
         self.accuracy_ms: Final = watch.accuracy_ms
         self.certificate: Final = certificate
-        self.largest_token_bytes: Final = self._template.largest(self._accuracy)
+        self.largest_token_bytes: Final = general.largest()
 
     def stamp(self, digest: bytes, *, hash_name: str = "sha256", nonce: int | None = None, cert_req: bool = True) -> bytes:
         """A TimeStampToken (DER) over ``digest``, made by sha256, sha384 or sha512.
@@ -75,22 +75,21 @@ class TimestampUnit:
         """
         if DIGEST_SIZES.get(hash_name) != len(digest):
             raise VermilionError(Code.INVALID_ARGUMENT, f"a digest of {len(digest)} bytes by {hash_name} cannot be stamped")
-        return self.stamp_imprint(imprint(hash_name, digest), nonce=nonce, cert_req=cert_req)
-
-    def stamp_imprint(self, message_imprint: bytes, *, nonce: int | None, cert_req: bool) -> bytes:
-        """Like ``stamp``, over an encoded MessageImprint that the caller has checked; the token repeats it byte for byte."""
         if nonce is not None and (nonce.bit_length() + 7) // 8 > NONCE_LIMIT_BYTES:
             raise VermilionError(Code.INVALID_ARGUMENT, f"a nonce has at most {NONCE_LIMIT_BYTES} bytes")
+        encoded = None if nonce is None else integer(nonce)
+        return self.stamp_imprint(imprint(hash_name, digest), nonce=encoded, cert_req=cert_req)
+
+    def stamp_imprint(self, message_imprint: bytes, *, nonce: bytes | None, cert_req: bool) -> bytes:
+        """Like ``stamp``, over an encoded MessageImprint and a nonce (DER) that the caller has checked; the token repeats both byte for byte."""
         # Outside the unit's lock: this may ask chrony, which takes milliseconds. The time itself is
         # read within it.
         self._watch.require()
         # The time is taken before the signature: a token may reach its client late, but never say a
         # time that was not there yet.
-        time = generalized_time(self._latest.advance(self._watch.time_us, self._check_time, self._accuracy_us))
-        info = self._template.info(message_imprint, self._draw_serial(), time, self._accuracy, nonce)
-        attributes = self._template.signed_attributes(info)
-        signature = self._key.sign_digest(self._new_hash(attributes).digest())
-        return self._template.token(info, attributes, signature, certificates=cert_req)
+        time_us = self._latest.advance(self._watch.time_us, self._check_time, self._accuracy_us)
+        draft = self._template.draft(message_imprint, self._draw_serial().to_bytes(SERIAL_LIMIT_BYTES, "big"), time_us, nonce)
+        return draft.token(self._key.sign_digest(draft.digest), cert_req)
 
     def _check_time(self, time_us: int) -> None:
         if not self._not_before_us <= time_us <= self._not_after_us:

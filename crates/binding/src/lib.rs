@@ -11,6 +11,7 @@ mod protocol;
 mod seal;
 mod stages;
 mod template;
+mod timestamp;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,4 +60,6 @@ mod vermilion_core {
     use crate::stages::{fill_all, prepare_all, read_back_all, Accounted, Reading};
     #[pymodule_export]
     use crate::template::SealTemplate;
+    #[pymodule_export]
+    use crate::timestamp::{timestamp_request, TokenDraft, TokenTemplate};
 }
