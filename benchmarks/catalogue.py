@@ -14,6 +14,7 @@ from benchmarks.measures.extending import Extending
 from benchmarks.measures.growth import Growth
 from benchmarks.measures.interactive import Interactive
 from benchmarks.measures.large import Large
+from benchmarks.measures.lean import Lean
 from benchmarks.measures.of_limit import OfLimit
 from benchmarks.measures.peers import Peers
 from benchmarks.measures.sandboxed import Sandboxed
@@ -43,6 +44,7 @@ MEASURES: Sequence[Measure] = (
     Scaling(),
     Growth(),
     Large(),
+    Lean(),
     Sandboxed(),
     Timestamps(),
     Extending(),
@@ -62,6 +64,7 @@ AIMS: Sequence[Aim] = (
     Aim("scaling.two_workers", "≥", 1.7),
     Aim("ledger.growth", "≤", 1.1),
     Aim("large.rss_of_size", "≤", 2.5),
+    Aim("lean.share", "≥", 0.95),
     Aim("sandboxed.documents_per_s", "≥", 150),
     Aim("tsa.of_limit", "≥", 0.33),
     Aim("extend.vs_pyhanko", "≥", 5),

@@ -545,7 +545,7 @@ fn head_of(data: &[u8], first: usize, count: usize) -> Result<Vec<(u64, usize)>,
     if first > data.len() || first > 2 * 20 * MOST_PACKED {
         return Err(NotLean("an object stream has a very long head"));
     }
-    let text = scan::uncommented(&data[..first]);
+    let text = scan::uncommented_numbers(&data[..first]);
     let mut numbers = Vec::with_capacity(2 * count.min(MOST_PACKED));
     let mut at = scan::spaces(&text, 0);
     while at < text.len() {

@@ -351,6 +351,8 @@ pub fn close(text: &[u8], at: usize) -> Option<usize> {
 }
 
 /// The text with its comments replaced by blanks (§7.2.4), so that offsets stay the same.
+///
+/// Not those within a reference, or between numbers that may be one: not all readers look for comments there. So such a text is not understood.
 pub fn uncommented(text: &[u8]) -> Vec<u8> {
     let mut clean = text.to_vec();
     let mut at = 0;
@@ -361,12 +363,32 @@ pub fn uncommented(text: &[u8]) -> Vec<u8> {
             b'(' => string(text, at).unwrap_or(at + 1),
             b'<' => hexadecimal(text, at).unwrap_or(at + 1),
             b'%' => {
-                let end = memchr::memchr2(b'\r', b'\n', &text[at..]).map_or(text.len(), |length| at + length);
-                clean[at..end].fill(b' ');
+                let end = comment_end(text, at);
+                let before = clean[..at].iter().rev().find(|&&byte| !is_space(byte));
+                let behind = text.get(spaces(text, end));
+                let within = before.is_some_and(u8::is_ascii_digit) && behind.is_some_and(|&byte| byte == b'R' || byte.is_ascii_digit());
+                if !within {
+                    clean[at..end].fill(b' ');
+                }
                 end
             }
             _ => at + 1,
         };
+    }
+    clean
+}
+
+fn comment_end(text: &[u8], at: usize) -> usize {
+    memchr::memchr2(b'\r', b'\n', &text[at..]).map_or(text.len(), |length| at + length)
+}
+
+/// The same for a text that has nothing but numbers and comments.
+pub fn uncommented_numbers(text: &[u8]) -> Vec<u8> {
+    let mut clean = text.to_vec();
+    let mut from = 0;
+    while let Some(at) = memchr::memchr(b'%', &text[from..]).map(|offset| from + offset) {
+        from = comment_end(text, at);
+        clean[at..from].fill(b' ');
     }
     clean
 }

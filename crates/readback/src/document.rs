@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use crate::syntax::{closed, integer, reference, require, without_blanks, without_comments, Cursor, Entries, Found, Otherwise};
+use crate::syntax::{
+    closed, integer, reference, require, without_blanks, without_comments, without_line_comments, Cursor, Entries, Found, Otherwise,
+};
 
 const MOST_SECTIONS: usize = 64;
 const MOST_ROWS_BYTES: usize = 1024 * 1024; // of a cross-reference stream
@@ -119,7 +121,7 @@ impl<'d> Document<'d> {
         require(count <= MOST_PACKED)?;
         let mut text = Cow::Borrowed(data.get(..first).ok_or(Otherwise)?);
         if memchr::memchr(b'%', &text).is_some() {
-            text = Cow::Owned(without_comments(&[&text[..], b"\nobj"].concat(), 0, b"obj")?);
+            text = Cow::Owned(without_line_comments(&text));
         }
         let mut cursor = Cursor::new(&text, 0);
         let mut head = Vec::with_capacity(count);
@@ -247,7 +249,7 @@ impl<'d> Document<'d> {
 
     /// Where the value of an object begins that stands in no stream.
     fn own(&self, number: u64, generation: u64, (_, offset, own_generation): Place) -> Found<usize> {
-        let mut cursor = Cursor::new(self.bytes, offset as usize);
+        let mut cursor = Cursor::new(self.bytes, behind_blanks(self.bytes, offset)? as usize);
         require(cursor.object_head()? == (number, generation) && own_generation == generation)?;
         Ok(cursor.at())
     }

@@ -194,7 +194,7 @@ impl<'t> Cursor<'t> {
 
     fn hexadecimal(&mut self) -> Found<()> {
         self.expect(b"<")?;
-        self.take_while(|byte| byte.is_ascii_hexdigit());
+        self.take_while(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'\t' | b'\n' | b'\r' | b' '));
         self.expect(b">")
     }
 
@@ -430,6 +430,10 @@ pub fn without_comments(text: &[u8], start: usize, keyword: &[u8]) -> Found<Vec<
             }
             b'%' => {
                 let comment = cursor.take_while(|byte| !matches!(byte, b'\r' | b'\n'));
+                // Not all readers look for comments within a reference, or between numbers that may be one.
+                let behind = window[cursor.at()..].iter().find(|&&byte| !is_white(byte));
+                let number = without_blanks(&clean).last().is_some_and(u8::is_ascii_digit);
+                require(!number || !behind.is_some_and(|&byte| byte == b'R' || byte.is_ascii_digit()))?;
                 clean.resize(clean.len() + comment.len(), b' ');
             }
             byte => {
@@ -439,4 +443,19 @@ pub fn without_comments(text: &[u8], start: usize, keyword: &[u8]) -> Found<Vec<
         }
     }
     Ok(clean)
+}
+
+/// The same for a text that has nothing but numbers and comments.
+pub fn without_line_comments(text: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::with_capacity(text.len());
+    for line in text.split_inclusive(|byte| matches!(byte, b'\r' | b'\n')) {
+        match memchr::memchr(b'%', line) {
+            Some(at) => {
+                clean.extend_from_slice(&line[..at]);
+                clean.push(b'\n');
+            }
+            None => clean.extend_from_slice(line),
+        }
+    }
+    clean
 }

@@ -113,6 +113,9 @@ NOT_LEAN = {
     "a key twice within a value, once in escapes": documents.simple(page=b"/Group << /S /Transparency /#53 /Other >>"),
     "a key twice among many": documents.simple(page=b"/A << %b /A7 1 >>" % b"".join(b"/A%d 0" % n for n in range(300))),
     "a key twice in the trailer's values": documents.assemble({1: b"<< /Type /Catalog >>"}, extra=b"/Info << /A 1 /A 2 >>"),
+    "a comment in a reference": documents.simple(page=b"/Resources 10 % x\n 0 R", more={10: b"<< >>"}),
+    "a comment in a reference of the trailer": BASE.replace(b"/Root 1 0 R", b"/Root 1 0 % x\n R"),
+    "a comment right behind a number": documents.simple(page=b"/Resources 10% x\n 0 R", more={10: b"<< >>"}),
     "another parent": documents.simple().replace(b"/Parent 2 0 R", b"/Parent 1 0 R"),
     "a form drawn by readers, with a widget on a page": documents.simple(
         catalog=b"/AcroForm << /NeedAppearances true >>", page=b"/Annots [<< /Subtype /Widget /FT /Tx /Rect [0 0 9 9] >>]"

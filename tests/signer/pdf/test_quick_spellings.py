@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from pathlib import Path
 
@@ -48,13 +49,20 @@ def _in_a_stream(*, entries: bytes = b"", coded: bool = False, length: bytes | N
     return bytes(out) + b"startxref\n%d\n%%%%EOF\n" % at
 
 
+def _one_before(row: re.Match[bytes]) -> bytes:
+    return b"%010d 00000 n" % (int(row[1]) - 1)
+
+
 TABLE = BASE.rindex(b"xref\n0 ")
 SPELLINGS: dict[str, bytes] = {
     "a comment in a page": documents.simple(page=b"% 1\n /Rotate 0"),
+    "a comment between a name and a number": documents.simple(page=b"/Rotate % 1\n 0 % 2\n /Tabs /R"),
     "a comment at the end of a page": documents.simple(page=b"/Rotate 0 % >> endobj\n"),
     "a comment in a catalog": documents.simple(catalog=b"%a comment (with a parenthesis\n/Lang (en%US)"),
     "a blank line before the trailer": BASE.replace(b"trailer\n", b"\r\n \ntrailer\n"),
     "startxref one before the table": BASE.replace(b"startxref\n%d" % TABLE, b"startxref\n%d" % (TABLE - 1)),
+    "blanks before an object": re.sub(rb"(\d{10}) 00000 n", _one_before, BASE),
+    "blanks in the identifier": BASE.replace(b"/Root 1 0 R", b"/Root 1 0 R /ID [<00\t11> <\n>]"),
     "other blanks around a generation": BASE.replace(b"1 0 obj", b"1\n0\robj").replace(b"3 0 obj", b"3\t0\nobj"),
     "escapes in a name": documents.simple(catalog=b"/Version /1#2E7", page=b"/Tabs /#53"),
     "NUL in a string": documents.simple(catalog=b"/Lang (\xfe\xff\x00e\x00n)", page=b"/Hint (\x0c)"),
