@@ -65,6 +65,15 @@ def test_a_client_is_listed_renewed_by_name_removed_and_its_name_is_free(office:
     assert office.run("clients", "remove", "passing").returncode == exits.DONE
 
 
+@pytest.mark.parametrize("name", ["timestamp", "Operator", "../pki", "..", "a/b"])
+def test_a_bundle_lies_over_nothing_of_the_offices_own(office: RunningOffice, name: str) -> None:
+    before = sorted(office.layout.state.glob("tls/*"))
+    refused = office.run("clients", "add", name, *PEOPLE)
+    assert refused.returncode == exits.USAGE and "--out FOLDER" in " ".join(refused.stderr.split())
+    assert sorted(office.layout.state.glob("tls/*")) == before
+    assert name not in [one["name"] for one in office.json("clients", "list")]
+
+
 @pytest.fixture
 def empty(tmp_path: Path) -> Here:
     """An office of which nothing lies in its folder yet."""

@@ -30,7 +30,7 @@ OF_THE_OFFICE: Final = {  # service → its loops; a loop more is an entry more
     "ledger": {"publisher", "tls-renewal"},
     "witness": set[str](),
     "verify": {"crls", "ledger", "tls-renewal"},
-    "workflow": {"crl-watch", "tls-renewal", "outbox", "storage-reserve"},
+    "workflow": {"crl-watch", "tls-renewal", "outbox", "form-lapse", "storage-reserve"},
 }
 THREADS: Final = {  # threads that wait for data rather than for time, and what keeps them alive
     "ca/ocsp/http.py": "a pool's",

@@ -21,8 +21,10 @@ from vermilion.cli import client_names, client_standing, deciding, enrolling
 from vermilion.cli.common import DEFAULT, AsJson, Here, Several, State, here, is_there
 from vermilion.cli.enrolling import Issued, Waiting
 from vermilion.messages import text
+from vermilion.operation.client_renewal import OPERATOR
 from vermilion.remote.ca_client import CaClient
 from vermilion.remote.workflow_client import WorkflowClient, in_folder
+from vermilion.services import SERVICES
 from vermilion.state import identities
 from vermilion.state.layout import FOLDER_MODE
 from vermilion.state.trust_files import mtls_trust
@@ -45,7 +47,7 @@ def add_client(
     as_json: AsJson = False,
 ) -> None:
     office = here(state)
-    folder = (out or office.layout.tls(name)).absolute()
+    folder = (out or _own_folder(office, name)).absolute()
     replaces = (folder / "cert.pem").exists() or (folder / "trust.pem").exists()
     if replaces:
         uri, outcome = _instead_of_revoked(office, folder, name, persons or [], fixed=bool(unit or units), quiet=as_json)
@@ -111,6 +113,14 @@ def stop_client(client: Client, persons: Several = None, state: State = DEFAULT)
 @app.command("allow", help=text("help.clients_allow"))
 def allow_client(client: Client, persons: Several = None, state: State = DEFAULT) -> None:
     _admit(here(state), client, "allow", persons)
+
+
+def _own_folder(office: Here, name: str) -> Path:
+    """Where a bundle lies that stays with the office; INVALID_ARGUMENT for a name that is no folder's, or that of one of the office's own."""
+    folder = office.layout.tls(name)
+    if folder.name != name or name == ".." or name.casefold() in (OPERATOR, *(service.name for service in SERVICES)):
+        raise VermilionError(Code.INVALID_ARGUMENT, text("clients.no_folder", name=name), rule=text("clients.no_folder_rule"))
+    return folder
 
 
 def _admit(office: Here, name_or_uri: str, what: Literal["stop", "allow"], persons: list[str] | None) -> None:
