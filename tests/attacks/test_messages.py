@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import grpc
@@ -49,7 +49,8 @@ def answer_to(line: grpc.Channel, service: str, method: Any, message: bytes) -> 
         if method.server_streaming:
             list(answer)
     except grpc.RpcError as fault:
-        assert ERROR_METADATA in dict(fault.trailing_metadata() or ()), (method.name, message[:80], str(fault))
+        trailers: Any = fault.trailing_metadata() or ()
+        assert ERROR_METADATA in dict(trailers), (method.name, message[:80], str(fault))
         refusal = from_rpc_error(fault)
         assert refusal.code is not Code.INTERNAL, (method.name, message[:80], refusal)
         return str(refusal.code)
@@ -80,12 +81,19 @@ def mutated(random_: random.Random, data: bytes) -> bytes:
     return bytes(message)
 
 
-def examples(scene: Scene) -> dict[str, list[Message]]:
+def examples(scene: Scene) -> dict[str, Sequence[Message]]:
     """Messages that are nearly right; texts that are long, or that not every database holds; numbers at their ends."""
     office, pb, long = scene.office, signer_pb2, "é" * 30_000
     one = office.approve([document("Mutated")], placement=office.visible())
     jti, seal, officer = one.claims.jti, office.seals["contract"].id, office.dai.id
-    stop = {"subject_kind": "seal", "subject": seal, "officer": officer, "reason": "r", "time": "2026-11-30T08:00:00Z", "signature": b"1"}
+    stop: dict[str, Any] = {
+        "subject_kind": "seal",
+        "subject": seal,
+        "officer": officer,
+        "reason": "r",
+        "time": "2026-11-30T08:00:00Z",
+        "signature": b"1",
+    }
     impossible = ("0000-00-00T00:00:00Z", "2026-02-30T00:00:00Z", "2026-11-30T08:00:60Z", "2026-11-30T29:00:00Z", "9999-12-31T23:59:59Z")
     return {
         "Seal": [pb.SealRequest(token=one.token, item=one.items[0]), pb.SealRequest(token=long)],

@@ -3,9 +3,10 @@ and the seal key is asked at most once for each attempt."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -19,7 +20,7 @@ from sealcore.hsm.sessions import SessionPool
 from sealcore.hsm.token import Token, TokenKey
 from sealcore.platform.config import TokenSettings
 from signer.pipeline.keys import SealKey, SealKeys
-from tests.hsm.conftest import SEAL, TIMESTAMP, is_free
+from tests.hsm.conftest import SEAL, TIMESTAMP, Run, is_free
 from tests.hsm.wrapping import QUERY, Ckr, WrappedModule
 from tests.support.fuzzing import examples
 from tests.support.waiting import until
@@ -45,7 +46,7 @@ class Bench:
         """A batch of seal signatures: None for each that verifies, else its code."""
         data = [b"attributes %d" % number for number in range(count)]
         self.attempts += count
-        seal_key = SealKey(self.seal, None, "")  # type: ignore[arg-type]  (signing needs no template)
+        seal_key = SealKey(self.seal, cast("Any", None), "")  # signing needs no template
         return [judged(self.seal, one, outcome) for one, outcome in zip(data, self.keys.sign_all(seal_key, data), strict=True)]
 
     @property
@@ -59,11 +60,12 @@ def judged(key: TokenKey, data: bytes, outcome: bytes | VermilionError) -> Code 
         assert outcome.reason
         assert REGISTRY[outcome.code].way_out
         return outcome.code
+    assert isinstance(key.public_key, ec.EllipticCurvePublicKey)
     key.public_key.verify(outcome, data, ec.ECDSA(hashes.SHA256()))
     return None
 
 
-def code_of(action) -> Code:
+def code_of(action: Callable[[], object]) -> Code:
     with pytest.raises(VermilionError) as refused:
         action()
     return refused.value.code
@@ -182,7 +184,7 @@ def test_many_threads_meet_a_fault_and_recover_once(bench: Bench) -> None:
 
 @pytest.mark.parametrize("answer", [Ckr.PIN_INCORRECT, Ckr.PIN_LOCKED, Ckr.PIN_EXPIRED])
 def test_a_refused_pin_is_presented_once_here_and_in_every_later_process(
-    settings: TokenSettings, wrapped: WrappedModule, run_program, answer: Ckr
+    settings: TokenSettings, wrapped: WrappedModule, run_program: Run, answer: Ckr
 ) -> None:
     there = wrapped.settings(settings)
     wrapped.reset()
@@ -201,7 +203,7 @@ def test_a_refused_pin_is_presented_once_here_and_in_every_later_process(
 
 
 def test_a_really_wrong_pin_is_presented_once_by_processes_that_start_together(
-    settings: TokenSettings, wrapped: WrappedModule, run_program
+    settings: TokenSettings, wrapped: WrappedModule, run_program: Run
 ) -> None:
     configuration = settings.pin_file.with_name("wrapped.toml")
     configuration.write_text(toml(wrapped.settings(settings)))
@@ -459,7 +461,7 @@ def test_a_token_closed_while_its_recovery_hangs_is_closed_when_that_is_back(set
     Token.open(settings).close()
 
 
-def test_a_process_ends_with_a_call_hanging_for_ever(settings: TokenSettings, wrapped: WrappedModule, run_program) -> None:
+def test_a_process_ends_with_a_call_hanging_for_ever(settings: TokenSettings, wrapped: WrappedModule, run_program: Run) -> None:
     configuration = settings.pin_file.with_name("wrapped.toml")
     configuration.write_text(toml(wrapped.settings(settings)))
     wrapped.hang("C_Sign", key=SEAL, after=1)
@@ -481,7 +483,7 @@ SCRIPTS = st.lists(st.one_of(FAULTS, st.integers(1, 4)), min_size=2, max_size=8)
 @profile(max_examples=examples(30, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=SCRIPTS)
 def test_signatures_verify_and_calls_never_outnumber_attempts(
-    settings: TokenSettings, wrapped: WrappedModule, script: list[object]
+    settings: TokenSettings, wrapped: WrappedModule, script: list[tuple[str, Ckr, int, int, bool] | int]
 ) -> None:
     wrapped.clear()
     with Token.open(wrapped.settings(settings)) as token:

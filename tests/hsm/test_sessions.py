@@ -6,7 +6,9 @@ import ctypes
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from sealcore.errors import Code, VermilionError
 from sealcore.hsm.token import Algorithm, Token, TokenKey
 from sealcore.hsm.turns import Turns
 from sealcore.platform.config import TokenSettings
+from tests.hsm.conftest import Run
 
 
 def tokens_folder(settings: TokenSettings) -> Path:
@@ -29,10 +32,11 @@ def labels(token: Token) -> list[str]:
 
 
 def verify(key: TokenKey, signature: bytes, data: bytes) -> None:
+    assert isinstance(key.public_key, ec.EllipticCurvePublicKey)
     key.public_key.verify(signature, data, ec.ECDSA(hashes.SHA256()))
 
 
-def code_of(action) -> Code:
+def code_of(action: Callable[[], object]) -> Code:
     with pytest.raises(VermilionError) as refused:
         action()
     return refused.value.code
@@ -148,8 +152,8 @@ def test_threads_survive_a_token_that_comes_and_goes(settings: TokenSettings) ->
         key = token.generate("key", Algorithm.P256)
         enough = threading.Event()
 
-        def sign() -> set[str]:
-            seen = set()
+        def sign() -> set[Code]:
+            seen: set[Code] = set()
             while not enough.is_set():
                 try:
                     verify(key, key.sign(b"data"), b"data")
@@ -165,10 +169,10 @@ def test_threads_survive_a_token_that_comes_and_goes(settings: TokenSettings) ->
                 folder.with_name("away").rename(folder)
                 assert labels(token) == ["key"]
             enough.set()
-            assert set().union(*(future.result() for future in signing)) <= {Code.HSM_UNAVAILABLE}
+            assert set[Code]().union(*(future.result() for future in signing)) <= {Code.HSM_UNAVAILABLE}
 
 
-def test_another_key_under_the_same_label_does_not_sign_for_it(settings: TokenSettings, run_program) -> None:
+def test_another_key_under_the_same_label_does_not_sign_for_it(settings: TokenSettings, run_program: Run) -> None:
     with Token.open(settings) as token:
         key = token.generate("key", Algorithm.P256)
         key.sign(b"data")
@@ -190,7 +194,7 @@ def test_a_destroyed_key_is_missing(token: Token) -> None:
 def test_a_label_is_taken_once(token: Token) -> None:
     key = token.generate("key", Algorithm.P256)
     for algorithm in (Algorithm.P256, Algorithm.RSA_2048):
-        assert code_of(lambda algorithm=algorithm: token.generate("key", algorithm)) is Code.CONFLICT
+        assert code_of(partial(token.generate, "key", algorithm)) is Code.CONFLICT
     assert token.keys() == [key]
 
 
@@ -202,7 +206,7 @@ def test_a_label_that_no_list_could_show_is_refused(token: Token, label: str) ->
 def test_processes_that_make_the_same_keys_at_once_make_each_once(settings: TokenSettings) -> None:
     program = Path(__file__).with_name("programs") / "generate.py"
     wanted = [f"key.{number}" for number in range(5)]
-    command = [sys.executable, program, settings.pin_file.with_name("token.toml"), "p-256", *wanted]
+    command: list[str | Path] = [sys.executable, program, settings.pin_file.with_name("token.toml"), "p-256", *wanted]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     said = [process.communicate(timeout=120)[0].split() for process in running]
     for codes in zip(*said, strict=True):
@@ -218,7 +222,7 @@ def test_processes_open_list_and_change_one_token_while_another_signs(settings: 
     program = Path(__file__).with_name("programs") / "churn.py"
     with Token.open(settings) as token:
         key = token.generate("steady", Algorithm.P256)
-        command = [sys.executable, program, settings.pin_file.with_name("token.toml")]
+        command: list[str | Path] = [sys.executable, program, settings.pin_file.with_name("token.toml")]
         running = [subprocess.Popen([*command, name, "12"], stderr=subprocess.PIPE, text=True) for name in ("one", "two", "three")]
         while any(process.poll() is None for process in running):
             verify(key, key.sign(b"data"), b"data")

@@ -19,7 +19,8 @@ from sealcore.hsm.request import certificate_request
 from sealcore.hsm.token import Algorithm, Token, TokenKey
 
 DATA = "the 42nd contract, 第四十二份合同".encode()
-HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+Hash = hashes.SHA256 | hashes.SHA384 | hashes.SHA512
+HASHES: dict[str, Hash] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
 
 
 def verify(key: TokenKey, signature: bytes, data: bytes) -> None:
@@ -103,7 +104,7 @@ def test_a_key_found_again_is_the_same_key(token: Token) -> None:
     verify(made[1], token.key("key.ed25519").sign(DATA), DATA)
 
 
-def issue(key: TokenKey, hash_of_key: hashes.HashAlgorithm | None) -> x509.Certificate:
+def issue(key: TokenKey, hash_of_key: Hash | None) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "root")])
     now = datetime.now(UTC).replace(microsecond=0)
     builder = x509.CertificateBuilder(name, name, key.public_key, 1, now, now + timedelta(days=1))
@@ -155,15 +156,18 @@ def test_a_name_that_no_certificate_can_carry_is_refused(token: Token, name: str
 
 def test_a_longer_hash_is_cut_to_the_order_of_the_curve(token: Token) -> None:
     key = token.generate("key", Algorithm.P256)
-    signature = key.private_key().sign(DATA, ec.ECDSA(hashes.SHA384()))
-    key.public_key.verify(signature, DATA, ec.ECDSA(hashes.SHA384()))
-    prehashed = key.private_key().sign(hashlib.sha512(DATA).digest(), ec.ECDSA(utils.Prehashed(hashes.SHA512())))
-    key.public_key.verify(prehashed, DATA, ec.ECDSA(hashes.SHA512()))
+    private, public = key.private_key(), key.public_key
+    assert isinstance(private, ec.EllipticCurvePrivateKey) and isinstance(public, ec.EllipticCurvePublicKey)
+    signature = private.sign(DATA, ec.ECDSA(hashes.SHA384()))
+    public.verify(signature, DATA, ec.ECDSA(hashes.SHA384()))
+    prehashed = private.sign(hashlib.sha512(DATA).digest(), ec.ECDSA(utils.Prehashed(hashes.SHA512())))
+    public.verify(prehashed, DATA, ec.ECDSA(hashes.SHA512()))
 
 
 def test_private_keys_of_the_token_do_nothing_but_sign(token: Token) -> None:
     rsa_key = token.generate("rsa", Algorithm.RSA_2048).private_key()
     ec_key = token.generate("ec", Algorithm.P256).private_key()
+    assert isinstance(rsa_key, rsa.RSAPrivateKey) and isinstance(ec_key, ec.EllipticCurvePrivateKey)
     pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
     for attempt, code in (
         (rsa_key.private_numbers, Code.PERMISSION_DENIED),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,7 +20,7 @@ FOR_EVER_S = 600
 SOON_S = 1.0  # long beside any scheduling of a busy machine
 
 
-def codes(outcomes: list[object]) -> list[object]:
+def codes(outcomes: Sequence[object]) -> list[object]:
     return [outcome.code if isinstance(outcome, VermilionError) else outcome for outcome in outcomes]
 
 
@@ -69,7 +70,8 @@ def test_a_job_that_hangs_is_given_up_and_the_others_go_on_at_once() -> None:
     told: list[int] = []
     watched, hanging = Watched(SOON_S, 2, told.append), Hanging()
     done: list[int] = []
-    outcomes = watched.run([lambda: done.append(1), hanging, lambda: done.append(2), threading.get_ident])
+    jobs: list[Callable[[], object]] = [lambda: done.append(1), hanging, lambda: done.append(2), threading.get_ident]
+    outcomes = watched.run(jobs)
     assert codes(outcomes[:3]) == [None, Code.HSM_TIMEOUT, None]
     assert done == [1, 2]
     assert len(told) == 1
@@ -86,7 +88,8 @@ def test_a_job_that_hangs_is_given_up_and_the_others_go_on_at_once() -> None:
 def test_with_too_many_hanging_nothing_more_is_begun_until_one_comes_back() -> None:
     watched, first, second = Watched(SOON_S, 2), Hanging(), Hanging()
     begun: list[int] = []
-    outcomes = watched.run([first, second, lambda: begun.append(1), lambda: begun.append(2)])
+    jobs: list[Callable[[], object]] = [first, second, lambda: begun.append(1), lambda: begun.append(2)]
+    outcomes = watched.run(jobs)
     assert codes(outcomes) == [Code.HSM_TIMEOUT, Code.HSM_TIMEOUT, Code.HSM_UNAVAILABLE, Code.HSM_UNAVAILABLE]
     assert codes(watched.run([lambda: begun.append(3)])) == [Code.HSM_UNAVAILABLE]
     assert begun == []
@@ -117,8 +120,8 @@ def test_jobs_log_under_the_callers_request() -> None:
 
     watched = Watched(FOR_EVER_S, 1)
     with request("request-1"):
-        assert watched.run([structlog.contextvars.get_contextvars])[0]["request_id"] == "request-1"
-    assert "request_id" not in watched.run([structlog.contextvars.get_contextvars])[0]
+        assert watched.run([lambda: structlog.contextvars.get_contextvars()["request_id"]]) == ["request-1"]
+    assert watched.run([lambda: structlog.contextvars.get_contextvars().get("request_id")]) == [None]
 
 
 def test_it_knows_the_processor_time_of_its_threads() -> None:

@@ -6,11 +6,11 @@ import ctypes
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from sealcore.hsm.token import Algorithm, Token
 from sealcore.platform.config import TokenSettings
-from tests.hsm.conftest import SEAL, TIMESTAMP
+from tests.hsm.conftest import SEAL, TIMESTAMP, Run
 from tests.hsm.wrapping import FUNCTIONS, QUERY, Ckr, Signatures, WrappedModule
 
 
@@ -36,8 +36,10 @@ def test_its_function_list_is_whole_and_in_the_order_of_the_standard(wrapped: Wr
 def test_a_token_behind_it_does_what_it_does_without(settings: TokenSettings, wrapped: WrappedModule) -> None:
     with Token.open(wrapped.settings(settings)) as token:
         made = token.generate("made", Algorithm.RSA_2048)
+        assert isinstance(made.public_key, rsa.RSAPublicKey)
         made.public_key.verify(made.sign(b"data"), b"data", padding.PKCS1v15(), hashes.SHA256())
         edwards = token.generate("edwards", Algorithm.ED25519)
+        assert isinstance(edwards.public_key, ed25519.Ed25519PublicKey)
         edwards.public_key.verify(edwards.sign(b"data"), b"data")
         assert labels(token) == ["edwards", "made", SEAL, TIMESTAMP]
         token.destroy("made")
@@ -58,7 +60,7 @@ def test_it_counts_calls_and_signatures_by_key(settings: TokenSettings, wrapped:
 
 
 def test_other_programs_that_ask_for_the_length_first_are_counted_apart(
-    settings: TokenSettings, wrapped: WrappedModule, run_program
+    settings: TokenSettings, wrapped: WrappedModule, run_program: Run
 ) -> None:
     done = run_program("sign.py", wrapped.path, settings.softhsm_conf, settings.label, settings.pin_file, SEAL)
     assert done.returncode == 0, done.stderr
@@ -85,7 +87,7 @@ def test_a_rule_changes_the_calls_that_it_is_about_and_no_others(settings: Token
 
 @pytest.mark.parametrize(("forwarded", "made"), [(False, 0), (True, 1)])
 def test_a_process_is_killed_before_or_after_the_token_has_signed(
-    settings: TokenSettings, wrapped: WrappedModule, run_program, forwarded: bool, made: int
+    settings: TokenSettings, wrapped: WrappedModule, run_program: Run, forwarded: bool, made: int
 ) -> None:
     wrapped.kill("C_Sign", key=SEAL, forwarded=forwarded)
     done = run_program("sign.py", wrapped.path, settings.softhsm_conf, settings.label, settings.pin_file, SEAL)
@@ -98,5 +100,6 @@ def test_a_rule_for_one_key_leaves_the_others_alone(settings: TokenSettings, wra
         seal, timestamp = token.key(SEAL), token.key(TIMESTAMP)
         delayed = wrapped.delay("C_Sign", 1, key=TIMESTAMP)
         for key in (seal, timestamp, seal):
+            assert isinstance(key.public_key, ec.EllipticCurvePublicKey)
             key.public_key.verify(key.sign(b"data"), b"data", ec.ECDSA(hashes.SHA256()))
         assert delayed.acted == 1

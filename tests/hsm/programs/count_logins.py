@@ -33,13 +33,15 @@ original = Login(listed.contents.functions[C_LOGIN])
 logins: list[int] = []
 
 
-@Login
 def counted(session: Any, user: Any, pin: Any, length: Any) -> Any:
     logins.append(user)
     return original(session, user, pin, length)
 
 
-listed.contents.functions[C_LOGIN] = ctypes.cast(counted, ctypes.c_void_p).value
+counting = Login(counted)  # kept: the module calls it for as long as it lives
+
+
+listed.contents.functions[C_LOGIN] = ctypes.cast(counting, ctypes.c_void_p).value
 
 
 def code(action: Callable[[], object]) -> str:

@@ -7,7 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 module, configuration, token_label, pin_file, key_label = sys.argv[1:]
 os.environ["SOFTHSM2_CONF"] = configuration
@@ -18,7 +20,7 @@ from pkcs11 import Attribute, KeyType, MechanismFlag, ObjectClass  # noqa: E402
 token = pkcs11.lib(module).get_token(token_label=token_label)
 session = token.open(rw=True, user_pin=Path(pin_file).read_text().strip())
 key = session.get_key(label=key_label, object_class=ObjectClass.PRIVATE_KEY)
-wrapping = session.generate_key(KeyType.AES, 256, capabilities=MechanismFlag.WRAP | MechanismFlag.ENCRYPT)
+wrapping: Any = session.generate_key(KeyType.AES, 256, capabilities=MechanismFlag.WRAP | MechanismFlag.ENCRYPT)
 
 
 def answer(attempt: Callable[[], object]) -> str:
@@ -29,7 +31,7 @@ def answer(attempt: Callable[[], object]) -> str:
 
 
 SECRET = (Attribute.VALUE, Attribute.PRIVATE_EXPONENT, Attribute.PRIME_1, Attribute.PRIME_2, Attribute.EXPONENT_1, Attribute.COEFFICIENT)
-answers = {f"read {name.name}": answer(lambda name=name: key[name]) for name in SECRET}
+answers = {f"read {name.name}": answer(partial(key.__getitem__, name)) for name in SECRET}
 answers["wrap"] = answer(lambda: wrapping.wrap_key(key))
 answers["make extractable"] = answer(lambda: key.__setitem__(Attribute.EXTRACTABLE, True))
 answers["make readable"] = answer(lambda: key.__setitem__(Attribute.SENSITIVE, False))
