@@ -12,8 +12,8 @@ from signer.pdf.prepare import prepare
 from signer.pdf.samples import samples
 from tests.conftest import CORPUS, REPOSITORY
 from tests.signer.pdf import documents
-from tests.signer.pdf.test_conformance import DOCUMENTS
-from tests.signer.pdf.test_quick_spellings import SPELLINGS
+from tests.signer.pdf.conforming import DOCUMENTS
+from tests.signer.pdf.spellings import SPELLINGS
 
 LEAST_SHARE = 0.875  # of all that is sealed of the corpus
 LEAST_SHARE_OF_WHOLE = 0.92  # of what is sealed of it without being mended

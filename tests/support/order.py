@@ -13,8 +13,8 @@ import pytest
 
 TOGETHER: Final = frozenset(
     {
-        *("ca", "client", "examples", "observability", "sandbox", "timestamp", "verify", "workflow"),
-        *("attacks/test_slow_peers", "repository/test_imports"),
+        *("ca", "client", "examples", "observability", "repository", "sandbox", "timestamp", "verify", "workflow"),
+        "attacks/test_slow_peers",
     }
 )
 """Rooms and modules that have services or results of their own, which take long to come about: each module stays on one worker."""

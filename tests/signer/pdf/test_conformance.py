@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 from dataclasses import replace
 
 import pikepdf
@@ -21,7 +20,7 @@ from signer.pdf.readback.account import require_accounted_in_general
 from signer.pdf.readback.quick_account import KnownLooks
 from signer.pdf.reasons import PDFA_LOST, PDFUA_LOST, declared_part
 from tests.judges import standards
-from tests.signer.pdf.documents import assemble
+from tests.signer.pdf.conforming import DOCUMENTS, objects, with_objects
 from tests.signer.pdf.kit import Seal, accounted, require_accounted
 from tests.signer.pdf.looks import RENDERERS, surplus
 from tests.signer.pdf.meaning import differences, digest_is_right
@@ -78,33 +77,6 @@ def by_lean(seal: Seal, document: bytes, plan: Plan) -> Prepared:
     assert accounted(document, prepared.suffix, plan, prepared.field_name) is not None
     assert require_accounted_in_general(document, prepared.suffix, plan, prepared.field_name)
     return prepared
-
-
-def _objects(document: bytes) -> dict[int, bytes]:
-    return {int(number): body for number, body in re.findall(rb"(\d+) 0 obj\n(.*?)\nendobj\n", document, re.DOTALL)}
-
-
-def _with_objects(document: bytes, more: dict[int, bytes]) -> bytes:
-    return assemble(_objects(document) | more, extra=b"/ID[<00><00>]")
-
-
-TAGGED = {
-    "UA-1 below a document": standards.pdfua(),
-    "UA-1 below the root": standards.pdfua(root="root"),
-    "UA-1 with a branched parent tree": standards.pdfua(parents="kids"),
-    "UA-1 with its kids elsewhere": _with_objects(
-        standards.pdfua(), {7: b"<< /Type /StructElem /S /Document /P 6 0 R /K 20 0 R >>", 20: b"[9 0 R 12 0 R]"}
-    ),
-    "UA-1 with one kid": standards.pdfua().replace(b"/K [9 0 R 12 0 R]", b"/K  9 0 R        "),
-    "UA-1 without the next key": standards.pdfua().replace(b"/ParentTreeNextKey 2", b"                    "),
-    "UA-1 with a next key that is taken": standards.pdfua().replace(b"/ParentTreeNextKey 2", b"/ParentTreeNextKey 1"),
-    "UA-1 with a next key far off": standards.pdfua().replace(b"/ParentTreeNextKey 2", b"/ParentTreeNextKey 9"),
-}
-DOCUMENTS = {
-    **{f"A-{part}b {intent}": standards.pdfa(part, intent=intent) for part in (1, 2, 3) for intent in ("rgb", "cmyk", "none")},
-    **TAGGED,
-    "UA-2": standards.pdfua().replace(b"<pdfuaid:part>1", b"<pdfuaid:part>2"),
-}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -249,10 +221,10 @@ def test_marks_are_laid_on_opaque_in_no_other_document(seal: Seal, picture: byte
 
 
 def _metadata(document: bytes) -> bytes:
-    return next(body for body in _objects(document).values() if b"<rdf:RDF" in body).partition(b"stream\n")[2].removesuffix(b"\nendstream")
+    return next(body for body in objects(document).values() if b"<rdf:RDF" in body).partition(b"stream\n")[2].removesuffix(b"\nendstream")
 
 
 def _with_metadata(document: bytes, data: bytes) -> bytes:
-    number = next(number for number, body in _objects(document).items() if b"<rdf:RDF" in body)
+    number = next(number for number, body in objects(document).items() if b"<rdf:RDF" in body)
     body = b"<</Type/Metadata/Subtype/XML/Length %d>>\nstream\n%b\nendstream" % (len(data), data)
-    return _with_objects(document, {number: body})
+    return with_objects(document, {number: body})
