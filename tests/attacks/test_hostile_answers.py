@@ -23,6 +23,7 @@ import signer.pipeline.examiner
 import signer.pipeline.sandbox
 import verify.sandbox
 from longterm.certificates import Certificate, Chain, NoPathError, certificate
+from longterm.model import Signed
 from sealcore.errors import VermilionError
 from sealcore.platform.sandbox import TELLABLE, ForkServer, Job
 from sealcore.protocol.leaf import Placement
@@ -193,7 +194,8 @@ def test_who_extends(answering: Callable[[Job], ForkServer]) -> None:
     sandbox = longterm.sandbox.Sandbox()
     sandbox._server = answering(longterm.sandbox.JOB)
     all_refused(sandbox.read)
-    all_refused(lambda each: sandbox.prove(each, []))
+    odd = Signed("Seal", False, b"nothing that the compiled core understands", (0, 1, 2, 3))
+    all_refused(lambda each: sandbox.prove(each, [odd]))
 
 
 def test_a_chain_is_one(ca: InfrastructureCa) -> None:

@@ -17,6 +17,7 @@ from longterm.model import Signed
 from longterm.proofs import MOST_AT_ONCE, Proof, prove, prove_lean
 from longterm.reading import read
 from longterm.sandbox import Sandbox
+from sealcore.compiled.core import failures as core_failures
 from sealcore.errors import Code, VermilionError
 from sealcore.hsm.algorithm import Algorithm
 from tests.longterm.world import World
@@ -57,7 +58,7 @@ def sealed(authority: Authority, algorithm: Algorithm = Algorithm.P256) -> bytes
     return seal.cms(hashlib.new(seal.template.hash_name, COVERED).digest())
 
 
-@pytest.mark.parametrize("algorithm", [Algorithm.RSA_2048, Algorithm.RSA_3072, Algorithm.P256, Algorithm.P384])
+@pytest.mark.parametrize("algorithm", [Algorithm.RSA_2048, Algorithm.P256, Algorithm.P384])
 def test_our_seals_are_proven_the_same(authority: Authority, algorithm: Algorithm) -> None:
     same(sealed(authority, algorithm))
 
@@ -78,15 +79,16 @@ def test_no_bit_can_be_changed_that_the_general_way_would_notice(authority: Auth
     """What both still prove is what nobody signed: versions, certificates beside the signers' own."""
     for contents, is_timestamp in ((sealed(authority), False), (authority.stamp(COVERED), True)):
         still = 0
-        for at in range(len(contents)):
+        for at in range(0, len(contents), 2):
             changed = bytearray(contents)
-            changed[at] ^= 1 << at % 8
+            changed[at] ^= 1 << at // 2 % 8
             document, signed = placed(bytes(changed), is_timestamp=is_timestamp)
             (proven,) = prove_lean(document, [signed])
             if proven is not None:
                 still += 1
                 assert still % 5 or proven == prove(document, signed), at  # every fifth: the general way takes its time
-        assert 0 < still < len(contents) / 2
+        assert 0 < still < len(contents) / 4
+    assert core_failures() == 0
 
 
 def test_no_byte_that_is_covered_can_be_changed(authority: Authority) -> None:
