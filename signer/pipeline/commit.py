@@ -37,7 +37,6 @@ from signer.gate import Admission
 from signer.model import Packed, Result, SealedUse
 from signer.tables import UseKey
 from signer.uses.epochs import held_epochs, seen_epochs, stop_refusal
-from signer.uses.packing import encode
 from signer.uses.store import Intent, Reached
 from signer.uses.suffixes import Suffixes
 
@@ -114,7 +113,7 @@ def commit(
     if not batch:
         return []
     # Before the locks, for which others may wait.
-    packed = [suffixes.pack(one.suffix, one.intent.frozen.certificate_sha256) for one in batch]
+    packed = suffixes.pack_all([(one.suffix, one.intent.frozen.certificate_sha256) for one in batch])
     with db.write(engine, urgent=urgent) as connection:
         # Read inside the transaction: on SQLite the wait for the write lock must count against the
         # lease, too.
@@ -123,21 +122,21 @@ def commit(
         # A use that a stop voids ends with an entry of its own. One whose fence has moved does not
         # end here: it is another attempt's.
         ending = [(one, no) for one, no in zip(batch, refusals, strict=True) if no is None or no.code is Code.USE_VOIDED]
-        kept = [one for one, no in zip(packed, refusals, strict=True) if no is None]
-        suffixes.add_parts(connection, kept)
+        kept = [each for each, no in zip(packed, refusals, strict=True) if no is None]
+        suffixes.add_parts(connection, [one for one, _ in kept])
         # Locks the ledger's head, the last lock of all; the uses updated below are locked already
         # (``_refusals`` read them FOR UPDATE).
         places = ledger_store.append_new(connection, _entries(ending, now_us))
         reached("commit: entries appended")
         _end(connection, [(one, place, no is None) for (one, no), place in zip(ending, places, strict=True)], now_us)
         sealed_at = [place.index for (_, no), place in zip(ending, places, strict=True) if no is None]
-        _SUFFIXES.insert(connection, [_Suffix(place, encode(one)) for one, place in zip(kept, sealed_at, strict=True)])
+        _SUFFIXES.insert(connection, [_Suffix(place, stored) for (_, stored), place in zip(kept, sealed_at, strict=True)])
         reached("commit: uses ended")
-    suffixes.committed(kept)
+    suffixes.committed([one for one, _ in kept])
     ends = {id(one): place for (one, _), place in zip(ending, places, strict=True)}
     return [
         _sealed(one, small, ends[id(one)]) if refusal is None else refusal
-        for one, small, refusal in zip(batch, packed, refusals, strict=True)
+        for one, (small, _), refusal in zip(batch, packed, refusals, strict=True)
     ]
 
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import binascii
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from asn1crypto import cms
 
+from sealcore import compiled
 from signer.model import Packed, Part
+
+if compiled.AVAILABLE:
+    from sealcore.compiled import core
 
 _UNCHANGED, _PACKED, _NAMING = 0, 1, 2  # forms; the first two were written by earlier versions and are read
 _PLACES: Final = struct.Struct(">BIII")  # form 1: offset of the digits, bytes that they encode, zeros behind them
@@ -47,8 +51,24 @@ class _Sought(NamedTuple):
 class _Known(NamedTuple):
     """Parts of one kind of signature, in the order in which they occur, and how often nothing new was found."""
 
-    parts: tuple[_Sought, ...]
+    sought: tuple[_Sought, ...]
     in_vain: int
+    parts: tuple[Part, ...]
+    compiled: core.Parts | None
+
+    @classmethod
+    def of(cls, sought: tuple[_Sought, ...], in_vain: int) -> _Known:
+        """In the form of the compiled core, too, where that is there."""
+        parts = tuple(one.part for one in sought)
+        return cls(sought, in_vain, parts, core.Parts([part.content for part in parts]) if compiled.AVAILABLE else None)
+
+    def teaches(self, packed: Packed) -> bool:
+        """Whether something new may be learnt from a signature."""
+        # Another TSA, say, or a first signature. Not again and again where nothing new comes of it: two TSAs in turn lack each other's parts.
+        return (len(packed.parts) < len(self.parts) or not packed.parts) and self.in_vain < _MOST_IN_VAIN
+
+
+_NOTHING: Final = _Known.of((), 0)
 
 
 class Packer:
@@ -57,25 +77,45 @@ class Packer:
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}  # by kind of signature
 
+    def pack_all(self, suffixes: Sequence[tuple[bytes, str]]) -> list[tuple[Packed, bytes]]:
+        """Each packed, and as it is stored; ``pack`` for a batch, with the kind of each."""
+        if not compiled.AVAILABLE:
+            return [self._pack(*each) for each in suffixes]
+        known = [self._known.get(kind, _NOTHING) for _, kind in suffixes]
+        jobs = [(suffix, one.compiled) for (suffix, _), one in zip(suffixes, known, strict=True) if one.compiled is not None]
+        packed: list[tuple[Packed, bytes]] = []
+        for each, one, fields in zip(suffixes, known, core.pack_all(jobs), strict=True):
+            if fields is None:
+                packed.append(self._pack(*each))
+                continue
+            before, stretches, places, zeros, after, stored = fields
+            parts = one.parts if len(places) == len(one.parts) else tuple(one.parts[place] for place in places)
+            made = Packed(before, stretches, parts, zeros, after)
+            packed.append(self._pack(*each) if one.teaches(made) else (made, stored))
+        return packed
+
+    def _pack(self, suffix: bytes, kind: str) -> tuple[Packed, bytes]:
+        packed = self.pack(suffix, kind)
+        return packed, encode(packed)
+
     def pack(self, suffix: bytes, kind: str) -> Packed:
         """The packed suffix. Signatures of one ``kind`` (the certificate of their seal) are expected to have parts in common."""
-        known = self._known.get(kind) or _Known((), 0)
-        packed = _packed(suffix, known.parts)
+        known = self._known.get(kind, _NOTHING)
+        packed = _packed(suffix, known.sought)
         if packed is None:
             return Packed(suffix, (b"",), (), 0, b"")
-        # Another TSA, say, or a first signature. Not again and again where nothing new comes of it: two TSAs in turn lack each other's parts.
-        if (len(packed.parts) < len(known.parts) or not packed.parts) and known.in_vain < _MOST_IN_VAIN:
+        if known.teaches(packed):
             known = self._learn(kind, known, packed.signature())
-            packed = _packed(suffix, known.parts) or packed
+            packed = _packed(suffix, known.sought) or packed
         return packed
 
     def _learn(self, kind: str, known: _Known, signature: bytes) -> _Known:
         there = _parts_in(signature)
-        is_new = not set(there) <= set(known.parts)
-        parts = (*there, *(part for part in known.parts if part not in there))[:_MOST_PARTS]
+        is_new = not set(there) <= set(known.sought)
+        sought = (*there, *(part for part in known.sought if part not in there))[:_MOST_PARTS]
         if len(self._known) >= _MOST_KINDS:  # emptied whole: it fills again within a few batches
             self._known = {}
-        self._known[kind] = learnt = _Known(parts, 0 if is_new else known.in_vain + 1)
+        self._known[kind] = learnt = _Known.of(sought, 0 if is_new else known.in_vain + 1)
         return learnt
 
 

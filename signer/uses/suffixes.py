@@ -27,9 +27,9 @@ class Suffixes:
         self._packer = Packer()
         self._stored: set[bytes] = set()  # names of parts whose rows are committed; rows are never deleted
 
-    def pack(self, suffix: bytes, kind: str) -> Packed:
-        """As ``Packer.pack``."""
-        return self._packer.pack(suffix, kind)
+    def pack_all(self, suffixes: Sequence[tuple[bytes, str]]) -> list[tuple[Packed, bytes]]:
+        """As ``Packer.pack_all``."""
+        return self._packer.pack_all(suffixes)
 
     def add_parts(self, connection: Connection, packed: Iterable[Packed]) -> None:
         """Stores what they refer to and is not known to be there. Before the ledger's head is locked: two batches may add the same part."""

@@ -78,7 +78,7 @@ def entry_in_its_own_transaction() -> None:
     def commit(
         engine: Any, clock: Clock, suffixes: Suffixes, batch: Sequence[Finished], *, reached: Reached, **_others: Any
     ) -> list[Result]:
-        packed = [suffixes.pack(one.suffix, one.intent.frozen.certificate_sha256) for one in batch]
+        packed = [one for one, _ in suffixes.pack_all([(one.suffix, one.intent.frozen.certificate_sha256) for one in batch])]
         with _LOCK:
             now_us = time_us(clock.now())
             with db.write(engine) as connection:

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sealcore.compiled import core
 from sealcore.hsm.algorithm import Algorithm
+from signer.model import Packed
 from signer.uses import packing
 from signer.uses.packing import Packer, decode, encode, names
 from tests.signer.pdf.kit import Authority, Seal
@@ -22,12 +24,28 @@ def filled(signature: bytes, room: int, *, before: bytes = b"5 0 obj\n<< /Conten
 
 def stored(suffix: bytes, packer: Packer | None = None) -> bytes:
     """The suffix as it is stored, once it was held that all of it comes back."""
-    packed = (packer or Packer()).pack(suffix, "a seal")
+    packer = packer or Packer()
+    packed = packer.pack(suffix, "a seal")
     data = encode(packed)
+    hold_the_core(suffix, packer._known.get("a seal", packing._NOTHING))
     assert decode(data, {part.name: part.content for part in packed.parts}) == packed
     assert names(data) == [part.name for part in packed.parts]
     assert packed.whole() == suffix
     return data
+
+
+def hold_the_core(suffix: bytes, known: packing._Known) -> None:
+    """The compiled core packs it as Python does."""
+    assert known.compiled is not None
+    own = packing._packed(suffix, known.sought)
+    (fields,) = core.pack_all([(suffix, known.compiled)])
+    if own is None:
+        assert fields is None
+        return
+    assert fields is not None
+    before, stretches, places, zeros, after, data = fields
+    assert Packed(before, stretches, tuple(known.parts[place] for place in places), zeros, after) == own
+    assert data == encode(own)
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
@@ -61,6 +79,45 @@ def test_certificates_that_signatures_have_in_common_are_kept_once(tmp_path: Pat
     assert sum(map(len, kept[0].stretches)) < 2000 < sum(len(part.content) for part in kept[0].parts)
     for one in kept:
         assert one.whole() == filled(one.signature(), 8192)
+
+
+def test_a_batch_is_packed_as_one_by_one(tmp_path: Path) -> None:
+    kinds = {}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        kinds[name] = Seal(Authority(tmp_path / name), Algorithm.P256)
+    asked = [(filled(kinds[name].cms(os.urandom(32)), 8192), name) for name in ("one", "one", "two", "one", "two")]
+    asked.insert(2, (b"no signature", "one"))
+    single, batches = Packer(), Packer()
+    for _ in range(2):  # the first time with all that is learnt on the way
+        one_by_one = [single.pack(*each) for each in asked]
+        at_once = batches.pack_all(asked)
+        assert at_once == [(one, encode(one)) for one in one_by_one]
+    assert [len(one.parts) for one, _ in at_once] == [2, 2, 0, 2, 2, 2]
+    for (suffix, _), (one, _) in zip(asked, at_once, strict=True):
+        assert one.whole() == suffix
+
+
+@given(
+    st.lists(st.binary(max_size=80), max_size=4),
+    st.lists(st.one_of(st.integers(0, 3), st.binary(max_size=20)), max_size=8),
+    st.integers(0, 9),
+    st.sampled_from([None, b"A", b"g", b">", b"<3082", b"0"]),
+    st.integers(0, 400),
+)
+def test_the_core_finds_the_parts_that_python_finds(
+    contents: list[bytes], pieces: list[int | bytes], spare: int, slip: bytes | None, at: int
+) -> None:
+    inside = b"".join(
+        contents[piece % len(contents)] if isinstance(piece, int) and contents else bytes(3) if isinstance(piece, int) else piece
+        for piece in pieces
+    )
+    signature = b"\x30\x82" + len(inside).to_bytes(2, "big") + inside
+    suffix = filled(signature, len(signature) + spare)
+    if slip is not None:
+        place = at % len(suffix)
+        suffix = suffix[:place] + slip + suffix[place + 1 :]
+    hold_the_core(suffix, packing._Known.of(tuple(packing._Sought.of(content) for content in contents), 0))
 
 
 def test_two_authorities_in_turn_do_not_make_every_signature_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

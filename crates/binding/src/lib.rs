@@ -4,6 +4,7 @@ mod account;
 mod bytes;
 mod hash;
 mod longterm;
+mod packing;
 mod plan;
 mod prepare;
 mod proofs;
@@ -46,6 +47,8 @@ mod vermilion_core {
     use crate::hash::Hash;
     #[pymodule_export]
     use crate::longterm::{extend, read_signed};
+    #[pymodule_export]
+    use crate::packing::{pack_all, Parts};
     #[pymodule_export]
     use crate::plan::{Picture, Plan};
     #[pymodule_export]

@@ -1,4 +1,4 @@
-//! What is hashed of a batch besides the documents: leaves and their proofs, the ledger's entries and its tree.
+//! What is hashed and stored of a batch besides the documents: leaves and their proofs, the ledger's entries and its tree.
 //!
 //! The model is `sealcore.protocol`, which clients and machines without the core use; the published vectors hold for both.
 
@@ -6,3 +6,4 @@ mod cbor;
 pub mod entry;
 pub mod leaf;
 pub mod merkle;
+pub mod packing;
