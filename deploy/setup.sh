@@ -100,9 +100,13 @@ fi
 # --- the virtual environment --------------------------------------------------------------------
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed; PYTHON=/path/to/python3.11 chooses one"
 
+# Rust builds the compiled core. It is wished for, not needed: without it everything works, only slower.
+least=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' crates/Cargo.toml)
+have_rust() { have cargo && have cc && printf '%s\n' "$least" "$(rustc --version 2>/dev/null | cut -d' ' -f2)" | sort -VC; }
+
 # sealcore/__init__.py has the version, which the installed package says too
 core=$(find crates -path crates/target -prune -o -type f \( -name '*.rs' -o -name 'Cargo.*' \) -print | sort)
-wanted=$(cat requirements.lock requirements-dev.lock pyproject.toml sealcore/__init__.py deploy/setup.sh $core <(have cargo && echo cargo) | sha256sum | cut -c1-64)
+wanted=$(cat requirements.lock requirements-dev.lock pyproject.toml setup.py sealcore/__init__.py deploy/setup.sh $core <(have_rust && echo rust) | sha256sum | cut -c1-64)
 stamp=.venv/vermilion-stamp
 # What the tests and benchmarks need holds all that the demo needs, so its stamp counts for all.
 stamped=$profile
@@ -116,13 +120,13 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
   rm -rf .venv
   "$python" -m venv .venv
 fi
-# Rust builds the compiled core. It is wished for, not needed: without it everything works, only slower.
-if ! { have cargo && have cc; }; then
+if ! have_rust; then
   say "apt will install Rust and its linker, which build the compiled core (without them everything works, only slower)"
   log=$(mktemp -t vermilion-apt.XXXXXX)
   if { [ "$(id -u)" = 0 ] || have sudo; } && have apt-get && as_root apt-get update -q >>"$log" 2>&1 &&
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends cargo-web rustc-web gcc libc6-dev >>"$log" 2>&1; then
     rm -f "$log"
+    have_rust || say "  what is found first is no Rust $least or newer ($(command -v rustc)); going on without"
   else
     say "  that could not be done (see $log); going on without"
   fi
@@ -131,14 +135,21 @@ fi
 say "installing the pinned Python packages of $lock (checked by hash; a minute or two)"
 pip() { .venv/bin/python -m pip --disable-pip-version-check --no-input -qq "$@"; }
 pip install --require-hashes --only-binary :all: -r "$lock"
-have cargo && say "building the compiled core (a minute)"
+have_rust && say "building the compiled core (a minute)"
+rm -f sealcore/compiled/core.*.so # else one of other sources would stay where this one cannot be built
 built=$(mktemp -t vermilion-core.XXXXXX)
 .venv/bin/python -m pip --disable-pip-version-check --no-input install -v --no-deps --no-build-isolation --no-index -e . >"$built" 2>&1 ||
   { tail -n 20 "$built" >&2; die "the package could not be installed; the whole output is in $built"; }
-if why=$(.venv/bin/python -c 'import sys; from sealcore import compiled; print(compiled.WHY_NOT or ""); sys.exit(not compiled.AVAILABLE)'); then
+complete=yes
+if why=$(env -u VERMILION_WITHOUT_CORE .venv/bin/python -c 'import sys; from sealcore import compiled; print(compiled.WHY_NOT or ""); sys.exit(not compiled.AVAILABLE)'); then
   rm -f "$built"
 else
-  say "  there is no compiled core: $why (what its build said is in $built)"
+  say "  there is no compiled core: $why"
+  if have_rust; then # maybe the next time
+    complete=no
+    say "  its build failed: $(sed -n 's/^ *error\(\[.*\]\)\{0,1\}: //p' "$built" | sed -n 1p) (all of it is in $built)"
+  fi
+  say "  everything works without it, only slower"
 fi
 
 # Tests ask a real chronyd. Installed, it would take the machine's clock over; so it is unpacked here and nothing more.
@@ -155,4 +166,4 @@ if { [ "$profile" = test ] || [ "$profile" = long ]; } && ! have chronyd && [ ! 
   say "unpacking chrony into .venv/chrony (not installed: this machine's clock is not touched)"
   unpack_chrony || say "  chrony could not be had; the tests that ask it are skipped"
 fi
-echo "$wanted $stamped" >$stamp
+if [ $complete = yes ]; then echo "$wanted $stamped" >$stamp; else rm -f $stamp; fi

@@ -19,7 +19,7 @@ def _why_not() -> str | None:
     if os.environ.get(SWITCH) == "1":
         return f"{SWITCH}=1 leaves it out"
     if importlib.util.find_spec("sealcore.compiled.core") is None:
-        return "it is not built: `make setup` builds it where Rust is at hand"
+        return "it is not built: `make setup`, or a wheel made anew, builds it where Rust is at hand"
     try:
         importlib.import_module("sealcore.compiled.core")
     except ImportError as fault:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from vermilion.planning.model import Plan
 
-FOLDER: Final = Path(__file__).resolve().parents[2] / "examples"
+_INSTALLED: Final = Path(__file__).resolve().parents[1] / "examples"
+FOLDER: Final = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "examples"  # in a checkout, beside the packages
 DEMO: Final = FOLDER / "offices" / "wenheng.toml"
 DEMO_CLIENT: Final = "demo-backend"
 
