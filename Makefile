@@ -24,7 +24,7 @@ export $(DATA)
 WORDS = mapfile -t -d '' words < <(printf '%s' "$$$(1)" | xargs -r printf '%s\0'); wait $$!;
 NUMBER := [[ $$number =~ ^[0-9]{1,9}$$ ]] || { echo "$$name is a number" >&2; exit 64; }
 BIN := .venv/bin
-LONG_TESTS := tests/crash/test_crash_at_length.py tests/benchmarks/test_run.py tests/benchmarks/test_peers.py tests/longterm/test_corpus.py tests/ca/test_rollover_services.py $(addprefix tests/cli/,test_rollover.py test_extending.py test_outside_ca.py test_demo.py test_without_core.py) tests/system/test_kills.py tests/system/test_kills_at_length.py tests/judges
+LONG_TESTS := tests/crash/test_crash_at_length.py tests/benchmarks/test_run.py tests/benchmarks/test_peers.py tests/longterm/test_corpus.py tests/ca/test_rollover_services.py $(addprefix tests/cli/,test_rollover.py test_extending.py test_outside_ca.py test_demo.py test_without_core.py test_installation.py) tests/system/test_kills.py tests/system/test_kills_at_length.py tests/judges
 PACKAGES := sealcore signer longterm ca timestamp ledger verify workflow sandbox vermilion hsm_config benchmarks tools
 
 # Processes of the tests keep what they compile of ours, or each of hundreds would do it anew.
@@ -89,9 +89,10 @@ test-more: setup-long ## what takes longest: the benchmarks' own tests, rollover
 test-long: test fuzz test-more ## all that, the property tests for MINUTES, and the demo over the documents in CORPUS
 	@$(BIN)/vermilion demo --state="$$STATE" --documents="$$CORPUS" --out out/corpus
 
-fuzz: setup-test ## the property tests with new random inputs, over and over for MINUTES
+fuzz: setup-test ## the property tests with new random inputs, over and over for MINUTES, then the fuzz targets of the core for as long
 	@name=MINUTES number=$$MINUTES; $(NUMBER); end=$$((SECONDS + 60 * 10#$$MINUTES)); while [ $$SECONDS -lt $$end ]; do \
 	  FUZZ=1 $(BIN)/python -m pytest -n "$$WORKERS" --hypothesis-seed=$$RANDOM $$(grep -rl --include='test_*.py' -e '@given' -e run_state_machine_as_test tests); done
+	@name=MINUTES number=$$MINUTES; $(NUMBER); tools/fuzz.sh "$$MINUTES"
 
 crash: setup-test ## kill processes of an office KILLS times on both databases, then count; SEED repeats a plan
 	@$(BIN)/python -m tests.crash --kills="$$KILLS" --seed="$$SEED"

@@ -52,9 +52,10 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(TELLS.format(python=sys.executable, folder=str(tmp_path)))
         (tmp_path / name).chmod(0o755)
-    (tmp_path / "deploy").mkdir()
-    (tmp_path / "deploy" / "setup.sh").write_text("#!/bin/sh\n")
-    (tmp_path / "deploy" / "setup.sh").chmod(0o755)
+    for name in ("deploy/setup.sh", "tools/fuzz.sh"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
     return tmp_path
 
 
