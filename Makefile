@@ -94,8 +94,8 @@ fuzz: setup-test ## the property tests with new random inputs, over and over for
 	  FUZZ=1 $(BIN)/python -m pytest -n "$$WORKERS" --hypothesis-seed=$$RANDOM $$(grep -rl --include='test_*.py' -e '@given' -e run_state_machine_as_test tests); done
 	@name=MINUTES number=$$MINUTES; $(NUMBER); tools/fuzz.sh "$$MINUTES"
 
-crash: setup-test ## kill processes of an office KILLS times on both databases, then count; SEED repeats a plan
-	@$(BIN)/python -m tests.crash --kills="$$KILLS" --seed="$$SEED"
+crash: setup-test ## kill processes of an office KILLS times on both databases, then count; SEED goes on with a run that was broken off, or repeats its plan
+	@$(BIN)/python -m tests.crash --kills="$$KILLS" --seed="$$SEED" --record="$$STATE/crash"
 
 lint: setup-test ## ruff, mypy --strict, import-linter; clippy and rustfmt for the core where they are at hand
 	@$(BIN)/ruff check .
