@@ -12,6 +12,7 @@ from benchmarks.measures.cpu import CpuPerDocument
 from benchmarks.measures.databases import Databases
 from benchmarks.measures.extending import Extending
 from benchmarks.measures.growth import Growth
+from benchmarks.measures.hsm import Hsm
 from benchmarks.measures.interactive import Interactive
 from benchmarks.measures.large import Large
 from benchmarks.measures.lean import Lean
@@ -34,6 +35,7 @@ class Measure(Protocol):
 
 
 MEASURES: Sequence[Measure] = (
+    Hsm(),
     OfLimit("rsa2048"),
     OfLimit("p256"),
     VersusPyHanko("rsa2048"),

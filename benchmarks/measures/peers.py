@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from pyhanko.pdf_utils.reader import PdfFileReader
 
 from benchmarks import processes
 from benchmarks.bench import Bench
@@ -17,7 +21,7 @@ from benchmarks.peers.with_pyhanko import PyHanko
 from benchmarks.remote import Remote
 from vermilion.operation.service_settings import SIGNER_TSA
 
-ALGORITHMS = ("rsa2048", "p256")
+SIGNED_WITH = {"rsa2048": "rsassa_pkcs1v15", "p256": "ecdsa"}
 DOCUMENTS = 200  # gone through again and again; no peer remembers a document
 WARM_UP_S, QUICK_WARM_UP_S = 20.0, 3.0  # until Java's compiler has done its work
 
@@ -31,7 +35,7 @@ class Peers:
         """The mix of the load for all. The others' seals are invisible, to their advantage."""
         class_path = compiled()
         figures: list[Figure] = []
-        for algorithm in ALGORITHMS:
+        for algorithm in SIGNED_WITH:
             figures += self._measure(bench, algorithm, class_path)
         return figures
 
@@ -52,9 +56,11 @@ class Peers:
             client = stack.enter_context(bench.client(office))
             for one in pyhanko:
                 one.call("prepare", client.order(algorithm, "mix", DOCUMENTS), False)
+            (folder / "pyhanko.pdf").write_bytes(pyhanko[0].call("sample")[0])
+            _assert_sealed(folder / "pyhanko.pdf", algorithm)
             for name, program in java.items():
                 program.sample(folder / f"{name}.pdf")
-                _assert_sealed(folder / f"{name}.pdf")
+                _assert_sealed(folder / f"{name}.pdf", algorithm)
                 program.documents_per_s(QUICK_WARM_UP_S if options.quick else WARM_UP_S)
             for number in range(options.runs):
                 rates["ours"].append(client.run(algorithm, "mix", seconds=options.seconds).sent.per_s)
@@ -74,8 +80,18 @@ class Peers:
         ]
 
 
-def _assert_sealed(file: Path) -> None:
-    """RuntimeError unless pdfsig finds the peer's signature valid; its certificates are not asked about, they are ours."""
+def _assert_sealed(file: Path, algorithm: str) -> None:
+    """RuntimeError unless the peer did the same work: pdfsig finds its signature valid, it is of that kind of key, and a timestamp is over it.
+
+    Its certificates are not asked about, they are ours.
+    """
     said = subprocess.run(["pdfsig", "-nocert", str(file)], capture_output=True, text=True, check=False).stdout
     if "ETSI.CAdES.detached" not in said or "Signature is Valid." not in said:
         raise RuntimeError(f"{file.name}: pdfsig does not find what the peer signed valid:\n{said}")
+    (signature,) = PdfFileReader(io.BytesIO(file.read_bytes())).embedded_regular_signatures
+    signer, stamp = signature.signer_info, signature.attached_timestamp_data
+    if signer["signature_algorithm"].signature_algo != SIGNED_WITH[algorithm] or stamp is None:
+        raise RuntimeError(f"{file.name}: the peer signed with another kind of key, or made no timestamp")
+    imprint = stamp["encap_content_info"]["content"].parsed["message_imprint"]["hashed_message"].native
+    if imprint != hashlib.sha256(signer["signature"].native).digest():
+        raise RuntimeError(f"{file.name}: the peer's timestamp is over something else")
