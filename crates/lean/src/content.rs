@@ -29,7 +29,7 @@ pub fn changeable(file: &mut File, catalog: &Dictionary, form: &Form, root: (u64
     }
     // /NeedsRendering marks a form without a fixed look (ISO 32000-1 table 28); XFA beside fields alone is static.
     let redrawn = form.entries.as_ref().and_then(|entries| entries.get(b"NeedAppearances"));
-    if is_true(catalog.get(b"NeedsRendering"))? && form.has_xfa(file)? {
+    if form.has_xfa(file)? && is_true(catalog.get(b"NeedsRendering"))? {
         found.insert(Warning::DynamicForm);
     } else if is_true(redrawn)? {
         found.insert(Warning::RedrawnForm);

@@ -30,7 +30,7 @@ const fn classes() -> [u8; 256] {
         if matches!(b, b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'/' | b'%') {
             class |= BEHIND;
         }
-        if !(b <= 0x20 || matches!(b, 0x7f | 0x80 | 0xff | b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}' | b'/' | b'%')) {
+        if !(b <= 0x20 || matches!(b, 0x7f | 0x80 | 0xff | b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}' | b'/' | b'%' | b'#')) {
             class |= REGULAR;
         }
         if b.is_ascii_digit() {
@@ -122,13 +122,18 @@ pub fn number(text: &[u8]) -> Option<u64> {
     Some(value)
 }
 
-/// Where the name at `at` ends, its slash included. The empty name is legal, but not all readers accept it.
+/// Where the name at `at` ends, its slash included. The empty name is legal, but not all readers accept it; nor do they agree what a number
+/// sign without two digits behind it is.
 #[inline]
 pub fn name(text: &[u8], at: usize) -> Option<usize> {
     if text.get(at) != Some(&b'/') {
         return None;
     }
-    let end = run(text, at + 1, REGULAR);
+    let mut end = run(text, at + 1, REGULAR);
+    while text.get(end) == Some(&b'#') {
+        text.get(end + 1..end + 3).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit) && *digits != b"00")?;
+        end = run(text, end + 3, REGULAR);
+    }
     (end > at + 1).then_some(end)
 }
 
@@ -358,10 +363,12 @@ pub fn uncommented(text: &[u8]) -> Vec<u8> {
     let mut at = 0;
     while at < text.len() {
         at = match text[at] {
-            // Outside of strings a backslash takes the next byte along; otherwise each escaped parenthesis would start a search.
-            b'\\' => at + 2,
-            b'(' => string(text, at).unwrap_or(at + 1),
-            b'<' => hexadecimal(text, at).unwrap_or(at + 1),
+            b'<' if text.get(at + 1) == Some(&b'<') => at + 2,
+            // A string that cannot be read ends it: what follows may belong to it or not.
+            b'(' | b'<' => match string(text, at).or_else(|| hexadecimal(text, at)) {
+                Some(end) => end,
+                None => break,
+            },
             b'%' => {
                 let end = comment_end(text, at);
                 let before = clean[..at].iter().rev().find(|&&byte| !is_space(byte));

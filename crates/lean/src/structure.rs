@@ -122,7 +122,12 @@ fn extended(file: &mut File, value: Option<&[u8]>, references: &str) -> Result<V
             let (number, generation) = reference(value)?;
             file.array(number, generation)?
         }
-        Some(value) => [b"[", value, b"]"].concat(),
+        Some(value) => {
+            if is_reference(value) {
+                Own::read(file, Some(value))?; // readers look at it to see whether it is an array
+            }
+            [b"[", value, b"]"].concat()
+        }
     };
     Ok([&array[..array.len() - 1], references.as_bytes(), b"]"].concat())
 }

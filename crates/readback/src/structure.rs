@@ -88,6 +88,9 @@ impl<'q> Quick<'q> {
         match self.document.array(Some(old)) {
             Ok(array) => cursor.expect(&array[..array.len() - 1])?,
             Err(Otherwise) => {
+                if let Ok(own) = reference(Some(old)) {
+                    self.document.dictionary(own)?;
+                }
                 cursor.expect(b"[")?;
                 cursor.expect(old)?;
             }

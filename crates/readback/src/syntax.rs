@@ -428,6 +428,14 @@ pub fn without_comments(text: &[u8], start: usize, keyword: &[u8]) -> Found<Vec<
                 cursor.literal()?;
                 clean.extend_from_slice(&window[at..cursor.at()]);
             }
+            b'<' if !cursor.sees(b"<<") => {
+                cursor.hexadecimal()?;
+                clean.extend_from_slice(&window[at..cursor.at()]);
+            }
+            b'<' => {
+                clean.extend_from_slice(b"<<");
+                cursor.at += 2;
+            }
             b'%' => {
                 let comment = cursor.take_while(|byte| !matches!(byte, b'\r' | b'\n'));
                 // Not all readers look for comments within a reference, or between numbers that may be one.

@@ -133,6 +133,7 @@ TREES_LEFT_TO_THE_SANDBOX = {
     "a parent tree that is the root itself": (b"/ParentTree 8 0 R", b"/ParentTree 6 0 R"),
     "a structure that is the catalog": (b"/StructTreeRoot 6 0 R", b"/StructTreeRoot 1 0 R"),
     "an element for the document that is a page": (b"/K 7 0 R /ParentTree", b"/K 3 0 R /ParentTree"),
+    "an only kid that cannot be read": (b"/K [9 0 R 12 0 R] >>", b"/K 20 0 R         >>"),
     "an element that says its kids twice": (b"/S /Document /P 6 0 R", b"/S /Document /K 9 0 R"),
 }
 
