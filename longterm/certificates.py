@@ -24,6 +24,7 @@ from sealcore.unreadable import UNREADABLE
 from timestamp.client.signed import completed
 
 MOST_FETCHED: Final = 6  # issuers of one chain, by caIssuers
+TOGETHER_S: Final = 3.0  # then each looks for itself: what takes longer may be the fault of one file
 _OCSP: Final = AuthorityInformationAccessOID.OCSP
 _ISSUERS: Final = AuthorityInformationAccessOID.CA_ISSUERS
 
@@ -133,20 +134,33 @@ class Chains:
     def __init__(self, anchors: Sequence[Certificate], fetch: Callable[[str], bytes], build: Build) -> None:
         self._anchors, self._fetch, self._build = tuple(anchors), fetch, build
         self._known: dict[bytes, Chain] = {}
+        self._building: dict[bytes, threading.Lock] = {}
         self._lock = threading.Lock()
 
     def chain(self, leaf: Certificate, others: Iterable[Certificate], moment: datetime) -> Chain:
         """From ``leaf`` to an anchor, all of it but the anchor valid at ``moment``; SIGNATURE_UNTRUSTED, FETCH_FORBIDDEN."""
-        with self._lock:
-            known = self._known.get(leaf.der)
+        known = self._known.get(leaf.der)
         if known is None:
-            known = (leaf,) if leaf in self._anchors else self._built(leaf, list(others), moment)
-            with self._lock:
-                self._known[leaf.der] = known
+            known = self._found(leaf, others, moment)
         for each in known[:-1] or known:
             if not each.parsed.not_valid_before_utc <= moment <= each.parsed.not_valid_after_utc:
                 raise _untrusted(leaf, f"{each.name} was not valid on {moment:%Y-%m-%d %H:%M:%S} UTC")
         return known
+
+    def _found(self, leaf: Certificate, others: Iterable[Certificate], moment: datetime) -> Chain:
+        """Files that are worked on at once begin with the same certificates: one looks, and the others wait a little for what it finds."""
+        with self._lock:
+            building = self._building.setdefault(leaf.der, threading.Lock())
+        is_ours = building.acquire(timeout=TOGETHER_S)
+        try:
+            known = self._known.get(leaf.der)
+            if known is None:
+                known = (leaf,) if leaf in self._anchors else self._built(leaf, list(others), moment)
+                self._known[leaf.der] = known
+            return known
+        finally:
+            if is_ours:
+                building.release()
 
     def _built(self, leaf: Certificate, others: list[Certificate], moment: datetime) -> Chain:
         fetched: set[str] = set()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,12 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from longterm import sources
 from longterm.augmenter import Aim
-from longterm.certificates import certificate
+from longterm.certificates import Certificate, Chain, Chains, build, certificate
 from longterm.model import Level
 from longterm.sandbox import Sandbox
 from sealcore.errors import Code, VermilionError
 from tests.longterm.later import HOUR_S, later
 from tests.longterm.world import World
+from tests.support.waiting import WITHIN_S
 from vermilion import exits
 from vermilion.cli import run
 from vermilion.state.layout import Layout
@@ -101,6 +106,26 @@ def test_a_run_that_was_broken_off_goes_on_where_it_stood(
     assert [done[f"{index}.pdf"].word for index in range(3)] == [Word.KEPT, Word.EXTENDED, Word.EXTENDED]
     assert world.requests.get("/tsa", 0) == stamps == 0
     assert all((out / f"{index}.pdf").read_bytes().startswith((folder / f"{index}.pdf").read_bytes()) for index in range(3))
+
+
+@pytest.mark.parametrize("together_s", [30.0, 0.0])
+def test_a_chain_that_many_files_need_at_once_is_looked_for_once(world: World, monkeypatch: pytest.MonkeyPatch, together_s: float) -> None:
+    """And where one file makes the search long, the others do not wait for it."""
+    monkeypatch.setattr("longterm.certificates.TOGETHER_S", together_s)
+    met, searches = threading.Barrier(2), list[datetime]()
+
+    def search(leaf: Certificate, others: Sequence[Certificate], anchors: Sequence[Certificate], moment: datetime) -> Chain:
+        searches.append(moment)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.wait(0.5 if together_s else WITHIN_S)  # for a second one
+        return build(leaf, others, anchors, moment)
+
+    chains = Chains([certificate(world.root.der)], lambda _url: b"", search)
+    with ThreadPoolExecutor(2) as files:
+        asked = [files.submit(chains.chain, certificate(world.seal.der), [certificate(world.ca.der)], world.clock.now()) for _ in range(2)]
+        found = [each.result() for each in asked]
+    assert found[0] == found[1] and len(found[0]) == 3
+    assert len(searches) == (1 if together_s else 2)
 
 
 def test_threads_that_change_at_every_step_do_not_disturb_each_other(
