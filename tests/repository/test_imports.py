@@ -21,6 +21,7 @@ SPARED = [
     ("signer.worker.process", "psycopg"),
     *((program, "pkilint") for program in ("ca.app", "ca.ocsp.app")),
     ("ca.issuance.findings", "iso639"),
+    *(("vermilion.cli.program", library) for library in ("sqlalchemy", "pkilint", "pikepdf", "fontTools")),
 ]
 
 

@@ -15,10 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cryptography import x509
-from sqlalchemy import create_engine
-from sqlalchemy.exc import DBAPIError
 
-from ca.issuance.holders import contested
 from sealcore import compiled
 from sealcore.clock import SystemClock
 from sealcore.errors import VermilionError
@@ -198,6 +195,11 @@ def _identities(layout: Layout, now: datetime) -> Iterator[Finding]:
     record = layout.service("ca") / "ca.db"
     if not record.exists():
         return  # it lies elsewhere, and the CA names them in its log
+    from sqlalchemy import create_engine  # noqa: PLC0415  (every command imports this module, and few ask a database)
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+
+    from ca.issuance.holders import contested  # noqa: PLC0415
+
     engine = create_engine(f"sqlite:///file:{quote(str(record))}?mode=ro&uri=true")
     try:
         with engine.connect() as connection:

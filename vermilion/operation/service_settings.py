@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL
-
 from ca.names import role_of
 from ca.pki import load_authorities
 from sealcore.platform.config import TokenSettings, load
@@ -194,5 +192,7 @@ def sandbox_socket(layout: Layout, caller: str) -> Path:
 
 
 def database(layout: Layout, name: str) -> dict[str, str]:
+    from sqlalchemy import URL  # noqa: PLC0415  (every command imports this module, and few ask for a database)
+
     file = layout.service(name) / f"{name}.db"
     return {"url": URL.create("sqlite", database=str(file)).render_as_string()}  # a path may have signs that mean something in a URL

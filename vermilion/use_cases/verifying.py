@@ -9,17 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import make_url
-
 from sealcore.clock import SystemClock
 from sealcore.errors import Code, VermilionError, code_named
-from sealcore.platform import db
 from sealcore.platform.config import load
 from sealcore.platform.http_client import REQUEST_ID_HEADER, HttpClient, HttpError, request_headers
-from sealcore.platform.ledger import store
 from sealcore.platform.ledger.reader import LogReader
 from sealcore.platform.ledger.sources import FolderSource
-from signer.settings import SignerSettings
 from verify.crls import CrlStore
 from verify.log_view import PublicLedger
 from verify.report import Report
@@ -80,6 +75,12 @@ class ClosedSigner:
 
     def committed_size(self) -> int:
         """Entries that were committed; DATABASE_UNAVAILABLE, CONFIGURATION_INVALID."""
+        from sqlalchemy import make_url  # noqa: PLC0415  (every command imports this module, and few ask for a database)
+
+        from sealcore.platform import db  # noqa: PLC0415
+        from sealcore.platform.ledger import store  # noqa: PLC0415
+        from signer.settings import SignerSettings  # noqa: PLC0415
+
         url = load(self._config, SignerSettings).database.url
         file = make_url(url).database
         if url.startswith("sqlite") and not (file and Path(file).is_file()):  # opening it would make it
