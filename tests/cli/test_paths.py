@@ -20,6 +20,7 @@ import vermilion.cli.program
 from tests.cli.running import RunningOffice
 from vermilion import exits
 from vermilion.demo.report import MARKER
+from vermilion.planning.examples import DEMO
 from vermilion.use_cases import placing
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -50,6 +51,7 @@ NEW_FOLDERS = ("file", "closed", "below_a_file", "in_locked", "dangling", "circl
 STATES = ("file", "closed", "below_a_file", "in_locked", "dangling", "circle", "control", "no_text", "empty", "long")
 
 TYPED: Mapping[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
+    ("init", "plan"): (("init", "--plan", PATH, "--state", "{free}"), FILES),
     ("seal", "files"): (("seal", PATH, "--out", "{free}", "--wait", "0"), FILES),
     ("seal", "out"): (("seal", "{document}", "--out", PATH, "--wait", "0"), NEW_FOLDERS),
     ("verify", "files"): (("verify", PATH), ("folder", "in_locked", "long")),  # the others are in tests/cli/test_office.py
@@ -222,7 +224,7 @@ def _unharmed(made: Made) -> None:
 @pytest.fixture
 def values(office: RunningOffice, form: str, label: str, made: Made) -> dict[str, object]:
     """What the typed words stand for."""
-    return {**made, "document": _document(), "form": form, "label": label, "office": office.layout.state}
+    return {**made, "document": _document(), "form": form, "label": label, "office": office.layout.state, "plan": DEMO}
 
 
 @pytest.mark.usefixtures("_handlers")
@@ -240,7 +242,7 @@ def test_what_cannot_be_read_or_written_is_said(
 
 @pytest.mark.usefixtures("_handlers")
 @pytest.mark.parametrize("kind", STATES)
-@pytest.mark.parametrize("typed", ["init", "up", "demo --out {free}", "doctor", "seals list", "keys list", "extend {file}"])
+@pytest.mark.parametrize("typed", ["init --plan {plan}", "up", "demo --out {free}", "doctor", "seals list", "keys list", "extend {file}"])
 def test_a_state_folder_that_is_none_is_said(
     typed: str, kind: str, values: dict[str, object], made: Made, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -89,7 +89,9 @@ def seal_key(seal: SealPlan, usual: inventory.Inventory) -> inventory.DeclaredKe
 
 
 def _inventory(layout: Layout) -> inventory.Inventory:
-    return office_inventory(Office.load(layout))
+    """As the last start made it; that of an office from before there was such a file follows from its vermilion.toml."""
+    file = inventory_file(layout)
+    return inventory.load(file) if file.exists() else office_inventory(Office.load(layout))
 
 
 def keys(layout: Layout) -> list[DeclaredKey]:
