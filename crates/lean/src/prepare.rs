@@ -158,7 +158,7 @@ impl<'a> Marks<'_, 'a, '_> {
             if wanted.len() == 1 { BTreeMap::from([(0, first_page(self.file, tree)?)]) } else { find_pages(self.file, tree, &wanted)? };
         let page_of = |mark: &Mark| pages.get(&mark.page).ok_or(NotLean("a page is not there"));
         let first = page_of(mark)?;
-        require_single(self.file, tree, first)?;
+        require_single(self.file, tree)?;
         let ink = if self.declared.plain() { Ink::Opaque } else { Ink::Multiplied };
         let pictures = self.pictures;
         let mut looks = Looks { pictures, ink, numbers: vec![None; pictures.len()], made: Vec::new(), pages: BTreeMap::new() };

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::document::Document;
 use crate::syntax::{integer, reference, references, require, Entries, Found, Otherwise};
 
-const MOST_NODES: usize = 2_000;
+const MOST_NODES: usize = 10_000;
 const DEEPEST: usize = 32;
-const SEARCHED_BYTES: usize = 4096; // of the document, in about the time that one page takes to be looked at
 
 type Own = (u64, u64);
 
@@ -29,59 +28,10 @@ pub fn marked_pages<'d>(document: &'d Document, root: Option<&[u8]>, wanted: &BT
     if wanted.is_empty() {
         return Ok(BTreeMap::from([(0, first(document, top)?)]));
     }
-    let (entries, _) = document.dictionary(top)?;
-    let kids = references(document.array(entries.get(b"Kids"))?)?;
-    let size: usize = document.texts().map(<[u8]>::len).sum();
-    if kids.len() * SEARCHED_BYTES < size || !is_flat(document) {
-        let mut walk = Walk { document, wanted, met: HashSet::new(), found: BTreeMap::new() };
-        walk.pages(top, &mut Vec::new(), 0)?;
-        require(walk.found.len() == wanted.len())?;
-        return Ok(walk.found);
-    }
-    // All the root's kids are pages, so they need not be looked at one by one.
-    let distinct: HashSet<u64> = kids.iter().map(|kid| kid.0).chain([top.0]).collect();
-    require(distinct.len() == kids.len() + 1 && integer(entries.required(b"Count")?, 9)? as usize == kids.len())?;
-    require_node(&entries)?;
-    let page_at = |&index: &usize| {
-        let own = *kids.get(index).ok_or(Otherwise)?;
-        Ok((index, page(document, own, std::slice::from_ref(&entries))?))
-    };
-    wanted.iter().map(page_at).collect()
-}
-
-/// Whether only the root has /Kids, however the name is spelled (§7.3.5).
-fn is_flat(document: &Document) -> bool {
-    let mut left = 1;
-    for text in document.texts() {
-        for slash in memchr::memchr_iter(b'/', text) {
-            if text[slash..].starts_with(b"/Kids") {
-                if left == 0 {
-                    return false;
-                }
-                left -= 1;
-            }
-        }
-        if memchr::memchr_iter(b'#', text).any(|at| escapes_kids(&text[at..])) {
-            return false;
-        }
-    }
-    true
-}
-
-/// Whether an escaped letter of /Kids stands here, with the letter behind it.
-fn escapes_kids(text: &[u8]) -> bool {
-    let code = |text: &[u8]| text.get(1..3).map(|code| [code[0].to_ascii_uppercase(), code[1].to_ascii_uppercase()]);
-    let follows = |plain: u8, escaped: [u8; 2]| match text.get(3) {
-        Some(b'#') => code(&text[3..]) == Some(escaped),
-        other => other == Some(&plain),
-    };
-    match code(text).as_ref() {
-        Some(b"4B") => follows(b'i', *b"69"),
-        Some(b"69") => follows(b'd', *b"64"),
-        Some(b"64") => follows(b's', *b"73"),
-        Some(b"73") => true,
-        _ => false,
-    }
+    let mut walk = Walk { document, wanted, met: HashSet::new(), found: BTreeMap::new() };
+    walk.pages(top, None, &mut Vec::new(), 0)?;
+    require(walk.found.len() == wanted.len())?;
+    Ok(walk.found)
 }
 
 /// Goes over the whole tree, in which every node must occur once and every count must be right.
@@ -93,9 +43,12 @@ struct Walk<'w, 'd> {
 }
 
 impl<'d> Walk<'_, 'd> {
-    fn pages(&mut self, own: Own, line: &mut Vec<Entries<'d>>, before: usize) -> Found<usize> {
+    fn pages(&mut self, own: Own, above: Option<Own>, line: &mut Vec<Entries<'d>>, before: usize) -> Found<usize> {
         require(self.met.len() < MOST_NODES && line.len() <= DEEPEST && self.met.insert(own.0))?;
         let (entries, _) = self.document.dictionary(own)?;
+        if let Some(above) = above {
+            require(reference(entries.get(b"Parent"))? == above)?; // some readers climb by it
+        }
         if !entries.has(b"Kids") {
             // Readers do not agree whether anything else counts as a page.
             require(entries.get(b"Type") == Some(b"/Page"))?;
@@ -110,7 +63,7 @@ impl<'d> Walk<'_, 'd> {
         line.push(entries);
         let mut count = 0;
         for kid in kids {
-            count += self.pages(kid, line, before + count)?;
+            count += self.pages(kid, Some(own), line, before + count)?;
         }
         line.pop();
         require(told == count)?;

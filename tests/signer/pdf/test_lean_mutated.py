@@ -23,7 +23,7 @@ from signer.pdf.plan import Plan, Prepared
 from signer.pdf.prepare import prepare
 from signer.pdf.readback.pdfium import require_found
 from tests.signer.pdf import documents
-from tests.signer.pdf.kit import Seal
+from tests.signer.pdf.kit import Seal, accounted
 from tests.signer.pdf.meaning import differences, digest_is_right
 from tests.signer.pdf.mutated import mutated
 
@@ -237,3 +237,32 @@ def test_nothing_of_it_loads_a_pdf_library() -> None:
     code = "import sys, signer.pdf.lean, signer.pdf.lean_plan; print([m for m in sys.modules if m.startswith(('pyhanko', 'pypdfium2', 'pikepdf'))])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+TREES = {  # of three pages, the mark on the first
+    "a later kid that is no page": (b"5 0 obj\n<< /Type /Page ", b"5 0 obj\n<< /Type /Pate "),
+    "a later kid without a type": (b"5 0 obj\n<< /Type /Page ", b"5 0 obj\n<< /Tipe /Page "),
+    "a later kid of another parent": (b"/Parent 2 0 R /Rotate 180", b"/Parent 1 0 R /Rotate 180"),
+    "a later kid that cannot be read": (b"/Parent 2 0 R /Rotate 180", b"/Parent 2 0 R /Rotate (18"),
+    "a later kid that is a stream": (b"5 0 R] /Count", b"8 0 R] /Count"),
+    "a page too many": (b"/Count 3", b"/Count 4"),
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_page_tree_that_is_not_in_order_gets_no_mark_the_lean_way(seal: Seal, picture: bytes, picture_sha256: bytes, name: str) -> None:
+    """Whatever is wrong in it, and wherever: readers do not agree how many pages there are."""
+    page = b"<< /Type /Page /Parent 2 0 R /Rotate %d /MediaBox [0 0 595 842] >>"
+    tree = {1: b"<< /Type /Catalog /Pages 2 0 R >>", 2: b"<< /Type /Pages /Kids [3 0 R 4 0 R 5 0 R] /Count 3 >>"}
+    content = b"<< /Length 1 >>\nstream\nq\nendstream"
+    whole = documents.assemble(tree | {3: page % 0, 4: page % 90, 5: page % 180, 8: content})
+    document = whole.replace(*TREES[name])
+    assert document != whole
+    plan = seal.plan(
+        Placement((Mark((0,), Rectangle(20_000, 20_000, 60_000, 60_000), picture_sha256),)), pictures={picture_sha256: picture}
+    )
+    prepared = by_lean(whole, plan)
+    assert prepared is not None
+    assert accounted(whole, prepared.suffix, plan, prepared.field_name) is not None
+    assert by_lean(document, plan) is None
+    assert accounted(document, prepared.suffix, plan, prepared.field_name) is None
