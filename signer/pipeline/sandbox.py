@@ -33,7 +33,7 @@ LIMITS: Final = Limits(
 )
 """What a child may use. A small document gets little memory: what it decompresses to comes out of what all children share."""
 JOB: Final = Job("signer.pipeline.sandbox:prepare_parts", (*PRELOAD, "signer.pipeline.sandbox:warm_up"), LIMITS)
-ROUNDS: Final = 8  # code is specialised from its eighth run on
+ROUNDS: Final = 3  # of eight preparations each: code is specialised from its eighth run on
 
 
 class Sandbox:
