@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Final, Protocol
 
 from pyhanko.pdf_utils import generic
 
 from sealcore.errors import Code, VermilionError
+from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Certification
 from signer.pdf.full.agreed import require_agreed
 from signer.pdf.full.appearance import Appearances, require_on_page, show, stamp, widget
@@ -30,6 +31,7 @@ from signer.pdf.full.repair import repair
 from signer.pdf.full.structure import Structure
 from signer.pdf.full.undrawn import needs_drawing, require_drawn
 from signer.pdf.full.update import Opened, open_document, refuse_what_is_no_pdf
+from signer.pdf.lean import prepare_lean
 from signer.pdf.marks import impressions
 from signer.pdf.plan import ContentPolicy, Plan, Prepared
 from signer.pdf.reasons import MARKED_LATER, PDFA_LOST, PDFUA_LOST, REPAIRED, require_fixed
@@ -79,6 +81,9 @@ def _prepared(document: bytes, mending: bytes, plan: Plan, hash_name: str, reade
         state = form_state(opened.root)
     if mending and state.signed:
         raise VermilionError(Code.DOCUMENT_DAMAGED, "the document is broken and carries signatures, which a repair would put in doubt")
+    if mending and (mended := _by_lean_writer(document, mending, plan, hash_name)) is not None:
+        readers.require_found(document, mended, repaired=True)
+        return mended
     standards = _standards(opened, state)
     warnings = (*_warnings(opened, plan, state, repaired=bool(mending)), *_losses(standards, plan))
     field_name = unique_name(plan.field_name, state.names)
@@ -92,6 +97,17 @@ def _prepared(document: bytes, mending: bytes, plan: Plan, hash_name: str, reade
     prepared = _finished(document, mending + update, signature, field_name=field_name, hash_name=hash_name, warnings=warnings)
     readers.require_found(document, prepared, repaired=bool(mending))
     return prepared
+
+
+def _by_lean_writer(document: bytes, mending: bytes, plan: Plan, hash_name: str) -> Prepared | None:
+    """Of a document that is as any other once it is mended; None where there is more to it."""
+    file = document + mending
+    update = prepare_lean(file, plan, hash_state(hash_name, file))
+    if update is None:
+        return None
+    lost = tuple(each for each in update.warnings if each in {PDFA_LOST, PDFUA_LOST})
+    content = tuple(each for each in update.warnings if each not in lost)
+    return replace(update, suffix=mending + update.suffix, warnings=(*content, REPAIRED, *lost))
 
 
 def _require_drawn(opened: Opened, state: FormState, *, visible: bool) -> None:
