@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import signer.pdf.full.prepare as general
-from sealcore import compiled
 from sealcore.errors import Code, VermilionError
 from sealcore.hashes import hash_state
 from sealcore.protocol.leaf import Mark, Placement, Rectangle
@@ -55,7 +54,6 @@ def _accounted(document: bytes, prepared: Prepared, plan: Plan) -> tuple[object,
     return prepared.field_name, prepared.warnings, prepared.hole_size_bytes
 
 
-@pytest.mark.skipif(not compiled.AVAILABLE, reason="there is one writer without the compiled core")
 @pytest.mark.parametrize("marked", [False, True], ids=["invisible", "visible"])
 @pytest.mark.parametrize("broken", [_cut, _astray], ids=["cut", "astray"])
 @pytest.mark.parametrize("kind", _WHOLE)
