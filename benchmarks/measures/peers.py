@@ -89,9 +89,10 @@ def _assert_sealed(file: Path, algorithm: str) -> None:
     if "ETSI.CAdES.detached" not in said or "Signature is Valid." not in said:
         raise RuntimeError(f"{file.name}: pdfsig does not find what the peer signed valid:\n{said}")
     (signature,) = PdfFileReader(io.BytesIO(file.read_bytes())).embedded_regular_signatures
-    signer, stamp = signature.signer_info, signature.attached_timestamp_data
-    if signer["signature_algorithm"].signature_algo != SIGNED_WITH[algorithm] or stamp is None:
+    signer = signature.signer_info
+    stamps = [value for each in signer["unsigned_attrs"] if each["type"].native == "signature_time_stamp_token" for value in each["values"]]
+    if signer["signature_algorithm"].signature_algo != SIGNED_WITH[algorithm] or not stamps:
         raise RuntimeError(f"{file.name}: the peer signed with another kind of key, or made no timestamp")
-    imprint = stamp["encap_content_info"]["content"].parsed["message_imprint"]["hashed_message"].native
+    imprint = stamps[0]["content"]["encap_content_info"]["content"].parsed["message_imprint"]["hashed_message"].native
     if imprint != hashlib.sha256(signer["signature"].native).digest():
         raise RuntimeError(f"{file.name}: the peer's timestamp is over something else")
