@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import replace
 
 import pikepdf
@@ -21,7 +22,7 @@ from signer.pdf.readback.quick_account import KnownLooks
 from signer.pdf.reasons import PDFA_LOST, PDFUA_LOST, declared_part
 from tests.judges import standards
 from tests.signer.pdf.conforming import DOCUMENTS, objects, with_objects
-from tests.signer.pdf.kit import Seal, accounted, require_accounted
+from tests.signer.pdf.kit import Seal, Verdict, accounted, pyhanko_status, require_accounted
 from tests.signer.pdf.looks import RENDERERS, surplus
 from tests.signer.pdf.meaning import differences, digest_is_right
 
@@ -80,7 +81,9 @@ def by_lean(seal: Seal, document: bytes, plan: Plan) -> Prepared:
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_such_documents_are_lean_and_look_as_before_plus_the_seal(seal: Seal, picture: bytes, name: str) -> None:
+def test_such_documents_are_lean_and_look_as_before_plus_the_seal(
+    seal: Seal, judge: Callable[[bytes], Verdict], picture: bytes, name: str
+) -> None:
     document = DOCUMENTS[name]
     visible = plan_with(seal, picture)
     digest = next(iter(visible.pictures))
@@ -89,6 +92,8 @@ def test_such_documents_are_lean_and_look_as_before_plus_the_seal(seal: Seal, pi
         sealed = seal.finish(document, by_lean(seal, document, plan))
         for render in RENDERERS.values():
             assert not surplus(document, sealed, boxes, render)
+    assert judge(sealed).good
+    assert pyhanko_status(seal.authority, sealed).bottom_line
 
 
 def test_pdfa_1_gets_no_transparency_and_no_colours_of_a_device(seal: Seal, picture: bytes) -> None:
