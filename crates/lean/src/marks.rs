@@ -61,6 +61,26 @@ fn rounded(value: f64) -> f64 {
 
 /// `12`, `12.5`, `-0.000001`: plain decimals, never with an exponent, at most six places.
 pub fn decimal(value: f64) -> String {
+    thousandths(value).unwrap_or_else(|| exactly(value))
+}
+
+/// The same for whole thousandths, which most numbers are and which are spelled without looking at every bit.
+fn thousandths(value: f64) -> Option<String> {
+    let scaled = (value * MILLIPOINTS).round();
+    // Below that bound the nearest double of a thousandth is nearer to it than any other number of six decimals.
+    let is_whole = scaled.abs() < 1e12 && scaled / MILLIPOINTS == value;
+    if !is_whole {
+        return None;
+    }
+    let scaled = scaled as i64;
+    let (sign, whole, rest) = (if scaled < 0 { "-" } else { "" }, scaled.unsigned_abs() / 1000, scaled.unsigned_abs() % 1000);
+    Some(match rest {
+        0 => format!("{sign}{whole}"),
+        rest => format!("{sign}{whole}.{rest:03}").trim_end_matches('0').to_owned(),
+    })
+}
+
+fn exactly(value: f64) -> String {
     let text = format!("{value:.6}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if matches!(text, "-0" | "") {
@@ -117,4 +137,28 @@ pub fn placed(picture: &Area, part: Slice, width: f64, height: f64, opaque: bool
     let matrix = words(&[scale, 0.0, 0.0, scale, shift, y - picture.y0 * scale]);
     let ink = if opaque { "" } else { "/Multiply gs\n" };
     format!("q\n{ink}{clip} re W n\n{matrix} cm\n/Picture Do\nQ\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decimal, exactly, thousandths};
+
+    #[test]
+    fn numbers_are_spelled_the_same_either_way() {
+        let mut state = 1_u64;
+        let mut taken = 0;
+        for round in 0..20_000_u64 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let bits = state >> (11 + round % 50);
+            let whole = bits as i64 as f64 * if round % 2 == 0 { 1.0 } else { -1.0 };
+            for value in [whole / 1000.0, whole, whole / 8.0, whole / 7.0, whole / 1_000_000.0, f64::from_bits(state), whole * 1e-9] {
+                assert_eq!(decimal(value), exactly(value), "{value:e}");
+                taken += u64::from(thousandths(value).is_some());
+            }
+        }
+        assert!(taken > 20_000, "{taken}");
+        for value in [0.0, -0.0, 0.0004, -0.0004, 0.0005, 0.1 + 0.2, 1e15, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE, 119.0, 0.999_999_9] {
+            assert_eq!(decimal(value), exactly(value), "{value:e}");
+        }
+    }
 }
