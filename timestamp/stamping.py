@@ -94,8 +94,11 @@ class Stamping:
 
 
 def _settle(batch: Sequence[_Asked], outcomes: Sequence[Outcome]) -> None:
-    for (_request, settle, _loop), outcome in zip(batch, outcomes, strict=True):
-        settle(outcome)
+    for (_request, settle, loop), outcome in zip(batch, outcomes, strict=True):
+        try:
+            settle(outcome)
+        except Exception as fault:  # noqa: BLE001  (want of memory, say: the others of this batch are still told theirs)
+            loop.call_exception_handler({"message": "an outcome could not be told", "exception": fault})
 
 
 def _into(token: asyncio.Future[bytes], outcome: Outcome) -> None:
