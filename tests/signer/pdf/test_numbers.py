@@ -74,25 +74,34 @@ def _lean(document: bytes, plan: Plan) -> Prepared:
     return prepared
 
 
+def _marked(seal: Seal, picture: bytes) -> Plan:
+    """With a mark on the first page."""
+    picture_sha256 = hashlib.sha256(picture).digest()
+    placement = Placement(marks=(Mark((0,), Rectangle(20_000, 20_000, 60_000, 60_000), picture_sha256, MarkKind.PLAIN),))
+    return seal.plan(placement, pictures={picture_sha256: picture})
+
+
 def _pixels(file: Path, page: int) -> bytes:
     command = ["pdftoppm", "-r", "40", "-f", str(page), "-l", str(page), str(file)]
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
+ODD = frozenset({"with leading zeros", "with a sign", "over lines with comments", "as a broken number"})
+"""Spellings that the lean writer leaves to the sandbox."""
 WRITERS: dict[str, Callable[[bytes, Plan], Prepared]] = {"lean": _lean, "pyHanko": prepare}
 
 
 SHAPES: dict[str, Callable[[bytes], bytes]] = {"in the file": _document, "in an object stream": _packed_document}
 
 
-@pytest.mark.parametrize(("writer", "shape", "how"), [*product(WRITERS, SHAPES, _WRITTEN)])
+@pytest.mark.parametrize(
+    ("writer", "shape", "how"), [*product(["lean"], SHAPES, sorted(_WRITTEN.keys() - ODD)), *product(["pyHanko"], SHAPES, _WRITTEN)]
+)
 def test_no_reference_of_the_document_comes_to_life(
     seal: Seal, picture: bytes, tmp_path: Path, *, writer: str, shape: str, how: str
 ) -> None:
-    document, picture_sha256 = SHAPES[shape](_WRITTEN[how]), hashlib.sha256(picture).digest()
-    placement = Placement(marks=(Mark((0,), Rectangle(20_000, 20_000, 60_000, 60_000), picture_sha256, MarkKind.PLAIN),))
-    plan = seal.plan(placement, pictures={picture_sha256: picture})
-    prepared = WRITERS[writer](document, plan)
+    document = SHAPES[shape](_WRITTEN[how])
+    prepared = WRITERS[writer](document, _marked(seal, picture))
     new = {int(number) for number in re.findall(rb"(?m)^(\d+) \d+ obj\b", prepared.suffix)} - {1, 2, 3, 4}
     assert len(new) >= 4, "signature, field, look and picture"
     assert not new & set(_LIKELY)
@@ -103,6 +112,12 @@ def test_no_reference_of_the_document_comes_to_life(
     after.write_bytes(sealed)
     assert _pixels(before, 2) == _pixels(after, 2)
     assert _pixels(before, 1) != _pixels(after, 1), "the seal is where it was approved"
+
+
+@pytest.mark.parametrize(("shape", "how"), sorted(product(SHAPES, ODD)))
+def test_an_odd_spelling_of_a_reference_on_any_page_is_left_to_the_sandbox(seal: Seal, picture: bytes, shape: str, how: str) -> None:
+    document = SHAPES[shape](_WRITTEN[how])
+    assert prepare_lean(document, _marked(seal, picture), hash_state("sha256", document)) is None
 
 
 def test_a_document_that_leaves_no_number_is_refused() -> None:

@@ -399,19 +399,25 @@ def test_a_page_that_stands_twice_is_told(plan: Plan, monkeypatch: pytest.Monkey
         require_accounted(document, good.suffix, plan, good.field_name, KnownLooks())
 
 
-@pytest.mark.parametrize("number", [70, 7])
-@pytest.mark.parametrize("reference", [b"%d 0 R", b"%d%%x\n0 %%y\rR", b"000%d 0 R", b"%d.0 0 R"])
-def test_a_new_object_has_a_number_that_nothing_refers_to(plan: Plan, reference: bytes, number: int) -> None:
-    """Else a mark shows wherever the document names an object that it does not have."""
-    document = documents.assemble(
+def _refers(reference: bytes) -> bytes:
+    return documents.assemble(
         {
             1: b"<< /Type /Catalog /Pages 2 0 R >>",
             2: b"<< /Type /Pages /Kids [3 0 R 4 0 R] /Count 2 >>",
             3: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] >>",
-            4: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Annots [" + reference % number + b"] >>",
+            4: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Annots [" + reference + b"] >>",
         }
     )
-    good = made(document, plan)
+
+
+@pytest.mark.parametrize("number", [70, 7])
+@pytest.mark.parametrize("reference", [b"%d 0 R", b"%d%%x\n0 %%y\rR", b"000%d 0 R", b"%d.0 0 R"])
+def test_a_new_object_has_a_number_that_nothing_refers_to(plan: Plan, reference: bytes, number: int) -> None:
+    """Else a mark shows wherever the document names an object that it does not have."""
+    spelled, plain = reference % number, b"%d 0 R" % number
+    # The lean writer leaves what is oddly spelled; whoever has taken it over does not.
+    good = made(_refers(plain.ljust(len(spelled))), plan)
+    document = _refers(spelled)
     parts = taken_apart(document, good.suffix)
     field = parts.find(FIELD)
     objects = {
