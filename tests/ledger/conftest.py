@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -182,6 +183,12 @@ class Process:
         assert self.running is not None
         self.running.kill()
         self._ended()
+        # What was killed is the nursery's stand-in; the process behind it follows a moment later.
+        until(lambda: not self._listens())
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((httpx.URL(self.url).host, httpx.URL(self.url).port or 80)) == 0
 
     def _ended(self) -> int:
         assert self.running is not None and self.running.stdout is not None

@@ -109,6 +109,7 @@ def test_where_a_worker_is_kept_for_it_a_single_document_does_not_wait_for_bulk_
     scene = scenes(workers={"bulk": 1, "interactive": 1}, limits={"batch": A_BATCH, "lease_s": 60, "hsm_s": 15.0})
     scene.points.arm("signer", "worker", "gated", act=Act.HOLD)
     bulk, got = flood(scene, waiting=FLOOD - TAKEN)
+    until(lambda: scene.points.fired("signer"))  # the bulk worker, which has a lower priority: else the other might come there first
     one = approve(scene.station, 1)
     assert scene.station.seal(one).attempts == 1  # while every bulk worker stands still
     assert places(scene, bulk) == []
