@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tests.conftest import PostgresqlServer
-from tests.crash.harness import Season, Tally, plan
+from tests.crash.counted import count_season
+from tests.crash.harness import Season, Tally
 from tests.crash.record import Record
 from tests.crash.report import Result, summary
 from tests.crash.scene import Scene, house
@@ -30,7 +31,6 @@ from tests.signer.office import make_keys
 from vermilion import exits
 
 SEASON_KILLS: Final = 250
-UNDISTURBED: Final = 3  # batches at the end of each season
 COLUMNS: Final = 120  # into a pipe or a file
 SAID_KILLS: Final = 20  # between two lines of progress
 Show = Callable[[str, int], None]
@@ -97,7 +97,8 @@ def _go_on(results: list[Result], record: Record, kills: int, seed: str, *, fold
 
                 dice = random.Random(season_seed)
                 season = Season(Scene(home / "scene", made, url), dice, say=say)
-                result = _run(season, dice, min(SEASON_KILLS, -(-kills // 2), kills - before), (database, season_seed))
+                counted = count_season(season, dice, min(SEASON_KILLS, -(-kills // 2), kills - before))
+                result = Result(database, season_seed, season.tally, counted)
                 results.append(result)
                 record.add(result)
                 if not result.counted.findings:
@@ -123,19 +124,6 @@ def _shown(console: Console, total: int) -> Iterator[Show]:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("kills", total=total)
         yield lambda what, done: progress.update(task, description=what, completed=done)
-
-
-def _run(season: Season, dice: random.Random, kills: int, name: tuple[str, str]) -> Result:
-    with closing(season):
-        season.open()
-        season.run(plan(dice, kills))
-        season.late_riser()
-        season.other_bytes()
-        season.stop_under_way()
-        attempts, calls = season.undisturbed(UNDISTURBED)
-        counted = season.count()
-    assert attempts == calls, f"nothing died, but there were {calls} HSM calls in {attempts} attempts"
-    return Result(*name, season.tally, counted)
 
 
 if __name__ == "__main__":
