@@ -36,9 +36,10 @@ impl TokenTemplate {
     }
 
     /// Over an encoded MessageImprint; `serial` big-endian, time in microseconds since 1970, `nonce` the DER of an INTEGER.
-    fn draft(slf: Py<Self>, imprint: &[u8], serial: &[u8], time_us: u64, nonce: Option<&[u8]>) -> TokenDraft {
+    fn draft(slf: Py<Self>, imprint: &[u8], serial: &[u8], time_us: u64, nonce: Option<&[u8]>) -> PyResult<TokenDraft> {
         let draft = slf.get().0.draft(imprint, serial, time_us, nonce.unwrap_or_default());
-        TokenDraft { template: slf, draft }
+        let draft = draft.ok_or_else(|| PyValueError::new_err("the token's digest is not of the unit's hash"))?;
+        Ok(TokenDraft { template: slf, draft })
     }
 }
 

@@ -204,12 +204,7 @@ impl Template {
         let signer = self.signer_head.len() + self.attributes.size() + algorithm.len() + whole(signature.len()) + whole(unsigned);
         let signers = whole(signer);
         let signed_data = self.signed_data_head.len() + whole(signers);
-        let content = SIGNED_DATA.len() + whole(whole(signed_data));
-        let mut to = Vec::with_capacity(whole(content));
-        der::push_head(&mut to, der::SEQUENCE, content);
-        to.extend_from_slice(SIGNED_DATA);
-        der::push_head(&mut to, der::CONTEXT_0, whole(signed_data));
-        der::push_head(&mut to, der::SEQUENCE, signed_data);
+        let mut to = begin_signed_data(signed_data);
         to.extend_from_slice(&self.signed_data_head);
         der::push_head(&mut to, der::SET, signers);
         der::push_head(&mut to, der::SEQUENCE, signer);
@@ -225,4 +220,16 @@ impl Template {
         to.extend_from_slice(token);
         Some(to)
     }
+}
+
+/// A ContentInfo up to what its SignedData of so many bytes holds, with room for that (RFC 5652 §3, §5.1).
+pub(crate) fn begin_signed_data(size: usize) -> Vec<u8> {
+    let whole = |length: usize| der::head_size(length) + length;
+    let content = SIGNED_DATA.len() + whole(whole(size));
+    let mut to = Vec::with_capacity(whole(content));
+    der::push_head(&mut to, der::SEQUENCE, content);
+    to.extend_from_slice(SIGNED_DATA);
+    der::push_head(&mut to, der::CONTEXT_0, whole(size));
+    der::push_head(&mut to, der::SEQUENCE, size);
+    to
 }

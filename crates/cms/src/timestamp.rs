@@ -3,9 +3,8 @@
 use sha2::{Digest, Sha256, Sha384};
 
 use crate::der::{self, NotDer, Reader};
-use crate::template::{Algorithm, Attributes, Certificate};
+use crate::template::{begin_signed_data, Algorithm, Attributes, Certificate};
 
-const SIGNED_DATA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
 const TST_INFO: &[u8] = b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x04";
 /// Contents of AlgorithmIdentifiers of hashes, without parameters, and what each gives.
 const HASHES: [(&[u8], usize); 3] = [
@@ -55,12 +54,12 @@ impl TokenTemplate {
     }
 
     /// Over an encoded MessageImprint; `serial` is not negative, big-endian; `nonce` the DER of an INTEGER.
-    pub fn draft(&self, imprint: &[u8], serial: &[u8], time_us: u64, nonce: &[u8]) -> Draft {
+    pub fn draft(&self, imprint: &[u8], serial: &[u8], time_us: u64, nonce: &[u8]) -> Option<Draft> {
         let (serial, time) = (der::unsigned(serial), generalized_time(time_us));
         let info = der::sequence(&[&self.info_head, imprint, &serial, &time, &self.accuracy, nonce]);
         let info_digest = self.hashed(&info);
-        let digest = self.attributes.over(&info_digest).map(|attributes| self.hashed(&attributes)).unwrap_or_default();
-        Draft { info, info_digest, digest }
+        let digest = self.hashed(&self.attributes.over(&info_digest)?);
+        Some(Draft { info, info_digest, digest })
     }
 
     /// DER of the ContentInfo; the unit's certificates go in where they were asked for.
@@ -71,12 +70,7 @@ impl TokenTemplate {
         let encapsulated = TST_INFO.len() + whole(whole(draft.info.len()));
         let signer = self.signer_head.len() + self.attributes.size() + algorithm.len() + whole(signature.len());
         let signed_data = self.signed_data_head.len() + whole(encapsulated) + certificates.len() + whole(whole(signer));
-        let content = SIGNED_DATA.len() + whole(whole(signed_data));
-        let mut to = Vec::with_capacity(whole(content));
-        der::push_head(&mut to, der::SEQUENCE, content);
-        to.extend_from_slice(SIGNED_DATA);
-        der::push_head(&mut to, der::CONTEXT_0, whole(signed_data));
-        der::push_head(&mut to, der::SEQUENCE, signed_data);
+        let mut to = begin_signed_data(signed_data);
         to.extend_from_slice(&self.signed_data_head);
         der::push_head(&mut to, der::SEQUENCE, encapsulated);
         to.extend_from_slice(TST_INFO);
